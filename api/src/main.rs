@@ -1,0 +1,16 @@
+//! The API's binary.
+
+use clap::Parser;
+use dmrelay_api::Args;
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match dmrelay_api::run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            eprintln!("dmrelay-api: {err:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Pushes an `ingest` job for each stored event, beside the requests: a webhook is acknowledged whether its
+//! job could be pushed or not, for the sweep finds the row.
+
+use dmrelay_domain::clock::{Clock, SystemClock};
+use dmrelay_queue::{Job, JobQueue, QueueName};
+use dmrelay_store::{OnStored, Stored};
+use std::sync::Arc;
+use tokio::sync::{Mutex, mpsc};
+
+/// Events that may wait to be pushed; more are left to the sweep.
+const WAITING: usize = 10_000;
+
+/// Pushes under way at a time.
+const PUSHING: usize = 16;
+
+/// Starts the pusher; it ends when the returned function is dropped.
+pub(crate) fn start(queue: &Arc<dyn JobQueue>) -> OnStored {
+    let (events, waiting) = mpsc::channel::<Stored>(WAITING);
+    let waiting = Arc::new(Mutex::new(waiting));
+    for _ in 0..PUSHING {
+        tokio::spawn(push(queue.clone(), waiting.clone()));
+    }
+    Arc::new(move |stored| {
+        for event in stored {
+            if events.try_send(event).is_err() {
+                tracing::debug!("too many events wait to be pushed, the sweep will find the row");
+            }
+        }
+    })
+}
+
+async fn push(queue: Arc<dyn JobQueue>, waiting: Arc<Mutex<mpsc::Receiver<Stored>>>) {
+    loop {
+        let event = waiting.lock().await.recv().await;
+        let Some(event) = event else { return };
+        let job = Job {
+            queue: QueueName::Ingest,
+            id: event.id.0,
+            key: format!("{}:0", event.key.to_hex()),
+            pushed_at_ms: SystemClock.now(),
+            trace: None,
+        };
+        if let Err(err) = queue.push(job).await {
+            tracing::debug!(event = %event.id, error = %err, "job not pushed, the sweep will find the row");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! `POST …/disconnect`: the account's webhooks end and its token is forgotten. While Meta cannot be
+//! reached, the connection is `disconnecting` and the workers go on trying.
+
+use super::select;
+use crate::access::Scope;
+use crate::extract::MaybeBody;
+use crate::problem::Problem;
+use crate::state::ApiState;
+use crate::views;
+use axum::Extension;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json, Response};
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::states::{ConnectionStatus, LoginKind};
+use dmrelay_instagram::Access;
+use dmrelay_store::{Activity, ActivityKind, Connection};
+use dmrelay_vault::Place;
+use serde::Deserialize;
+use uuid::Uuid;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Disconnect {
+    connection_id: Option<Uuid>,
+}
+
+pub(super) async fn handle(
+    State(state): State<ApiState>,
+    Extension(scope): Extension<Scope>,
+    MaybeBody(request): MaybeBody<Disconnect>,
+) -> Result<Response, Problem> {
+    let named = request.and_then(|request| request.connection_id);
+    let connection = select(&state, &scope, named).await?;
+    if connection.status == ConnectionStatus::Disconnected {
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not-connected", "The account is not connected"));
+    }
+    let reached = unsubscribe(&state, &connection).await;
+    let tx = state.store.begin().await?;
+    if reached {
+        tx.mark_disconnected(connection.id, "by request").await?;
+    } else {
+        tx.mark_disconnecting(connection.id, "Meta cannot be reached to end the webhooks").await?;
+    }
+    let activity = Activity::of_connection(&connection, ActivityKind::Disconnected, &scope.actor)
+        .with("instagramAccountId", connection.account.as_str());
+    tx.record(&activity).await?;
+    tx.commit().await?;
+    state.snapshots.refresh().await?;
+    tracing::info!(connection = %connection.id, reached, "disconnected");
+    let fresh = state.store.connection_by_id(connection.id).await?;
+    let fresh = fresh.ok_or_else(|| Problem::not_found("the connection is gone"))?;
+    let status = if reached { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(views::connection(&fresh))).into_response())
+}
+
+/// Whether the webhooks have ended, or cannot be ended by this token any more.
+async fn unsubscribe(state: &ApiState, connection: &Connection) -> bool {
+    let place = Place { table: "instagram_connections", column: "access_token", row: connection.id.0 };
+    let sealed = connection.row.access_token.as_deref().unwrap_or_default();
+    let Ok(token) = state.vault.open_text(place, sealed) else { return true };
+    let node = match (connection.login, &connection.page) {
+        (LoginKind::Facebook, Some(page)) => page.to_string(),
+        (LoginKind::Facebook, None) => "me".to_owned(),
+        (LoginKind::Instagram, _) => connection.account.to_string(),
+    };
+    let access = Access { login: connection.login, node, token };
+    match state.graph.unsubscribe(&access).await {
+        Ok(()) => true,
+        Err(err) => {
+            !matches!(err.class, FailureClass::Transient | FailureClass::Ambiguous | FailureClass::Throttled)
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Meta's webhooks (Meta, "Webhooks: getting started"): the handshake, and events. An event is acknowledged
+//! when it is committed to the inbox, and not before.
+
+use crate::problem::Problem;
+use crate::snapshot::Accounts;
+use crate::state::ApiState;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use dmrelay_domain::event::{self, Event, Kind};
+use dmrelay_domain::signature;
+use dmrelay_store::NewEvent;
+use http_body_util::{BodyExt, Limited};
+use serde::Deserialize;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// Meta's handshake.
+#[derive(Debug, Deserialize)]
+pub(super) struct Handshake {
+    #[serde(rename = "hub.mode")]
+    mode: Option<String>,
+    #[serde(rename = "hub.verify_token")]
+    token: Option<String>,
+    #[serde(rename = "hub.challenge")]
+    challenge: Option<String>,
+}
+
+/// The longest challenge that is echoed.
+const CHALLENGE: usize = 256;
+
+/// For whom a webhook's signer may speak.
+enum Signer {
+    /// Every account that has no secret of its own.
+    Platform,
+    /// These accounts.
+    Accounts(HashSet<String>),
+}
+
+/// Why a webhook is not acknowledged.
+enum Refusal {
+    TooLarge,
+    Busy,
+    Unread,
+    Unsigned,
+    Unavailable,
+}
+
+/// `GET /webhooks/instagram`.
+pub(super) async fn shared_handshake(
+    State(state): State<ApiState>,
+    Query(query): Query<Handshake>,
+) -> Response {
+    let token = state.options.verify_token.clone();
+    handshake(&state, &query, token.iter().map(|token| token.expose().as_str()))
+}
+
+/// `GET …/instagram/webhook`.
+pub(super) async fn own_handshake(
+    State(state): State<ApiState>,
+    Path((subaccount, agent)): Path<(String, String)>,
+    Query(query): Query<Handshake>,
+) -> Response {
+    let accounts = state.snapshots.current();
+    let own = accounts
+        .values()
+        .filter(|known| known.subaccount.as_str() == subaccount && known.agent.as_str() == agent);
+    let tokens = own.filter_map(|known| known.verify_token.as_ref()).map(|token| token.expose().as_str());
+    handshake(&state, &query, tokens)
+}
+
+fn handshake<'a>(state: &ApiState, query: &Handshake, tokens: impl Iterator<Item = &'a str>) -> Response {
+    let given = query.token.as_deref().unwrap_or_default();
+    // Every token is compared, so that the time does not tell which.
+    let known =
+        tokens.fold(false, |known, token| known | signature::same(token.as_bytes(), given.as_bytes()));
+    let challenge = query.challenge.as_deref().unwrap_or_default();
+    let plain = !challenge.is_empty()
+        && challenge.len() <= CHALLENGE
+        && challenge.chars().all(|c| c.is_ascii_alphanumeric());
+    if !known || given.is_empty() || query.mode.as_deref() != Some("subscribe") || !plain {
+        state.metrics.webhook_requests.with_label_values(&["refused"]).inc();
+        return Problem::new(StatusCode::FORBIDDEN, "handshake-refused", "The handshake is refused")
+            .into_response();
+    }
+    state.metrics.webhook_requests.with_label_values(&["handshake"]).inc();
+    let headers = [(header::CONTENT_TYPE, "text/plain"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (headers, challenge.to_owned()).into_response()
+}
+
+/// `POST /webhooks/instagram`.
+pub(super) async fn shared(State(state): State<ApiState>, request: Request) -> Response {
+    receive(state, request, None).await
+}
+
+/// `POST …/instagram/webhook`.
+pub(super) async fn own(
+    State(state): State<ApiState>,
+    Path(path): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    receive(state, request, Some(path)).await
+}
+
+async fn receive(state: ApiState, request: Request, path: Option<(String, String)>) -> Response {
+    let started = Instant::now();
+    let timeout = state.options.api.webhook_timeout;
+    let outcome = tokio::time::timeout(timeout, accept(&state, request, path.as_ref())).await;
+    let (result, response) = match outcome {
+        Ok(Ok(())) => ("ok", (StatusCode::OK, "EVENT_RECEIVED").into_response()),
+        Ok(Err(refusal)) => refusal.answer(),
+        Err(_) => ("timeout", unavailable().into_response()),
+    };
+    state.metrics.webhook_requests.with_label_values(&[result]).inc();
+    state.metrics.webhook_ack_seconds.observe(started.elapsed().as_secs_f64());
+    if result != "ok" {
+        tracing::warn!(result, "webhook not acknowledged");
+    }
+    response
+}
+
+async fn accept(state: &ApiState, request: Request, path: Option<&(String, String)>) -> Result<(), Refusal> {
+    let (parts, body) = request.into_parts();
+    let bytes = read(state, &parts.headers, body).await?;
+    let accounts = state.snapshots.current();
+    let signer = verify(state, &accounts, &parts.headers, (&bytes, path)).ok_or(Refusal::Unsigned)?;
+    let envelope = event::parse(&bytes, state.clock.now());
+    let mut events = Vec::with_capacity(envelope.events.len());
+    for event in envelope.events {
+        let outcome = match &event {
+            event if event.kind == Kind::Ignored => "ignored",
+            event if !may_speak(&signer, &accounts, event) => "not_spoken_for",
+            _ => "accepted",
+        };
+        state.metrics.events.with_label_values(&[event.kind.as_str(), outcome]).inc();
+        if outcome == "accepted" {
+            events.push(NewEvent::new(event));
+        }
+    }
+    state.inbox.store(events).await.map_err(|_| Refusal::Unavailable)?;
+    Ok(())
+}
+
+/// Reads the body within the limits of one webhook and of the whole process.
+async fn read(state: &ApiState, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    let api = &state.options.api;
+    let announced =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let expected = announced.unwrap_or(api.webhook_max_bytes);
+    if expected > api.webhook_max_bytes {
+        return Err(Refusal::TooLarge);
+    }
+    let _share = Share::take(&state.reading, expected, api.webhook_max_bytes_reading).ok_or(Refusal::Busy)?;
+    match Limited::new(body, api.webhook_max_bytes).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(err) if err.is::<http_body_util::LengthLimitError>() => Err(Refusal::TooLarge),
+        Err(_) => Err(Refusal::Unread),
+    }
+}
+
+/// Bytes of the process's allowance, given back when dropped.
+struct Share {
+    reading: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Share {
+    fn take(reading: &Arc<AtomicUsize>, bytes: usize, most: usize) -> Option<Self> {
+        let before = reading.fetch_add(bytes, Ordering::Relaxed);
+        let share = Self { reading: reading.clone(), bytes };
+        (before + bytes <= most).then_some(share)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.reading.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Who signed the raw bytes, if anyone did whose word counts here.
+fn verify(
+    state: &ApiState,
+    accounts: &Accounts,
+    headers: &HeaderMap,
+    (bytes, path): (&[u8], Option<&(String, String)>),
+) -> Option<Signer> {
+    let digest = signature::claimed(headers.get("x-hub-signature-256")?.to_str().ok()?)?;
+    let signed = |secret: &str| signature::verify_digest(secret.as_bytes(), bytes, &digest);
+    if state.options.app_secrets.iter().any(|secret| signed(secret.expose())) {
+        return Some(Signer::Platform);
+    }
+    let (subaccount, agent) = path?;
+    let own = accounts
+        .iter()
+        .filter(|(_, known)| known.subaccount.as_str() == subaccount && known.agent.as_str() == agent);
+    let signers =
+        own.filter(|(_, known)| known.app_secret.as_ref().is_some_and(|secret| signed(secret.expose())));
+    let signers: HashSet<String> = signers.map(|(account, _)| account.clone()).collect();
+    (!signers.is_empty()).then_some(Signer::Accounts(signers))
+}
+
+/// Whether the signer may speak for an event's account.
+fn may_speak(signer: &Signer, accounts: &Accounts, event: &Event) -> bool {
+    match signer {
+        Signer::Platform => accounts.get(&event.account).is_none_or(|known| known.app_secret.is_none()),
+        Signer::Accounts(own) => own.contains(&event.account),
+    }
+}
+
+impl Refusal {
+    fn answer(self) -> (&'static str, Response) {
+        match self {
+            Self::TooLarge => {
+                let problem =
+                    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too long");
+                ("too_large", problem.into_response())
+            }
+            Self::Unread => ("refused", Problem::malformed("the body cannot be read").into_response()),
+            // What was expected is not said.
+            Self::Unsigned => {
+                let problem =
+                    Problem::new(StatusCode::FORBIDDEN, "signature-refused", "The signature is refused");
+                ("unsigned", problem.into_response())
+            }
+            Self::Busy | Self::Unavailable => ("unavailable", unavailable().into_response()),
+        }
+    }
+}
+
+fn unavailable() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "unavailable",
+        "Webhooks cannot be stored now, deliver them again",
+    )
+    .retry_after(1)
+}

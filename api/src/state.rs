@@ -1,0 +1,127 @@
+//! What every request needs, made once per process.
+
+use crate::snapshot::Snapshots;
+use dmrelay_domain::clock::Clock;
+use dmrelay_domain::secret::Secret;
+use dmrelay_instagram::Graph;
+use dmrelay_queue::JobQueue;
+use dmrelay_runtime::metrics::Metrics;
+use dmrelay_runtime::settings::{ApiSettings, GraphSettings, InvalidSetting};
+use dmrelay_store::{InboxOptions, InboxWriter, Store};
+use dmrelay_vault::Vault;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use tokio_util::sync::CancellationToken;
+
+/// Settings of the API, with their secrets read.
+#[derive(Debug, Clone)]
+pub struct ApiOptions {
+    /// Listeners and limits.
+    pub api: ApiSettings,
+    /// The fields a connection subscribes.
+    pub graph: GraphSettings,
+    /// Secrets that sign webhooks for every account.
+    pub app_secrets: Vec<Secret<String>>,
+    /// The token of the shared handshake.
+    pub verify_token: Option<Secret<String>>,
+    /// SHA-256 of the bootstrap key.
+    pub bootstrap_hash: Option<[u8; 32]>,
+    /// How long a person's message silences the agent, in hours.
+    pub takeover_hours: u32,
+}
+
+/// The shortest bootstrap key.
+const BOOTSTRAP_MIN: usize = 32;
+
+impl ApiOptions {
+    /// Reads the secrets among the settings.
+    ///
+    /// # Errors
+    /// The setting that cannot be used.
+    pub fn new(api: ApiSettings, graph: GraphSettings, takeover_hours: u32) -> Result<Self, InvalidSetting> {
+        let secrets = graph.app_secrets.get()?;
+        let list = secrets.iter().flat_map(|secrets| secrets.expose().split(',')).map(str::trim);
+        let app_secrets =
+            list.filter(|secret| !secret.is_empty()).map(|secret| Secret::new(secret.to_owned())).collect();
+        let bootstrap = api.bootstrap_key.get()?;
+        if bootstrap.as_ref().is_some_and(|key| key.expose().len() < BOOTSTRAP_MIN) {
+            let what = format!("must have at least {BOOTSTRAP_MIN} characters");
+            return Err(InvalidSetting { name: "BOOTSTRAP_API_KEY", what });
+        }
+        Ok(Self {
+            app_secrets,
+            verify_token: graph.verify_token.get()?,
+            bootstrap_hash: bootstrap.map(|key| dmrelay_domain::signature::sha256(key.expose().as_bytes())),
+            api,
+            graph,
+            takeover_hours,
+        })
+    }
+}
+
+/// What an [`ApiState`] is made of.
+pub struct ApiParts {
+    /// The database.
+    pub store: Store,
+    /// Seals and opens secrets.
+    pub vault: Vault,
+    /// Meta.
+    pub graph: Graph,
+    /// The queue.
+    pub queue: Arc<dyn JobQueue>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Reads the time.
+    pub clock: Arc<dyn Clock>,
+    /// Settings.
+    pub options: ApiOptions,
+}
+
+/// What every request needs; cheap to clone.
+#[derive(Clone)]
+pub struct ApiState {
+    pub(crate) store: Store,
+    pub(crate) vault: Vault,
+    pub(crate) graph: Graph,
+    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) options: Arc<ApiOptions>,
+    pub(crate) inbox: InboxWriter,
+    pub(crate) snapshots: Snapshots,
+    /// Bytes of webhook bodies being read now.
+    pub(crate) reading: Arc<AtomicUsize>,
+}
+
+impl ApiState {
+    /// Starts the inbox writer and reads the connections.
+    ///
+    /// # Errors
+    /// When the connections cannot be read.
+    pub async fn start(parts: ApiParts, shutdown: &CancellationToken) -> dmrelay_store::Result<Self> {
+        let api = &parts.options.api;
+        let limits = InboxOptions {
+            batch: usize::from(api.inbox_batch),
+            waiting: api.inbox_waiting,
+            writers: api.inbox_writers,
+            ..InboxOptions::default()
+        };
+        let inbox =
+            InboxWriter::start(parts.store.clone(), limits, crate::pusher::start(&parts.queue), shutdown);
+        let snapshots = Snapshots::new(parts.store.clone(), parts.vault.clone());
+        snapshots.refresh().await?;
+        tokio::spawn(snapshots.clone().keep_fresh(api.snapshot_interval, shutdown.clone()));
+        Ok(Self {
+            store: parts.store,
+            vault: parts.vault,
+            graph: parts.graph,
+            queue: parts.queue,
+            metrics: parts.metrics,
+            clock: parts.clock,
+            options: Arc::new(parts.options),
+            inbox,
+            snapshots,
+            reading: Arc::default(),
+        })
+    }
+}

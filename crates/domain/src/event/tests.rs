@@ -1,0 +1,194 @@
+//! Every sample of Meta's documentation, and what must hold for any bytes at all.
+
+use super::*;
+use proptest::prelude::*;
+
+/// One sample a line: its name, a tab, the body. Filled-in samples of Meta's documentation.
+const SAMPLES: &str = include_str!("samples.tsv");
+
+fn sample(name: &str) -> &'static [u8] {
+    SAMPLES
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .find(|(sample, _)| *sample == name)
+        .map_or_else(|| panic!("no sample {name}"), |(_, body)| body.as_bytes())
+}
+
+fn only(name: &str) -> Event {
+    let mut events = parse(sample(name), 7).events;
+    assert_eq!(events.len(), 1, "{name}");
+    events.remove(0)
+}
+
+fn content(name: &str) -> Content {
+    let event = only(name);
+    read(event.container, &event.account, &event.raw).unwrap().content
+}
+
+#[test]
+fn the_documented_samples_are_what_they_are() {
+    for (name, kind) in [
+        ("doc_audio_attachment", Kind::Message),
+        ("doc_comment_changes_ad", Kind::Comment),
+        ("doc_comment_flat_entry", Kind::Comment),
+        ("doc_comment_self", Kind::Ignored),
+        ("doc_ctd_ad_referral_in_message", Kind::Message),
+        ("doc_ephemeral_media", Kind::Message),
+        ("doc_fallback_attachment", Kind::Echo),
+        ("doc_igme_existing_thread_referral", Kind::Referral),
+        ("doc_igme_icebreaker_postback_referral", Kind::Postback),
+        ("doc_igme_new_thread_message_referral", Kind::Message),
+        ("doc_live_comment", Kind::Comment),
+        ("doc_mention_in_caption", Kind::Mention),
+        ("doc_mention_in_comment", Kind::Mention),
+        ("doc_message_edit", Kind::Edit),
+        ("doc_multi_attachments", Kind::Message),
+        ("doc_page_pass_thread_control_hop_context", Kind::Ignored),
+        ("doc_pass_thread_control", Kind::Handover),
+        ("doc_phone_quick_reply", Kind::Message),
+        ("doc_product_referral_in_message", Kind::Message),
+        ("doc_reaction_react", Kind::Reaction),
+        ("doc_reaction_unreact", Kind::Reaction),
+        ("doc_reply_to_message", Kind::Message),
+        ("doc_seen", Kind::Read),
+        ("doc_self_echo", Kind::Ignored),
+        ("doc_self_postback", Kind::Ignored),
+        ("doc_standby_echo_template_page", Kind::Ignored),
+        ("doc_take_thread_control", Kind::Handover),
+        ("doc_unsend", Kind::Unsend),
+    ] {
+        assert_eq!(only(name).kind, kind, "{name}");
+    }
+}
+
+#[test]
+fn the_thread_is_the_customer_whichever_way_the_message_went() {
+    let message = only("doc_reply_to_message");
+    let echo = only("doc_fallback_attachment");
+    assert_eq!(message.account, "17841400000000000");
+    assert_eq!(message.thread, "200000000000001");
+    assert_eq!(message.at, 1_772_998_023_000);
+    assert_eq!(echo.thread, "200000000000001");
+}
+
+#[test]
+fn what_a_message_carries_is_read() {
+    let Content::Message(message) = content("doc_multi_attachments") else { panic!() };
+    let kinds: Vec<_> = message.attachments.iter().map(|a| a.kind.as_str()).collect();
+    assert_eq!(kinds, ["image", "video"]);
+    let Content::Message(message) = content("doc_phone_quick_reply") else { panic!() };
+    assert_eq!(message.quick_reply.as_deref(), Some("+15551234567"));
+    let Content::Message(message) = content("doc_reply_to_message") else { panic!() };
+    assert_eq!(message.reply_to, Some(ReplyTo::Mid("aWdfZAG1fEARLIER".into())));
+    let Content::Postback(postback) = content("doc_igme_icebreaker_postback_referral") else { panic!() };
+    assert_eq!(postback.title.as_deref(), Some("What are your opening hours?"));
+    assert_eq!(postback.referral.unwrap().reference.as_deref(), Some("summer_qr"));
+    let Content::Reaction(reaction) = content("doc_reaction_unreact") else { panic!() };
+    assert_eq!(reaction.emoji, None);
+}
+
+#[test]
+fn events_about_one_message_have_keys_of_their_own() {
+    // All of these samples carry the same mid.
+    let names = [
+        "doc_reply_to_message",
+        "doc_unsend",
+        "doc_message_edit",
+        "doc_reaction_react",
+        "doc_reaction_unreact",
+        "doc_seen",
+        "doc_igme_icebreaker_postback_referral",
+    ];
+    let mut keys: Vec<_> = names.iter().map(|name| only(name).key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), names.len());
+}
+
+#[test]
+fn a_redelivery_has_the_key_of_its_first_whatever_else_changed() {
+    let first = only("doc_reply_to_message");
+    let body = String::from_utf8(sample("doc_reply_to_message").to_vec()).unwrap();
+    let again = body.replace(r#""text":"yes""#, r#""new_field":[1,2],"text":"yes""#);
+    assert_eq!(parse(again.as_bytes(), 9).events[0].key, first.key);
+    let other_account = body.replace("17841400000000000", "17841400000000001");
+    assert_ne!(parse(other_account.as_bytes(), 9).events[0].key, first.key);
+}
+
+#[test]
+fn a_shared_post_is_one_attachment() {
+    let body = br#"{"object":"instagram","entry":[{"id":"1","time":1,"messaging":[{"sender":{"id":"2"},"recipient":{"id":"1"},"timestamp":1772998023000,"message":{"mid":"m","attachments":[{"type":"share","payload":{"url":"https:\/\/a"}},{"type":"ig_post","payload":{"url":"https:\/\/a","title":"t","ig_post_media_id":"3"}}]}}]}]}"#;
+    let event = parse(body, 1).events.remove(0);
+    let Content::Message(message) = read(event.container, "1", &event.raw).unwrap().content else { panic!() };
+    assert_eq!(message.attachments.len(), 1);
+    assert_eq!(message.attachments[0].kind, "ig_post");
+}
+
+#[test]
+fn the_dashboards_test_is_ignored_in_both_forms() {
+    for body in [
+        &br#"{"object":"instagram","entry":[{"id":"0","time":1772998024,"changes":[{"field":"messages","value":{"sender":{"id":"12334"},"recipient":{"id":"23245"},"timestamp":"1527459824","message":{"mid":"random_mid","text":"random_text"}}}]}]}"#[..],
+        br#"[{"object":"instagram","entry":[{"id":"0","time":1772998024,"messaging":[{"sender":{"id":"12334"},"recipient":{"id":"23245"},"timestamp":"1527459824","message":{"mid":"random_mid","text":"random_text"}}]}]}]"#,
+    ] {
+        let events = parse(body, 1).events;
+        assert_eq!((events.len(), events[0].kind), (1, Kind::Ignored));
+        assert_eq!(events[0].at, 1_527_459_824_000);
+    }
+}
+
+#[test]
+fn one_odd_item_does_not_spoil_its_batch() {
+    let body = br#"{"object":"instagram","entry":[{"id":"1","time":5,"messaging":[17,{"sender":{"id":2},"recipient":{"id":"1"},"timestamp":1772998023000,"message":{"mid":"m","text":"hi"}},{"new":true}]},{"time":[]},{"id":"3","messaging":"odd"}]}"#;
+    let events = parse(body, 1).events;
+    let kinds: Vec<_> = events.iter().map(|event| (event.account.as_str(), event.kind)).collect();
+    assert_eq!(
+        kinds,
+        [
+            ("1", Kind::Unknown),
+            ("1", Kind::Message),
+            ("1", Kind::Unknown),
+            ("", Kind::Unknown),
+            ("3", Kind::Unknown)
+        ]
+    );
+    assert_eq!(events[1].thread, "2");
+}
+
+#[test]
+fn a_thousand_items_are_a_thousand_events() {
+    let item = |n: usize| {
+        format!(
+            r#"{{"sender":{{"id":"2"}},"recipient":{{"id":"1"}},"timestamp":1772998023000,"message":{{"mid":"m{n}","text":"x"}}}}"#
+        )
+    };
+    let items: Vec<_> = (0..1_000).map(item).collect();
+    let body = format!(
+        r#"{{"object":"instagram","entry":[{{"id":"1","time":1,"messaging":[{}]}}]}}"#,
+        items.join(",")
+    );
+    let mut keys: Vec<_> = parse(body.as_bytes(), 1).events.iter().map(|event| event.key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), 1_000);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_become_events_that_keep_them(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let events = parse(&body, 1).events;
+        if serde_json::from_slice::<serde_json::Value>(&body).is_err() {
+            prop_assert_eq!(&events[0].raw, &body);
+            prop_assert_eq!(events[0].kind, Kind::Unknown);
+        }
+    }
+
+    #[test]
+    fn any_json_in_an_item_is_kept(key in "[a-z_]{1,12}", value in ".{0,40}", number in any::<i64>()) {
+        let item = serde_json::json!({ "sender": {"id": number}, key: { "mid": value, "is_echo": value } });
+        let body = serde_json::json!({"object": "instagram", "entry": [{"id": number, "messaging": [item]}]});
+        let events = parse(body.to_string().as_bytes(), 1).events;
+        prop_assert_eq!(events.len(), 1);
+        let kept: serde_json::Value = serde_json::from_slice(&events[0].raw).unwrap();
+        prop_assert_eq!(kept, item);
+    }
+}

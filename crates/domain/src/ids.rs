@@ -1,0 +1,181 @@
+//! Ids as types, so that a chat's id cannot be passed where a message's is wanted.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use uuid::Uuid;
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// A new id, UUIDv7: ids made later sort later.
+            pub fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// An Instagram account connected to an agent.
+    ConnectionId
+);
+uuid_id!(
+    /// A conversation of one Instagram user with one connection.
+    ChatId
+);
+uuid_id!(
+    /// A message of ours: received or to be sent. Meta's own id of it is its [`Mid`].
+    MessageId
+);
+uuid_id!(
+    /// One question to the agent and its answer.
+    TurnId
+);
+uuid_id!(
+    /// A row of the inbox.
+    EventId
+);
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The longest that is accepted, in bytes.
+            pub const MAX: usize = $max;
+
+            /// Checks the characters and the length.
+            ///
+            /// # Errors
+            /// [`InvalidId`] naming what is wrong with it.
+            pub fn parse(text: &str) -> Result<Self, InvalidId> {
+                let allowed: fn(char) -> bool = $allowed;
+                if text.is_empty() {
+                    return Err(InvalidId { what: stringify!($name), why: "is empty" });
+                }
+                if text.len() > Self::MAX {
+                    return Err(InvalidId { what: stringify!($name), why: "is too long" });
+                }
+                if !text.chars().all(allowed) {
+                    return Err(InvalidId { what: stringify!($name), why: "has characters that are not allowed" });
+                }
+                Ok(Self(text.to_owned()))
+            }
+
+            /// The text of it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::parse(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+fn word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
+}
+
+fn digit(c: char) -> bool {
+    c.is_ascii_digit()
+}
+
+text_id!(
+    /// A tenant of dmrelay, as the frontend names it.
+    SubaccountId, 64, word
+);
+text_id!(
+    /// A chat agent, as Retell names it (`agent_…`).
+    AgentId, 128, word
+);
+text_id!(
+    /// An Instagram professional account (`1784140…`): `entry.id` of a webhook. Digits only, so that it is
+    /// safe in a path of the Graph API.
+    InstagramAccountId, 32, digit
+);
+text_id!(
+    /// An Instagram user as one account sees them (IGSID): `sender.id` of a webhook. Digits only.
+    InstagramUserId, 32, digit
+);
+text_id!(
+    /// A Facebook Page id. Digits only.
+    PageId, 32, digit
+);
+
+/// Meta's id of a message: opaque, 160 to 190 characters of something like base64.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mid(pub String);
+
+impl fmt::Display for Mid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An id that is not one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {why}")]
+pub struct InvalidId {
+    /// Which id.
+    pub what: &'static str,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_meta_are_digits() {
+        assert!(InstagramUserId::parse("200000000000001").is_ok());
+        for bad in ["", "12/34", "1 ", "abc", "..", &"1".repeat(33)] {
+            assert!(InstagramUserId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_tenants_are_words() {
+        assert!(SubaccountId::parse("acme-1.test_x").is_ok());
+        assert!(AgentId::parse("agent/../x").is_err());
+        assert!(SubaccountId::parse("ä").is_err());
+    }
+}

@@ -1,0 +1,18 @@
+//! The rules of dmrelay, with no I/O: what an event is, what a failure means, when a reply may be sent.
+//!
+//! Everything here is a pure function or a plain type, so that every decision can be read and tested in
+//! one place. The only effectful thing is [`clock::SystemClock`], the one place that reads the time.
+
+pub mod clock;
+pub mod event;
+pub mod failure;
+pub mod ids;
+pub mod message;
+pub mod permission;
+pub mod retry;
+pub mod secret;
+pub mod signature;
+pub mod split;
+pub mod states;
+pub mod text;
+pub mod window;

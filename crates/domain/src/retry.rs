@@ -1,0 +1,80 @@
+//! How long to wait before the next attempt: exponential backoff with full jitter, by the policy of the
+//! `backoff` crate. This is the one place that crate is used; it computes, it never sleeps.
+
+use backoff::ExponentialBackoff;
+use backoff::backoff::Backoff;
+use std::time::Duration;
+
+/// A retry schedule: the n-th delay is drawn evenly from nothing up to `base` × 2ⁿ, at most `cap`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    /// The upper bound of the first delay.
+    pub base: Duration,
+    /// The upper bound of every delay.
+    pub cap: Duration,
+}
+
+/// For calls that failed without effect.
+pub const CALLS: Schedule = Schedule { base: Duration::from_secs(2), cap: Duration::from_mins(5) };
+
+/// For finding out what became of a call.
+pub const RECONCILE: Schedule = Schedule { base: Duration::from_secs(2), cap: Duration::from_secs(15) };
+
+/// For events of the inbox that could not be applied.
+pub const INGEST: Schedule = Schedule { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
+
+impl Schedule {
+    /// The delay after `failures` failures in a row (the first failure is 1).
+    pub fn delay(&self, failures: u32) -> Duration {
+        // The crate draws from interval ± factor; half the interval with a factor of one is full jitter.
+        let mut policy = ExponentialBackoff {
+            current_interval: self.base / 2,
+            initial_interval: self.base / 2,
+            randomization_factor: 1.0,
+            multiplier: 2.0,
+            max_interval: self.cap / 2,
+            max_elapsed_time: None,
+            ..ExponentialBackoff::default()
+        };
+        // Past this many doublings every schedule has reached its cap.
+        for _ in 1..failures.clamp(1, 32) {
+            let _ = policy.next_backoff();
+        }
+        policy.next_backoff().unwrap_or(self.cap).min(self.cap)
+    }
+
+    /// The upper bound of the delay after `failures` failures in a row.
+    pub fn bound(&self, failures: u32) -> Duration {
+        let doublings = failures.clamp(1, 32) - 1;
+        self.base.saturating_mul(1 << doublings).min(self.cap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_bound_doubles_up_to_the_cap() {
+        let schedule = Schedule { base: Duration::from_secs(1), cap: Duration::from_secs(10) };
+        let bounds: Vec<_> = (1..=6).map(|n| schedule.bound(n).as_secs()).collect();
+        assert_eq!(bounds, [1, 2, 4, 8, 10, 10]);
+    }
+
+    #[test]
+    fn delays_fill_the_whole_span() {
+        let schedule = Schedule { base: Duration::from_secs(10), cap: Duration::from_secs(10) };
+        let delays: Vec<_> = (0..500).map(|_| schedule.delay(1)).collect();
+        assert!(delays.iter().any(|d| *d < Duration::from_secs(2)));
+        assert!(delays.iter().any(|d| *d > Duration::from_secs(8)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_delay_is_never_over_its_bound(failures in 0..u32::MAX, base in 1..5_000u64, cap in 1..400_000u64) {
+            let schedule = Schedule { base: Duration::from_millis(base.min(cap)), cap: Duration::from_millis(cap) };
+            prop_assert!(schedule.delay(failures) <= schedule.bound(failures) + Duration::from_millis(1));
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Splits a reply into messages that Graph accepts: at most 1,000 bytes of UTF-8 each (Meta, "Send API").
+
+use unicode_segmentation::UnicodeSegmentation;
+
+/// The most bytes of text Graph takes in one message.
+pub const MAX_BYTES: usize = 1_000;
+
+/// Splits at the last paragraph, line, sentence or word that fits, else between graphemes. White space at
+/// a cut is dropped; everything else is kept, in order. A text of white space only gives nothing.
+pub fn split(text: &str, max: usize) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut rest = text.trim();
+    while rest.len() > max {
+        let cut = cut(rest, max);
+        let (part, tail) = rest.split_at(cut);
+        parts.push(part.trim_end().to_owned());
+        rest = tail.trim_start();
+    }
+    if !rest.is_empty() {
+        parts.push(rest.to_owned());
+    }
+    parts
+}
+
+/// Where to cut a text longer than `max`: a position in `1..=max` (or past one character, where a single
+/// one is longer than that).
+fn cut(text: &str, max: usize) -> usize {
+    let head = crate::text::truncate(text, max);
+    // A boundary in the first half would leave a crumb; a later one of a lesser kind reads better.
+    let late = |position: &usize| *position >= head.len() / 2;
+    let paragraph = head.rfind("\n\n").filter(late);
+    paragraph
+        .or_else(|| head.rfind('\n').filter(late))
+        .or_else(|| sentence(head).filter(late))
+        .or_else(|| word(text, head))
+        .unwrap_or_else(|| grapheme(head, text))
+}
+
+/// After the last sentence that ends in `head`.
+fn sentence(head: &str) -> Option<usize> {
+    head.split_sentence_bound_indices().last().map(|(start, _)| start).filter(|start| *start > 0)
+}
+
+/// At the last white space of `head`, or its end if a word ends just there.
+fn word(text: &str, head: &str) -> Option<usize> {
+    if text[head.len()..].starts_with(char::is_whitespace) {
+        return Some(head.len());
+    }
+    head.rfind(char::is_whitespace).filter(|position| *position > 0)
+}
+
+/// After the last grapheme that fits; after the last character, where a single grapheme is too long.
+fn grapheme(head: &str, text: &str) -> usize {
+    let mut end = 0;
+    for (start, grapheme) in text.grapheme_indices(true) {
+        if start + grapheme.len() > head.len() {
+            break;
+        }
+        end = start + grapheme.len();
+    }
+    if end > 0 {
+        return end;
+    }
+    if head.is_empty() { text.chars().next().map_or(0, char::len_utf8) } else { head.len() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_short_text_is_one_message() {
+        assert_eq!(split("Hello", 1_000), ["Hello"]);
+        assert_eq!(split(" \n ", 1_000), Vec::<String>::new());
+        assert_eq!(split(&"a".repeat(1_000), 1_000).len(), 1);
+        assert_eq!(split(&"a".repeat(1_001), 1_000).len(), 2);
+    }
+
+    #[test]
+    fn bytes_count_not_characters() {
+        assert_eq!(split(&"ä".repeat(501), 1_000).iter().map(String::len).collect::<Vec<_>>(), [1_000, 2]);
+    }
+
+    #[test]
+    fn the_best_boundary_wins() {
+        assert_eq!(split("One two.\n\nThree four five", 16), ["One two.", "Three four five"]);
+        assert_eq!(split("One two. Three four five", 16), ["One two.", "Three four five"]);
+        assert_eq!(split("alpha beta gamma", 11), ["alpha beta", "gamma"]);
+        assert_eq!(split("abcdefghij", 4), ["abcd", "efgh", "ij"]);
+    }
+
+    #[test]
+    fn a_family_stays_together() {
+        let family = "👨‍👩‍👧‍👦";
+        assert_eq!(split(&family.repeat(2), family.len() + 3), [family, family]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_but_white_space_is_lost(text in "(\\PC|[ \n.!?äé👋🏽\u{301}]){0,400}", max in 4..60usize) {
+            let parts = split(&text, max);
+            for part in &parts {
+                prop_assert!(!part.is_empty() && part.len() <= max);
+            }
+            let squeeze = |s: &str| s.split_whitespace().collect::<String>();
+            prop_assert_eq!(squeeze(&parts.concat()), squeeze(&text));
+        }
+    }
+}

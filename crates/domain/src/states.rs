@@ -1,0 +1,185 @@
+//! The states of rows, each with the word it is stored and shown as.
+//!
+//! A word that this version does not know (written by a newer one during a rolling deploy) parses to
+//! nothing, and its row is left alone.
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$vdoc])* $variant,)+
+        }
+
+        impl $name {
+            /// Every one of them, in the order of their life.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The stored word.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+
+            /// The state a stored word names.
+            pub fn parse(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words!(
+    /// Where an event of the inbox stands.
+    EventState {
+        /// Waits for ingest.
+        New = "new",
+        /// Its effect is in the other tables; the raw bytes are erased.
+        Processed = "processed",
+        /// Its account is connected to nobody; kept for a while for a late connect.
+        Unrouted = "unrouted",
+        /// Understood, and kept as it came: nothing else is made of it.
+        Kept = "kept",
+        /// Not understood; the raw bytes are kept.
+        Unknown = "unknown",
+        /// Failed too often; a dead letter tells why.
+        Dead = "dead",
+    }
+);
+
+words!(
+    /// The state of an Instagram connection.
+    ConnectionStatus {
+        /// Being connected; not usable yet.
+        Pending = "pending",
+        /// In use.
+        Connected = "connected",
+        /// Meta refused the token; messages wait for a reconnect.
+        ReauthRequired = "reauth_required",
+        /// Meta restricted the account or the app.
+        Restricted = "restricted",
+        /// The business paused it.
+        Paused = "paused",
+        /// Being disconnected while Meta is not reachable.
+        Disconnecting = "disconnecting",
+        /// Disconnected; the token is forgotten.
+        Disconnected = "disconnected",
+    }
+);
+
+words!(
+    /// Which of Meta's logins the token is from; it decides the host and the paths.
+    LoginKind {
+        /// Instagram Login: `graph.instagram.com`, Instagram user token.
+        Instagram = "instagram",
+        /// Facebook Login: `graph.facebook.com`, Page token.
+        Facebook = "facebook",
+    }
+);
+
+words!(
+    /// Who answers in a chat.
+    ChatMode {
+        /// The agent.
+        Bot = "bot",
+        /// A person; the agent is silent.
+        Human = "human",
+        /// Nobody for now: paused by a guard or by an operator.
+        Paused = "paused",
+    }
+);
+
+words!(
+    /// Which way a message went.
+    Direction {
+        /// From the Instagram user.
+        Inbound = "inbound",
+        /// To the Instagram user.
+        Outbound = "outbound",
+    }
+);
+
+words!(
+    /// Who wrote a message.
+    Author {
+        /// The Instagram user.
+        User = "user",
+        /// The chat agent.
+        Agent = "agent",
+        /// A person, through the REST API.
+        Human = "human",
+        /// A person, in the Instagram app.
+        Native = "native",
+        /// Neither: a note about what happened in the conversation.
+        System = "system",
+    }
+);
+
+words!(
+    /// Where a message stands.
+    MessageStatus {
+        /// Inbound, stored.
+        Received = "received",
+        /// Outbound, waits for its turn.
+        Queued = "queued",
+        /// A send is in flight.
+        Sending = "sending",
+        /// Accepted by Graph.
+        Sent = "sent",
+        /// Nobody knows whether Graph took it. With a deadline: being found out; without: for a person.
+        Unknown = "unknown",
+        /// Will not be sent; the dead letter tells why.
+        Failed = "failed",
+        /// Not sent, because a person took over or what it answers was taken back.
+        Suppressed = "suppressed",
+        /// Not sent, because a part before it failed.
+        Cancelled = "cancelled",
+    }
+);
+
+words!(
+    /// Where a turn stands.
+    TurnState {
+        /// The agent is being asked.
+        Asking = "asking",
+        /// It is being found out whether the agent took the question.
+        Reconciling = "reconciling",
+        /// The agent surely did not take it; asked again when due.
+        Waiting = "waiting",
+        /// Answered; the replies are in the outbox.
+        Answered = "answered",
+        /// Failed for good; the dead letter tells why.
+        Failed = "failed",
+        /// Nobody can know whether the agent took it.
+        Unknown = "unknown",
+        /// Not asked, because a person took over before.
+        Suppressed = "suppressed",
+    }
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_parses_back() {
+        for status in MessageStatus::ALL {
+            assert_eq!(MessageStatus::parse(status.as_str()), Some(*status));
+        }
+        for state in ConnectionStatus::ALL {
+            assert_eq!(ConnectionStatus::parse(state.as_str()), Some(*state));
+        }
+        assert_eq!(TurnState::parse("of a later version"), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! Graph's errors (Meta, "Error codes"): the code and the subcode decide, never the localised message.
+
+use dmrelay_domain::failure::{self, Effect, FailureClass, Wire};
+use dmrelay_domain::text::truncate;
+use dmrelay_runtime::http::{Answer, Failure};
+use serde_json::Value;
+use std::time::Duration;
+
+/// A call to Graph that did not succeed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct GraphError {
+    /// What happens next.
+    pub class: FailureClass,
+    /// `code/subcode` of Graph, `http <status>`, or how the connection failed.
+    pub code: String,
+    /// Graph's own words, for operators. Carries no token.
+    pub message: String,
+    /// How long to wait, where Graph said so.
+    pub retry_after: Option<Duration>,
+    /// How far the call came.
+    pub wire: Wire,
+}
+
+impl GraphError {
+    pub(crate) fn no_answer(effect: Effect, failure: &Failure) -> Self {
+        let wire = failure.wire();
+        let code = if wire == Wire::NotSent { "not sent" } else { "no answer" };
+        Self {
+            class: failure::graph(effect, wire),
+            code: code.to_owned(),
+            message: failure.to_string(),
+            retry_after: None,
+            wire,
+        }
+    }
+
+    /// An answer of 2xx that is not what the documentation promises: the effect may have happened.
+    pub(crate) fn odd(effect: Effect, what: &str) -> Self {
+        Self {
+            class: failure::graph(effect, Wire::Lost),
+            code: "odd answer".to_owned(),
+            message: what.to_owned(),
+            retry_after: None,
+            wire: Wire::Lost,
+        }
+    }
+
+    pub(crate) fn answered(effect: Effect, answer: &Answer) -> Self {
+        let error = answer.json().map(|json| json["error"].clone()).unwrap_or_default();
+        let code = error["code"].as_i64();
+        let subcode = error["error_subcode"].as_i64();
+        let wire = Wire::Answered { status: answer.status, code, subcode };
+        let class = failure::graph(effect, wire);
+        let shown = match (code, subcode) {
+            (Some(code), Some(subcode)) => format!("{code}/{subcode}"),
+            (Some(code), None) => code.to_string(),
+            (None, _) => format!("http {}", answer.status),
+        };
+        Self {
+            class,
+            code: shown,
+            message: truncate(error["message"].as_str().unwrap_or_default(), 300).to_owned(),
+            retry_after: answer.retry_after.or_else(|| answer.usage.as_deref().and_then(regain_access)),
+            wire,
+        }
+    }
+}
+
+/// How long an account is throttled, from `X-Business-Use-Case-Usage`, in minutes there (Meta, "Rate limits").
+fn regain_access(usage: &str) -> Option<Duration> {
+    let usage: Value = serde_json::from_str(usage).ok()?;
+    let entries = usage.as_object()?.values().filter_map(Value::as_array).flatten();
+    let minutes = entries.filter_map(|entry| entry["estimated_time_to_regain_access"].as_u64()).max()?;
+    (minutes > 0).then(|| Duration::from_mins(minutes.min(24 * 60)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str, usage: Option<&str>) -> Answer {
+        Answer {
+            status,
+            retry_after: None,
+            usage: usage.map(Into::into),
+            body: body.as_bytes().to_vec().into(),
+        }
+    }
+
+    #[test]
+    fn the_code_decides_and_the_message_is_only_shown() {
+        let body = r#"{"error":{"message":"This message is sent outside of allowed window.","type":"IGApiException","code":10,"error_subcode":2534022}}"#;
+        let error = GraphError::answered(Effect::Write, &answer(403, body, None));
+        assert_eq!((error.class, error.code.as_str()), (FailureClass::WindowClosed, "10/2534022"));
+        let html = GraphError::answered(Effect::Write, &answer(502, "<html>", None));
+        assert_eq!((html.class, html.code.as_str()), (FailureClass::Ambiguous, "http 502"));
+    }
+
+    #[test]
+    fn the_time_to_regain_access_is_in_minutes() {
+        let usage = r#"{"178":[{"type":"instagram","call_count":100,"estimated_time_to_regain_access":7}]}"#;
+        let body = r#"{"error":{"code":80002}}"#;
+        let error = GraphError::answered(Effect::Write, &answer(400, body, Some(usage)));
+        assert_eq!((error.class, error.retry_after), (FailureClass::Throttled, Some(Duration::from_mins(7))));
+    }
+}

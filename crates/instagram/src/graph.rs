@@ -1,0 +1,102 @@
+//! Calls to both of Graph's hosts. Tokens travel in the `Authorization` header, never in an address.
+
+use crate::GraphError;
+use dmrelay_domain::failure::Effect;
+use dmrelay_domain::secret::Secret;
+use dmrelay_domain::states::LoginKind;
+use dmrelay_runtime::http::{self, Call, Client, Method};
+use serde_json::Value;
+use std::time::Duration;
+use url::Url;
+
+/// How to reach Graph.
+#[derive(Debug, Clone)]
+pub struct GraphOptions {
+    /// `https://graph.facebook.com`, for Facebook Login.
+    pub facebook: Url,
+    /// `https://graph.instagram.com`, for Instagram Login.
+    pub instagram: Url,
+    /// The version in the path: `v25.0`.
+    pub version: String,
+    /// How long a call may take.
+    pub timeout: Duration,
+    /// How long mark-seen, typing and profile calls may take.
+    pub courtesy_timeout: Duration,
+}
+
+/// In whose name a call is made.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Which login, and so which host.
+    pub login: LoginKind,
+    /// The node in the path: the Instagram account, or the Page with Facebook Login. Digits, or `me`.
+    pub node: String,
+    /// The access token.
+    pub token: Secret<String>,
+}
+
+/// The Graph API; cheap to clone.
+#[derive(Clone)]
+pub struct Graph {
+    client: Client,
+    pub(crate) options: GraphOptions,
+}
+
+/// What a call is, apart from whose it is.
+pub(crate) struct Request<'a> {
+    pub(crate) operation: &'static str,
+    pub(crate) effect: Effect,
+    pub(crate) method: Method,
+    /// Path segments after the version.
+    pub(crate) path: &'a [&'a str],
+    pub(crate) query: &'a [(&'a str, &'a str)],
+    pub(crate) json: Option<Value>,
+    pub(crate) timeout: Duration,
+}
+
+impl Graph {
+    /// A connector that calls through `client`.
+    pub fn new(client: Client, options: GraphOptions) -> Self {
+        Self { client, options }
+    }
+
+    pub(crate) fn read<'a>(
+        &self,
+        operation: &'static str,
+        path: &'a [&'a str],
+        query: &'a [(&'a str, &'a str)],
+    ) -> Request<'a> {
+        let timeout = self.options.timeout;
+        Request { operation, effect: Effect::Read, method: Method::GET, path, query, json: None, timeout }
+    }
+
+    /// Makes the call and gives the JSON of a successful answer.
+    pub(crate) async fn call(&self, access: &Access, request: Request<'_>) -> Result<Value, GraphError> {
+        let host = match access.login {
+            LoginKind::Instagram => &self.options.instagram,
+            LoginKind::Facebook => &self.options.facebook,
+        };
+        let mut segments = vec![self.options.version.as_str()];
+        segments.extend(request.path);
+        let mut url = http::join(host, &segments);
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(request.query);
+        }
+        let effect = request.effect;
+        let call = Call {
+            service: "graph",
+            operation: request.operation,
+            method: request.method,
+            url,
+            bearer: Some(access.token.clone()),
+            json: request.json,
+            timeout: request.timeout,
+        };
+        let answer =
+            self.client.send(call).await.map_err(|failure| GraphError::no_answer(effect, &failure))?;
+        if !answer.is_success() {
+            return Err(GraphError::answered(effect, &answer));
+        }
+        answer.json().ok_or_else(|| GraphError::odd(effect, "the body is not JSON"))
+    }
+}

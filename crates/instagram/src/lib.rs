@@ -1,0 +1,15 @@
+//! The connector to Meta's Graph API, for both of its logins: accounts, subscriptions, sending, profiles,
+//! and the conversation as Meta holds it; and the links and QR codes that lead customers to an account.
+
+mod account;
+mod error;
+mod graph;
+pub mod links;
+mod send;
+mod thread;
+
+pub use account::{Account, Profile};
+pub use error::GraphError;
+pub use graph::{Access, Graph, GraphOptions};
+pub use send::{InvalidMessage, Outgoing, SenderAction};
+pub use thread::ThreadMessage;

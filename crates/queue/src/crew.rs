@@ -1,0 +1,113 @@
+//! Runs the handlers of one lane: so many at a time, each in a task of its own, panics caught.
+
+use crate::{Job, JobHandler, Lane, QueueMetrics, QueueName};
+use futures::FutureExt;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, warn};
+
+/// How long after its grace a run may take to hand back what it holds.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// How a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The handler returned, or panicked.
+    Done,
+    /// The grace of a stop was over first.
+    Cut,
+}
+
+/// What the lanes of one run have in common.
+#[derive(Clone)]
+pub(crate) struct Run {
+    pub(crate) handler: Arc<dyn JobHandler>,
+    pub(crate) metrics: QueueMetrics,
+    /// Cancelled when no more jobs shall be taken.
+    pub(crate) stopping: CancellationToken,
+    /// Cancelled when started jobs may not go on.
+    pub(crate) cut: CancellationToken,
+}
+
+/// The running jobs of one lane. They belong to the lane and not to whatever fetches for it, so that a
+/// lost connection to Redis does not tear down the calls that are under way.
+#[derive(Clone)]
+pub(crate) struct Crew {
+    queue: QueueName,
+    run: Run,
+    slots: Arc<Semaphore>,
+    tasks: TaskTracker,
+}
+
+impl Run {
+    /// Waits for a stop, then for its grace, then cuts off what still runs. Ends when even that should
+    /// long have had its effect.
+    pub(crate) async fn grace_over(&self, grace: Duration) {
+        self.stopping.cancelled().await;
+        tokio::time::sleep(grace).await;
+        warn!("the grace is over: the jobs still running are cut off");
+        self.cut.cancel();
+        tokio::time::sleep(CLOSING).await;
+    }
+}
+
+impl Crew {
+    pub(crate) fn new(lane: Lane, run: Run) -> Self {
+        let tasks = TaskTracker::new();
+        tasks.close();
+        Self {
+            queue: lane.queue,
+            run,
+            slots: Arc::new(Semaphore::new(lane.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
+            tasks,
+        }
+    }
+
+    pub(crate) fn queue(&self) -> QueueName {
+        self.queue
+    }
+
+    pub(crate) fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// One permit is one running job.
+    pub(crate) fn slots(&self) -> Arc<Semaphore> {
+        self.slots.clone()
+    }
+
+    /// Starts a job; `held` (its slot, above all) is dropped when it ends. Dropping the handle does not
+    /// stop the job.
+    pub(crate) fn start<H: Send + 'static>(&self, job: Job, held: H) -> JoinHandle<Outcome> {
+        let Run { handler, metrics, cut, .. } = self.run.clone();
+        self.tasks.spawn(async move {
+            let _held = held;
+            let (queue, id) = (job.queue, job.id);
+            let work = AssertUnwindSafe(handler.handle(job)).catch_unwind();
+            match cut.run_until_cancelled(work).await {
+                None => Outcome::Cut,
+                Some(Ok(())) => Outcome::Done,
+                Some(Err(_)) => {
+                    // The panic's text is not ours and may quote a message: it stays out of the log.
+                    metrics.panicked(queue);
+                    error!(queue = queue.as_str(), %id, "the handler of a job panicked");
+                    Outcome::Done
+                }
+            }
+        })
+    }
+
+    /// Has something else done before the lane counts as idle.
+    pub(crate) fn also<F>(&self, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.spawn(task);
+    }
+
+    /// Waits until nothing runs.
+    pub(crate) async fn idle(&self) {
+        self.tasks.wait().await;
+    }
+}

@@ -1,0 +1,88 @@
+//! What travels: the name of a queue and the ids a handler needs to find its row.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The queues. A name is stable once released: processes of two versions share them, so a new kind of
+/// job gets a new name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueueName {
+    /// An event of the inbox is to be taken in.
+    Ingest,
+    /// The agent is to be asked.
+    Turn,
+    /// The agent is to be asked again; apart, so that a backlog of retries never delays the others.
+    TurnRetry,
+    /// Replies are to be sent.
+    Deliver,
+    /// Replies are to be sent again; apart for the same reason.
+    DeliverRetry,
+}
+
+impl QueueName {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Ingest, Self::Turn, Self::TurnRetry, Self::Deliver, Self::DeliverRetry];
+
+    /// The name on the wire and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Turn => "turn",
+            Self::TurnRetry => "turn-retry",
+            Self::Deliver => "deliver",
+            Self::DeliverRetry => "deliver-retry",
+        }
+    }
+}
+
+/// One job. It carries ids only; its state is a row.
+///
+/// Serialised as JSON. Fields it does not know are ignored, so that an older worker reads what a newer
+/// one pushed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Where it waits.
+    pub queue: QueueName,
+    /// The row it is about.
+    pub id: Uuid,
+    /// What makes two pushes the same job, for instance `<event key>:<dispatch no>`.
+    pub key: String,
+    /// When it was pushed, in milliseconds since 1970: what pickup latency is measured from.
+    pub pushed_at_ms: i64,
+    /// The trace it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job() -> Job {
+        Job { queue: QueueName::TurnRetry, id: Uuid::nil(), key: "k:1".into(), pushed_at_ms: 7, trace: None }
+    }
+
+    /// Golden: what older processes have pushed must stay readable.
+    const STORED: &str =
+        r#"{"queue":"turn-retry","id":"00000000-0000-0000-0000-000000000000","key":"k:1","pushed_at_ms":7}"#;
+
+    #[test]
+    fn the_stored_form_does_not_change() {
+        assert_eq!(serde_json::to_string(&job()).unwrap(), STORED);
+        assert_eq!(serde_json::from_str::<Job>(STORED).unwrap(), job());
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored() {
+        let newer = STORED.replace(r#""key""#, r#""colour":"red","key""#);
+        assert_eq!(serde_json::from_str::<Job>(&newer).unwrap(), job());
+    }
+
+    #[test]
+    fn names_are_the_serialised_ones() {
+        for name in QueueName::ALL {
+            assert_eq!(serde_json::to_string(&name).unwrap(), format!("{:?}", name.as_str()));
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Settings of the queue in Redis.
+
+use crate::{QueueName, supervisor::Policy};
+use apalis_redis::Config;
+use std::{fmt, time::Duration};
+
+/// Settings of the queue in Redis. [`RedisOptions::new`] has the defaults.
+#[derive(Clone)]
+pub struct RedisOptions {
+    /// `redis://` or `rediss://` (TLS).
+    pub url: String,
+    /// What the names of all keys begin with.
+    pub namespace: String,
+    /// How long a push, or a question, may take before it fails.
+    pub push_timeout: Duration,
+    /// How long Redis may take to answer a worker before the connection is replaced.
+    pub response_timeout: Duration,
+    /// How long a key is remembered; in whole seconds, at least one.
+    pub dedupe_ttl: Duration,
+    /// How many jobs may wait in each queue. Not above 2,000: see the guard in `admission`.
+    pub max_waiting: u64,
+    /// How often an idle lane looks for work.
+    pub poll_interval: Duration,
+    /// How often a worker says that it lives; in whole seconds, at least one.
+    pub heartbeat: Duration,
+    /// After how many silent heartbeats a worker counts as dead and its jobs are run by another.
+    pub missed_heartbeats: usize,
+    /// How often finished jobs are removed.
+    pub clean_up_beat: Duration,
+    /// The longest pause between two attempts to start a worker.
+    pub max_restart_delay: Duration,
+    /// How long a lane may fail without a break before [`crate::JobQueue::run`] gives up. An outage of
+    /// Redis of hours must not end a process; a day of failing may be cured by a new one.
+    pub give_up_after: Option<Duration>,
+}
+
+impl RedisOptions {
+    /// The defaults, for a Redis at `url`.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            namespace: "dmrelay".into(),
+            push_timeout: Duration::from_millis(500),
+            response_timeout: Duration::from_secs(5),
+            dedupe_ttl: Duration::from_mins(10),
+            max_waiting: 2_000,
+            poll_interval: Duration::from_millis(10),
+            heartbeat: Duration::from_secs(10),
+            missed_heartbeats: 3,
+            clean_up_beat: Duration::from_secs(5),
+            max_restart_delay: Duration::from_secs(2),
+            give_up_after: Some(Duration::from_hours(24)),
+        }
+    }
+
+    /// How apalis is configured for a queue.
+    pub(super) fn config(&self, queue: QueueName) -> Config {
+        Config::default()
+            .queue(format!("{}:{}", self.namespace, queue.as_str()))
+            // In apalis-redis 1.0.0 a worker that holds prefetched jobs sends neither heartbeats nor acks:
+            // it is taken for dead while healthy, and its jobs run twice. So none is prefetched.
+            .batch_size(1)
+            // By default a dead worker's jobs are picked up only after 300 s (30 s × 10).
+            .heartbeat_interval(self.heartbeat.max(Duration::from_secs(1)))
+            .missed_heartbeats(self.missed_heartbeats.max(2))
+            // Without a time to live nothing is deduplicated, whatever the documentation says: the missing
+            // value is sent as 0 seconds and the key expires at once. So does one below a second.
+            .idempotency_ttl(Some(self.dedupe_ttl.max(Duration::from_secs(1))))
+            // A lock per job is one more script and a scan of the waiting list (LREM); nothing reads it:
+            // orphans are found by the heartbeat of their worker, and who may work is a lease in SQL.
+            .lock_tasks(false)
+            // Nobody listens.
+            .emit_events(false)
+            // Despite its name this is the ack: without it no job ever leaves the worker's set.
+            .persist_results(true)
+    }
+
+    pub(super) fn policy(&self) -> Policy {
+        Policy {
+            first_delay: Duration::from_millis(50),
+            max_delay: self.max_restart_delay,
+            give_up_after: self.give_up_after,
+        }
+    }
+}
+
+/// The address may hold a password and is not shown.
+impl fmt::Debug for RedisOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisOptions")
+            .field("namespace", &self.namespace)
+            .field("push_timeout", &self.push_timeout)
+            .field("dedupe_ttl", &self.dedupe_ttl)
+            .field("max_waiting", &self.max_waiting)
+            .field("poll_interval", &self.poll_interval)
+            .field("heartbeat", &self.heartbeat)
+            .field("missed_heartbeats", &self.missed_heartbeats)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_does_not_show_the_password() {
+        let shown = format!("{:?}", RedisOptions::new("redis://:hunter2@cache/0"));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn values_that_would_switch_a_guard_off_are_raised() {
+        let config = RedisOptions {
+            dedupe_ttl: Duration::ZERO,
+            heartbeat: Duration::from_millis(1),
+            missed_heartbeats: 0,
+            ..RedisOptions::new("redis://cache")
+        }
+        .config(QueueName::Ingest);
+        assert_eq!(config.idempotency_ttl, Some(Duration::from_secs(1)));
+        assert_eq!(config.orphaned_duration(), Duration::from_secs(2));
+        assert_eq!(config.batch_size, 1);
+        assert_eq!(config.active_jobs_list(), "dmrelay:ingest:active");
+    }
+}

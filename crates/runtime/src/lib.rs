@@ -1,0 +1,9 @@
+//! What every process of dmrelay needs around the pipeline: settings, logs, metrics, shutdown, and the one
+//! client for outgoing calls.
+
+pub mod http;
+pub mod logs;
+pub mod metrics;
+pub mod ops;
+pub mod settings;
+pub mod shutdown;

@@ -1,0 +1,91 @@
+//! The secrets among the settings, each with its `_FILE` form.
+
+use super::{InvalidSetting, resolve};
+use clap::Args;
+use dmrelay_domain::secret::Secret;
+use std::path::PathBuf;
+
+macro_rules! secret {
+    ($(#[$doc:meta])* $name:ident, $flag:literal, $env:literal, $file_flag:literal, $file_env:literal, $help:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Default, Args)]
+        #[group(skip)]
+        pub struct $name {
+            #[arg(id = $flag, long = $flag, env = $env, hide_env_values = true, help = $help)]
+            value: Option<String>,
+            #[arg(id = $file_flag, long = $file_flag, env = $file_env, help = concat!("A file that holds ", $env))]
+            file: Option<PathBuf>,
+        }
+
+        impl $name {
+            /// The variable.
+            pub const NAME: &'static str = $env;
+
+            /// A value, as if it had been given.
+            pub fn of(value: &str) -> Self {
+                Self { value: Some(value.to_owned()), file: None }
+            }
+
+            /// The secret, if it was given.
+            ///
+            /// # Errors
+            /// When its file cannot be read.
+            pub fn get(&self) -> Result<Option<Secret<String>>, InvalidSetting> {
+                resolve($env, self.value.as_ref(), self.file.as_ref())
+            }
+
+            /// The secret.
+            ///
+            /// # Errors
+            /// When it was not given.
+            pub fn require(&self) -> Result<Secret<String>, InvalidSetting> {
+                self.get()?.ok_or_else(|| InvalidSetting {
+                    name: $env,
+                    what: concat!("is required (or ", $file_env, ")").to_owned(),
+                })
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(if self.value.is_some() { "given" } else { "not given" })
+            }
+        }
+    };
+}
+
+secret!(
+    /// `DATABASE_URL`.
+    DatabaseUrlArg, "database-url", "DATABASE_URL", "database-url-file", "DATABASE_URL_FILE",
+    "postgres://user:password@host/database, or sqlite://path?mode=rwc"
+);
+secret!(
+    /// `REDIS_URL`.
+    RedisUrlArg, "redis-url", "REDIS_URL", "redis-url-file", "REDIS_URL_FILE",
+    "redis://host:6379/0, or rediss:// for TLS"
+);
+secret!(
+    /// `BOOTSTRAP_API_KEY`.
+    BootstrapKeyArg, "bootstrap-api-key", "BOOTSTRAP_API_KEY", "bootstrap-api-key-file", "BOOTSTRAP_API_KEY_FILE",
+    "A key with every permission in every subaccount, to begin with; at least 32 characters"
+);
+secret!(
+    /// `META_APP_SECRETS`.
+    MetaAppSecretsArg, "meta-app-secrets", "META_APP_SECRETS", "meta-app-secrets-file", "META_APP_SECRETS_FILE",
+    "Secrets of Meta apps, comma separated; a webhook signed with any of them is accepted for every account"
+);
+secret!(
+    /// `META_VERIFY_TOKEN`.
+    MetaVerifyTokenArg, "meta-verify-token", "META_VERIFY_TOKEN", "meta-verify-token-file", "META_VERIFY_TOKEN_FILE",
+    "The token of Meta's handshake at /webhooks/instagram"
+);
+secret!(
+    /// `RETELL_API_KEY`.
+    RetellApiKeyArg, "retell-api-key", "RETELL_API_KEY", "retell-api-key-file", "RETELL_API_KEY_FILE",
+    "Retell's API key"
+);
+secret!(
+    /// `ENCRYPTION_KEYS`.
+    EncryptionKeysArg, "encryption-keys", "ENCRYPTION_KEYS", "encryption-keys-file", "ENCRYPTION_KEYS_FILE",
+    "Keys for secrets at rest, `id:base64 of 32 bytes`, comma separated; the first one seals"
+);

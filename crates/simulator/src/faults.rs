@@ -1,0 +1,363 @@
+//! Misbehaviour on request: which calls it strikes, and what the caller then sees.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::operation::{Operation, Service};
+
+/// A misbehaviour, and the calls it strikes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fault {
+    /// Whose calls.
+    pub service: Service,
+    /// Which operation; none: any.
+    #[serde(default)]
+    pub operation: Option<Operation>,
+    /// Only calls for this professional account.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// Only calls about this customer.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Only calls about this Retell chat.
+    #[serde(default)]
+    pub chat: Option<String>,
+    /// Only calls about this Retell agent.
+    #[serde(default)]
+    pub agent: Option<String>,
+    /// What happens.
+    pub mode: FaultMode,
+    /// HTTP status, where the mode answers with one.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// Graph error code.
+    #[serde(default)]
+    pub code: Option<i64>,
+    /// Graph error subcode.
+    #[serde(default)]
+    pub subcode: Option<i64>,
+    /// Error message.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// Headers of the answer, e.g. `Retry-After`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Milliseconds to wait before answering (for `slow`: before the effect).
+    #[serde(default)]
+    pub delay_ms: u64,
+    /// How many calls it strikes; 0: until cleared.
+    #[serde(default = "once")]
+    pub times: u32,
+    /// How many matching calls it lets pass first.
+    #[serde(default)]
+    pub skip: u32,
+    /// How likely it strikes a call it could strike.
+    #[serde(default = "always")]
+    pub probability: f64,
+}
+
+/// What a fault does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultMode {
+    /// The service's error, without the effect.
+    Before,
+    /// The effect, then the service's error.
+    After,
+    /// Waits `delay_ms`, then works as ever.
+    Slow,
+    /// The effect at once, the answer after `delay_ms`.
+    SlowAfter,
+    /// Closes the connection without an answer and without the effect.
+    DropBefore,
+    /// The effect, then closes the connection without an answer.
+    DropAfter,
+    /// A bare HTTP status without a body and without the effect.
+    Status,
+    /// A Graph error by `code` and `subcode`, without the effect; the status from the table unless given.
+    GraphError,
+    /// A gateway's HTML page, without the effect.
+    Html,
+    /// Retell's completion: the user's turn is stored, then generation fails with the service's error.
+    Partial,
+}
+
+impl Fault {
+    /// A fault that strikes the service's next call.
+    pub fn new(service: Service, mode: FaultMode) -> Self {
+        Self {
+            service,
+            operation: None,
+            account: None,
+            user: None,
+            chat: None,
+            agent: None,
+            mode,
+            status: None,
+            code: None,
+            subcode: None,
+            message: None,
+            headers: BTreeMap::new(),
+            delay_ms: 0,
+            times: 1,
+            skip: 0,
+            probability: 1.0,
+        }
+    }
+
+    /// Strikes the Graph API's next call.
+    pub fn graph(operation: Operation, mode: FaultMode) -> Self {
+        Self { operation: Some(operation), ..Self::new(Service::Graph, mode) }
+    }
+
+    /// Strikes Retell's next call.
+    pub fn retell(operation: Operation, mode: FaultMode) -> Self {
+        Self { operation: Some(operation), ..Self::new(Service::Retell, mode) }
+    }
+
+    /// Strikes `times` calls; 0: until cleared.
+    #[must_use]
+    pub fn times(self, times: u32) -> Self {
+        Self { times, ..self }
+    }
+
+    /// Lets `skip` matching calls pass first.
+    #[must_use]
+    pub fn skip(self, skip: u32) -> Self {
+        Self { skip, ..self }
+    }
+
+    /// Answers with this HTTP status.
+    #[must_use]
+    pub fn status(self, status: u16) -> Self {
+        Self { status: Some(status), ..self }
+    }
+
+    /// Answers with this Graph error.
+    #[must_use]
+    pub fn code(self, code: i64, subcode: Option<i64>) -> Self {
+        Self { code: Some(code), subcode, ..self }
+    }
+
+    /// Waits this long before answering.
+    #[must_use]
+    pub fn delay(self, delay: Duration) -> Self {
+        Self { delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), ..self }
+    }
+
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Strikes only calls about this customer.
+    #[must_use]
+    pub fn user(self, user: &str) -> Self {
+        Self { user: Some(user.to_owned()), ..self }
+    }
+
+    /// Strikes only calls for this account.
+    #[must_use]
+    pub fn account(self, account: &str) -> Self {
+        Self { account: Some(account.to_owned()), ..self }
+    }
+
+    fn concerns(&self, subject: &Subject) -> bool {
+        let fits = |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
+        self.service == subject.service
+            && self.operation.is_none_or(|operation| operation == subject.operation)
+            && fits(&self.account, &subject.account)
+            && fits(&self.user, &subject.user)
+            && fits(&self.chat, &subject.chat)
+            && fits(&self.agent, &subject.agent)
+    }
+}
+
+fn once() -> u32 {
+    1
+}
+
+fn always() -> f64 {
+    1.0
+}
+
+/// What a call is about, for faults to match.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    pub(crate) service: Service,
+    pub(crate) operation: Operation,
+    pub(crate) account: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) chat: Option<String>,
+    pub(crate) agent: Option<String>,
+}
+
+impl Subject {
+    pub(crate) fn new(service: Service, operation: Operation) -> Self {
+        Self { service, operation, account: None, user: None, chat: None, agent: None }
+    }
+}
+
+/// A fault with its history, as the list shows it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FaultState {
+    /// Its number, to clear it by.
+    pub id: u64,
+    /// The fault.
+    #[serde(flatten)]
+    pub fault: Fault,
+    /// Matching calls it let pass because of `skip`.
+    pub skipped: u32,
+    /// Calls it struck.
+    pub struck: u32,
+}
+
+impl FaultState {
+    fn spent(&self) -> bool {
+        self.fault.times > 0 && self.struck >= self.fault.times
+    }
+}
+
+/// The faults set at present, in the order they were set.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    next_id: u64,
+    all: Vec<FaultState>,
+}
+
+impl Faults {
+    pub(crate) fn add(&mut self, fault: Fault) -> u64 {
+        self.next_id += 1;
+        self.all.push(FaultState { id: self.next_id, fault, skipped: 0, struck: 0 });
+        self.next_id
+    }
+
+    pub(crate) fn list(&self) -> Vec<FaultState> {
+        self.all.clone()
+    }
+
+    /// Clears one fault, or all.
+    pub(crate) fn clear(&mut self, id: Option<u64>) {
+        self.all.retain(|state| id.is_some_and(|id| id != state.id));
+    }
+
+    /// The fault that strikes this call, if any.
+    pub(crate) fn strike(&mut self, subject: &Subject) -> Option<Fault> {
+        for state in &mut self.all {
+            if state.spent() || !state.fault.concerns(subject) {
+                continue;
+            }
+            if state.skipped < state.fault.skip {
+                state.skipped += 1;
+                continue;
+            }
+            if state.fault.probability < 1.0 && rand::random::<f64>() >= state.fault.probability {
+                continue;
+            }
+            state.struck += 1;
+            return Some(state.fault.clone());
+        }
+        None
+    }
+}
+
+/// Plays a fault around the work of a call. `refusal` makes the service's own error of it.
+pub(crate) async fn play<Work, Refusal>(fault: Fault, work: Work, refusal: Refusal) -> Response
+where
+    Work: Future<Output = Response>,
+    Refusal: FnOnce(&Fault) -> Response,
+{
+    let wait = Duration::from_millis(fault.delay_ms);
+    let answer = match fault.mode {
+        FaultMode::Slow => {
+            tokio::time::sleep(wait).await;
+            work.await
+        }
+        FaultMode::SlowAfter => {
+            let answer = work.await;
+            tokio::time::sleep(wait).await;
+            answer
+        }
+        mode => {
+            if matches!(mode, FaultMode::After | FaultMode::DropAfter | FaultMode::Partial) {
+                work.await;
+            }
+            tokio::time::sleep(wait).await;
+            match mode {
+                FaultMode::DropBefore | FaultMode::DropAfter => return dropped_connection(),
+                FaultMode::Status => status_of(&fault, StatusCode::INTERNAL_SERVER_ERROR).into_response(),
+                FaultMode::Html => gateway_page(&fault),
+                _ => refusal(&fault),
+            }
+        }
+    };
+    with_headers(answer, &fault.headers)
+}
+
+/// The status a fault asks for, or what stands in for it.
+pub(crate) fn status_of(fault: &Fault, otherwise: StatusCode) -> StatusCode {
+    fault.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(otherwise)
+}
+
+/// A response whose body fails before its first byte: hyper then closes the connection without having written anything.
+pub(crate) fn dropped_connection() -> Response {
+    let broken =
+        futures::stream::once(async { Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset)) });
+    Response::new(Body::from_stream(broken))
+}
+
+fn gateway_page(fault: &Fault) -> Response {
+    let page =
+        "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>";
+    (status_of(fault, StatusCode::BAD_GATEWAY), [(header::CONTENT_TYPE, "text/html")], page).into_response()
+}
+
+fn with_headers(mut answer: Response, headers: &BTreeMap<String, String>) -> Response {
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(user: &str) -> Subject {
+        Subject { user: Some(user.to_owned()), ..Subject::new(Service::Graph, Operation::Send) }
+    }
+
+    #[test]
+    fn a_fault_strikes_as_often_as_asked_after_what_it_skips() {
+        let mut faults = Faults::default();
+        faults.add(Fault::graph(Operation::Send, FaultMode::Before).skip(1).times(2));
+        let struck: Vec<bool> = (0..5).map(|_| faults.strike(&subject("u")).is_some()).collect();
+        assert_eq!(struck, [false, true, true, false, false]);
+    }
+
+    #[test]
+    fn a_fault_strikes_only_what_it_is_for() {
+        let mut faults = Faults::default();
+        faults.add(Fault::graph(Operation::Send, FaultMode::Before).user("u").times(0));
+        faults.add(Fault::retell(Operation::Completion, FaultMode::Before));
+        assert!(faults.strike(&subject("other")).is_none());
+        assert!(faults.strike(&Subject { operation: Operation::Profile, ..subject("u") }).is_none());
+        assert!(faults.strike(&subject("u")).is_some());
+        faults.clear(None);
+        assert!(faults.strike(&subject("u")).is_none());
+    }
+}

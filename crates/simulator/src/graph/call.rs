@@ -1,0 +1,100 @@
+//! A call as it came: path without version, query, JSON body, token.
+
+use std::borrow::Cow;
+
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::{Method, header};
+use serde_json::Value;
+
+use super::Host;
+use super::errors::GraphError;
+
+const MAX_BODY: usize = 1 << 20;
+
+/// One call of the Graph API.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) host: Host,
+    pub(crate) method: Method,
+    /// The path without `vNN.N`.
+    pub(crate) segments: Vec<String>,
+    query: Vec<(String, String)>,
+    pub(crate) body: Value,
+    pub(crate) token: Option<String>,
+}
+
+impl Call {
+    pub(crate) async fn read(host: Host, request: Request) -> Result<Self, GraphError> {
+        let (head, body) = request.into_parts();
+        let query: Vec<(String, String)> =
+            url::form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes())
+                .map(|(key, value)| (key.into_owned(), value.into_owned()))
+                .collect();
+        let bearer = head
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+            .map(str::to_owned);
+        let bytes = to_bytes(body, MAX_BODY)
+            .await
+            .map_err(|_| GraphError::new(1, "The request could not be read"))?;
+        let body = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes)
+                .map_err(|_| GraphError::new(100, "(#100) The request body is not valid JSON"))?
+        };
+        let in_query = query.iter().find(|(key, _)| key == "access_token").map(|(_, value)| value.clone());
+        let in_body = || body["access_token"].as_str().map(str::to_owned);
+        let token = bearer.or(in_query).or_else(in_body);
+        Ok(Self { host, method: head.method, segments: segments(head.uri.path()), query, token, body })
+    }
+
+    /// A parameter, from the query or from the body.
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+            .or_else(|| self.body.get(name)?.as_str())
+    }
+
+    pub(crate) fn limit(&self) -> Option<usize> {
+        self.query("limit")?.parse().ok()
+    }
+}
+
+fn segments(path: &str) -> Vec<String> {
+    let mut segments: Vec<String> = path.split('/').filter(|part| !part.is_empty()).map(decoded).collect();
+    if segments.first().is_some_and(|first| is_version(first)) {
+        segments.remove(0);
+    }
+    segments
+}
+
+/// Percent-decoding, by the form decoder with the one sign it reads differently kept.
+fn decoded(segment: &str) -> String {
+    let kept: Cow<'_, str> = segment.replace('+', "%2B").into();
+    url::form_urlencoded::parse(kept.as_bytes()).map(|(key, _)| key.into_owned()).next().unwrap_or_default()
+}
+
+fn is_version(segment: &str) -> bool {
+    segment
+        .strip_prefix('v')
+        .and_then(|version| version.split_once('.'))
+        .is_some_and(|(major, minor)| [major, minor].iter().all(|part| part.parse::<u16>().is_ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_no_part_of_the_path() {
+        assert_eq!(segments("/v25.0/me/messages"), ["me", "messages"]);
+        assert_eq!(segments("/me"), ["me"]);
+        assert_eq!(segments("/vip/x"), ["vip", "x"]);
+        assert_eq!(segments("/v25.0/a%2Fb+c"), ["a/b+c"]);
+    }
+}

@@ -1,0 +1,36 @@
+//! A stand-in for Meta's Graph API (both hosts) and Retell's chat API.
+//!
+//! It keeps their documented rules, records what reached it, sends webhooks as Meta does, and misbehaves on request.
+//! It has its own notion of every message, so that it cannot agree with a connector's mistakes. What the documentation
+//! leaves open is a setting whose default is marked as an assumption; the README lists them.
+
+mod act;
+mod clock;
+mod control;
+mod engine;
+mod faults;
+mod graph;
+mod ids;
+mod operation;
+mod record;
+mod retell;
+mod server;
+mod settings;
+mod simulator;
+mod webhook;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use act::{Act, Batch, BatchMessage};
+pub use faults::{Fault, FaultMode, FaultState};
+pub use operation::{Operation, Service};
+pub use record::{Attempt, Completion, DeliveredUpdate, Delivery, Latencies, Record, SenderAction, Sent};
+pub use retell::{AgentRule, Chat, ChatStatus, ReplyRule, UserTurn};
+pub use settings::{Echo, GraphSettings, Options, RetellSettings, Settings, WebhookSettings, WebhookTarget};
+pub use simulator::{Failed, Simulator, Thread};
+pub use webhook::{Handshake, RawWebhook, ReleaseOrder, SentRaw, Signing};
+pub use world::account::{AccountSpec, LoginKind, TokenState};
+pub use world::action::Action;
+pub use world::thread::{Author, Message, Person};

@@ -1,0 +1,87 @@
+//! The calls the two services know, by the names that faults and the record use.
+
+use serde::{Deserialize, Serialize};
+
+/// Whose call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Service {
+    /// Meta's Graph API, on either host.
+    Graph,
+    /// Retell's chat API.
+    Retell,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// `POST /{id}/messages` with a message.
+    Send,
+    /// `POST /{id}/messages` with a sender action.
+    SenderAction,
+    /// `GET /{IGSID}`.
+    Profile,
+    /// `GET /{id}/conversations`.
+    Conversations,
+    /// `GET /{conversation}` and `GET /{conversation}/messages`.
+    Conversation,
+    /// `GET /{mid}`.
+    Message,
+    /// `POST /{id}/subscribed_apps`.
+    Subscribe,
+    /// `GET /{id}/subscribed_apps`.
+    Subscriptions,
+    /// `DELETE /{id}/subscribed_apps`.
+    Unsubscribe,
+    /// `GET /me` and `GET /{account}`.
+    Me,
+    /// `GET /me/permissions`.
+    Permissions,
+    /// `GET /refresh_access_token`.
+    RefreshToken,
+    /// `GET /access_token`.
+    ExchangeToken,
+    /// `POST /create-chat`.
+    CreateChat,
+    /// `POST /create-chat-completion`.
+    Completion,
+    /// `GET /get-chat/{id}`.
+    GetChat,
+    /// `PATCH /end-chat/{id}`.
+    EndChat,
+    /// `PATCH /update-chat/{id}`.
+    UpdateChat,
+    /// `POST /v3/list-chats` and `GET /list-chat`.
+    ListChats,
+    /// What neither service knows, or what was refused before it was looked at.
+    Unknown,
+}
+
+impl Operation {
+    /// The name under which the record counts it.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Send => "graph.send",
+            Self::SenderAction => "graph.sender_action",
+            Self::Profile => "graph.profile",
+            Self::Conversations => "graph.conversations",
+            Self::Conversation => "graph.conversation",
+            Self::Message => "graph.message",
+            Self::Subscribe => "graph.subscribe",
+            Self::Subscriptions => "graph.subscriptions",
+            Self::Unsubscribe => "graph.unsubscribe",
+            Self::Me => "graph.me",
+            Self::Permissions => "graph.permissions",
+            Self::RefreshToken => "graph.refresh_token",
+            Self::ExchangeToken => "graph.exchange_token",
+            Self::CreateChat => "retell.create_chat",
+            Self::Completion => "retell.completion",
+            Self::GetChat => "retell.get_chat",
+            Self::EndChat => "retell.end_chat",
+            Self::UpdateChat => "retell.update_chat",
+            Self::ListChats => "retell.list_chats",
+            Self::Unknown => "unknown",
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Beginning, reading, changing and ending chats.
+
+use axum::http::StatusCode;
+use serde_json::{Map, Value};
+
+use super::call::Call;
+use super::chat::{Chat, ChatStatus};
+use super::{RetellError, chat_now, rule_of};
+use crate::ids;
+use crate::world::World;
+
+const MAX_METADATA_BYTES: usize = 50_000;
+
+type Done = Result<(StatusCode, Value), RetellError>;
+
+/// `POST /create-chat`: 201. Field reports: the chat is empty, whoever speaks first.
+pub(super) fn create(world: &mut World, call: &Call, now: i64) -> Done {
+    let agent_id =
+        call.body["agent_id"].as_str().filter(|id| !id.is_empty()).ok_or_else(RetellError::bad_request)?;
+    let version = &call.body["agent_version"];
+    if !(version.is_null() || version.is_string() || version.is_u64()) {
+        return Err(RetellError::bad_request());
+    }
+    let metadata = metadata(&call.body)?;
+    let dynamic_variables = strings(&call.body["retell_llm_dynamic_variables"])?;
+    rule_of(world, agent_id).ok_or_else(RetellError::no_asset)?;
+    let chat = Chat {
+        id: ids::retell_id("chat"),
+        agent: agent_id.to_owned(),
+        status: ChatStatus::Ongoing,
+        metadata,
+        dynamic_variables,
+        messages: Vec::new(),
+        started_ms: now,
+        ended_ms: None,
+        last_spoke_ms: None,
+        in_flight: 0,
+    };
+    let response = chat.response(true);
+    world.chats.insert(chat.id.clone(), chat);
+    Ok((StatusCode::CREATED, response))
+}
+
+/// `GET /get-chat/{id}`: 200.
+pub(super) fn get(world: &mut World, call: &Call, now: i64) -> Done {
+    let agent = chat_now(world, call, now)?.agent.clone();
+    let omit = rule_of(world, &agent).is_some_and(|rule| rule.omit_messages);
+    Ok((StatusCode::OK, chat_now(world, call, now)?.response(!omit)))
+}
+
+/// `PATCH /end-chat/{id}`: 204 without a body; 400 when it has ended before.
+pub(super) fn end(world: &mut World, call: &Call, now: i64) -> Done {
+    let chat = chat_now(world, call, now)?;
+    if chat.status != ChatStatus::Ongoing {
+        return Err(RetellError::already_ended());
+    }
+    chat.end(now);
+    Ok((StatusCode::NO_CONTENT, Value::Null))
+}
+
+/// `PATCH /update-chat/{id}`: 200.
+pub(super) fn update(world: &mut World, call: &Call, now: i64) -> Done {
+    const KNOWN: [&str; 4] =
+        ["metadata", "data_storage_setting", "override_dynamic_variables", "custom_attributes"];
+    let body = call.body.as_object().ok_or_else(RetellError::bad_request)?;
+    if body.keys().any(|key| !KNOWN.contains(&key.as_str())) {
+        return Err(RetellError::bad_request());
+    }
+    let metadata = metadata(&call.body)?;
+    let overrides = strings(&call.body["override_dynamic_variables"])?;
+    let chat = chat_now(world, call, now)?;
+    if metadata.is_some() {
+        chat.metadata = metadata;
+    }
+    if let Some(overrides) = overrides {
+        chat.dynamic_variables.get_or_insert_default().extend(overrides);
+    } else if body.contains_key("override_dynamic_variables") {
+        // null clears.
+        chat.dynamic_variables = None;
+    }
+    Ok((StatusCode::OK, chat.response(true)))
+}
+
+fn metadata(body: &Value) -> Result<Option<Value>, RetellError> {
+    match &body["metadata"] {
+        Value::Null => Ok(None),
+        given @ Value::Object(_) if given.to_string().len() <= MAX_METADATA_BYTES => Ok(Some(given.clone())),
+        _ => Err(RetellError::bad_request()),
+    }
+}
+
+/// "All dynamic variable values must be strings" (Retell, "Dynamic variables"). Assumption: others give 400.
+fn strings(given: &Value) -> Result<Option<Map<String, Value>>, RetellError> {
+    match given {
+        Value::Null => Ok(None),
+        Value::Object(variables) if variables.values().all(Value::is_string) => Ok(Some(variables.clone())),
+        _ => Err(RetellError::bad_request()),
+    }
+}
+
+impl World {
+    /// Ends a chat, or makes it fail, from outside.
+    pub(crate) fn set_chat_status(&mut self, chat: &str, status: ChatStatus, now: i64) -> bool {
+        let Some(chat) = self.chats.get_mut(chat) else { return false };
+        chat.status = status;
+        chat.ended_ms = (status != ChatStatus::Ongoing).then_some(now);
+        true
+    }
+}

@@ -1,0 +1,35 @@
+//! The one listener: both hosts of the Graph API, Retell's API and the control calls, by path prefix.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::any;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+
+use crate::engine::Core;
+use crate::{control, graph, retell};
+
+fn router(core: Arc<Core>) -> Router {
+    let api = |handler| Router::new().fallback_service(handler);
+    Router::new()
+        .nest_service("/graph", api(any(graph::facebook).with_state(Arc::clone(&core))))
+        .nest_service("/instagram", api(any(graph::instagram).with_state(Arc::clone(&core))))
+        .nest_service("/retell", api(any(retell::handle).with_state(Arc::clone(&core))))
+        .nest("/_sim", control::routes())
+        .with_state(core)
+}
+
+/// Serves until the simulator stops.
+pub(crate) async fn serve(listener: TcpListener, core: Arc<Core>) {
+    let stop = core.stop.clone();
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
+    });
+    let served = axum::serve(listener, router(core)).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the simulator's server failed");
+    }
+}

@@ -1,0 +1,314 @@
+//! The handle: everything a test or a person may do with a running simulator.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::act::{self, Act, Batch};
+use crate::engine::Core;
+use crate::faults::{Fault, FaultState};
+use crate::record::Record;
+use crate::retell::{AgentRule, Chat, ChatStatus};
+use crate::server;
+use crate::settings::{Options, Settings, WebhookTarget};
+use crate::webhook::{self, Handshake, RawWebhook, ReleaseOrder, SentRaw};
+use crate::world::account::{AccountSpec, TokenState};
+use crate::world::action::Action;
+use crate::world::thread::{Message, Person, ThreadKey};
+
+/// Why the simulator could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {addr}: {source}")]
+    Listen {
+        /// Where.
+        addr: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The webhook client could not be built.
+    #[error("cannot build the webhook client: {0}")]
+    Client(#[from] reqwest::Error),
+    /// A condition did not come true in time.
+    #[error("waited {within:?} in vain for {what}; reached so far: {reached}")]
+    InVain {
+        /// What for.
+        what: String,
+        /// How long.
+        within: Duration,
+        /// Counts of what reached the simulator.
+        reached: String,
+    },
+}
+
+/// A conversation as Meta holds it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Thread {
+    /// Its id in the Conversations API.
+    pub conversation_id: String,
+    /// The person.
+    pub person: Person,
+    /// The person's last act that opened the reply window.
+    pub opened_ms: Option<i64>,
+    /// All messages, oldest first.
+    pub messages: Vec<Message>,
+}
+
+/// A running simulator. It stops when this is dropped; `stop` also waits for its tasks.
+#[derive(Debug)]
+pub struct Simulator {
+    core: Arc<Core>,
+    addr: SocketAddr,
+    server: JoinHandle<()>,
+}
+
+impl Simulator {
+    /// Starts one.
+    pub async fn start(options: Options) -> Result<Self, Failed> {
+        let listen = |source| Failed::Listen { addr: options.addr, source };
+        let listener = TcpListener::bind(options.addr).await.map_err(listen)?;
+        let addr = listener.local_addr().map_err(listen)?;
+        let core = Core::new(options.settings, format!("http://{addr}"))?;
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&core)));
+        Ok(Self { core, addr, server })
+    }
+
+    /// Ends all deliveries and connections.
+    pub async fn stop(mut self) {
+        self.core.finish().await;
+        self.server.abort();
+        // Only when the listener is gone can another take the address.
+        let _ = (&mut self.server).await;
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Stands for `https://graph.facebook.com`.
+    pub fn graph_url(&self) -> String {
+        format!("http://{}/graph", self.addr)
+    }
+
+    /// Stands for `https://graph.instagram.com`.
+    pub fn instagram_url(&self) -> String {
+        format!("http://{}/instagram", self.addr)
+    }
+
+    /// Stands for `https://api.retellai.com`.
+    pub fn retell_url(&self) -> String {
+        format!("http://{}/retell", self.addr)
+    }
+
+    /// The control calls.
+    pub fn control_url(&self) -> String {
+        format!("http://{}/_sim", self.addr)
+    }
+
+    /// The settings at present.
+    pub fn settings(&self) -> Settings {
+        self.core.read(|world| world.settings.clone())
+    }
+
+    /// Changes settings.
+    pub fn configure(&self, change: impl FnOnce(&mut Settings)) {
+        self.core.change(|world| change(&mut world.settings));
+    }
+
+    /// Adds an account, or replaces it.
+    pub fn put_account(&self, account: AccountSpec) {
+        let now = self.core.clock.now_ms();
+        self.core.change(|world| world.put_account(account, now));
+    }
+
+    /// Lets an account's tokens expire, be revoked, or work again.
+    pub fn set_tokens(&self, account: &str, state: TokenState) {
+        self.core.change(|world| world.set_tokens(account, state));
+    }
+
+    /// What an account is subscribed to; none: it is not.
+    pub fn subscribed_fields(&self, account: &str) -> Option<Vec<String>> {
+        self.core.read(|world| world.accounts.get(account)?.subscribed.clone())
+    }
+
+    /// Where webhooks go that have no account's own target.
+    pub fn set_webhook(&self, target: Option<WebhookTarget>) {
+        self.configure(|settings| settings.webhooks.target = target);
+    }
+
+    /// Describes a person, and whether they can be reached. The thread is begun if there is none.
+    pub fn set_person(&self, account: &str, user: &str, person: Person) {
+        self.core.change(|world| world.open_thread(&ThreadKey::new(account, user)).person = person);
+    }
+
+    /// How an agent behaves.
+    pub fn put_agent(&self, agent: &str, rule: AgentRule) {
+        self.core.change(|world| world.agents.insert(agent.to_owned(), rule));
+    }
+
+    /// A chat as Retell holds it.
+    pub fn chat(&self, chat: &str) -> Option<Chat> {
+        self.core.read(|world| world.chats.get(chat).cloned())
+    }
+
+    /// All chats, the newest last.
+    pub fn chats(&self) -> Vec<Chat> {
+        let mut chats: Vec<Chat> = self.core.read(|world| world.chats.values().cloned().collect());
+        chats.sort_by_key(|chat| chat.started_ms);
+        chats
+    }
+
+    /// Ends a chat, or makes it fail. False if there is none.
+    pub fn set_chat_status(&self, chat: &str, status: ChatStatus) -> bool {
+        let now = self.core.clock.now_ms();
+        self.core.change(|world| world.set_chat_status(chat, status, now))
+    }
+
+    /// Somebody does something. Gives the id of the message or the comment, where it has one.
+    pub fn act(&self, act: Act) -> Option<String> {
+        act::act(&self.core, act)
+    }
+
+    /// A customer writes a text. Gives its mid.
+    pub fn say(&self, account: &str, user: &str, text: impl Into<String>) -> String {
+        self.act(Act::new(account, user, Action::text(text))).unwrap_or_default()
+    }
+
+    /// Many texts at once. Gives their mids.
+    pub fn say_all(&self, batch: Batch) -> Vec<String> {
+        act::say_all(&self.core, batch)
+    }
+
+    /// Adds a misbehaviour. Gives its number.
+    pub fn add_fault(&self, fault: Fault) -> u64 {
+        self.core.change(|world| world.faults.add(fault))
+    }
+
+    /// All misbehaviours with what they struck.
+    pub fn faults(&self) -> Vec<FaultState> {
+        self.core.read(|world| world.faults.list())
+    }
+
+    /// Ends one misbehaviour, or all.
+    pub fn clear_faults(&self, id: Option<u64>) {
+        self.core.change(|world| world.faults.clear(id));
+    }
+
+    /// From now on webhooks pile up.
+    pub fn hold_webhooks(&self) {
+        self.core.courier.hold();
+    }
+
+    /// Lets the held webhooks go. Gives their number.
+    pub fn release_webhooks(&self, updates_per_post: usize, order: ReleaseOrder) -> usize {
+        webhook::release(&self.core, updates_per_post, order)
+    }
+
+    /// The GET by which Meta checks a callback address.
+    pub async fn handshake(&self, account: Option<&str>, verify_token: Option<&str>) -> Handshake {
+        webhook::handshake(&self.core, account, verify_token).await
+    }
+
+    /// POSTs a body of any kind once, signed as asked.
+    pub async fn send_raw(&self, raw: RawWebhook) -> SentRaw {
+        webhook::send_raw(&self.core, raw).await
+    }
+
+    /// The event of the dashboard's "Test" button.
+    pub async fn send_dashboard_test(&self, account: Option<&str>, instagram_login: bool) -> SentRaw {
+        let body = webhook::dashboard_test(instagram_login);
+        let raw = RawWebhook { account: account.map(str::to_owned), body, ..RawWebhook::default() };
+        self.send_raw(raw).await
+    }
+
+    /// Moves the simulator's clock, so that windows close and silence ends chats.
+    pub fn advance(&self, by: Duration) {
+        self.core.clock.advance(by);
+    }
+
+    /// The simulator's clock, in milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        self.core.clock.now_ms()
+    }
+
+    /// Looks at the record.
+    pub fn record<R>(&self, look: impl FnOnce(&Record) -> R) -> R {
+        self.core.read(|world| look(&world.record))
+    }
+
+    /// A conversation as Meta holds it.
+    pub fn thread(&self, account: &str, user: &str) -> Option<Thread> {
+        thread(&self.core, account, user)
+    }
+
+    /// Waits until the record satisfies a condition: it is asked after every change, never by polling.
+    pub async fn wait_for(
+        &self,
+        what: &str,
+        within: Duration,
+        mut condition: impl FnMut(&Record) -> bool,
+    ) -> Result<(), Failed> {
+        let mut changes = self.core.changes.subscribe();
+        let watch = async {
+            loop {
+                if self.record(&mut condition) || changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(within, watch).await.map_err(|_| Failed::InVain {
+            what: what.to_owned(),
+            within,
+            reached: self.record(|record| format!("{:?}, {} sends", record.calls, record.send_count)),
+        })
+    }
+
+    /// Counts changes of anything the simulator holds, for conditions that `wait_for` does not reach.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.core.changes.subscribe()
+    }
+
+    /// Empties the record and keeps everything else, e.g. after a warm-up.
+    pub fn clear_record(&self) {
+        self.core.change(|world| world.record.clear());
+    }
+
+    /// Forgets accounts, threads, chats, faults, deliveries and the record; keeps the settings.
+    pub fn reset(&self) {
+        reset(&self.core);
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.core.stop.cancel();
+        // Without it a caller that never hangs up would hold the listener.
+        self.server.abort();
+    }
+}
+
+pub(crate) fn reset(core: &Core) {
+    core.clock.reset();
+    core.courier.forget();
+    core.change(crate::world::World::reset);
+}
+
+pub(crate) fn thread(core: &Core, account: &str, user: &str) -> Option<Thread> {
+    core.read(|world| {
+        let thread = world.thread(account, user)?;
+        Some(Thread {
+            conversation_id: thread.conversation_id.clone(),
+            person: thread.person.clone(),
+            opened_ms: thread.opened_ms,
+            messages: thread.messages.iter().cloned().collect(),
+        })
+    })
+}

@@ -1,0 +1,13 @@
+//! Webhooks as Meta sends them: what happened, its exact bytes and signatures, and stubborn delivery.
+
+mod delivery;
+mod encode;
+mod extra;
+mod sha1;
+mod update;
+
+pub use delivery::ReleaseOrder;
+pub(crate) use delivery::{Courier, dispatch, release};
+pub use extra::{Handshake, RawWebhook, SentRaw, Signing};
+pub(crate) use extra::{dashboard_test, handshake, send_raw};
+pub(crate) use update::{Item, Place, Update};

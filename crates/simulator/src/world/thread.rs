@@ -1,0 +1,156 @@
+//! A conversation as Meta holds it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ids;
+
+/// An account and a person.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ThreadKey {
+    pub(crate) account: String,
+    pub(crate) user: String,
+}
+
+impl ThreadKey {
+    pub(crate) fn new(account: &str, user: &str) -> Self {
+        Self { account: account.to_owned(), user: user.to_owned() }
+    }
+}
+
+/// A conversation.
+#[derive(Clone, Debug)]
+pub(crate) struct Thread {
+    pub(crate) conversation_id: String,
+    /// Oldest first, in the order they reached Meta.
+    pub(crate) messages: VecDeque<Message>,
+    pub(crate) updated_ms: i64,
+    /// The person's last act that opens the reply window.
+    pub(crate) opened_ms: Option<i64>,
+    pub(crate) person: Person,
+    /// When the first message came that nothing was answered to yet: the simulator's measure of reply latency.
+    pub(crate) waiting_since: Option<std::time::Instant>,
+}
+
+impl Thread {
+    pub(crate) fn new(user: &str) -> Self {
+        Self {
+            conversation_id: ids::conversation_id(),
+            messages: VecDeque::new(),
+            updated_ms: 0,
+            opened_ms: None,
+            person: Person::named_after(user),
+            waiting_since: None,
+        }
+    }
+
+    pub(crate) fn message(&self, mid: &str) -> Option<&Message> {
+        self.messages.iter().rev().find(|message| message.mid == mid)
+    }
+
+    pub(crate) fn message_mut(&mut self, mid: &str) -> Option<&mut Message> {
+        self.messages.iter_mut().rev().find(|message| message.mid == mid)
+    }
+
+    /// Newest first, without what was unsent (assumption: an unsent message is not listed).
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Message> {
+        self.messages.iter().rev().filter(|message| !message.unsent)
+    }
+}
+
+/// What is known about the person, and how Meta treats messages to them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Person {
+    /// Display name; may be missing.
+    pub name: Option<String>,
+    /// Username.
+    pub username: String,
+    /// Address of the picture.
+    #[serde(default)]
+    pub profile_pic: Option<String>,
+    /// The person cannot be reached: sends fail with 551.
+    #[serde(default)]
+    pub unavailable: bool,
+    /// The profile may not be read: code 230.
+    #[serde(default)]
+    pub profile_hidden: bool,
+    /// Another app owns the thread: events come as `standby`, sends fail with 10/2018300.
+    #[serde(default)]
+    pub standby: bool,
+}
+
+impl Person {
+    fn named_after(user: &str) -> Self {
+        let tail = user.get(user.len().saturating_sub(4)..).unwrap_or(user);
+        Self {
+            name: Some(format!("Customer {tail}")),
+            username: format!("customer_{user}"),
+            profile_pic: Some(format!("https://scontent.cdninstagram.com/v/{user}.jpg?oe=0")),
+            unavailable: false,
+            profile_hidden: false,
+            standby: false,
+        }
+    }
+}
+
+/// Who wrote a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Author {
+    /// The customer.
+    Customer,
+    /// The account, through the Graph API.
+    Api,
+    /// The account, by a person in the Instagram app.
+    App,
+}
+
+/// A message as Meta holds it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// Its id.
+    pub mid: String,
+    /// Who wrote it.
+    pub author: Author,
+    /// When, in milliseconds.
+    pub created_ms: i64,
+    /// Its text.
+    pub text: Option<String>,
+    /// Its attachments, as webhooks carry them.
+    pub attachments: Vec<Value>,
+    /// The message it replies to.
+    pub reply_to: Option<String>,
+    /// The story it mentions or replies to, as `GET /{mid}?fields=story` gives it.
+    pub story: Option<Value>,
+    /// Reactions by who reacted.
+    pub reactions: BTreeMap<String, String>,
+    /// A kind the API does not show.
+    pub unsupported: bool,
+    /// Taken back.
+    pub unsent: bool,
+}
+
+impl Message {
+    pub(crate) fn new(author: Author, created_ms: i64) -> Self {
+        Self {
+            mid: ids::message_id(),
+            author,
+            created_ms,
+            text: None,
+            attachments: Vec::new(),
+            reply_to: None,
+            story: None,
+            reactions: BTreeMap::new(),
+            unsupported: false,
+            unsent: false,
+        }
+    }
+
+    pub(crate) fn is_ours(&self) -> bool {
+        self.author != Author::Customer
+    }
+}

@@ -1,0 +1,181 @@
+//! Opens the database: one pool for PostgreSQL; for SQLite one connection that writes and a few that read.
+
+use crate::dialect::Dialect;
+use crate::{Error, Result};
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, FromQueryResult,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+};
+use std::time::Duration;
+use tracing::log::LevelFilter;
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `postgres://…` or `sqlite://path?mode=rwc`.
+    pub url: String,
+    /// The most connections of the pool.
+    pub max_connections: u32,
+    /// How long a statement waits for a connection of the pool.
+    pub acquire_timeout: Duration,
+    /// How long a statement may run (PostgreSQL).
+    pub statement_timeout: Duration,
+}
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: DatabaseConnection,
+    reader: DatabaseConnection,
+    pub(crate) dialect: Dialect,
+}
+
+/// A transaction. Dropped without [`Tx::commit`], it changes nothing.
+#[derive(Debug)]
+pub struct Tx {
+    inner: DatabaseTransaction,
+    pub(crate) dialect: Dialect,
+}
+
+impl Store {
+    /// Opens the pool. The database need not be up for PostgreSQL: connections are made when wanted.
+    ///
+    /// # Errors
+    /// [`Error::Url`] for an address of another kind, [`Error::Db`] when a SQLite file cannot be opened.
+    pub async fn open(options: &Options) -> Result<Self> {
+        if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") {
+            let mut connect = base(options);
+            connect
+                .max_connections(options.max_connections)
+                .statement_timeout(options.statement_timeout)
+                .test_before_acquire_if_idle_for(Duration::from_secs(10))
+                .connect_lazy(true);
+            let pool = Database::connect(connect).await?;
+            return Ok(Self { writer: pool.clone(), reader: pool, dialect: Dialect::Postgres });
+        }
+        if !options.url.starts_with("sqlite:") {
+            let scheme = options.url.split(':').next().unwrap_or_default();
+            return Err(Error::Url(scheme.to_owned()));
+        }
+        // Invariant: one connection writes, so SQLite's writers queue here and never fail as "locked".
+        let mut writer = base(options);
+        writer.max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
+        writer.acquire_timeout(Duration::from_secs(30));
+        sqlite(&mut writer);
+        let mut reader = base(options);
+        reader.max_connections(options.max_connections.clamp(1, 4));
+        sqlite(&mut reader);
+        let writer = Database::connect(writer).await?;
+        let reader = Database::connect(reader).await?;
+        Ok(Self { writer, reader, dialect: Dialect::Sqlite })
+    }
+
+    /// The connection that writes: for migrations.
+    pub fn connection(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// What it says instead.
+    pub async fn ping(&self) -> Result<()> {
+        self.reader.execute_unprepared("SELECT 1").await?;
+        Ok(())
+    }
+
+    /// Begins a transaction that may write.
+    ///
+    /// # Errors
+    /// [`Error::Db`] when no connection could be had.
+    pub async fn begin(&self) -> Result<Tx> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: (self.dialect == Dialect::Sqlite)
+                .then_some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let inner = self.writer.begin_with_options(options).await?;
+        Ok(Tx { inner, dialect: self.dialect })
+    }
+
+    /// Connections of the pool: (in use, idle).
+    pub fn pool(&self) -> (u32, u32) {
+        let (size, idle) = match self.dialect {
+            Dialect::Postgres => {
+                let pool = self.writer.get_postgres_connection_pool();
+                (pool.size(), pool.num_idle())
+            }
+            Dialect::Sqlite => {
+                let pool = self.reader.get_sqlite_connection_pool();
+                (pool.size(), pool.num_idle())
+            }
+        };
+        let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+        (size.saturating_sub(idle), idle)
+    }
+
+    /// Runs a statement that writes, outside a transaction; gives the number of rows it changed.
+    pub(crate) async fn execute(&self, sql: &str, values: Vec<Value>) -> Result<u64> {
+        Ok(self.writer.execute_raw(self.dialect.statement(sql, values)).await?.rows_affected())
+    }
+
+    /// Runs a statement that writes and returns rows.
+    pub(crate) async fn write<T: FromQueryResult>(&self, sql: &str, values: Vec<Value>) -> Result<Vec<T>> {
+        rows(&self.writer, self.dialect.statement(sql, values)).await
+    }
+
+    /// Runs a statement that only reads.
+    pub(crate) async fn read<T: FromQueryResult>(&self, sql: &str, values: Vec<Value>) -> Result<Vec<T>> {
+        rows(&self.reader, self.dialect.statement(sql, values)).await
+    }
+}
+
+impl Tx {
+    /// Makes everything done in it true.
+    ///
+    /// # Errors
+    /// [`Error::Db`]; then nothing of it is, or the connection was lost and nobody knows.
+    pub async fn commit(self) -> Result<()> {
+        Ok(self.inner.commit().await?)
+    }
+
+    pub(crate) fn connection(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+
+    pub(crate) async fn execute(&self, sql: &str, values: Vec<Value>) -> Result<u64> {
+        Ok(self.inner.execute_raw(self.dialect.statement(sql, values)).await?.rows_affected())
+    }
+
+    pub(crate) async fn query<T: FromQueryResult>(&self, sql: &str, values: Vec<Value>) -> Result<Vec<T>> {
+        rows(&self.inner, self.dialect.statement(sql, values)).await
+    }
+
+    pub(crate) async fn first<T: FromQueryResult>(&self, sql: &str, values: Vec<Value>) -> Result<Option<T>> {
+        Ok(self.query(sql, values).await?.into_iter().next())
+    }
+}
+
+async fn rows<T: FromQueryResult>(db: &impl ConnectionTrait, statement: Statement) -> Result<Vec<T>> {
+    let rows = db.query_all_raw(statement).await?;
+    rows.iter().map(|row| T::from_query_result(row, "").map_err(Error::from)).collect()
+}
+
+fn base(options: &Options) -> ConnectOptions {
+    let mut connect = ConnectOptions::new(options.url.clone());
+    connect
+        .acquire_timeout(options.acquire_timeout)
+        .sqlx_logging(false)
+        .sqlx_slow_statements_logging_settings(LevelFilter::Off, Duration::from_secs(1));
+    connect
+}
+
+fn sqlite(connect: &mut ConnectOptions) {
+    connect.map_sqlx_sqlite_opts(|options| {
+        options
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(5))
+    });
+}

@@ -1,0 +1,188 @@
+//! The inbox: events are stored in batches, each once under its key.
+
+use crate::dialect::{Dialect, array};
+use crate::{Error, Result, Store};
+use dmrelay_domain::clock::Millis;
+use dmrelay_domain::event::{Event, EventKey, Kind};
+use dmrelay_domain::ids::EventId;
+use dmrelay_domain::states::EventState;
+use dmrelay_domain::text;
+use sea_orm::sea_query::ArrayType;
+use sea_orm::{FromQueryResult, Value};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// An event to be stored.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    id: Uuid,
+    key: EventKey,
+    account: String,
+    thread: String,
+    kind: Kind,
+    container: &'static str,
+    raw: Vec<u8>,
+    at: Millis,
+    state: EventState,
+}
+
+/// An event that was new.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Its row.
+    pub id: EventId,
+    /// Its key, for the job that will ingest it.
+    pub key: EventKey,
+}
+
+#[derive(FromQueryResult)]
+struct Inserted {
+    id: Uuid,
+}
+
+impl NewEvent {
+    /// Takes an event as it came. What was not understood is stored for people, not for ingest.
+    pub fn new(event: Event) -> Self {
+        let state = if event.kind == Kind::Unknown { EventState::Unknown } else { EventState::New };
+        Self {
+            id: Uuid::now_v7(),
+            key: event.key,
+            account: text::clean(&event.account).into_owned(),
+            thread: text::clean(&event.thread).into_owned(),
+            kind: event.kind,
+            container: event.container.as_str(),
+            raw: event.raw,
+            at: event.at,
+            state,
+        }
+    }
+
+    pub(crate) fn key(&self) -> EventKey {
+        self.key
+    }
+
+    /// The same event, stripped to what no database refuses.
+    fn as_unknown(&self) -> Self {
+        Self {
+            account: text::truncate(&self.account, 64).to_owned(),
+            thread: String::new(),
+            kind: Kind::Unknown,
+            at: 0,
+            state: EventState::Unknown,
+            ..self.clone()
+        }
+    }
+}
+
+/// How long the direct job has before the sweep dispatches the event.
+const DIRECT: Duration = Duration::from_secs(2);
+
+impl Store {
+    /// Stores a batch in one statement and gives back those that were new. When this returns, they are
+    /// committed. A row the database refuses is found by halving and stored as unknown.
+    ///
+    /// # Errors
+    /// When the database is not there; then nothing is known to be stored.
+    pub async fn insert_events(&self, mut events: Vec<NewEvent>) -> Result<Vec<Stored>> {
+        // Sorted, so that two batches with common keys wait for each other and do not deadlock.
+        events.sort_by_key(|event| event.key);
+        let mut stored = Vec::with_capacity(events.len());
+        let mut batches = vec![events];
+        while let Some(batch) = batches.pop() {
+            if batch.is_empty() {
+                continue;
+            }
+            match self.insert_batch(&batch).await {
+                Ok(ids) => {
+                    let new = batch.iter().filter(|event| ids.contains(&event.id));
+                    stored.extend(new.map(|event| Stored { id: event.id.into(), key: event.key }));
+                }
+                Err(err) if err.is_refusal() => batches.extend(self.isolate(batch, err).await?),
+                Err(err) => return Err(err),
+            }
+        }
+        Ok(stored)
+    }
+
+    /// Two halves of a refused batch; a single refused row is stored as unknown.
+    async fn isolate(&self, mut batch: Vec<NewEvent>, refusal: Error) -> Result<Vec<Vec<NewEvent>>> {
+        if batch.len() > 1 {
+            let half = batch.split_off(batch.len() / 2);
+            return Ok(vec![half, batch]);
+        }
+        for event in &batch {
+            tracing::warn!(event = %event.id, error = %refusal, "event refused by the database, kept as unknown");
+            self.insert_batch(&[event.as_unknown()]).await?;
+        }
+        Ok(Vec::new())
+    }
+
+    async fn insert_batch(&self, batch: &[NewEvent]) -> Result<std::collections::HashSet<Uuid>> {
+        let (sql, values) = match self.dialect {
+            Dialect::Postgres => postgres(batch),
+            Dialect::Sqlite => sqlite(batch),
+        };
+        let inserted = match self.write::<Inserted>(&sql, values.clone()).await {
+            // A connection that died with the last restart of the database, or a lost deadlock: nothing is
+            // stored twice by saying it again, for every row has its key.
+            Err(err) if !err.is_refusal() => self.write::<Inserted>(&sql, values).await?,
+            outcome => outcome?,
+        };
+        Ok(inserted.into_iter().map(|row| row.id).collect())
+    }
+}
+
+const COLUMNS: &str = "id, key, account, thread, kind, container, raw, at, state";
+
+fn insert(source: &str) -> String {
+    let due = DIRECT.as_millis();
+    format!(
+        "INSERT INTO events ({COLUMNS}, received_at, due_at) \
+         SELECT {COLUMNS}, {{now}}, CASE WHEN state = 'new' THEN {{now}} + {due} END FROM ({source}) AS i \
+         WHERE TRUE ON CONFLICT (key) DO NOTHING RETURNING id"
+    )
+}
+
+fn postgres(batch: &[NewEvent]) -> (String, Vec<Value>) {
+    let text = |get: fn(&NewEvent) -> &str| array(ArrayType::String, batch.iter().map(get));
+    let values = vec![
+        array(ArrayType::Uuid, batch.iter().map(|event| event.id)),
+        array(ArrayType::Bytes, batch.iter().map(|event| event.key.0.to_vec())),
+        text(|event| &event.account),
+        text(|event| &event.thread),
+        text(|event| event.kind.as_str()),
+        text(|event| event.container),
+        array(ArrayType::Bytes, batch.iter().map(|event| event.raw.clone())),
+        array(ArrayType::BigInt, batch.iter().map(|event| event.at)),
+        text(|event| event.state.as_str()),
+    ];
+    let source = format!(
+        "SELECT * FROM UNNEST($1::uuid[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[], \
+         $7::bytea[], $8::bigint[], $9::text[]) AS u ({COLUMNS})"
+    );
+    (insert(&source), values)
+}
+
+fn sqlite(batch: &[NewEvent]) -> (String, Vec<Value>) {
+    let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 9);
+    for event in batch {
+        values.extend([
+            event.id.into(),
+            event.key.0.to_vec().into(),
+            event.account.as_str().into(),
+            event.thread.as_str().into(),
+            event.kind.as_str().into(),
+            event.container.into(),
+            event.raw.clone().into(),
+            event.at.into(),
+            event.state.as_str().into(),
+        ]);
+    }
+    let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let rows = vec![row; batch.len()].join(", ");
+    let source = format!(
+        "SELECT column1 AS id, column2 AS key, column3 AS account, column4 AS thread, column5 AS kind, \
+         column6 AS container, column7 AS raw, column8 AS at, column9 AS state FROM (VALUES {rows})"
+    );
+    (insert(&source), values)
+}

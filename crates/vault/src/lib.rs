@@ -1,0 +1,239 @@
+//! Secrets at rest: XChaCha20-Poly1305, with several keys of which the first one seals.
+//!
+//! A sealed value is `version ‖ length of the key id ‖ key id ‖ nonce (24 bytes) ‖ ciphertext`. The place it
+//! belongs to (table, column, row) is authenticated with it, so that a value moved to another row does not
+//! open there.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use dmrelay_domain::secret::Secret;
+use std::collections::BTreeSet;
+use std::fmt;
+use uuid::Uuid;
+
+const VERSION: u8 = 1;
+const NONCE: usize = 24;
+const MAX_KEY_ID: usize = 32;
+
+/// The keys of the process.
+#[derive(Clone)]
+pub struct Vault {
+    keys: Vec<(String, XChaCha20Poly1305)>,
+}
+
+/// Where a sealed value belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The table.
+    pub table: &'static str,
+    /// The column.
+    pub column: &'static str,
+    /// The row.
+    pub row: Uuid,
+}
+
+impl Place {
+    fn associated_data(&self) -> Vec<u8> {
+        format!("{}.{}:{}", self.table, self.column, self.row).into_bytes()
+    }
+}
+
+/// Keys that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidKeys {
+    /// There are none.
+    #[error("ENCRYPTION_KEYS holds no key; make one with: echo \"k1:$(head -c 32 /dev/urandom | base64)\"")]
+    None,
+    /// A key is not `id:base64`.
+    #[error("ENCRYPTION_KEYS: key {0} is not of the form id:base64")]
+    Form(usize),
+    /// An id is empty, too long or not a word.
+    #[error("ENCRYPTION_KEYS: the id of key {0} must be 1 to 32 letters, digits, '-' or '_'")]
+    Id(usize),
+    /// The bytes are not base64.
+    #[error("ENCRYPTION_KEYS: key {0:?} is not base64")]
+    Base64(String),
+    /// The key is not 32 bytes.
+    #[error("ENCRYPTION_KEYS: key {0:?} has {1} bytes, not 32")]
+    Length(String, usize),
+    /// Two keys have the same id.
+    #[error("ENCRYPTION_KEYS: the id {0:?} is used twice")]
+    Twice(String),
+}
+
+/// A value that does not open.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// It is not a sealed value.
+    #[error("not a sealed value")]
+    Malformed,
+    /// It was sealed with a key the process does not have.
+    #[error("sealed with the key {0:?}, which ENCRYPTION_KEYS does not hold")]
+    UnknownKey(String),
+    /// It was changed, or belongs elsewhere.
+    #[error("does not open: changed, or sealed for another place")]
+    Refused,
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<_> = self.keys.iter().map(|(id, _)| id).collect();
+        f.debug_struct("Vault").field("keys", &ids).finish()
+    }
+}
+
+impl Vault {
+    /// Reads `id:base64,id:base64,…`; the first key seals, all of them open.
+    ///
+    /// # Errors
+    /// [`InvalidKeys`], which never shows a key.
+    pub fn parse(keys: &Secret<String>) -> Result<Self, InvalidKeys> {
+        let mut ring: Vec<(String, XChaCha20Poly1305)> = Vec::new();
+        for (number, part) in
+            keys.expose().split(',').map(str::trim).filter(|part| !part.is_empty()).enumerate()
+        {
+            let (id, key) = part.split_once(':').ok_or(InvalidKeys::Form(number + 1))?;
+            let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            if id.is_empty() || id.len() > MAX_KEY_ID || !id.chars().all(word) {
+                return Err(InvalidKeys::Id(number + 1));
+            }
+            if ring.iter().any(|(other, _)| other == id) {
+                return Err(InvalidKeys::Twice(id.to_owned()));
+            }
+            let bytes = STANDARD.decode(key).map_err(|_| InvalidKeys::Base64(id.to_owned()))?;
+            let length = bytes.len();
+            let key: [u8; 32] = bytes.try_into().map_err(|_| InvalidKeys::Length(id.to_owned(), length))?;
+            ring.push((id.to_owned(), XChaCha20Poly1305::new(&Key::from(key))));
+        }
+        if ring.is_empty() { Err(InvalidKeys::None) } else { Ok(Self { keys: ring }) }
+    }
+
+    /// A new key in the form of `ENCRYPTION_KEYS`.
+    pub fn generate(id: &str) -> String {
+        let key: [u8; 32] = rand::random();
+        format!("{id}:{}", STANDARD.encode(key))
+    }
+
+    /// Seals a value for its place, with the first key.
+    pub fn seal(&self, place: Place, plain: &[u8]) -> Vec<u8> {
+        // Invariant: `parse` lets no vault without a key come to be.
+        let Some((id, cipher)) = self.keys.first() else { return Vec::new() };
+        let nonce: [u8; NONCE] = rand::random();
+        let payload = Payload { msg: plain, aad: &place.associated_data() };
+        // Encryption fails only for texts of 256 GiB and more.
+        let sealed = cipher.encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
+        let id_len = u8::try_from(id.len()).unwrap_or(0);
+        [&[VERSION, id_len], id.as_bytes(), &nonce, &sealed].concat()
+    }
+
+    /// Opens a value at its place.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn open(&self, place: Place, sealed: &[u8]) -> Result<Secret<Vec<u8>>, SealError> {
+        let (id, rest) = key_id(sealed)?;
+        let (_, cipher) = self
+            .keys
+            .iter()
+            .find(|(key, _)| key == id)
+            .ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
+        let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or(SealError::Malformed)?;
+        let payload = Payload { msg: text, aad: &place.associated_data() };
+        cipher.decrypt(&XNonce::from(*nonce), payload).map(Secret::new).map_err(|_| SealError::Refused)
+    }
+
+    /// Opens a value that is text.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn open_text(&self, place: Place, sealed: &[u8]) -> Result<Secret<String>, SealError> {
+        let plain = self.open(place, sealed)?;
+        String::from_utf8(plain.expose().clone()).map(Secret::new).map_err(|_| SealError::Malformed)
+    }
+
+    /// The ids of the keys these values were sealed with that this vault lacks.
+    pub fn missing<'a>(&self, sealed: impl Iterator<Item = &'a [u8]>) -> BTreeSet<String> {
+        sealed
+            .filter_map(|value| key_id(value).ok())
+            .filter(|(id, _)| self.keys.iter().all(|(key, _)| key != id))
+            .map(|(id, _)| id.to_owned())
+            .collect()
+    }
+}
+
+fn key_id(sealed: &[u8]) -> Result<(&str, &[u8]), SealError> {
+    let [VERSION, len, rest @ ..] = sealed else { return Err(SealError::Malformed) };
+    let (id, rest) = rest.split_at_checked(usize::from(*len)).ok_or(SealError::Malformed)?;
+    Ok((std::str::from_utf8(id).map_err(|_| SealError::Malformed)?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn place(row: Uuid) -> Place {
+        Place { table: "instagram_connections", column: "access_token", row }
+    }
+
+    fn vault(keys: &[&str]) -> Vault {
+        Vault::parse(&Secret::new(keys.join(","))).unwrap()
+    }
+
+    #[test]
+    fn a_rotated_vault_opens_what_the_old_key_sealed() {
+        let (old, new) = (Vault::generate("old"), Vault::generate("new"));
+        let row = Uuid::nil();
+        let sealed = vault(&[&old]).seal(place(row), b"token");
+        assert_eq!(vault(&[&new, &old]).open(place(row), &sealed).unwrap().expose(), b"token");
+        assert_eq!(vault(&[&new]).open(place(row), &sealed), Err(SealError::UnknownKey("old".into())));
+        assert_eq!(vault(&[&new]).missing([&sealed[..]].into_iter()), BTreeSet::from(["old".to_owned()]));
+    }
+
+    #[test]
+    fn a_value_opens_only_at_its_place() {
+        let vault = vault(&[&Vault::generate("k1")]);
+        let sealed = vault.seal(place(Uuid::nil()), b"token");
+        assert_eq!(vault.open(place(Uuid::max()), &sealed), Err(SealError::Refused));
+        let column = Place { column: "app_secret", ..place(Uuid::nil()) };
+        assert_eq!(vault.open(column, &sealed), Err(SealError::Refused));
+    }
+
+    #[test]
+    fn malformed_keys_are_named_and_not_shown() {
+        let key = Vault::generate("k");
+        for (keys, says) in [
+            (String::new(), "holds no key"),
+            ("secretsecret".to_owned(), "key 1 is not of the form"),
+            ("a b:c2VjcmV0".to_owned(), "the id of key 1"),
+            ("k1:sec!ret".to_owned(), "\"k1\" is not base64"),
+            ("k1:c2VjcmV0".to_owned(), "\"k1\" has 6 bytes, not 32"),
+            (format!("{key},{key}"), "\"k\" is used twice"),
+        ] {
+            let err = Vault::parse(&Secret::new(keys)).unwrap_err().to_string();
+            assert!(err.contains(says), "{err}");
+            assert!(!err.contains("c2VjcmV0") && !err.contains("secretsecret"), "{err}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_opens_and_what_is_changed_does_not(plain in proptest::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>(), bit in 0..8u8) {
+            let vault = vault(&[&Vault::generate("k1")]);
+            let row = Uuid::now_v7();
+            let mut sealed = vault.seal(place(row), &plain);
+            let opened = vault.open(place(row), &sealed).unwrap();
+            prop_assert_eq!(opened.expose(), &plain);
+            let at = at.index(sealed.len());
+            sealed[at] ^= 1 << bit;
+            prop_assert!(vault.open(place(row), &sealed).is_err());
+        }
+
+        #[test]
+        fn any_bytes_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            prop_assert!(vault(&[&Vault::generate("k1")]).open(place(Uuid::nil()), &bytes).is_err());
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! A conversation of one Instagram user with one connection.
+
+use sea_orm::entity::prelude::*;
+
+/// One row of `chats`.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "chats")]
+pub struct Model {
+    /// Our id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// The connection it belongs to.
+    pub connection_id: Uuid,
+    /// The agent, as Retell names it.
+    pub agent_id: String,
+    /// Instagram user id.
+    pub instagram_user_id: String,
+    /// Chat status.
+    pub chat_status: String,
+    /// Metadata.
+    pub metadata: String,
+    /// Username.
+    pub username: Option<String>,
+    /// Name.
+    pub name: Option<String>,
+    /// Picture.
+    pub picture: Option<String>,
+    /// Profile at, in milliseconds.
+    pub profile_at: Option<i64>,
+    /// Agent chat id.
+    pub agent_chat_id: Option<String>,
+    /// Agent watermark.
+    pub agent_watermark: Option<String>,
+    /// Mode.
+    pub mode: String,
+    /// Mode reason.
+    pub mode_reason: Option<String>,
+    /// Resume at, in milliseconds.
+    pub resume_at: Option<i64>,
+    /// Flag.
+    pub flag: Option<String>,
+    /// Window expires at, in milliseconds.
+    pub window_expires_at: Option<i64>,
+    /// First unanswered at, in milliseconds.
+    pub first_unanswered_at: Option<i64>,
+    /// Turn due at, in milliseconds.
+    pub turn_due_at: Option<i64>,
+    /// Turn attempts.
+    pub turn_attempts: i32,
+    /// Turn lease.
+    pub turn_lease: Option<Uuid>,
+    /// Turn lease until, in milliseconds.
+    pub turn_lease_until: i64,
+    /// Turn dispatched until, in milliseconds.
+    pub turn_dispatched_until: i64,
+    /// Outbox due at, in milliseconds.
+    pub outbox_due_at: Option<i64>,
+    /// Outbox attempts.
+    pub outbox_attempts: i32,
+    /// Outbox lease.
+    pub outbox_lease: Option<Uuid>,
+    /// Outbox lease until, in milliseconds.
+    pub outbox_lease_until: i64,
+    /// Outbox dispatched until, in milliseconds.
+    pub outbox_dispatched_until: i64,
+    /// Dispatch no.
+    pub dispatch_no: i64,
+    /// Last seq.
+    pub last_seq: i64,
+    /// Last message at, in milliseconds.
+    pub last_message_at: i64,
+    /// When the row was made.
+    pub created_at: i64,
+    /// When the row last changed.
+    pub updated_at: i64,
+}
+
+/// Nothing is joined through relations: statements that join stand in the store.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

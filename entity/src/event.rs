@@ -1,0 +1,46 @@
+//! The inbox: an event of Meta.
+
+use sea_orm::entity::prelude::*;
+
+/// One row of `events`.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "events")]
+pub struct Model {
+    /// Our id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// What makes it unique.
+    pub key: Vec<u8>,
+    /// Account.
+    pub account: String,
+    /// Thread.
+    pub thread: String,
+    /// What it is.
+    pub kind: String,
+    /// Container.
+    pub container: String,
+    /// Raw.
+    pub raw: Option<Vec<u8>>,
+    /// Meta's time of it, or ours.
+    pub at: i64,
+    /// Received at, in milliseconds.
+    pub received_at: i64,
+    /// Due at, in milliseconds.
+    pub due_at: Option<i64>,
+    /// Claimed until, in milliseconds.
+    pub claimed_until: i64,
+    /// Attempts.
+    pub attempts: i32,
+    /// Dispatch no.
+    pub dispatch_no: i32,
+    /// Where it stands.
+    pub state: String,
+    /// Error.
+    pub error: Option<String>,
+}
+
+/// Nothing is joined through relations: statements that join stand in the store.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,15 @@
+//! The tables, one file each, with no logic. Times are milliseconds since the Unix epoch by the database's
+//! clock unless they are Meta's; states are the words of `dmrelay_domain::states`; JSON is stored as text.
+
+pub mod activity;
+pub mod agent;
+pub mod api_key;
+pub mod chat;
+
+pub mod dead_letter;
+pub mod event;
+pub mod gate;
+pub mod instagram_connection;
+pub mod leader;
+pub mod message;
+pub mod turn;

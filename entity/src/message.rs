@@ -1,0 +1,76 @@
+//! A message, received or to be sent.
+
+use sea_orm::entity::prelude::*;
+
+/// One row of `messages`.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "messages")]
+pub struct Model {
+    /// Our id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// The connection it belongs to.
+    pub connection_id: Uuid,
+    /// The chat it belongs to.
+    pub chat_id: Uuid,
+    /// Seq.
+    pub seq: i64,
+    /// Direction.
+    pub direction: String,
+    /// Author.
+    pub author: String,
+    /// Mid.
+    pub mid: Option<String>,
+    /// What it is.
+    pub kind: String,
+    /// The text.
+    pub text: Option<String>,
+    /// Attachments.
+    pub attachments: Option<String>,
+    /// Reply to.
+    pub reply_to: Option<String>,
+    /// Payload.
+    pub payload: Option<String>,
+    /// Metadata.
+    pub metadata: Option<String>,
+    /// Needs answer.
+    pub needs_answer: bool,
+    /// Turn id.
+    pub turn_id: Option<Uuid>,
+    /// Part.
+    pub part: Option<i32>,
+    /// Where it stands.
+    pub status: String,
+    /// Error class.
+    pub error_class: Option<String>,
+    /// Error code.
+    pub error_code: Option<String>,
+    /// Error message.
+    pub error_message: Option<String>,
+    /// Attempt.
+    pub attempt: i32,
+    /// Deadline, in milliseconds.
+    pub deadline: Option<i64>,
+    /// Meta's time of it, or ours.
+    pub at: i64,
+    /// Received at, in milliseconds.
+    pub received_at: i64,
+    /// Started at, in milliseconds.
+    pub started_at: Option<i64>,
+    /// Sent at, in milliseconds.
+    pub sent_at: Option<i64>,
+    /// Confirmed at, in milliseconds.
+    pub confirmed_at: Option<i64>,
+    /// Read at, in milliseconds.
+    pub read_at: Option<i64>,
+    /// Idempotency key.
+    pub idempotency_key: Option<String>,
+    /// When the row was made.
+    pub created_at: i64,
+}
+
+/// Nothing is joined through relations: statements that join stand in the store.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,50 @@
+//! A question to the agent and its answer.
+
+use sea_orm::entity::prelude::*;
+
+/// One row of `turns`.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "turns")]
+pub struct Model {
+    /// Our id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// The connection it belongs to.
+    pub connection_id: Uuid,
+    /// The chat it belongs to.
+    pub chat_id: Uuid,
+    /// Message ids.
+    pub message_ids: String,
+    /// Asked hash.
+    pub asked_hash: Vec<u8>,
+    /// Watermark.
+    pub watermark: Option<String>,
+    /// Agent chat id.
+    pub agent_chat_id: Option<String>,
+    /// Rollovers.
+    pub rollovers: i32,
+    /// Where it stands.
+    pub state: String,
+    /// Attempt.
+    pub attempt: i32,
+    /// Deadline, in milliseconds.
+    pub deadline: i64,
+    /// Received at, in milliseconds.
+    pub received_at: i64,
+    /// Started at, in milliseconds.
+    pub started_at: i64,
+    /// Finished at, in milliseconds.
+    pub finished_at: Option<i64>,
+    /// Latency ms.
+    pub latency_ms: Option<i64>,
+    /// Error class.
+    pub error_class: Option<String>,
+    /// Error.
+    pub error: Option<String>,
+}
+
+/// Nothing is joined through relations: statements that join stand in the store.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

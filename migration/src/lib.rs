@@ -1,0 +1,75 @@
+//! The schema, one file per change. Statements are written once for PostgreSQL and SQLite; the few type
+//! names that differ are filled in by [`schema::run`].
+
+mod m20261101_000001_connections;
+mod m20261101_000002_events;
+mod m20261101_000003_chats;
+mod m20261101_000004_messages;
+mod m20261101_000005_turns;
+mod m20261101_000006_gates;
+mod m20261101_000007_activities;
+mod m20261101_000008_api_keys;
+mod schema;
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr};
+use sea_orm_migration::prelude::*;
+
+/// All changes, oldest first.
+#[derive(Debug, Clone, Copy)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261101_000001_connections::Migration),
+            Box::new(m20261101_000002_events::Migration),
+            Box::new(m20261101_000003_chats::Migration),
+            Box::new(m20261101_000004_messages::Migration),
+            Box::new(m20261101_000005_turns::Migration),
+            Box::new(m20261101_000006_gates::Migration),
+            Box::new(m20261101_000007_activities::Migration),
+            Box::new(m20261101_000008_api_keys::Migration),
+        ]
+    }
+}
+
+/// The key of the PostgreSQL advisory lock that lets one process migrate at a time.
+const LOCK: i64 = 0x0064_6d72_656c_6179;
+
+/// Applies every pending change. Processes that start together wait for one another. Gives the number of
+/// changes applied.
+///
+/// # Errors
+/// What the database says.
+pub async fn migrate(db: &DatabaseConnection) -> Result<usize, DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return apply(db).await;
+    }
+    // The lock belongs to the transaction, so that it is released whatever happens to this process.
+    let lock = sea_orm::TransactionTrait::begin(db).await?;
+    lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
+    let applied = apply(db).await;
+    lock.rollback().await?;
+    applied
+}
+
+async fn apply(db: &DatabaseConnection) -> Result<usize, DbErr> {
+    let before = pending(db).await?.len();
+    Migrator::up(db, None).await?;
+    Ok(before)
+}
+
+/// The names of the changes the database lacks. A database newer than this program lacks none: processes
+/// of the version before go on during a rolling deploy.
+///
+/// # Errors
+/// What the database says.
+pub async fn pending(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+    let applied = schema::applied(db).await?;
+    Ok(Migrator::migrations()
+        .iter()
+        .map(|change| change.name().to_owned())
+        .filter(|name| !applied.contains(name))
+        .collect())
+}

@@ -1,0 +1,35 @@
+//! Runs statements written once for both databases.
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
+use sea_orm_migration::prelude::SchemaManager;
+
+/// Runs each statement, with `{uuid}` and `{bytes}` replaced by the database's own type names.
+pub(crate) async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    let db = manager.get_connection();
+    let (uuid, bytes) = match db.get_database_backend() {
+        DbBackend::Postgres => ("uuid", "bytea"),
+        _ => ("blob", "blob"),
+    };
+    for statement in statements {
+        let sql = statement.replace("{uuid}", uuid).replace("{bytes}", bytes);
+        db.execute_unprepared(&sql).await?;
+    }
+    Ok(())
+}
+
+/// The names of the changes already applied; none where the table of them is missing.
+pub(crate) async fn applied(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+    let backend = db.get_database_backend();
+    let exists = match backend {
+        DbBackend::Postgres => {
+            "SELECT 1 AS one FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'seaql_migrations'"
+        }
+        _ => "SELECT 1 AS one FROM sqlite_master WHERE type = 'table' AND name = 'seaql_migrations'",
+    };
+    if db.query_one_raw(Statement::from_string(backend, exists)).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let rows =
+        db.query_all_raw(Statement::from_string(backend, "SELECT version FROM seaql_migrations")).await?;
+    rows.iter().map(|row| row.try_get("", "version")).collect()
+}

@@ -1,0 +1,131 @@
+//! A Redis of one test: on a port of its own, without persistence, gone when dropped.
+
+use anyhow::{Context, Result, ensure};
+use std::{
+    fs::{self, File},
+    io::Write,
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// How long a server may take to come up.
+const START: Duration = Duration::from_secs(20);
+
+/// Starts Redis and ends it when standard input closes: at the latest when the test's process is gone, however
+/// that ended.
+const TETHERED: &str = r#"redis-server "$@" & read -r _; kill -9 $!; wait $!"#;
+
+/// A running `redis-server`.
+pub struct RedisServer {
+    port: Port,
+    dir: TempDir,
+    process: Mutex<Option<Child>>,
+}
+
+impl RedisServer {
+    /// Starts a server, empty.
+    pub fn start() -> Result<Self> {
+        let found = Command::new("redis-server").arg("--version").output();
+        ensure!(
+            found.is_ok(),
+            "redis-server was not found: `make test` installs it, or `apt-get install redis-server` does"
+        );
+        let dir = tempfile::tempdir().context("no directory for Redis")?;
+        let server = Self { port: Port::reserve()?, dir, process: Mutex::new(None) };
+        server.restart()?;
+        Ok(server)
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port.number)
+    }
+
+    /// A connection to look into it.
+    pub fn connection(&self) -> Result<redis::Connection> {
+        Ok(redis::Client::open(self.url())?.get_connection()?)
+    }
+
+    /// Empties it.
+    pub fn flush(&self) -> Result<()> {
+        redis::cmd("FLUSHALL").exec(&mut self.connection()?)?;
+        Ok(())
+    }
+
+    /// Ends it where it stands.
+    pub fn kill(&self) -> Result<()> {
+        if let Some(mut process) = self.process().take() {
+            drop(process.stdin.take());
+            process.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Starts it again on the same port, empty.
+    pub fn restart(&self) -> Result<()> {
+        self.kill()?;
+        let process = Command::new("sh")
+            .args(["-c", TETHERED, "sh"])
+            .args(["--port", &self.port.number.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .arg("--dir")
+            .arg(self.dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("redis-server did not start")?;
+        *self.process() = Some(process);
+        self.wait_until_up()
+    }
+
+    fn wait_until_up(&self) -> Result<()> {
+        let deadline = Instant::now() + START;
+        loop {
+            let up = self.connection().and_then(|mut conn| Ok(redis::cmd("PING").exec(&mut conn)?));
+            match up {
+                Ok(()) => return Ok(()),
+                Err(error) => ensure!(Instant::now() < deadline, "redis-server does not answer: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<Child>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // Nobody is left to tell, should it fail.
+        let _ = self.kill();
+    }
+}
+
+/// A port that no other test uses, even while the server on it is down. Below the range the kernel gives out,
+/// so that no connection happens to use it either.
+struct Port {
+    number: u16,
+    _reserved: File,
+}
+
+impl Port {
+    fn reserve() -> Result<Self> {
+        let dir = std::env::temp_dir().join("dmrelay-test-ports");
+        fs::create_dir_all(&dir)?;
+        for number in 21_000..32_000 {
+            let mut file = File::options().create(true).append(true).open(dir.join(number.to_string()))?;
+            if file.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", number)).is_ok() {
+                file.set_len(0)?;
+                // For the one who wonders what holds the port.
+                writeln!(file, "{}", std::process::id())?;
+                return Ok(Self { number, _reserved: file });
+            }
+        }
+        anyhow::bail!("no port is free")
+    }
+}

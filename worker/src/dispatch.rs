@@ -1,0 +1,46 @@
+//! Pushes jobs: to the shared queue, and to this process alone while the shared one is down.
+
+use dmrelay_domain::clock::{Clock, SystemClock};
+use dmrelay_queue::{Job, JobQueue, Pushed, QueueError, QueueName};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Pushes jobs; cheap to clone.
+#[derive(Clone)]
+pub struct Dispatcher {
+    shared: Arc<dyn JobQueue>,
+    local: Option<Arc<dyn JobQueue>>,
+}
+
+impl Dispatcher {
+    /// Pushes to `shared`; where it fails, what may not wait is pushed to `local`, which this process runs
+    /// itself.
+    pub fn new(shared: Arc<dyn JobQueue>, local: Option<Arc<dyn JobQueue>>) -> Self {
+        Self { shared, local }
+    }
+
+    /// Pushes right after the commit that made the work due. Whatever fails here, the sweep finds the row.
+    pub(crate) async fn wake(&self, queue: QueueName, id: Uuid, key: String) {
+        if let Err(err) = self.shared.push(job(queue, id, key)).await {
+            tracing::debug!(queue = queue.as_str(), error = %err, "wake-up not pushed, the sweep will find the row");
+        }
+    }
+
+    /// Pushes what the sweep found due: also while the shared queue is down.
+    pub(crate) async fn push(&self, queue: QueueName, id: Uuid, key: String) -> Result<Pushed, QueueError> {
+        let job = job(queue, id, key);
+        match (self.shared.push(job.clone()).await, &self.local) {
+            (Err(_), Some(local)) => local.push(job).await,
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// How many jobs wait.
+    pub(crate) async fn depth(&self, queue: QueueName) -> Result<u64, QueueError> {
+        self.shared.depth(queue).await
+    }
+}
+
+fn job(queue: QueueName, id: Uuid, key: String) -> Job {
+    Job { queue, id, key, pushed_at_ms: SystemClock.now(), trace: None }
+}

@@ -1,0 +1,16 @@
+//! The worker's binary.
+
+use clap::Parser;
+use dmrelay_worker::Args;
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match dmrelay_worker::run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            eprintln!("dmrelay-worker: {err:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The worker process: wires what it needs, runs the lanes of the queues and the services, and ends in
+//! order.
+
+use crate::handler::Handler;
+use crate::{Context, Dispatcher, Options, Parts, services};
+use anyhow::{Context as _, anyhow};
+use clap::Parser;
+use dmrelay_agent::{ChatAgent, Retell, RetellOptions};
+use dmrelay_domain::clock::SystemClock;
+use dmrelay_instagram::{Graph, GraphOptions};
+use dmrelay_queue::{
+    JobQueue, Lane, MemoryOptions, MemoryQueue, QueueMetrics, QueueName, RedisOptions, RedisQueue, Stop,
+};
+use dmrelay_runtime::http::Client;
+use dmrelay_runtime::metrics::Metrics;
+use dmrelay_runtime::ops::{self, Ready};
+use dmrelay_runtime::settings::{
+    AgentSettings, DatabaseSettings, GraphSettings, LogSettings, MetricsSettings, QueueSettings,
+    VaultSettings, WorkerSettings,
+};
+use dmrelay_runtime::{logs, shutdown};
+use dmrelay_store::Store;
+use dmrelay_vault::Vault;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// dmrelay's worker: answers Instagram direct messages with the chat agent.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "dmrelay-worker", version)]
+pub struct Args {
+    /// The database.
+    #[command(flatten)]
+    pub database: DatabaseSettings,
+    /// The queue.
+    #[command(flatten)]
+    pub queue: QueueSettings,
+    /// Meta.
+    #[command(flatten)]
+    pub graph: GraphSettings,
+    /// The agent.
+    #[command(flatten)]
+    pub agent: AgentSettings,
+    /// Secrets.
+    #[command(flatten)]
+    pub vault: VaultSettings,
+    /// The pipeline.
+    #[command(flatten)]
+    pub worker: WorkerSettings,
+    /// Metrics and health.
+    #[command(flatten)]
+    pub metrics: MetricsSettings,
+    /// Logs.
+    #[command(flatten)]
+    pub logs: LogSettings,
+}
+
+/// How long a connection to Meta or Retell may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A worker with everything it needs.
+pub struct Worker {
+    ctx: Arc<Context>,
+    shared: Arc<dyn JobQueue>,
+    local: Option<Arc<dyn JobQueue>>,
+}
+
+impl Worker {
+    /// A worker on these parts. `shared` is the queue of all workers; `local` this process's own, for when
+    /// the shared one is down.
+    pub fn new(parts: Parts, shared: Arc<dyn JobQueue>, local: Option<Arc<dyn JobQueue>>) -> Self {
+        Self { ctx: Arc::new(Context::new(parts)), shared, local }
+    }
+
+    /// Runs until the token is cancelled and started work has ended, or the grace is over.
+    ///
+    /// # Errors
+    /// When a queue gives up.
+    pub async fn run(self, stop: CancellationToken, grace: Duration) -> anyhow::Result<()> {
+        let slots = usize::from(self.ctx.options.worker.worker_concurrency);
+        let handler = Arc::new(Handler { ctx: self.ctx.clone() });
+        let services = services::start(&self.ctx, &stop);
+        let stopping = Stop { shutdown: stop.clone(), grace };
+        let shared = self.shared.run(lanes(slots), handler.clone(), stopping.clone());
+        let local = async {
+            match &self.local {
+                Some(local) => local.run(lanes(slots), handler.clone(), stopping.clone()).await,
+                None => Ok(()),
+            }
+        };
+        let outcome = tokio::try_join!(shared, local).map(|_| ());
+        stop.cancel();
+        for service in services {
+            let _ = service.await;
+        }
+        outcome.context("the queue gave up")
+    }
+}
+
+/// Attempts after the first have lanes of their own, a quarter of the slots.
+fn lanes(slots: usize) -> Vec<Lane> {
+    QueueName::ALL
+        .into_iter()
+        .map(|queue| {
+            let retries = matches!(queue, QueueName::TurnRetry | QueueName::DeliverRetry);
+            Lane { queue, concurrency: if retries { (slots / 4).max(1) } else { slots.max(1) } }
+        })
+        .collect()
+}
+
+/// Runs the process until a signal ends it.
+///
+/// # Errors
+/// What keeps it from starting, named by its setting; or that the queue gave up.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    logs::init(&args.logs).map_err(|err| anyhow!(err))?;
+    let stop = shutdown::on_signal().context("signals cannot be handled")?;
+    let metrics = Arc::new(Metrics::new("worker")?);
+    let store = open_store(&args.database).await?;
+    let url = args.queue.url.require()?;
+    let queue_metrics = QueueMetrics::register(&metrics.registry)?;
+    let options = RedisOptions {
+        namespace: args.queue.redis_namespace.clone(),
+        max_waiting: args.queue.queue_max_waiting,
+        ..RedisOptions::new(url.expose().clone())
+    };
+    let shared: Arc<dyn JobQueue> = Arc::new(RedisQueue::connect(options, queue_metrics.clone())?);
+    let local: Arc<dyn JobQueue> = Arc::new(MemoryQueue::new(MemoryOptions::default(), queue_metrics));
+    let parts = parts(&args, store.clone(), &metrics, Dispatcher::new(shared.clone(), Some(local.clone())))?;
+    check_keys(&parts.vault, &store).await?;
+
+    let listener = ops::bind(args.metrics.metrics_addr, "METRICS_ADDR").await.map_err(|err| anyhow!(err))?;
+    let router = ops::router(metrics, readiness(store, shared.clone()), stop.clone());
+    let end = stop.clone();
+    tokio::spawn(async move {
+        let served = axum::serve(listener, router).with_graceful_shutdown(end.cancelled_owned()).await;
+        if let Err(err) = served {
+            tracing::error!(error = %err, "the metrics port failed");
+        }
+    });
+    tracing::info!(concurrency = args.worker.worker_concurrency, metrics = %args.metrics.metrics_addr, "worker started");
+    Worker::new(parts, shared, Some(local)).run(stop, args.metrics.shutdown_grace).await?;
+    tracing::info!("worker stopped");
+    Ok(())
+}
+
+async fn open_store(settings: &DatabaseSettings) -> anyhow::Result<Store> {
+    let url = settings.url.require()?;
+    let options = dmrelay_store::Options {
+        url: url.expose().clone(),
+        max_connections: settings.database_max_connections,
+        acquire_timeout: settings.database_acquire_timeout,
+        statement_timeout: settings.database_statement_timeout,
+    };
+    let store = Store::open(&options).await?;
+    let pending = dmrelay_migration::pending(store.connection()).await;
+    if let Some(missing) = pending.context("DATABASE_URL: the database does not answer")?.first() {
+        return Err(anyhow!("the database lacks the schema change {missing}; run: dmrelay-api migrate"));
+    }
+    Ok(store)
+}
+
+/// The parts of a worker by these settings.
+///
+/// # Errors
+/// What is wrong with them, named.
+fn parts(args: &Args, store: Store, metrics: &Arc<Metrics>, dispatcher: Dispatcher) -> anyhow::Result<Parts> {
+    let client = Client::new(CONNECT, metrics.clone()).map_err(|err| anyhow!(err))?;
+    let graph = GraphOptions {
+        facebook: args.graph.graph_url.clone(),
+        instagram: args.graph.instagram_graph_url.clone(),
+        version: args.graph.graph_version.clone(),
+        timeout: args.graph.graph_timeout,
+        courtesy_timeout: args.graph.graph_courtesy_timeout,
+    };
+    let retell = RetellOptions {
+        url: args.agent.retell_url.clone(),
+        key: args.agent.api_key.require()?,
+        agent_version: args.agent.retell_agent_version.clone(),
+        timeout: args.agent.agent_timeout,
+    };
+    let agent: Arc<dyn ChatAgent> = Arc::new(Retell::new(client.clone(), retell));
+    Ok(Parts {
+        store,
+        vault: Vault::parse(&args.vault.keys.require()?)?,
+        graph: Graph::new(client, graph),
+        agent,
+        dispatcher,
+        metrics: metrics.clone(),
+        clock: Arc::new(SystemClock),
+        options: Options::new(args.worker.clone(), &args.agent, &args.graph),
+    })
+}
+
+/// A key that seals a token in use must be there.
+async fn check_keys(vault: &Vault, store: &Store) -> anyhow::Result<()> {
+    let connections = store.snapshot().await?;
+    let sealed = connections.iter().filter_map(|connection| connection.row.access_token.as_deref());
+    let missing = vault.missing(sealed);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(anyhow!("ENCRYPTION_KEYS: connections are sealed with keys that are missing: {missing:?}"))
+}
+
+fn readiness(store: Store, queue: Arc<dyn JobQueue>) -> Ready {
+    Arc::new(move || {
+        let (store, queue) = (store.clone(), queue.clone());
+        Box::pin(async move {
+            store.ping().await.map_err(|err| format!("database: {err}"))?;
+            queue.ping().await.map_err(|err| format!("redis: {err}"))
+        })
+    })
+}

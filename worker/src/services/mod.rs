@@ -1,0 +1,62 @@
+//! What runs beside the jobs: the sweep, and the leader's housekeeping.
+
+mod gauges;
+mod retention;
+mod sweep;
+
+use crate::Context;
+use dmrelay_store::Leadership;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long a leader that died keeps the others from leading.
+const LEAD: Duration = Duration::from_secs(5);
+
+/// Starts them; they end when `shutdown` is cancelled.
+pub(crate) fn start(ctx: &Arc<Context>, shutdown: &CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
+    let sweep = Service { name: "sweep", beat: ctx.options.worker.sweep_interval };
+    let gauges = Service { name: "gauges", beat: Duration::from_secs(5) };
+    let retention = Service { name: "retention", beat: Duration::from_mins(10) };
+    vec![
+        tokio::spawn(sweep.run(ctx.clone(), shutdown.clone(), sweep::beat)),
+        tokio::spawn(gauges.run(ctx.clone(), shutdown.clone(), gauges::beat)),
+        tokio::spawn(retention.run(ctx.clone(), shutdown.clone(), retention::beat)),
+    ]
+}
+
+struct Service {
+    name: &'static str,
+    beat: Duration,
+}
+
+impl Service {
+    /// Calls `work` on every beat while this process leads.
+    async fn run<F, W>(self, ctx: Arc<Context>, shutdown: CancellationToken, work: W)
+    where
+        W: Fn(Arc<Context>) -> F,
+        F: Future<Output = dmrelay_store::Result<()>>,
+    {
+        let leadership = Leadership::new(self.name);
+        let mut ticks = tokio::time::interval(self.beat);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                _ = ticks.tick() => {}
+            }
+            let outcome = match leadership.hold(&ctx.store, LEAD.max(self.beat * 2)).await {
+                Ok(true) => work(ctx.clone()).await,
+                Ok(false) => continue,
+                Err(err) => Err(err),
+            };
+            if let Err(err) = outcome {
+                tracing::warn!(service = self.name, error = %err, "service failed on this beat, goes on at the next");
+            }
+        }
+        // Best effort: without it another process leads when the lease runs out.
+        let _ = leadership.resign(&ctx.store).await;
+    }
+}

@@ -1,0 +1,20 @@
+//! Deletes what is kept no longer, a batch at a time.
+
+use crate::Context;
+use dmrelay_store::{Kept, Result};
+use std::sync::Arc;
+
+pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
+    let worker = &ctx.options.worker;
+    let kept =
+        Kept { events: worker.retention_events, unrouted: worker.retention_unrouted, ..Kept::default() };
+    loop {
+        let deleted = ctx.store.forget_events(&kept).await?;
+        if deleted > 0 {
+            tracing::info!(deleted, "events forgotten");
+        }
+        if deleted < kept.batch {
+            return Ok(());
+        }
+    }
+}

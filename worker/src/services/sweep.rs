@@ -1,0 +1,89 @@
+//! The sweep's beat: whatever is due, not leased and not dispatched lately is pushed.
+
+use crate::Context;
+use dmrelay_queue::{Pushed, QueueName};
+use dmrelay_store::{DueChat, Result};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The most rows of one kind claimed by one statement.
+const PAGE: u64 = 500;
+
+/// The most pages of one beat, so that a long backlog does not keep the lease from being renewed.
+const PAGES: usize = 8;
+
+pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
+    ctx.store.resume_chats(PAGE).await?;
+    for _ in 0..PAGES {
+        // A full page that was pushed whole may not have been all.
+        let more = [events(&ctx).await?, turns(&ctx).await?, outboxes(&ctx).await?];
+        if !more.contains(&true) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn events(ctx: &Context) -> Result<bool> {
+    let due = ctx.store.due_events(PAGE).await?;
+    let full = is_full(due.len());
+    for (position, event) in due.iter().enumerate() {
+        let key = format!("{}:{}", event.key.to_hex(), event.dispatch);
+        if !push(ctx, QueueName::Ingest, event.id.0, key).await {
+            for rest in &due[position..] {
+                ctx.store.undispatch_event(rest.id).await?;
+            }
+            return Ok(false);
+        }
+    }
+    Ok(full)
+}
+
+async fn turns(ctx: &Context) -> Result<bool> {
+    let due = ctx.store.due_turns(ctx.options.worker.sweep_per_connection, PAGE).await?;
+    let refused = chats(ctx, &due, (QueueName::Turn, QueueName::TurnRetry)).await;
+    for chat in &refused {
+        ctx.store.undispatch_turn(chat.id).await?;
+    }
+    Ok(is_full(due.len()) && refused.is_empty())
+}
+
+async fn outboxes(ctx: &Context) -> Result<bool> {
+    let due = ctx.store.due_outboxes(ctx.options.worker.sweep_per_connection, PAGE).await?;
+    let refused = chats(ctx, &due, (QueueName::Deliver, QueueName::DeliverRetry)).await;
+    for chat in &refused {
+        ctx.store.undispatch_outbox(chat.id).await?;
+    }
+    Ok(is_full(due.len()) && refused.is_empty())
+}
+
+/// Pushes each chat to its queue; gives those that were not taken. What has failed before has a queue of
+/// its own, so that it does not delay the others.
+async fn chats(ctx: &Context, due: &[DueChat], (fresh, retry): (QueueName, QueueName)) -> Vec<DueChat> {
+    let mut refused = Vec::new();
+    let mut closed: Vec<QueueName> = Vec::new();
+    for chat in due {
+        let queue = if chat.retry { retry } else { fresh };
+        let key = format!("{}:{}", chat.id, chat.dispatch);
+        if closed.contains(&queue) || !push(ctx, queue, chat.id.0, key).await {
+            closed.push(queue);
+            refused.push(chat.clone());
+        }
+    }
+    refused
+}
+
+async fn push(ctx: &Context, queue: QueueName, id: Uuid, key: String) -> bool {
+    match ctx.dispatcher.push(queue, id, key).await {
+        Ok(Pushed::Accepted) => true,
+        Ok(Pushed::Full) => false,
+        Err(err) => {
+            tracing::warn!(queue = queue.as_str(), error = %err, "due work not pushed, tried again on the next beat");
+            false
+        }
+    }
+}
+
+fn is_full(count: usize) -> bool {
+    u64::try_from(count).unwrap_or(u64::MAX) >= PAGE
+}
