@@ -86,7 +86,7 @@ pub(super) async fn handle(
     };
     tx.commit().await?;
     push(&state, &locked).await;
-    tracing::info!(message = %id, chat = %locked.id(), "message of a person queued");
+    tracing::info!(message_id = %id, chat = %locked.id(), "message of a person queued");
     Ok(accepted(id.0, locked.row.id, MessageStatus::Queued.as_str()))
 }
 

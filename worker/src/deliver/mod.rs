@@ -109,7 +109,7 @@ impl<'a> Outbox<'a> {
             Some(MessageStatus::Sending) => {
                 // Nobody else holds the lease: whoever began this send is gone.
                 self.ctx.metrics.leases_rescued.inc();
-                tracing::warn!(message = %message.id, "send taken over from a worker that is gone");
+                tracing::warn!(message_id = %message.id, "send taken over from a worker that is gone");
                 self.ctx
                     .store
                     .doubt(message, FailureClass::Ambiguous, "", "the worker that sent is gone")
@@ -154,7 +154,7 @@ impl<'a> Outbox<'a> {
         let Some(mut chat) = tx.lock_chat(self.leased.chat.id()).await? else { return Ok(()) };
         let ours = tx.record_sent(&mut chat, claimed, mid).await?;
         if !ours {
-            tracing::error!(message = %claimed.message.id, "sent, but the message had moved on: it may be said twice");
+            tracing::error!(message_id = %claimed.message.id, "sent, but the message had moved on: it may be said twice");
         }
         chat.row.outbox_attempts = 0;
         tx.save_chat(&chat).await?;
@@ -165,7 +165,7 @@ impl<'a> Outbox<'a> {
             #[expect(clippy::cast_precision_loss, reason = "milliseconds of a reply fit a float")]
             self.ctx.metrics.reply_seconds.observe(waited as f64 / 1_000.0);
         }
-        tracing::info!(message = %claimed.message.id, chat = %chat.id(), reply_ms = waited, "sent");
+        tracing::info!(message_id = %claimed.message.id, chat = %chat.id(), reply_ms = waited, "sent");
         Ok(())
     }
 

@@ -52,7 +52,7 @@ impl Outbox<'_> {
         let claimed = Claimed { message: message.clone() };
         let code = message.error_code.clone().unwrap_or_default();
         self.ctx.store.requeue(&claimed, FailureClass::Ambiguous, &code, "it was not sent").await?;
-        tracing::info!(message = %message.id, attempt = message.attempt, "the send did not happen, it is repeated");
+        tracing::info!(message_id = %message.id, attempt = message.attempt, "the send did not happen, it is repeated");
         Ok(Step::Next)
     }
 
@@ -91,7 +91,7 @@ impl Outbox<'_> {
         }
         tx.commit().await?;
         self.ctx.metrics.reconciliations.with_label_values(&["graph", "happened"]).inc();
-        tracing::info!(message = %message.id, attempt = message.attempt, "the send happened, found in the conversation");
+        tracing::info!(message_id = %message.id, attempt = message.attempt, "the send happened, found in the conversation");
         Ok(Step::Next)
     }
 

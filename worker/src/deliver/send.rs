@@ -82,7 +82,7 @@ impl Outbox<'_> {
     async fn judge(&self, claimed: &Claimed, err: &GraphError) -> Result<Step, Error> {
         let (message, class) = (&claimed.message, err.class);
         tracing::warn!(
-            message = %message.id, attempt = message.attempt, class = class.as_str(), code = %err.code,
+            message_id = %message.id, attempt = message.attempt, class = class.as_str(), code = %err.code,
             "send not accepted"
         );
         match class {

@@ -1,0 +1,71 @@
+//! What the start shows: where everything is, the account's QR code, and a message being answered.
+
+use crate::account::{self, ACCOUNT, CUSTOMER, USERNAME};
+use crate::embedded::System;
+use anyhow::anyhow;
+use dmrelay_instagram::links;
+use std::time::{Duration, Instant};
+
+/// What the simulated customer writes.
+const QUESTION: &str = "Hi! Are you open on Sunday?";
+
+/// How long an answer may take here.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Prints where to look.
+pub(crate) fn introduce(system: &System) -> anyhow::Result<()> {
+    let link = links::direct_message(USERNAME, None)?;
+    println!("dmrelay is running, with a simulated Meta and Retell.\n");
+    println!("  REST API    {}", account::base(system));
+    println!("  API key     {}", system.keys.api_key);
+    println!("  Health      http://{}/readyz", system.address);
+    println!("  Simulator   {}", system.simulator.control_url());
+    println!("  Account     @{USERNAME} ({ACCOUNT}), connected\n");
+    println!("Customers open the chat with {link}:\n");
+    println!("{}\n", links::qr_for_terminal(&link)?);
+    Ok(())
+}
+
+/// A simulated customer writes; shows the answer arriving, with the time it took.
+pub(crate) async fn show_a_message_answered(system: &System) -> anyhow::Result<()> {
+    let before = system.simulator.record(|record| record.sends_to(ACCOUNT, CUSTOMER).count());
+    println!("customer  > {QUESTION}");
+    let started = Instant::now();
+    system.simulator.say(ACCOUNT, CUSTOMER, QUESTION);
+    let answered = |record: &dmrelay_simulator::Record| record.sends_to(ACCOUNT, CUSTOMER).count() > before;
+    system
+        .simulator
+        .wait_for("the answer", PATIENCE, answered)
+        .await
+        .map_err(|err| anyhow!("the message was not answered: {err}"))?;
+    let took = started.elapsed();
+    let answer = system.simulator.record(|record| {
+        record.sends_to(ACCOUNT, CUSTOMER).last().and_then(|sent| sent.text.clone()).unwrap_or_default()
+    });
+    println!("@{USERNAME} > {answer}");
+    println!(
+        "\nAnswered in {:.2} s, from the customer's message to Meta's acceptance of the reply.",
+        took.as_secs_f64()
+    );
+    let stored = account::messages(system).await?.len();
+    println!("{stored} messages are stored.\n");
+    Ok(())
+}
+
+/// Prints lines to paste into another terminal.
+pub(crate) fn tell_how_to_go_on(system: &System) {
+    let (base, key, control) = (account::base(system), &system.keys.api_key, system.simulator.control_url());
+    println!("Go on in another terminal. As the customer:\n");
+    println!("  curl -s -X POST {control}/act -H 'content-type: application/json' \\");
+    println!(
+        "    -d '{{\"account\":\"{ACCOUNT}\",\"user\":\"{CUSTOMER}\",\"action\":{{\"type\":\"text\",\"text\":\"Do you ship to Norway?\"}}}}'\n"
+    );
+    println!("The conversation as it is stored, newest first:\n");
+    println!("  curl -s '{base}/messages?limit=10' -H 'authorization: Bearer {key}'\n");
+    println!("As a person of the business, which silences the agent in this chat:\n");
+    println!(
+        "  curl -s -X POST {base}/send -H 'authorization: Bearer {key}' -H 'content-type: application/json' \\"
+    );
+    println!("    -d '{{\"to\":\"{CUSTOMER}\",\"message\":\"This is Ada, I take over.\"}}'\n");
+    println!("Ctrl-C ends it; the next start goes on with the same data.");
+}

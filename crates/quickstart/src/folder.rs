@@ -1,0 +1,67 @@
+//! The folder a start goes on with: the database, and the keys of the demo.
+
+use anyhow::Context as _;
+use dmrelay_vault::Vault;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// What the demo must remember beside the database. Made at the first start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Keys {
+    /// Opens every call of the REST API.
+    pub(crate) api_key: String,
+    /// Seals secrets in the database.
+    pub(crate) encryption_keys: String,
+    /// Signs the simulated Meta's webhooks.
+    pub(crate) app_secret: String,
+    /// The handshake's token.
+    pub(crate) verify_token: String,
+    /// The demo account's access token.
+    pub(crate) access_token: String,
+}
+
+/// The folder, made if it is not there, and its keys.
+pub(crate) fn open(folder: &Path) -> anyhow::Result<Keys> {
+    fs::create_dir_all(folder)
+        .with_context(|| format!("--data: the folder {} cannot be made", folder.display()))?;
+    let path = folder.join("keys.json");
+    match fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .with_context(|| format!("{} is not what was written there", path.display())),
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => make(&path),
+        Err(err) => Err(err).with_context(|| format!("{} cannot be read", path.display())),
+    }
+}
+
+/// Where the database is.
+pub(crate) fn database_url(folder: &Path) -> String {
+    let path: PathBuf = folder.join("dmrelay.db");
+    format!("sqlite://{}?mode=rwc", path.display())
+}
+
+fn make(path: &Path) -> anyhow::Result<Keys> {
+    let keys = Keys {
+        api_key: format!("dmr_{}", random()),
+        encryption_keys: Vault::generate("k1"),
+        app_secret: random(),
+        verify_token: random(),
+        access_token: format!("IGAA{}", random()),
+    };
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(&serde_json::to_vec_pretty(&keys)?));
+    written.with_context(|| format!("--data: {} cannot be written", path.display()))?;
+    Ok(keys)
+}
+
+fn random() -> String {
+    let bytes: [u8; 24] = rand::random();
+    hex::encode(bytes)
+}
