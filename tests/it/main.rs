@@ -1,3 +1,37 @@
 //! The integration tests: one binary.
 
+/// Runs each test on both footings: SQLite with the in-process queue, and PostgreSQL with Redis.
+macro_rules! on_both_footings {
+    ($($test:ident),+ $(,)?) => {
+        mod embedded {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() -> anyhow::Result<()> {
+                    super::$test(dmrelay_tests::relay::Footing::Embedded).await
+                }
+            )+
+        }
+        mod servers {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() -> anyhow::Result<()> {
+                    super::$test(dmrelay_tests::relay::Footing::Servers).await
+                }
+            )+
+        }
+    };
+}
+
+mod access;
+mod agent_faults;
+mod connect;
+mod events;
+mod graph_faults;
+mod layout;
+mod load;
+mod pipeline;
+mod process;
 mod queue;
+mod send;
+mod store;
+mod webhook;

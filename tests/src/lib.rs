@@ -1,3 +1,11 @@
-//! The harness of the integration tests.
+//! The harness of the integration tests: servers of their own, the simulator, and dmrelay on both footings.
 
+pub mod cluster;
+pub mod port;
+pub mod postgres;
+pub mod process;
 pub mod redis;
+pub mod relay;
+pub mod rest;
+pub mod settings;
+pub mod wait;

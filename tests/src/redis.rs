@@ -1,10 +1,8 @@
 //! A Redis of one test: on a port of its own, without persistence, gone when dropped.
 
+use crate::port::Port;
 use anyhow::{Context, Result, ensure};
 use std::{
-    fs::{self, File},
-    io::Write,
-    net::TcpListener,
     process::{Child, Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -103,29 +101,5 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         // Nobody is left to tell, should it fail.
         let _ = self.kill();
-    }
-}
-
-/// A port that no other test uses, even while the server on it is down. Below the range the kernel gives out,
-/// so that no connection happens to use it either.
-struct Port {
-    number: u16,
-    _reserved: File,
-}
-
-impl Port {
-    fn reserve() -> Result<Self> {
-        let dir = std::env::temp_dir().join("dmrelay-test-ports");
-        fs::create_dir_all(&dir)?;
-        for number in 21_000..32_000 {
-            let mut file = File::options().create(true).append(true).open(dir.join(number.to_string()))?;
-            if file.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", number)).is_ok() {
-                file.set_len(0)?;
-                // For the one who wonders what holds the port.
-                writeln!(file, "{}", std::process::id())?;
-                return Ok(Self { number, _reserved: file });
-            }
-        }
-        anyhow::bail!("no port is free")
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn tell_how_to_go_on(system: &System) {
     println!("Go on in another terminal. As the customer:\n");
     println!("  curl -s -X POST {control}/act -H 'content-type: application/json' \\");
     println!(
-        "    -d '{{\"account\":\"{ACCOUNT}\",\"user\":\"{CUSTOMER}\",\"action\":{{\"type\":\"text\",\"text\":\"Do you ship to Norway?\"}}}}'\n"
+        "    -d '{{\"account\":\"{ACCOUNT}\",\"user\":\"{CUSTOMER}\",\"action\":{{\"kind\":\"text\",\"text\":\"Do you ship to Norway?\"}}}}'\n"
     );
     println!("The conversation as it is stored, newest first:\n");
     println!("  curl -s '{base}/messages?limit=10' -H 'authorization: Bearer {key}'\n");

@@ -93,8 +93,7 @@ impl Client {
     /// # Errors
     /// When the TLS roots of the system cannot be read.
     pub fn new(connect_timeout: Duration, metrics: Arc<Metrics>) -> Result<Self, String> {
-        // One TLS provider for the process; another crate may have installed it already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        install_tls();
         let inner = reqwest::Client::builder()
             .connect_timeout(connect_timeout)
             .pool_idle_timeout(Duration::from_secs(30))
@@ -152,6 +151,12 @@ impl Client {
         }
         Ok(Answer { status, retry_after, usage, body: body.freeze() })
     }
+}
+
+/// Makes ring the TLS provider of the process, if none is yet.
+pub fn install_tls() {
+    // An error says that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// Whether the request can have arrived. The address is stripped: it may carry a token.

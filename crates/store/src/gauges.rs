@@ -47,6 +47,21 @@ impl Store {
         ])
     }
 
+    /// Whether any event, turn or outbox of a connection in use waits for anything.
+    pub async fn anything_due(&self) -> Result<bool> {
+        let sql = "SELECT CAST(1 AS bigint) AS oldest_ms FROM events WHERE due_at IS NOT NULL \
+             UNION ALL SELECT CAST(1 AS bigint) AS oldest_ms FROM chats c JOIN instagram_connections k ON k.id = c.connection_id \
+             WHERE k.status = 'connected' AND (c.turn_due_at IS NOT NULL OR c.outbox_due_at IS NOT NULL) LIMIT 1";
+        Ok(!self.read::<Due>(sql, Vec::new()).await?.is_empty())
+    }
+
+    /// How many events of the inbox are in a state. Reads the whole inbox: for tests and for people.
+    pub async fn count_events(&self, state: &str) -> Result<i64> {
+        let sql = "SELECT state AS status, COUNT(*) AS n FROM events WHERE state = $1 GROUP BY state";
+        let rows: Vec<StatusCount> = self.read(sql, vec![state.into()]).await?;
+        Ok(rows.first().map_or(0, |row| row.n))
+    }
+
     /// How many connections are in each state.
     pub async fn connection_counts(&self) -> Result<Vec<(String, i64)>> {
         let sql = "SELECT status, COUNT(*) AS n FROM instagram_connections GROUP BY status";

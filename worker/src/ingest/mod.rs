@@ -13,13 +13,9 @@ use dmrelay_domain::states::EventState;
 use dmrelay_queue::QueueName;
 use dmrelay_store::{Claim, ClaimedEvent, DeadLetter, Error, LockedChat, Subject, again_on_contention};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The most events one job applies; what is left is dispatched again.
 const MOST: usize = 200;
-
-/// How long a claimed event is this job's. Longer than a statement may run.
-const CLAIM: Duration = Duration::from_secs(30);
 
 /// What became of an event.
 pub(crate) enum Applied {
@@ -36,7 +32,8 @@ pub(crate) async fn run(ctx: &Arc<Context>, id: EventId) -> Result<Outcome, Erro
     };
     let mut outcome = Outcome::Idle;
     for _ in 0..MOST {
-        let Claim::Event(event) = ctx.store.claim_event(&account, &thread, CLAIM).await? else {
+        let Claim::Event(event) = ctx.store.claim_event(&account, &thread, ctx.options.worker.lease).await?
+        else {
             return Ok(outcome);
         };
         outcome = one(ctx, &event).await?;

@@ -3,6 +3,7 @@
 mod gauges;
 mod retention;
 mod sweep;
+mod upkeep;
 
 use crate::Context;
 use dmrelay_store::Leadership;
@@ -19,7 +20,9 @@ pub(crate) fn start(ctx: &Arc<Context>, shutdown: &CancellationToken) -> Vec<tok
     let sweep = Service { name: "sweep", beat: ctx.options.worker.sweep_interval };
     let gauges = Service { name: "gauges", beat: Duration::from_secs(5) };
     let retention = Service { name: "retention", beat: Duration::from_mins(10) };
+    let upkeep = Service { name: "upkeep", beat: Duration::from_secs(5) };
     vec![
+        tokio::spawn(upkeep.run(ctx.clone(), shutdown.clone(), upkeep::beat)),
         tokio::spawn(sweep.run(ctx.clone(), shutdown.clone(), sweep::beat)),
         tokio::spawn(gauges.run(ctx.clone(), shutdown.clone(), gauges::beat)),
         tokio::spawn(retention.run(ctx.clone(), shutdown.clone(), retention::beat)),

@@ -10,6 +10,8 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// More may not wait, whatever is set: see [`Admission`].
+pub(super) const MOST_WAITING: u64 = 2_000;
 /// A depth that was read is good for so long …
 const GOOD_FOR: Duration = Duration::from_millis(50);
 /// … and for so many pushes of ours.

@@ -17,7 +17,7 @@ pub struct RedisOptions {
     pub response_timeout: Duration,
     /// How long a key is remembered; in whole seconds, at least one.
     pub dedupe_ttl: Duration,
-    /// How many jobs may wait in each queue. Not above 2,000: see the guard in `admission`.
+    /// How many jobs may wait in each queue; at most 2,000.
     pub max_waiting: u64,
     /// How often an idle lane looks for work.
     pub poll_interval: Duration,

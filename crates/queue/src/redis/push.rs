@@ -1,6 +1,12 @@
 //! A job goes in.
 
-use super::{Shared, admission::Admission, link::classified, payload::Payload, within};
+use super::{
+    Shared,
+    admission::{Admission, MOST_WAITING},
+    link::classified,
+    payload::Payload,
+    within,
+};
 use crate::{Job, Pushed, QueueError, QueueName};
 use ::redis::aio::ConnectionManager;
 use apalis::prelude::TaskBuilder;
@@ -26,14 +32,14 @@ pub(super) struct Pusher {
 
 impl Pusher {
     pub(super) fn new(shared: Arc<Shared>, conn: ConnectionManager) -> Self {
-        let limit = shared.options.max_waiting;
+        let limit = shared.options.max_waiting.min(MOST_WAITING);
         let doors = QueueName::ALL.map(|queue| (shared.config(queue), Admission::new(limit)));
         Self { shared, conn, doors, out_of_order_until: Mutex::default() }
     }
 
     pub(super) async fn push(&self, job: &Job) -> Result<Pushed, QueueError> {
         if self.is_out_of_order() {
-            return Err(QueueError::Unavailable("it was not a moment ago".into()));
+            return Err(QueueError::Unavailable("nor was it a moment ago".into()));
         }
         let result = within(self.shared.options.push_timeout, self.enqueue(job)).await;
         if matches!(result, Err(QueueError::Unavailable(_))) {

@@ -1,0 +1,85 @@
+# `make` lists what there is.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+TOOLS := $(TARGET)/tools
+CARGO_DENY_VERSION := 0.20.2
+NEXTEST_PROFILE := $(if $(CI),ci,default)
+
+# What `make deny` has installed is found like any other tool.
+export PATH := $(TOOLS)/bin:$(PATH)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+.PHONY: run
+run: ## Start everything in one process, with a simulated Meta and Retell
+	$(CARGO) run
+
+.PHONY: test
+test: test-servers bins ## Run all tests; each starts the PostgreSQL and Redis it needs
+	@if command -v cargo-nextest >/dev/null; then \
+		set -x; $(CARGO) nextest run --workspace --profile $(NEXTEST_PROFILE); \
+	else \
+		set -x; $(CARGO) test --workspace; \
+	fi
+
+# The tests start their own servers, on ports and in folders of their own; the machine's are never used. RUNLEVEL=1
+# asks apt not to start any.
+.PHONY: test-servers
+test-servers: ## Install redis-server and postgresql where they are missing
+	@missing=(); \
+	command -v redis-server >/dev/null || missing+=(redis-server); \
+	if ! command -v postgres >/dev/null && ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then \
+		missing+=(postgresql); \
+	fi; \
+	if [ $${#missing[@]} -eq 0 ]; then exit 0; fi; \
+	as_root=(); \
+	if [ "$$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi; \
+	if ! command -v apt-get >/dev/null || ! "$${as_root[@]}" true 2>/dev/null; then \
+		echo "the tests need: $${missing[*]}" >&2; \
+		echo "install them so that the binaries redis-server and postgres are there; on Debian and Ubuntu:" >&2; \
+		echo "  sudo apt-get install $${missing[*]}" >&2; \
+		exit 1; \
+	fi; \
+	"$${as_root[@]}" apt-get update -q; \
+	"$${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+		apt-get install -q -y --no-install-recommends "$${missing[@]}"
+
+.PHONY: bins
+bins: ## Build the binaries
+	$(CARGO) build --workspace --bins
+
+.PHONY: lint
+lint: ## Check the format, clippy with warnings as errors, and cargo-deny where it is installed
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+	@if command -v cargo-deny >/dev/null; then \
+		set -x; $(CARGO) deny check bans licenses sources; \
+	else \
+		echo "cargo-deny is not installed, its checks are skipped; make deny installs it"; \
+	fi
+
+.PHONY: deny
+deny: ## Install cargo-deny below target/ (takes minutes once) and check bans, licences and sources
+	@cargo-deny --version 2>/dev/null | grep -qF ' $(CARGO_DENY_VERSION)' || \
+		$(CARGO) install --locked --version $(CARGO_DENY_VERSION) --root '$(TOOLS)' cargo-deny
+	$(CARGO) deny check bans licenses sources
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+.PHONY: bench
+bench: ## Measure the release build under load
+	$(CARGO) build --release -p dmrelay-api -p dmrelay-worker -p dmrelay-simulator
+	$(CARGO) run --release -p dmrelay-bench
+
+.PHONY: clean
+clean: ## Remove what was built; ./data stays
+	$(CARGO) clean

@@ -1,0 +1,99 @@
+//! The agent fails: nothing is lost, and nothing is asked or said twice.
+
+use anyhow::Result;
+use dmrelay_simulator::{AgentRule, Fault, FaultMode, Operation, Service, UserTurn};
+use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::rest::{ACCOUNT, AGENT};
+use std::time::Duration;
+
+on_both_footings!(
+    a_lost_answer_is_found_and_not_asked_again,
+    a_slow_answer_is_found_and_not_asked_again,
+    a_question_that_did_not_arrive_is_asked_again,
+    an_error_after_the_effect_is_found_out,
+    an_outage_costs_time_and_no_message,
+    a_throttled_agent_is_asked_when_it_said,
+    a_question_taken_and_never_answered_is_shown,
+    an_agent_that_is_not_there_is_a_dead_letter,
+);
+
+const USER: &str = "200000000000001";
+
+async fn answered_once(relay: Relay) -> Result<()> {
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    assert_eq!(relay.replies(USER, 1).await?, ["Answer to: hello"]);
+    relay.settled().await?;
+    assert_eq!(relay.sent(USER), ["Answer to: hello"]);
+    assert_eq!(relay.asked(), ["hello"]);
+    relay.end().await
+}
+
+async fn a_lost_answer_is_found_and_not_asked_again(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::DropAfter));
+    answered_once(relay).await
+}
+
+async fn a_slow_answer_is_found_and_not_asked_again(footing: Footing) -> Result<()> {
+    let relay =
+        Relay::connected(footing, |settings| settings.agent.agent_timeout = Duration::from_millis(400))
+            .await?;
+    let slow = AgentRule { latency_ms: 700, user_turn: UserTurn::After, ..AgentRule::default() };
+    relay.simulator.put_agent(AGENT, slow);
+    answered_once(relay).await
+}
+
+async fn a_question_that_did_not_arrive_is_asked_again(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::DropBefore));
+    answered_once(relay).await
+}
+
+async fn an_error_after_the_effect_is_found_out(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::After).status(500));
+    answered_once(relay).await
+}
+
+async fn an_outage_costs_time_and_no_message(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    let outage =
+        relay.simulator.add_fault(Fault::new(Service::Retell, FaultMode::Before).status(503).times(0));
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    let failing = |record: &dmrelay_simulator::Record| record.calls_of("retell.create_chat") >= 2;
+    relay.simulator.wait_for("two attempts", Duration::from_secs(20), failing).await?;
+    relay.simulator.clear_faults(Some(outage));
+    assert_eq!(relay.replies(USER, 1).await?, ["Answer to: hello"]);
+    assert!(relay.store.dead_letter_counts().await?.is_empty());
+    relay.end().await
+}
+
+async fn a_throttled_agent_is_asked_when_it_said(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    let throttled =
+        Fault::retell(Operation::Completion, FaultMode::Before).status(429).header("retry-after", "1");
+    relay.simulator.add_fault(throttled);
+    answered_once(relay).await
+}
+
+async fn a_question_taken_and_never_answered_is_shown(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Partial));
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.settled().await?;
+    assert!(relay.sent(USER).is_empty());
+    assert_eq!(relay.store.dead_letter_counts().await?, [("ambiguous".to_owned(), 1)]);
+    // The conversation goes on.
+    relay.simulator.say(ACCOUNT, USER, "still there?");
+    assert_eq!(relay.replies(USER, 1).await?, ["Answer to: still there?"]);
+    relay.end().await
+}
+
+async fn an_agent_that_is_not_there_is_a_dead_letter(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.configure(|settings| settings.retell.any_agent = false);
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.settled().await?;
+    assert_eq!(relay.store.dead_letter_counts().await?, [("invalid".to_owned(), 1)]);
+    relay.end().await
+}

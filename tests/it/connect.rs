@@ -1,0 +1,250 @@
+//! Connecting, disconnecting, and what the frontend sees of it.
+
+use anyhow::Result;
+use dmrelay_simulator::{AccountSpec, Fault, FaultMode, Operation, Service, TokenState};
+use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::rest::{ACCOUNT, APP_SECRET, TOKEN, connect_body, text_webhook};
+use sea_orm::ConnectionTrait;
+use serde_json::json;
+
+on_both_footings!(
+    connecting_answers_with_links_and_subscribes,
+    a_refused_connect_leaves_nothing_behind,
+    connecting_again_renews_the_connection,
+    an_account_of_another_subaccount_is_not_taken_by_accident,
+    events_that_came_before_are_ingested_by_a_late_connect,
+    disconnecting_ends_the_webhooks_and_forgets_the_token,
+    several_accounts_of_one_agent_are_told_apart,
+    a_page_connects_with_facebook_login,
+    secrets_are_sealed_in_the_database,
+);
+
+const USER: &str = "200000000000001";
+
+async fn connecting_answers_with_links_and_subscribes(footing: Footing) -> Result<()> {
+    let relay = Relay::start(footing, |_| {}).await?;
+    let mut body = connect_body();
+    body["ref"] = json!("summer_1");
+    let answer = relay.rest.post("connect", body).await?;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let json = answer.json;
+    assert_eq!((&json["status"], &json["username"]), (&json!("connected"), &json!("acme")));
+    assert_eq!(json["links"]["directMessage"]["link"], "https://ig.me/m/acme?ref=summer_1");
+    assert_eq!(json["links"]["profile"]["link"], "https://www.instagram.com/acme/");
+    for qr in ["directMessage", "profile"] {
+        assert!(json["links"][qr]["qrSvg"].as_str().is_some_and(|svg| svg.contains("<svg")));
+        assert!(
+            json["links"][qr]["qrPng"].as_str().is_some_and(|png| png.starts_with("data:image/png;base64,"))
+        );
+    }
+    assert!(json["webhook"]["callbackUrl"].as_str().is_some_and(|url| url.ends_with("/instagram/webhook")));
+    assert!(!answer.text.contains(TOKEN) && !answer.text.contains("own-verify-token"));
+    let fields = relay.simulator.subscribed_fields(ACCOUNT).unwrap_or_default();
+    assert!(
+        fields.contains(&"messages".to_owned()) && fields.contains(&"messaging_postbacks".to_owned()),
+        "{fields:?}"
+    );
+    let status = relay.rest.get("status").await?.json;
+    assert_eq!((&status["status"], &status["queue"]["turnsDue"]), (&json!("connected"), &json!(0)));
+    let list = relay.rest.get("connections").await?.json;
+    assert_eq!((&list["total"], &list["items"][0]["connectionId"]), (&json!(1), &json["connectionId"]));
+    relay.end().await
+}
+
+async fn a_refused_connect_leaves_nothing_behind(footing: Footing) -> Result<()> {
+    let relay = Relay::start(footing, |_| {}).await?;
+    let mut wrong_token = connect_body();
+    wrong_token["accessToken"] = json!("IGAAwrong");
+    let mut wrong_account = connect_body();
+    wrong_account["instagramAccountId"] = json!("17841400000000099");
+    for (body, status, kind) in [
+        (wrong_token, 422, "token-rejected"),
+        (wrong_account, 422, "wrong-account"),
+        (json!({}), 422, "invalid-request"),
+        (
+            json!({"accessToken": "a b", "instagramAccountId": "1", "webhookVerificationToken": "12345678"}),
+            422,
+            "invalid-request",
+        ),
+        (
+            json!({"accessToken": "a", "instagramAccountId": "../1", "webhookVerificationToken": "12345678"}),
+            422,
+            "invalid-request",
+        ),
+    ] {
+        let answer = relay.rest.post("connect", body).await?;
+        assert_eq!(
+            (answer.status, &answer.json["type"]),
+            (status, &json!(format!("urn:dmrelay:problem:{kind}"))),
+            "{}",
+            answer.text
+        );
+        assert_eq!(answer.content_type, "application/problem+json");
+    }
+    for (fault, status, kind) in [
+        (Fault::graph(Operation::Subscribe, FaultMode::GraphError).code(10, None), 422, "missing-permission"),
+        (Fault::graph(Operation::Subscribe, FaultMode::GraphError).code(100, Some(33)), 422, "graph-refused"),
+        (Fault::graph(Operation::Subscriptions, FaultMode::DropBefore), 503, "graph-unavailable"),
+        (Fault::new(Service::Graph, FaultMode::Html).status(502), 503, "graph-unavailable"),
+    ] {
+        relay.simulator.add_fault(fault);
+        let answer = relay.rest.connect().await?;
+        assert_eq!(
+            (answer.status, &answer.json["type"]),
+            (status, &json!(format!("urn:dmrelay:problem:{kind}"))),
+            "{}",
+            answer.text
+        );
+        relay.simulator.clear_faults(None);
+    }
+    assert_eq!(relay.rest.get("connections").await?.json["total"], 0);
+    assert_eq!(relay.rest.get("status").await?.status, 404);
+    assert_eq!(relay.rest.connect().await?.status, 201);
+    relay.end().await
+}
+
+async fn connecting_again_renews_the_connection(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    let first = relay.rest.get("status").await?.json;
+    assert_eq!(relay.rest.connect().await?.status, 201);
+    let second = relay.rest.get("status").await?.json;
+    assert_eq!(first["connectionId"], second["connectionId"]);
+    // A refused renewal leaves the connection as it was.
+    relay.simulator.add_fault(Fault::graph(Operation::Subscribe, FaultMode::DropBefore));
+    assert_eq!(relay.rest.connect().await?.status, 503);
+    assert_eq!(relay.rest.get("status").await?.json["status"], "connected");
+    relay.end().await
+}
+
+async fn an_account_of_another_subaccount_is_not_taken_by_accident(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    let path = "/api/database/other/chat-agents/agent_other/instagram";
+    let connect = |body: serde_json::Value| {
+        let body = Some(body.to_string().into_bytes());
+        relay.rest.request("POST", "/api/database/other/chat-agents/agent_other/instagram/connect", body, &[])
+    };
+    let refused = connect(connect_body()).await?;
+    assert_eq!((refused.status, &refused.json["type"]), (409, &json!("urn:dmrelay:problem:account-in-use")));
+    assert!(!refused.text.contains("acme"), "{}", refused.text);
+    let mut body = connect_body();
+    body["takeOver"] = json!(true);
+    assert_eq!(connect(body).await?.status, 201);
+    let theirs = relay.rest.request("GET", &format!("{path}/status"), None, &[]).await?;
+    assert_eq!(theirs.json["status"], "connected");
+    assert_eq!(relay.rest.get("status").await?.json["status"], "disconnected");
+    relay.end().await
+}
+
+async fn events_that_came_before_are_ingested_by_a_late_connect(footing: Footing) -> Result<()> {
+    let relay = Relay::start(footing, |_| {}).await?;
+    for n in 0..3 {
+        let body = text_webhook(ACCOUNT, USER, &format!("early-{n}"), &format!("early {n}"));
+        assert_eq!(relay.rest.webhook("/webhooks/instagram", &body, APP_SECRET).await?.status, 200);
+    }
+    relay.settled().await?;
+    assert!(relay.asked().is_empty());
+    // The simulated Graph must know that this user has written.
+    relay
+        .simulator
+        .act(dmrelay_simulator::Act::new(ACCOUNT, USER, dmrelay_simulator::Action::text("x")).withheld());
+    assert_eq!(relay.rest.connect().await?.status, 201);
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    assert_eq!(relay.asked().join("\n"), "early 0\nearly 1\nearly 2");
+    relay.end().await
+}
+
+async fn disconnecting_ends_the_webhooks_and_forgets_the_token(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    let answer = relay.rest.post("disconnect", json!({})).await?;
+    assert_eq!((answer.status, &answer.json["status"]), (200, &json!("disconnected")));
+    assert!(relay.simulator.subscribed_fields(ACCOUNT).unwrap_or_default().is_empty());
+    let sql =
+        "SELECT 1 FROM instagram_connections WHERE access_token IS NOT NULL OR verify_token IS NOT NULL";
+    let statement = sea_orm::Statement::from_string(relay.store.connection().get_database_backend(), sql);
+    assert!(relay.store.connection().query_one_raw(statement).await?.is_none());
+    assert_eq!(relay.rest.post("disconnect", json!({})).await?.status, 404);
+    // Meta not reachable: nothing is sent any more, and the rest is done later.
+    assert_eq!(relay.rest.connect().await?.status, 201);
+    relay.simulator.add_fault(Fault::graph(Operation::Unsubscribe, FaultMode::DropBefore));
+    let answer = relay.rest.post("disconnect", json!({})).await?;
+    assert_eq!((answer.status, &answer.json["status"]), (202, &json!("disconnecting")));
+    dmrelay_tests::wait::until("the webhooks are ended", std::time::Duration::from_secs(20), async || {
+        Ok((relay.rest.get("status").await?.json["status"] == "disconnected").then_some(()))
+    })
+    .await?;
+    // A token that is dead cannot end anything any more.
+    assert_eq!(relay.rest.connect().await?.status, 201);
+    relay.simulator.set_tokens(ACCOUNT, TokenState::Revoked);
+    assert_eq!(relay.rest.post("disconnect", json!({})).await?.status, 200);
+    relay.end().await
+}
+
+async fn several_accounts_of_one_agent_are_told_apart(footing: Footing) -> Result<()> {
+    const SECOND: &str = "17841400000000002";
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.put_account(AccountSpec::new(SECOND, "acme_two", "IGAAsecond"));
+    let mut body = connect_body();
+    body["instagramAccountId"] = json!(SECOND);
+    body["accessToken"] = json!("IGAAsecond");
+    let second = relay.rest.post("connect", body).await?.json;
+    let ambiguous = relay.rest.get("status").await?;
+    assert_eq!((ambiguous.status, ambiguous.json["connections"].as_array().map(Vec::len)), (409, Some(2)));
+    let id = second["connectionId"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(relay.rest.get(&format!("status?connectionId={id}")).await?.json["username"], "acme_two");
+    relay.simulator.say(ACCOUNT, USER, "to one");
+    relay.simulator.say(SECOND, USER, "to two");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    let to = |account: &str| {
+        relay.simulator.record(|record| {
+            record.sends_to(account, USER).filter_map(|sent| sent.text.clone()).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(
+        (to(ACCOUNT), to(SECOND)),
+        (vec!["Answer to: to one".to_owned()], vec!["Answer to: to two".to_owned()])
+    );
+    relay.end().await
+}
+
+async fn a_page_connects_with_facebook_login(footing: Footing) -> Result<()> {
+    const PAGED: &str = "17841400000000003";
+    const PAGE: &str = "104508901353867";
+    let relay = Relay::start(footing, |_| {}).await?;
+    relay.simulator.put_account(AccountSpec::new(PAGED, "acme_page", "EAAtoken").facebook_login(PAGE));
+    let mut body = connect_body();
+    body["instagramAccountId"] = json!(PAGED);
+    body["accessToken"] = json!("EAAtoken");
+    body["pageId"] = json!(PAGE);
+    let answer = relay.rest.post("connect", body).await?;
+    assert_eq!((answer.status, &answer.json["loginKind"]), (201, &json!("facebook")), "{}", answer.text);
+    relay.simulator.say(PAGED, USER, "hello");
+    relay
+        .simulator
+        .wait_for("the reply", std::time::Duration::from_secs(20), |record| {
+            record.sends_to(PAGED, USER).count() == 1
+        })
+        .await?;
+    relay.end().await
+}
+
+async fn secrets_are_sealed_in_the_database(footing: Footing) -> Result<()> {
+    let relay = Relay::start(footing, |_| {}).await?;
+    let mut body = connect_body();
+    body["appSecret"] = json!("own-app-secret");
+    assert_eq!(relay.rest.post("connect", body).await?.status, 201);
+    let connections = relay.store.snapshot().await?;
+    let row = &connections[0].row;
+    for (sealed, plain) in [
+        (&row.access_token, TOKEN),
+        (&row.verify_token, "own-verify-token"),
+        (&row.app_secret, "own-app-secret"),
+    ] {
+        let sealed = sealed.as_deref().unwrap_or_default();
+        assert!(
+            sealed.len() > plain.len() && !sealed.windows(plain.len()).any(|part| part == plain.as_bytes())
+        );
+    }
+    relay.end().await
+}

@@ -1,0 +1,94 @@
+//! Who may depend on whom. A new arrow must be wanted: it is added here, with the architecture's page.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::process::Command;
+
+const ARROWS: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("entity", &[]),
+    ("migration", &[]),
+    ("simulator", &[]),
+    ("queue", &[]),
+    ("runtime", &["domain"]),
+    ("vault", &["domain"]),
+    ("store", &["domain", "entity"]),
+    ("instagram", &["domain", "runtime"]),
+    ("agent", &["domain", "runtime"]),
+    ("api", &["domain", "runtime", "vault", "store", "queue", "instagram", "migration"]),
+    ("worker", &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "migration"]),
+];
+
+/// What may depend on everything.
+const FREE: [&str; 3] = ["dmrelay", "dmrelay-tests", "dmrelay-bench"];
+
+#[test]
+fn crates_depend_only_in_the_direction_of_the_architecture() -> Result<()> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()?;
+    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
+    let packages = metadata["packages"].as_array().context("packages")?;
+    let mut seen = BTreeSet::new();
+    for package in packages {
+        let name = package["name"].as_str().unwrap_or_default();
+        if FREE.contains(&name) {
+            continue;
+        }
+        let short = name.strip_prefix("dmrelay-").with_context(|| format!("{name} is not ours"))?;
+        let (_, allowed) = ARROWS
+            .iter()
+            .find(|(krate, _)| *krate == short)
+            .with_context(|| format!("{name} has no place"))?;
+        seen.insert(short.to_owned());
+        let dependencies = package["dependencies"].as_array().context("dependencies")?;
+        for dependency in dependencies.iter().filter(|dependency| dependency["kind"].is_null()) {
+            let on = dependency["name"].as_str().unwrap_or_default();
+            let Some(on) = on.strip_prefix("dmrelay-") else { continue };
+            assert!(allowed.contains(&on), "{name} must not depend on dmrelay-{on}");
+        }
+    }
+    assert_eq!(seen.len(), ARROWS.len());
+    Ok(())
+}
+
+#[test]
+fn apalis_the_environment_and_the_clock_stay_in_their_homes() -> Result<()> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let homes = [
+        ("apalis", "crates/queue/"),
+        ("backoff::", "crates/domain/src/retry.rs"),
+        ("SystemTime::now(", "crates/domain/src/clock.rs"),
+    ];
+    let mut looked = 0;
+    for folder in ["api/src", "worker/src", "entity/src", "migration/src", "crates"] {
+        for file in rust_files(&format!("{root}/{folder}").into())? {
+            let path = file.strip_prefix(root)?.to_string_lossy().into_owned();
+            if path.contains("crates/simulator/") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&file)?;
+            looked += 1;
+            for (word, home) in homes {
+                assert!(!text.contains(word) || path.starts_with(home), "{path} uses {word}");
+            }
+        }
+    }
+    assert!(looked > 50, "only {looked} files were found");
+    Ok(())
+}
+
+fn rust_files(folder: &std::path::PathBuf) -> Result<Vec<std::path::PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(rust_files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}

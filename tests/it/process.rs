@@ -1,0 +1,147 @@
+//! The real binaries as an operator meets them.
+
+use anyhow::Result;
+use dmrelay_simulator::AgentRule;
+use dmrelay_tests::cluster::Cluster;
+use dmrelay_tests::rest::{ACCOUNT, AGENT, Rest};
+use dmrelay_tests::wait;
+use std::time::Duration;
+
+const USER: &str = "200000000000001";
+
+async fn replied(cluster: &Cluster, user: &str, count: usize) -> Result<()> {
+    let what = format!("{count} replies");
+    cluster
+        .simulator
+        .wait_for(&what, Duration::from_secs(60), |record| record.sends_to(ACCOUNT, user).count() >= count)
+        .await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_finishes_what_was_started_and_exits_zero() -> Result<()> {
+    let mut cluster = Cluster::start(&[]).await?;
+    cluster.simulator.put_agent(AGENT, AgentRule { latency_ms: 1_000, ..AgentRule::default() });
+    let mut worker = cluster.worker()?;
+    cluster.simulator.say(ACCOUNT, USER, "hello");
+    let asked = |record: &dmrelay_simulator::Record| record.calls_of("retell.completion") == 1;
+    cluster.simulator.wait_for("the question", Duration::from_secs(20), asked).await?;
+    worker.terminate()?;
+    let status = worker.ended(Duration::from_secs(20)).await?;
+    assert!(status.success(), "{status}: {}", worker.output());
+    cluster.api.terminate()?;
+    assert!(cluster.api.ended(Duration::from_secs(20)).await?.success(), "{}", cluster.api.output());
+    // What the first worker left is done by the next, and asked once.
+    cluster.restart_api().await?;
+    let _second = cluster.worker()?;
+    replied(&cluster, USER, 1).await?;
+    assert_eq!(cluster.simulator.record(|record| record.completion_count), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redis_messages_are_answered_all_the_same() -> Result<()> {
+    let mut cluster = Cluster::start(&[]).await?;
+    let mut worker = cluster.worker()?;
+    cluster.simulator.say(ACCOUNT, USER, "before");
+    replied(&cluster, USER, 1).await?;
+    cluster.redis.kill()?;
+    cluster.simulator.say(ACCOUNT, USER, "meanwhile");
+    replied(&cluster, USER, 2).await?;
+    cluster.redis.restart()?;
+    cluster.simulator.say(ACCOUNT, USER, "after");
+    replied(&cluster, USER, 3).await?;
+    assert!(worker.runs()?, "{}", worker.output());
+    let texts = cluster
+        .simulator
+        .record(|r| r.sends_to(ACCOUNT, USER).filter_map(|s| s.text.clone()).collect::<Vec<_>>());
+    assert_eq!(texts, ["Answer to: before", "Answer to: meanwhile", "Answer to: after"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_of_the_database_costs_time_and_no_message() -> Result<()> {
+    let mut cluster = Cluster::start(&[]).await?;
+    let mut worker = cluster.worker()?;
+    cluster.simulator.say(ACCOUNT, USER, "before");
+    replied(&cluster, USER, 1).await?;
+    cluster.simulator.put_agent(AGENT, AgentRule { latency_ms: 500, ..AgentRule::default() });
+    cluster.simulator.say(ACCOUNT, USER, "meanwhile");
+    let asked = |record: &dmrelay_simulator::Record| record.calls_of("retell.completion") == 2;
+    cluster.simulator.wait_for("the question", Duration::from_secs(20), asked).await?;
+    cluster.postgres.kill()?;
+    cluster.simulator.say(ACCOUNT, USER, "while down");
+    cluster.postgres.up()?;
+    replied(&cluster, USER, 3).await?;
+    assert!(worker.runs()?, "{}", worker.output());
+    let texts = cluster
+        .simulator
+        .record(|r| r.sends_to(ACCOUNT, USER).filter_map(|s| s.text.clone()).collect::<Vec<_>>());
+    assert_eq!(texts, ["Answer to: before", "Answer to: meanwhile", "Answer to: while down"]);
+    assert_eq!(cluster.simulator.record(|record| record.completion_count), 3);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_at_the_start_is_named() -> Result<()> {
+    let cluster = Cluster::start(&[]).await?;
+    let empty = dmrelay_tests::postgres::PostgresServer::start()?;
+    for (binary, settings, says) in [
+        ("dmrelay-api", &[("ENCRYPTION_KEYS", "k1:short")][..], "ENCRYPTION_KEYS: key \"k1\""),
+        ("dmrelay-worker", &[("ENCRYPTION_KEYS", "none")], "ENCRYPTION_KEYS: key 1 is not of the form"),
+        (
+            "dmrelay-worker",
+            &[("ENCRYPTION_KEYS", "k9:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")],
+            "keys that are missing: {\"k1\"}",
+        ),
+        ("dmrelay-api", &[("DATABASE_URL", "")], "DATABASE_URL: is required"),
+        ("dmrelay-api", &[("DATABASE_URL", "mysql://x")], "DATABASE_URL must begin with postgres://"),
+        ("dmrelay-worker", &[("REDIS_URL", "")], "REDIS_URL: is required"),
+        ("dmrelay-api", &[("BOOTSTRAP_API_KEY", "short")], "BOOTSTRAP_API_KEY: must have at least 32"),
+        ("dmrelay-worker", &[("LEASE", "soon")], "LEASE"),
+        ("dmrelay-api", &[("DATABASE_URL", &empty.url())], "run: dmrelay-api migrate"),
+        ("dmrelay-worker", &[("DATABASE_URL", &empty.url())], "run: dmrelay-api migrate"),
+    ] {
+        let (success, output) = cluster.run(binary, &[], settings).await?;
+        assert!(!success && output.contains(says), "{binary} {settings:?}: {output}");
+    }
+    let (_, help) = cluster.run("dmrelay-worker", &["--help"], &[]).await?;
+    for setting in ["DATABASE_URL_FILE", "WORKER_CONCURRENCY", "AGENT_TIMEOUT", "LOG_FORMAT"] {
+        assert!(help.contains(setting), "{setting}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_made_at_the_command_line_opens_its_subaccount() -> Result<()> {
+    let cluster = Cluster::start(&[]).await?;
+    let (success, key) =
+        cluster.run("dmrelay-api", &["create-key", "--subaccount", "acme", "--role", "viewer"], &[]).await?;
+    assert!(success, "{key}");
+    let viewer = cluster.rest.with_key(Some(key.lines().last().unwrap_or_default()));
+    assert_eq!(viewer.get("status").await?.status, 200);
+    assert_eq!(viewer.post("disconnect", serde_json::json!({})).await?.status, 403);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logs_are_json_and_hold_no_words_of_the_customer() -> Result<()> {
+    let mut cluster = Cluster::start(&[("LOG_FORMAT", "json"), ("RUST_LOG", "debug")]).await?;
+    let worker = cluster.worker()?;
+    cluster.simulator.say(ACCOUNT, USER, "a very private question");
+    replied(&cluster, USER, 1).await?;
+    wait::until("the worker's log", Duration::from_secs(10), async || {
+        Ok(worker.output().contains("\"sent\"").then_some(()))
+    })
+    .await?;
+    for output in [cluster.api.output(), worker.output()] {
+        assert!(!output.contains("private") && !output.contains(dmrelay_tests::rest::TOKEN), "{output}");
+        for line in output.lines() {
+            assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+        }
+    }
+    let metrics = cluster.metrics().await?;
+    assert!(metrics.contains("dmrelay_webhook_requests_total{result=\"ok\"}"), "{metrics}");
+    let _: Rest = cluster.rest.clone();
+    Ok(())
+}

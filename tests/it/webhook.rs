@@ -1,0 +1,181 @@
+//! Meta's webhooks: who may speak, what is acknowledged, and when.
+
+use anyhow::Result;
+use dmrelay_domain::signature::sign;
+use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::rest::{ACCOUNT, APP_SECRET, VERIFY_TOKEN, agent_path, connect_body, text_webhook};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+on_both_footings!(
+    the_handshake_echoes_the_challenge_and_nothing_else,
+    only_signed_bytes_are_taken,
+    a_secret_of_ones_own_speaks_for_its_account_only,
+    every_item_of_a_thousand_is_kept,
+    odd_bodies_are_acknowledged_and_kept,
+    a_long_body_is_refused,
+);
+
+const SHARED: &str = "/webhooks/instagram";
+const USER: &str = "200000000000001";
+
+async fn the_handshake_echoes_the_challenge_and_nothing_else(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    let public = relay.rest.with_key(None);
+    let own = agent_path("webhook");
+    for (path, token) in [(SHARED, VERIFY_TOKEN), (own.as_str(), "own-verify-token")] {
+        let get = async |mode: &str, token: &str, challenge: &str| {
+            let query = format!("{path}?hub.mode={mode}&hub.verify_token={token}&hub.challenge={challenge}");
+            public.request("GET", &query, None, &[]).await
+        };
+        let good = get("subscribe", token, "1158201444").await?;
+        assert_eq!(
+            (good.status, good.text.as_str(), good.content_type.as_str()),
+            (200, "1158201444", "text/plain")
+        );
+        for (mode, token, challenge) in [
+            ("subscribe", "wrong", "1"),
+            ("subscribe", "", "1"),
+            ("unsubscribe", token, "1"),
+            ("subscribe", token, ""),
+            ("subscribe", token, "%3Cscript%3E"),
+            ("subscribe", token, "a%0d%0ab"),
+        ] {
+            let bad = get(mode, token, challenge).await?;
+            assert_eq!(bad.status, 403, "{mode} {challenge}");
+            assert!(!bad.text.contains("script") && !bad.text.contains(VERIFY_TOKEN));
+        }
+    }
+    assert_eq!(public.request("GET", SHARED, None, &[]).await?.status, 403);
+    relay.end().await
+}
+
+async fn only_signed_bytes_are_taken(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |settings| {
+        settings.graph.app_secrets =
+            dmrelay_runtime::settings::MetaAppSecretsArg::of(&format!("an-older-secret, {APP_SECRET}"));
+    })
+    .await?;
+    let body = text_webhook(ACCOUNT, USER, "m-1", "hello");
+    let good = sign(APP_SECRET.as_bytes(), &body);
+    let post = async |headers: &[(&str, &str)], body: &[u8]| {
+        relay.rest.with_key(None).request("POST", SHARED, Some(body.to_vec()), headers).await
+    };
+    let mut tampered = body.clone();
+    tampered.push(b' ');
+    for headers in [
+        &[][..],
+        &[("x-hub-signature-256", "")],
+        &[("x-hub-signature-256", "sha256=00")],
+        &[("x-hub-signature", good.as_str())],
+        &[("x-hub-signature-256", sign(b"guess", &body).as_str())],
+    ] {
+        let answer = post(headers, &body).await?;
+        assert_eq!(answer.status, 403, "{headers:?}");
+        assert!(!answer.text.contains("sha256="), "{}", answer.text);
+    }
+    assert_eq!(post(&[("x-hub-signature-256", &good)], &tampered).await?.status, 403);
+    assert!(!relay.store.anything_due().await?);
+    for secret in [APP_SECRET, "an-older-secret"] {
+        let body = text_webhook(ACCOUNT, USER, &format!("m-{secret}"), "hello");
+        assert_eq!(relay.rest.webhook(SHARED, &body, secret).await?.status, 200);
+    }
+    relay.end().await
+}
+
+async fn a_secret_of_ones_own_speaks_for_its_account_only(footing: Footing) -> Result<()> {
+    let relay = Relay::start(footing, |_| {}).await?;
+    let mut body = connect_body();
+    body["appSecret"] = json!("own-app-secret");
+    assert_eq!(relay.rest.post("connect", body).await?.status, 201);
+    let own = agent_path("webhook");
+    let mine = text_webhook(ACCOUNT, USER, "mine", "hello");
+    let theirs = text_webhook("17841400000000042", USER, "theirs", "hello");
+    assert_eq!(relay.rest.webhook(SHARED, &mine, "own-app-secret").await?.status, 403);
+    assert_eq!(relay.rest.webhook(&own, &mine, "own-app-secret").await?.status, 200);
+    // Acknowledged, counted, and not stored: the signer may not speak for these accounts.
+    assert_eq!(relay.rest.webhook(&own, &theirs, "own-app-secret").await?.status, 200);
+    assert_eq!(
+        relay.rest.webhook(SHARED, &text_webhook(ACCOUNT, USER, "platform", "x"), APP_SECRET).await?.status,
+        200
+    );
+    relay.settled().await?;
+    let metrics = String::from_utf8(relay.metrics.render())?;
+    assert!(
+        metrics.contains(r#"dmrelay_events_total{kind="message",outcome="not_spoken_for"} 2"#),
+        "{metrics}"
+    );
+    let texts: Vec<_> = relay
+        .messages(USER)
+        .await?
+        .iter()
+        .filter(|m| m["direction"] == "inbound")
+        .map(|m| m["mid"].clone())
+        .collect();
+    assert_eq!(texts, ["mine"]);
+    relay.end().await
+}
+
+async fn every_item_of_a_thousand_is_kept(footing: Footing) -> Result<()> {
+    let relay = Relay::start(footing, |_| {}).await?;
+    let now = relay.store.now().await?;
+    let item = |n: usize| {
+        json!({"sender": {"id": format!("3{n:05}")}, "recipient": {"id": "1"}, "timestamp": now,
+            "message": {"mid": format!("mid-{n}"), "text": "x"}})
+    };
+    let items: Vec<_> = (0..1_000).map(item).collect();
+    let body =
+        json!({"object": "instagram", "entry": [{"id": "1", "time": now, "messaging": items}]}).to_string();
+    for _ in 0..2 {
+        assert_eq!(relay.rest.webhook(SHARED, body.as_bytes(), APP_SECRET).await?.status, 200);
+    }
+    dmrelay_tests::wait::until("all are unrouted", Duration::from_secs(30), async || {
+        Ok((relay.store.count_events("unrouted").await? == 1_000).then_some(()))
+    })
+    .await?;
+    relay.end().await
+}
+
+async fn odd_bodies_are_acknowledged_and_kept(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    for body in [
+        "",
+        "not json",
+        "[]",
+        "{}",
+        r#"{"object":"instagram","entry":[{"id":"1","time":1,"messaging":[{"odd":"\u0000"}]}]}"#,
+    ] {
+        let answer = relay.rest.webhook(SHARED, body.as_bytes(), APP_SECRET).await?;
+        assert_eq!(answer.status, 200, "{body}");
+    }
+    // A NUL in a text does not keep the message from being answered.
+    relay.simulator.say(ACCOUNT, USER, "a\0b");
+    assert_eq!(relay.replies(USER, 1).await?, ["Answer to: ab"]);
+    assert!(relay.store.count_events("unknown").await? >= 3);
+    relay.end().await
+}
+
+async fn a_long_body_is_refused(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |settings| settings.api.webhook_max_bytes = 2_000).await?;
+    let long = vec![b' '; 2_001];
+    assert_eq!(relay.rest.webhook(SHARED, &long, APP_SECRET).await?.status, 413);
+    relay.end().await
+}
+
+/// The database is gone: webhooks are refused at once, so that Meta delivers them again; then all is answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_database_is_down_webhooks_are_refused_and_none_is_lost() -> Result<()> {
+    let relay = Relay::connected(Footing::Servers, |_| {}).await?;
+    let postgres = relay.postgres.as_ref().ok_or_else(|| anyhow::anyhow!("no PostgreSQL"))?;
+    postgres.kill()?;
+    let body = text_webhook(ACCOUNT, USER, "down", "hello");
+    for _ in 0..5 {
+        let started = Instant::now();
+        assert_eq!(relay.rest.webhook(SHARED, &body, APP_SECRET).await?.status, 503);
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    }
+    relay.simulator.say(ACCOUNT, USER, "while down");
+    postgres.up()?;
+    assert_eq!(relay.replies(USER, 1).await?, ["Answer to: while down"]);
+    relay.end().await
+}

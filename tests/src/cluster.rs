@@ -1,0 +1,154 @@
+//! The real binaries against a real PostgreSQL and Redis, as an operator runs them.
+
+use crate::port::Port;
+use crate::postgres::PostgresServer;
+use crate::process::Process;
+use crate::redis::RedisServer;
+use crate::relay::simulator;
+use crate::rest::{APP_SECRET, KEY, Rest, VERIFY_TOKEN};
+use crate::wait;
+use anyhow::{Result, ensure};
+use dmrelay_simulator::Simulator;
+use dmrelay_vault::Vault;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long a process may take to be ready.
+const READY: Duration = Duration::from_secs(20);
+
+/// One API and as many workers as a test starts.
+pub struct Cluster {
+    /// PostgreSQL.
+    pub postgres: PostgresServer,
+    /// Redis.
+    pub redis: RedisServer,
+    /// Meta and Retell.
+    pub simulator: Simulator,
+    /// The frontend.
+    pub rest: Rest,
+    /// The API's process.
+    pub api: Process,
+    ports: [Port; 2],
+    env: Vec<(String, String)>,
+    dir: TempDir,
+    started: usize,
+}
+
+impl Cluster {
+    /// Starts the servers, migrates, and starts the API; the tests' account is connected.
+    ///
+    /// # Errors
+    /// When a part does not start, with what it printed.
+    pub async fn start(settings: &[(&str, &str)]) -> Result<Self> {
+        let (postgres, redis) = (PostgresServer::start()?, RedisServer::start()?);
+        let ports = [Port::reserve()?, Port::reserve()?];
+        let address = SocketAddr::from(([127, 0, 0, 1], ports[0].number));
+        let simulator = simulator(address).await?;
+        let dir = tempfile::tempdir()?;
+        let mut env = environment(&postgres, &redis, &simulator);
+        env.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let log = dir.path().join("migrate.log");
+        let mut migrate = Process::start("dmrelay-api", &["migrate"], &env, log)?;
+        let migrated = migrate.ended(READY).await?;
+        ensure!(migrated.success(), "migrate: {}", migrate.output());
+        let api = start_api(&env, &ports, &dir)?;
+        let mut cluster =
+            Self { postgres, redis, simulator, rest: Rest::new(address)?, api, ports, env, dir, started: 0 };
+        cluster.api_ready().await?;
+        let answer = cluster.rest.connect().await?;
+        ensure!(answer.status == 201, "connect: {} {}", answer.status, answer.text);
+        Ok(cluster)
+    }
+
+    /// Starts a worker.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn worker(&mut self) -> Result<Process> {
+        self.started += 1;
+        let log = self.dir.path().join(format!("worker-{}.log", self.started));
+        let mut env = self.env.clone();
+        env.push(("METRICS_ADDR".to_owned(), "127.0.0.1:0".to_owned()));
+        Process::start("dmrelay-worker", &[], &env, log)
+    }
+
+    /// Starts the API again after it has ended.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn restart_api(&mut self) -> Result<()> {
+        self.api = start_api(&self.env, &self.ports, &self.dir)?;
+        self.api_ready().await
+    }
+
+    /// Runs a command of a binary to its end.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn run(&self, name: &str, args: &[&str], settings: &[(&str, &str)]) -> Result<(bool, String)> {
+        let mut env = self.env.clone();
+        env.retain(|(key, _)| settings.iter().all(|(other, _)| other != key));
+        env.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let log = self.dir.path().join("command.log");
+        let _ = std::fs::remove_file(&log);
+        let mut process = Process::start(name, args, &env, log)?;
+        let status = process.ended(READY).await?;
+        Ok((status.success(), process.output()))
+    }
+
+    /// The API's metrics.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn metrics(&self) -> Result<String> {
+        let address = SocketAddr::from(([127, 0, 0, 1], self.ports[1].number));
+        Ok(Rest::new(address)?.request("GET", "/metrics", None, &[]).await?.text)
+    }
+
+    async fn api_ready(&mut self) -> Result<()> {
+        let rest = self.rest.clone();
+        let ready = wait::until("the API is ready", READY, async || {
+            let answer = rest.request("GET", "/readyz", None, &[]).await;
+            Ok(answer.ok().filter(|answer| answer.status == 200).map(|_| ()))
+        });
+        ready.await.map_err(|err| err.context(self.api.output()))
+    }
+}
+
+fn start_api(env: &[(String, String)], ports: &[Port; 2], dir: &TempDir) -> Result<Process> {
+    let mut env = env.to_vec();
+    env.push(("API_ADDR".to_owned(), format!("127.0.0.1:{}", ports[0].number)));
+    env.push(("METRICS_ADDR".to_owned(), format!("127.0.0.1:{}", ports[1].number)));
+    Process::start("dmrelay-api", &[], &env, dir.path().join("api.log"))
+}
+
+fn environment(
+    postgres: &PostgresServer,
+    redis: &RedisServer,
+    simulator: &Simulator,
+) -> Vec<(String, String)> {
+    [
+        ("DATABASE_URL", postgres.url()),
+        ("REDIS_URL", redis.url()),
+        ("GRAPH_URL", simulator.graph_url()),
+        ("INSTAGRAM_GRAPH_URL", simulator.instagram_url()),
+        ("RETELL_URL", simulator.retell_url()),
+        ("RETELL_API_KEY", "key_simulated".to_owned()),
+        ("META_APP_SECRETS", APP_SECRET.to_owned()),
+        ("META_VERIFY_TOKEN", VERIFY_TOKEN.to_owned()),
+        ("BOOTSTRAP_API_KEY", KEY.to_owned()),
+        ("ENCRYPTION_KEYS", Vault::generate("k1")),
+        ("DEBOUNCE_MS", "0".to_owned()),
+        ("MAX_TURNS_PER_HOUR", "100000".to_owned()),
+        ("LEASE", "3s".to_owned()),
+        ("AGENT_TIMEOUT", "3s".to_owned()),
+        ("GRAPH_TIMEOUT", "3s".to_owned()),
+        ("RECONCILE_GRACE", "1s".to_owned()),
+        ("SWEEP_INTERVAL", "100ms".to_owned()),
+        ("RUST_LOG", "info".to_owned()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect()
+}

@@ -1,0 +1,183 @@
+//! A PostgreSQL of one test: a cluster of its own, copied from a template, gone when dropped.
+
+use crate::port::Port;
+use anyhow::{Context, Result, bail, ensure};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long a server may take to come up.
+const START: Duration = Duration::from_secs(30);
+
+/// Starts the server and ends it when standard input closes: at the latest when the test's process is gone.
+const TETHERED: &str = r#""$@" & read -r _; kill -QUIT $!; wait $!"#;
+
+/// A running PostgreSQL.
+pub struct PostgresServer {
+    port: Port,
+    dir: TempDir,
+    bin: PathBuf,
+    process: Mutex<Option<Child>>,
+}
+
+impl PostgresServer {
+    /// Starts an empty cluster.
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed, with how to get it; or does not start.
+    pub fn start() -> Result<Self> {
+        let bin = binaries()?;
+        let dir = tempfile::Builder::new().prefix("dmrelay-pg-").tempdir()?;
+        let template = template(&bin)?;
+        let data = dir.path().join("data");
+        run(Command::new("cp").arg("-a").arg(template).arg(&data), "copy the template")?;
+        own(dir.path())?;
+        let server = Self { port: Port::reserve()?, dir, bin, process: Mutex::new(None) };
+        server.up()?;
+        Ok(server)
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port.number)
+    }
+
+    /// Ends it at once, as a crash would.
+    ///
+    /// # Errors
+    /// When the process cannot be waited for.
+    pub fn kill(&self) -> Result<()> {
+        if let Some(mut process) = self.process().take() {
+            drop(process.stdin.take());
+            process.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Starts it again on the same port, with its data.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn up(&self) -> Result<()> {
+        let mut command = Command::new("sh");
+        command.args(["-c", TETHERED, "sh"]);
+        if is_root()? {
+            command.args(["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+        }
+        let data = self.dir.path().join("data");
+        command
+            .arg(self.bin.join("postgres"))
+            .arg("-D")
+            .arg(&data)
+            .args(["-p", &self.port.number.to_string()]);
+        for setting in
+            ["fsync=off", "listen_addresses=127.0.0.1", "max_connections=200", "shared_buffers=64MB"]
+        {
+            command.args(["-c", setting]);
+        }
+        command.arg("-c").arg(format!("unix_socket_directories={}", self.dir.path().display()));
+        let log = File::create(self.dir.path().join("log"))?;
+        let process = command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).spawn();
+        *self.process() = Some(process.context("PostgreSQL did not start")?);
+        self.wait_until_up()
+    }
+
+    fn wait_until_up(&self) -> Result<()> {
+        let deadline = Instant::now() + START;
+        loop {
+            let port = self.port.number.to_string();
+            let ready = Command::new(self.bin.join("pg_isready"))
+                .args(["-h", "127.0.0.1", "-p", &port, "-q"])
+                .status()?;
+            if ready.success() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+                bail!("PostgreSQL does not answer: {log}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<Child>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        // Nobody is left to tell, should it fail.
+        let _ = self.kill();
+    }
+}
+
+/// Where Debian, or the path, has PostgreSQL's server.
+fn binaries() -> Result<PathBuf> {
+    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = installed.map(|entry| entry.path().join("bin")).collect();
+    found.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    found.retain(|bin| bin.join("initdb").exists() && bin.join("postgres").exists());
+    found.sort();
+    found
+        .pop()
+        .context("PostgreSQL was not found: `make test` installs it, or `apt-get install postgresql` does")
+}
+
+/// An initialised cluster, made once on a machine.
+fn template(bin: &Path) -> Result<PathBuf> {
+    let version = Command::new(bin.join("postgres")).arg("--version").output()?;
+    let version: String =
+        String::from_utf8_lossy(&version.stdout).chars().filter(char::is_ascii_digit).collect();
+    let home = std::env::temp_dir().join(format!("dmrelay-pg-template-{version}"));
+    std::fs::create_dir_all(&home)?;
+    let lock = File::create(home.join("lock"))?;
+    lock.lock()?;
+    let (made, data) = (home.join("made"), home.join("data"));
+    if made.exists() {
+        return Ok(data);
+    }
+    let _ = std::fs::remove_dir_all(&data);
+    own(&home)?;
+    let mut command = if is_root()? {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(bin.join("initdb"));
+        command
+    } else {
+        Command::new(bin.join("initdb"))
+    };
+    command.arg("-D").arg(&data).args([
+        "-U",
+        "postgres",
+        "--auth=trust",
+        "--no-sync",
+        "-E",
+        "UTF8",
+        "--locale=C",
+    ]);
+    run(&mut command, "initdb")?;
+    File::create(made)?;
+    Ok(data)
+}
+
+/// PostgreSQL refuses to run as root: the files are its own user's then.
+fn own(path: &Path) -> Result<()> {
+    if is_root()? {
+        run(Command::new("chown").args(["-R", "postgres:postgres"]).arg(path), "chown")?;
+    }
+    Ok(())
+}
+
+fn is_root() -> Result<bool> {
+    let id = Command::new("id").arg("-u").output()?;
+    Ok(id.stdout == b"0\n")
+}
+
+fn run(command: &mut Command, what: &str) -> Result<()> {
+    let output = command.current_dir("/").output().with_context(|| what.to_owned())?;
+    ensure!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! Settings for tests: the defaults, with what a test waits for made short.
+
+use clap::Parser;
+use dmrelay_runtime::settings::{
+    AgentSettings, ApiSettings, GraphSettings, MetaVerifyTokenArg, WorkerSettings,
+};
+use dmrelay_runtime::settings::{BootstrapKeyArg, MetaAppSecretsArg};
+use std::time::Duration;
+
+use crate::rest::{APP_SECRET, KEY, VERIFY_TOKEN};
+
+/// The settings a test may change before it starts.
+#[derive(Parser, Clone)]
+pub struct Settings {
+    /// The API.
+    #[command(flatten)]
+    pub api: ApiSettings,
+    /// Meta.
+    #[command(flatten)]
+    pub graph: GraphSettings,
+    /// The agent.
+    #[command(flatten)]
+    pub agent: AgentSettings,
+    /// The pipeline.
+    #[command(flatten)]
+    pub worker: WorkerSettings,
+}
+
+impl Settings {
+    /// Short timeouts, leases and delays.
+    ///
+    /// # Errors
+    /// When the environment holds a setting that does not parse.
+    pub fn for_tests() -> anyhow::Result<Self> {
+        let mut settings = Self::try_parse_from(["tests"])?;
+        settings.api.bootstrap_key = BootstrapKeyArg::of(KEY);
+        settings.api.snapshot_interval = Duration::from_millis(100);
+        settings.graph.app_secrets = MetaAppSecretsArg::of(APP_SECRET);
+        settings.graph.verify_token = MetaVerifyTokenArg::of(VERIFY_TOKEN);
+        settings.graph.graph_timeout = Duration::from_millis(1_500);
+        settings.graph.graph_courtesy_timeout = Duration::from_millis(500);
+        settings.agent.agent_timeout = Duration::from_millis(1_500);
+        settings.worker.reconcile_grace = Duration::from_millis(500);
+        settings.worker.lease = Duration::from_secs(3);
+        settings.worker.sweep_interval = Duration::from_millis(50);
+        settings.worker.debounce_ms = 0;
+        settings.worker.max_turns_per_hour = 100_000;
+        Ok(settings)
+    }
+}

@@ -1,0 +1,43 @@
+//! Connections that were left half-way: being connected by a process that is gone, or to be disconnected
+//! while Meta could not be reached.
+
+use crate::Context;
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::states::ConnectionStatus;
+use dmrelay_store::{Connection, Result};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long connecting may take before it is taken for given up.
+const PENDING: Duration = Duration::from_mins(10);
+
+/// How long Meta is asked to end the webhooks before the token is forgotten all the same.
+const DISCONNECTING_MS: i64 = 24 * 3_600_000;
+
+pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
+    for connection in ctx.store.unfinished_connections(PENDING).await? {
+        if connection.status == ConnectionStatus::Pending {
+            tracing::warn!(connection = %connection.id, "connecting was given up");
+            ctx.store.drop_pending(connection.id).await?;
+        } else if unsubscribed(&ctx, &connection).await? {
+            let tx = ctx.store.begin().await?;
+            tx.mark_disconnected(connection.id, "by request").await?;
+            tx.commit().await?;
+            tracing::info!(connection = %connection.id, "disconnected");
+        }
+    }
+    Ok(())
+}
+
+/// Whether the webhooks have ended, cannot be ended by this token any more, or were tried long enough.
+async fn unsubscribed(ctx: &Context, connection: &Connection) -> Result<bool> {
+    let Ok(access) = ctx.access(connection) else { return Ok(true) };
+    let passing = match ctx.graph.unsubscribe(&access).await {
+        Ok(()) => return Ok(true),
+        Err(err) => {
+            tracing::warn!(connection = %connection.id, code = %err.code, "webhooks not ended");
+            matches!(err.class, FailureClass::Transient | FailureClass::Ambiguous | FailureClass::Throttled)
+        }
+    };
+    Ok(!passing || ctx.store.now().await? - connection.row.updated_at > DISCONNECTING_MS)
+}
