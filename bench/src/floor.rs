@@ -100,7 +100,8 @@ async fn inbox(url: &str) -> Result<mpsc::Sender<Row>> {
 }
 
 async fn receive(State(served): State<Served>, headers: HeaderMap, raw: Bytes) -> (StatusCode, &'static str) {
-    let claimed = headers.get("x-hub-signature-256").and_then(|value| value.as_bytes().strip_prefix(b"sha256="));
+    let claimed =
+        headers.get("x-hub-signature-256").and_then(|value| value.as_bytes().strip_prefix(b"sha256="));
     let mut digest = [0; 32];
     let readable = claimed.is_some_and(|claimed| hex::decode_to_slice(claimed, &mut digest).is_ok());
     if !readable || served.mac.chain_update(&raw).verify_slice(&digest).is_err() {

@@ -175,7 +175,8 @@ mod tests {
 
     #[test]
     fn percentiles_and_rates() {
-        let acks = Acks { latencies: (1..=200).collect(), counted: Duration::from_secs(2), ..Acks::default() };
+        let acks =
+            Acks { latencies: (1..=200).collect(), counted: Duration::from_secs(2), ..Acks::default() };
         assert!((acks.per_second() - 100.0).abs() < f64::EPSILON);
         assert_eq!(acks.percentile(50), Duration::from_micros(100));
         assert_eq!(acks.percentile(99), Duration::from_micros(198));

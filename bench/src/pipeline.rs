@@ -138,7 +138,9 @@ impl<'a> Customers<'a> {
             } else {
                 let calls = self.simulator.record(|record| format!("{:?}", record.calls));
                 let missing = self.unanswered;
-                bail!("nothing was answered for {PATIENCE:?}, {missing} messages are unanswered; calls: {calls}");
+                bail!(
+                    "nothing was answered for {PATIENCE:?}, {missing} messages are unanswered; calls: {calls}"
+                );
             }
         }
     }

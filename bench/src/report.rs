@@ -109,7 +109,10 @@ impl Report {
     fn write_talks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Load { users, rate, steady_seconds, agent_latency_ms, worker_concurrency, .. } = &self.load;
         writeln!(f, "### From webhook to reply\n")?;
-        writeln!(f, "One api, one worker with {worker_concurrency} jobs of each kind at a time, no debounce.\n")?;
+        writeln!(
+            f,
+            "One api, one worker with {worker_concurrency} jobs of each kind at a time, no debounce.\n"
+        )?;
         if let Some((talk, _)) = &self.throughput {
             writeln!(
                 f,

@@ -56,22 +56,18 @@ impl Run {
         let floor = Floor::start(&self.servers, Some(&database)).await?;
         let bare = Floor::start(&self.servers, None).await?;
         let floor_watched = |id| [vec![Watched::one("floor", id)], around(&self.servers)].concat();
-        let phases = [
-            (floor.addr(), floor_watched(floor.id()), "floor"),
-            (stack.addr(), stack.watched(&self.servers), "api"),
-        ];
+        let floor_run = (floor.addr(), floor_watched(floor.id()));
+        let api_run = (stack.addr(), stack.watched(&self.servers));
         let mut volley = self.volley(1)?;
         let watched = floor_watched(bare.id());
-        self.report.bare = Some(self.saturate("floor without storage", (bare.addr(), watched), &volley).await?);
+        self.report.bare =
+            Some(self.saturate("floor without storage", (bare.addr(), watched), &volley).await?);
         for pair in 1..=self.load.pairs {
             if pair > 1 {
                 volley = self.volley(pair)?;
             }
-            let [(floor, floor_watched, _), (api, api_watched, _)] = &phases;
-            let name = format!("floor {pair}");
-            let floor = self.saturate(&name, (*floor, floor_watched.clone()), &volley).await?;
-            let name = format!("api {pair}");
-            let api = self.saturate(&name, (*api, api_watched.clone()), &volley).await?;
+            let floor = self.saturate(&format!("floor {pair}"), floor_run.clone(), &volley).await?;
+            let api = self.saturate(&format!("api {pair}"), api_run.clone(), &volley).await?;
             self.report.pairs.push((floor, api));
         }
         self.report.complaints.extend(stack.end());

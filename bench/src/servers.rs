@@ -77,7 +77,8 @@ impl Servers {
 impl Postgres {
     async fn start(folder: &Path) -> Result<Self> {
         let binaries = binaries();
-        let program = |name: &str| binaries.as_ref().map_or_else(|| PathBuf::from(name), |dir| dir.join(name));
+        let program =
+            |name: &str| binaries.as_ref().map_or_else(|| PathBuf::from(name), |dir| dir.join(name));
         let version = output(Command::new(program("postgres")).arg("--version"))
             .context("PostgreSQL was not found; `apt-get install postgresql` installs it")?;
         let data = folder.join("postgres");
@@ -85,15 +86,8 @@ impl Postgres {
             output(Command::new("chown").arg(SYSTEM_USER).arg(folder))
                 .context("as root, PostgreSQL is run as the user postgres")?;
         }
-        let initdb = [
-            "--no-sync",
-            "--auth=trust",
-            "--no-locale",
-            "--encoding=UTF8",
-            "--username",
-            OWNER,
-            "--pgdata",
-        ];
+        let initdb =
+            ["--no-sync", "--auth=trust", "--no-locale", "--encoding=UTF8", "--username", OWNER, "--pgdata"];
         let mut command = as_system_user(&program("initdb"))?;
         output(command.args(initdb).arg(&data).current_dir(folder))?;
         let [addr] = free_ports()?;
@@ -102,8 +96,8 @@ impl Postgres {
         for setting in SETTINGS {
             command.args(["-c", setting]);
         }
-        let version = version.rsplit(' ').find(|word| word.starts_with(char::is_numeric)).unwrap_or_default();
-        let version = version.trim_end_matches(')').to_owned();
+        let number = version.split(' ').find(|word| word.starts_with(char::is_numeric));
+        let version = number.unwrap_or_default().to_owned();
         let process = Process::start("postgres", &mut command, folder)?;
         // From here on it ends with its handle.
         let mut postgres = Self { process, addr, data, version };
