@@ -13,7 +13,14 @@ use tempfile::TempDir;
 const START: Duration = Duration::from_secs(30);
 
 /// Starts the server and ends it when standard input closes: at the latest when the test's process is gone.
-const TETHERED: &str = r#""$@" & read -r _; kill -QUIT $!; wait $!"#;
+/// The signal is repeated: a server that is just starting may miss it.
+const TETHERED: &str = r#"
+"$@" & server=$!
+read -r _
+(while kill -QUIT "$server"; do sleep 0.2; done) 2>/dev/null & nudge=$!
+wait "$server"
+kill "$nudge"
+"#;
 
 /// A running PostgreSQL.
 pub struct PostgresServer {
@@ -119,11 +126,14 @@ impl Drop for PostgresServer {
 fn binaries() -> Result<PathBuf> {
     let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = installed.map(|entry| entry.path().join("bin")).collect();
-    found.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-    found.retain(|bin| bin.join("initdb").exists() && bin.join("postgres").exists());
     found.sort();
+    found.reverse();
+    found.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    let whole =
+        |bin: &PathBuf| ["initdb", "postgres", "pg_isready"].iter().all(|name| bin.join(name).exists());
     found
-        .pop()
+        .into_iter()
+        .find(whole)
         .context("PostgreSQL was not found: `make test` installs it, or `apt-get install postgresql` does")
 }
 

@@ -41,7 +41,7 @@ impl Error {
     pub fn is_refusal(&self) -> bool {
         self.code().is_some_and(|code| {
             code.len() == 5 && ["22", "23", "54"].iter().any(|class| code.starts_with(class))
-                || matches!(code.as_str(), "18" | "19" | "20" | "275" | "1299")
+                || matches!(code.as_str(), "18" | "19" | "20" | "275" | "1299" | "1555" | "2067")
         })
     }
 
