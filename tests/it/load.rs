@@ -10,7 +10,7 @@ const USERS: usize = 100;
 const EACH: usize = 20;
 
 /// How long all of it may take.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_message_is_answered_once_while_workers_are_killed() -> Result<()> {
@@ -29,7 +29,7 @@ async fn every_message_is_answered_once_while_workers_are_killed() -> Result<()>
             kills += 1;
         }
     }
-    while !answered(&cluster)? {
+    while !answered(&cluster) {
         ensure!(started.elapsed() < PATIENCE, "{}", missing(&cluster));
         workers[kills % 2].kill()?;
         workers[kills % 2] = cluster.worker()?;
@@ -94,13 +94,13 @@ fn answers(cluster: &Cluster, n: usize) -> Vec<String> {
     })
 }
 
-fn answered(cluster: &Cluster) -> Result<bool> {
+fn answered(cluster: &Cluster) -> bool {
     let count: usize = (0..USERS).map(|n| answers(cluster, n).len()).sum();
-    Ok(count >= USERS * EACH && cluster.simulator.record(dmrelay_simulator::Record::webhooks_idle))
+    count >= USERS * EACH && cluster.simulator.record(dmrelay_simulator::Record::webhooks_idle)
 }
 
 async fn settle(cluster: &Cluster, started: Instant) -> Result<()> {
-    while !answered(cluster)? {
+    while !answered(cluster) {
         ensure!(started.elapsed() < PATIENCE, "not answered in {PATIENCE:?}: {}", missing(cluster));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

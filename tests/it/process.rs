@@ -13,7 +13,7 @@ async fn replied(cluster: &Cluster, user: &str, count: usize) -> Result<()> {
     let what = format!("{count} replies");
     cluster
         .simulator
-        .wait_for(&what, Duration::from_secs(60), |record| record.sends_to(ACCOUNT, user).count() >= count)
+        .wait_for(&what, Duration::from_mins(1), |record| record.sends_to(ACCOUNT, user).count() >= count)
         .await?;
     Ok(())
 }

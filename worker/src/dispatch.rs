@@ -5,6 +5,9 @@ use dmrelay_queue::{Job, JobQueue, Pushed, QueueError, QueueName};
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// The most jobs any queue holds; a queue set to hold fewer says so itself.
+const MOST_WAITING: u64 = 2_000;
+
 /// Pushes jobs; cheap to clone.
 #[derive(Clone)]
 pub struct Dispatcher {
@@ -33,6 +36,15 @@ impl Dispatcher {
             (Err(_), Some(local)) => local.push(job).await,
             (outcome, _) => outcome,
         }
+    }
+
+    /// How many more jobs a queue takes now. Claiming more rows than that would only mean giving them back.
+    pub(crate) async fn room(&self, queue: QueueName) -> u64 {
+        let waiting = match (self.shared.depth(queue).await, &self.local) {
+            (Err(_), Some(local)) => local.depth(queue).await,
+            (depth, _) => depth,
+        };
+        MOST_WAITING.saturating_sub(waiting.unwrap_or(0))
     }
 
     /// How many jobs wait.

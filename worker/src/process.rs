@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 /// dmrelay's worker: answers Instagram direct messages with the chat agent.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "dmrelay-worker", version)]
+#[command(name = "dmrelay-worker", version, mut_arg("metrics_addr", |arg| arg.default_value("127.0.0.1:9091")))]
 pub struct Args {
     /// The database.
     #[command(flatten)]
@@ -47,7 +47,7 @@ pub struct Args {
     /// The pipeline.
     #[command(flatten)]
     pub worker: WorkerSettings,
-    /// Metrics and health.
+    /// Metrics and health. Another port than the API's, for both on one machine.
     #[command(flatten)]
     pub metrics: MetricsSettings,
     /// Logs.

@@ -76,9 +76,6 @@ pub(super) async fn handle(
     Body(request): Body<Connect>,
 ) -> Result<Response, Problem> {
     let checked = check(&request)?;
-    if !state.store.bind_agent(&scope.agent, &scope.subaccount).await? {
-        return Err(Problem::forbidden());
-    }
     let access = access(&request, &checked);
     let found = state.graph.identify(&access).await.map_err(|err| graph_problem(&err))?;
     if found.instagram_account_id != checked.account.as_str() {
@@ -90,6 +87,10 @@ pub(super) async fn handle(
         )
         .detail(what)
         .with("instagramAccountId", checked.account.as_str()));
+    }
+    // Only a token that is good binds the agent's name to the subaccount.
+    if !state.store.bind_agent(&scope.agent, &scope.subaccount).await? {
+        return Err(Problem::forbidden());
     }
     let before = before(&state, &scope, &checked.account, request.take_over).await?;
     let new = describe(&state, &scope, &request, (checked, found, &before));
@@ -210,22 +211,25 @@ fn describe(
 /// A row in state `pending` holds the account while Graph is asked.
 async fn reserve(state: &ApiState, new: &NewConnection, before: &Before) -> Result<(), Problem> {
     let reserved = match before {
-        Before::Nothing => state.store.create_connection(new).await,
+        Before::Nothing => {
+            let tx = state.store.begin().await?;
+            tx.create_connection(new).await.map_err(in_use)?;
+            tx.commit().await
+        }
         Before::Former(id) => state.store.revive_connection(*id).await,
         // Taken over only once Graph has said yes.
         Before::Live(_) | Before::Elsewhere(_) => Ok(()),
     };
-    reserved.map_err(|err| {
-        if err.is_conflict() {
-            Problem::new(
-                StatusCode::CONFLICT,
-                "account-in-use",
-                "The account is being connected by somebody else",
-            )
-        } else {
-            err.into()
-        }
-    })
+    reserved.map_err(in_use)
+}
+
+/// Another call was faster with the same account.
+fn in_use(err: dmrelay_store::Error) -> Problem {
+    if err.is_conflict() {
+        let title = "The account is being connected by somebody else";
+        return Problem::new(StatusCode::CONFLICT, "account-in-use", title);
+    }
+    err.into()
 }
 
 async fn make(
@@ -249,16 +253,14 @@ async fn make(
         )
         .detail(what));
     }
+    let tx = state.store.begin().await?;
     if let Before::Elsewhere(other) = before {
-        let tx = state.store.begin().await?;
         tx.mark_disconnected(other.id, "taken over by another subaccount").await?;
         let activity = Activity::of_connection(other, ActivityKind::Disconnected, "system")
             .with("reason", "taken over by another subaccount");
         tx.record(&activity).await?;
-        tx.commit().await?;
-        state.store.create_connection(new).await?;
+        tx.create_connection(new).await.map_err(in_use)?;
     }
-    let tx = state.store.begin().await?;
     tx.mark_connected(new, &fields).await?;
     let connection =
         tx.connection_of(new.id.0).await?.ok_or_else(|| Problem::not_found("the connection is gone"))?;

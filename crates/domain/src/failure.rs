@@ -123,11 +123,6 @@ pub fn is_bare_100(wire: Wire) -> bool {
     matches!(wire, Wire::Answered { code: Some(100), subcode: None, .. })
 }
 
-/// Graph code 2 ("service temporarily unavailable"), also reported where the user has blocked the account.
-pub fn is_code_2(wire: Wire) -> bool {
-    matches!(wire, Wire::Answered { code: Some(2), .. })
-}
-
 /// The class of a failed call to Retell. That a chat has ended is [`FailureClass::Gone`], which Retell
 /// tells by status 400 and the word "ended" in the message.
 pub fn retell(effect: Effect, wire: Wire, message: &str) -> FailureClass {

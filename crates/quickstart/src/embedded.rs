@@ -130,7 +130,7 @@ struct Base<'a> {
 
 impl Base<'_> {
     fn vault(&self) -> anyhow::Result<Vault> {
-        Ok(Vault::parse(&Secret::new(self.keys.encryption_keys.clone()))?)
+        Ok(Vault::parse(&Secret::new(self.keys.encryption.clone()))?)
     }
 
     fn graph(&self, settings: &GraphSettings) -> Graph {

@@ -15,7 +15,7 @@ pub(crate) struct Keys {
     /// Opens every call of the REST API.
     pub(crate) api_key: String,
     /// Seals secrets in the database.
-    pub(crate) encryption_keys: String,
+    pub(crate) encryption: String,
     /// Signs the simulated Meta's webhooks.
     pub(crate) app_secret: String,
     /// The handshake's token.
@@ -46,7 +46,7 @@ pub(crate) fn database_url(folder: &Path) -> String {
 fn make(path: &Path) -> anyhow::Result<Keys> {
     let keys = Keys {
         api_key: format!("dmr_{}", random()),
-        encryption_keys: Vault::generate("k1"),
+        encryption: Vault::generate("k1"),
         app_secret: random(),
         verify_token: random(),
         access_token: format!("IGAA{}", random()),

@@ -119,6 +119,7 @@ impl Metrics {
 
     /// A rate over a series that appears with its first failure would miss that failure.
     fn start_at_zero(&self) {
+        self.token_days_left_min.set(f64::INFINITY);
         for result in ["ok", "unsigned", "unavailable", "too_large", "timeout", "handshake", "refused"] {
             self.webhook_requests.with_label_values(&[result]);
         }

@@ -93,6 +93,11 @@ pub struct NewConnection {
 pub type Snapshot = Vec<Connection>;
 
 #[derive(FromQueryResult)]
+struct Now {
+    now: i64,
+}
+
+#[derive(FromQueryResult)]
 struct Mark {
     newest: Option<i64>,
     count: i64,
@@ -174,36 +179,6 @@ impl Store {
         let sql = "SELECT subaccount_id FROM agents WHERE id = $1";
         let rows: Vec<Owner> = self.write(sql, vec![agent.as_str().into()]).await?;
         Ok(rows.into_iter().next().map(|row| row.subaccount_id))
-    }
-
-    /// Writes a new connection in state `pending`.
-    ///
-    /// # Errors
-    /// [`Error::is_conflict`] when the account is live elsewhere.
-    pub async fn create_connection(&self, new: &NewConnection) -> Result<()> {
-        let now = self.now().await?;
-        let row = instagram_connection::ActiveModel {
-            id: Set(new.id.0),
-            subaccount_id: Set(new.subaccount.to_string()),
-            agent_id: Set(new.agent.to_string()),
-            status: Set(ConnectionStatus::Pending.to_string()),
-            login_kind: Set(new.login.to_string()),
-            instagram_account_id: Set(new.account.to_string()),
-            page_id: Set(new.page.as_ref().map(ToString::to_string)),
-            username: Set(new.username.clone()),
-            access_token: Set(Some(new.credentials.access_token.clone())),
-            token_expires_at: Set(new.credentials.token_expires_at),
-            credential_version: Set(1),
-            verify_token: Set(Some(new.credentials.verify_token.clone())),
-            app_secret: Set(new.credentials.app_secret.clone()),
-            subscribed_fields: Set("[]".to_owned()),
-            settings: Set(serde_json::to_string(&new.settings).unwrap_or_else(|_| "{}".to_owned())),
-            created_at: Set(now),
-            updated_at: Set(now),
-            ..Default::default()
-        };
-        instagram_connection::Entity::insert(row).exec_without_returning(self.connection()).await?;
-        Ok(())
     }
 
     /// The disconnected connection of this account and agent, whose history a new one goes on with.
@@ -288,6 +263,36 @@ impl Tx {
     pub async fn connection_of(&self, id: Uuid) -> Result<Option<Connection>> {
         let sql = "SELECT * FROM instagram_connections WHERE id = $1";
         self.first(sql, vec![id.into()]).await?.map(Connection::from_row).transpose()
+    }
+
+    /// Writes a new connection in state `pending`.
+    ///
+    /// # Errors
+    /// [`Error::is_conflict`] when the account is live elsewhere.
+    pub async fn create_connection(&self, new: &NewConnection) -> Result<()> {
+        let now = self.first::<Now>("SELECT {now} AS now", Vec::new()).await?.map_or(0, |row| row.now);
+        let row = instagram_connection::ActiveModel {
+            id: Set(new.id.0),
+            subaccount_id: Set(new.subaccount.to_string()),
+            agent_id: Set(new.agent.to_string()),
+            status: Set(ConnectionStatus::Pending.to_string()),
+            login_kind: Set(new.login.to_string()),
+            instagram_account_id: Set(new.account.to_string()),
+            page_id: Set(new.page.as_ref().map(ToString::to_string)),
+            username: Set(new.username.clone()),
+            access_token: Set(Some(new.credentials.access_token.clone())),
+            token_expires_at: Set(new.credentials.token_expires_at),
+            credential_version: Set(1),
+            verify_token: Set(Some(new.credentials.verify_token.clone())),
+            app_secret: Set(new.credentials.app_secret.clone()),
+            subscribed_fields: Set("[]".to_owned()),
+            settings: Set(serde_json::to_string(&new.settings).unwrap_or_else(|_| "{}".to_owned())),
+            created_at: Set(now),
+            updated_at: Set(now),
+            ..Default::default()
+        };
+        instagram_connection::Entity::insert(row).exec_without_returning(self.connection()).await?;
+        Ok(())
     }
 
     /// The connection is in use with these credentials: subscribed, and read back.

@@ -95,11 +95,13 @@ impl Store {
         Ok(self.execute(sql, vec![key.into(), PROBE.into()]).await? == 1)
     }
 
-    /// A call behind these gates succeeded: they have nothing against it any more.
+    /// A call behind these gates succeeded: failures in a row begin anew, and a gate that failures closed is
+    /// open. One that was told to close stays so: the call may have begun before.
     pub async fn gate_passed(&self, gates: &[GateKey]) -> Result<()> {
         let keys: Vec<String> = gates.iter().map(|gate| format!("'{}'", gate.as_sql())).collect();
         let sql = format!(
-            "UPDATE gates SET failures = 0, closed_until = 0, probe_until = 0, reason = NULL, \
+            "UPDATE gates SET failures = 0, probe_until = 0, \
+                closed_until = CASE WHEN failures >= {FAILURES} THEN 0 ELSE closed_until END, \
                 last_success_at = {{now}}, updated_at = {{now}} \
              WHERE key IN ({}) AND (failures > 0 OR last_success_at < {{now}} - 10000)",
             keys.join(", ")
@@ -133,7 +135,7 @@ impl Store {
     pub async fn close_gate(&self, gate: &GateKey, pause: Duration, reason: &str) -> Result<()> {
         let sql = "INSERT INTO gates (key, closed_until, reason, failures, probe_until, last_success_at, updated_at) \
              VALUES ($1, {now} + $3, $2, 0, 0, 0, {now}) \
-             ON CONFLICT (key) DO UPDATE SET reason = $2, probe_until = 0, updated_at = {now}, \
+             ON CONFLICT (key) DO UPDATE SET reason = $2, failures = 0, probe_until = 0, updated_at = {now}, \
                 closed_until = CASE WHEN gates.closed_until > {now} + $3 THEN gates.closed_until ELSE {now} + $3 END";
         self.execute(sql, vec![gate.as_sql().into(), reason.into(), millis(pause).into()]).await?;
         Ok(())

@@ -118,14 +118,15 @@ impl Store {
     }
 
     async fn insert_batch(&self, batch: &[NewEvent]) -> Result<std::collections::HashSet<Uuid>> {
-        let (sql, values) = match self.dialect {
+        let statement = || match self.dialect {
             Dialect::Postgres => postgres(batch),
             Dialect::Sqlite => sqlite(batch),
         };
-        let inserted = match self.write::<Inserted>(&sql, values.clone()).await {
+        let (sql, values) = statement();
+        let inserted = match self.write::<Inserted>(&sql, values).await {
             // A connection that died with the last restart of the database, or a lost deadlock: nothing is
             // stored twice by saying it again, for every row has its key.
-            Err(err) if !err.is_refusal() => self.write::<Inserted>(&sql, values).await?,
+            Err(err) if !err.is_refusal() => self.write::<Inserted>(&sql, statement().1).await?,
             outcome => outcome?,
         };
         Ok(inserted.into_iter().map(|row| row.id).collect())

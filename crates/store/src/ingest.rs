@@ -171,14 +171,6 @@ impl Store {
         Ok(())
     }
 
-    /// Puts a claimed event back without spending the attempt: it waits for something else to happen.
-    pub async fn defer_event(&self, id: EventId, delay: Duration) -> Result<()> {
-        let sql = "UPDATE events SET due_at = {now} + $2, claimed_until = {now} + $2, attempts = attempts - 1 \
-             WHERE id = $1 AND due_at IS NOT NULL";
-        self.execute(sql, vec![id.0.into(), millis(delay).into()]).await?;
-        Ok(())
-    }
-
     /// Events of an account that waited for it to be connected go to ingest. Gives how many.
     pub async fn route_events(&self, account: &str) -> Result<u64> {
         let sql = "UPDATE events SET state = 'new', due_at = {now}, claimed_until = 0, attempts = 0 \

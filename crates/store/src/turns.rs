@@ -292,6 +292,7 @@ impl LockedChat {
     pub fn finish_turn(&mut self) {
         let more = self.row.first_unanswered_at.is_some() && self.mode() == ChatMode::Bot;
         self.row.turn_due_at = if more { self.row.turn_due_at.or(Some(self.now)) } else { None };
+        self.turn_pushed = self.row.turn_due_at.is_some_and(|due| due <= self.now);
     }
 }
 

@@ -18,7 +18,7 @@ const LEAD: Duration = Duration::from_secs(5);
 /// Starts them; they end when `shutdown` is cancelled.
 pub(crate) fn start(ctx: &Arc<Context>, shutdown: &CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
     let sweep = Service { name: "sweep", beat: ctx.options.worker.sweep_interval };
-    let gauges = Service { name: "gauges", beat: Duration::from_secs(5) };
+    let gauges = Service { name: GAUGES, beat: Duration::from_secs(5) };
     let retention = Service { name: "retention", beat: Duration::from_mins(10) };
     let upkeep = Service { name: "upkeep", beat: Duration::from_secs(5) };
     vec![
@@ -28,6 +28,9 @@ pub(crate) fn start(ctx: &Arc<Context>, shutdown: &CancellationToken) -> Vec<tok
         tokio::spawn(retention.run(ctx.clone(), shutdown.clone(), retention::beat)),
     ]
 }
+
+/// The service whose results are this process's to show only while it leads.
+const GAUGES: &str = "gauges";
 
 struct Service {
     name: &'static str,
@@ -42,6 +45,7 @@ impl Service {
         F: Future<Output = dmrelay_store::Result<()>>,
     {
         let leadership = Leadership::new(self.name);
+        let mut led = false;
         let mut ticks = tokio::time::interval(self.beat);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -51,8 +55,16 @@ impl Service {
                 _ = ticks.tick() => {}
             }
             let outcome = match leadership.hold(&ctx.store, LEAD.max(self.beat * 2)).await {
-                Ok(true) => work(ctx.clone()).await,
-                Ok(false) => continue,
+                Ok(true) => {
+                    led = true;
+                    work(ctx.clone()).await
+                }
+                Ok(false) => {
+                    if std::mem::take(&mut led) && self.name == GAUGES {
+                        gauges::forget(&ctx);
+                    }
+                    continue;
+                }
                 Err(err) => Err(err),
             };
             if let Err(err) = outcome {

@@ -15,7 +15,7 @@ const PAGES: usize = 8;
 pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
     ctx.store.resume_chats(PAGE).await?;
     for _ in 0..PAGES {
-        // A full page that was pushed whole may not have been all.
+        // What was pushed whole may not have been all: of each connection a share is taken at a time.
         let more = [events(&ctx).await?, turns(&ctx).await?, outboxes(&ctx).await?];
         if !more.contains(&true) {
             break;
@@ -25,8 +25,12 @@ pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
 }
 
 async fn events(ctx: &Context) -> Result<bool> {
-    let due = ctx.store.due_events(PAGE).await?;
-    let full = is_full(due.len());
+    let room = ctx.dispatcher.room(QueueName::Ingest).await.min(PAGE);
+    if room == 0 {
+        return Ok(false);
+    }
+    let due = ctx.store.due_events(room).await?;
+    let more = !due.is_empty();
     for (position, event) in due.iter().enumerate() {
         let key = format!("{}:{}", event.key.to_hex(), event.dispatch);
         if !push(ctx, QueueName::Ingest, event.id.0, key).await {
@@ -36,25 +40,27 @@ async fn events(ctx: &Context) -> Result<bool> {
             return Ok(false);
         }
     }
-    Ok(full)
+    Ok(more)
 }
 
 async fn turns(ctx: &Context) -> Result<bool> {
-    let due = ctx.store.due_turns(ctx.options.worker.sweep_per_connection, PAGE).await?;
+    let room = ctx.dispatcher.room(QueueName::Turn).await.min(PAGE);
+    let due = ctx.store.due_turns(ctx.options.worker.sweep_per_connection, room).await?;
     let refused = chats(ctx, &due, (QueueName::Turn, QueueName::TurnRetry)).await;
     for chat in &refused {
         ctx.store.undispatch_turn(chat.id).await?;
     }
-    Ok(is_full(due.len()) && refused.is_empty())
+    Ok(!due.is_empty() && refused.is_empty())
 }
 
 async fn outboxes(ctx: &Context) -> Result<bool> {
-    let due = ctx.store.due_outboxes(ctx.options.worker.sweep_per_connection, PAGE).await?;
+    let room = ctx.dispatcher.room(QueueName::Deliver).await.min(PAGE);
+    let due = ctx.store.due_outboxes(ctx.options.worker.sweep_per_connection, room).await?;
     let refused = chats(ctx, &due, (QueueName::Deliver, QueueName::DeliverRetry)).await;
     for chat in &refused {
         ctx.store.undispatch_outbox(chat.id).await?;
     }
-    Ok(is_full(due.len()) && refused.is_empty())
+    Ok(!due.is_empty() && refused.is_empty())
 }
 
 /// Pushes each chat to its queue; gives those that were not taken. What has failed before has a queue of
@@ -82,8 +88,4 @@ async fn push(ctx: &Context, queue: QueueName, id: Uuid, key: String) -> bool {
             false
         }
     }
-}
-
-fn is_full(count: usize) -> bool {
-    u64::try_from(count).unwrap_or(u64::MAX) >= PAGE
 }

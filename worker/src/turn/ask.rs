@@ -20,6 +20,7 @@ use dmrelay_store::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How long the agent's gate closes when its provider refuses our key.
 const REFUSED: Duration = Duration::from_mins(1);
@@ -55,10 +56,11 @@ pub(super) async fn run(
             return Ok(Outcome::Idle);
         };
         let turn = Turn { ctx, leased, connection, id: asked.id, attempt: asked.attempt };
-        let courtesy =
-            tokio::spawn(show_typing(ctx.clone(), connection.clone(), chat.row.instagram_user_id.clone()));
+        let thinking = CancellationToken::new();
+        let customer = (chat.row.instagram_user_id.clone(), thinking.clone());
+        tokio::spawn(show_typing(ctx.clone(), connection.clone(), customer));
         let answer = ctx.agent.ask(&asked.agent_chat, &asked.text).await;
-        courtesy.abort();
+        thinking.cancel();
         match answer {
             Ok(answer) => {
                 ctx.gates.passed(&[GateKey::Agent]).await?;
@@ -190,13 +192,20 @@ async fn profile(ctx: &Context, connection: &Connection, chat: &LockedChat) -> P
     }
 }
 
-/// Shows the user that their message was seen and an answer is on its way.
-async fn show_typing(ctx: Arc<Context>, connection: Connection, user: String) {
+/// Shows the user that their message was seen and an answer is on its way, unless it is there already.
+async fn show_typing(
+    ctx: Arc<Context>,
+    connection: Connection,
+    (user, thinking): (String, CancellationToken),
+) {
     if connection.settings.typing == Some(false) {
         return;
     }
     let (Ok(access), Ok(user)) = (ctx.access(&connection), InstagramUserId::parse(&user)) else { return };
     for action in [SenderAction::MarkSeen, SenderAction::TypingOn] {
+        if thinking.is_cancelled() {
+            return;
+        }
         if let Err(err) = ctx.graph.act(&access, &user, action).await {
             tracing::debug!(?action, error = %err, "sender action failed");
         }

@@ -58,7 +58,7 @@ pub struct QueueSettings {
     #[arg(long, env = "REDIS_NAMESPACE", default_value = "dmrelay")]
     pub redis_namespace: String,
     /// The most jobs that wait in one queue; what is above stays due in the database.
-    #[arg(long, env = "QUEUE_MAX_WAITING", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=4_000))]
+    #[arg(long, env = "QUEUE_MAX_WAITING", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=2_000))]
     pub queue_max_waiting: u64,
 }
 
@@ -224,7 +224,11 @@ pub struct LogSettings {
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
     /// What is logged, in the form of `tracing`'s filters.
-    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    #[arg(
+        long,
+        env = "RUST_LOG",
+        default_value = "info,apalis=warn,apalis_redis=warn,sqlx=warn,sea_orm_migration=warn"
+    )]
     pub rust_log: String,
 }
 
