@@ -1,9 +1,13 @@
 //! Many users at once while things die: each message is answered exactly once, in order.
 
 use anyhow::{Result, ensure};
+use dmrelay_domain::event;
 use dmrelay_simulator::{AgentRule, Batch, BatchMessage};
+use dmrelay_store::NewEvent;
 use dmrelay_tests::cluster::Cluster;
-use dmrelay_tests::rest::{ACCOUNT, AGENT};
+use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::rest::{ACCOUNT, AGENT, text_webhook};
+use dmrelay_tests::wait;
 use std::time::{Duration, Instant};
 
 const USERS: usize = 100;
@@ -60,6 +64,29 @@ async fn every_message_is_answered_once_through_a_flush_of_redis() -> Result<()>
     }
     settle(&cluster, started).await?;
     check(&cluster)
+}
+
+on_both_footings!(twenty_thousand_due_events_are_swept);
+
+/// More is due in the database than a queue may hold, and no wake-up was ever pushed for any of it.
+async fn twenty_thousand_due_events_are_swept(footing: Footing) -> Result<()> {
+    const DUE: usize = 20_000;
+    let relay = Relay::start(footing, |_| {}).await?;
+    for thousand in 0..DUE / 1_000 {
+        let events = (0..1_000).flat_map(|n| {
+            let user = format!("3{thousand:02}{n:03}");
+            let body = text_webhook(ACCOUNT, &user, &format!("mid-{user}"), "x");
+            event::parse(&body, 1).events.into_iter().map(NewEvent::new).collect::<Vec<_>>()
+        });
+        for batch in events.collect::<Vec<_>>().chunks(500) {
+            relay.store.insert_events(batch.to_vec()).await?;
+        }
+    }
+    wait::until("every event is ingested", PATIENCE, async || {
+        Ok((relay.store.count_events("unrouted").await? == i64::try_from(DUE)?).then_some(()))
+    })
+    .await?;
+    relay.end().await
 }
 
 async fn prepared() -> Result<Cluster> {

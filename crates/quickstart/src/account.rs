@@ -15,8 +15,11 @@ pub(crate) const SUBACCOUNT: &str = "demo";
 pub(crate) const AGENT: &str = "agent_demo";
 pub(crate) const ACCOUNT: &str = "17841400000000001";
 pub(crate) const USERNAME: &str = "dmrelay_demo";
-/// The simulated customer.
-pub(crate) const CUSTOMER: &str = "200000000000001";
+
+/// A customer of this start: in the chats of earlier ones a person may have taken over.
+pub(crate) fn new_customer() -> String {
+    format!("2{:014}", rand::random_range(0..100_000_000_000_000_u64))
+}
 
 /// Makes the account known to the simulated Meta, and connects it. At a later start this renews the
 /// connection that the database has.

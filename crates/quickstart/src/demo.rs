@@ -1,6 +1,6 @@
 //! What the start shows: where everything is, the account's QR code, and a message being answered.
 
-use crate::account::{self, ACCOUNT, CUSTOMER, USERNAME};
+use crate::account::{self, ACCOUNT, USERNAME};
 use crate::embedded::System;
 use anyhow::anyhow;
 use dmrelay_instagram::links;
@@ -28,11 +28,12 @@ pub(crate) fn introduce(system: &System) -> anyhow::Result<()> {
 
 /// A simulated customer writes; shows the answer arriving, with the time it took.
 pub(crate) async fn show_a_message_answered(system: &System) -> anyhow::Result<()> {
-    let before = system.simulator.record(|record| record.sends_to(ACCOUNT, CUSTOMER).count());
+    let before = system.simulator.record(|record| record.sends_to(ACCOUNT, &system.customer).count());
     println!("customer  > {QUESTION}");
     let started = Instant::now();
-    system.simulator.say(ACCOUNT, CUSTOMER, QUESTION);
-    let answered = |record: &dmrelay_simulator::Record| record.sends_to(ACCOUNT, CUSTOMER).count() > before;
+    system.simulator.say(ACCOUNT, &system.customer, QUESTION);
+    let answered =
+        |record: &dmrelay_simulator::Record| record.sends_to(ACCOUNT, &system.customer).count() > before;
     system
         .simulator
         .wait_for("the answer", PATIENCE, answered)
@@ -40,7 +41,11 @@ pub(crate) async fn show_a_message_answered(system: &System) -> anyhow::Result<(
         .map_err(|err| anyhow!("the message was not answered: {err}"))?;
     let took = started.elapsed();
     let answer = system.simulator.record(|record| {
-        record.sends_to(ACCOUNT, CUSTOMER).last().and_then(|sent| sent.text.clone()).unwrap_or_default()
+        record
+            .sends_to(ACCOUNT, &system.customer)
+            .last()
+            .and_then(|sent| sent.text.clone())
+            .unwrap_or_default()
     });
     println!("@{USERNAME} > {answer}");
     println!(
@@ -55,10 +60,11 @@ pub(crate) async fn show_a_message_answered(system: &System) -> anyhow::Result<(
 /// Prints lines to paste into another terminal.
 pub(crate) fn tell_how_to_go_on(system: &System) {
     let (base, key, control) = (account::base(system), &system.keys.api_key, system.simulator.control_url());
+    let customer = &system.customer;
     println!("Go on in another terminal. As the customer:\n");
     println!("  curl -s -X POST {control}/act -H 'content-type: application/json' \\");
     println!(
-        "    -d '{{\"account\":\"{ACCOUNT}\",\"user\":\"{CUSTOMER}\",\"action\":{{\"kind\":\"text\",\"text\":\"Do you ship to Norway?\"}}}}'\n"
+        "    -d '{{\"account\":\"{ACCOUNT}\",\"user\":\"{customer}\",\"action\":{{\"kind\":\"text\",\"text\":\"Do you ship to Norway?\"}}}}'\n"
     );
     println!("The conversation as it is stored, newest first:\n");
     println!("  curl -s '{base}/messages?limit=10' -H 'authorization: Bearer {key}'\n");
@@ -66,6 +72,6 @@ pub(crate) fn tell_how_to_go_on(system: &System) {
     println!(
         "  curl -s -X POST {base}/send -H 'authorization: Bearer {key}' -H 'content-type: application/json' \\"
     );
-    println!("    -d '{{\"to\":\"{CUSTOMER}\",\"message\":\"This is Ada, I take over.\"}}'\n");
+    println!("    -d '{{\"to\":\"{customer}\",\"message\":\"This is Ada, I take over.\"}}'\n");
     println!("Ctrl-C ends it; the next start goes on with the same data.");
 }

@@ -36,6 +36,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(crate) struct System {
     pub(crate) simulator: Simulator,
     pub(crate) keys: folder::Keys,
+    /// The simulated customer of this start.
+    pub(crate) customer: String,
     /// Where the API is.
     pub(crate) address: SocketAddr,
     tasks: Vec<JoinHandle<anyhow::Result<()>>>,
@@ -72,7 +74,7 @@ pub(crate) async fn start(args: &Args, stop: CancellationToken) -> anyhow::Resul
         tokio::spawn(dmrelay_api::serve(api, listener, stop.clone(), GRACE)),
         tokio::spawn(worker.run(stop, GRACE)),
     ];
-    Ok(System { simulator, keys, address, tasks })
+    Ok(System { simulator, keys, customer: crate::account::new_customer(), address, tasks })
 }
 
 async fn open_store(args: &Args) -> anyhow::Result<Store> {

@@ -224,11 +224,7 @@ pub struct LogSettings {
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
     /// What is logged, in the form of `tracing`'s filters.
-    #[arg(
-        long,
-        env = "RUST_LOG",
-        default_value = "info,apalis=warn,apalis_redis=warn,sqlx=warn,sea_orm_migration=warn"
-    )]
+    #[arg(long, env = "RUST_LOG", default_value = "warn,dmrelay=info")]
     pub rust_log: String,
 }
 
