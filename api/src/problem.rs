@@ -68,6 +68,10 @@ impl Problem {
 impl From<Error> for Problem {
     fn from(err: Error) -> Self {
         tracing::error!(error = %err, "call failed in the database");
+        if err.is_refusal() {
+            let title = "The request holds what cannot be stored";
+            return Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-request", title);
+        }
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", "The database cannot be used now")
             .retry_after(1)
     }

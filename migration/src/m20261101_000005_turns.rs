@@ -1,4 +1,4 @@
-//! Turns: one question to the agent each, at most one of a chat under way.
+//! Turns: one question to the agent each, at most one of a chat unfinished.
 
 use sea_orm::DbErr;
 use sea_orm_migration::prelude::*;
@@ -37,7 +37,7 @@ const UP: &[&str] = &[
     error_class text,
     error text
 )",
-    "CREATE UNIQUE INDEX turns_one_open ON turns (chat_id) WHERE state IN ('asking', 'reconciling')",
+    "CREATE UNIQUE INDEX turns_one_open ON turns (chat_id) WHERE state IN ('asking', 'reconciling', 'waiting')",
     "CREATE INDEX turns_chat ON turns (chat_id, id DESC)",
 ];
 

@@ -15,6 +15,8 @@ on_both_footings!(
     a_throttled_agent_is_asked_when_it_said,
     a_question_taken_and_never_answered_is_shown,
     an_agent_that_is_not_there_is_a_dead_letter,
+    a_new_chat_that_cannot_be_opened_is_opened_later,
+    more_than_one_question_holds_is_asked_by_the_next,
 );
 
 const USER: &str = "200000000000001";
@@ -86,6 +88,33 @@ async fn a_question_taken_and_never_answered_is_shown(footing: Footing) -> Resul
     // The conversation goes on.
     relay.simulator.say(ACCOUNT, USER, "still there?");
     assert_eq!(relay.replies(USER, 1).await?, ["Answer to: still there?"]);
+    relay.end().await
+}
+
+async fn a_new_chat_that_cannot_be_opened_is_opened_later(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.put_agent(AGENT, AgentRule { ends_chat: true, ..AgentRule::default() });
+    relay.simulator.say(ACCOUNT, USER, "first");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    relay.simulator.add_fault(Fault::retell(Operation::CreateChat, FaultMode::Before).status(503));
+    relay.simulator.say(ACCOUNT, USER, "second");
+    relay.replies(USER, 2).await?;
+    relay.settled().await?;
+    assert_eq!(relay.asked(), ["first", "second"]);
+    assert!(relay.store.dead_letter_counts().await?.is_empty());
+    relay.end().await
+}
+
+async fn more_than_one_question_holds_is_asked_by_the_next(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |settings| settings.worker.debounce_ms = 1_500).await?;
+    for n in 0..60 {
+        relay.simulator.say(ACCOUNT, USER, format!("m{n:02}"));
+    }
+    relay.replies(USER, 2).await?;
+    relay.settled().await?;
+    let asked: Vec<usize> = relay.asked().iter().map(|text| text.lines().count()).collect();
+    assert_eq!(asked, [50, 10]);
     relay.end().await
 }
 

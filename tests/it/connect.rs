@@ -164,6 +164,10 @@ async fn disconnecting_ends_the_webhooks_and_forgets_the_token(footing: Footing)
     let statement = sea_orm::Statement::from_string(relay.store.connection().get_database_backend(), sql);
     assert!(relay.store.connection().query_one_raw(statement).await?.is_none());
     assert_eq!(relay.rest.post("disconnect", json!({})).await?.status, 404);
+    // A reconnect that fails leaves it as it was, and can be repeated.
+    relay.simulator.add_fault(Fault::graph(Operation::Subscribe, FaultMode::DropBefore));
+    assert_eq!(relay.rest.connect().await?.status, 503);
+    assert_eq!(relay.rest.get("status").await?.json["status"], "disconnected");
     // Meta not reachable: nothing is sent any more, and the rest is done later.
     assert_eq!(relay.rest.connect().await?.status, 201);
     relay.simulator.add_fault(Fault::graph(Operation::Unsubscribe, FaultMode::DropBefore));

@@ -12,6 +12,8 @@ use std::time::Duration;
 on_both_footings!(
     a_lost_acceptance_is_found_by_its_echo,
     a_lost_acceptance_is_found_in_the_conversation,
+    a_reaction_before_the_mid_is_known_does_not_say_it_twice,
+    a_conversation_that_cannot_be_read_for_good_is_shown,
     a_send_that_did_not_arrive_is_repeated,
     an_error_after_the_effect_is_not_repeated,
     an_outage_costs_time_and_no_message,
@@ -48,6 +50,42 @@ async fn a_lost_acceptance_is_found_in_the_conversation(footing: Footing) -> Res
     relay.simulator.configure(|settings| settings.graph.echo = Echo::Never);
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
     answered_once(relay).await
+}
+
+async fn a_reaction_before_the_mid_is_known_does_not_say_it_twice(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.configure(|settings| settings.graph.echo = Echo::Never);
+    relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    let mid = relay.simulator.record(|record| record.sends[0].mid.clone());
+    let reaction = Action::Reaction { mid, reaction: None, emoji: Some("👍".into()), unreact: false };
+    relay.simulator.act(Act::new(ACCOUNT, USER, reaction));
+    relay.settled().await?;
+    assert_eq!(relay.sent(USER), ["Answer to: hello"]);
+    let messages = relay.messages(USER).await?;
+    let reply = &messages[1];
+    assert_eq!(
+        (messages.len(), &reply["status"], &reply["metadata"]["reaction"]),
+        (2, &json!("sent"), &json!("👍"))
+    );
+    relay.end().await
+}
+
+async fn a_conversation_that_cannot_be_read_for_good_is_shown(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.configure(|settings| settings.graph.echo = Echo::Never);
+    relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
+    let refused = Fault::graph(Operation::Conversations, FaultMode::GraphError).code(100, Some(33)).times(0);
+    relay.simulator.add_fault(refused);
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.settled().await?;
+    assert_eq!(relay.store.dead_letter_counts().await?, [("ambiguous".to_owned(), 1)]);
+    assert_eq!(relay.messages(USER).await?[1]["status"], "unknown");
+    // The conversation goes on.
+    relay.simulator.say(ACCOUNT, USER, "still there?");
+    assert_eq!(relay.replies(USER, 2).await?, ["Answer to: hello", "Answer to: still there?"]);
+    relay.end().await
 }
 
 async fn a_send_that_did_not_arrive_is_repeated(footing: Footing) -> Result<()> {

@@ -20,7 +20,7 @@ impl Gates {
     }
 
     /// A call succeeded: failures "in a row" begin anew.
-    pub(crate) async fn passed(&self, gates: &[GateKey]) -> Result<()> {
+    pub(crate) async fn passed(&self, gates: &[GateKey]) {
         let now = Instant::now();
         let due: Vec<GateKey> = {
             let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
@@ -29,7 +29,13 @@ impl Gates {
             reported.extend(due.iter().map(|gate| (gate.clone(), now)));
             due
         };
-        if due.is_empty() { Ok(()) } else { self.store.gate_passed(&due).await }
+        if due.is_empty() {
+            return;
+        }
+        // What the call brought counts more than this: the next success reports again.
+        if let Err(err) = self.store.gate_passed(&due).await {
+            tracing::warn!(error = %err, "a success was not reported to its gates");
+        }
     }
 
     /// A call failed in a way that may be the service's state.

@@ -15,7 +15,7 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ConnectionId, InstagramAccountId, PageId};
 use dmrelay_domain::secret::Secret;
 use dmrelay_domain::states::LoginKind;
-use dmrelay_instagram::{Access, Account, GraphError};
+use dmrelay_instagram::{Access, Account, GraphError, links};
 use dmrelay_store::{Activity, ActivityKind, Connection, Credentials, NewConnection, Settings};
 use dmrelay_vault::Place;
 use serde::Deserialize;
@@ -137,6 +137,11 @@ fn check(request: &Connect) -> Result<Checked, Problem> {
         None if page.is_some() || request.access_token.expose().starts_with("EAA") => LoginKind::Facebook,
         None => LoginKind::Instagram,
     };
+    if let Some(reference) = &request.reference {
+        // Any username will do: it is the ref that is checked.
+        links::direct_message("a", Some(reference))
+            .map_err(|err| Problem::invalid("/ref", err.to_string()))?;
+    }
     Ok(Checked { account, page, login })
 }
 
@@ -255,7 +260,7 @@ async fn make(
     }
     let tx = state.store.begin().await?;
     if let Before::Elsewhere(other) = before {
-        tx.mark_disconnected(other.id, "taken over by another subaccount").await?;
+        tx.mark_disconnected(other, "taken over by another subaccount").await?;
         let activity = Activity::of_connection(other, ActivityKind::Disconnected, "system")
             .with("reason", "taken over by another subaccount");
         tx.record(&activity).await?;
@@ -278,7 +283,8 @@ async fn answer(state: &ApiState, id: ConnectionId, reference: Option<&str>) -> 
     let Some(connection) = state.store.connection_by_id(id).await? else {
         return Err(Problem::not_found("the connection is gone"));
     };
-    let waiting = state.store.route_events(connection.account.as_str()).await?;
+    // The workers do this too, on a beat: it is only sooner here.
+    let waiting = state.store.route_events().await?;
     if waiting > 0 {
         tracing::info!(connection = %id, waiting, "events that came before the connection are ingested");
     }

@@ -38,7 +38,10 @@ pub(super) async fn handle(
     let reached = unsubscribe(&state, &connection).await;
     let tx = state.store.begin().await?;
     if reached {
-        tx.mark_disconnected(connection.id, "by request").await?;
+        if !tx.mark_disconnected(&connection, "by request").await? {
+            let title = "The account was connected again meanwhile";
+            return Err(Problem::new(StatusCode::CONFLICT, "connected-meanwhile", title));
+        }
     } else {
         tx.mark_disconnecting(connection.id, "Meta cannot be reached to end the webhooks").await?;
     }

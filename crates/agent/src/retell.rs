@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use dmrelay_domain::failure::{self, Effect, FailureClass, Wire};
 use dmrelay_domain::ids::AgentId;
 use dmrelay_domain::secret::Secret;
-use dmrelay_domain::text::{clean, truncate};
+use dmrelay_domain::text::{clean, mask, truncate};
 use dmrelay_runtime::http::{self, Call, Client, Method};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -78,7 +78,7 @@ impl Retell {
         Err(AgentError {
             class: failure::retell(effect, wire, said),
             retry_after: answer.retry_after,
-            message: format!("{operation}: status {}: {}", answer.status, truncate(said, 200)),
+            message: format!("{operation}: status {}: {}", answer.status, truncate(&mask(said), 200)),
         })
     }
 

@@ -19,6 +19,22 @@ pub fn truncate(text: &str, max: usize) -> &str {
     &text[..end]
 }
 
+/// A service's own words, without what may be a secret or an id in them: unbroken runs of 20 characters and more.
+pub fn mask(text: &str) -> String {
+    const LONG: usize = 20;
+    let run = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '|');
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(run) {
+        let length = rest[start..].find(|c: char| !run(c)).unwrap_or(rest.len() - start);
+        let (before, word) = (&rest[..start], &rest[start..start + length]);
+        masked.push_str(before);
+        masked.push_str(if length < LONG { word } else { "[…]" });
+        rest = &rest[start + length..];
+    }
+    masked + rest
+}
+
 /// Whether two texts are the same message: what differs is only white space at the ends and between words,
 /// which services on the way may fold.
 pub fn same_text(a: &str, b: &str) -> bool {
@@ -39,6 +55,13 @@ mod tests {
     fn truncation_keeps_characters_whole() {
         assert_eq!(truncate("äöü", 3), "ä");
         assert_eq!(truncate("abc", 3), "abc");
+    }
+
+    #[test]
+    fn a_token_in_an_error_is_masked() {
+        let said = "Malformed access token EAAGm0PX4ZCpsBAKZAxyz123, code 190";
+        assert_eq!(mask(said), "Malformed access token […], code 190");
+        assert_eq!(mask("nothing to hide: ä"), "nothing to hide: ä");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Graph's errors (Meta, "Error codes"): the code and the subcode decide, never the localised message.
 
 use dmrelay_domain::failure::{self, Effect, FailureClass, Wire};
-use dmrelay_domain::text::truncate;
+use dmrelay_domain::text::{mask, truncate};
 use dmrelay_runtime::http::{Answer, Failure};
 use serde_json::Value;
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl GraphError {
         Self {
             class,
             code: shown,
-            message: truncate(error["message"].as_str().unwrap_or_default(), 300).to_owned(),
+            message: truncate(&mask(error["message"].as_str().unwrap_or_default()), 300).to_owned(),
             retry_after: answer.retry_after.or_else(|| answer.usage.as_deref().and_then(regain_access)),
             wire,
         }

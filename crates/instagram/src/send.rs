@@ -65,6 +65,9 @@ impl Outgoing {
     /// [`InvalidMessage`] for anything Graph is documented to refuse, and for forms this version does not send.
     pub fn from_json(message: &Value) -> Result<Self, InvalidMessage> {
         let object = message.as_object().ok_or_else(|| invalid("", "must be an object"))?;
+        if message.to_string().contains("\\u0000") {
+            return Err(invalid("", "must not hold U+0000"));
+        }
         if let Some(name) =
             object.keys().find(|name| !matches!(name.as_str(), "text" | "quick_replies" | "attachment"))
         {

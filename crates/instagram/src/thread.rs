@@ -24,7 +24,8 @@ pub struct ThreadMessage {
 }
 
 impl Graph {
-    /// The newest messages of the conversation with a user, newest first; none where there is no conversation.
+    /// The newest messages of the conversation with a user, newest first. Nothing where Graph does not show
+    /// the conversation, or shows a message of it that cannot be read: then it tells nothing of what is missing.
     ///
     /// # Errors
     /// [`GraphError`].
@@ -32,18 +33,18 @@ impl Graph {
         &self,
         access: &Access,
         user: &InstagramUserId,
-    ) -> Result<Vec<ThreadMessage>, GraphError> {
+    ) -> Result<Option<Vec<ThreadMessage>>, GraphError> {
         let path = [access.node.as_str(), "conversations"];
         let query = [("platform", "instagram"), ("user_id", user.as_str())];
         let list = self.call(access, self.read("conversations", &path, &query)).await?;
         let Some(conversation) = text(&list["data"][0]["id"]) else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
         let path = [conversation.as_str()];
         let query = [("fields", "messages{id,created_time,from,to,message}")];
         let json = self.call(access, self.read("conversation", &path, &query)).await?;
         let messages = json["messages"]["data"].as_array().into_iter().flatten();
-        Ok(messages.filter_map(message).collect())
+        Ok(messages.map(message).collect())
     }
 }
 

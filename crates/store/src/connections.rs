@@ -219,6 +219,10 @@ impl Store {
         let sql =
             "DELETE FROM instagram_connections WHERE id = $1 AND status = 'pending' AND connected_at IS NULL";
         self.execute(sql, vec![id.0.into()]).await?;
+        // One that was connected before goes back to what it was.
+        let sql = "UPDATE instagram_connections SET status = 'disconnected', updated_at = {now} \
+             WHERE id = $1 AND status = 'pending'";
+        self.execute(sql, vec![id.0.into()]).await?;
         Ok(())
     }
 
@@ -320,13 +324,16 @@ impl Tx {
         Ok(())
     }
 
-    /// The connection is disconnected, and its secrets are forgotten.
-    pub async fn mark_disconnected(&self, id: ConnectionId, reason: &str) -> Result<()> {
+    /// The connection is disconnected, and its secrets are forgotten. False where it was connected anew since
+    /// it was read.
+    pub async fn mark_disconnected(&self, connection: &Connection, reason: &str) -> Result<bool> {
         let sql = "UPDATE instagram_connections SET status = 'disconnected', status_reason = $2, \
                 access_token = NULL, token_expires_at = NULL, verify_token = NULL, app_secret = NULL, \
-                credential_version = credential_version + 1, updated_at = {now} WHERE id = $1";
-        self.execute(sql, vec![id.0.into(), reason.into()]).await?;
-        Ok(())
+                credential_version = credential_version + 1, updated_at = {now} \
+             WHERE id = $1 AND credential_version = $3";
+        let row = &connection.row;
+        let values = vec![row.id.into(), reason.into(), row.credential_version.into()];
+        Ok(self.execute(sql, values).await? == 1)
     }
 
     /// The connection is to be disconnected once Meta can be reached; nothing is sent through it any more.

@@ -156,26 +156,31 @@ impl Store {
         })))
     }
 
-    /// Puts a claimed event back for a later attempt.
-    pub async fn postpone_event(
-        &self,
-        id: EventId,
-        attempt: u32,
-        delay: Duration,
-        error: &str,
-    ) -> Result<()> {
-        let sql = "UPDATE events SET due_at = {now} + $3, claimed_until = {now} + $3, error = $4 \
+    /// Puts a claimed event back for a later attempt. This one counts only where the event itself is at
+    /// fault, not the database.
+    pub async fn postpone_event(&self, event: &ClaimedEvent, delay: Duration, error: &Error) -> Result<()> {
+        let at_fault = error.is_refusal() || matches!(error, Error::Row { .. });
+        let sql = "UPDATE events SET due_at = {now} + $3, claimed_until = {now} + $3, error = $4, \
+                attempts = attempts - $5 \
              WHERE id = $1 AND attempts = $2 AND due_at IS NOT NULL";
-        let values = vec![id.0.into(), attempt.into(), millis(delay).into(), error.into()];
+        let values = vec![
+            event.id.0.into(),
+            event.attempt.into(),
+            millis(delay).into(),
+            error.to_string().into(),
+            i32::from(!at_fault).into(),
+        ];
         self.execute(sql, values).await?;
         Ok(())
     }
 
-    /// Events of an account that waited for it to be connected go to ingest. Gives how many.
-    pub async fn route_events(&self, account: &str) -> Result<u64> {
+    /// Events that waited for their account to be connected, and whose account is by now, go to ingest. Gives
+    /// how many.
+    pub async fn route_events(&self) -> Result<u64> {
         let sql = "UPDATE events SET state = 'new', due_at = {now}, claimed_until = 0, attempts = 0 \
-             WHERE account = $1 AND state = 'unrouted'";
-        self.execute(sql, vec![account.into()]).await
+             WHERE state = 'unrouted' AND account IN (SELECT instagram_account_id FROM instagram_connections \
+                WHERE status NOT IN ('pending', 'disconnected'))";
+        self.execute(sql, Vec::new()).await
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::chats::LockedChat;
 use crate::gates::GateKey;
-use crate::ingest::NewMessage;
+use crate::ingest::{NewMessage, STUB};
 use crate::turns::in_list;
 use crate::{Result, Store, Tx};
 use dmrelay_domain::clock::{Millis, millis};
@@ -145,14 +145,17 @@ impl Store {
         Ok(())
     }
 
-    /// Which of these mids belong to messages we know.
+    /// Which of these mids belong to messages of ours or of the user. One that only a stub or an unmatched echo
+    /// has may still be that of a send of unknown outcome.
     pub async fn known_mids(&self, connection: Uuid, mids: &[String]) -> Result<HashSet<String>> {
         let places: Vec<String> = (2..mids.len() + 2).map(|n| format!("${n}")).collect();
         if places.is_empty() {
             return Ok(HashSet::new());
         }
-        let sql =
-            format!("SELECT mid FROM messages WHERE connection_id = $1 AND mid IN ({})", places.join(", "));
+        let sql = format!(
+            "SELECT mid FROM messages WHERE connection_id = $1 AND mid IN ({}) AND kind <> 'stub' AND author <> 'native'",
+            places.join(", ")
+        );
         let mut values = vec![connection.into()];
         values.extend(mids.iter().map(|mid| mid.as_str().into()));
         Ok(self.write::<MidRow>(&sql, values).await?.into_iter().filter_map(|row| row.mid).collect())
@@ -214,7 +217,7 @@ impl Tx {
     /// Graph accepted the message under `mid`. True where this is the outcome of its attempt, or was known
     /// already from its echo.
     pub async fn record_sent(&self, chat: &mut LockedChat, claimed: &Claimed, mid: &str) -> Result<bool> {
-        self.merge_native(chat, mid).await?;
+        self.absorb(chat, claimed.message.id, mid).await?;
         let id = claimed.message.id;
         let sql = "UPDATE messages SET status = 'sent', mid = $3, sent_at = {now}, deadline = NULL, \
                 error_class = NULL, error_code = NULL, error_message = NULL \
@@ -248,19 +251,24 @@ impl Tx {
         Ok(())
     }
 
-    /// An echo was stored as a person's before we knew it is ours: that row goes, and so does its pause.
-    async fn merge_native(&self, chat: &mut LockedChat, mid: &str) -> Result<()> {
-        let sql = "DELETE FROM messages WHERE connection_id = $1 AND mid = $2 AND author = 'native'";
-        if self.execute(sql, vec![chat.row.connection_id.into(), mid.into()]).await? == 1 {
-            self.undo_takeover(chat, &crate::takeover::echo_reason(mid)).await?;
+    /// What another row holds of this mid goes into our message: a stub that a reaction left before the mid
+    /// was known, or an echo that was stored as a person's, whose pause is undone.
+    async fn absorb(&self, chat: &mut LockedChat, message: Uuid, mid: &str) -> Result<()> {
+        let other = self.message_by_mid(chat.row.connection_id, mid).await?;
+        let Some(other) = other.filter(|other| other.id != message) else { return Ok(()) };
+        if other.kind != STUB && other.author != Author::Native.as_str() {
+            return Ok(());
         }
-        Ok(())
+        self.execute("DELETE FROM messages WHERE id = $1", vec![other.id.into()]).await?;
+        let sql = "UPDATE messages SET metadata = COALESCE($2, metadata) WHERE id = $1";
+        self.execute(sql, vec![message.into(), other.metadata.into()]).await?;
+        self.undo_takeover(chat, &crate::takeover::echo_reason(mid)).await
     }
 
     /// The message of the chat in flight, or of unknown outcome, whose text fits an echo with an unknown mid.
     pub async fn adopt_echo(
         &self,
-        chat: &LockedChat,
+        chat: &mut LockedChat,
         mid: &str,
         fits: impl Fn(&message::Model) -> bool,
     ) -> Result<bool> {
@@ -270,11 +278,18 @@ impl Tx {
         let Some(ours) = open.iter().find(|message| fits(message)) else {
             return Ok(false);
         };
-        self.adopt(ours.id, ours.attempt, mid, true).await
+        self.adopt(chat, (ours.id, ours.attempt), mid, true).await
     }
 
     /// Records that a send of unknown outcome happened, under `mid`. False when it has moved on.
-    pub async fn adopt(&self, message: Uuid, attempt: i32, mid: &str, echoed: bool) -> Result<bool> {
+    pub async fn adopt(
+        &self,
+        chat: &mut LockedChat,
+        (message, attempt): (Uuid, i32),
+        mid: &str,
+        echoed: bool,
+    ) -> Result<bool> {
+        self.absorb(chat, message, mid).await?;
         let sql = "UPDATE messages SET status = 'sent', mid = $3, sent_at = COALESCE(sent_at, {now}), deadline = NULL, \
                 confirmed_at = CASE WHEN $4 THEN {now} ELSE confirmed_at END, \
                 error_class = NULL, error_code = NULL, error_message = NULL \

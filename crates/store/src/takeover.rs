@@ -22,8 +22,11 @@ impl Tx {
         let sql = "UPDATE messages SET needs_answer = FALSE, error_code = $2 \
              WHERE chat_id = $1 AND needs_answer AND turn_id IS NULL";
         self.execute(sql, vec![chat.row.id.into(), reason.into()]).await?;
+        // An earlier takeover keeps its reason: undoing this one must not undo that.
+        if chat.mode() == ChatMode::Bot {
+            chat.row.mode_reason = Some(reason.to_owned());
+        }
         chat.row.mode = ChatMode::Human.to_string();
-        chat.row.mode_reason = Some(reason.to_owned());
         chat.row.resume_at = Some(chat.now + millis(pause));
         chat.row.first_unanswered_at = None;
         // An unfinished turn is still found out about; its answer will be suppressed.

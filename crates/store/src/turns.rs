@@ -117,11 +117,11 @@ impl Store {
 }
 
 impl Tx {
-    /// The newest turn of a chat, if it is not finished.
+    /// The turn of a chat that is not finished.
     pub async fn open_turn(&self, chat: &LockedChat) -> Result<Option<turn::Model>> {
-        let sql = "SELECT * FROM turns WHERE chat_id = $1 ORDER BY id DESC LIMIT 1";
-        let newest: Option<turn::Model> = self.first(sql, vec![chat.row.id.into()]).await?;
-        Ok(newest.filter(|turn| matches!(turn.state.as_str(), "asking" | "reconciling" | "waiting")))
+        // Invariant: the database lets a chat have one of them at most.
+        let sql = "SELECT * FROM turns WHERE chat_id = $1 AND state IN ('asking', 'reconciling', 'waiting')";
+        self.first(sql, vec![chat.row.id.into()]).await
     }
 
     /// How many turns the chat has begun since `since`, counted up to `most`.
@@ -167,8 +167,7 @@ impl Tx {
             ..Default::default()
         };
         turn::Entity::insert(row).exec_without_returning(self.connection()).await?;
-        self.assign(id, &new.messages).await?;
-        chat.row.first_unanswered_at = None;
+        self.assign(chat, id, &new.messages).await?;
         Ok(id)
     }
 
@@ -197,16 +196,18 @@ impl Tx {
         if self.execute(sql, values).await? == 0 {
             return Ok(None);
         }
-        self.assign(turn.id.into(), &new.messages).await?;
-        chat.row.first_unanswered_at = None;
+        self.assign(chat, turn.id.into(), &new.messages).await?;
         Ok(Some(turn.attempt + 1))
     }
 
-    async fn assign(&self, turn: TurnId, messages: &[MessageId]) -> Result<()> {
+    async fn assign(&self, chat: &mut LockedChat, turn: TurnId, messages: &[MessageId]) -> Result<()> {
         let ids: Vec<Uuid> = messages.iter().map(|id| id.0).collect();
         let (list, mut values) = in_list(&ids, 2);
         values.insert(0, turn.0.into());
         self.execute(&format!("UPDATE messages SET turn_id = $1 WHERE id IN ({list})"), values).await?;
+        // One question asks only so many; what is left is the next one's.
+        let more = !self.unanswered(chat, 1).await?.is_empty();
+        chat.row.first_unanswered_at = more.then_some(chat.now);
         Ok(())
     }
 

@@ -228,7 +228,8 @@ impl<'a> Outbox<'a> {
     /// Whether the standard window is over, so that only a tagged answer passes.
     pub(super) fn needs_tag(&self, message: &message::Model) -> bool {
         let sent_at = message.started_at.unwrap_or(self.leased.chat.now);
-        message.author == Author::Human.as_str()
+        self.human_agent()
+            && message.author == Author::Human.as_str()
             && self
                 .leased
                 .chat

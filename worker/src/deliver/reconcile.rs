@@ -7,13 +7,18 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::retry;
 use dmrelay_domain::states::{ConnectionStatus, MessageStatus};
 use dmrelay_domain::text::same_text;
+use dmrelay_domain::window::{self, Window};
 use dmrelay_instagram::{GraphError, ThreadMessage};
 use dmrelay_store::entity::message;
 use dmrelay_store::{Claimed, Error, GateKey, again_on_contention};
 use std::time::Duration;
 
-/// How much Meta's clock may be behind ours; its times are whole seconds.
-const SKEW_MS: i64 = 5_000;
+/// How much Meta's clock may be behind the database's, where a message of ours is looked for. Those that were
+/// recorded are not taken again, however new.
+const SKEW_MS: i64 = 60_000;
+
+/// How far back the list must reach to tell that there is no such message; Meta's times are whole seconds.
+const REACH_MS: i64 = 5_000;
 
 /// Meta gives details for so many of a conversation's newest messages.
 const DETAILED: usize = 20;
@@ -26,8 +31,10 @@ impl Outbox<'_> {
     pub(super) async fn reconcile(&self, message: &message::Model) -> Result<Step, Error> {
         let thread = match self.ctx.graph.thread(&self.access, &self.user).await {
             Ok(thread) => thread,
-            Err(err) => return self.unreadable(&err).await,
+            Err(err) => return self.unreadable(message, &err).await,
         };
+        let shown = thread.is_some();
+        let thread = thread.unwrap_or_default();
         let started = message.started_at.unwrap_or(message.created_at);
         if let Some(mid) = self.find(message, &thread, started).await? {
             return again_on_contention!(self.happened(message, &mid).await);
@@ -37,7 +44,8 @@ impl Outbox<'_> {
             return self.later(FailureClass::Ambiguous, retry::RECONCILE).await;
         }
         // A list that does not reach back to the send cannot tell that it did not happen.
-        let reaches = thread.len() < DETAILED || thread.iter().any(|seen| seen.at < started - SKEW_MS);
+        let reaches =
+            shown && (thread.len() < DETAILED || thread.iter().any(|seen| seen.at < started - REACH_MS));
         let result = if reaches { "did_not_happen" } else { "unknown" };
         self.ctx.metrics.reconciliations.with_label_values(&["graph", result]).inc();
         if !reaches {
@@ -84,7 +92,7 @@ impl Outbox<'_> {
         let Some(mut chat) = tx.lock_chat(self.leased.chat.id()).await? else {
             return Ok(Step::Later(Outcome::Idle, Duration::ZERO));
         };
-        if tx.adopt(message.id, message.attempt, mid, false).await? {
+        if tx.adopt(&mut chat, (message.id, message.attempt), mid, false).await? {
             chat.row.outbox_attempts = 0;
             tx.save_chat(&chat).await?;
             self.log_sent(&tx, &chat, message).await?;
@@ -96,7 +104,7 @@ impl Outbox<'_> {
     }
 
     /// The conversation cannot be read now; nothing is decided without it.
-    async fn unreadable(&self, err: &GraphError) -> Result<Step, Error> {
+    async fn unreadable(&self, message: &message::Model, err: &GraphError) -> Result<Step, Error> {
         tracing::warn!(chat = %self.leased.chat.id(), class = err.class.as_str(), code = %err.code, "conversation not read");
         match err.class {
             FailureClass::Throttled => {
@@ -110,7 +118,20 @@ impl Outbox<'_> {
                 self.ctx.store.park_connection(&self.connection, status, &err.code).await?;
                 Ok(Step::Later(Outcome::Retry(err.class), Duration::ZERO))
             }
-            class => self.later(class, retry::CALLS).await,
+            class => {
+                let now = self.ctx.store.now().await?;
+                let over = now >= message.deadline.unwrap_or(0);
+                let refused = class.is_final() || class == FailureClass::Restricted;
+                let closed = window::at(self.leased.chat.row.window_expires_at, now) != Window::Open;
+                if over && (refused || closed) {
+                    let why = (
+                        err.code.as_str(),
+                        "the conversation that would tell whether it was sent cannot be read",
+                    );
+                    return self.give_up(message, MessageStatus::Unknown, FailureClass::Ambiguous, why).await;
+                }
+                self.later(class, retry::CALLS).await
+            }
         }
     }
 

@@ -33,20 +33,22 @@ impl Outbox<'_> {
         };
         let gates = self.gates();
         let store = &self.ctx.store;
-        if let Gate::Closed(until) = store.pass(&gates).await? {
-            return Ok(Step::Later(Outcome::Idle, self.until(until).await?));
-        }
         let deadline = self.ctx.options.send_deadline();
         let claimed =
             store.claim_send(message, self.leased.token, deadline, &gates, self.human_agent()).await?;
         let Some(claimed) = claimed else {
             return self.refused(message, &gates).await;
         };
+        // Last before the call: whoever is let through as the probe must make it.
+        if let Gate::Closed(until) = store.pass(&gates).await? {
+            store.requeue(&claimed, FailureClass::Transient, "gate", "the gate is closed").await?;
+            return Ok(Step::Later(Outcome::Idle, self.until(until).await?));
+        }
         let tag = self.needs_tag(&claimed.message);
         match self.ctx.graph.send(&self.access, &self.user, &outgoing, tag).await {
             Ok(mid) => {
                 let step = self.sent(&claimed, &mid).await?;
-                self.ctx.gates.passed(&gates).await?;
+                self.ctx.gates.passed(&gates).await;
                 Ok(step)
             }
             Err(err) => self.judge(&claimed, &err).await,
@@ -118,6 +120,8 @@ impl Outbox<'_> {
             }
             FailureClass::Restricted => self.restricted(claimed, err).await,
             FailureClass::WindowClosed | FailureClass::Gone | FailureClass::Invalid => {
+                // A verdict is an answer too: the service is there.
+                self.ctx.gates.passed(&[self.app_gate()]).await;
                 self.give_up(message, MessageStatus::Failed, class, (&err.code, &err.message)).await
             }
             FailureClass::AgentRefused | FailureClass::Bug => {

@@ -60,7 +60,7 @@ async fn one(ctx: &Arc<Context>, event: &ClaimedEvent) -> Result<Outcome, Error>
         Err(err) => {
             let delay = retry::INGEST.delay(event.attempt);
             tracing::warn!(event = %event.id, attempt = event.attempt, error = %err, "event put off");
-            ctx.store.postpone_event(event.id, event.attempt, delay, &err.to_string()).await?;
+            ctx.store.postpone_event(event, delay, &err).await?;
             Ok(Outcome::Retry(FailureClass::Transient))
         }
     }

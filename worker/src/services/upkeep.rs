@@ -15,16 +15,37 @@ const PENDING: Duration = Duration::from_mins(10);
 const DISCONNECTING_MS: i64 = 24 * 3_600_000;
 
 pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
+    let routed = ctx.store.route_events().await?;
+    if routed > 0 {
+        tracing::info!(routed, "events that came before their connection are ingested");
+    }
     for connection in ctx.store.unfinished_connections(PENDING).await? {
         if connection.status == ConnectionStatus::Pending {
             tracing::warn!(connection = %connection.id, "connecting was given up");
             ctx.store.drop_pending(connection.id).await?;
         } else if unsubscribed(&ctx, &connection).await? {
             let tx = ctx.store.begin().await?;
-            tx.mark_disconnected(connection.id, "by request").await?;
+            let marked = tx.mark_disconnected(&connection, "by request").await?;
             tx.commit().await?;
-            tracing::info!(connection = %connection.id, "disconnected");
+            tracing::info!(connection = %connection.id, marked, "disconnected");
+            if !marked {
+                subscribe_again(&ctx, &connection).await?;
+            }
         }
+    }
+    Ok(())
+}
+
+/// The account was connected again while its webhooks were being ended.
+async fn subscribe_again(ctx: &Context, ended: &Connection) -> Result<()> {
+    let fresh = ctx.store.connection_by_id(ended.id).await?;
+    let Some(fresh) = fresh.filter(|fresh| fresh.status == ConnectionStatus::Connected) else {
+        return Ok(());
+    };
+    let fields: Vec<String> = serde_json::from_str(&fresh.row.subscribed_fields).unwrap_or_default();
+    let Ok(access) = ctx.access(&fresh) else { return Ok(()) };
+    if let Err(err) = ctx.graph.subscribe(&access, &fields).await {
+        tracing::error!(connection = %fresh.id, code = %err.code, "webhooks were ended and not subscribed again");
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use dmrelay_domain::{message as words, retry};
 use dmrelay_instagram::SenderAction;
 use dmrelay_store::entity::{message, turn};
 use dmrelay_store::{
-    Connection, DeadLetter, Error, GateKey, Leased, LockedChat, NewTurn, Profile, Subject,
+    Connection, DeadLetter, Error, GateKey, Leased, LockedChat, NewTurn, Profile, Subject, Verdict,
     again_on_contention,
 };
 use std::collections::BTreeMap;
@@ -63,11 +63,14 @@ pub(super) async fn run(
         thinking.cancel();
         match answer {
             Ok(answer) => {
-                ctx.gates.passed(&[GateKey::Agent]).await?;
-                return turn.answered(&answer).await;
+                // The answer first: nothing may keep it from being recorded.
+                let outcome = turn.answered(&answer).await;
+                ctx.gates.passed(&[GateKey::Agent]).await;
+                return outcome;
             }
             Err(err) if err.class == FailureClass::Gone && !rollover => {
                 tracing::info!(turn = %asked.id, error = %err, "the agent's chat has ended, a new one is opened");
+                turn.refused_by_ended_chat(&err.message).await?;
             }
             Err(err) => return failed(&turn, &err).await,
         }
@@ -212,7 +215,7 @@ async fn show_typing(
     }
 }
 
-/// There is no turn yet: what the user asked stays unanswered until the agent's chat can be opened.
+/// Nothing was asked: what the user wrote stays unanswered until a chat with the agent can be opened.
 async fn not_opened(
     ctx: &Context,
     leased: &Leased,
@@ -223,8 +226,15 @@ async fn not_opened(
     let tx = ctx.store.begin().await?;
     let Some(mut chat) = tx.lock_chat(leased.chat.id()).await? else { return Ok(Outcome::Idle) };
     let outcome = if err.class == FailureClass::Invalid {
-        let first = prepare::question(&tx, &chat).await?.first().map_or(chat.row.id, |message| message.id);
-        let letter = DeadLetter::of(connection, Subject::Message(first), err.class, &err.message);
+        let subject = if let Some(turn) = tx.open_turn(&chat).await? {
+            let verdict = Verdict { state: TurnState::Failed, class: err.class, error: err.message.clone() };
+            tx.judge_turn((turn.id.into(), turn.attempt), &verdict).await?;
+            Subject::Turn(turn.id)
+        } else {
+            let question = prepare::question(&tx, &chat).await?;
+            Subject::Message(question.first().map_or(chat.row.id, |message| message.id))
+        };
+        let letter = DeadLetter::of(connection, subject, err.class, &err.message);
         tx.bury(&letter.in_chat(chat.row.id, chat.row.turn_attempts + 1), chat.now).await?;
         tx.drop_unanswered(&mut chat, err.class).await?;
         chat.row.turn_due_at = None;
@@ -252,7 +262,11 @@ async fn failed(turn: &Turn<'_>, err: &AgentError) -> Result<Outcome, Error> {
             let soon = Delay::Backoff(retry::RECONCILE);
             turn.put_off(TurnState::Reconciling, err.class, &err.message, soon).await
         }
-        class => turn.buried(TurnState::Failed, class, &err.message).await,
+        class => {
+            // A verdict is an answer too: the service is there.
+            turn.ctx.gates.passed(&[GateKey::Agent]).await;
+            turn.buried(TurnState::Failed, class, &err.message).await
+        }
     }
 }
 

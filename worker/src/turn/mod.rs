@@ -50,10 +50,6 @@ pub(crate) async fn run(ctx: &Arc<Context>, chat: ChatId) -> Result<Outcome, Err
 
 async fn work(ctx: &Arc<Context>, leased: &Leased) -> Result<Outcome, Error> {
     let chat = leased.chat.id();
-    if let Gate::Closed(until) = ctx.store.pass(&[GateKey::Agent]).await? {
-        ctx.store.release_turn(chat, leased.token, wait(until, leased.chat.now)).await?;
-        return Ok(Outcome::Idle);
-    }
     let plan = prepare::plan(ctx, leased).await?;
     let connection = match &plan {
         Plan::Nothing(outcome) => return Ok(*outcome),
@@ -63,6 +59,11 @@ async fn work(ctx: &Arc<Context>, leased: &Leased) -> Result<Outcome, Error> {
         ctx.store.release_turn(chat, leased.token, SHARE).await?;
         return Ok(Outcome::Idle);
     };
+    // Last before the call: whoever is let through as the probe must make it.
+    if let Gate::Closed(until) = ctx.store.pass(&[GateKey::Agent]).await? {
+        ctx.store.release_turn(chat, leased.token, wait(until, leased.chat.now)).await?;
+        return Ok(Outcome::Idle);
+    }
     match plan {
         Plan::Nothing(outcome) => Ok(outcome),
         Plan::Reconcile { connection, turn } => {
@@ -96,6 +97,8 @@ impl Turn<'_> {
         if !tx.answer_turn(&mut chat, turn, replies.to_vec(), watermark.cloned()).await? {
             // Somebody who took this worker for dead has found the answer out before.
             tracing::info!(turn = %self.id, attempt = self.attempt, "answer came late, the turn has moved on");
+            tx.end_turn_lease(&chat, self.leased.token).await?;
+            tx.commit().await?;
             return Ok(Outcome::Idle);
         }
         tx.save_chat(&chat).await?;
@@ -106,6 +109,20 @@ impl Turn<'_> {
         );
         crate::ingest::wake(self.ctx, &chat).await;
         Ok(Outcome::Done)
+    }
+
+    /// The agent's chat has ended, so the question was surely not taken: it waits for a new chat.
+    pub(super) async fn refused_by_ended_chat(&self, error: &str) -> Result<(), Error> {
+        let tx = self.ctx.store.begin().await?;
+        let Some(mut chat) = tx.lock_chat(self.leased.chat.id()).await? else { return Ok(()) };
+        let verdict =
+            Verdict { state: TurnState::Waiting, class: FailureClass::Gone, error: error.to_owned() };
+        if tx.judge_turn((self.id, self.attempt), &verdict).await? {
+            chat.row.agent_chat_id = None;
+            chat.row.agent_watermark = None;
+            tx.save_chat(&chat).await?;
+        }
+        tx.commit().await
     }
 
     /// Puts the turn off: it is asked again, or found out about, after the schedule's next delay.

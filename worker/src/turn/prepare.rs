@@ -13,6 +13,8 @@ use dmrelay_store::{
 /// The most messages one question asks.
 pub(super) const MOST: u64 = 50;
 
+const HOUR_MS: i64 = 3_600_000;
+
 /// What to do.
 pub(super) enum Plan {
     /// Nothing; the lease is given back already.
@@ -55,7 +57,8 @@ pub(super) async fn plan(ctx: &Context, leased: &Leased) -> Result<Plan, Error> 
         return too_late(tx, chat, leased, &connection, &messages).await;
     }
     let most = i64::from(ctx.options.worker.max_turns_per_hour);
-    if tx.recent_turns(&chat, chat.now - 3_600_000, most).await? >= most {
+    let again = tx.open_turn(&chat).await?.is_some();
+    if !again && tx.recent_turns(&chat, chat.now - HOUR_MS, most).await? >= most {
         return runaway(tx, chat, leased, &connection).await;
     }
     Ok(Plan::Ask { connection: Box::new(connection), chat: Box::new(chat) })
@@ -135,7 +138,7 @@ async fn too_late(
     end(tx, &chat, leased, Outcome::Dead(class)).await
 }
 
-/// Two bots are talking: the chat is paused until a person looks.
+/// Two bots are talking: the chat is paused for an hour, and flagged for a person.
 async fn runaway(
     tx: Tx,
     mut chat: LockedChat,
@@ -144,6 +147,8 @@ async fn runaway(
 ) -> Result<Plan, Error> {
     chat.row.mode = ChatMode::Paused.to_string();
     chat.row.mode_reason = Some("too many turns in an hour".to_owned());
+    chat.row.resume_at = Some(chat.now + HOUR_MS);
+    chat.row.flag = Some("runaway".to_owned());
     chat.row.turn_due_at = None;
     let activity = Activity::of_connection(connection, ActivityKind::BotPaused, "system")
         .about(&chat.id())

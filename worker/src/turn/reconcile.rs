@@ -21,12 +21,15 @@ pub(super) async fn run(turn: &Turn<'_>, row: &turn::Model) -> Result<Outcome, E
     let taken = match ctx.agent.find(&question).await {
         Ok(taken) => taken,
         Err(err) => {
+            if err.class.is_final() && ctx.store.now().await? >= row.deadline {
+                return turn.buried(TurnState::Unknown, FailureClass::Ambiguous, &err.message).await;
+            }
             // Its record cannot be read now; whatever the deadline says, nothing is decided without it.
             let delay = ask::to_gate(ctx, &err).await?;
             return turn.put_off(TurnState::Reconciling, err.class, &err.message, delay).await;
         }
     };
-    ctx.gates.passed(&[GateKey::Agent]).await?;
+    ctx.gates.passed(&[GateKey::Agent]).await;
     let over = ctx.store.now().await? >= row.deadline;
     let count = |result: &str| ctx.metrics.reconciliations.with_label_values(&["agent", result]).inc();
     match taken {
