@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use dmrelay_simulator::{
-    AccountSpec, AgentRule, Echo, Fault, FaultMode, Operation, ReplyRule, Service, TokenState,
+    AccountSpec, Act, Action, AgentRule, Echo, Fault, FaultMode, Operation, ReplyRule, Service, TokenState,
 };
 use dmrelay_tests::relay::{Footing, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT, TOKEN, connect_body};
