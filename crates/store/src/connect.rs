@@ -27,6 +27,8 @@ pub struct Options {
 #[derive(Debug, Clone)]
 pub struct Store {
     writer: DatabaseConnection,
+    /// Writes without waiting for the disk: see [`Store::mark`].
+    relaxed: DatabaseConnection,
     reader: DatabaseConnection,
     pub(crate) dialect: Dialect,
 }
@@ -45,14 +47,11 @@ impl Store {
     /// [`Error::Url`] for an address of another kind, [`Error::Db`] when a SQLite file cannot be opened.
     pub async fn open(options: &Options) -> Result<Self> {
         if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") {
-            let mut connect = base(options);
-            connect
-                .max_connections(options.max_connections)
-                .statement_timeout(options.statement_timeout)
-                .test_before_acquire_if_idle_for(Duration::from_secs(10))
-                .connect_lazy(true);
-            let pool = Database::connect(connect).await?;
-            return Ok(Self { writer: pool.clone(), reader: pool, dialect: Dialect::Postgres });
+            // A third of the connections is for marks, which are short.
+            let marks = (options.max_connections / 3).max(1);
+            let pool = postgres(options, options.max_connections.saturating_sub(marks).max(1), "on").await?;
+            let relaxed = postgres(options, marks, "off").await?;
+            return Ok(Self { writer: pool.clone(), relaxed, reader: pool, dialect: Dialect::Postgres });
         }
         if !options.url.starts_with("sqlite:") {
             let scheme = options.url.split(':').next().unwrap_or_default();
@@ -68,7 +67,7 @@ impl Store {
         sqlite(&mut reader);
         let writer = Database::connect(writer).await?;
         let reader = Database::connect(reader).await?;
-        Ok(Self { writer, reader, dialect: Dialect::Sqlite })
+        Ok(Self { relaxed: writer.clone(), writer, reader, dialect: Dialect::Sqlite })
     }
 
     /// The connection that writes: for migrations.
@@ -120,6 +119,18 @@ impl Store {
         Ok(self.writer.execute_raw(self.dialect.statement(sql, values)).await?.rows_affected())
     }
 
+    /// Runs a statement that only marks who works on what: a lease, a claim, a dispatch. It is committed
+    /// without waiting for PostgreSQL's disk, for a crash of the database may forget it: then the work is
+    /// found again, and what must not happen twice is guarded by a row that was committed for good.
+    pub(crate) async fn mark(&self, sql: &str, values: Vec<Value>) -> Result<u64> {
+        Ok(self.relaxed.execute_raw(self.dialect.statement(sql, values)).await?.rows_affected())
+    }
+
+    /// The same, for a statement that returns rows.
+    pub(crate) async fn mark_rows(&self, sql: &str, values: Vec<Value>) -> Result<Vec<sea_orm::QueryResult>> {
+        Ok(self.relaxed.query_all_raw(self.dialect.statement(sql, values)).await?)
+    }
+
     /// Runs a statement that writes and returns rows.
     pub(crate) async fn write<T: FromQueryResult>(&self, sql: &str, values: Vec<Value>) -> Result<Vec<T>> {
         rows(&self.writer, self.dialect.statement(sql, values)).await
@@ -169,6 +180,21 @@ fn base(options: &Options) -> ConnectOptions {
         .sqlx_logging(false)
         .sqlx_slow_statements_logging_settings(LevelFilter::Off, Duration::from_secs(1));
     connect
+}
+
+async fn postgres(
+    options: &Options,
+    connections: u32,
+    synchronous_commit: &'static str,
+) -> Result<DatabaseConnection> {
+    let mut connect = base(options);
+    connect
+        .max_connections(connections)
+        .statement_timeout(options.statement_timeout)
+        .test_before_acquire_if_idle_for(Duration::from_secs(10))
+        .connect_lazy(true)
+        .map_sqlx_postgres_opts(move |options| options.options([("synchronous_commit", synchronous_commit)]));
+    Ok(Database::connect(connect).await?)
 }
 
 fn sqlite(connect: &mut ConnectOptions) {

@@ -134,11 +134,11 @@ impl Store {
                 ORDER BY at, id LIMIT 1) \
              AND due_at IS NOT NULL AND claimed_until <= {now} RETURNING *, {now} AS now";
         let values = vec![account.into(), thread.into(), millis(lease).into()];
-        let statement = self.dialect.statement(sql, values);
-        let Some(row) = sea_orm::ConnectionTrait::query_one_raw(self.connection(), statement).await? else {
+        let rows = self.mark_rows(sql, values).await?;
+        let Some(row) = rows.first() else {
             return Ok(Claim::Nothing);
         };
-        let model = event::Model::from_query_result(&row, "")?;
+        let model = event::Model::from_query_result(row, "")?;
         let container = Container::parse(&model.container).ok_or_else(|| Error::Row {
             table: "events",
             what: format!("container {:?}", model.container),
@@ -152,7 +152,7 @@ impl Store {
             at: model.at,
             received_at: model.received_at,
             attempt: u32::try_from(model.attempts).unwrap_or(0),
-            now: Now::from_query_result(&row, "")?.now,
+            now: Now::from_query_result(row, "")?.now,
         })))
     }
 

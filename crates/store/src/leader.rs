@@ -24,13 +24,13 @@ impl Leadership {
              ON CONFLICT (name) DO UPDATE SET holder = $2, until = {now} + $3 \
                 WHERE leaders.holder = $2 OR leaders.until <= {now}";
         let values = vec![self.name.into(), self.holder.into(), millis(lease).into()];
-        Ok(store.execute(sql, values).await? == 1)
+        Ok(store.mark(sql, values).await? == 1)
     }
 
     /// Lets another one lead at once.
     pub async fn resign(&self, store: &Store) -> Result<()> {
         let sql = "UPDATE leaders SET until = 0 WHERE name = $1 AND holder = $2";
-        store.execute(sql, vec![self.name.into(), self.holder.into()]).await?;
+        store.mark(sql, vec![self.name.into(), self.holder.into()]).await?;
         Ok(())
     }
 }

@@ -98,14 +98,13 @@ impl Store {
 
     /// A claimed chat could not be dispatched: the next sweep takes it again.
     pub async fn undispatch_turn(&self, chat: ChatId) -> Result<()> {
-        self.execute("UPDATE chats SET turn_dispatched_until = 0 WHERE id = $1", vec![chat.0.into()]).await?;
+        self.mark("UPDATE chats SET turn_dispatched_until = 0 WHERE id = $1", vec![chat.0.into()]).await?;
         Ok(())
     }
 
     /// The same for its outbox.
     pub async fn undispatch_outbox(&self, chat: ChatId) -> Result<()> {
-        self.execute("UPDATE chats SET outbox_dispatched_until = 0 WHERE id = $1", vec![chat.0.into()])
-            .await?;
+        self.mark("UPDATE chats SET outbox_dispatched_until = 0 WHERE id = $1", vec![chat.0.into()]).await?;
         Ok(())
     }
 

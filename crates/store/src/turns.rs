@@ -9,7 +9,7 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ChatId, MessageId, TurnId};
 use dmrelay_domain::states::{ChatMode, TurnState};
 use dmrelay_entity::{message, turn};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult, Value};
+use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult, Value};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -74,8 +74,8 @@ impl Store {
              RETURNING *, {{now}} AS now"
         );
         let values = vec![chat.0.into(), token.into(), millis(lease).into()];
-        let row = self.connection().query_one_raw(self.dialect.statement(&sql, values)).await?;
-        let chat = row.as_ref().map(LockedChat::from_row).transpose()?;
+        let rows = self.mark_rows(&sql, values).await?;
+        let chat = rows.first().map(LockedChat::from_row).transpose()?;
         Ok(chat.map(|chat| Leased { chat, token }))
     }
 
@@ -92,7 +92,7 @@ impl Store {
     async fn renew(&self, what: &str, chat: ChatId, token: Uuid, lease: Duration) -> Result<bool> {
         let sql =
             format!("UPDATE chats SET {what}_lease_until = {{now}} + $3 WHERE id = $1 AND {what}_lease = $2");
-        Ok(self.execute(&sql, vec![chat.0.into(), token.into(), millis(lease).into()]).await? == 1)
+        Ok(self.mark(&sql, vec![chat.0.into(), token.into(), millis(lease).into()]).await? == 1)
     }
 
     /// Gives the turn back, to be looked at again after `delay`.
@@ -111,7 +111,7 @@ impl Store {
                 {what}_due_at = CASE WHEN {what}_due_at IS NOT NULL THEN {{now}} + $3 END \
              WHERE id = $1 AND {what}_lease = $2"
         );
-        self.execute(&sql, vec![chat.0.into(), token.into(), millis(delay).into()]).await?;
+        self.mark(&sql, vec![chat.0.into(), token.into(), millis(delay).into()]).await?;
         Ok(())
     }
 }
