@@ -176,13 +176,7 @@ fn parts(
     queue: Arc<dyn JobQueue>,
 ) -> anyhow::Result<ApiParts> {
     let client = Client::new(CONNECT, metrics.clone()).map_err(|err| anyhow!(err))?;
-    let graph = GraphOptions {
-        facebook: args.graph.graph_url.clone(),
-        instagram: args.graph.instagram_graph_url.clone(),
-        version: args.graph.graph_version.clone(),
-        timeout: args.graph.graph_timeout,
-        courtesy_timeout: args.graph.graph_courtesy_timeout,
-    };
+    let graph = GraphOptions::from(&args.graph);
     Ok(ApiParts {
         store,
         vault: Vault::parse(&args.vault.keys.require()?)?,

@@ -254,13 +254,6 @@ impl Wiring {
 
     fn graph(&self, client: Client) -> Graph {
         let settings = &self.settings.graph;
-        let options = GraphOptions {
-            facebook: settings.graph_url.clone(),
-            instagram: settings.instagram_graph_url.clone(),
-            version: settings.graph_version.clone(),
-            timeout: settings.graph_timeout,
-            courtesy_timeout: settings.graph_courtesy_timeout,
-        };
-        Graph::new(client, options)
+        Graph::new(client, GraphOptions::from(settings))
     }
 }

@@ -6,7 +6,6 @@ use crate::share::Shares;
 use dmrelay_agent::ChatAgent;
 use dmrelay_domain::clock::Clock;
 use dmrelay_domain::secret::Secret;
-use dmrelay_domain::states::LoginKind;
 use dmrelay_instagram::{Access, Graph};
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{AgentSettings, GraphSettings, WorkerSettings};
@@ -101,12 +100,7 @@ impl Context {
         let sealed = connection.row.access_token.as_deref().ok_or(SealError::Malformed)?;
         let place = Place { table: "instagram_connections", column: "access_token", row: connection.id.0 };
         let token: Secret<String> = self.vault.open_text(place, sealed)?;
-        let node = match (connection.login, &connection.page) {
-            (LoginKind::Facebook, Some(page)) => page.to_string(),
-            (LoginKind::Facebook, None) => "me".to_owned(),
-            (LoginKind::Instagram, _) => connection.account.to_string(),
-        };
-        Ok(Access { login: connection.login, node, token })
+        Ok(Access::new(connection.login, &connection.account, connection.page.as_ref(), token))
     }
 }
 

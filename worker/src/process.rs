@@ -166,13 +166,7 @@ async fn open_store(settings: &DatabaseSettings) -> anyhow::Result<Store> {
 /// What is wrong with them, named.
 fn parts(args: &Args, store: Store, metrics: &Arc<Metrics>, dispatcher: Dispatcher) -> anyhow::Result<Parts> {
     let client = Client::new(CONNECT, metrics.clone()).map_err(|err| anyhow!(err))?;
-    let graph = GraphOptions {
-        facebook: args.graph.graph_url.clone(),
-        instagram: args.graph.instagram_graph_url.clone(),
-        version: args.graph.graph_version.clone(),
-        timeout: args.graph.graph_timeout,
-        courtesy_timeout: args.graph.graph_courtesy_timeout,
-    };
+    let graph = GraphOptions::from(&args.graph);
     let retell = RetellOptions {
         url: args.agent.retell_url.clone(),
         key: args.agent.api_key.require()?,

@@ -146,12 +146,7 @@ fn check(request: &Connect) -> Result<Checked, Problem> {
 }
 
 fn access(request: &Connect, checked: &Checked) -> Access {
-    let node = match (checked.login, &checked.page) {
-        (LoginKind::Facebook, Some(page)) => page.to_string(),
-        (LoginKind::Facebook, None) => "me".to_owned(),
-        (LoginKind::Instagram, _) => checked.account.to_string(),
-    };
-    Access { login: checked.login, node, token: request.access_token.clone() }
+    Access::new(checked.login, &checked.account, checked.page.as_ref(), request.access_token.clone())
 }
 
 async fn before(

@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use dmrelay_domain::failure::FailureClass;
-use dmrelay_domain::states::{ConnectionStatus, LoginKind};
+use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_instagram::Access;
 use dmrelay_store::{Activity, ActivityKind, Connection};
 use dmrelay_vault::Place;
@@ -62,12 +62,7 @@ async fn unsubscribe(state: &ApiState, connection: &Connection) -> bool {
     let place = Place { table: "instagram_connections", column: "access_token", row: connection.id.0 };
     let sealed = connection.row.access_token.as_deref().unwrap_or_default();
     let Ok(token) = state.vault.open_text(place, sealed) else { return true };
-    let node = match (connection.login, &connection.page) {
-        (LoginKind::Facebook, Some(page)) => page.to_string(),
-        (LoginKind::Facebook, None) => "me".to_owned(),
-        (LoginKind::Instagram, _) => connection.account.to_string(),
-    };
-    let access = Access { login: connection.login, node, token };
+    let access = Access::new(connection.login, &connection.account, connection.page.as_ref(), token);
     match state.graph.unsubscribe(&access).await {
         Ok(()) => true,
         Err(err) => {

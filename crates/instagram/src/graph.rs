@@ -2,9 +2,11 @@
 
 use crate::GraphError;
 use dmrelay_domain::failure::Effect;
+use dmrelay_domain::ids::{InstagramAccountId, PageId};
 use dmrelay_domain::secret::Secret;
 use dmrelay_domain::states::LoginKind;
 use dmrelay_runtime::http::{self, Call, Client, Method};
+use dmrelay_runtime::settings::GraphSettings;
 use serde_json::Value;
 use std::time::Duration;
 use url::Url;
@@ -52,6 +54,35 @@ pub(crate) struct Request<'a> {
     pub(crate) query: &'a [(&'a str, &'a str)],
     pub(crate) json: Option<Value>,
     pub(crate) timeout: Duration,
+}
+
+impl From<&GraphSettings> for GraphOptions {
+    fn from(settings: &GraphSettings) -> Self {
+        Self {
+            facebook: settings.graph_url.clone(),
+            instagram: settings.instagram_graph_url.clone(),
+            version: settings.graph_version.clone(),
+            timeout: settings.graph_timeout,
+            courtesy_timeout: settings.graph_courtesy_timeout,
+        }
+    }
+}
+
+impl Access {
+    /// The access of a connection: calls name the Instagram account, or the Page with Facebook Login.
+    pub fn new(
+        login: LoginKind,
+        account: &InstagramAccountId,
+        page: Option<&PageId>,
+        token: Secret<String>,
+    ) -> Self {
+        let node = match (login, page) {
+            (LoginKind::Facebook, Some(page)) => page.to_string(),
+            (LoginKind::Facebook, None) => "me".to_owned(),
+            (LoginKind::Instagram, _) => account.to_string(),
+        };
+        Self { login, node, token }
+    }
 }
 
 impl Graph {

@@ -136,14 +136,7 @@ impl Base<'_> {
     }
 
     fn graph(&self, settings: &GraphSettings) -> Graph {
-        let options = GraphOptions {
-            facebook: settings.graph_url.clone(),
-            instagram: settings.instagram_graph_url.clone(),
-            version: settings.graph_version.clone(),
-            timeout: settings.graph_timeout,
-            courtesy_timeout: settings.graph_courtesy_timeout,
-        };
-        Graph::new(self.client.clone(), options)
+        Graph::new(self.client.clone(), GraphOptions::from(settings))
     }
 
     fn worker(&self, defaults: &Defaults) -> anyhow::Result<Parts> {
