@@ -153,6 +153,13 @@ async fn start(args: Args, store: Store) -> anyhow::Result<()> {
     let queue: Arc<dyn JobQueue> =
         Arc::new(RedisQueue::connect(queue, QueueMetrics::register(&metrics.registry)?)?);
     let parts = parts(&args, store.clone(), &metrics, queue)?;
+    let connections = store.snapshot().await.context("the connections cannot be read")?;
+    let missing = parts.vault.missing(connections.iter().flat_map(dmrelay_store::Connection::sealed));
+    if !missing.is_empty() {
+        return Err(anyhow!(
+            "ENCRYPTION_KEYS: connections are sealed with keys that are missing: {missing:?}"
+        ));
+    }
     let operators = ops::bind(args.metrics.metrics_addr, "METRICS_ADDR").await.map_err(|err| anyhow!(err))?;
     let listener = ops::bind(args.api.api_addr, "API_ADDR").await.map_err(|err| anyhow!(err))?;
     let ready = readiness(store);

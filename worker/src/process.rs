@@ -186,11 +186,10 @@ fn parts(args: &Args, store: Store, metrics: &Arc<Metrics>, dispatcher: Dispatch
     })
 }
 
-/// A key that seals a token in use must be there.
+/// A key that seals a secret in use must be there.
 async fn check_keys(vault: &Vault, store: &Store) -> anyhow::Result<()> {
     let connections = store.snapshot().await?;
-    let sealed = connections.iter().filter_map(|connection| connection.row.access_token.as_deref());
-    let missing = vault.missing(sealed);
+    let missing = vault.missing(connections.iter().flat_map(dmrelay_store::Connection::sealed));
     if missing.is_empty() {
         return Ok(());
     }

@@ -104,6 +104,14 @@ struct Mark {
 }
 
 impl Connection {
+    /// Its sealed secrets, as far as there are any.
+    pub fn sealed(&self) -> impl Iterator<Item = &[u8]> {
+        let row = &self.row;
+        [&row.access_token, &row.verify_token, &row.app_secret]
+            .into_iter()
+            .filter_map(|sealed| sealed.as_deref())
+    }
+
     pub(crate) fn from_row(row: Model) -> Result<Self> {
         let odd = |what: String| Error::Row { table: "instagram_connections", what };
         let id = |err: dmrelay_domain::ids::InvalidId| odd(err.to_string());
