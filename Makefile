@@ -52,8 +52,9 @@ test-servers: ## Install redis-server and postgresql where they are missing
 		apt-get install -q -y --no-install-recommends "$${missing[@]}"
 
 .PHONY: bins
-bins: ## Build the binaries
-	$(CARGO) build --workspace --bins
+# With the tests, so that dependencies are built once, with the features both want.
+bins: ## Build the binaries and the tests
+	$(CARGO) build --workspace --bins --tests
 
 .PHONY: lint
 lint: ## Check the format, clippy with warnings as errors, and cargo-deny where it is installed
