@@ -7,6 +7,7 @@ SHELL := bash
 CARGO ?= cargo
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 TOOLS := $(TARGET)/tools
+FRONTEND := docs/examples/frontend
 CARGO_DENY_VERSION := 0.20.2
 NEXTEST_PROFILE := $(if $(CI),ci,default)
 
@@ -15,41 +16,61 @@ export PATH := $(TOOLS)/bin:$(PATH)
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-18s %s\n", $$1, $$2 }'
 
 .PHONY: run
 run: ## Start everything in one process, with a simulated Meta and Retell
 	$(CARGO) run
 
 .PHONY: test
-test: test-servers bins ## Run all tests; each starts the PostgreSQL and Redis it needs
+test: test-servers frontend-examples bins ## Run all tests; each starts the PostgreSQL and Redis it needs
 	@if command -v cargo-nextest >/dev/null; then \
 		set -x; $(CARGO) nextest run --workspace --profile $(NEXTEST_PROFILE); \
 	else \
 		set -x; $(CARGO) test --workspace; \
 	fi
 
-# The tests start their own servers, on ports and in folders of their own; the machine's are never used. RUNLEVEL=1
-# asks apt not to start any.
+# Installs the Debian packages named in the bash array `missing`, where that is allowed, or says which they are.
+# RUNLEVEL=1 asks apt not to start any server.
+define INSTALL_MISSING
+if [ $${#missing[@]} -eq 0 ]; then exit 0; fi; \
+as_root=(); \
+if [ "$$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi; \
+if ! command -v apt-get >/dev/null || ! "$${as_root[@]}" true 2>/dev/null; then \
+	echo "the tests need: $${missing[*]}" >&2; \
+	echo "install them so that $$needed are there; on Debian and Ubuntu:" >&2; \
+	echo "  sudo apt-get install $${missing[*]}" >&2; \
+	exit 1; \
+fi; \
+"$${as_root[@]}" apt-get update -q; \
+"$${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+	apt-get install -q -y --no-install-recommends "$${missing[@]}"
+endef
+
+# The tests start their own servers, on ports and in folders of their own; the machine's are never used.
 .PHONY: test-servers
 test-servers: ## Install redis-server and postgresql where they are missing
-	@missing=(); \
+	@missing=(); needed='the binaries redis-server and postgres'; \
 	command -v redis-server >/dev/null || missing+=(redis-server); \
 	if ! command -v postgres >/dev/null && ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then \
 		missing+=(postgresql); \
 	fi; \
-	if [ $${#missing[@]} -eq 0 ]; then exit 0; fi; \
-	as_root=(); \
-	if [ "$$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi; \
-	if ! command -v apt-get >/dev/null || ! "$${as_root[@]}" true 2>/dev/null; then \
-		echo "the tests need: $${missing[*]}" >&2; \
-		echo "install them so that the binaries redis-server and postgres are there; on Debian and Ubuntu:" >&2; \
-		echo "  sudo apt-get install $${missing[*]}" >&2; \
-		exit 1; \
-	fi; \
-	"$${as_root[@]}" apt-get update -q; \
-	"$${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-		apt-get install -q -y --no-install-recommends "$${missing[@]}"
+	$(INSTALL_MISSING)
+
+.PHONY: node
+node: ## Install Node.js and npm where they are missing
+	@missing=(); needed='node (18 or newer) and npm'; \
+	command -v node >/dev/null || missing+=(nodejs); \
+	command -v npm >/dev/null || missing+=(npm); \
+	$(INSTALL_MISSING)
+
+.PHONY: frontend-examples
+frontend-examples: node $(FRONTEND)/node_modules/.package-lock.json ## Compile and test docs/examples/frontend
+	@cd $(FRONTEND) && set -x && npm run --silent types && npm run --silent test
+
+$(FRONTEND)/node_modules/.package-lock.json: $(FRONTEND)/package.json $(FRONTEND)/package-lock.json | node
+	cd $(FRONTEND) && npm ci --no-audit --no-fund
+	@touch $@
 
 .PHONY: bins
 # With the tests, so that dependencies are built once, with the features both want.
@@ -71,6 +92,16 @@ deny: ## Install cargo-deny below target/ (takes minutes once) and check bans, l
 	@cargo-deny --version 2>/dev/null | grep -qF ' $(CARGO_DENY_VERSION)' || \
 		$(CARGO) install --locked --version $(CARGO_DENY_VERSION) --root '$(TOOLS)' cargo-deny
 	$(CARGO) deny check bans licenses sources
+
+.PHONY: openapi
+openapi: ## Write docs/openapi.json anew
+	$(CARGO) run -p dmrelay-api -- openapi > $(TARGET)/openapi.json
+	mv $(TARGET)/openapi.json docs/openapi.json
+
+.PHONY: fuzz
+fuzz: ## Try the OpenAPI document against a running API (needs python3; EXAMPLES=300 cases an operation)
+	$(CARGO) build -p dmrelay
+	tests/fuzz/run.sh
 
 .PHONY: fmt
 fmt: ## Format the code

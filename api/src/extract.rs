@@ -3,10 +3,13 @@
 use crate::problem::Problem;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::StatusCode;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path, Segment};
+use url::form_urlencoded;
+use uuid::Uuid;
 
 /// A JSON body.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -17,10 +20,14 @@ pub(crate) struct MaybeBody<T>(pub(crate) Option<T>);
 /// A query string.
 pub(crate) struct Params<T>(pub(crate) T);
 
+/// The id at the end of a path, or before its last word.
+pub(crate) struct Id(pub(crate) Uuid);
+
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        is_json(request.headers())?;
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
         parse(&bytes).map(Body)
     }
@@ -30,21 +37,68 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MaybeBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let json = is_json(request.headers());
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
-        if bytes.is_empty() { Ok(Self(None)) } else { parse(&bytes).map(|body| Self(Some(body))) }
+        if bytes.is_empty() {
+            return Ok(Self(None));
+        }
+        json?;
+        parse(&bytes).map(Self)
     }
+}
+
+/// A browser's form cannot send JSON, so that no other website's form can call in a user's name.
+fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported-media-type",
+        "The body must be application/json",
+    ))
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // Syntax first, so that a broken body and a wrong field are told apart.
     let value: serde_json::Value = serde_json::from_slice(bytes)
         .map_err(|err| Problem::malformed(format!("the body is not JSON: {err}")))?;
-    serde_json::from_value(value).map_err(|err| Problem::invalid("", err.to_string()))
+    serde_path_to_error::deserialize(value).map_err(|err| {
+        let what = err.inner().to_string();
+        Problem::invalid(&pointer(err.path(), &what), what)
+    })
+}
+
+/// The place of an error as a JSON pointer (RFC 6901). A field that is missing or unknown is named by the error
+/// alone.
+fn pointer(path: &Path, what: &str) -> String {
+    let mut pointer: String = path
+        .iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{}", escaped(key)),
+            Segment::Enum { .. } | Segment::Unknown => String::new(),
+        })
+        .collect();
+    let named = ["missing field `", "unknown field `"].iter().find_map(|start| what.strip_prefix(start));
+    if let Some((name, _)) = named.and_then(|rest| rest.split_once('`')) {
+        let name = format!("/{}", escaped(name));
+        if !pointer.ends_with(&name) {
+            pointer.push_str(&name);
+        }
+    }
+    pointer
+}
+
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 fn unread(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too long");
+        return Problem::too_large();
     }
     Problem::malformed("the body cannot be read")
 }
@@ -52,10 +106,32 @@ fn unread(rejection: &BytesRejection) -> Problem {
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        if let Some((name, _)) =
+            form_urlencoded::parse(query.as_bytes()).find(|(_, value)| value.contains('\0'))
+        {
+            return Err(Problem::parameter(&name, "must not contain U+0000"));
+        }
+        let fields = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+        serde_path_to_error::deserialize(fields).map(Self).map_err(|err| {
+            let what = err.inner().to_string();
+            let pointer = pointer(err.path(), &what);
+            let name = pointer.trim_start_matches('/');
+            Problem::parameter(if name.is_empty() { "query" } else { name }, what)
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Query(params) = Query::<T>::from_request_parts(parts, state)
+        let params = RawPathParams::from_request_parts(parts, state)
             .await
-            .map_err(|rejection| Problem::invalid("query", rejection.body_text()))?;
-        Ok(Self(params))
+            .map_err(|_| Problem::malformed("the path is not UTF-8"))?;
+        // Subaccount and agent come first; the id is what is left.
+        let (name, value) = params.iter().last().unwrap_or_default();
+        value.parse().map(Self).map_err(|_| Problem::parameter(name, "must be a UUID"))
     }
 }

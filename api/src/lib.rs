@@ -5,13 +5,27 @@
 
 mod access;
 mod extract;
+mod front;
+mod idempotency;
+mod jwt;
+mod keys;
+mod limit;
+mod listener;
+mod live;
+mod openapi;
 mod problem;
 mod process;
 mod pusher;
 mod routes;
+mod settings;
 mod snapshot;
 mod state;
 mod views;
 
 pub use process::{Args, Command, run, serve};
 pub use state::{ApiOptions, ApiParts, ApiState};
+
+/// The OpenAPI 3.1 document of the REST API.
+pub fn openapi_document() -> serde_json::Value {
+    routes::document()
+}

@@ -3,57 +3,154 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dmrelay_store::Error;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 /// What a call answers when it cannot do what it was asked.
 #[derive(Debug, Clone)]
-pub(crate) struct Problem {
+pub(crate) struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
     status: StatusCode,
     kind: &'static str,
     title: &'static str,
     detail: String,
+    faults: Vec<Fault>,
     more: Map<String, Value>,
     retry_after: Option<u64>,
 }
 
+/// One thing that is wrong with a request.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Fault {
+    /// Where in the body, as a JSON pointer (RFC 6901); empty for the whole of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/to")]
+    pointer: Option<String>,
+    /// Which parameter of the path, the query or the headers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
+    /// What is wrong with it.
+    detail: String,
+}
+
+/// An error (RFC 9457). Some types have further members, which docs/api.md lists.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemDocument {
+    /// Which error; stable. `urn:dmrelay:problem:` and a word.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:dmrelay:problem:invalid-request")]
+    kind: String,
+    /// The same in words, for people.
+    #[schema(example = "The request is not valid")]
+    title: String,
+    /// The HTTP status.
+    #[schema(example = 422, minimum = 400, maximum = 599)]
+    status: u16,
+    /// What happened this time.
+    detail: Option<String>,
+    /// Each thing that is wrong with the request.
+    errors: Option<Vec<Fault>>,
+}
+
+/// What is wrong with a request, gathered so that a caller learns all of it at once.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<Fault>);
+
 /// The first part of every `type`.
 const TYPES: &str = "urn:dmrelay:problem:";
 
+impl Faults {
+    /// Something in the body is wrong.
+    pub(crate) fn at(&mut self, pointer: &str, what: impl Into<String>) {
+        self.0.push(Fault { pointer: Some(pointer.to_owned()), parameter: None, detail: what.into() });
+    }
+
+    /// A parameter is wrong.
+    pub(crate) fn parameter(&mut self, name: &str, what: impl Into<String>) {
+        self.0.push(Fault { pointer: None, parameter: Some(name.to_owned()), detail: what.into() });
+    }
+
+    /// Notes what is wrong with a part of the body, if anything is.
+    pub(crate) fn check<T>(
+        &mut self,
+        pointer: &str,
+        checked: Result<T, impl std::fmt::Display>,
+    ) -> Option<T> {
+        checked.map_err(|err| self.at(pointer, err.to_string())).ok()
+    }
+
+    /// The problem, if anything is wrong.
+    pub(crate) fn end(self) -> Result<(), Problem> {
+        if self.0.is_empty() { Ok(()) } else { Err(Problem::faulty(self.0)) }
+    }
+}
+
 impl Problem {
     pub(crate) fn new(status: StatusCode, kind: &'static str, title: &'static str) -> Self {
-        Self { status, kind, title, detail: String::new(), more: Map::new(), retry_after: None }
+        Self(Box::new(Parts {
+            status,
+            kind,
+            title,
+            detail: String::new(),
+            faults: Vec::new(),
+            more: Map::new(),
+            retry_after: None,
+        }))
     }
 
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = detail.into();
+        self.0.detail = detail.into();
         self
     }
 
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.more.insert(name.to_owned(), value.into());
+        self.0.more.insert(name.to_owned(), value.into());
         self
     }
 
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after = Some(seconds);
+        self.0.retry_after = Some(seconds);
         self
     }
 
-    /// A request that is not understood; `pointer` is a JSON pointer, or a parameter's name.
+    fn faulty(faults: Vec<Fault>) -> Self {
+        let describe = |fault: &Fault| {
+            let place = fault.pointer.as_deref().or(fault.parameter.as_deref()).unwrap_or_default();
+            if place.is_empty() { fault.detail.clone() } else { format!("{place}: {}", fault.detail) }
+        };
+        let detail = faults.iter().map(describe).collect::<Vec<_>>().join("; ");
+        let mut problem =
+            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-request", "The request is not valid")
+                .detail(detail);
+        problem.0.faults = faults;
+        problem
+    }
+
+    /// A body that is wrong at `pointer`, a JSON pointer.
     pub(crate) fn invalid(pointer: &str, what: impl Into<String>) -> Self {
-        let what = what.into();
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-request", "The request is not valid")
-            .detail(format!("{pointer}: {what}"))
-            .with("errors", json!([{ "pointer": pointer, "detail": what }]))
+        let mut faults = Faults::default();
+        faults.at(pointer, what);
+        Self::faulty(faults.0)
+    }
+
+    /// A parameter of the path, the query or the headers that is wrong.
+    pub(crate) fn parameter(name: &str, what: impl Into<String>) -> Self {
+        let mut faults = Faults::default();
+        faults.parameter(name, what);
+        Self::faulty(faults.0)
     }
 
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed-request", "The request cannot be read").detail(detail)
     }
 
-    pub(crate) fn unauthenticated() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A valid API key is required")
-            .detail("send Authorization: Bearer with an API key")
+    pub(crate) fn unauthenticated(why: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A valid API key or token is required")
+            .detail(why)
     }
 
     pub(crate) fn forbidden() -> Self {
@@ -62,6 +159,10 @@ impl Problem {
 
     pub(crate) fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing").detail(what)
+    }
+
+    pub(crate) fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too long")
     }
 }
 
@@ -79,20 +180,24 @@ impl From<Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut body = self.more;
-        body.insert("type".to_owned(), json!(format!("{TYPES}{}", self.kind)));
-        body.insert("title".to_owned(), json!(self.title));
-        body.insert("status".to_owned(), json!(self.status.as_u16()));
-        if !self.detail.is_empty() {
-            body.insert("detail".to_owned(), json!(self.detail));
+        let Parts { status, kind, title, detail, faults, more, retry_after } = *self.0;
+        let mut body = more;
+        body.insert("type".to_owned(), json!(format!("{TYPES}{}", kind)));
+        body.insert("title".to_owned(), json!(title));
+        body.insert("status".to_owned(), json!(status.as_u16()));
+        if !detail.is_empty() {
+            body.insert("detail".to_owned(), json!(detail));
+        }
+        if !faults.is_empty() {
+            body.insert("errors".to_owned(), json!(faults));
         }
         let json = Value::Object(body).to_string();
         let mut response =
-            (self.status, [(header::CONTENT_TYPE, "application/problem+json")], json).into_response();
-        if let Some(seconds) = self.retry_after {
+            (status, [(header::CONTENT_TYPE, "application/problem+json")], json).into_response();
+        if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response

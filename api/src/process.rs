@@ -1,5 +1,6 @@
 //! The API process: reads its settings, serves, and ends in order; and the commands of its operator.
 
+use crate::listener::{self, ListenerOptions};
 use crate::routes;
 use crate::state::{ApiOptions, ApiParts, ApiState};
 use anyhow::{Context as _, anyhow};
@@ -7,14 +8,14 @@ use clap::{Parser, Subcommand};
 use dmrelay_domain::clock::SystemClock;
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::permission::Role;
-use dmrelay_domain::signature;
 use dmrelay_instagram::{Graph, GraphOptions};
 use dmrelay_queue::{JobQueue, QueueMetrics, RedisOptions, RedisQueue};
 use dmrelay_runtime::http::Client;
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::ops::{self, Ready};
 use dmrelay_runtime::settings::{
-    ApiSettings, DatabaseSettings, GraphSettings, LogSettings, MetricsSettings, QueueSettings, VaultSettings,
+    ApiSettings, DatabaseSettings, GraphSettings, JwtSettings, LimitSettings, LogSettings, MetricsSettings,
+    QueueSettings, VaultSettings,
 };
 use dmrelay_runtime::{logs, shutdown};
 use dmrelay_store::{NewApiKey, Store};
@@ -40,6 +41,12 @@ pub struct Args {
     /// Listeners and limits.
     #[command(flatten)]
     pub api: ApiSettings,
+    /// Tokens beside API keys.
+    #[command(flatten)]
+    pub jwt: JwtSettings,
+    /// How often somebody may call, and from where.
+    #[command(flatten)]
+    pub limits: LimitSettings,
     /// Meta.
     #[command(flatten)]
     pub graph: GraphSettings,
@@ -67,6 +74,8 @@ pub enum Command {
     Serve,
     /// Bring the database's schema up to date, and end.
     Migrate,
+    /// Print the OpenAPI document of the REST API, and end.
+    Openapi,
     /// Make an API key and print it, once.
     CreateKey {
         /// The subaccount it is for.
@@ -90,6 +99,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// What keeps it from starting, named by its setting.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     logs::init(&args.logs).map_err(|err| anyhow!(err))?;
+    if let Some(Command::Openapi) = args.command {
+        println!("{:#}", routes::document());
+        return Ok(());
+    }
     let store = open_store(&args.database).await?;
     match &args.command {
         Some(Command::Migrate) => migrate(&store).await,
@@ -97,7 +110,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             println!("{}", create_key(&store, subaccount, role, name).await?);
             Ok(())
         }
-        Some(Command::Serve) | None => start(args, store).await,
+        Some(Command::Serve | Command::Openapi) | None => start(args, store).await,
     }
 }
 
@@ -124,10 +137,9 @@ async fn create_key(store: &Store, subaccount: &str, role: &str, name: &str) -> 
     let subaccount = SubaccountId::parse(subaccount).context("--subaccount")?;
     let role =
         Role::parse(role).ok_or_else(|| anyhow!("--role: must be viewer, operator, admin or owner"))?;
-    let secret: [u8; 32] = rand::random();
-    let key = format!("dmr_{}", hex::encode(secret));
-    let hash = signature::sha256(key.as_bytes());
-    let new = NewApiKey { subaccount, role, name: name.to_owned(), hash, expires_at: None };
+    let (key, hash) = crate::keys::generate();
+    let created_by = "command line".to_owned();
+    let new = NewApiKey { subaccount, role, name: name.to_owned(), hash, expires_at: None, created_by };
     store.create_api_key(&new).await.context("the key cannot be stored")?;
     Ok(key)
 }
@@ -184,14 +196,16 @@ fn parts(
 ) -> anyhow::Result<ApiParts> {
     let client = Client::new(CONNECT, metrics.clone()).map_err(|err| anyhow!(err))?;
     let graph = GraphOptions::from(&args.graph);
+    let access = (args.limits.clone(), args.jwt.clone());
     Ok(ApiParts {
         store,
         vault: Vault::parse(&args.vault.keys.require()?)?,
-        graph: Graph::new(client, graph),
+        graph: Graph::new(client.clone(), graph),
+        client,
         queue,
         metrics: metrics.clone(),
         clock: Arc::new(SystemClock),
-        options: ApiOptions::new(args.api.clone(), args.graph.clone(), args.takeover_hours)?,
+        options: ApiOptions::new(args.api.clone(), access, args.graph.clone(), args.takeover_hours)?,
     })
 }
 
@@ -208,16 +222,20 @@ pub async fn serve(
     // The inbox writer ends after the requests that wait for it.
     let drained = CancellationToken::new();
     let store = parts.store.clone();
-    let state = ApiState::start(parts, &drained).await.context("the connections cannot be read")?;
+    let limits = ListenerOptions {
+        header_timeout: parts.options.api.header_timeout,
+        connections: parts.options.api.api_connections,
+    };
+    let state = ApiState::start(parts, &stop, &drained).await?;
     let router = routes::router(&state).merge(ops::health(readiness(store), stop.clone()));
     let stopping = stop.clone();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    let serving = listener::serve(listener, router, limits, stop);
     let too_long = async {
         stopping.cancelled().await;
         tokio::time::sleep(grace).await;
     };
     let served = tokio::select! {
-        served = serving.into_future() => served.context("the listener failed"),
+        served = serving => served.context("the listener failed"),
         () = too_long => {
             tracing::warn!("requests were still open when the grace was over");
             Ok(())

@@ -1,12 +1,17 @@
 //! What every request needs, made once per process.
 
+use crate::jwt::Tokens;
+use crate::limit::Limits;
+use crate::live::Live;
 use crate::snapshot::Snapshots;
+use anyhow::Context as _;
 use dmrelay_domain::clock::Clock;
 use dmrelay_domain::secret::Secret;
 use dmrelay_instagram::Graph;
 use dmrelay_queue::JobQueue;
+use dmrelay_runtime::http::Client;
 use dmrelay_runtime::metrics::Metrics;
-use dmrelay_runtime::settings::{ApiSettings, GraphSettings, InvalidSetting};
+use dmrelay_runtime::settings::{ApiSettings, GraphSettings, InvalidSetting, JwtSettings, LimitSettings};
 use dmrelay_store::{InboxOptions, InboxWriter, Store};
 use dmrelay_vault::Vault;
 use std::sync::Arc;
@@ -18,6 +23,10 @@ use tokio_util::sync::CancellationToken;
 pub struct ApiOptions {
     /// Listeners and limits.
     pub api: ApiSettings,
+    /// How often somebody may call, and from where.
+    pub limits: LimitSettings,
+    /// Tokens beside API keys.
+    pub jwt: JwtSettings,
     /// The fields a connection subscribes.
     pub graph: GraphSettings,
     /// Secrets that sign webhooks for every account.
@@ -38,7 +47,12 @@ impl ApiOptions {
     ///
     /// # Errors
     /// The setting that cannot be used.
-    pub fn new(api: ApiSettings, graph: GraphSettings, takeover_hours: u32) -> Result<Self, InvalidSetting> {
+    pub fn new(
+        api: ApiSettings,
+        (limits, jwt): (LimitSettings, JwtSettings),
+        graph: GraphSettings,
+        takeover_hours: u32,
+    ) -> Result<Self, InvalidSetting> {
         let secrets = graph.app_secrets.get()?;
         let list = secrets.iter().flat_map(|secrets| secrets.expose().split(',')).map(str::trim);
         let app_secrets =
@@ -53,6 +67,8 @@ impl ApiOptions {
             verify_token: graph.verify_token.get()?,
             bootstrap_hash: bootstrap.map(|key| dmrelay_domain::signature::sha256(key.expose().as_bytes())),
             api,
+            limits,
+            jwt,
             graph,
             takeover_hours,
         })
@@ -67,6 +83,8 @@ pub struct ApiParts {
     pub vault: Vault,
     /// Meta.
     pub graph: Graph,
+    /// Fetches the keys of an identity provider.
+    pub client: Client,
     /// The queue.
     pub queue: Arc<dyn JobQueue>,
     /// The metrics.
@@ -89,16 +107,27 @@ pub struct ApiState {
     pub(crate) options: Arc<ApiOptions>,
     pub(crate) inbox: InboxWriter,
     pub(crate) snapshots: Snapshots,
+    pub(crate) tokens: Option<Tokens>,
+    pub(crate) limits: Limits,
+    pub(crate) live: Live,
+    /// Cancelled when the process is to end: open streams end with it.
+    pub(crate) stop: CancellationToken,
     /// Bytes of webhook bodies being read now.
     pub(crate) reading: Arc<AtomicUsize>,
 }
 
 impl ApiState {
-    /// Starts the inbox writer and reads the connections.
+    /// Starts the inbox writer and reads the connections. `stop` ends what is open, `drained` what requests
+    /// wait for.
     ///
     /// # Errors
-    /// When the connections cannot be read.
-    pub async fn start(parts: ApiParts, shutdown: &CancellationToken) -> dmrelay_store::Result<Self> {
+    /// A setting that cannot be used; or that the connections cannot be read.
+    pub async fn start(
+        parts: ApiParts,
+        stop: &CancellationToken,
+        drained: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let tokens = Tokens::new(&parts.options.jwt, parts.client)?;
         let api = &parts.options.api;
         let limits = InboxOptions {
             batch: usize::from(api.inbox_batch),
@@ -107,10 +136,14 @@ impl ApiState {
             ..InboxOptions::default()
         };
         let inbox =
-            InboxWriter::start(parts.store.clone(), limits, crate::pusher::start(&parts.queue), shutdown);
+            InboxWriter::start(parts.store.clone(), limits, crate::pusher::start(&parts.queue), drained);
         let snapshots = Snapshots::new(parts.store.clone(), parts.vault.clone());
-        snapshots.refresh().await?;
-        tokio::spawn(snapshots.clone().keep_fresh(api.snapshot_interval, shutdown.clone()));
+        snapshots.refresh().await.context("the connections cannot be read")?;
+        tokio::spawn(snapshots.clone().keep_fresh(api.snapshot_interval, drained.clone()));
+        let settings = &parts.options.limits;
+        let limits = Limits::new(settings);
+        tokio::spawn(limits.clone().keep_small(drained.clone()));
+        let live = Live::new(parts.store.clone(), settings.event_interval, settings.event_streams);
         Ok(Self {
             store: parts.store,
             vault: parts.vault,
@@ -121,6 +154,10 @@ impl ApiState {
             options: Arc::new(parts.options),
             inbox,
             snapshots,
+            tokens,
+            limits,
+            live,
+            stop: stop.clone(),
             reading: Arc::default(),
         })
     }

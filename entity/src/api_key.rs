@@ -25,6 +25,8 @@ pub struct Model {
     pub expires_at: Option<i64>,
     /// Revoked at, in milliseconds.
     pub revoked_at: Option<i64>,
+    /// Who made it.
+    pub created_by: Option<String>,
 }
 
 /// Nothing is joined through relations: statements that join stand in the store.

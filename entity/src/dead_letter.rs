@@ -29,6 +29,10 @@ pub struct Model {
     pub created_at: i64,
     /// Replayed at, in milliseconds.
     pub replayed_at: Option<i64>,
+    /// Discarded at, in milliseconds.
+    pub discarded_at: Option<i64>,
+    /// Who replayed or discarded it.
+    pub closed_by: Option<String>,
 }
 
 /// Nothing is joined through relations: statements that join stand in the store.

@@ -43,6 +43,10 @@ pub struct Model {
     pub last_event_at: Option<i64>,
     /// Connected at, in milliseconds.
     pub connected_at: Option<i64>,
+    /// Nothing of the agent is sent while the business has it paused.
+    pub bot_paused: bool,
+    /// When the token is to be refreshed next, in milliseconds.
+    pub token_check_at: Option<i64>,
     /// When the row was made.
     pub created_at: i64,
     /// When the row last changed.

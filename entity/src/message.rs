@@ -65,6 +65,8 @@ pub struct Model {
     pub read_at: Option<i64>,
     /// Idempotency key.
     pub idempotency_key: Option<String>,
+    /// Who sent it through the API.
+    pub actor: Option<String>,
     /// When the row was made.
     pub created_at: i64,
 }

@@ -9,6 +9,7 @@ mod m20261101_000005_turns;
 mod m20261101_000006_gates;
 mod m20261101_000007_activities;
 mod m20261101_000008_api_keys;
+mod m20261122_000009_rest;
 mod schema;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr};
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000006_gates::Migration),
             Box::new(m20261101_000007_activities::Migration),
             Box::new(m20261101_000008_api_keys::Migration),
+            Box::new(m20261122_000009_rest::Migration),
         ]
     }
 }

@@ -92,7 +92,7 @@ async fn who_cannot_be_answered_is_told_at_once(footing: Footing) -> Result<()> 
     );
     relay.store.connection().execute_unprepared("UPDATE chats SET window_expires_at = 1").await?;
     let late = relay.rest.post("send", json!({"to": USER, "message": "hi"})).await?;
-    assert_eq!((late.status, &late.json["type"]), (422, &json!("urn:dmrelay:problem:window-closed")));
+    assert_eq!((late.status, &late.json["type"]), (409, &json!("urn:dmrelay:problem:window-closed")));
     assert_eq!(relay.sent(USER).len(), 1);
     relay.end().await
 }

@@ -83,8 +83,8 @@ async fn asking_chat(
     let mut new = NewMessage::new(Direction::Inbound, Author::User, MessageStatus::Received);
     new.mid = Some(format!("mid-{user}"));
     new.needs_answer = true;
-    assert!(tx.add_received(&mut chat, new.clone()).await?);
-    assert!(!tx.add_received(&mut chat, new).await?);
+    assert!(tx.add_received(&mut chat, new.clone()).await?.is_some());
+    assert!(tx.add_received(&mut chat, new).await?.is_none());
     chat.row.window_expires_at = Some(chat.now + 1_000_000);
     chat.await_answer(Duration::ZERO);
     chat.turn_pushed = false;

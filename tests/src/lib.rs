@@ -8,4 +8,6 @@ pub mod redis;
 pub mod relay;
 pub mod rest;
 pub mod settings;
+pub mod stream;
+pub mod token;
 pub mod wait;

@@ -223,10 +223,16 @@ impl Wiring {
             store: self.store.clone(),
             vault: vault.clone(),
             graph: graph.clone(),
+            client: client.clone(),
             queue: shared.clone(),
             metrics: self.metrics.clone(),
             clock: Arc::new(SystemClock),
-            options: ApiOptions::new(self.settings.api.clone(), self.settings.graph.clone(), 12)?,
+            options: ApiOptions::new(
+                self.settings.api.clone(),
+                (self.settings.limits.clone(), self.settings.jwt.clone()),
+                self.settings.graph.clone(),
+                12,
+            )?,
         };
         let settings = &self.settings;
         let retell = RetellOptions {

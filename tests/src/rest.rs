@@ -38,6 +38,24 @@ pub struct Answer {
     pub json: Value,
     /// The body as text.
     pub text: String,
+    /// The headers.
+    pub headers: reqwest::header::HeaderMap,
+}
+
+impl Answer {
+    async fn read(request: reqwest::RequestBuilder) -> Result<Self> {
+        let response = request.send().await.context("no answer from the API")?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await?;
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let answer = Self { status, content_type: String::new(), json, text, headers };
+        Ok(Self { content_type: answer.header("content-type").to_owned(), ..answer })
+    }
+
+    /// A header's text; empty where it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
 }
 
 impl Rest {
@@ -94,12 +112,46 @@ impl Rest {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
-        let response = request.send().await.context("no answer from the API")?;
-        let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
-        let content_type = content_type.unwrap_or_default().to_owned();
-        let status = response.status().as_u16();
-        let text = response.text().await?;
-        Ok(Answer { status, content_type, json: serde_json::from_str(&text).unwrap_or(Value::Null), text })
+        Answer::read(request).await
+    }
+
+    /// A call whose answer is read by the caller.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn open(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<reqwest::Response> {
+        let mut request = self.client.request(method.parse()?, format!("{}{path}", self.base));
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.context("no answer from the API")
+    }
+
+    /// Any call with a body of another kind.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn send_raw(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<Answer> {
+        let mut request = self.client.request(method.parse()?, format!("{}{path}", self.base));
+        request = request.header("content-type", content_type).body(body.to_vec());
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
+        }
+        Answer::read(request).await
     }
 
     /// A webhook with these bytes, signed with `secret`.

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use dmrelay_runtime::settings::{
-    AgentSettings, ApiSettings, GraphSettings, MetaVerifyTokenArg, WorkerSettings,
+    AgentSettings, ApiSettings, GraphSettings, JwtSettings, LimitSettings, MetaVerifyTokenArg, WorkerSettings,
 };
 use dmrelay_runtime::settings::{BootstrapKeyArg, MetaAppSecretsArg};
 use std::time::Duration;
@@ -15,6 +15,12 @@ pub struct Settings {
     /// The API.
     #[command(flatten)]
     pub api: ApiSettings,
+    /// Limits of the REST API.
+    #[command(flatten)]
+    pub limits: LimitSettings,
+    /// Tokens beside API keys.
+    #[command(flatten)]
+    pub jwt: JwtSettings,
     /// Meta.
     #[command(flatten)]
     pub graph: GraphSettings,
@@ -35,6 +41,12 @@ impl Settings {
         let mut settings = Self::try_parse_from(["tests"])?;
         settings.api.bootstrap_key = BootstrapKeyArg::of(KEY);
         settings.api.snapshot_interval = Duration::from_millis(100);
+        // Tests call from one address, and fast.
+        settings.limits.rate_per_principal = 10_000;
+        settings.limits.burst_per_principal = 10_000;
+        settings.limits.rate_per_address = 10_000;
+        settings.limits.burst_per_address = 10_000;
+        settings.limits.event_interval = Duration::from_millis(50);
         settings.graph.app_secrets = MetaAppSecretsArg::of(APP_SECRET);
         settings.graph.verify_token = MetaVerifyTokenArg::of(VERIFY_TOKEN);
         settings.graph.graph_timeout = Duration::from_millis(1_500);

@@ -98,10 +98,19 @@ impl Context {
     /// In whose name Graph is called for a connection.
     pub(crate) fn access(&self, connection: &Connection) -> Result<Access, SealError> {
         let sealed = connection.row.access_token.as_deref().ok_or(SealError::Malformed)?;
-        let place = Place { table: "instagram_connections", column: "access_token", row: connection.id.0 };
-        let token: Secret<String> = self.vault.open_text(place, sealed)?;
+        let token: Secret<String> = self.vault.open_text(place(connection), sealed)?;
         Ok(Access::new(connection.login, &connection.account, connection.page.as_ref(), token))
     }
+
+    /// A connection's token as it is stored.
+    pub(crate) fn seal(&self, connection: &Connection, token: &Secret<String>) -> Vec<u8> {
+        self.vault.seal(place(connection), token.expose().as_bytes())
+    }
+}
+
+/// Where a connection's token is stored.
+fn place(connection: &Connection) -> Place {
+    Place { table: "instagram_connections", column: "access_token", row: connection.id.0 }
 }
 
 impl Context {

@@ -4,42 +4,66 @@
 use super::is_live;
 use crate::access::Scope;
 use crate::extract::Body;
-use crate::problem::Problem;
+use crate::problem::{Faults, Problem};
+use crate::settings::ConnectionSettings;
 use crate::state::ApiState;
-use crate::views;
-use axum::Extension;
+use crate::views::{ConnectionView, EntryPoints, WebhookView};
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::Json;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ConnectionId, InstagramAccountId, PageId};
 use dmrelay_domain::secret::Secret;
 use dmrelay_domain::states::LoginKind;
 use dmrelay_instagram::{Access, Account, GraphError, links};
-use dmrelay_store::{Activity, ActivityKind, Connection, Credentials, NewConnection, Settings};
+use dmrelay_store::{Activity, ActivityKind, Connection, Credentials, NewConnection};
 use dmrelay_vault::Place;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
+use utoipa::ToSchema;
 
 /// What a connection is made of.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Connect {
+    /// A long-lived token of the account.
+    #[schema(value_type = String, min_length = 1, max_length = 4_096, example = "IGAA…")]
     access_token: Secret<String>,
+    #[schema(pattern = "^[0-9]{1,32}$", example = "17841400000000001")]
     instagram_account_id: String,
+    /// The Page, with Facebook Login.
+    #[schema(pattern = "^[0-9]{1,32}$")]
     page_id: Option<String>,
+    /// What Meta's handshake must name; you choose it.
+    #[schema(value_type = String, min_length = 8, max_length = 512)]
     webhook_verification_token: Secret<String>,
+    /// The secret of the Meta app, where the account has an app of its own.
+    #[schema(value_type = Option<String>, min_length = 8, max_length = 512)]
     app_secret: Option<Secret<String>>,
+    /// Which of Meta's logins the token is from; guessed where it is missing.
+    #[schema(pattern = "^(instagram|facebook)$")]
     login_kind: Option<String>,
     #[serde(default)]
-    settings: Settings,
+    settings: ConnectionSettings,
     /// When the token expires, in seconds from now, where the client knows it.
     token_expires_in: Option<u32>,
-    /// The `ref` of the ig.me link.
+    /// The `ref` of the ig.me link: letters, digits, `_`, `-` and `=`.
     #[serde(rename = "ref")]
+    #[schema(max_length = 2_083)]
     reference: Option<String>,
     /// Take the account from another subaccount.
     #[serde(default)]
     take_over: bool,
+}
+
+/// A connection with what a business needs to set it up.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Connected {
+    #[serde(flatten)]
+    connection: ConnectionView,
+    /// Where customers reach the account; null where Graph gave no username.
+    links: Option<EntryPoints>,
+    webhook: WebhookView,
 }
 
 /// The webhook field without which nothing would be answered.
@@ -70,11 +94,21 @@ enum Before {
     Elsewhere(Box<Connection>),
 }
 
-pub(super) async fn handle(
+/// Connects an Instagram account
+///
+/// Checks the token and the account with Graph, subscribes the webhooks, and stores the secrets sealed. An
+/// account of the same agent that is connected already gets new credentials and keeps its history.
+#[utoipa::path(post, path = "/connect", tag = "Connection", operation_id = "connect", request_body = Connect,
+    responses(
+        (status = 201, description = "The account is connected", body = Connected),
+        (status = 409, description = "The account is connected elsewhere"),
+        (status = 502, description = "Meta does not send the webhooks"),
+    ))]
+pub(super) async fn connect(
     State(state): State<ApiState>,
-    Extension(scope): Extension<Scope>,
+    scope: Scope,
     Body(request): Body<Connect>,
-) -> Result<Response, Problem> {
+) -> Result<(StatusCode, Json<Connected>), Problem> {
     let checked = check(&request)?;
     let access = access(&request, &checked);
     let found = state.graph.identify(&access).await.map_err(|err| graph_problem(&err))?;
@@ -106,43 +140,47 @@ pub(super) async fn handle(
 }
 
 fn check(request: &Connect) -> Result<Checked, Problem> {
-    let bounded = |pointer: &str, text: &str, range: std::ops::RangeInclusive<usize>| {
-        let printable = text.chars().all(|c| c.is_ascii_graphic());
-        if range.contains(&text.len()) && printable {
-            return Ok(());
-        }
-        let (least, most) = (range.start(), range.end());
-        Err(Problem::invalid(
-            pointer,
-            format!("must be {least} to {most} printable characters without spaces"),
-        ))
-    };
-    bounded("/accessToken", request.access_token.expose(), 1..=TOKEN_MAX)?;
-    bounded(
+    let mut faults = Faults::default();
+    printable("/accessToken", request.access_token.expose(), 1..=TOKEN_MAX, &mut faults);
+    let secret = VERIFY_MIN..=SECRET_MAX;
+    printable(
         "/webhookVerificationToken",
         request.webhook_verification_token.expose(),
-        VERIFY_MIN..=SECRET_MAX,
-    )?;
-    if let Some(secret) = &request.app_secret {
-        bounded("/appSecret", secret.expose(), VERIFY_MIN..=SECRET_MAX)?;
+        secret.clone(),
+        &mut faults,
+    );
+    if let Some(own) = &request.app_secret {
+        printable("/appSecret", own.expose(), secret, &mut faults);
     }
-    let account = InstagramAccountId::parse(&request.instagram_account_id)
-        .map_err(|err| Problem::invalid("/instagramAccountId", err.to_string()))?;
-    let page = request.page_id.as_deref().map(PageId::parse).transpose();
-    let page = page.map_err(|err| Problem::invalid("/pageId", err.to_string()))?;
+    let account = InstagramAccountId::parse(&request.instagram_account_id).map_err(|err| err.why);
+    let account = faults.check("/instagramAccountId", account);
+    let page = faults
+        .check("/pageId", request.page_id.as_deref().map(PageId::parse).transpose().map_err(|err| err.why));
     let login = match request.login_kind.as_deref() {
-        Some(word) => LoginKind::parse(word)
-            .ok_or_else(|| Problem::invalid("/loginKind", "must be instagram or facebook"))?,
+        Some(word) => LoginKind::parse(word).ok_or("must be instagram or facebook"),
         // Page tokens begin with EAA; a Page is there with Facebook Login only.
-        None if page.is_some() || request.access_token.expose().starts_with("EAA") => LoginKind::Facebook,
-        None => LoginKind::Instagram,
+        None if request.page_id.is_some() || request.access_token.expose().starts_with("EAA") => {
+            Ok(LoginKind::Facebook)
+        }
+        None => Ok(LoginKind::Instagram),
     };
+    let login = faults.check("/loginKind", login);
     if let Some(reference) = &request.reference {
         // Any username will do: it is the ref that is checked.
-        links::direct_message("a", Some(reference))
-            .map_err(|err| Problem::invalid("/ref", err.to_string()))?;
+        faults.check("/ref", links::direct_message("a", Some(reference)));
     }
+    request.settings.check("/settings", &mut faults);
+    faults.end()?;
+    let checked = account.zip(page).zip(login);
+    let ((account, page), login) = checked.ok_or_else(|| Problem::invalid("", "is not valid"))?;
     Ok(Checked { account, page, login })
+}
+
+fn printable(pointer: &str, text: &str, range: RangeInclusive<usize>, faults: &mut Faults) {
+    if !range.contains(&text.len()) || !text.chars().all(|c| c.is_ascii_graphic()) {
+        let (least, most) = (range.start(), range.end());
+        faults.at(pointer, format!("must be {least} to {most} printable characters without spaces"));
+    }
 }
 
 fn access(request: &Connect, checked: &Checked) -> Access {
@@ -198,7 +236,7 @@ fn describe(
         account: checked.account,
         login: checked.login,
         username: found.username,
-        settings: request.settings.clone(),
+        settings: request.settings.clone().into(),
         credentials: Credentials {
             access_token: seal("access_token", &request.access_token),
             token_expires_at: expires,
@@ -272,7 +310,11 @@ async fn make(
     Ok(())
 }
 
-async fn answer(state: &ApiState, id: ConnectionId, reference: Option<&str>) -> Result<Response, Problem> {
+async fn answer(
+    state: &ApiState,
+    id: ConnectionId,
+    reference: Option<&str>,
+) -> Result<(StatusCode, Json<Connected>), Problem> {
     // The webhooks of this account are known from now on; what came before is ingested.
     state.snapshots.refresh().await?;
     let Some(connection) = state.store.connection_by_id(id).await? else {
@@ -283,10 +325,12 @@ async fn answer(state: &ApiState, id: ConnectionId, reference: Option<&str>) -> 
     if waiting > 0 {
         tracing::info!(connection = %id, waiting, "events that came before the connection are ingested");
     }
-    let mut body = views::connection(&connection);
-    body["links"] = views::entry_points(&connection, reference)?;
-    body["webhook"] = serde_json::json!({ "callbackUrl": callback_url(state, &connection) });
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    let connected = Connected {
+        links: EntryPoints::of(&connection, reference)?,
+        webhook: WebhookView { callback_url: callback_url(state, &connection) },
+        connection: ConnectionView::of(&connection),
+    };
+    Ok((StatusCode::CREATED, Json(connected)))
 }
 
 /// The address to paste into Meta's dashboard.

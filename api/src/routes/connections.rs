@@ -1,20 +1,29 @@
 //! `GET …/connections`: every connection of the subaccount.
 
 use crate::access::Scope;
+use crate::extract::Params;
 use crate::problem::Problem;
 use crate::state::ApiState;
-use crate::views;
-use axum::Extension;
+use crate::views::{ConnectionView, List};
 use axum::extract::State;
 use axum::response::Json;
-use serde_json::{Value, json};
+use serde::Deserialize;
 
-pub(super) async fn handle(
+/// There is nothing to ask; an unknown parameter is refused.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Query {}
+
+/// Lists every connection of the subaccount
+///
+/// Of all its agents, the newest first, disconnected ones included.
+#[utoipa::path(get, path = "/connections", tag = "Connection", operation_id = "listConnections",
+    responses((status = 200, description = "All connections, in one page", body = List<ConnectionView>)))]
+pub(super) async fn connections(
     State(state): State<ApiState>,
-    Extension(scope): Extension<Scope>,
-) -> Result<Json<Value>, Problem> {
+    scope: Scope,
+    Params(Query {}): Params<Query>,
+) -> Result<Json<List<ConnectionView>>, Problem> {
     let all = state.store.connections(&scope.subaccount, None).await?;
-    let items: Vec<Value> = all.iter().map(views::connection).collect();
-    let total = items.len();
-    Ok(Json(json!({ "items": items, "total": total, "totalIsExact": true, "limit": total, "skip": 0 })))
+    Ok(Json(List::whole(all.iter().map(ConnectionView::of).collect())))
 }

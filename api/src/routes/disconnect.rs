@@ -6,30 +6,42 @@ use crate::access::Scope;
 use crate::extract::MaybeBody;
 use crate::problem::Problem;
 use crate::state::ApiState;
-use crate::views;
-use axum::Extension;
+use crate::views::ConnectionView;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::Json;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_instagram::Access;
 use dmrelay_store::{Activity, ActivityKind, Connection};
 use dmrelay_vault::Place;
 use serde::Deserialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-#[derive(Debug, Default, Deserialize)]
+/// What is to be disconnected.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Disconnect {
+    /// Which account, where the agent has several.
     connection_id: Option<Uuid>,
 }
 
-pub(super) async fn handle(
+/// Disconnects an Instagram account
+///
+/// Ends its webhooks and forgets its token. The history stays.
+#[utoipa::path(post, path = "/disconnect", tag = "Connection", operation_id = "disconnect",
+    request_body = Option<Disconnect>,
+    responses(
+        (status = 200, description = "The account is disconnected", body = ConnectionView),
+        (status = 202, description = "Meta cannot be reached; the workers go on trying", body = ConnectionView),
+        (status = 409, description = "The agent has several accounts, or it was connected again meanwhile"),
+    ))]
+pub(super) async fn disconnect(
     State(state): State<ApiState>,
-    Extension(scope): Extension<Scope>,
+    scope: Scope,
     MaybeBody(request): MaybeBody<Disconnect>,
-) -> Result<Response, Problem> {
+) -> Result<(StatusCode, Json<ConnectionView>), Problem> {
     let named = request.and_then(|request| request.connection_id);
     let connection = select(&state, &scope, named).await?;
     if connection.status == ConnectionStatus::Disconnected {
@@ -54,7 +66,7 @@ pub(super) async fn handle(
     let fresh = state.store.connection_by_id(connection.id).await?;
     let fresh = fresh.ok_or_else(|| Problem::not_found("the connection is gone"))?;
     let status = if reached { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(views::connection(&fresh))).into_response())
+    Ok((status, Json(ConnectionView::of(&fresh))))
 }
 
 /// Whether the webhooks have ended, or cannot be ended by this token any more.

@@ -1,97 +1,110 @@
 //! `GET …/messages`: the history, newest first.
 
-use super::is_live;
+use super::{listed, paging};
 use crate::access::Scope;
 use crate::extract::Params;
-use crate::problem::Problem;
+use crate::problem::{Faults, Problem};
 use crate::state::ApiState;
-use crate::views;
-use axum::Extension;
+use crate::views::{List, MessageView, words};
 use axum::extract::State;
 use axum::response::Json;
-use dmrelay_domain::ids::{ConnectionId, InstagramUserId};
-use dmrelay_domain::states::{Direction, MessageStatus};
+use dmrelay_domain::ids::InstagramUserId;
+use dmrelay_domain::states::{Author, Direction, MessageStatus};
 use dmrelay_store::MessageFilter;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
-/// How many messages a page has, unless asked, and at most.
-const LIMIT: u64 = 50;
-const LIMIT_MAX: u64 = 200;
-/// How far `skip` reaches; beyond it, `before` does.
-const SKIP_MAX: u64 = 10_000;
-
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Query {
+    /// Of this account only.
     connection_id: Option<Uuid>,
+    /// Of this Instagram user.
+    #[param(pattern = "^[0-9]{1,32}$")]
     user: Option<String>,
     chat_id: Option<Uuid>,
+    #[param(schema_with = words::direction)]
     direction: Option<String>,
+    #[param(schema_with = words::message_status)]
     status: Option<String>,
+    #[param(schema_with = words::author)]
+    author: Option<String>,
+    /// With this text in it. One call looks at the newest 100,000 messages at most; `nextCursor` goes on.
+    #[param(min_length = 1, max_length = 200)]
+    q: Option<String>,
+    /// Not before this time.
+    #[param(format = DateTime)]
+    since: Option<String>,
+    /// Before this time.
+    #[param(format = DateTime)]
+    until: Option<String>,
+    /// Older than the message with this `messageId`.
     before: Option<Uuid>,
+    /// Where a page before this one ended: its `nextCursor`. Stays right while messages come.
+    #[param(max_length = 64)]
+    cursor: Option<String>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u64>,
+    #[param(maximum = 10_000, default = 0)]
     skip: Option<u64>,
 }
 
-pub(super) async fn handle(
+/// Lists messages, newest first
+#[utoipa::path(get, path = "/messages", tag = "History", operation_id = "listMessages", params(Query),
+    responses((status = 200, description = "A page of messages", body = List<MessageView>)))]
+pub(super) async fn messages(
     State(state): State<ApiState>,
-    Extension(scope): Extension<Scope>,
+    scope: Scope,
     Params(query): Params<Query>,
-) -> Result<Json<Value>, Problem> {
-    let all = state.store.connections(&scope.subaccount, Some(&scope.agent)).await?;
-    let connections: Vec<ConnectionId> = match query.connection_id {
-        Some(id) if all.iter().all(|connection| connection.id.0 != id) => {
-            return Err(Problem::not_found("this agent has no connection with that connectionId"));
-        }
-        Some(id) => vec![id.into()],
-        // The history of a disconnected account is shown too, where no other is connected.
-        None if all.iter().any(is_live) => all.iter().filter(|c| is_live(c)).map(|c| c.id).collect(),
-        None => all.iter().map(|connection| connection.id).collect(),
-    };
-    let filter = filter(&query, connections)?;
+) -> Result<Json<List<MessageView>>, Problem> {
+    let named = query.connection_id;
+    let filter = MessageFilter { search_most: state.options.limits.search_most, ..filter(query)? };
+    let filter = MessageFilter { connections: listed(&state, &scope, named).await?, ..filter };
     let page = state.store.messages(&filter).await?;
-    Ok(Json(json!({
-        "items": page.items.iter().map(views::message).collect::<Vec<_>>(),
-        "total": page.total,
-        "totalIsExact": page.total_is_exact,
-        "limit": filter.limit,
-        "skip": filter.skip,
-    })))
+    Ok(Json(List::of(page, (filter.limit, filter.skip), MessageView::of, paging::write_id)))
 }
 
-fn filter(query: &Query, connections: Vec<ConnectionId>) -> Result<MessageFilter, Problem> {
-    let limit = query.limit.unwrap_or(LIMIT);
-    if limit == 0 || limit > LIMIT_MAX {
-        return Err(Problem::invalid("limit", format!("must be 1 to {LIMIT_MAX}")));
+fn filter(query: Query) -> Result<MessageFilter, Problem> {
+    let mut faults = Faults::default();
+    let (limit, skip) = paging::page(query.limit, query.skip, &mut faults);
+    if let Some(Err(err)) = query.user.as_deref().map(InstagramUserId::parse) {
+        faults.parameter("user", err.why);
     }
-    let skip = query.skip.unwrap_or(0);
-    if skip > SKIP_MAX {
-        return Err(Problem::invalid(
-            "skip",
-            format!("must be at most {SKIP_MAX}; use before to go further"),
-        ));
+    let cursor = paging::read_id(query.cursor.as_deref(), &mut faults);
+    if query.before.is_some() && query.cursor.is_some() {
+        faults.parameter("before", "cannot be together with cursor");
     }
-    if let Some(user) = &query.user {
-        InstagramUserId::parse(user).map_err(|err| Problem::invalid("user", err.to_string()))?;
-    }
-    let direction = query.direction.as_deref();
-    if direction.is_some_and(|word| Direction::parse(word).is_none()) {
-        return Err(Problem::invalid("direction", "must be inbound or outbound"));
-    }
-    if query.status.as_deref().is_some_and(|word| MessageStatus::parse(word).is_none()) {
-        let words: Vec<&str> = MessageStatus::ALL.iter().map(|status| status.as_str()).collect();
-        return Err(Problem::invalid("status", format!("must be one of {}", words.join(", "))));
-    }
-    Ok(MessageFilter {
-        connections,
-        user: query.user.clone(),
+    let filter = MessageFilter {
+        user: query.user,
         chat: query.chat_id,
-        direction: query.direction.clone(),
-        status: query.status.clone(),
-        before: query.before,
+        direction: paging::word(
+            "direction",
+            query.direction,
+            Direction::ALL.iter().map(|word| word.as_str()),
+            &mut faults,
+        ),
+        status: paging::word(
+            "status",
+            query.status,
+            MessageStatus::ALL.iter().map(|word| word.as_str()),
+            &mut faults,
+        ),
+        author: paging::word(
+            "author",
+            query.author,
+            Author::ALL.iter().map(|word| word.as_str()),
+            &mut faults,
+        ),
+        q: paging::text("q", query.q, &mut faults),
+        since: paging::moment("since", query.since.as_deref(), &mut faults),
+        until: paging::moment("until", query.until.as_deref(), &mut faults),
+        before: query.before.or(cursor),
         limit,
         skip,
-    })
+        ..MessageFilter::default()
+    };
+    faults.end()?;
+    Ok(filter)
 }

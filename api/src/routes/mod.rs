@@ -1,79 +1,138 @@
-//! The routes, and what stands before them.
+//! The routes: which there are, what each asks of its caller, and what stands before them.
 
+mod activities;
+mod api_keys;
+mod chat;
+mod chats;
 mod connect;
 mod connections;
+mod dead_letters;
 mod disconnect;
+mod docs;
+mod events;
 mod messages;
+mod paging;
+mod replay;
 mod send;
+mod settings;
 mod status;
+mod takeover;
 mod webhook;
 
-use crate::access;
+use crate::access::{self, Guard, Scope};
+use crate::front;
+use crate::openapi;
 use crate::problem::Problem;
 use crate::state::ApiState;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::middleware;
+use axum::routing::get;
+use dmrelay_domain::ids::ConnectionId;
 use dmrelay_domain::permission::Permission;
 use dmrelay_store::Connection;
-use std::time::Instant;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::access::Scope;
+/// Where a subaccount's calls are.
+const TENANT: &str = "/api/database/{subaccountId}";
 
 /// Where one agent's Instagram calls are.
-const BASE: &str = "/api/database/{subaccount}/chat-agents/{agent}/instagram";
+const AGENT: &str = "/api/database/{subaccountId}/chat-agents/{agentId}/instagram";
+
+/// A call of the REST API.
+struct Route {
+    permission: Permission,
+    keeps_answers: bool,
+    method: UtoipaMethodRouter<ApiState>,
+}
+
+fn needs(permission: Permission, method: UtoipaMethodRouter<ApiState>) -> Route {
+    Route { permission, keeps_answers: true, method }
+}
+
+/// The calls about an agent.
+fn of_agent() -> Vec<Route> {
+    use Permission::{Configure, Connect, Read, Replay, Send, TakeOver};
+    vec![
+        needs(Connect, routes!(connect::connect)),
+        needs(Connect, routes!(disconnect::disconnect)),
+        needs(Read, routes!(status::status)),
+        needs(Read, routes!(connections::connections)),
+        needs(Configure, routes!(settings::change_settings)),
+        Route { keeps_answers: false, ..needs(Send, routes!(send::send)) },
+        needs(Read, routes!(messages::messages)),
+        needs(Read, routes!(chats::chats)),
+        needs(Read, routes!(chat::chat)),
+        needs(TakeOver, routes!(takeover::take_over)),
+        needs(TakeOver, routes!(takeover::release)),
+        needs(Read, routes!(activities::of_agent)),
+        needs(Read, routes!(dead_letters::dead_letters)),
+        needs(Replay, routes!(replay::replay_some)),
+        needs(Replay, routes!(replay::replay)),
+        needs(Replay, routes!(replay::discard)),
+        needs(Read, routes!(events::events)),
+    ]
+}
+
+/// The calls about a subaccount.
+fn of_tenant() -> Vec<Route> {
+    vec![
+        needs(Permission::Read, routes!(activities::of_tenant)),
+        needs(Permission::ManageKeys, routes!(api_keys::list)),
+        needs(Permission::ManageKeys, routes!(api_keys::create)),
+        needs(Permission::ManageKeys, routes!(api_keys::revoke)),
+    ]
+}
+
+/// The calls of both kinds; `guard` puts a guard before each.
+fn calls(guard: impl Fn(Route) -> UtoipaMethodRouter<ApiState>) -> OpenApiRouter<ApiState> {
+    let router = |routes: Vec<Route>| {
+        routes.into_iter().fold(OpenApiRouter::new(), |router, mut route| {
+            openapi::note_permission(&mut route.method.1, route.permission);
+            router.routes(guard(route))
+        })
+    };
+    OpenApiRouter::with_openapi(openapi::head())
+        .nest(AGENT, router(of_agent()))
+        .nest(TENANT, router(of_tenant()))
+}
+
+/// The OpenAPI document of these calls.
+pub(crate) fn document() -> serde_json::Value {
+    openapi::complete(&calls(|route| route.method).into_openapi())
+}
 
 /// Everything the API serves, but for health.
 pub(crate) fn router(state: &ApiState) -> Router {
-    let guarded = |permission, method: MethodRouter<ApiState>| {
-        method.layer(middleware::from_fn_with_state((state.clone(), permission), access::guard))
+    let guarded = |route: Route| {
+        let Route { permission, keeps_answers, method } = route;
+        let guard = Guard { state: state.clone(), permission, keeps_answers };
+        method.layer(middleware::from_fn_with_state(guard, access::guard))
     };
-    let at = |call: &str| format!("{BASE}/{call}");
-    let rest = Router::new()
-        .route(&at("connect"), guarded(Permission::Connect, post(connect::handle)))
-        .route(&at("disconnect"), guarded(Permission::Connect, post(disconnect::handle)))
-        .route(&at("status"), guarded(Permission::Read, get(status::handle)))
-        .route(&at("send"), guarded(Permission::Send, post(send::handle)))
-        .route(&at("messages"), guarded(Permission::Read, get(messages::handle)))
-        .route(&at("connections"), guarded(Permission::Read, get(connections::handle)))
+    let (rest, _) = calls(guarded).split_for_parts();
+    let rest = rest
+        // Before the layers, so that they stand before it too: a browser asks with OPTIONS what it may.
+        .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(state.options.api.api_max_bytes))
-        .layer(middleware::from_fn_with_state(state.clone(), bounded));
+        .layer(middleware::from_fn_with_state(state.clone(), front::bounded))
+        .layer(middleware::from_fn_with_state(state.clone(), front::limited))
+        .layer(front::cors(&state.options.limits.cors_origins))
+        .merge(docs::router(&document()));
     let webhooks = Router::new()
         .route("/webhooks/instagram", get(webhook::shared_handshake).post(webhook::shared))
-        .route(&at("webhook"), get(webhook::own_handshake).post(webhook::own));
+        .route(&format!("{AGENT}/webhook"), get(webhook::own_handshake).post(webhook::own))
+        .method_not_allowed_fallback(not_allowed);
     rest.merge(webhooks)
         .fallback(|| async { Problem::not_found("no route has this path") })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This path has no such method")
-        })
+        .layer(middleware::from_fn_with_state(state.clone(), front::secured))
         .with_state(state.clone())
 }
 
-/// Bounds the time of a REST call, counts it, and logs it in one line.
-async fn bounded(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let route =
-        request.extensions().get::<MatchedPath>().map_or_else(String::new, |path| path.as_str().to_owned());
-    let method = request.method().clone();
-    let response = match tokio::time::timeout(state.options.api.api_timeout, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "The call took too long").into_response()
-        }
-    };
-    let status = response.status().as_u16();
-    let call = route.rsplit('/').next().unwrap_or_default();
-    state
-        .metrics
-        .http_seconds
-        .with_label_values(&[call, &status.to_string()])
-        .observe(started.elapsed().as_secs_f64());
-    tracing::info!(%method, route, status, took_ms = started.elapsed().as_millis(), "request");
-    response
+async fn not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This path has no such method")
 }
 
 /// The connection a call is about: the one named, or the only one of the agent.
@@ -81,8 +140,7 @@ async fn select(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<
     let mut all = state.store.connections(&scope.subaccount, Some(&scope.agent)).await?;
     if let Some(id) = named {
         let found = all.into_iter().find(|connection| connection.id.0 == id);
-        return found
-            .ok_or_else(|| Problem::not_found("this agent has no connection with that connectionId"));
+        return found.ok_or_else(no_such_connection);
     }
     // Disconnected ones are history: they count only where nothing else is there.
     if all.iter().any(is_live) {
@@ -94,14 +152,14 @@ async fn select(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<
         (Some(connection), 0) => Ok(connection),
         (Some(last), _) => {
             all.push(last);
-            let list: Vec<_> = all.iter().map(crate::views::connection).collect();
+            let list = all.iter().map(crate::views::ConnectionView::of).collect::<Vec<_>>();
             Err(Problem::new(
                 StatusCode::CONFLICT,
                 "ambiguous-connection",
                 "This agent has several Instagram accounts",
             )
             .detail("name one with connectionId")
-            .with("connections", list))
+            .with("connections", serde_json::json!(list)))
         }
         (None, _) => Err(Problem::new(
             StatusCode::NOT_FOUND,
@@ -109,6 +167,26 @@ async fn select(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<
             "No Instagram account is connected to this agent",
         )),
     }
+}
+
+/// The connections that a list is about: the one named, all live ones, or, where none is live, all of them.
+async fn listed(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<Vec<ConnectionId>, Problem> {
+    let all = state.store.connections(&scope.subaccount, Some(&scope.agent)).await?;
+    let any_live = all.iter().any(is_live);
+    match named {
+        Some(id) if all.iter().all(|connection| connection.id.0 != id) => Err(no_such_connection()),
+        Some(id) => Ok(vec![id.into()]),
+        None => Ok(all.iter().filter(|one| !any_live || is_live(one)).map(|one| one.id).collect()),
+    }
+}
+
+/// Every connection of the agent, live or not.
+async fn all(state: &ApiState, scope: &Scope) -> Result<Vec<Connection>, Problem> {
+    Ok(state.store.connections(&scope.subaccount, Some(&scope.agent)).await?)
+}
+
+fn no_such_connection() -> Problem {
+    Problem::not_found("this agent has no connection with that connectionId")
 }
 
 fn is_live(connection: &Connection) -> bool {

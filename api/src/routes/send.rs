@@ -4,34 +4,66 @@
 use super::select;
 use crate::access::Scope;
 use crate::extract::Body;
+use crate::idempotency;
 use crate::problem::Problem;
 use crate::state::ApiState;
-use axum::Extension;
+use crate::views::words;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::Json;
 use dmrelay_domain::clock::{Clock, SystemClock};
-use dmrelay_domain::ids::{InstagramUserId, MessageId};
+use dmrelay_domain::ids::InstagramUserId;
 use dmrelay_domain::states::{Author, ConnectionStatus, Direction, MessageStatus};
 use dmrelay_domain::window::{self, Window};
 use dmrelay_instagram::Outgoing;
 use dmrelay_queue::{Job, QueueName};
 use dmrelay_store::entity::message;
 use dmrelay_store::{Connection, LockedChat, NewMessage};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::time::Duration;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The longest idempotency key.
-const KEY_MAX: usize = 255;
-
-#[derive(Debug, Deserialize)]
+/// A message to a customer.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Send {
+    /// The Instagram user, who must have written before.
+    #[schema(pattern = "^[0-9]{1,32}$", example = "200000000000001")]
     to: String,
+    /// A text of at most 1,000 bytes, or Graph's own `message` object: a `text` with or without `quick_replies`,
+    /// or an `attachment` of type image, video, audio or file with an https `payload.url`.
+    #[schema(schema_with = message_schema)]
     message: Value,
+    /// Which account, where the agent has several.
     connection_id: Option<Uuid>,
+}
+
+/// A message that will be sent.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Accepted {
+    message_id: Uuid,
+    chat_id: Uuid,
+    #[schema(schema_with = words::message_status)]
+    status: String,
+}
+
+fn message_schema() -> utoipa::openapi::schema::Schema {
+    use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, SchemaType, Type};
+    let text = ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::String))
+        .min_length(Some(1))
+        .max_length(Some(1_000));
+    let object = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Object)).min_properties(Some(1));
+    OneOfBuilder::new()
+        .item(text)
+        .item(object)
+        .description(Some("A text, or Graph's `message` object."))
+        .examples([serde_json::json!("Your parcel is on its way.")])
+        .build()
+        .into()
 }
 
 /// A message that may be sent, once the chat's window allows it.
@@ -41,12 +73,21 @@ struct Wanted {
     key: Option<String>,
 }
 
-pub(super) async fn handle(
+/// Writes to a customer, as a person
+///
+/// The message waits in the chat's outbox; the agent falls silent in that chat. With an `Idempotency-Key` it is
+/// sent once, however often the call is repeated.
+#[utoipa::path(post, path = "/send", tag = "Takeover", operation_id = "sendMessage", request_body = Send,
+    responses(
+        (status = 202, description = "The message will be sent", body = Accepted),
+        (status = 409, description = "The account cannot send now, or the window is closed"),
+    ))]
+pub(super) async fn send(
     State(state): State<ApiState>,
-    Extension(scope): Extension<Scope>,
+    scope: Scope,
     headers: HeaderMap,
     Body(request): Body<Send>,
-) -> Result<Response, Problem> {
+) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let wanted = check(&request, &headers)?;
     let connection = select(&state, &scope, request.connection_id).await?;
     if connection.status != ConnectionStatus::Connected {
@@ -71,8 +112,9 @@ pub(super) async fn handle(
     check_window(&connection, &locked)?;
     let hours = connection.settings.takeover_hours.unwrap_or(state.options.takeover_hours);
     let pause = Duration::from_hours(hours.into());
-    let new = describe(&wanted, &locked);
-    let sent = tx.send_by_human(&mut locked, new, pause).await;
+    let mut new = describe(&wanted, &locked);
+    new.actor = Some(scope.actor.clone());
+    let sent = tx.send_by_human(&mut locked, &connection, new, pause).await;
     let id = match sent {
         // The same key came twice at a time; the other one was faster.
         Err(err) if err.is_conflict() => {
@@ -91,7 +133,7 @@ pub(super) async fn handle(
 }
 
 fn check(request: &Send, headers: &HeaderMap) -> Result<Wanted, Problem> {
-    let to = InstagramUserId::parse(&request.to).map_err(|err| Problem::invalid("/to", err.to_string()))?;
+    let to = InstagramUserId::parse(&request.to).map_err(|err| Problem::invalid("/to", err.why))?;
     let outgoing = match &request.message {
         Value::String(text) => Outgoing::text(&dmrelay_domain::text::clean(text)),
         other => Outgoing::from_json(other),
@@ -101,11 +143,7 @@ fn check(request: &Send, headers: &HeaderMap) -> Result<Wanted, Problem> {
         let pointer = if text { "/message".to_owned() } else { format!("/message{}", err.pointer) };
         Problem::invalid(&pointer, err.what)
     })?;
-    let key = headers.get("idempotency-key").map(|value| value.to_str().map(str::to_owned)).transpose();
-    let key = key.ok().filter(|key| key.as_deref().is_none_or(|key| (1..=KEY_MAX).contains(&key.len())));
-    let key = key.ok_or_else(|| {
-        Problem::invalid("Idempotency-Key", format!("must be 1 to {KEY_MAX} visible ASCII characters"))
-    })?;
+    let key = idempotency::key(headers)?;
     Ok(Wanted { to, outgoing, key })
 }
 
@@ -124,8 +162,7 @@ async fn sent_before(
     if same_user && same_message {
         return Ok(Some(before));
     }
-    let title = "This Idempotency-Key was used for another message";
-    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title))
+    Err(idempotency::reused())
 }
 
 fn check_window(connection: &Connection, chat: &LockedChat) -> Result<(), Problem> {
@@ -135,7 +172,7 @@ fn check_window(connection: &Connection, chat: &LockedChat) -> Result<(), Proble
         Window::HumanAgent if human_agent => Ok(()),
         Window::HumanAgent | Window::Closed => {
             let title = "Meta's 24 hours since the user's last message are over";
-            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "window-closed", title)
+            Err(Problem::new(StatusCode::CONFLICT, "window-closed", title)
                 .detail("the user must write again before they can be answered"))
         }
     }
@@ -173,7 +210,6 @@ async fn push(state: &ApiState, chat: &LockedChat) {
     }
 }
 
-fn accepted(id: Uuid, chat: Uuid, status: &str) -> Response {
-    let body = json!({ "messageId": MessageId::from(id), "chatId": chat, "status": status });
-    (StatusCode::ACCEPTED, Json(body)).into_response()
+fn accepted(message_id: Uuid, chat_id: Uuid, status: &str) -> (StatusCode, Json<Accepted>) {
+    (StatusCode::ACCEPTED, Json(Accepted { message_id, chat_id, status: status.to_owned() }))
 }

@@ -5,37 +5,72 @@ use crate::access::Scope;
 use crate::extract::Params;
 use crate::problem::Problem;
 use crate::state::ApiState;
-use crate::views;
-use axum::Extension;
+use crate::views::{ConnectionView, EntryPoints, WebhookView};
 use axum::extract::State;
 use axum::response::Json;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 const DAY_MS: i64 = 86_400_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Query {
+    /// Which account, where the agent has several.
     connection_id: Option<Uuid>,
     /// The `ref` of the ig.me link.
     #[serde(rename = "ref")]
+    #[param(max_length = 2_083)]
     reference: Option<String>,
 }
 
-pub(super) async fn handle(
+/// How a connection is doing.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Status {
+    #[serde(flatten)]
+    connection: ConnectionView,
+    /// Days until the token expires, where that is known.
+    token_days_left: Option<i64>,
+    queue: Queue,
+    /// Where customers reach the account; null where Graph gave no username.
+    links: Option<EntryPoints>,
+    webhook: WebhookView,
+}
+
+/// What waits of a connection.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Queue {
+    /// Chats whose messages wait for the agent.
+    turns_due: i64,
+    /// Chats with messages to be sent.
+    chats_sending: i64,
+}
+
+/// Tells how a connection is doing
+#[utoipa::path(get, path = "/status", tag = "Connection", operation_id = "getStatus", params(Query),
+    responses(
+        (status = 200, description = "The state of the connection", body = Status),
+        (status = 409, description = "The agent has several accounts"),
+    ))]
+pub(super) async fn status(
     State(state): State<ApiState>,
-    Extension(scope): Extension<Scope>,
+    scope: Scope,
     Params(query): Params<Query>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Status>, Problem> {
     let connection = select(&state, &scope, query.connection_id).await?;
     let backlog = state.store.backlog(connection.id).await?;
-    let days = connection.row.token_expires_at.map(|at| (at - state.clock.now()).div_euclid(DAY_MS));
-    let mut body = views::connection(&connection);
-    body["tokenDaysLeft"] = json!(days);
-    body["queue"] = json!({ "turnsDue": backlog.turns, "chatsSending": backlog.outboxes });
-    body["links"] = views::entry_points(&connection, query.reference.as_deref())?;
-    body["webhook"] = json!({ "callbackUrl": connect::callback_url(&state, &connection) });
-    Ok(Json(body))
+    Ok(Json(Status {
+        token_days_left: connection
+            .row
+            .token_expires_at
+            .map(|at| (at - state.clock.now()).div_euclid(DAY_MS)),
+        queue: Queue { turns_due: backlog.turns, chats_sending: backlog.outboxes },
+        links: EntryPoints::of(&connection, query.reference.as_deref())?,
+        webhook: WebhookView { callback_url: connect::callback_url(&state, &connection) },
+        connection: ConnectionView::of(&connection),
+    }))
 }

@@ -7,9 +7,9 @@ words!(
     Role {
         /// Looks.
         Viewer = "viewer",
-        /// Looks, and writes to customers.
+        /// Looks, writes to customers, takes chats over, and replays what failed.
         Operator = "operator",
-        /// Also connects accounts.
+        /// Also connects accounts and changes their settings.
         Admin = "admin",
         /// Also hands out keys.
         Owner = "owner",
@@ -19,12 +19,20 @@ words!(
 words!(
     /// What a call needs.
     Permission {
-        /// See connections, chats and messages.
+        /// See connections, chats, messages, activities and dead letters.
         Read = "instagram:read",
         /// Write to a customer.
         Send = "instagram:send",
+        /// Take a chat over from the agent, and give it back.
+        TakeOver = "instagram:takeover",
+        /// Replay or discard dead letters.
+        Replay = "instagram:replay",
         /// Connect and disconnect accounts.
         Connect = "instagram:connect",
+        /// Change a connection's settings.
+        Configure = "instagram:configure",
+        /// List, make and revoke API keys.
+        ManageKeys = "keys:manage",
     }
 );
 
@@ -33,8 +41,9 @@ impl Role {
     pub fn may(self, permission: Permission) -> bool {
         let least = match permission {
             Permission::Read => Self::Viewer,
-            Permission::Send => Self::Operator,
-            Permission::Connect => Self::Admin,
+            Permission::Send | Permission::TakeOver | Permission::Replay => Self::Operator,
+            Permission::Connect | Permission::Configure => Self::Admin,
+            Permission::ManageKeys => Self::Owner,
         };
         self as u8 >= least as u8
     }
@@ -47,6 +56,6 @@ mod tests {
     #[test]
     fn each_role_includes_the_one_below() {
         let may = |role: Role| Permission::ALL.iter().filter(|p| role.may(**p)).count();
-        assert_eq!(Role::ALL.iter().map(|role| may(*role)).collect::<Vec<_>>(), [1, 2, 3, 3]);
+        assert_eq!(Role::ALL.iter().map(|role| may(*role)).collect::<Vec<_>>(), [1, 4, 6, 7]);
     }
 }

@@ -69,8 +69,6 @@ words!(
         ReauthRequired = "reauth_required",
         /// Meta restricted the account or the app.
         Restricted = "restricted",
-        /// The business paused it.
-        Paused = "paused",
         /// Being disconnected while Meta is not reachable.
         Disconnecting = "disconnecting",
         /// Disconnected; the token is forgotten.
@@ -165,6 +163,54 @@ words!(
         Unknown = "unknown",
         /// Not asked, because a person took over before.
         Suppressed = "suppressed",
+    }
+);
+
+words!(
+    /// What became of a dead letter.
+    DeadLetterState {
+        /// Nobody has looked at it yet.
+        Open = "open",
+        /// What had failed was tried again.
+        Replayed = "replayed",
+        /// What had failed was left at that.
+        Discarded = "discarded",
+    }
+);
+
+words!(
+    /// What the activity log tells of.
+    ActivityKind {
+        /// An account was connected.
+        Connected = "INSTAGRAM_CONNECTED",
+        /// An account was disconnected.
+        Disconnected = "INSTAGRAM_DISCONNECTED",
+        /// A message was accepted by Graph.
+        MessageSent = "INSTAGRAM_MESSAGE_SENT",
+        /// A message came in.
+        MessageReceived = "INSTAGRAM_MESSAGE_RECEIVED",
+        /// A message will not be sent.
+        MessageFailed = "INSTAGRAM_MESSAGE_FAILED",
+        /// A connection changed its state by itself.
+        ConnectionStateChanged = "INSTAGRAM_CONNECTION_STATE_CHANGED",
+        /// Somebody changed a connection's settings.
+        SettingsChanged = "INSTAGRAM_SETTINGS_CHANGED",
+        /// The access token was renewed.
+        TokenRefreshed = "INSTAGRAM_TOKEN_REFRESHED",
+        /// The access token could not be renewed.
+        TokenFailing = "INSTAGRAM_TOKEN_FAILING",
+        /// The agent fell silent, in a chat or in a whole account.
+        BotPaused = "INSTAGRAM_BOT_PAUSED",
+        /// The agent answers again.
+        BotResumed = "INSTAGRAM_BOT_RESUMED",
+        /// What had failed for good is tried again.
+        DeadLetterReplayed = "DEAD_LETTER_REPLAYED",
+        /// What had failed for good is left at that.
+        DeadLetterDiscarded = "DEAD_LETTER_DISCARDED",
+        /// An API key was made.
+        ApiKeyCreated = "API_KEY_CREATED",
+        /// An API key was revoked.
+        ApiKeyRevoked = "API_KEY_REVOKED",
     }
 );
 

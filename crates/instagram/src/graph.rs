@@ -123,6 +123,11 @@ impl Graph {
             json: request.json,
             timeout: request.timeout,
         };
+        self.answer(effect, call).await
+    }
+
+    /// The JSON of a call that was answered with success.
+    pub(crate) async fn answer(&self, effect: Effect, call: Call) -> Result<Value, GraphError> {
         let answer =
             self.client.send(call).await.map_err(|failure| GraphError::no_answer(effect, &failure))?;
         if !answer.is_success() {

@@ -7,9 +7,11 @@ mod graph;
 pub mod links;
 mod send;
 mod thread;
+mod token;
 
 pub use account::{Account, Profile};
 pub use error::GraphError;
 pub use graph::{Access, Graph, GraphOptions};
 pub use send::{InvalidMessage, Outgoing, SenderAction};
 pub use thread::ThreadMessage;
+pub use token::Refreshed;

@@ -13,7 +13,8 @@ use dmrelay_runtime::http::Client;
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::ops;
 use dmrelay_runtime::settings::{
-    AgentSettings, BootstrapKeyArg, GraphSettings, MetaAppSecretsArg, WorkerSettings,
+    AgentSettings, BootstrapKeyArg, GraphSettings, JwtSettings, LimitSettings, MetaAppSecretsArg,
+    WorkerSettings,
 };
 use dmrelay_simulator::{AgentRule, Options, ReplyRule, Simulator, WebhookTarget};
 use dmrelay_store::Store;
@@ -46,6 +47,10 @@ pub(crate) struct System {
 /// The pipeline's settings, with their defaults.
 #[derive(Parser)]
 struct Defaults {
+    #[command(flatten)]
+    limits: LimitSettings,
+    #[command(flatten)]
+    jwt: JwtSettings,
     #[command(flatten)]
     graph: GraphSettings,
     #[command(flatten)]
@@ -162,14 +167,16 @@ impl Base<'_> {
         let mut api = self.args.api.clone();
         api.bootstrap_key = BootstrapKeyArg::of(&self.keys.api_key);
         api.public_url = Url::parse(&format!("http://{}", self.address))?;
+        let access = (defaults.limits.clone(), defaults.jwt.clone());
         Ok(ApiParts {
             store: self.store.clone(),
             vault: self.vault()?,
             graph: self.graph(&defaults.graph),
+            client: self.client.clone(),
             queue: self.queue.clone(),
             metrics: self.metrics.clone(),
             clock: Arc::new(SystemClock),
-            options: ApiOptions::new(api, defaults.graph.clone(), defaults.worker.takeover_hours)?,
+            options: ApiOptions::new(api, access, defaults.graph.clone(), defaults.worker.takeover_hours)?,
         })
     }
 }

@@ -25,7 +25,7 @@ pub struct Client {
 /// A call to be made.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Whom, for the metrics: `graph` or `retell`.
+    /// Whom, for the metrics: `graph`, `retell` or `jwks`.
     pub service: &'static str,
     /// What, for the metrics.
     pub operation: &'static str,

@@ -1,46 +1,16 @@
 //! The activity log: what happened, for people. Written in the transaction of the fact; never holds the
 //! customer's words.
 
-use crate::{Connection, Result, Tx};
+use crate::pages::{Conditions, Page};
+use crate::{Connection, Result, Store, Tx};
+use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ConnectionId, SubaccountId};
+use dmrelay_domain::states::ActivityKind;
 use dmrelay_entity::activity;
 use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult};
 use serde_json::{Map, Value};
-use uuid::Uuid;
-
-/// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ActivityKind {
-    /// An account was connected.
-    Connected,
-    /// An account was disconnected.
-    Disconnected,
-    /// A message was accepted by Graph.
-    MessageSent,
-    /// A message came in.
-    MessageReceived,
-    /// A connection changed its state by itself.
-    ConnectionStateChanged,
-    /// The agent fell silent in a chat, or speaks again.
-    BotPaused,
-    /// A message will not be sent.
-    MessageFailed,
-}
-
-impl ActivityKind {
-    /// The stored word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Connected => "INSTAGRAM_CONNECTED",
-            Self::Disconnected => "INSTAGRAM_DISCONNECTED",
-            Self::MessageSent => "INSTAGRAM_MESSAGE_SENT",
-            Self::MessageReceived => "INSTAGRAM_MESSAGE_RECEIVED",
-            Self::ConnectionStateChanged => "INSTAGRAM_CONNECTION_STATE_CHANGED",
-            Self::BotPaused => "INSTAGRAM_BOT_PAUSED",
-            Self::MessageFailed => "INSTAGRAM_MESSAGE_FAILED",
-        }
-    }
-}
+use std::sync::atomic::{AtomicU32, Ordering};
+use uuid::{Builder, Uuid};
 
 /// An entry of the log.
 #[derive(Debug, Clone)]
@@ -53,17 +23,54 @@ pub struct Activity {
     details: Map<String, Value>,
 }
 
+/// Which entries of the log to list. What is missing does not filter.
+#[derive(Debug, Clone)]
+pub struct ActivityFilter {
+    /// Of this subaccount.
+    pub subaccount: SubaccountId,
+    /// Of these connections; an empty list means no entry at all.
+    pub connections: Option<Vec<ConnectionId>>,
+    /// Of one of these kinds; none means every kind.
+    pub kinds: Vec<ActivityKind>,
+    /// Done by this one.
+    pub actor: Option<String>,
+    /// Done to this.
+    pub subject: Option<String>,
+    /// Not older than this.
+    pub since: Option<Millis>,
+    /// Older than this.
+    pub until: Option<Millis>,
+    /// Older than this entry.
+    pub before: Option<Uuid>,
+    /// At most so many.
+    pub limit: u64,
+    /// After so many.
+    pub skip: u64,
+}
+
 impl Activity {
     /// Something about a connection, done by `actor`: a key's name, `agent`, `user` or `system`.
     pub fn of_connection(connection: &Connection, kind: ActivityKind, actor: &str) -> Self {
+        Self { connection: Some(connection.id), ..Self::of_subaccount(&connection.subaccount, kind, actor) }
+    }
+
+    /// Something about a subaccount as a whole.
+    pub fn of_subaccount(subaccount: &SubaccountId, kind: ActivityKind, actor: &str) -> Self {
         Self {
-            subaccount: connection.subaccount.clone(),
-            connection: Some(connection.id),
+            subaccount: subaccount.clone(),
+            connection: None,
             kind,
             actor: actor.to_owned(),
             subject: None,
             details: Map::new(),
         }
+    }
+
+    /// The same, of a connection of which only the id is known.
+    #[must_use]
+    pub(crate) fn in_connection(mut self, connection: Option<Uuid>) -> Self {
+        self.connection = connection.map(ConnectionId);
+        self
     }
 
     /// What it was done to: the id of a chat or a message.
@@ -86,6 +93,66 @@ struct Now {
     now: i64,
 }
 
+/// A new id whose time is `now`, by the database's clock: so the ids of all processes follow one clock, and
+/// those of one process at the same time follow one another.
+pub(crate) fn id_at(now: Millis) -> Uuid {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let [a, b, c, d] = MADE.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    // 26 bits of the count, around those that every UUIDv7 has; then 48 random ones.
+    let shifted = [(a << 2 | b >> 6) & 0x0f, b << 2 | c >> 6, c & 0x3f, d];
+    let mut tail = [0; 10];
+    tail[..4].copy_from_slice(&shifted);
+    tail[4..].copy_from_slice(&Uuid::new_v4().as_bytes()[..6]);
+    Builder::from_unix_timestamp_millis(u64::try_from(now).unwrap_or(0), &tail).into_uuid()
+}
+
+/// The least id whose time is `at`.
+fn first_id_at(at: Millis) -> Uuid {
+    Builder::from_unix_timestamp_millis(u64::try_from(at).unwrap_or(0), &[0; 10]).into_uuid()
+}
+
+impl Store {
+    /// A page of the log, newest first.
+    pub async fn activities(&self, filter: &ActivityFilter) -> Result<Page<activity::Model>> {
+        if filter.connections.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(Page::empty());
+        }
+        let mut wanted = Conditions::default();
+        wanted.with("subaccount_id = {}", Some(filter.subaccount.as_str()));
+        if let Some(connections) = &filter.connections {
+            wanted.any("connection_id", connections.iter().map(|id| id.0));
+        }
+        if !filter.kinds.is_empty() {
+            wanted.any("kind", filter.kinds.iter().map(|kind| kind.as_str()));
+        }
+        wanted.with("actor = {}", filter.actor.as_deref());
+        wanted.with("subject = {}", filter.subject.as_deref());
+        wanted.with("at >= {}", filter.since);
+        wanted.with("at < {}", filter.until);
+        let place = (filter.before, filter.limit, filter.skip);
+        self.newest("activities", wanted, place, |row: &activity::Model| row.id).await
+    }
+
+    /// The entries of a subaccount from a time on and after one of them, oldest first: for following the log.
+    /// An entry becomes visible when its transaction ends, so a later one may be seen before it.
+    pub async fn activities_from(
+        &self,
+        subaccount: &SubaccountId,
+        from: Millis,
+        after: Option<Uuid>,
+        most: u64,
+    ) -> Result<Vec<activity::Model>> {
+        let mut wanted = Conditions::default();
+        wanted.with("subaccount_id = {}", Some(subaccount.as_str()));
+        wanted.with("id >= {}", Some(first_id_at(from)));
+        wanted.with("id > {}", after);
+        let condition = wanted.sql();
+        let most = wanted.place(most);
+        let sql = format!("SELECT * FROM activities WHERE {condition} ORDER BY id LIMIT {most}");
+        self.read(&sql, wanted.values()).await
+    }
+}
+
 impl Tx {
     /// Writes an entry of the log.
     pub async fn record(&self, activity: &Activity) -> Result<()> {
@@ -96,7 +163,7 @@ impl Tx {
     /// Writes an entry of the log, with the time the caller has already read from the database.
     pub async fn record_at(&self, activity: &Activity, now: i64) -> Result<()> {
         let row = activity::ActiveModel {
-            id: Set(Uuid::now_v7()),
+            id: Set(id_at(now)),
             subaccount_id: Set(activity.subaccount.to_string()),
             connection_id: Set(activity.connection.map(|id| id.0)),
             kind: Set(activity.kind.as_str().to_owned()),
@@ -107,5 +174,22 @@ impl Tx {
         };
         activity::Entity::insert(row).exec_without_returning(self.connection()).await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_one_time_follow_one_another() {
+        let now = 1_700_000_000_000;
+        let ids: Vec<Uuid> = (0..10_000).map(|_| id_at(now)).collect();
+        assert!(ids.is_sorted_by(|a, b| a < b));
+        for id in ids {
+            assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
+            assert_eq!(id.as_u128() >> 80, 1_700_000_000_000);
+            assert!(id > first_id_at(now) && id < first_id_at(now + 1));
+        }
     }
 }

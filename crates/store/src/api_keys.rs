@@ -1,11 +1,13 @@
 //! API keys, of which only the hash is stored.
 
-use crate::{Result, Store};
+use crate::activities::id_at;
+use crate::pages::{Conditions, Page};
+use crate::{Activity, ActivityKind, Result, Store, Tx};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::permission::Role;
-use dmrelay_entity::api_key::{self, Model};
-use sea_orm::{ActiveValue::Set, EntityTrait};
+use dmrelay_entity::api_key::Model;
+use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 /// Who a key speaks for.
@@ -19,6 +21,8 @@ pub struct ApiKey {
     pub role: Role,
     /// What people call it.
     pub name: String,
+    /// When it expires.
+    pub expires_at: Option<Millis>,
 }
 
 /// A key to be stored.
@@ -34,31 +38,66 @@ pub struct NewApiKey {
     pub hash: [u8; 32],
     /// When it expires.
     pub expires_at: Option<Millis>,
+    /// Who makes it.
+    pub created_by: String,
+}
+
+#[derive(FromQueryResult)]
+struct Found {
+    id: Uuid,
+}
+
+#[derive(FromQueryResult)]
+struct Now {
+    now: i64,
 }
 
 impl Store {
     /// Stores a key; a key of the same hash stays as it is. Gives its id.
     pub async fn create_api_key(&self, new: &NewApiKey) -> Result<Uuid> {
-        let id = Uuid::now_v7();
-        let row = api_key::ActiveModel {
-            id: Set(id),
-            subaccount_id: Set(new.subaccount.to_string()),
-            role: Set(new.role.to_string()),
-            name: Set(new.name.clone()),
-            hash: Set(new.hash.to_vec()),
-            created_at: Set(self.now().await?),
-            last_used_at: Set(None),
-            expires_at: Set(new.expires_at),
-            revoked_at: Set(None),
-        };
-        match api_key::Entity::insert(row)
-            .exec_without_returning(self.connection())
-            .await
-            .map_err(crate::Error::from)
-        {
-            Err(err) if !err.is_conflict() => Err(err),
-            _ => Ok(id),
+        let tx = self.begin().await?;
+        let now = tx.first::<Now>("SELECT {now} AS now", Vec::new()).await?.map_or(0, |row| row.now);
+        let id = id_at(now);
+        if let Some(known) = tx.insert_key(id, new, now).await? {
+            return Ok(known);
         }
+        let activity = Activity::of_subaccount(&new.subaccount, ActivityKind::ApiKeyCreated, &new.created_by)
+            .about(&id)
+            .with("name", new.name.as_str())
+            .with("role", new.role.as_str())
+            .with("expiresAt", new.expires_at);
+        tx.record_at(&activity, now).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// The keys of a subaccount, newest first; those that expired or were revoked too.
+    pub async fn api_keys(
+        &self,
+        subaccount: &SubaccountId,
+        before: Option<Uuid>,
+        limit: u64,
+        skip: u64,
+    ) -> Result<Page<Model>> {
+        let mut wanted = Conditions::default();
+        wanted.with("subaccount_id = {}", Some(subaccount.as_str()));
+        self.newest("api_keys", wanted, (before, limit, skip), |row: &Model| row.id).await
+    }
+
+    /// Revokes a key of the subaccount. False when there is none, or it was revoked before.
+    pub async fn revoke_api_key(&self, subaccount: &SubaccountId, id: Uuid, actor: &str) -> Result<bool> {
+        let tx = self.begin().await?;
+        let sql = "UPDATE api_keys SET revoked_at = {now} \
+             WHERE id = $1 AND subaccount_id = $2 AND revoked_at IS NULL RETURNING *";
+        let values = vec![id.into(), subaccount.as_str().into()];
+        let Some(revoked) = tx.first::<Model>(sql, values).await? else { return Ok(false) };
+        let activity = Activity::of_subaccount(subaccount, ActivityKind::ApiKeyRevoked, actor)
+            .about(&id)
+            .with("name", revoked.name)
+            .with("role", revoked.role);
+        tx.record(&activity).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// The key with this hash, unless it has expired or was revoked.
@@ -74,7 +113,7 @@ impl Store {
         else {
             return Ok(None);
         };
-        Ok(Some(ApiKey { id: row.id, subaccount, role, name: row.name }))
+        Ok(Some(ApiKey { id: row.id, subaccount, role, name: row.name, expires_at: row.expires_at }))
     }
 
     /// The key was used; written at most once a minute.
@@ -83,5 +122,29 @@ impl Store {
              WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < {now} - 60000)";
         self.execute(sql, vec![id.into()]).await?;
         Ok(())
+    }
+}
+
+impl Tx {
+    /// Writes a key; gives the id of the one that has its hash already, if there is one.
+    async fn insert_key(&self, id: Uuid, new: &NewApiKey, now: Millis) -> Result<Option<Uuid>> {
+        let sql = "INSERT INTO api_keys (id, subaccount_id, role, name, hash, created_at, expires_at, created_by) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (hash) DO NOTHING";
+        let values = vec![
+            id.into(),
+            new.subaccount.as_str().into(),
+            new.role.as_str().into(),
+            new.name.as_str().into(),
+            new.hash.to_vec().into(),
+            now.into(),
+            new.expires_at.into(),
+            new.created_by.as_str().into(),
+        ];
+        if self.execute(sql, values).await? == 1 {
+            return Ok(None);
+        }
+        let sql = "SELECT id FROM api_keys WHERE hash = $1";
+        let known: Option<Found> = self.first(sql, vec![new.hash.to_vec().into()]).await?;
+        Ok(known.map(|row| row.id))
     }
 }

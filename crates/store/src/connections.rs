@@ -1,12 +1,11 @@
 //! Instagram connections: who is connected, with what, and in which state.
 
-use crate::{Activity, ActivityKind, Error, Result, Store, Tx};
+use crate::{Activity, ActivityKind, Error, Result, Settings, Store, Tx};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{AgentId, ConnectionId, InstagramAccountId, PageId, SubaccountId};
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
 use dmrelay_entity::instagram_connection::{self, Model};
 use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// A connection, with its words read.
@@ -30,27 +29,6 @@ pub struct Connection {
     pub settings: Settings,
     /// The row.
     pub row: Model,
-}
-
-/// What the business chose for a connection; what is missing follows the process's settings.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct Settings {
-    /// How long the user must be quiet before the agent is asked, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub debounce_ms: Option<u32>,
-    /// How long the agent is silent after a person wrote, in hours.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub takeover_hours: Option<u32>,
-    /// Whether the user sees that the agent is typing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub typing: Option<bool>,
-    /// Whether the app has Meta's Human Agent feature, so that people may answer for seven days.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub human_agent: Option<bool>,
-    /// Values for the agent's dynamic variables.
-    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    pub agent_variables: std::collections::BTreeMap<String, String>,
 }
 
 /// Sealed secrets of a connection, as they are stored.
@@ -99,7 +77,7 @@ struct Now {
 
 #[derive(FromQueryResult)]
 struct Mark {
-    newest: Option<i64>,
+    changes: Option<i64>,
     count: i64,
 }
 
@@ -166,9 +144,11 @@ impl Store {
 
     /// A mark that changes whenever [`Store::snapshot`] would.
     pub async fn snapshot_mark(&self) -> Result<(i64, i64)> {
-        let sql = "SELECT MAX(updated_at) AS newest, COUNT(*) AS count FROM instagram_connections";
+        // The sum, not the newest: a change may become visible after another one with a later time.
+        let sql =
+            "SELECT CAST(SUM(updated_at) AS bigint) AS changes, COUNT(*) AS count FROM instagram_connections";
         let rows: Vec<Mark> = self.read(sql, Vec::new()).await?;
-        Ok(rows.first().map_or((0, 0), |mark| (mark.newest.unwrap_or(0), mark.count)))
+        Ok(rows.first().map_or((0, 0), |mark| (mark.changes.unwrap_or(0), mark.count)))
     }
 
     /// Binds an agent to a subaccount. False when it belongs to another one.
@@ -309,9 +289,11 @@ impl Tx {
 
     /// The connection is in use with these credentials: subscribed, and read back.
     pub async fn mark_connected(&self, new: &NewConnection, fields: &[String]) -> Result<()> {
+        // A token whose end nobody knows may be new, and Meta renews none that is not a day old.
         let sql = "UPDATE instagram_connections SET status = 'connected', status_reason = NULL, username = $2, \
                 page_id = $3, login_kind = $4, access_token = $5, token_expires_at = $6, verify_token = $7, \
                 app_secret = $8, settings = $9, subscribed_fields = $10, agent_id = $11, \
+                token_check_at = CASE WHEN $6 IS NULL THEN {now} + 86400000 END, \
                 credential_version = credential_version + 1, connected_at = COALESCE(connected_at, {now}), \
                 updated_at = {now} WHERE id = $1";
         let credentials = &new.credentials;

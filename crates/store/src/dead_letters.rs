@@ -1,8 +1,12 @@
 //! Dead letters: what failed for good, with its reason, so that a person can see it and replay it.
 
+use crate::activities::id_at;
+use crate::pages::{Conditions, Page};
 use crate::{Connection, Result, Store, Tx};
+use dmrelay_domain::clock::Millis;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ConnectionId, SubaccountId};
+use dmrelay_domain::states::DeadLetterState;
 use dmrelay_entity::dead_letter;
 use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult};
 use uuid::Uuid;
@@ -37,11 +41,39 @@ pub struct DeadLetter {
     pub attempts: i32,
 }
 
+/// Which dead letters to list. What is missing does not filter.
+#[derive(Debug, Clone)]
+pub struct DeadLetterFilter {
+    /// Of this subaccount.
+    pub subaccount: SubaccountId,
+    /// Of these connections; none means no dead letter at all.
+    pub connections: Vec<ConnectionId>,
+    /// That failed for this.
+    pub class: Option<String>,
+    /// That speak of this: `event`, `turn` or `message`.
+    pub kind: Option<String>,
+    /// Of this chat.
+    pub chat: Option<Uuid>,
+    /// Of which this became.
+    pub state: DeadLetterState,
+    /// Older than this.
+    pub created_before: Option<Millis>,
+    /// Older than this dead letter.
+    pub before: Option<Uuid>,
+    /// At most so many.
+    pub limit: u64,
+    /// After so many.
+    pub skip: u64,
+}
+
 #[derive(FromQueryResult)]
 struct Count {
     class: String,
     n: i64,
 }
+
+/// What holds of a letter nobody has looked at.
+const OPEN: &str = "replayed_at IS NULL AND discarded_at IS NULL";
 
 impl DeadLetter {
     /// A dead letter of a connection.
@@ -75,7 +107,7 @@ impl Tx {
             Subject::Message(id) => ("message", id),
         };
         let row = dead_letter::ActiveModel {
-            id: Set(Uuid::now_v7()),
+            id: Set(id_at(now)),
             subaccount_id: Set(letter.subaccount.clone()),
             connection_id: Set(letter.connection.map(|id| id.0)),
             chat_id: Set(letter.chat),
@@ -86,6 +118,8 @@ impl Tx {
             attempts: Set(letter.attempts),
             created_at: Set(now),
             replayed_at: Set(None),
+            discarded_at: Set(None),
+            closed_by: Set(None),
         };
         dead_letter::Entity::insert(row).exec_without_returning(self.connection()).await?;
         tracing::warn!(
@@ -99,18 +133,42 @@ impl Tx {
 impl Store {
     /// How many dead letters of each class wait to be looked at.
     pub async fn dead_letter_counts(&self) -> Result<Vec<(String, i64)>> {
-        let sql = "SELECT class, COUNT(*) AS n FROM dead_letters WHERE replayed_at IS NULL GROUP BY class";
-        let rows: Vec<Count> = self.read(sql, Vec::new()).await?;
+        let sql = format!("SELECT class, COUNT(*) AS n FROM dead_letters WHERE {OPEN} GROUP BY class");
+        let rows: Vec<Count> = self.read(&sql, Vec::new()).await?;
         Ok(rows.into_iter().map(|row| (row.class, row.n)).collect())
     }
 
-    /// The dead letters of a subaccount that wait to be looked at, newest first.
-    pub async fn dead_letters(
+    /// A page of dead letters, newest first.
+    pub async fn dead_letter_page(&self, filter: &DeadLetterFilter) -> Result<Page<dead_letter::Model>> {
+        if filter.connections.is_empty() {
+            return Ok(Page::empty());
+        }
+        let mut wanted = Conditions::default();
+        wanted.with("subaccount_id = {}", Some(filter.subaccount.as_str()));
+        wanted.any("connection_id", filter.connections.iter().map(|id| id.0));
+        wanted.must(match filter.state {
+            DeadLetterState::Open => OPEN,
+            DeadLetterState::Replayed => "replayed_at IS NOT NULL",
+            DeadLetterState::Discarded => "discarded_at IS NOT NULL",
+        });
+        wanted.with("class = {}", filter.class.as_deref());
+        wanted.with("kind = {}", filter.kind.as_deref());
+        wanted.with("chat_id = {}", filter.chat);
+        wanted.with("created_at < {}", filter.created_before);
+        let place = (filter.before, filter.limit, filter.skip);
+        self.newest("dead_letters", wanted, place, |row: &dead_letter::Model| row.id).await
+    }
+
+    /// A dead letter by its id, if it is of one of these connections.
+    pub async fn dead_letter(
         &self,
-        subaccount: &SubaccountId,
-        most: u64,
-    ) -> Result<Vec<dead_letter::Model>> {
-        let sql = "SELECT * FROM dead_letters WHERE subaccount_id = $1 AND replayed_at IS NULL ORDER BY id DESC LIMIT $2";
-        self.read(sql, vec![subaccount.as_str().into(), most.into()]).await
+        connections: &[ConnectionId],
+        id: Uuid,
+    ) -> Result<Option<dead_letter::Model>> {
+        let mut wanted = Conditions::default();
+        wanted.with("id = {}", Some(id));
+        wanted.any("connection_id", connections.iter().map(|id| id.0));
+        let sql = format!("SELECT * FROM dead_letters WHERE {}", wanted.sql());
+        Ok(self.read(&sql, wanted.values()).await?.into_iter().next())
     }
 }

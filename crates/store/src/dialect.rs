@@ -1,7 +1,8 @@
 //! The differences between PostgreSQL and SQLite, in one place.
 //!
 //! Statements are written once, with `$1` for values (SQLite takes that form too) and these words:
-//! `{now}` is the database's clock in milliseconds, `{lock}` what locks a selected row.
+//! `{now}` is the database's clock in milliseconds, `{lock}` what locks a selected row, `{free}` the same,
+//! passing over what others have locked, `{like}` matches a pattern whatever the case of its letters.
 
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{DbBackend, Statement, Value};
@@ -25,12 +26,18 @@ impl Dialect {
 
     /// A statement of this database.
     pub(crate) fn statement(self, sql: &str, values: Vec<Value>) -> Statement {
-        let (now, lock) = match self {
-            Self::Postgres => ("(extract(epoch FROM clock_timestamp()) * 1000)::bigint", "FOR UPDATE"),
+        let (now, lock, free, like) = match self {
+            Self::Postgres => (
+                "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+                "FOR UPDATE",
+                "FOR UPDATE SKIP LOCKED",
+                "ILIKE",
+            ),
             // A write transaction is the only one (immediate, one connection), so its rows are locked.
-            Self::Sqlite => ("CAST(unixepoch('subsec') * 1000 AS INTEGER)", ""),
+            Self::Sqlite => ("CAST(unixepoch('subsec') * 1000 AS INTEGER)", "", "", "LIKE"),
         };
-        let sql = sql.replace("{now}", now).replace("{lock}", lock);
+        let words = [("{now}", now), ("{lock}", lock), ("{free}", free), ("{like}", like)];
+        let sql = words.iter().fold(sql.to_owned(), |sql, (word, meaning)| sql.replace(word, meaning));
         Statement::from_sql_and_values(self.backend(), sql, values)
     }
 

@@ -27,13 +27,13 @@ struct StatusCount {
 }
 
 impl Store {
-    /// The oldest due event, turn and outbox, of connections in use.
+    /// The oldest due event, turn and outbox, of connections in use whose agent is not paused.
     pub async fn oldest_due(&self) -> Result<[(&'static str, Due); 3]> {
         let chats = |what: &str| {
             format!(
                 "SELECT CASE WHEN MIN(c.{what}_due_at) < {{now}} THEN {{now}} - MIN(c.{what}_due_at) ELSE 0 END AS oldest_ms \
                  FROM instagram_connections k JOIN chats c ON c.connection_id = k.id \
-                 WHERE k.status = 'connected' AND c.{what}_due_at IS NOT NULL"
+                 WHERE k.status = 'connected' AND NOT k.bot_paused AND c.{what}_due_at IS NOT NULL"
             )
         };
         // An event is due for real when it came; `due_at` moves with every dispatch.

@@ -1,11 +1,11 @@
 //! Messages as the frontend lists them, and the messages people send.
 
-use crate::chats::LockedChat;
-use crate::ingest::NewMessage;
-use crate::{Result, Store, Tx};
+use crate::pages::{Conditions, Page, Rows, Total};
+use crate::{Result, Store};
+use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ConnectionId, MessageId};
 use dmrelay_entity::message;
-use sea_orm::{FromQueryResult, Value};
+use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 /// Which messages to list. What is missing does not filter.
@@ -21,27 +21,23 @@ pub struct MessageFilter {
     pub direction: Option<String>,
     /// In this state.
     pub status: Option<String>,
+    /// Written by one of these.
+    pub author: Option<String>,
+    /// Whose text contains this, whatever the case of its letters.
+    pub q: Option<String>,
+    /// Not older than this, by Meta's time.
+    pub since: Option<Millis>,
+    /// Older than this, by Meta's time.
+    pub until: Option<Millis>,
     /// Older than this message.
     pub before: Option<Uuid>,
     /// At most so many.
     pub limit: u64,
     /// After so many.
     pub skip: u64,
+    /// A search for `q` looks at no more than so many messages.
+    pub search_most: u64,
 }
-
-/// A page of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T> {
-    /// What is on it.
-    pub items: Vec<T>,
-    /// How many there are in all, counted up to a limit.
-    pub total: u64,
-    /// Whether the counting came to its end.
-    pub total_is_exact: bool,
-}
-
-/// Counting stops here.
-const COUNTED: u64 = 1_000;
 
 /// A message with the Instagram user of its chat.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
@@ -54,32 +50,64 @@ pub struct Listed {
 }
 
 #[derive(FromQueryResult)]
-struct Count {
-    n: i64,
+struct Id {
+    id: Uuid,
 }
+
+const TABLES: &str = "messages m JOIN chats c ON c.id = m.chat_id";
 
 impl Store {
     /// A page of messages, newest first.
+    ///
+    /// A search looks at the newest messages only; where that ends a page early, the next page goes on with
+    /// the last message looked at, and the total is that of what was looked at.
     pub async fn messages(&self, filter: &MessageFilter) -> Result<Page<Listed>> {
         if filter.connections.is_empty() {
-            return Ok(Page { items: Vec::new(), total: 0, total_is_exact: true });
+            return Ok(Page::empty());
         }
-        let (condition, values) = condition(filter);
-        let from = format!("FROM messages m JOIN chats c ON c.id = m.chat_id WHERE {condition}");
-        let n = values.len();
-        let sql = format!(
-            "SELECT m.*, c.instagram_user_id {from} ORDER BY m.id DESC LIMIT ${} OFFSET ${}",
-            n + 1,
-            n + 2
-        );
-        let mut paged = values.clone();
-        paged.extend([filter.limit.into(), filter.skip.into()]);
-        let items: Vec<Listed> = self.read(&sql, paged).await?;
-        let counted = COUNTED + 1;
-        let sql = format!("SELECT COUNT(*) AS n FROM (SELECT m.id {from} LIMIT {counted}) counted");
-        let rows: Vec<Count> = self.read(&sql, values).await?;
-        let total = rows.first().map_or(0, |row| u64::try_from(row.n).unwrap_or(0));
-        Ok(Page { items, total: total.min(COUNTED), total_is_exact: total <= COUNTED })
+        let mut wanted = wanted(filter);
+        if filter.q.is_some() {
+            return self.search(filter, wanted).await;
+        }
+        let total = self.count(TABLES, &of_all(filter, &wanted)).await?;
+        wanted.with("m.id < {}", filter.before);
+        self.listed(filter, &wanted, total).await
+    }
+
+    async fn search(&self, filter: &MessageFilter, mut wanted: Conditions) -> Result<Page<Listed>> {
+        let edge = self.search_edge(filter).await?;
+        wanted.with("m.id < {}", filter.before);
+        wanted.with("m.id >= {}", edge);
+        let mut total = self.count(TABLES, &of_all(filter, &wanted)).await?;
+        total.is_exact &= edge.is_none() && filter.before.is_none();
+        let mut page = self.listed(filter, &wanted, total).await?;
+        page.next = page.next.or(edge);
+        Ok(page)
+    }
+
+    async fn listed(
+        &self,
+        filter: &MessageFilter,
+        wanted: &Conditions,
+        total: Total,
+    ) -> Result<Page<Listed>> {
+        let size = (filter.limit.saturating_add(1), filter.skip);
+        let (sql, values) =
+            rows(filter, "m.*, c.instagram_user_id").statement(&filter.connections, wanted, size);
+        let items = self.read(&sql, values).await?;
+        Ok(Page::of(items, filter.limit, total, |listed: &Listed| listed.message.id))
+    }
+
+    /// The last of the newest messages that a search may look at; none where it may look at all of them.
+    async fn search_edge(&self, filter: &MessageFilter) -> Result<Option<Uuid>> {
+        let mut looked_at = scope(filter);
+        looked_at.with("m.id < {}", filter.before);
+        // Without a table more than is needed, so that the index alone is read.
+        let from = if of_chats(filter) { TABLES } else { "messages m" };
+        let rows = Rows { from, ..rows(filter, "m.id") };
+        let last = (1, filter.search_most.saturating_sub(1));
+        let (sql, values) = rows.statement(&filter.connections, &looked_at, last);
+        Ok(self.read::<Id>(&sql, values).await?.first().map(|row| row.id))
     }
 
     /// The message a client sent before under the same key.
@@ -98,45 +126,44 @@ impl Store {
     }
 }
 
-fn condition(filter: &MessageFilter) -> (String, Vec<Value>) {
-    let mut values: Vec<Value> = Vec::new();
-    let mut place = |value: Value| {
-        values.push(value);
-        format!("${}", values.len())
-    };
-    let connections: Vec<String> = filter.connections.iter().map(|id| place(id.0.into())).collect();
-    let mut all =
-        vec![format!("m.connection_id IN ({})", connections.join(", ")), "m.kind <> 'stub'".to_owned()];
-    if let Some(user) = &filter.user {
-        all.push(format!("c.instagram_user_id = {}", place(user.as_str().into())));
-    }
-    if let Some(chat) = filter.chat {
-        all.push(format!("m.chat_id = {}", place(chat.into())));
-    }
-    if let Some(direction) = &filter.direction {
-        all.push(format!("m.direction = {}", place(direction.as_str().into())));
-    }
-    if let Some(status) = &filter.status {
-        all.push(format!("m.status = {}", place(status.as_str().into())));
-    }
-    if let Some(before) = filter.before {
-        all.push(format!("m.id < {}", place(before.into())));
-    }
-    (all.join(" AND "), values)
+/// Whether only messages of certain chats are wanted.
+fn of_chats(filter: &MessageFilter) -> bool {
+    filter.chat.is_some() || filter.user.is_some()
 }
 
-impl Tx {
-    /// Queues a message that a person sends; the agent falls silent. `actor` names who, for the reason.
-    pub async fn send_by_human(
-        &self,
-        chat: &mut LockedChat,
-        new: NewMessage,
-        pause: std::time::Duration,
-    ) -> Result<MessageId> {
-        self.take_over(chat, "send", pause).await?;
-        let id = self.add_message(chat, new).await?;
-        chat.await_delivery();
-        self.save_chat(chat).await?;
-        Ok(id)
-    }
+/// The column by which a connection's messages are found: those of certain chats through their chat.
+fn connection_column(filter: &MessageFilter) -> &'static str {
+    if of_chats(filter) { "c.connection_id" } else { "m.connection_id" }
+}
+
+fn rows<'a>(filter: &MessageFilter, columns: &'a str) -> Rows<'a> {
+    Rows { columns, from: TABLES, connection: connection_column(filter), table: "m", order: &["id"] }
+}
+
+/// Where a search may look.
+fn scope(filter: &MessageFilter) -> Conditions {
+    let mut scope = Conditions::default();
+    scope.with("c.id = {}", filter.chat);
+    scope.with("c.instagram_user_id = {}", filter.user.as_deref());
+    scope
+}
+
+/// What a message must be, wherever the page begins.
+fn wanted(filter: &MessageFilter) -> Conditions {
+    let mut wanted = scope(filter);
+    wanted.must("m.kind <> 'stub'");
+    wanted.with("m.direction = {}", filter.direction.as_deref());
+    wanted.with("m.status = {}", filter.status.as_deref());
+    wanted.with("m.author = {}", filter.author.as_deref());
+    wanted.with("m.at >= {}", filter.since);
+    wanted.with("m.at < {}", filter.until);
+    wanted.contains(&["m.text"], filter.q.as_deref());
+    wanted
+}
+
+/// The same, of all connections at once.
+fn of_all(filter: &MessageFilter, wanted: &Conditions) -> Conditions {
+    let mut counted = wanted.clone();
+    counted.any(connection_column(filter), filter.connections.iter().map(|id| id.0));
+    counted
 }

@@ -77,6 +77,8 @@ pub struct NewMessage {
     pub received_at: Millis,
     /// The client's key for sending it once.
     pub idempotency_key: Option<String>,
+    /// Who sends it through the API.
+    pub actor: Option<String>,
 }
 
 impl NewMessage {
@@ -98,6 +100,7 @@ impl NewMessage {
             at: 0,
             received_at: 0,
             idempotency_key: None,
+            actor: None,
         }
     }
 }
@@ -236,6 +239,7 @@ impl Tx {
             received_at: Set(new.received_at),
             sent_at: Set((new.status == MessageStatus::Sent).then_some(new.at)),
             idempotency_key: Set(new.idempotency_key),
+            actor: Set(new.actor),
             created_at: Set(chat.now),
             ..Default::default()
         };
@@ -243,23 +247,21 @@ impl Tx {
         Ok(id)
     }
 
-    /// Adds a received message, or fills the stub that waits for it. False when it is there already.
-    pub async fn add_received(&self, chat: &mut LockedChat, new: NewMessage) -> Result<bool> {
+    /// Adds a received message, or fills the stub that waits for it. Nothing when it is there already, or was
+    /// taken back before it came.
+    pub async fn add_received(&self, chat: &mut LockedChat, new: NewMessage) -> Result<Option<MessageId>> {
         let known = match &new.mid {
             Some(mid) => self.message_by_mid(chat.row.connection_id, mid).await?,
             None => None,
         };
         match known {
-            None => {
-                self.add_message(chat, new).await?;
-                Ok(true)
-            }
+            None => self.add_message(chat, new).await.map(Some),
             Some(stub) if stub.kind == STUB => self.fill_stub(&stub, new).await,
-            Some(_) => Ok(false),
+            Some(_) => Ok(None),
         }
     }
 
-    async fn fill_stub(&self, stub: &message::Model, new: NewMessage) -> Result<bool> {
+    async fn fill_stub(&self, stub: &message::Model, new: NewMessage) -> Result<Option<MessageId>> {
         // What was said of it before it came stays: a newer text, or that it was taken back.
         let unsent = stub.status == MessageStatus::Suppressed.as_str();
         let edited = stub.text.is_some();
@@ -281,7 +283,7 @@ impl Tx {
             new.received_at.into(),
         ];
         self.execute(sql, values).await?;
-        Ok(!unsent)
+        Ok((!unsent).then(|| stub.id.into()))
     }
 
     /// A row for a mid that something speaks of before its message came.

@@ -3,12 +3,12 @@
 
 use crate::chats::LockedChat;
 use crate::gates::GateKey;
-use crate::ingest::{NewMessage, STUB};
-use crate::turns::in_list;
-use crate::{Result, Store, Tx};
+use crate::ingest::NewMessage;
+use crate::{Activity, ActivityKind, Connection, Result, Store, Tx};
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::failure::FailureClass;
-use dmrelay_domain::ids::{ChatId, MessageId};
+use dmrelay_domain::ids::{ChatId, MessageId, TurnId};
+use dmrelay_domain::split::MAX_BYTES;
 use dmrelay_domain::states::{Author, ChatMode, ConnectionStatus, Direction, MessageStatus};
 use dmrelay_domain::window::{self, Window};
 use dmrelay_entity::{instagram_connection, message, turn};
@@ -42,15 +42,6 @@ pub struct Claimed {
     pub message: message::Model,
 }
 
-/// What stands at the head of a chat's outbox.
-#[derive(Debug, Clone)]
-pub enum OutboxState {
-    /// Nothing waits.
-    Empty,
-    /// This one is next.
-    Next(Box<message::Model>),
-}
-
 /// Why a queued message may not be sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -60,11 +51,16 @@ pub enum Refusal {
     Parked(ConnectionStatus),
     /// A person has taken over; the agent's words are not sent.
     Suppressed,
+    /// The business has the agent paused; its words wait.
+    Paused,
     /// Meta's window has closed.
     WindowClosed,
     /// A gate is closed until then.
     Gate(Millis),
 }
+
+/// The part of a turn that is said in place of an answer.
+const FALLBACK: i32 = -1;
 
 #[derive(FromQueryResult)]
 struct MidRow {
@@ -77,18 +73,19 @@ struct GateRow {
 }
 
 impl Store {
-    /// The first message of a chat that is to be sent, or whose outcome is being found out.
-    pub async fn outbox_head(&self, chat: ChatId) -> Result<OutboxState> {
+    /// The first message of a chat that is to be sent, or whose outcome is being found out. While the agent is
+    /// `paused` its messages are passed over.
+    pub async fn outbox_head(&self, chat: ChatId, paused: bool) -> Result<Option<message::Model>> {
         // The writer's connection: what this worker just wrote must be seen.
         let sql = "SELECT * FROM messages WHERE chat_id = $1 AND status IN ('queued', 'sending', 'unknown') \
-             AND (status <> 'unknown' OR deadline IS NOT NULL) ORDER BY seq LIMIT 1";
-        let head: Vec<message::Model> = self.write(sql, vec![chat.0.into()]).await?;
-        Ok(head.into_iter().next().map_or(OutboxState::Empty, |message| OutboxState::Next(Box::new(message))))
+             AND (status <> 'unknown' OR deadline IS NOT NULL) \
+             AND NOT ($2 AND status = 'queued' AND author = 'agent') ORDER BY seq LIMIT 1";
+        Ok(self.write(sql, vec![chat.0.into(), paused.into()]).await?.into_iter().next())
     }
 
     /// Claims a queued message for sending, in one statement that also asks whether it may be sent: the
-    /// lease is held, the connection is in use, the gates are open, the window is open, and the chat's mode
-    /// allows its author. Nothing where one of them does not hold.
+    /// lease is held, the connection is in use, the gates are open, the window is open, and the account and the
+    /// chat's mode allow its author. Nothing where one of them does not hold.
     pub async fn claim_send(
         &self,
         message: &message::Model,
@@ -106,7 +103,7 @@ impl Store {
              WHERE id = $1 AND status = 'queued' AND EXISTS (SELECT 1 FROM chats c \
                 JOIN instagram_connections k ON k.id = c.connection_id \
                 WHERE c.id = messages.chat_id AND c.outbox_lease = $3 AND k.status = 'connected' \
-                AND (messages.author <> 'agent' OR c.mode = 'bot') \
+                AND (messages.author <> 'agent' OR (c.mode = 'bot' AND NOT k.bot_paused)) \
                 AND c.window_expires_at + CASE WHEN messages.author = 'human' THEN $4 ELSE 0 END > {{now}}) \
              AND NOT EXISTS (SELECT 1 FROM gates g WHERE g.key IN ({keys}) AND g.closed_until > {{now}}) \
              RETURNING *"
@@ -167,9 +164,64 @@ fn outcome(message: &message::Model, class: FailureClass, code: &str, error: &st
 }
 
 impl Tx {
+    /// Queues a message that a person sends; the agent falls silent for `pause`. `new.actor` names who.
+    pub async fn send_by_human(
+        &self,
+        chat: &mut LockedChat,
+        connection: &Connection,
+        new: NewMessage,
+        pause: Duration,
+    ) -> Result<MessageId> {
+        if chat.mode() != ChatMode::Human {
+            let actor = new.actor.as_deref().unwrap_or(Author::Human.as_str());
+            let activity = Activity::of_connection(connection, ActivityKind::BotPaused, actor)
+                .about(&chat.id())
+                .with("chatId", chat.id().to_string())
+                .with("reason", "send");
+            self.record_at(&activity, chat.now).await?;
+        }
+        self.take_over(chat, "send", pause).await?;
+        let id = self.add_message(chat, new).await?;
+        chat.await_delivery();
+        self.save_chat(chat).await?;
+        Ok(id)
+    }
+
     pub(crate) async fn add_reply(&self, chat: &mut LockedChat, mut reply: NewMessage) -> Result<MessageId> {
         reply.at = chat.now;
         self.add_message(chat, reply).await
+    }
+
+    /// The agent failed for good: the customer is told what the business wants them to be told then, once in a
+    /// turn, if the agent may speak. False where there is nothing to say.
+    pub async fn fall_back(
+        &self,
+        chat: &mut LockedChat,
+        connection: &Connection,
+        turn: Option<TurnId>,
+    ) -> Result<bool> {
+        let text = connection.settings.fallback_text.as_deref().map_or("", str::trim);
+        let open = window::at(chat.row.window_expires_at, chat.now) == Window::Open;
+        if text.is_empty() || !open || chat.mode() != ChatMode::Bot {
+            return Ok(false);
+        }
+        let mut message = NewMessage::new(Direction::Outbound, Author::Agent, MessageStatus::Queued);
+        message.text = Some(dmrelay_domain::text::truncate(text, MAX_BYTES).to_owned());
+        message.received_at = chat.now;
+        if let Some(id) = turn {
+            let sql = "SELECT * FROM turns WHERE id = $1 \
+                 AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.turn_id = $1 AND m.part = $2)";
+            let turn: Option<turn::Model> = self.first(sql, vec![id.0.into(), FALLBACK.into()]).await?;
+            let Some(turn) = turn else { return Ok(false) };
+            if !self.still_asked(&turn).await? {
+                return Ok(false);
+            }
+            message.part = Some((turn.id, FALLBACK));
+            message.received_at = turn.received_at;
+        }
+        self.add_reply(chat, message).await?;
+        chat.await_delivery();
+        Ok(true)
     }
 
     /// Why a queued message could not be claimed, seen under the chat's lock.
@@ -188,6 +240,7 @@ impl Tx {
         let sql = "SELECT * FROM instagram_connections WHERE id = $1";
         let connection: Option<instagram_connection::Model> =
             self.first(sql, vec![chat.row.connection_id.into()]).await?;
+        let paused = connection.as_ref().is_some_and(|connection| connection.bot_paused);
         let status = connection
             .and_then(|connection| ConnectionStatus::parse(&connection.status))
             .unwrap_or(ConnectionStatus::Disconnected);
@@ -197,6 +250,9 @@ impl Tx {
         let agent = message.author == Author::Agent.as_str();
         if agent && chat.mode() != ChatMode::Bot {
             return Ok(Refusal::Suppressed);
+        }
+        if agent && paused {
+            return Ok(Refusal::Paused);
         }
         match window::at(chat.row.window_expires_at, chat.now) {
             Window::Open => {}
@@ -212,96 +268,6 @@ impl Tx {
         Ok(gate
             .filter(|gate| gate.closed_until > chat.now)
             .map_or(Refusal::Changed, |gate| Refusal::Gate(gate.closed_until)))
-    }
-
-    /// Graph accepted the message under `mid`. True where this is the outcome of its attempt, or was known
-    /// already from its echo.
-    pub async fn record_sent(&self, chat: &mut LockedChat, claimed: &Claimed, mid: &str) -> Result<bool> {
-        self.absorb(chat, claimed.message.id, mid).await?;
-        let id = claimed.message.id;
-        let sql = "UPDATE messages SET status = 'sent', mid = $3, sent_at = {now}, deadline = NULL, \
-                error_class = NULL, error_code = NULL, error_message = NULL \
-             WHERE id = $1 AND attempt = $2 AND status IN ('sending', 'unknown')";
-        let values = vec![id.into(), claimed.message.attempt.into(), mid.into()];
-        if self.execute(sql, values).await? == 1 {
-            return Ok(true);
-        }
-        let row: Option<message::Model> =
-            self.first("SELECT * FROM messages WHERE id = $1", vec![id.into()]).await?;
-        match row {
-            Some(row) if row.status == "sent" && row.mid.as_deref() == Some(mid) => Ok(true),
-            // An echo with the same words was taken for ours; it was a person's.
-            Some(row) if row.status == "sent" && row.attempt == claimed.message.attempt => {
-                self.exchange_mid(chat, &row, mid).await?;
-                Ok(true)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    async fn exchange_mid(&self, chat: &mut LockedChat, row: &message::Model, mid: &str) -> Result<()> {
-        let other = row.mid.clone();
-        self.execute("UPDATE messages SET mid = $2 WHERE id = $1", vec![row.id.into(), mid.into()]).await?;
-        let mut native = NewMessage::new(Direction::Outbound, Author::Native, MessageStatus::Sent);
-        native.mid = other;
-        native.text.clone_from(&row.text);
-        native.at = chat.now;
-        native.received_at = chat.now;
-        self.add_message(chat, native).await?;
-        Ok(())
-    }
-
-    /// What another row holds of this mid goes into our message: a stub that a reaction left before the mid
-    /// was known, or an echo that was stored as a person's, whose pause is undone.
-    async fn absorb(&self, chat: &mut LockedChat, message: Uuid, mid: &str) -> Result<()> {
-        let other = self.message_by_mid(chat.row.connection_id, mid).await?;
-        let Some(other) = other.filter(|other| other.id != message) else { return Ok(()) };
-        if other.kind != STUB && other.author != Author::Native.as_str() {
-            return Ok(());
-        }
-        self.execute("DELETE FROM messages WHERE id = $1", vec![other.id.into()]).await?;
-        let sql = "UPDATE messages SET metadata = COALESCE($2, metadata) WHERE id = $1";
-        self.execute(sql, vec![message.into(), other.metadata.into()]).await?;
-        self.undo_takeover(chat, &crate::takeover::echo_reason(mid)).await
-    }
-
-    /// The message of the chat in flight, or of unknown outcome, whose text fits an echo with an unknown mid.
-    pub async fn adopt_echo(
-        &self,
-        chat: &mut LockedChat,
-        mid: &str,
-        fits: impl Fn(&message::Model) -> bool,
-    ) -> Result<bool> {
-        let sql = "SELECT * FROM messages WHERE chat_id = $1 AND status IN ('queued', 'sending', 'unknown') \
-             AND status <> 'queued' ORDER BY seq";
-        let open: Vec<message::Model> = self.query(sql, vec![chat.row.id.into()]).await?;
-        let Some(ours) = open.iter().find(|message| fits(message)) else {
-            return Ok(false);
-        };
-        self.adopt(chat, (ours.id, ours.attempt), mid, true).await
-    }
-
-    /// Records that a send of unknown outcome happened, under `mid`. False when it has moved on.
-    pub async fn adopt(
-        &self,
-        chat: &mut LockedChat,
-        (message, attempt): (Uuid, i32),
-        mid: &str,
-        echoed: bool,
-    ) -> Result<bool> {
-        self.absorb(chat, message, mid).await?;
-        let sql = "UPDATE messages SET status = 'sent', mid = $3, sent_at = COALESCE(sent_at, {now}), deadline = NULL, \
-                confirmed_at = CASE WHEN $4 THEN {now} ELSE confirmed_at END, \
-                error_class = NULL, error_code = NULL, error_message = NULL \
-             WHERE id = $1 AND attempt = $2 AND status IN ('sending', 'unknown')";
-        Ok(self.execute(sql, vec![message.into(), attempt.into(), mid.into(), echoed.into()]).await? == 1)
-    }
-
-    /// The echo of a message we know.
-    pub async fn confirm(&self, message: &message::Model) -> Result<()> {
-        let sql = "UPDATE messages SET confirmed_at = COALESCE(confirmed_at, {now}) WHERE id = $1";
-        self.execute(sql, vec![message.id.into()]).await?;
-        Ok(())
     }
 
     /// A message will not be sent; the parts after it in the same answer are cancelled. False when it has
@@ -349,12 +315,10 @@ impl Tx {
         Ok(())
     }
 
-    /// Suppresses the agent's queued messages of a chat in which a person has taken over.
-    pub async fn suppress(&self, ids: &[Uuid]) -> Result<()> {
-        let (list, values) = in_list(ids, 1);
-        let sql =
-            format!("UPDATE messages SET status = 'suppressed' WHERE id IN ({list}) AND status = 'queued'");
-        self.execute(&sql, values).await?;
+    /// A queued message of the agent is not sent any more: a person has taken the chat over.
+    pub async fn suppress(&self, message: MessageId) -> Result<()> {
+        let sql = "UPDATE messages SET status = 'suppressed' WHERE id = $1 AND status = 'queued'";
+        self.execute(sql, vec![message.0.into()]).await?;
         Ok(())
     }
 

@@ -1,20 +1,84 @@
 //! A person steps in: from then on the agent is silent, and nothing of its is sent that was not sent yet.
 
 use crate::chats::LockedChat;
-use crate::{Result, Tx};
+use crate::{Activity, ActivityKind, Connection, Result, Store, Tx};
 use dmrelay_domain::clock::millis;
+use dmrelay_domain::ids::ChatId;
 use dmrelay_domain::states::ChatMode;
+use dmrelay_entity::chat;
 use std::time::Duration;
+
+/// The reason of a takeover through the API.
+const API: &str = "api";
+
+/// With this begins the reason of a takeover by a message written in the Instagram app.
+const ECHO: &str = "echo:";
 
 /// The reason of a takeover by a message written in the Instagram app.
 pub fn echo_reason(mid: &str) -> String {
-    format!("echo:{mid}")
+    format!("{ECHO}{mid}")
+}
+
+impl Store {
+    /// A person takes a chat of the connection over until `pause` has passed.
+    pub async fn take_over_chat(
+        &self,
+        connection: &Connection,
+        chat: ChatId,
+        actor: &str,
+        pause: Duration,
+    ) -> Result<Option<chat::Model>> {
+        let tx = self.begin().await?;
+        let Some(mut chat) = tx.chat_of_connection(connection, chat).await? else { return Ok(None) };
+        tx.take_over(&mut chat, API, pause).await?;
+        let activity = Activity::of_connection(connection, ActivityKind::BotPaused, actor)
+            .about(&chat.id())
+            .with("chatId", chat.id().to_string())
+            .with("reason", API);
+        tx.record_at(&activity, chat.now).await?;
+        tx.save_chat(&chat).await?;
+        tx.commit().await?;
+        Ok(Some(chat.row))
+    }
+
+    /// A person gives a chat of the connection back to the agent, which answers what is unanswered since.
+    pub async fn release_chat(
+        &self,
+        connection: &Connection,
+        chat: ChatId,
+        actor: &str,
+    ) -> Result<Option<chat::Model>> {
+        let tx = self.begin().await?;
+        let Some(mut chat) = tx.chat_of_connection(connection, chat).await? else { return Ok(None) };
+        if chat.mode() == ChatMode::Bot {
+            return Ok(Some(chat.row));
+        }
+        chat.row.mode = ChatMode::Bot.to_string();
+        chat.row.mode_reason = None;
+        chat.row.resume_at = None;
+        if chat.row.first_unanswered_at.is_some() {
+            chat.row.turn_due_at.get_or_insert(chat.now);
+        }
+        let activity = Activity::of_connection(connection, ActivityKind::BotResumed, actor)
+            .about(&chat.id())
+            .with("chatId", chat.id().to_string());
+        tx.record_at(&activity, chat.now).await?;
+        tx.save_chat(&chat).await?;
+        tx.commit().await?;
+        Ok(Some(chat.row))
+    }
 }
 
 impl Tx {
+    async fn chat_of_connection(&self, connection: &Connection, id: ChatId) -> Result<Option<LockedChat>> {
+        let chat = self.lock_chat(id).await?;
+        Ok(chat.filter(|chat| chat.row.connection_id == connection.row.id))
+    }
+
     /// A person takes the chat over until `pause` has passed. `reason` names what they did, so that it can
     /// be undone if it was not a person after all.
     pub async fn take_over(&self, chat: &mut LockedChat, reason: &str, pause: Duration) -> Result<()> {
+        // The list of states is in the words of the partial index: SQLite does not see it from one of them.
         let sql = "UPDATE messages SET status = 'suppressed', error_code = $2 \
              WHERE chat_id = $1 AND status IN ('queued', 'sending', 'unknown') AND status = 'queued' \
              AND author = 'agent'";
@@ -22,8 +86,9 @@ impl Tx {
         let sql = "UPDATE messages SET needs_answer = FALSE, error_code = $2 \
              WHERE chat_id = $1 AND needs_answer AND turn_id IS NULL";
         self.execute(sql, vec![chat.row.id.into(), reason.into()]).await?;
-        // An earlier takeover keeps its reason: undoing this one must not undo that.
-        if chat.mode() == ChatMode::Bot {
+        // An earlier takeover keeps its reason: undoing this one must not undo that. One that cannot be undone
+        // has its own, for undoing an earlier one must not undo it.
+        if chat.mode() == ChatMode::Bot || !reason.starts_with(ECHO) {
             chat.row.mode_reason = Some(reason.to_owned());
         }
         chat.row.mode = ChatMode::Human.to_string();

@@ -220,10 +220,11 @@ impl Tx {
         replies: Vec<Reply>,
         watermark: Option<String>,
     ) -> Result<bool> {
-        let sql = "UPDATE turns SET state = 'answered', finished_at = {now}, latency_ms = {now} - started_at, \
+        let sql = "UPDATE turns SET state = 'answered', finished_at = $3, latency_ms = $3 - started_at, \
                 error_class = NULL, error = NULL \
              WHERE id = $1 AND attempt = $2 AND state IN ('asking', 'reconciling') RETURNING *";
-        let answered: Option<turn::Model> = self.first(sql, vec![turn.0.0.into(), turn.1.into()]).await?;
+        let values = vec![turn.0.0.into(), turn.1.into(), chat.now.into()];
+        let answered: Option<turn::Model> = self.first(sql, values).await?;
         let Some(answered) = answered else {
             return Ok(false);
         };

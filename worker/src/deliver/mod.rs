@@ -15,8 +15,8 @@ use dmrelay_domain::states::{Author, MessageStatus};
 use dmrelay_instagram::Access;
 use dmrelay_store::entity::message;
 use dmrelay_store::{
-    Activity, ActivityKind, Claimed, Connection, DeadLetter, Error, GateKey, Leased, OutboxState, Subject,
-    again_on_contention,
+    Acceptance, Activity, ActivityKind, Claimed, Connection, DeadLetter, Error, GateKey, Leased, LockedChat,
+    Subject, Tx, again_on_contention,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,9 +65,8 @@ async fn work(ctx: &Arc<Context>, leased: &Leased) -> Result<Outcome, Error> {
         return Ok(Outcome::Retry(FailureClass::Reauth));
     };
     for _ in 0..MOST {
-        let message = match ctx.store.outbox_head(chat).await? {
-            OutboxState::Empty => return again_on_contention!(outbox.finish().await),
-            OutboxState::Next(message) => message,
+        let Some(message) = ctx.store.outbox_head(chat, outbox.connection.row.bot_paused).await? else {
+            return again_on_contention!(outbox.finish().await);
         };
         if let Step::Later(outcome, delay) = outbox.step(&message).await? {
             ctx.store.release_outbox(chat, leased.token, delay).await?;
@@ -152,13 +151,15 @@ impl<'a> Outbox<'a> {
     async fn record_sent(&self, claimed: &Claimed, mid: &str) -> Result<(), Error> {
         let tx = self.ctx.store.begin().await?;
         let Some(mut chat) = tx.lock_chat(self.leased.chat.id()).await? else { return Ok(()) };
-        let ours = tx.record_sent(&mut chat, claimed, mid).await?;
-        if !ours {
-            tracing::error!(message_id = %claimed.message.id, "sent, but the message had moved on: it may be said twice");
+        match tx.record_sent(&mut chat, claimed, mid).await? {
+            Acceptance::News => log_sent(&tx, &self.connection, &chat, &claimed.message).await?,
+            Acceptance::Known => {}
+            Acceptance::Late => {
+                tracing::error!(message_id = %claimed.message.id, "sent, but the message had moved on: it may be said twice");
+            }
         }
         chat.row.outbox_attempts = 0;
         tx.save_chat(&chat).await?;
-        self.log_sent(&tx, &chat, &claimed.message).await?;
         tx.commit().await?;
         let waited = chat.now.saturating_sub(claimed.message.received_at);
         if claimed.message.author == Author::Agent.as_str() {
@@ -167,18 +168,6 @@ impl<'a> Outbox<'a> {
         }
         tracing::info!(message_id = %claimed.message.id, chat = %chat.id(), reply_ms = waited, "sent");
         Ok(())
-    }
-
-    pub(super) async fn log_sent(
-        &self,
-        tx: &dmrelay_store::Tx,
-        chat: &dmrelay_store::LockedChat,
-        message: &message::Model,
-    ) -> Result<(), Error> {
-        let activity = Activity::of_connection(&self.connection, ActivityKind::MessageSent, &message.author)
-            .about(&message.id)
-            .with("chatId", chat.id().to_string());
-        tx.record_at(&activity, chat.now).await
     }
 
     /// Ends a message for good, with a dead letter.
@@ -202,6 +191,7 @@ impl<'a> Outbox<'a> {
             tx.bury(&letter, chat.now).await?;
             let activity = Activity::of_connection(&self.connection, ActivityKind::MessageFailed, "system")
                 .about(&message.id)
+                .with("chatId", chat.id().to_string())
                 .with("class", class.as_str());
             tx.record_at(&activity, chat.now).await?;
             if class == FailureClass::WindowClosed {
@@ -237,4 +227,18 @@ impl<'a> Outbox<'a> {
                 .window_expires_at
                 .is_none_or(|end| end <= sent_at + millis(self.ctx.options.graph_timeout))
     }
+}
+
+/// That a message was sent, for the log of activities: by whom, where a person sent it.
+pub(crate) async fn log_sent(
+    tx: &Tx,
+    connection: &Connection,
+    chat: &LockedChat,
+    message: &message::Model,
+) -> Result<(), Error> {
+    let actor = message.actor.as_deref().unwrap_or(&message.author);
+    let activity = Activity::of_connection(connection, ActivityKind::MessageSent, actor)
+        .about(&message.id)
+        .with("chatId", chat.id().to_string());
+    tx.record_at(&activity, chat.now).await
 }

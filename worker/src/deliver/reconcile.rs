@@ -1,7 +1,7 @@
 //! Finding out whether a send happened: its echo may have told already; else the conversation as Meta holds
 //! it. That it happened is believed at any time; that it did not, only after the call must have ended.
 
-use super::{Outbox, Step};
+use super::{Outbox, Step, log_sent};
 use crate::handler::Outcome;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::retry;
@@ -95,7 +95,7 @@ impl Outbox<'_> {
         if tx.adopt(&mut chat, (message.id, message.attempt), mid, false).await? {
             chat.row.outbox_attempts = 0;
             tx.save_chat(&chat).await?;
-            self.log_sent(&tx, &chat, message).await?;
+            log_sent(&tx, &self.connection, &chat, message).await?;
         }
         tx.commit().await?;
         self.ctx.metrics.reconciliations.with_label_values(&["graph", "happened"]).inc();

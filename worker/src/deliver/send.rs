@@ -65,13 +65,15 @@ impl Outbox<'_> {
         }
         let refusal = tx.send_refusal(&chat, message, gates, self.human_agent()).await?;
         if refusal == Refusal::Suppressed {
-            tx.suppress(&[message.id]).await?;
+            tx.suppress(message.id.into()).await?;
         }
         tx.commit().await?;
         match refusal {
             Refusal::Changed | Refusal::Suppressed => Ok(Step::Next),
             // It stays due: the sweep takes it when the connection is in use again.
             Refusal::Parked(_) => Ok(Step::Later(Outcome::Retry(FailureClass::Reauth), Duration::ZERO)),
+            // Likewise, when the business lets the agent speak again.
+            Refusal::Paused => Ok(Step::Later(Outcome::Idle, Duration::ZERO)),
             Refusal::Gate(until) => Ok(Step::Later(Outcome::Idle, self.until(until).await?)),
             Refusal::WindowClosed => {
                 let why = ("window", "the 24-hour window closed before it could be sent");

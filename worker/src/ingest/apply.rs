@@ -125,14 +125,13 @@ impl Scene<'_> {
     async fn add(&self, chat: &mut LockedChat, new: NewMessage) -> Result<(), Error> {
         let needs_answer = new.needs_answer;
         let kind = new.kind.clone();
-        if !self.tx.add_received(chat, new).await? {
-            return Ok(());
-        }
+        let Some(id) = self.tx.add_received(chat, new).await? else { return Ok(()) };
         if needs_answer {
             chat.await_answer(self.debounce());
         }
         let activity = Activity::of_connection(self.connection, ActivityKind::MessageReceived, "user")
-            .about(&chat.id())
+            .about(&id)
+            .with("chatId", chat.id().to_string())
             .with("kind", kind);
         self.tx.record_at(&activity, chat.now).await
     }

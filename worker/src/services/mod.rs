@@ -3,6 +3,7 @@
 mod gauges;
 mod retention;
 mod sweep;
+mod tokens;
 mod upkeep;
 
 use crate::Context;
@@ -21,10 +22,12 @@ pub(crate) fn start(ctx: &Arc<Context>, shutdown: &CancellationToken) -> Vec<tok
     let gauges = Service { name: GAUGES, beat: Duration::from_secs(5) };
     let retention = Service { name: "retention", beat: Duration::from_mins(10) };
     let upkeep = Service { name: "upkeep", beat: Duration::from_secs(5) };
+    let tokens = Service { name: "tokens", beat: ctx.options.worker.token_check_interval };
     vec![
         tokio::spawn(upkeep.run(ctx.clone(), shutdown.clone(), upkeep::beat)),
         tokio::spawn(sweep.run(ctx.clone(), shutdown.clone(), sweep::beat)),
         tokio::spawn(gauges.run(ctx.clone(), shutdown.clone(), gauges::beat)),
+        tokio::spawn(tokens.run(ctx.clone(), shutdown.clone(), tokens::beat)),
         tokio::spawn(retention.run(ctx.clone(), shutdown.clone(), retention::beat)),
     ]
 }

@@ -9,15 +9,28 @@ use uuid::Uuid;
 /// The most rows of one kind claimed by one statement.
 const PAGE: u64 = 500;
 
+/// The most chats given back to the agent by one transaction.
+const RESUMED: u64 = 50;
+
 /// The most pages of one beat, so that a long backlog does not keep the lease from being renewed.
 const PAGES: usize = 8;
 
 pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
-    ctx.store.resume_chats(PAGE).await?;
+    resume(&ctx).await?;
     for _ in 0..PAGES {
         // What was pushed whole may not have been all: of each connection a share is taken at a time.
         let more = [events(&ctx).await?, turns(&ctx).await?, outboxes(&ctx).await?];
         if !more.contains(&true) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A few at a time, for their chats are locked meanwhile.
+async fn resume(ctx: &Context) -> Result<()> {
+    for _ in 0..PAGES {
+        if ctx.store.resume_chats(RESUMED).await? == 0 {
             break;
         }
     }

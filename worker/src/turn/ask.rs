@@ -1,18 +1,17 @@
 //! Asking: the agent's chat is opened where there is none, the turn is written, the agent is asked, and
 //! what it says, or fails to say, decides how the turn goes on.
 
-use super::{Delay, Turn, prepare};
+use super::{Delay, Turn, prepare, wording};
 use crate::Context;
 use crate::handler::Outcome;
 use dmrelay_agent::{AgentError, Opening, fingerprint};
 use dmrelay_domain::clock::millis;
-use dmrelay_domain::event::{Attachment, ReplyTo};
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{InstagramUserId, TurnId};
+use dmrelay_domain::retry;
 use dmrelay_domain::states::{ChatMode, TurnState};
-use dmrelay_domain::{message as words, retry};
 use dmrelay_instagram::SenderAction;
-use dmrelay_store::entity::{message, turn};
+use dmrelay_store::entity::turn;
 use dmrelay_store::{
     Connection, DeadLetter, Error, GateKey, Leased, LockedChat, NewTurn, Profile, Subject, Verdict,
     again_on_contention,
@@ -90,11 +89,15 @@ async fn write_down(
     if chat.row.turn_lease != Some(leased.token) || chat.mode() != ChatMode::Bot {
         return Ok(None);
     }
-    let messages = prepare::question(&tx, &chat).await?;
-    let text = question_text(&messages);
+    if tx.connection_of(chat.row.connection_id).await?.is_none_or(|connection| connection.row.bot_paused) {
+        return Ok(None);
+    }
+    let open = tx.open_turn(&chat).await?;
+    let messages = prepare::question(&tx, &chat, open.as_ref()).await?;
     if messages.is_empty() {
         return Ok(None);
     }
+    let text = wording::question(&tx.unseen(&chat, wording::MOST).await?, &messages);
     let fresh = chat.row.agent_chat_id.as_deref() != Some(agent_chat);
     if fresh {
         chat.row.agent_chat_id = Some(agent_chat.to_owned());
@@ -108,7 +111,7 @@ async fn write_down(
         received_at: messages.iter().map(|message| message.received_at).min().unwrap_or(chat.now),
         deadline: ctx.options.turn_deadline(),
     };
-    let written = match tx.open_turn(&chat).await? {
+    let written = match open {
         None => Some((tx.start_turn(&mut chat, &new).await?, 1)),
         Some(open) => again(&tx, &mut chat, &open, (&new, rollover)).await?,
     };
@@ -127,24 +130,6 @@ async fn again(
     let rollovers = open.rollovers + i32::from(rollover);
     let attempt = tx.ask_again(chat, open, new, rollovers).await?;
     Ok(attempt.map(|attempt| (open.id.into(), attempt)))
-}
-
-/// All messages in one text, a line each.
-fn question_text(messages: &[message::Model]) -> String {
-    let lines: Vec<String> = messages
-        .iter()
-        .map(|message| {
-            let attachments: Vec<Attachment> = parse(message.attachments.as_deref()).unwrap_or_default();
-            let reply_to: Option<ReplyTo> = parse(message.reply_to.as_deref());
-            words::words(message.text.as_deref(), &attachments, reply_to.as_ref())
-        })
-        .filter(|line| !line.is_empty())
-        .collect();
-    lines.join("\n")
-}
-
-fn parse<T: serde::de::DeserializeOwned>(json: Option<&str>) -> Option<T> {
-    serde_json::from_str(json?).ok()
 }
 
 /// Opens a chat with the agent, telling it whom it talks to.
@@ -226,17 +211,20 @@ async fn not_opened(
     let tx = ctx.store.begin().await?;
     let Some(mut chat) = tx.lock_chat(leased.chat.id()).await? else { return Ok(Outcome::Idle) };
     let outcome = if err.class == FailureClass::Invalid {
-        let subject = if let Some(turn) = tx.open_turn(&chat).await? {
+        let open = tx.open_turn(&chat).await?;
+        let turn = open.as_ref().map(|turn| turn.id.into());
+        let subject = if let Some(turn) = open {
             let verdict = Verdict { state: TurnState::Failed, class: err.class, error: err.message.clone() };
             tx.judge_turn((turn.id.into(), turn.attempt), &verdict).await?;
             Subject::Turn(turn.id)
         } else {
-            let question = prepare::question(&tx, &chat).await?;
+            let question = prepare::question(&tx, &chat, None).await?;
             Subject::Message(question.first().map_or(chat.row.id, |message| message.id))
         };
         let letter = DeadLetter::of(connection, subject, err.class, &err.message);
         tx.bury(&letter.in_chat(chat.row.id, chat.row.turn_attempts + 1), chat.now).await?;
         tx.drop_unanswered(&mut chat, err.class).await?;
+        tx.fall_back(&mut chat, connection, turn).await?;
         chat.row.turn_due_at = None;
         chat.row.turn_attempts = 0;
         Outcome::Dead(err.class)
@@ -248,6 +236,7 @@ async fn not_opened(
     tx.save_chat(&chat).await?;
     tx.end_turn_lease(&chat, leased.token).await?;
     tx.commit().await?;
+    crate::ingest::wake(ctx, &chat).await;
     tracing::warn!(chat = %chat.id(), class = err.class.as_str(), error = %err, "no chat with the agent");
     Ok(outcome)
 }

@@ -4,6 +4,7 @@
 mod ask;
 mod prepare;
 mod reconcile;
+mod wording;
 
 use crate::Context;
 use crate::handler::Outcome;
@@ -166,12 +167,14 @@ impl Turn<'_> {
             let letter = DeadLetter::of(self.connection, Subject::Turn(self.id.0), class, error)
                 .in_chat(chat.row.id, self.attempt);
             tx.bury(&letter, chat.now).await?;
+            tx.fall_back(&mut chat, self.connection, Some(self.id)).await?;
             chat.row.turn_attempts = 0;
             chat.finish_turn();
             tx.save_chat(&chat).await?;
         }
         tx.end_turn_lease(&chat, self.leased.token).await?;
         tx.commit().await?;
+        crate::ingest::wake(self.ctx, &chat).await;
         Ok(Outcome::Dead(class))
     }
 }

@@ -39,13 +39,19 @@ pub(super) async fn plan(ctx: &Context, leased: &Leased) -> Result<Plan, Error> 
         // It stays due: the sweep takes it when the connection is in use again.
         return end(tx, &chat, leased, Outcome::Idle).await;
     };
-    let open = tx.open_turn(&chat).await?;
-    if let Some(open) = open.filter(|turn| turn.state != TurnState::Waiting.as_str()) {
-        return found_out_first(ctx, tx, connection, open).await;
+    let open = match tx.open_turn(&chat).await? {
+        Some(turn) if turn.state != TurnState::Waiting.as_str() => {
+            return found_out_first(ctx, tx, connection, turn).await;
+        }
+        open => open,
+    };
+    if connection.row.bot_paused {
+        // It stays due: the sweep takes it when the agent may speak again.
+        return end(tx, &chat, leased, Outcome::Idle).await;
     }
-    let messages = question(&tx, &chat).await?;
+    let messages = question(&tx, &chat, open.as_ref()).await?;
     if chat.mode() != ChatMode::Bot || messages.is_empty() {
-        cancel_waiting(&tx, &chat).await?;
+        cancel_waiting(&tx, open.as_ref()).await?;
         chat.row.turn_due_at = None;
         chat.row.turn_attempts = 0;
         if messages.is_empty() {
@@ -54,20 +60,23 @@ pub(super) async fn plan(ctx: &Context, leased: &Leased) -> Result<Plan, Error> 
         return end(tx, &chat, leased, Outcome::Idle).await;
     }
     if window::at(chat.row.window_expires_at, chat.now) != Window::Open {
-        return too_late(tx, chat, leased, &connection, &messages).await;
+        return too_late(tx, chat, leased, &connection, (open, &messages)).await;
     }
     let most = i64::from(ctx.options.worker.max_turns_per_hour);
-    let again = tx.open_turn(&chat).await?.is_some();
-    if !again && tx.recent_turns(&chat, chat.now - HOUR_MS, most).await? >= most {
+    if open.is_none() && tx.recent_turns(&chat, chat.now - HOUR_MS, most).await? >= most {
         return runaway(tx, chat, leased, &connection).await;
     }
     Ok(Plan::Ask { connection: Box::new(connection), chat: Box::new(chat) })
 }
 
-/// The messages the next question asks: those of a turn that waits to be asked again, and the new ones.
-pub(super) async fn question(tx: &Tx, chat: &LockedChat) -> Result<Vec<message::Model>, Error> {
-    let mut messages = match tx.open_turn(chat).await? {
-        Some(turn) => tx.asked_messages(&turn).await?,
+/// The messages the next question asks: those of the turn that waits to be asked again, and the new ones.
+pub(super) async fn question(
+    tx: &Tx,
+    chat: &LockedChat,
+    waiting: Option<&turn::Model>,
+) -> Result<Vec<message::Model>, Error> {
+    let mut messages = match waiting {
+        Some(turn) => tx.asked_messages(turn).await?,
         None => Vec::new(),
     };
     messages.retain(|message| message.needs_answer);
@@ -99,8 +108,8 @@ async fn found_out_first(
 }
 
 /// A person took over before the question could be asked.
-async fn cancel_waiting(tx: &Tx, chat: &LockedChat) -> Result<(), Error> {
-    let Some(turn) = tx.open_turn(chat).await? else { return Ok(()) };
+async fn cancel_waiting(tx: &Tx, waiting: Option<&turn::Model>) -> Result<(), Error> {
+    let Some(turn) = waiting else { return Ok(()) };
     let verdict = Verdict {
         state: TurnState::Suppressed,
         class: FailureClass::Transient,
@@ -116,11 +125,11 @@ async fn too_late(
     mut chat: LockedChat,
     leased: &Leased,
     connection: &Connection,
-    messages: &[message::Model],
+    (waiting, messages): (Option<turn::Model>, &[message::Model]),
 ) -> Result<Plan, Error> {
     let class = FailureClass::WindowClosed;
     let error = "the 24-hour window closed before the agent could be asked";
-    let subject = match tx.open_turn(&chat).await? {
+    let subject = match waiting {
         Some(turn) => {
             let verdict = Verdict { state: TurnState::Failed, class, error: error.to_owned() };
             tx.judge_turn((turn.id.into(), turn.attempt), &verdict).await?;
@@ -152,6 +161,7 @@ async fn runaway(
     chat.row.turn_due_at = None;
     let activity = Activity::of_connection(connection, ActivityKind::BotPaused, "system")
         .about(&chat.id())
+        .with("chatId", chat.id().to_string())
         .with("reason", "too many turns in an hour");
     tx.record_at(&activity, chat.now).await?;
     tracing::warn!(chat = %chat.id(), "paused: too many turns in an hour");

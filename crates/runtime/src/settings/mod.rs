@@ -1,14 +1,16 @@
 //! Settings, from flags and the environment. Each has a default or a clear error that names its variable;
 //! every secret can also be read from a file named by the variable with `_FILE` at the end.
 
+mod access;
 mod duration;
 mod secrets;
 #[cfg(test)]
 mod tests;
 
+pub use access::{JwtSettings, LimitSettings};
 pub use secrets::{
-    BootstrapKeyArg, DatabaseUrlArg, EncryptionKeysArg, MetaAppSecretsArg, MetaVerifyTokenArg, RedisUrlArg,
-    RetellApiKeyArg,
+    BootstrapKeyArg, DatabaseUrlArg, EncryptionKeysArg, JwtSecretArg, MetaAppSecretsArg, MetaVerifyTokenArg,
+    RedisUrlArg, RetellApiKeyArg,
 };
 
 use clap::{Args, ValueEnum};
@@ -87,6 +89,13 @@ pub struct ApiSettings {
     /// How long a REST call may take.
     #[arg(long, env = "API_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub api_timeout: Duration,
+    /// How long a request's head may take, and how long a connection may be idle. Behind a proxy that keeps its
+    /// connections, longer than the proxy keeps them idle.
+    #[arg(long, env = "HEADER_TIMEOUT", default_value = "65s", value_parser = duration)]
+    pub header_timeout: Duration,
+    /// The most connections at a time; more wait until one ends.
+    #[arg(long, env = "API_CONNECTIONS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub api_connections: u32,
     /// The most events of the inbox in one statement.
     #[arg(long, env = "INBOX_BATCH", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=2_000))]
     pub inbox_batch: u16,
@@ -208,6 +217,12 @@ pub struct WorkerSettings {
     /// How often a message may be repeated after Graph said code 2 while other sends succeed.
     #[arg(long, env = "GRAPH_CODE_2_ATTEMPTS", default_value_t = 8)]
     pub graph_code_2_attempts: i32,
+    /// A token is renewed when it has so many days left.
+    #[arg(long, env = "TOKEN_REFRESH_DAYS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=50))]
+    pub token_refresh_days: u16,
+    /// How often it is looked for tokens to renew.
+    #[arg(long, env = "TOKEN_CHECK_INTERVAL", default_value = "1m", value_parser = duration)]
+    pub token_check_interval: Duration,
     /// How long the keys of processed events are kept: at least as long as Meta may deliver them again.
     #[arg(long, env = "RETENTION_EVENTS", default_value = "7d", value_parser = duration)]
     pub retention_events: Duration,

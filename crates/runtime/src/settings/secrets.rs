@@ -89,3 +89,8 @@ secret!(
     EncryptionKeysArg, "encryption-keys", "ENCRYPTION_KEYS", "encryption-keys-file", "ENCRYPTION_KEYS_FILE",
     "Keys for secrets at rest, `id:base64 of 32 bytes`, comma separated; the first one seals"
 );
+secret!(
+    /// `JWT_SECRET`.
+    JwtSecretArg, "jwt-secret", "JWT_SECRET", "jwt-secret-file", "JWT_SECRET_FILE",
+    "The secret that signs HS256 tokens; at least 32 characters. Not together with JWKS_URL"
+);

@@ -1,0 +1,134 @@
+//! Who calls, and what they may: decided here, before any handler.
+
+mod principal;
+
+use crate::idempotency;
+use crate::limit;
+use crate::problem::Problem;
+use crate::state::ApiState;
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use dmrelay_domain::ids::{AgentId, SubaccountId};
+use dmrelay_domain::permission::{Permission, Role};
+
+pub(crate) use principal::Principal;
+
+/// What a route asks of its caller.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    pub(crate) state: ApiState,
+    pub(crate) permission: Permission,
+    /// Whether an `Idempotency-Key` is kept for it here; `send` keeps its own, with the message.
+    pub(crate) keeps_answers: bool,
+}
+
+/// The subaccount a call is about, and who makes it. That a handler gets one means that the caller may.
+#[derive(Debug, Clone)]
+pub(crate) struct Tenant {
+    pub(crate) subaccount: SubaccountId,
+    /// The caller, for activities.
+    pub(crate) actor: String,
+    /// The caller's role here.
+    pub(crate) role: Role,
+}
+
+/// A [`Tenant`] and the agent a call is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope {
+    pub(crate) subaccount: SubaccountId,
+    pub(crate) agent: AgentId,
+    pub(crate) actor: String,
+}
+
+/// Lets a call through that its caller may make, with its [`Tenant`] and [`Scope`].
+pub(crate) async fn guard(
+    State(guard): State<Guard>,
+    params: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let principal = match principal::authenticate(&guard.state, request.headers()).await {
+        Ok(principal) => principal,
+        Err(problem) => return problem.into_response(),
+    };
+    let rate = guard.state.limits.check_principal(&principal.id);
+    let mut response = if rate.allowed {
+        pass(guard, &principal, params, (request, next)).await
+    } else {
+        Problem::rate_limited(&rate).into_response()
+    };
+    limit::write(response.headers_mut(), &[rate]);
+    response
+}
+
+async fn pass(
+    guard: Guard,
+    principal: &Principal,
+    params: Result<RawPathParams, RawPathParamsRejection>,
+    (mut request, next): (Request, Next),
+) -> Response {
+    let tenant = match authorize(&guard, principal, params).await {
+        Ok((tenant, agent)) => {
+            let Tenant { subaccount, actor, .. } = tenant.clone();
+            if let Some(agent) = agent {
+                request.extensions_mut().insert(Scope { subaccount, agent, actor });
+            }
+            request.extensions_mut().insert(tenant.clone());
+            tenant
+        }
+        Err(problem) => return problem.into_response(),
+    };
+    if !guard.keeps_answers || request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let writer = (&tenant.subaccount, principal.id.as_str());
+    idempotency::once(&guard.state, writer, request, next).await
+}
+
+async fn authorize(
+    guard: &Guard,
+    principal: &Principal,
+    params: Result<RawPathParams, RawPathParamsRejection>,
+) -> Result<(Tenant, Option<AgentId>), Problem> {
+    let params = params.map_err(|_| Problem::malformed("the path is not UTF-8"))?;
+    let param = |name: &str| params.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+    let subaccount = SubaccountId::parse(param("subaccountId").unwrap_or_default())
+        .map_err(|err| Problem::parameter("subaccountId", err.why))?;
+    let agent = param("agentId").map(AgentId::parse).transpose();
+    let agent = agent.map_err(|err| Problem::parameter("agentId", err.why))?;
+    let role = principal.role_in(&subaccount).filter(|role| role.may(guard.permission));
+    let role = role.ok_or_else(Problem::forbidden)?;
+    if let Some(agent) = &agent {
+        // An agent of another subaccount is refused like another subaccount: nothing tells that it exists.
+        let owner = guard.state.store.agent_subaccount(agent).await?;
+        if owner.is_some_and(|owner| owner != subaccount.as_str()) {
+            return Err(Problem::forbidden());
+        }
+    }
+    Ok((Tenant { subaccount, actor: principal.name.clone(), role }, agent))
+}
+
+/// A handler without its guard: a mistake in the routes, which the access tests find.
+fn unguarded() -> Problem {
+    tracing::error!("a route has no guard");
+    Problem::forbidden()
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Scope {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(unguarded)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Tenant {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(unguarded)
+    }
+}

@@ -1,0 +1,101 @@
+//! What stands before the routes: limits by address and time, the log line, CORS and security headers.
+
+use crate::limit;
+use crate::problem::Problem;
+use crate::state::ApiState;
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+/// How long a browser may remember what CORS allows.
+const CORS_AGE: Duration = Duration::from_hours(1);
+
+/// Bounds the time of a REST call, counts it, and logs it in one line.
+pub(crate) async fn bounded(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let route =
+        request.extensions().get::<MatchedPath>().map_or_else(String::new, |path| path.as_str().to_owned());
+    let method = request.method().clone();
+    let response = match tokio::time::timeout(state.options.api.api_timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "The call took too long").into_response()
+        }
+    };
+    let status = response.status().as_u16();
+    // Without what all calls have in common.
+    let call = route.rsplit("/instagram/").next().unwrap_or_default();
+    let call = call.strip_prefix("/api/database/{subaccountId}/").unwrap_or(call);
+    state
+        .metrics
+        .http_seconds
+        .with_label_values(&[call, &status.to_string()])
+        .observe(started.elapsed().as_secs_f64());
+    tracing::info!(%method, route, status, took_ms = started.elapsed().as_millis(), "request");
+    response
+}
+
+/// Limits how often one address may call, before it is looked at who calls.
+pub(crate) async fn limited(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    // Every listener of ours tells the peer; without one, all share a limit.
+    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let rate = state.limits.check_address(state.limits.address(peer, request.headers()));
+    let mut response =
+        if rate.allowed { next.run(request).await } else { Problem::rate_limited(&rate).into_response() };
+    limit::write(response.headers_mut(), &[rate]);
+    response
+}
+
+/// Which websites may call from a browser. Credentials are in a header that the page sets, never in cookies.
+pub(crate) fn cors(origins: &[String]) -> CorsLayer {
+    let exposed = ["ratelimit", "ratelimit-policy", "idempotency-replayed"].map(HeaderName::from_static);
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("last-event-id"),
+        ])
+        .expose_headers(exposed.into_iter().chain([header::RETRY_AFTER]).collect::<Vec<_>>())
+        .max_age(CORS_AGE);
+    let origins: Vec<&str> = origins.iter().map(|origin| origin.trim()).filter(|o| !o.is_empty()).collect();
+    if origins.contains(&"*") {
+        return layer.allow_origin(AllowOrigin::any());
+    }
+    let origins =
+        origins.iter().filter_map(|origin| HeaderValue::from_str(origin.trim_end_matches('/')).ok());
+    layer.allow_origin(AllowOrigin::list(origins))
+}
+
+/// Headers that keep a browser from doing more with an answer than it is meant for (OWASP, "REST Security").
+pub(crate) async fn secured(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let fixed = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let defaults = [
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in defaults {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if state.options.api.public_url.scheme() == "https" {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
+    response
+}

@@ -1,0 +1,176 @@
+//! What a genuine token says, held against what it must say.
+
+use super::{TokenError, invalid};
+use dmrelay_domain::clock::{Millis, millis};
+use dmrelay_domain::ids::SubaccountId;
+use dmrelay_domain::permission::Role;
+use dmrelay_runtime::settings::{InvalidSetting, JwtSettings};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// The longest subject, in characters: it is written into activities.
+const MAX_SUBJECT: usize = 128;
+
+/// In a list of subaccounts: all of them.
+const EVERY: &str = "*";
+
+/// Somebody with a good token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Who (`sub`): printable, and not long.
+    pub(crate) subject: String,
+    /// What they may be.
+    pub(crate) grants: Grants,
+    /// When the token ends (`exp`), in seconds since the Unix epoch.
+    pub(crate) expires_at: i64,
+}
+
+/// Roles in subaccounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Grants {
+    /// The same role in every subaccount, also in those to come.
+    Every(Role),
+    /// A role in each of these.
+    Of(BTreeMap<SubaccountId, Role>),
+}
+
+impl Grants {
+    /// What the caller is there, if anything.
+    pub(crate) fn role_in(&self, subaccount: &SubaccountId) -> Option<Role> {
+        match self {
+            Self::Every(role) => Some(*role),
+            Self::Of(roles) => roles.get(subaccount).copied(),
+        }
+    }
+}
+
+/// What a token must say.
+pub(super) struct Rules {
+    issuer: String,
+    audience: String,
+    role_claim: String,
+    subaccounts_claim: String,
+    leeway: Millis,
+}
+
+impl Rules {
+    pub(super) fn new(settings: &JwtSettings) -> Result<Self, InvalidSetting> {
+        let required = |name: &'static str, value: &Option<String>| {
+            let value = value.clone().filter(|value| !value.is_empty());
+            value.ok_or_else(|| invalid(name, "is required with JWT_SECRET or JWKS_URL"))
+        };
+        Ok(Self {
+            issuer: required("JWT_ISSUER", &settings.jwt_issuer)?,
+            audience: required("JWT_AUDIENCE", &settings.jwt_audience)?,
+            role_claim: settings.jwt_role_claim.clone(),
+            subaccounts_claim: settings.jwt_subaccounts_claim.clone(),
+            leeway: millis(settings.jwt_leeway),
+        })
+    }
+
+    /// Reads the claims of a token whose signature is right.
+    pub(super) fn identity(&self, json: &[u8], now: Millis) -> Result<Identity, TokenError> {
+        let claims: Map<String, Value> =
+            serde_json::from_slice(json).map_err(|_| wrong("it has no claims"))?;
+        self.check_parties(&claims)?;
+        let expires_at = self.check_times(&claims, now)?;
+        let subject = claims.get("sub").and_then(Value::as_str).filter(|text| is_subject(text));
+        let subject = subject.ok_or(wrong("its subject (sub) is missing or not usable"))?.to_owned();
+        Ok(Identity { subject, grants: self.grants(&claims)?, expires_at })
+    }
+
+    fn check_parties(&self, claims: &Map<String, Value>) -> Result<(), TokenError> {
+        let issuer = claims.get("iss").and_then(Value::as_str).ok_or(wrong("it has no issuer (iss)"))?;
+        if issuer != self.issuer {
+            return Err(wrong("it is of another issuer (iss)"));
+        }
+        let no_audience = wrong("it has no audience (aud)");
+        let ours = match claims.get("aud").ok_or(no_audience)? {
+            Value::String(audience) => *audience == self.audience,
+            Value::Array(audiences) => {
+                let names: Option<Vec<&str>> = audiences.iter().map(Value::as_str).collect();
+                names.ok_or(no_audience)?.contains(&self.audience.as_str())
+            }
+            _ => return Err(no_audience),
+        };
+        if ours { Ok(()) } else { Err(wrong("it is for another audience (aud)")) }
+    }
+
+    /// When the token ends, if it has begun and not ended.
+    fn check_times(&self, claims: &Map<String, Value>, now: Millis) -> Result<i64, TokenError> {
+        let expires_at = claims.get("exp").and_then(seconds).ok_or(wrong("it has no end (exp)"))?;
+        if now.saturating_sub(self.leeway) >= expires_at.saturating_mul(1_000) {
+            return Err(wrong("it has expired"));
+        }
+        if let Some(begin) = claims.get("nbf") {
+            let begin = seconds(begin).ok_or(wrong("its beginning (nbf) is not a time"))?;
+            if now.saturating_add(self.leeway) < begin.saturating_mul(1_000) {
+                return Err(wrong("it is not valid yet"));
+            }
+        }
+        Ok(expires_at)
+    }
+
+    fn grants(&self, claims: &Map<String, Value>) -> Result<Grants, TokenError> {
+        let role = claims.get(&self.role_claim).map(role_of).transpose()?;
+        match claims.get(&self.subaccounts_claim).ok_or(wrong("it has no subaccounts claim"))? {
+            Value::Array(ids) => listed(ids, role.ok_or(wrong("it has no role claim"))?),
+            Value::Object(roles) => {
+                let of = |(id, word): (&String, &Value)| Ok((subaccount(id)?, role_of(word)?));
+                roles.iter().map(of).collect::<Result<_, _>>().map(Grants::Of)
+            }
+            _ => Err(wrong("its subaccounts claim is neither a list nor an object")),
+        }
+    }
+}
+
+/// The same role in each subaccount of a list.
+fn listed(ids: &[Value], role: Role) -> Result<Grants, TokenError> {
+    let mut roles = BTreeMap::new();
+    let mut every = false;
+    for id in ids {
+        match id.as_str().ok_or(wrong("its subaccounts claim holds what is not an id"))? {
+            EVERY => every = true,
+            id => {
+                roles.insert(subaccount(id)?, role);
+            }
+        }
+    }
+    Ok(if every { Grants::Every(role) } else { Grants::Of(roles) })
+}
+
+fn subaccount(id: &str) -> Result<SubaccountId, TokenError> {
+    SubaccountId::parse(id).map_err(|_| wrong("its subaccounts claim holds what is not an id"))
+}
+
+fn role_of(word: &Value) -> Result<Role, TokenError> {
+    word.as_str().and_then(Role::parse).ok_or(wrong("it names a role that there is not"))
+}
+
+/// A time of RFC 7519: a number, which may have a fraction.
+fn seconds(value: &Value) -> Option<i64> {
+    /// Beyond it not every whole number is a float; no time is that far.
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    let fraction = || value.as_f64().map(f64::floor).filter(|seconds| seconds.abs() < MOST);
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole, and far from the limits of an i64")]
+    value.as_i64().or_else(|| fraction().map(|seconds| seconds as i64))
+}
+
+/// Whether it can stand in an activity and in a log without disturbing what is around it.
+fn is_subject(text: &str) -> bool {
+    let visible = text.chars().any(|c| !c.is_whitespace());
+    visible && text.chars().count() <= MAX_SUBJECT && text.chars().all(is_printable)
+}
+
+/// Neither a control character, nor a line break, nor an invisible one that turns or joins the text.
+fn is_printable(c: char) -> bool {
+    let invisible = matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    );
+    !c.is_control() && !invisible
+}
+
+fn wrong(why: &'static str) -> TokenError {
+    TokenError::Invalid(why)
+}

@@ -1,0 +1,222 @@
+//! Tokens of an identity provider (JWT): whether one is genuine, and what it grants.
+//!
+//! The library checks signatures; which algorithm and which key may have made one is decided here, never by
+//! the token. Each part of a token is read once, after its signature where it has one, so that what is
+//! checked is what is used.
+
+mod claims;
+mod jwk;
+mod jwks;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use claims::{Grants, Identity};
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use claims::Rules;
+use dmrelay_domain::clock::{Clock, SystemClock};
+use dmrelay_runtime::http::{Call, Client, Method};
+use dmrelay_runtime::settings::{InvalidSetting, JwtSettings};
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use jwks::Jwks;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use std::sync::Arc;
+use url::{Host, Url};
+
+/// The longest token that is looked at, in bytes.
+const MAX_TOKEN: usize = 8 * 1024;
+
+/// The shortest secret.
+const SECRET_MIN: usize = 32;
+
+/// The signatures that an identity provider's key may make.
+const PUBLIC_KEY_ALGORITHMS: [(&str, Algorithm); 3] =
+    [("RS256", Algorithm::RS256), ("ES256", Algorithm::ES256), ("EdDSA", Algorithm::EdDSA)];
+
+/// The signature that a shared secret makes.
+const SECRET_ALGORITHM: (&str, Algorithm) = ("HS256", Algorithm::HS256);
+
+/// Why a token is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TokenError {
+    /// It is not good; why, fit to be shown.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// It cannot be told: there are no keys, and none can be fetched.
+    #[error("the keys of the identity provider cannot be fetched")]
+    Unavailable,
+}
+
+/// Checks tokens; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Tokens(Arc<Inner>);
+
+struct Inner {
+    keys: Keys,
+    /// The accepted algorithms, by their word in a token's header. There is no `none`.
+    algorithms: Vec<(&'static str, Algorithm)>,
+    rules: Rules,
+    clock: Arc<dyn Clock>,
+}
+
+enum Keys {
+    Secret(Arc<DecodingKey>),
+    Published(Arc<Jwks>),
+}
+
+impl Tokens {
+    /// What the settings ask for; nothing when they name neither a secret nor keys.
+    ///
+    /// # Errors
+    /// The setting that cannot be used.
+    pub(crate) fn new(settings: &JwtSettings, client: Client) -> Result<Option<Self>, InvalidSetting> {
+        Self::with_clock(settings, client, Arc::new(SystemClock))
+    }
+
+    /// The same with another clock.
+    fn with_clock(
+        settings: &JwtSettings,
+        client: Client,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Option<Self>, InvalidSetting> {
+        let secret = settings.secret.get()?;
+        if secret.is_none() && settings.jwks_url.is_none() {
+            return Ok(None);
+        }
+        let rules = Rules::new(settings)?;
+        let published = algorithms(&settings.jwt_algorithms)?;
+        let (keys, algorithms) = match (secret, &settings.jwks_url) {
+            (Some(_), Some(_)) => {
+                return Err(invalid("JWT_SECRET", "must not be given together with JWKS_URL"));
+            }
+            (Some(secret), None) => {
+                if secret.expose().chars().count() < SECRET_MIN {
+                    let what = format!("must have at least {SECRET_MIN} characters");
+                    return Err(InvalidSetting { name: "JWT_SECRET", what });
+                }
+                let key = DecodingKey::from_secret(secret.expose().as_bytes());
+                (Keys::Secret(Arc::new(key)), vec![SECRET_ALGORITHM])
+            }
+            (None, url) => {
+                let call = call(settings, url.as_ref())?;
+                (Keys::Published(Arc::new(Jwks::new(settings, client, call, Arc::clone(&clock)))), published)
+            }
+        };
+        Ok(Some(Self(Arc::new(Inner { keys, algorithms, rules, clock }))))
+    }
+
+    /// Whose token it is and what it grants, if it is genuine, for us, and in its time.
+    ///
+    /// # Errors
+    /// [`TokenError`]
+    pub(crate) async fn verify(&self, token: &str) -> Result<Identity, TokenError> {
+        let token = Token::split(token)?;
+        let algorithm = self.0.algorithms.iter().find(|(word, _)| *word == token.header.alg);
+        let Some((_, algorithm)) = algorithm else {
+            return Err(TokenError::Invalid("its signature algorithm is not accepted"));
+        };
+        let key = match &self.0.keys {
+            Keys::Secret(key) => Arc::clone(key),
+            Keys::Published(jwks) => jwks.key(token.header.kid.as_deref(), *algorithm).await?,
+        };
+        match crypto::verify(token.signature, token.signed.as_bytes(), &key, *algorithm) {
+            Ok(true) => {}
+            Ok(false) | Err(_) => return Err(TokenError::Invalid("its signature is not right")),
+        }
+        self.0.rules.identity(&decoded(token.claims)?, self.0.clock.now())
+    }
+}
+
+/// The parts of a token.
+struct Token<'a> {
+    header: Header,
+    claims: &'a str,
+    signature: &'a str,
+    /// What the signature is of.
+    signed: &'a str,
+}
+
+/// What is read of a token's header. Keys and addresses of keys in it (`jwk`, `jku`, `x5u`) are not: a
+/// token does not say what to trust.
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    #[serde(default)]
+    kid: Option<String>,
+    /// Whether it asks for extensions to be understood (`crit`); none is.
+    #[serde(default, deserialize_with = "present")]
+    crit: bool,
+}
+
+impl<'a> Token<'a> {
+    fn split(token: &'a str) -> Result<Self, TokenError> {
+        if token.len() > MAX_TOKEN {
+            return Err(TokenError::Invalid("it is too long"));
+        }
+        let unreadable = TokenError::Invalid("it is not a signed token");
+        let (signed, signature) = token.rsplit_once('.').ok_or(unreadable)?;
+        let (header, claims) = signed.split_once('.').ok_or(unreadable)?;
+        if claims.contains('.') {
+            return Err(unreadable);
+        }
+        let header: Header = serde_json::from_slice(&decoded(header)?).map_err(|_| unreadable)?;
+        if header.crit {
+            return Err(TokenError::Invalid("it needs an extension that is not supported"));
+        }
+        Ok(Self { header, claims, signature, signed })
+    }
+}
+
+fn decoded(part: &str) -> Result<Vec<u8>, TokenError> {
+    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Invalid("it is not a signed token"))
+}
+
+/// That a member is there, whatever its value: `null` too.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+fn algorithms(words: &[String]) -> Result<Vec<(&'static str, Algorithm)>, InvalidSetting> {
+    let known = |word: &str| PUBLIC_KEY_ALGORITHMS.into_iter().find(|(known, _)| *known == word);
+    let algorithm = |word: &String| {
+        let what = || format!("{word:?} is not one of RS256, ES256, EdDSA");
+        known(word.trim()).ok_or_else(|| InvalidSetting { name: "JWT_ALGORITHMS", what: what() })
+    };
+    if words.is_empty() {
+        return Err(invalid("JWT_ALGORITHMS", "names none"));
+    }
+    words.iter().map(algorithm).collect()
+}
+
+/// The call that fetches the keys.
+fn call(settings: &JwtSettings, url: Option<&Url>) -> Result<Call, InvalidSetting> {
+    let Some(url) = url.filter(|url| is_private(url)) else {
+        return Err(invalid("JWKS_URL", "must be https, or http to this machine"));
+    };
+    Ok(Call {
+        service: "jwks",
+        operation: "keys",
+        method: Method::GET,
+        url: url.clone(),
+        bearer: None,
+        json: None,
+        timeout: settings.jwks_timeout,
+    })
+}
+
+/// Whether nobody on the way can put keys of their own into the answer.
+fn is_private(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && loopback)
+}
+
+fn invalid(name: &'static str, what: &str) -> InvalidSetting {
+    InvalidSetting { name, what: what.to_owned() }
+}

@@ -1,0 +1,109 @@
+//! Activities as events of the stream.
+
+use crate::views::time;
+use dmrelay_domain::states::ActivityKind;
+use dmrelay_store::entity::activity;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) enum LiveEventKind {
+    /// A message of a user came.
+    #[serde(rename = "message.received")]
+    MessageReceived,
+    /// Graph accepted a message.
+    #[serde(rename = "message.sent")]
+    MessageSent,
+    /// A message will not be sent.
+    #[serde(rename = "message.failed")]
+    MessageFailed,
+    /// A connection changed: connected, disconnected, its state, its settings, its token.
+    #[serde(rename = "connection.state")]
+    ConnectionState,
+    /// Somebody else answers in a chat, or in the whole account.
+    #[serde(rename = "chat.mode")]
+    ChatMode,
+}
+
+/// The data of an event: ids, never the customer's words.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LiveEvent {
+    /// The id of the activity; an event that comes again after a resume has the same.
+    pub(crate) id: Uuid,
+    #[serde(rename = "type")]
+    kind: LiveEventKind,
+    #[schema(format = DateTime)]
+    at: Option<String>,
+    connection_id: Option<Uuid>,
+    chat_id: Option<Uuid>,
+    message_id: Option<Uuid>,
+    actor: String,
+    #[schema(value_type = Value)]
+    details: Value,
+}
+
+impl LiveEventKind {
+    /// The event's name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::MessageReceived => "message.received",
+            Self::MessageSent => "message.sent",
+            Self::MessageFailed => "message.failed",
+            Self::ConnectionState => "connection.state",
+            Self::ChatMode => "chat.mode",
+        }
+    }
+
+    /// The event an activity is; nothing for what a frontend need not know at once.
+    fn of(kind: ActivityKind) -> Option<Self> {
+        match kind {
+            ActivityKind::MessageReceived => Some(Self::MessageReceived),
+            ActivityKind::MessageSent => Some(Self::MessageSent),
+            ActivityKind::MessageFailed => Some(Self::MessageFailed),
+            ActivityKind::Connected
+            | ActivityKind::Disconnected
+            | ActivityKind::ConnectionStateChanged
+            | ActivityKind::SettingsChanged
+            | ActivityKind::TokenRefreshed
+            | ActivityKind::TokenFailing => Some(Self::ConnectionState),
+            ActivityKind::BotPaused | ActivityKind::BotResumed => Some(Self::ChatMode),
+            ActivityKind::DeadLetterReplayed
+            | ActivityKind::DeadLetterDiscarded
+            | ActivityKind::ApiKeyCreated
+            | ActivityKind::ApiKeyRevoked => None,
+        }
+    }
+}
+
+impl LiveEvent {
+    /// The event an activity is, if it is one.
+    pub(crate) fn of(row: &activity::Model) -> Option<Self> {
+        let kind = LiveEventKind::of(ActivityKind::parse(&row.kind)?)?;
+        let details: Value = serde_json::from_str(&row.details).unwrap_or_default();
+        let id = |value: &Value| value.as_str().and_then(|text| text.parse::<Uuid>().ok());
+        let about_message = matches!(
+            kind,
+            LiveEventKind::MessageReceived | LiveEventKind::MessageSent | LiveEventKind::MessageFailed
+        );
+        let subject = row.subject.as_deref().and_then(|text| text.parse::<Uuid>().ok());
+        Some(Self {
+            id: row.id,
+            kind,
+            at: time(row.at),
+            connection_id: row.connection_id,
+            chat_id: id(&details["chatId"]),
+            message_id: subject.filter(|_| about_message),
+            actor: row.actor.clone(),
+            details,
+        })
+    }
+
+    /// The event's name.
+    pub(crate) fn name(&self) -> &'static str {
+        self.kind.as_str()
+    }
+}

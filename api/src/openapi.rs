@@ -1,0 +1,253 @@
+//! The OpenAPI 3.1 document, generated from the handlers. What all operations share is added here, in one place:
+//! security, the parameters of the path, the header of repeated writes, and the problems they may answer.
+
+use crate::idempotency::KEY_MAX;
+use crate::problem::ProblemDocument;
+use dmrelay_domain::permission::Permission;
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::path::Paths;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+
+/// Which permission an operation needs.
+const PERMISSION: &str = "x-permission";
+
+/// The methods of a path.
+const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "dmrelay",
+        description = "Instagram direct messages, answered by a business's chat agent. Errors are problem documents \
+            (RFC 9457). Lists answer `{items, total, totalIsExact, limit, skip, nextCursor}`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    components(schemas(ProblemDocument)),
+    tags(
+        (name = "Connection", description = "Instagram accounts and their settings"),
+        (name = "History", description = "Chats and messages"),
+        (name = "Takeover", description = "People who answer in the agent's place"),
+        (name = "Dead letters", description = "What failed for good"),
+        (name = "Activities", description = "Who did what, when"),
+        (name = "Events", description = "What happens, as it happens"),
+        (name = "API keys", description = "Who may call"),
+    ),
+)]
+struct Head;
+
+/// The document without operations.
+pub(crate) fn head() -> utoipa::openapi::OpenApi {
+    let mut head = Head::openapi();
+    let bearer = Http::builder()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("An API key (`dmr_…`), or a token (JWT) of the identity provider."))
+        .build();
+    let components = head.components.get_or_insert_default();
+    components.security_schemes.insert("bearer".to_owned(), SecurityScheme::Http(bearer).into());
+    head
+}
+
+/// Notes in the document what an operation needs.
+pub(crate) fn note_permission(paths: &mut Paths, permission: Permission) {
+    for item in paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            let note = ExtensionsBuilder::new().add(PERMISSION, permission.as_str()).build();
+            operation.extensions.get_or_insert_default().merge(note);
+            let needs = format!("Needs the permission `{permission}`.");
+            let text = operation.description.take().filter(|text| !text.is_empty());
+            operation.description = Some(text.map_or(needs.clone(), |text| format!("{text}\n\n{needs}")));
+        }
+    }
+}
+
+/// The whole document.
+pub(crate) fn complete(openapi: &utoipa::openapi::OpenApi) -> Value {
+    let mut document = serde_json::to_value(openapi).unwrap_or_default();
+    let paths = document["paths"].as_object_mut().map(std::mem::take).unwrap_or_default();
+    let paths: Map<String, Value> =
+        paths.into_iter().map(|(path, item)| (path.clone(), complete_path(&path, item))).collect();
+    document["paths"] = Value::Object(paths);
+    document["components"]["responses"] = problems();
+    require_all(&mut document);
+    document["security"] = json!([{ "bearer": [] }]);
+    document
+}
+
+fn complete_path(path: &str, mut item: Value) -> Value {
+    let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    item["parameters"] = names.map(path_parameter).collect();
+    for method in METHODS {
+        if item[method].is_object() {
+            complete_operation(method, path, &mut item[method]);
+        } else if let Some(methods) = item.as_object_mut() {
+            methods.remove(method);
+        }
+    }
+    item
+}
+
+fn path_parameter(name: &str) -> Value {
+    let (schema, description) = match name {
+        "subaccountId" => (json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" }), "The tenant."),
+        "agentId" => (json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$" }), "The chat agent."),
+        _ => (json!({ "type": "string", "format": "uuid" }), "An id of dmrelay's."),
+    };
+    json!({ "name": name, "in": "path", "required": true, "schema": schema, "description": description })
+}
+
+fn complete_operation(method: &str, path: &str, operation: &mut Value) {
+    let writes = method != "get";
+    if writes {
+        let list = operation["parameters"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        operation["parameters"] = list.into_iter().chain([idempotency_key()]).collect();
+    }
+    // Whatever it answers besides comes from the layers before it.
+    let mut answers = vec![400, 401, 403, 404, 422, 429, 503, 504];
+    if writes {
+        answers.extend([409, 413]);
+    }
+    if !operation["requestBody"].is_null() {
+        answers.push(415);
+    }
+    if path.ends_with("/connect") {
+        answers.push(502);
+    }
+    if let Some(responses) = operation["responses"].as_object_mut() {
+        for status in answers {
+            describe_problem(responses, status);
+        }
+        let limits = ["RateLimit", "RateLimit-Policy"];
+        let headers: Map<String, Value> = limits
+            .iter()
+            .map(|name| ((*name).to_owned(), json!({ "schema": { "type": "string" } })))
+            .collect();
+        for (_, response) in responses.iter_mut().filter(|(status, _)| status.starts_with('2')) {
+            response["headers"] = Value::Object(headers.clone());
+            if let Some(stream) = response["content"].get_mut("text/event-stream") {
+                describe_events(&mut stream["schema"]);
+            }
+        }
+    }
+}
+
+/// Each event of a stream has a name and, as text, its data; `reset` has no id.
+fn describe_events(schema: &mut Value) {
+    let data = schema.take();
+    *schema = json!({
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": {
+            "id": { "type": "string", "format": "uuid" },
+            "event": { "anyOf": [{ "$ref": "#/components/schemas/LiveEventKind" }, { "const": "reset" }] },
+            "data": { "type": "string", "contentMediaType": "application/json", "contentSchema": data },
+        },
+    });
+}
+
+fn describe_problem(responses: &mut Map<String, Value>, status: u16) {
+    let special = responses.get(&status.to_string()).and_then(|own| own["description"].as_str());
+    let response = match special {
+        Some(description) => {
+            let mut response = problem(status);
+            response["description"] = json!(description);
+            response
+        }
+        None => json!({ "$ref": format!("#/components/responses/Problem{status}") }),
+    };
+    responses.insert(status.to_string(), response);
+}
+
+fn idempotency_key() -> Value {
+    json!({
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": false,
+        "description": "Any text of yours: a repeated call with the same one is answered like the first, and done once.",
+        "schema": { "type": "string", "pattern": "^[!-~]+$", "minLength": 1, "maxLength": KEY_MAX },
+    })
+}
+
+/// The answers of the layers before the handlers.
+fn problems() -> Value {
+    let all = [400, 401, 403, 404, 409, 413, 415, 422, 429, 502, 503, 504];
+    Value::Object(all.into_iter().map(|status| (format!("Problem{status}"), problem(status))).collect())
+}
+
+fn problem(status: u16) -> Value {
+    let (description, example) = match status {
+        400 => ("The request cannot be read", "malformed-request"),
+        401 => ("There is no valid key or token", "unauthenticated"),
+        403 => ("The caller may not do this here", "forbidden"),
+        404 => ("There is no such thing", "not-found"),
+        409 => ("The state of things does not allow it now", "idempotency-key-in-use"),
+        413 => ("The body is too long", "too-large"),
+        415 => ("The body is not JSON", "unsupported-media-type"),
+        422 => ("Something in the request is wrong; `errors` says where", "invalid-request"),
+        429 => ("Too many calls; `Retry-After` says when to come again", "rate-limited"),
+        502 => ("Meta's answer is not as it should be", "not-subscribed"),
+        503 => ("The database, Meta or the identity provider cannot be reached now", "database-unavailable"),
+        _ => ("The call took too long", "timeout"),
+    };
+    let mut response = json!({
+        "description": description,
+        "content": { "application/problem+json": {
+            "schema": { "$ref": "#/components/schemas/Problem" },
+            "example": { "type": format!("urn:dmrelay:problem:{example}"), "title": description, "status": status },
+        } },
+    });
+    if matches!(status, 429 | 503) {
+        response["headers"] = json!({ "Retry-After": { "schema": { "type": "integer", "minimum": 0 } } });
+    }
+    if status == 401 {
+        response["headers"] = json!({ "WWW-Authenticate": { "schema": { "type": "string" } } });
+    }
+    response
+}
+
+/// In what we answer every field is always there, null where there is nothing: only what callers send, and
+/// problems, have optional fields.
+fn require_all(document: &mut Value) {
+    let mut asked = vec!["Problem".to_owned(), "Fault".to_owned(), "ConnectionSettings".to_owned()];
+    for item in document["paths"].as_object().into_iter().flatten().map(|(_, item)| item) {
+        for method in METHODS {
+            collect_refs(&item[method]["requestBody"], &mut asked);
+        }
+    }
+    let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
+    for (name, schema) in schemas {
+        if let Some(item) = name.strip_prefix("List_") {
+            schema["properties"]["items"]["items"] =
+                json!({ "$ref": format!("#/components/schemas/{item}") });
+        }
+        if asked.contains(name) {
+            continue;
+        }
+        require(schema);
+        if let Some(parts) = schema.get_mut("allOf").and_then(Value::as_array_mut) {
+            parts.iter_mut().for_each(require);
+        }
+    }
+}
+
+fn require(schema: &mut Value) {
+    let names =
+        schema["properties"].as_object().map(|properties| properties.keys().cloned().collect::<Vec<_>>());
+    if let Some(names) = names {
+        schema["required"] = json!(names);
+    }
+}
+
+fn collect_refs(value: &Value, names: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            let name = members.get("$ref").and_then(Value::as_str).and_then(|to| to.rsplit('/').next());
+            names.extend(name.map(str::to_owned));
+            members.values().for_each(|member| collect_refs(member, names));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_refs(item, names)),
+        _ => {}
+    }
+}

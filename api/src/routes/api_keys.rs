@@ -1,0 +1,129 @@
+//! `…/api-keys`: the keys of a subaccount.
+
+use super::paging;
+use crate::access::Tenant;
+use crate::extract::{Body, Id, Params};
+use crate::problem::{Faults, Problem};
+use crate::state::ApiState;
+use crate::views::{ApiKeyCreated, ApiKeyView, List, words};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Json;
+use dmrelay_domain::clock::Millis;
+use dmrelay_domain::permission::Role;
+use dmrelay_store::NewApiKey;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+/// The longest name, in bytes.
+const NAME_MAX: usize = 100;
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Query {
+    /// Where a page before this one ended: its `nextCursor`.
+    #[param(max_length = 64)]
+    cursor: Option<String>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u64>,
+    #[param(maximum = 10_000, default = 0)]
+    skip: Option<u64>,
+}
+
+/// A key to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct CreateApiKey {
+    /// What people call it.
+    #[schema(min_length = 1, max_length = 100, example = "frontend")]
+    name: String,
+    #[schema(schema_with = words::role)]
+    role: String,
+    /// When it ends to be valid; never where it is missing.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+}
+
+/// Lists the subaccount's API keys, newest first
+///
+/// Revoked and expired ones too; never the keys themselves.
+#[utoipa::path(get, path = "/api-keys", tag = "API keys", operation_id = "listApiKeys", params(Query),
+    responses((status = 200, description = "A page of keys", body = List<ApiKeyView>)))]
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    tenant: Tenant,
+    Params(query): Params<Query>,
+) -> Result<Json<List<ApiKeyView>>, Problem> {
+    let mut faults = Faults::default();
+    let (limit, skip) = paging::page(query.limit, query.skip, &mut faults);
+    let before = paging::read_id(query.cursor.as_deref(), &mut faults);
+    faults.end()?;
+    let page = state.store.api_keys(&tenant.subaccount, before, limit, skip).await?;
+    Ok(Json(List::of(page, (limit, skip), ApiKeyView::of, paging::write_id)))
+}
+
+/// Makes an API key
+///
+/// The answer is the only place where the key is ever shown.
+#[utoipa::path(post, path = "/api-keys", tag = "API keys", operation_id = "createApiKey",
+    request_body = CreateApiKey,
+    responses((status = 201, description = "The key", body = ApiKeyCreated)))]
+pub(super) async fn create(
+    State(state): State<ApiState>,
+    tenant: Tenant,
+    Body(request): Body<CreateApiKey>,
+) -> Result<(StatusCode, Json<ApiKeyCreated>), Problem> {
+    let (role, expires_at) = check(&request, state.clock.now())?;
+    // Only owners come here today; whoever may tomorrow hands out no more than they have.
+    if role as u8 > tenant.role as u8 {
+        return Err(Problem::forbidden());
+    }
+    let (key, hash) = crate::keys::generate();
+    let new = NewApiKey {
+        subaccount: tenant.subaccount,
+        role,
+        name: request.name,
+        hash,
+        expires_at,
+        created_by: tenant.actor,
+    };
+    let key_id = state.store.create_api_key(&new).await?;
+    Ok((StatusCode::CREATED, Json(ApiKeyCreated { key_id, key })))
+}
+
+/// Revokes an API key
+///
+/// It is refused from the next call on.
+#[utoipa::path(delete, path = "/api-keys/{keyId}", tag = "API keys", operation_id = "revokeApiKey",
+    responses((status = 204, description = "The key is revoked, now or before")))]
+pub(super) async fn revoke(
+    State(state): State<ApiState>,
+    tenant: Tenant,
+    Id(id): Id,
+) -> Result<StatusCode, Problem> {
+    if !state.store.revoke_api_key(&tenant.subaccount, id, &tenant.actor).await? {
+        return Err(Problem::not_found("this subaccount has no valid key with that keyId"));
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn check(request: &CreateApiKey, now: Millis) -> Result<(Role, Option<Millis>), Problem> {
+    let mut faults = Faults::default();
+    let printable = request.name.chars().all(|c| !c.is_control());
+    if request.name.trim().is_empty() || request.name.len() > NAME_MAX || !printable {
+        faults.at("/name", format!("must be 1 to {NAME_MAX} bytes of printable text"));
+    }
+    let role = Role::parse(&request.role).ok_or("must be viewer, operator, admin or owner");
+    let role = faults.check("/role", role);
+    let mut times = Faults::default();
+    let expires_at = paging::moment("expiresAt", request.expires_at.as_deref(), &mut times);
+    if times.end().is_err() {
+        faults.at("/expiresAt", "must be a time like 2026-11-22T17:30:00Z (RFC 3339)");
+    }
+    if expires_at.is_some_and(|at| at <= now) {
+        faults.at("/expiresAt", "must be in the future");
+    }
+    faults.end()?;
+    Ok((role.ok_or_else(Problem::forbidden)?, expires_at))
+}

@@ -1,0 +1,85 @@
+//! `GET …/chats/{chatId}`: one conversation, with what happened in it.
+
+use super::{all, paging};
+use crate::access::Scope;
+use crate::extract::{Id, Params};
+use crate::problem::{Faults, Problem};
+use crate::state::ApiState;
+use crate::views::{self, ChatDetail, ChatView, List, MessageView, TurnView};
+use axum::extract::State;
+use axum::response::Json;
+use dmrelay_domain::ids::ConnectionId;
+use dmrelay_store::MessageFilter;
+use dmrelay_store::entity::{chat, message};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+/// The most changes of who answers on one page.
+const MODE_CHANGES: u64 = 100;
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Query {
+    /// Where the page of messages before this one ended: its `nextCursor`.
+    #[param(max_length = 64)]
+    cursor: Option<String>,
+    /// How many messages.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u64>,
+    #[param(maximum = 10_000, default = 0)]
+    skip: Option<u64>,
+}
+
+/// Shows a chat with a page of its messages and their time line
+#[utoipa::path(get, path = "/chats/{chatId}", tag = "History", operation_id = "getChat", params(Query),
+    responses((status = 200, description = "The chat", body = ChatDetail)))]
+pub(super) async fn chat(
+    State(state): State<ApiState>,
+    scope: Scope,
+    Id(id): Id,
+    Params(query): Params<Query>,
+) -> Result<Json<ChatDetail>, Problem> {
+    let mut faults = Faults::default();
+    let (limit, skip) = paging::page(query.limit, query.skip, &mut faults);
+    let before = paging::read_id(query.cursor.as_deref(), &mut faults);
+    faults.end()?;
+    let row = find(&state, &scope, id).await?;
+    let filter = MessageFilter {
+        connections: vec![row.connection_id.into()],
+        chat: Some(row.id),
+        before,
+        limit,
+        skip,
+        ..MessageFilter::default()
+    };
+    let page = state.store.messages(&filter).await?;
+    let rows: Vec<message::Model> = page.items.iter().map(|listed| listed.message.clone()).collect();
+    let turn_ids: BTreeSet<Uuid> = rows.iter().filter_map(|row| row.turn_id).collect();
+    let turns = state.store.turns_of_messages(row.id, &turn_ids.into_iter().collect::<Vec<_>>()).await?;
+    let (since, until) = span(&rows, before.is_none());
+    let modes = state.store.mode_changes(row.id, since, until, MODE_CHANGES).await?;
+    Ok(Json(ChatDetail {
+        chat: ChatView::of(&row, state.clock.now()),
+        counts: state.store.chat_counts(row.id).await?.into(),
+        messages: List::of(page, (limit, skip), MessageView::of, paging::write_id),
+        turns: turns.iter().map(TurnView::of).collect(),
+        timeline: views::timeline(&rows, &turns, &modes),
+    }))
+}
+
+/// The time that a page of messages covers; the newest page reaches until now.
+fn span(rows: &[message::Model], newest: bool) -> (i64, i64) {
+    let times = rows.iter().map(|row| row.created_at);
+    let until = if newest { i64::MAX } else { times.clone().max().unwrap_or(0) + 1 };
+    (times.min().unwrap_or(0), until)
+}
+
+/// A chat of the agent.
+pub(super) async fn find(state: &ApiState, scope: &Scope, id: Uuid) -> Result<chat::Model, Problem> {
+    let connections: Vec<ConnectionId> = all(state, scope).await?.iter().map(|one| one.id).collect();
+    let row = state.store.chat_of(&connections, id).await?;
+    row.ok_or_else(|| Problem::not_found("this agent has no chat with that chatId"))
+}

@@ -1,0 +1,82 @@
+//! `GET …/chats`: the conversations, the latest first.
+
+use super::{listed, paging};
+use crate::access::Scope;
+use crate::extract::Params;
+use crate::problem::{Faults, Problem};
+use crate::state::ApiState;
+use crate::views::{ChatView, List, words};
+use axum::extract::State;
+use axum::response::Json;
+use dmrelay_domain::ids::InstagramUserId;
+use dmrelay_domain::states::ChatMode;
+use dmrelay_store::ChatFilter;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Query {
+    /// Of this account only.
+    connection_id: Option<Uuid>,
+    /// Of this Instagram user.
+    #[param(pattern = "^[0-9]{1,32}$")]
+    user: Option<String>,
+    /// With this in the user's handle, name or id.
+    #[param(min_length = 1, max_length = 200)]
+    q: Option<String>,
+    /// Who answers.
+    #[param(schema_with = words::chat_mode)]
+    mode: Option<String>,
+    /// Why a person should look at it: `window_closed`, `runaway`.
+    #[param(min_length = 1, max_length = 200)]
+    flag: Option<String>,
+    /// Where a page before this one ended: its `nextCursor`. A chat in which a message comes meanwhile moves to
+    /// the first page.
+    #[param(max_length = 64)]
+    cursor: Option<String>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u64>,
+    #[param(maximum = 10_000, default = 0)]
+    skip: Option<u64>,
+}
+
+/// Lists chats, the latest first
+#[utoipa::path(get, path = "/chats", tag = "History", operation_id = "listChats", params(Query),
+    responses((status = 200, description = "A page of chats", body = List<ChatView>)))]
+pub(super) async fn chats(
+    State(state): State<ApiState>,
+    scope: Scope,
+    Params(query): Params<Query>,
+) -> Result<Json<List<ChatView>>, Problem> {
+    let named = query.connection_id;
+    let filter = filter(query)?;
+    let filter = ChatFilter { connections: listed(&state, &scope, named).await?, ..filter };
+    let page = state.store.chats(&filter).await?;
+    let now = state.clock.now();
+    let view = |row: &_| ChatView::of(row, now);
+    Ok(Json(List::of(page, (filter.limit, filter.skip), view, paging::write_time_and_id)))
+}
+
+fn filter(query: Query) -> Result<ChatFilter, Problem> {
+    let mut faults = Faults::default();
+    let (limit, skip) = paging::page(query.limit, query.skip, &mut faults);
+    if let Some(Err(err)) = query.user.as_deref().map(InstagramUserId::parse) {
+        faults.parameter("user", err.why);
+    }
+    let modes = ChatMode::ALL.iter().map(|word| word.as_str());
+    let filter = ChatFilter {
+        user: query.user,
+        q: paging::text("q", query.q, &mut faults),
+        mode: paging::word("mode", query.mode, modes, &mut faults),
+        flag: paging::text("flag", query.flag, &mut faults),
+        before: paging::read_time_and_id(query.cursor.as_deref(), &mut faults),
+        limit,
+        skip,
+        ..ChatFilter::default()
+    };
+    faults.end()?;
+    Ok(filter)
+}

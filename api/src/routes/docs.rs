@@ -1,0 +1,61 @@
+//! `GET /api/openapi.json`, and `GET /api/docs`, a page that reads it and needs nothing from elsewhere.
+
+use crate::state::ApiState;
+use axum::Router;
+use axum::extract::Path;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use serde_json::Value;
+use std::sync::Arc;
+use utoipa_swagger_ui::Config;
+
+/// Where the document is.
+const DOCUMENT: &str = "/api/openapi.json";
+
+/// What the page may load: its own files; its script sets styles on elements, and draws with data URLs.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The document and the page.
+pub(super) fn router(document: &Value) -> Router<ApiState> {
+    let text: Arc<str> = document.to_string().into();
+    let config = Arc::new(Config::from(DOCUMENT));
+    Router::new()
+        .route(DOCUMENT, get(move || async move { json(&text) }))
+        .route("/api/docs", get(|| async { Redirect::permanent("/api/docs/") }))
+        .route(
+            "/api/docs/",
+            get({
+                let config = config.clone();
+                move || async move { file("index.html", config) }
+            }),
+        )
+        .route("/api/docs/{*path}", get(move |Path(path): Path<String>| async move { file(&path, config) }))
+}
+
+fn json(text: &Arc<str>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text.to_string()).into_response()
+}
+
+/// One of the page's files (Swagger UI, compiled into this program).
+fn file(path: &str, config: Arc<Config<'static>>) -> Response {
+    match utoipa_swagger_ui::serve(path, config) {
+        Ok(Some(file)) => {
+            let mut response = file.bytes.into_owned().into_response();
+            let kind = HeaderValue::try_from(file.content_type);
+            response.headers_mut().insert(
+                header::CONTENT_TYPE,
+                kind.unwrap_or(HeaderValue::from_static("application/octet-stream")),
+            );
+            let policy = HeaderValue::from_static(POLICY);
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+            response
+        }
+        Ok(None) => crate::problem::Problem::not_found("the page has no such file").into_response(),
+        Err(err) => {
+            tracing::error!(error = %err, "a file of the documentation page cannot be read");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

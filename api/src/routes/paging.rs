@@ -1,0 +1,126 @@
+//! Pages of lists: how many, how far, from where.
+
+use crate::problem::Faults;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use dmrelay_domain::clock::Millis;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+/// How many items a page has, unless asked, and at most.
+const LIMIT: u64 = 50;
+const LIMIT_MAX: u64 = 200;
+/// How far `skip` reaches; beyond it, `cursor` does.
+const SKIP_MAX: u64 = 10_000;
+/// The longest text to look for, in bytes.
+pub(super) const TEXT_MAX: usize = 200;
+
+/// Which page: (limit, skip).
+pub(super) fn page(limit: Option<u64>, skip: Option<u64>, faults: &mut Faults) -> (u64, u64) {
+    let limit = limit.unwrap_or(LIMIT);
+    if limit == 0 || limit > LIMIT_MAX {
+        faults.parameter("limit", format!("must be 1 to {LIMIT_MAX}"));
+    }
+    let skip = skip.unwrap_or(0);
+    if skip > SKIP_MAX {
+        faults.parameter("skip", format!("must be at most {SKIP_MAX}; cursor goes further"));
+    }
+    (limit, skip)
+}
+
+/// The cursor of a list that is in the order of its ids.
+pub(super) fn write_id(id: Uuid) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(id.as_bytes())
+}
+
+/// The same read back.
+pub(super) fn read_id(cursor: Option<&str>, faults: &mut Faults) -> Option<Uuid> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor?).ok();
+    known(bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok()), faults)
+}
+
+/// The cursor of a list that is in the order of a time and then of its ids.
+pub(super) fn write_time_and_id((at, id): (Millis, Uuid)) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode([at.to_be_bytes().as_slice(), id.as_bytes()].concat())
+}
+
+/// The same read back.
+pub(super) fn read_time_and_id(cursor: Option<&str>, faults: &mut Faults) -> Option<(Millis, Uuid)> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor?).ok();
+    let parts = bytes.and_then(|bytes| {
+        let (at, id) = bytes.split_first_chunk::<8>()?;
+        Some((Millis::from_be_bytes(*at), Uuid::from_slice(id).ok()?))
+    });
+    known(parts, faults)
+}
+
+fn known<T>(cursor: Option<T>, faults: &mut Faults) -> Option<T> {
+    if cursor.is_none() {
+        faults.parameter("cursor", "must be a nextCursor of this list");
+    }
+    cursor
+}
+
+/// A time given as RFC 3339, in milliseconds.
+pub(super) fn moment(name: &str, text: Option<&str>, faults: &mut Faults) -> Option<Millis> {
+    let at = OffsetDateTime::parse(text?, &Rfc3339).ok();
+    let millis = at.and_then(|at| Millis::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
+    if millis.is_none() {
+        faults.parameter(name, "must be a time like 2026-11-22T17:30:00Z (RFC 3339)");
+    }
+    millis
+}
+
+/// A text to look for.
+pub(super) fn text(name: &str, text: Option<String>, faults: &mut Faults) -> Option<String> {
+    let text = text?;
+    if text.is_empty() || text.len() > TEXT_MAX {
+        faults.parameter(name, format!("must be 1 to {TEXT_MAX} bytes"));
+    }
+    Some(text)
+}
+
+/// A word of a closed set.
+pub(super) fn word(
+    name: &str,
+    word: Option<String>,
+    words: impl Iterator<Item = &'static str>,
+    faults: &mut Faults,
+) -> Option<String> {
+    let word = word?;
+    let words: Vec<&str> = words.collect();
+    if !words.contains(&word.as_str()) {
+        faults.parameter(name, format!("must be one of {}", words.join(", ")));
+    }
+    Some(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_are_read_back_and_others_refused() {
+        let (id, mut faults) = (Uuid::now_v7(), Faults::default());
+        assert_eq!(read_id(Some(&write_id(id)), &mut faults), Some(id));
+        let both = (1_700_000_000_000, id);
+        assert_eq!(read_time_and_id(Some(&write_time_and_id(both)), &mut faults), Some(both));
+        assert!(faults.end().is_ok());
+        for odd in ["", "x", "%%%", &write_time_and_id(both)] {
+            let mut faults = Faults::default();
+            assert_eq!(read_id(Some(odd), &mut faults), None, "{odd:?}");
+            assert!(faults.end().is_err());
+        }
+    }
+
+    #[test]
+    fn times_are_rfc_3339() {
+        let mut faults = Faults::default();
+        assert_eq!(moment("since", Some("1970-01-01T00:00:01.5Z"), &mut faults), Some(1_500));
+        assert!(faults.end().is_ok());
+        let mut faults = Faults::default();
+        assert_eq!(moment("since", Some("yesterday"), &mut faults), None);
+        assert!(faults.end().is_err());
+    }
+}

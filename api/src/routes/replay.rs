@@ -1,0 +1,227 @@
+//! `POST …/dead-letters/…`: what failed for good is tried again, or left at that.
+
+use super::dead_letters::KINDS;
+use super::{all, paging};
+use crate::access::Scope;
+use crate::extract::{Body, Id, MaybeBody};
+use crate::problem::{Faults, Problem};
+use crate::state::ApiState;
+use crate::views::{DeadLetterView, words};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Json;
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::ids::ConnectionId;
+use dmrelay_domain::states::DeadLetterState;
+use dmrelay_store::entity::dead_letter;
+use dmrelay_store::{Connection, DeadLetterFilter, Replay};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// The most dead letters of one call.
+const MOST: usize = 200;
+
+/// Which dead letters to replay: those named, or all open ones that fit.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ReplaySome {
+    /// These, at most 200.
+    #[schema(max_items = 200)]
+    ids: Option<Vec<Uuid>>,
+    /// Those that failed like this.
+    #[schema(schema_with = words::failure_class_or_null, required = false)]
+    class: Option<String>,
+    /// Those of this kind.
+    #[schema(schema_with = words::dead_letter_kind_or_null, required = false)]
+    kind: Option<String>,
+    /// Those older than this.
+    #[schema(format = DateTime)]
+    created_before: Option<String>,
+}
+
+/// What became of a replay.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = ReplayOutcome)]
+pub(super) struct Outcome {
+    /// How many are tried again.
+    replayed: u64,
+    /// Those that are not, with the reason.
+    refused: Vec<Refused>,
+    /// Whether there are more that fit: one call takes 200.
+    more: bool,
+}
+
+/// A dead letter that is not tried again.
+#[derive(Debug, Serialize, ToSchema)]
+struct Refused {
+    id: Uuid,
+    reason: String,
+}
+
+/// Nothing is to be said.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// Tries several dead letters again
+///
+/// Those of `ids`, or, without it, the open ones that fit, the newest 200 at a time.
+#[utoipa::path(post, path = "/dead-letters/replay", tag = "Dead letters", operation_id = "replayDeadLetters",
+    request_body = ReplaySome,
+    responses((status = 200, description = "What became of each", body = Outcome)))]
+pub(super) async fn replay_some(
+    State(state): State<ApiState>,
+    scope: Scope,
+    Body(request): Body<ReplaySome>,
+) -> Result<Json<Outcome>, Problem> {
+    let connections = all(&state, &scope).await?;
+    let mut done = Outcome::default();
+    for letter in wanted(&state, &scope, &connections, request, &mut done).await? {
+        match one(&state, &scope, &connections, &letter).await? {
+            Replay::Replayed => done.replayed += 1,
+            Replay::NotOpen => done.refuse(letter.id, "it was replayed or discarded already"),
+            Replay::Refused(why) => done.refuse(letter.id, why),
+        }
+    }
+    Ok(Json(done))
+}
+
+/// Tries a dead letter again
+#[utoipa::path(post, path = "/dead-letters/{deadLetterId}/replay", tag = "Dead letters",
+    operation_id = "replayDeadLetter", request_body = Option<Nothing>,
+    responses(
+        (status = 200, description = "It is tried again", body = DeadLetterView),
+        (status = 409, description = "It is not open, or cannot be tried again now"),
+    ))]
+pub(super) async fn replay(
+    State(state): State<ApiState>,
+    scope: Scope,
+    Id(id): Id,
+    MaybeBody(_): MaybeBody<Nothing>,
+) -> Result<Json<DeadLetterView>, Problem> {
+    let connections = all(&state, &scope).await?;
+    let letter = find(&state, &connections, id).await?;
+    match one(&state, &scope, &connections, &letter).await? {
+        Replay::Replayed => Ok(Json(DeadLetterView::of(&find(&state, &connections, id).await?))),
+        Replay::NotOpen => Err(not_open()),
+        Replay::Refused(why) => {
+            let title = "It cannot be tried again now";
+            Err(Problem::new(StatusCode::CONFLICT, "not-replayable", title).detail(why))
+        }
+    }
+}
+
+/// Leaves a dead letter at that
+#[utoipa::path(post, path = "/dead-letters/{deadLetterId}/discard", tag = "Dead letters",
+    operation_id = "discardDeadLetter", request_body = Option<Nothing>,
+    responses(
+        (status = 200, description = "It is discarded", body = DeadLetterView),
+        (status = 409, description = "It is not open"),
+    ))]
+pub(super) async fn discard(
+    State(state): State<ApiState>,
+    scope: Scope,
+    Id(id): Id,
+    MaybeBody(_): MaybeBody<Nothing>,
+) -> Result<Json<DeadLetterView>, Problem> {
+    let connections = all(&state, &scope).await?;
+    let letter = find(&state, &connections, id).await?;
+    if !state.store.discard(&letter, &scope.actor).await? {
+        return Err(not_open());
+    }
+    Ok(Json(DeadLetterView::of(&find(&state, &connections, id).await?)))
+}
+
+impl Outcome {
+    fn refuse(&mut self, id: Uuid, reason: &str) {
+        self.refused.push(Refused { id, reason: reason.to_owned() });
+    }
+}
+
+fn not_open() -> Problem {
+    Problem::new(StatusCode::CONFLICT, "not-open", "It was replayed or discarded already")
+}
+
+fn ids(connections: &[Connection]) -> Vec<ConnectionId> {
+    connections.iter().map(|one| one.id).collect()
+}
+
+async fn find(state: &ApiState, connections: &[Connection], id: Uuid) -> Result<dead_letter::Model, Problem> {
+    let letter = state.store.dead_letter(&ids(connections), id).await?;
+    letter.ok_or_else(|| Problem::not_found("this agent has no dead letter with that id"))
+}
+
+async fn one(
+    state: &ApiState,
+    scope: &Scope,
+    connections: &[Connection],
+    letter: &dead_letter::Model,
+) -> Result<Replay, Problem> {
+    let connection = connections.iter().find(|one| Some(one.id.0) == letter.connection_id);
+    let Some(connection) = connection else { return Ok(Replay::Refused("its connection is gone")) };
+    Ok(state.store.replay(letter, connection, &scope.actor).await?)
+}
+
+/// The dead letters a request means; those it names that are not there are refused.
+async fn wanted(
+    state: &ApiState,
+    scope: &Scope,
+    connections: &[Connection],
+    request: ReplaySome,
+    done: &mut Outcome,
+) -> Result<Vec<dead_letter::Model>, Problem> {
+    let filter = filter(scope, connections, &request)?;
+    let Some(named) = request.ids else {
+        let page = state.store.dead_letter_page(&filter).await?;
+        done.more = page.next.is_some();
+        return Ok(page.items);
+    };
+    let mut letters = Vec::with_capacity(named.len());
+    for id in named {
+        match state.store.dead_letter(&filter.connections, id).await? {
+            Some(letter) => letters.push(letter),
+            None => done.refuse(id, "this agent has no such dead letter"),
+        }
+    }
+    Ok(letters)
+}
+
+fn filter(
+    scope: &Scope,
+    connections: &[Connection],
+    request: &ReplaySome,
+) -> Result<DeadLetterFilter, Problem> {
+    let mut faults = Faults::default();
+    if request.ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > MOST) {
+        faults.at("/ids", format!("must be 1 to {MOST} ids"));
+    }
+    let filtered = request.class.is_some() || request.kind.is_some() || request.created_before.is_some();
+    if request.ids.is_some() && filtered {
+        faults.at("/ids", "cannot be together with class, kind or createdBefore");
+    }
+    if request.class.as_deref().is_some_and(|word| FailureClass::parse(word).is_none()) {
+        faults.at("/class", "must be a class of failures");
+    }
+    if request.kind.as_deref().is_some_and(|word| !KINDS.contains(&word)) {
+        faults.at("/kind", format!("must be one of {}", KINDS.join(", ")));
+    }
+    let mut times = Faults::default();
+    let created_before = paging::moment("createdBefore", request.created_before.as_deref(), &mut times);
+    if times.end().is_err() {
+        faults.at("/createdBefore", "must be a time like 2026-11-22T17:30:00Z (RFC 3339)");
+    }
+    faults.end()?;
+    Ok(DeadLetterFilter {
+        subaccount: scope.subaccount.clone(),
+        connections: ids(connections),
+        class: request.class.clone(),
+        kind: request.kind.clone(),
+        chat: None,
+        state: DeadLetterState::Open,
+        created_before,
+        before: None,
+        limit: MOST as u64,
+        skip: 0,
+    })
+}

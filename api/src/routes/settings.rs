@@ -1,0 +1,39 @@
+//! `PATCH …/settings`: what the business chooses for a connection.
+
+use super::select;
+use crate::access::Scope;
+use crate::extract::Body;
+use crate::problem::{Faults, Problem};
+use crate::settings::ChangeSettings;
+use crate::state::ApiState;
+use crate::views::ConnectionView;
+use axum::extract::State;
+use axum::response::Json;
+
+/// Changes a connection's settings
+///
+/// What is not named stays as it is; null goes back to the process's setting. `botPaused` holds the agent back in
+/// the whole account: what it would say waits, and people may still write.
+#[utoipa::path(patch, path = "/settings", tag = "Connection", operation_id = "changeSettings",
+    request_body = ChangeSettings,
+    responses(
+        (status = 200, description = "The connection as it is now", body = ConnectionView),
+        (status = 409, description = "The agent has several accounts"),
+    ))]
+pub(super) async fn change_settings(
+    State(state): State<ApiState>,
+    scope: Scope,
+    Body(change): Body<ChangeSettings>,
+) -> Result<Json<ConnectionView>, Problem> {
+    let mut faults = Faults::default();
+    change.values().check("", &mut faults);
+    faults.end()?;
+    let connection = select(&state, &scope, change.connection_id).await?;
+    let changed = state
+        .store
+        .change_settings(connection.id, &scope.actor, |settings, paused| change.apply(settings, paused))
+        .await?;
+    let changed = changed.ok_or_else(|| Problem::not_found("the connection is gone"))?;
+    state.snapshots.refresh().await?;
+    Ok(Json(ConnectionView::of(&changed)))
+}

@@ -1,0 +1,87 @@
+//! `POST …/chats/{chatId}/takeover` and `/release`: who answers in a chat.
+
+use super::chat::find;
+use crate::access::Scope;
+use crate::extract::{Id, MaybeBody};
+use crate::problem::Problem;
+use crate::settings::TAKEOVER_MAX;
+use crate::state::ApiState;
+use crate::views::ChatView;
+use axum::extract::State;
+use axum::response::Json;
+use dmrelay_store::Connection;
+use dmrelay_store::entity::chat;
+use serde::Deserialize;
+use std::time::Duration;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// How a person takes a chat over.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct TakeOver {
+    /// Until the agent answers again by itself; the connection's `takeoverHours` where it is missing.
+    #[schema(minimum = 1, maximum = 720)]
+    hours: Option<u32>,
+}
+
+/// Nothing is to be said.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Release {}
+
+/// Takes a chat over from the agent
+///
+/// The agent falls silent: what it has not sent yet is not sent, nor is an answer that it is still thinking of.
+#[utoipa::path(post, path = "/chats/{chatId}/takeover", tag = "Takeover", operation_id = "takeOverChat",
+    request_body = Option<TakeOver>,
+    responses((status = 200, description = "The chat, in mode human", body = ChatView)))]
+pub(super) async fn take_over(
+    State(state): State<ApiState>,
+    scope: Scope,
+    Id(id): Id,
+    MaybeBody(request): MaybeBody<TakeOver>,
+) -> Result<Json<ChatView>, Problem> {
+    let asked = request.unwrap_or_default().hours;
+    if asked.is_some_and(|hours| !(1..=TAKEOVER_MAX).contains(&hours)) {
+        return Err(Problem::invalid("/hours", format!("must be 1 to {TAKEOVER_MAX}")));
+    }
+    let (connection, chat) = with_connection(&state, &scope, id).await?;
+    let hours = asked.or(connection.settings.takeover_hours).unwrap_or(state.options.takeover_hours);
+    let pause = Duration::from_hours(hours.into());
+    let taken = state.store.take_over_chat(&connection, chat.id.into(), &scope.actor, pause).await?;
+    answer(&state, taken)
+}
+
+/// Gives a chat back to the agent
+///
+/// The agent answers what the user has written since a person last wrote.
+#[utoipa::path(post, path = "/chats/{chatId}/release", tag = "Takeover", operation_id = "releaseChat",
+    request_body = Option<Release>,
+    responses((status = 200, description = "The chat, in mode bot", body = ChatView)))]
+pub(super) async fn release(
+    State(state): State<ApiState>,
+    scope: Scope,
+    Id(id): Id,
+    MaybeBody(_): MaybeBody<Release>,
+) -> Result<Json<ChatView>, Problem> {
+    let (connection, chat) = with_connection(&state, &scope, id).await?;
+    let released = state.store.release_chat(&connection, chat.id.into(), &scope.actor).await?;
+    answer(&state, released)
+}
+
+async fn with_connection(
+    state: &ApiState,
+    scope: &Scope,
+    id: Uuid,
+) -> Result<(Connection, chat::Model), Problem> {
+    let chat = find(state, scope, id).await?;
+    let connection = state.store.connection_by_id(chat.connection_id.into()).await?;
+    let connection = connection.ok_or_else(|| Problem::not_found("the chat's connection is gone"))?;
+    Ok((connection, chat))
+}
+
+fn answer(state: &ApiState, chat: Option<chat::Model>) -> Result<Json<ChatView>, Problem> {
+    let chat = chat.ok_or_else(|| Problem::not_found("the chat is gone"))?;
+    Ok(Json(ChatView::of(&chat, state.clock.now())))
+}

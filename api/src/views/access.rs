@@ -1,0 +1,54 @@
+//! API keys.
+
+use super::{always, time, words};
+use dmrelay_store::entity::api_key;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// An API key, without the key.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ApiKey)]
+pub(crate) struct ApiKeyView {
+    key_id: Uuid,
+    #[schema(example = "frontend")]
+    name: String,
+    #[schema(schema_with = words::role)]
+    role: String,
+    created_by: Option<String>,
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// To the minute.
+    #[schema(format = DateTime)]
+    last_used_at: Option<String>,
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    #[schema(format = DateTime)]
+    revoked_at: Option<String>,
+}
+
+/// A new API key.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ApiKeyCreated {
+    pub(crate) key_id: Uuid,
+    /// The key itself. It is shown here once, and never again.
+    #[schema(example = "dmr_…")]
+    pub(crate) key: String,
+}
+
+impl ApiKeyView {
+    pub(crate) fn of(row: &api_key::Model) -> Self {
+        Self {
+            key_id: row.id,
+            name: row.name.clone(),
+            role: row.role.clone(),
+            created_by: row.created_by.clone(),
+            created_at: always(row.created_at),
+            last_used_at: row.last_used_at.and_then(time),
+            expires_at: row.expires_at.and_then(time),
+            revoked_at: row.revoked_at.and_then(time),
+        }
+    }
+}

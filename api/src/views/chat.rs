@@ -1,0 +1,115 @@
+//! Chats.
+
+use super::timeline::TimelineEntry;
+use super::{List, MessageView, TurnView, always, parsed, time, words};
+use dmrelay_domain::window::{self, Window};
+use dmrelay_store::entity::chat;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A conversation of one Instagram user with one connected account.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Chat)]
+pub(crate) struct ChatView {
+    chat_id: Uuid,
+    connection_id: Uuid,
+    agent_id: String,
+    #[schema(example = "200000000000001")]
+    instagram_user_id: String,
+    username: Option<String>,
+    name: Option<String>,
+    /// A link to the user's picture, which expires within days.
+    picture: Option<String>,
+    chat_status: String,
+    /// `instagram_user_id` and `channel`.
+    #[schema(value_type = Option<Value>)]
+    metadata: Value,
+    /// Who answers.
+    #[schema(schema_with = words::chat_mode)]
+    mode: String,
+    mode_reason: Option<String>,
+    /// When the agent answers again by itself.
+    #[schema(format = DateTime)]
+    resume_at: Option<String>,
+    /// Why a person should look at it: `window_closed`, `runaway`.
+    flag: Option<String>,
+    /// Who may still write: everybody, only people (with Meta's Human Agent feature), or nobody.
+    #[schema(schema_with = words::window)]
+    window: &'static str,
+    #[schema(format = DateTime)]
+    window_expires_at: Option<String>,
+    #[schema(format = DateTime)]
+    last_message_at: Option<String>,
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+/// How many there are of a chat; counting stops at 10,000.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChatCounts {
+    /// Messages of the user.
+    received: u64,
+    /// Messages that Graph accepted.
+    sent: u64,
+    /// Messages that will not be sent.
+    failed: u64,
+    /// Messages that wait to be sent.
+    waiting: u64,
+    /// Questions to the agent.
+    turns: u64,
+}
+
+/// A chat with a page of its messages and what happened around them.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChatDetail {
+    pub(crate) chat: ChatView,
+    pub(crate) counts: ChatCounts,
+    /// Newest first.
+    pub(crate) messages: List<MessageView>,
+    /// The questions to the agent that these messages ask or answer.
+    pub(crate) turns: Vec<TurnView>,
+    /// What happened to these messages, oldest first.
+    pub(crate) timeline: Vec<TimelineEntry>,
+}
+
+impl ChatView {
+    /// A chat as it is at `now`.
+    pub(crate) fn of(row: &chat::Model, now: i64) -> Self {
+        let window = match window::at(row.window_expires_at, now) {
+            Window::Open => "open",
+            Window::HumanAgent => "human_agent",
+            Window::Closed => "closed",
+        };
+        Self {
+            chat_id: row.id,
+            connection_id: row.connection_id,
+            agent_id: row.agent_id.clone(),
+            instagram_user_id: row.instagram_user_id.clone(),
+            username: row.username.clone(),
+            name: row.name.clone(),
+            picture: row.picture.clone(),
+            chat_status: row.chat_status.clone(),
+            metadata: parsed(Some(&row.metadata)),
+            mode: row.mode.clone(),
+            mode_reason: row.mode_reason.clone(),
+            resume_at: row.resume_at.and_then(time),
+            flag: row.flag.clone(),
+            window,
+            window_expires_at: row.window_expires_at.and_then(time),
+            last_message_at: Some(row.last_message_at).filter(|at| *at > 0).and_then(time),
+            created_at: always(row.created_at),
+        }
+    }
+}
+
+impl From<dmrelay_store::ChatCounts> for ChatCounts {
+    fn from(counts: dmrelay_store::ChatCounts) -> Self {
+        let dmrelay_store::ChatCounts { received, sent, failed, waiting, turns } = counts;
+        Self { received, sent, failed, waiting, turns }
+    }
+}

@@ -1,0 +1,123 @@
+//! Connections.
+
+use super::{always, time, words};
+use crate::problem::Problem;
+use crate::settings::ConnectionSettings;
+use dmrelay_domain::states::ConnectionStatus;
+use dmrelay_instagram::links::{self, QrLink};
+use dmrelay_store::Connection;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// An Instagram account connected to an agent.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Connection)]
+pub(crate) struct ConnectionView {
+    connection_id: Uuid,
+    /// The agent that answers.
+    #[schema(example = "agent_acme")]
+    agent_id: String,
+    #[schema(schema_with = words::connection_status)]
+    status: String,
+    /// Why it is in this state, where there is more to say.
+    status_reason: Option<String>,
+    /// The bot is paused for the whole account.
+    bot_paused: bool,
+    #[schema(schema_with = words::login_kind)]
+    login_kind: &'static str,
+    #[schema(example = "17841400000000001")]
+    instagram_account_id: String,
+    page_id: Option<String>,
+    /// The account's handle.
+    username: Option<String>,
+    /// The webhook fields that Meta sends.
+    subscribed_fields: Vec<String>,
+    settings: ConnectionSettings,
+    #[schema(format = DateTime)]
+    connected_at: Option<String>,
+    /// When a webhook last came.
+    #[schema(format = DateTime)]
+    last_event_at: Option<String>,
+    #[schema(format = DateTime)]
+    token_expires_at: Option<String>,
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+/// Where customers reach the account.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EntryPoints {
+    /// Opens the conversation.
+    direct_message: QrView,
+    /// Opens the profile.
+    profile: QrView,
+}
+
+/// A link and its QR code.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = QrCode)]
+pub(crate) struct QrView {
+    #[schema(example = "https://ig.me/m/acme")]
+    link: String,
+    /// The QR code as an SVG document.
+    qr_svg: String,
+    /// The QR code as a PNG, as a data URL.
+    qr_png: String,
+}
+
+/// Where Meta sends this connection's webhooks.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = WebhookAddress)]
+pub(crate) struct WebhookView {
+    /// To be pasted into Meta's dashboard.
+    pub(crate) callback_url: String,
+}
+
+impl ConnectionView {
+    pub(crate) fn of(connection: &Connection) -> Self {
+        let row = &connection.row;
+        Self {
+            connection_id: connection.id.0,
+            agent_id: connection.agent.to_string(),
+            status: connection.status.to_string(),
+            status_reason: row.status_reason.clone(),
+            bot_paused: row.bot_paused,
+            login_kind: connection.login.as_str(),
+            instagram_account_id: connection.account.to_string(),
+            page_id: row.page_id.clone(),
+            username: row.username.clone(),
+            subscribed_fields: serde_json::from_str(&row.subscribed_fields).unwrap_or_default(),
+            settings: connection.settings.clone().into(),
+            connected_at: row.connected_at.and_then(time),
+            last_event_at: row.last_event_at.and_then(time),
+            token_expires_at: row.token_expires_at.and_then(time),
+            created_at: always(row.created_at),
+        }
+    }
+}
+
+impl EntryPoints {
+    /// The links of a connected account, with their QR codes. Nothing where Graph gave no username.
+    pub(crate) fn of(connection: &Connection, reference: Option<&str>) -> Result<Option<Self>, Problem> {
+        let Some(username) = connection.row.username.as_deref() else { return Ok(None) };
+        if connection.status == ConnectionStatus::Disconnected {
+            return Ok(None);
+        }
+        let made = links::direct_message(username, reference)
+            .and_then(|link| links::qr(&link))
+            .and_then(|message| Ok((message, links::qr(&links::profile(username)?)?)));
+        let (message, profile) = made.map_err(|err| Problem::parameter("ref", err.to_string()))?;
+        Ok(Some(Self { direct_message: QrView::of(message), profile: QrView::of(profile) }))
+    }
+}
+
+impl QrView {
+    fn of(qr: QrLink) -> Self {
+        Self { link: qr.link, qr_svg: qr.svg, qr_png: qr.png_data_url }
+    }
+}

@@ -1,0 +1,151 @@
+//! Messages and turns.
+
+use super::{always, parsed, time, words};
+use dmrelay_store::Listed;
+use dmrelay_store::entity::{message, turn};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A message, received or to be sent.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Message)]
+pub(crate) struct MessageView {
+    message_id: Uuid,
+    chat_id: Uuid,
+    connection_id: Uuid,
+    /// The Instagram user of the chat.
+    #[schema(example = "200000000000001")]
+    instagram_user_id: String,
+    #[schema(schema_with = words::direction)]
+    direction: String,
+    #[schema(schema_with = words::author)]
+    author: String,
+    /// Who sent it through the API.
+    actor: Option<String>,
+    /// What it is: `text`, `image`, `story_reply`, `postback` …
+    #[schema(example = "text")]
+    kind: String,
+    text: Option<String>,
+    #[schema(value_type = Option<Vec<Value>>)]
+    attachments: Value,
+    /// The message or the story it replies to.
+    #[schema(value_type = Option<Value>)]
+    reply_to: Value,
+    /// What was sent, where it is more than a text: Graph's `message` object.
+    #[schema(value_type = Option<Value>)]
+    payload: Value,
+    /// Whatever else is known of it: reactions, referrals.
+    #[schema(value_type = Option<Value>)]
+    metadata: Value,
+    /// Meta's id.
+    mid: Option<String>,
+    #[schema(schema_with = words::message_status)]
+    status: String,
+    error: Option<MessageError>,
+    /// How often it was tried to be sent.
+    attempts: i32,
+    /// The question to the agent that asked it, or that it answers.
+    turn_id: Option<Uuid>,
+    /// Meta's time of it, or ours.
+    #[schema(format = DateTime)]
+    at: String,
+    #[schema(format = DateTime)]
+    sent_at: Option<String>,
+    /// When its echo came.
+    #[schema(format = DateTime)]
+    confirmed_at: Option<String>,
+    #[schema(format = DateTime)]
+    read_at: Option<String>,
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+/// Why a message was not sent, or not at once.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MessageError {
+    /// What kind of failure.
+    #[schema(example = "window_closed")]
+    class: String,
+    /// Graph's code.
+    code: Option<String>,
+    message: Option<String>,
+}
+
+/// One question to the agent and its answer.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Turn)]
+pub(crate) struct TurnView {
+    turn_id: Uuid,
+    #[schema(schema_with = words::turn_state)]
+    state: String,
+    attempts: i32,
+    #[schema(format = DateTime)]
+    started_at: String,
+    #[schema(format = DateTime)]
+    finished_at: Option<String>,
+    /// How long the agent took, in milliseconds.
+    latency_ms: Option<i64>,
+    /// What kind of failure.
+    error_class: Option<String>,
+    error: Option<String>,
+}
+
+impl MessageView {
+    pub(crate) fn of(listed: &Listed) -> Self {
+        Self::of_user(&listed.message, &listed.instagram_user_id)
+    }
+
+    /// A message of a chat with this user.
+    pub(crate) fn of_user(row: &message::Model, user: &str) -> Self {
+        let error = row.error_class.as_ref().map(|class| MessageError {
+            class: class.clone(),
+            code: row.error_code.clone(),
+            message: row.error_message.clone(),
+        });
+        Self {
+            message_id: row.id,
+            chat_id: row.chat_id,
+            connection_id: row.connection_id,
+            instagram_user_id: user.to_owned(),
+            direction: row.direction.clone(),
+            author: row.author.clone(),
+            actor: row.actor.clone(),
+            kind: row.kind.clone(),
+            text: row.text.clone(),
+            attachments: parsed(row.attachments.as_ref()),
+            reply_to: parsed(row.reply_to.as_ref()),
+            payload: parsed(row.payload.as_ref()),
+            metadata: parsed(row.metadata.as_ref()),
+            mid: row.mid.clone(),
+            status: row.status.clone(),
+            error,
+            attempts: row.attempt,
+            turn_id: row.turn_id,
+            at: always(row.at),
+            sent_at: row.sent_at.and_then(time),
+            confirmed_at: row.confirmed_at.and_then(time),
+            read_at: row.read_at.and_then(time),
+            created_at: always(row.created_at),
+        }
+    }
+}
+
+impl TurnView {
+    pub(crate) fn of(row: &turn::Model) -> Self {
+        Self {
+            turn_id: row.id,
+            state: row.state.clone(),
+            attempts: row.attempt,
+            started_at: always(row.started_at),
+            finished_at: row.finished_at.and_then(time),
+            latency_ms: row.latency_ms,
+            error_class: row.error_class.clone(),
+            error: row.error.clone(),
+        }
+    }
+}

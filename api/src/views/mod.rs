@@ -1,0 +1,82 @@
+//! Rows as the frontend sees them: camelCase, times as RFC 3339. Every field is always there, null where there
+//! is nothing.
+
+mod access;
+mod chat;
+mod connection;
+mod message;
+mod operations;
+mod timeline;
+pub(crate) mod words;
+
+pub(crate) use access::{ApiKeyCreated, ApiKeyView};
+pub(crate) use chat::{ChatDetail, ChatView};
+pub(crate) use connection::{ConnectionView, EntryPoints, WebhookView};
+pub(crate) use message::{MessageView, TurnView};
+pub(crate) use operations::{ActivityView, DeadLetterView};
+pub(crate) use timeline::timeline;
+
+use dmrelay_store::Page;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct List<T> {
+    /// What is on the page.
+    items: Vec<T>,
+    /// How many there are in all; counting stops at 1,000.
+    #[schema(minimum = 0, maximum = 1000)]
+    total: u64,
+    /// Whether the counting came to its end.
+    total_is_exact: bool,
+    /// The most items of a page.
+    limit: u64,
+    /// How many items come before this page.
+    skip: u64,
+    /// Where the next page begins, for `cursor`; null on the last page.
+    next_cursor: Option<String>,
+}
+
+impl<T> List<T> {
+    /// A page of rows, each made into its view.
+    pub(crate) fn of<R, C>(
+        page: Page<R, C>,
+        (limit, skip): (u64, u64),
+        view: impl Fn(&R) -> T,
+        cursor: impl Fn(C) -> String,
+    ) -> Self {
+        Self {
+            items: page.items.iter().map(view).collect(),
+            total: page.total,
+            total_is_exact: page.total_is_exact,
+            limit,
+            skip,
+            next_cursor: page.next.map(cursor),
+        }
+    }
+
+    /// A list that has only one page.
+    pub(crate) fn whole(items: Vec<T>) -> Self {
+        let total = items.len() as u64;
+        Self { items, total, total_is_exact: true, limit: total, skip: 0, next_cursor: None }
+    }
+}
+
+/// Milliseconds as RFC 3339 in UTC.
+pub(crate) fn time(millis: i64) -> Option<String> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?.format(&Rfc3339).ok()
+}
+
+/// A time that every row has.
+fn always(millis: i64) -> String {
+    time(millis).unwrap_or_default()
+}
+
+/// JSON that is stored as text.
+fn parsed(text: Option<&String>) -> serde_json::Value {
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}

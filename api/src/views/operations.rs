@@ -1,0 +1,98 @@
+//! Activities and dead letters.
+
+use super::{always, time, words};
+use dmrelay_store::entity::{activity, dead_letter};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// An entry of the log: who did what, when.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Activity)]
+pub(crate) struct ActivityView {
+    activity_id: Uuid,
+    #[schema(schema_with = words::activity_kind)]
+    kind: String,
+    /// `key <name>`, `jwt <subject>`, `agent`, `user`, `person` (in the Instagram app) or `system`.
+    #[schema(example = "key frontend")]
+    actor: String,
+    /// The id of what it was done to: a message, a chat, a dead letter, a key.
+    subject: Option<String>,
+    connection_id: Option<Uuid>,
+    /// What else is to be said; never the customer's words.
+    #[schema(value_type = Value)]
+    details: Value,
+    #[schema(format = DateTime)]
+    at: String,
+}
+
+/// What failed for good.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = DeadLetter)]
+pub(crate) struct DeadLetterView {
+    dead_letter_id: Uuid,
+    connection_id: Option<Uuid>,
+    chat_id: Option<Uuid>,
+    #[schema(schema_with = words::dead_letter_kind)]
+    kind: String,
+    /// The id of the event, the turn or the message.
+    reference: Uuid,
+    /// What kind of failure.
+    #[schema(example = "window_closed")]
+    class: String,
+    /// The last error.
+    error: String,
+    attempts: i32,
+    #[schema(schema_with = words::dead_letter_state)]
+    state: &'static str,
+    /// Who replayed or discarded it.
+    closed_by: Option<String>,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    replayed_at: Option<String>,
+    #[schema(format = DateTime)]
+    discarded_at: Option<String>,
+}
+
+impl ActivityView {
+    pub(crate) fn of(row: &activity::Model) -> Self {
+        Self {
+            activity_id: row.id,
+            kind: row.kind.clone(),
+            actor: row.actor.clone(),
+            subject: row.subject.clone(),
+            connection_id: row.connection_id,
+            details: serde_json::from_str(&row.details).unwrap_or_default(),
+            at: always(row.at),
+        }
+    }
+}
+
+impl DeadLetterView {
+    pub(crate) fn of(row: &dead_letter::Model) -> Self {
+        let state = match (row.replayed_at, row.discarded_at) {
+            (Some(_), _) => "replayed",
+            (None, Some(_)) => "discarded",
+            (None, None) => "open",
+        };
+        Self {
+            dead_letter_id: row.id,
+            connection_id: row.connection_id,
+            chat_id: row.chat_id,
+            kind: row.kind.clone(),
+            reference: row.reference,
+            class: row.class.clone(),
+            error: row.error.clone(),
+            attempts: row.attempts,
+            state,
+            closed_by: row.closed_by.clone(),
+            created_at: always(row.created_at),
+            replayed_at: row.replayed_at.and_then(time),
+            discarded_at: row.discarded_at.and_then(time),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! One time line of a conversation: webhook, turn, agent call, send, echo.
+
+use super::always;
+use dmrelay_store::entity::{activity, message, turn};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Something that happened in a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TimelineEntry {
+    #[schema(format = DateTime)]
+    at: String,
+    event: TimelineEvent,
+    message_id: Option<Uuid>,
+    turn_id: Option<Uuid>,
+    /// Since the webhook of the first message that the turn asks, in milliseconds; null where it is of no turn.
+    since_webhook_ms: Option<i64>,
+    /// More about it: an error, a reason, who did it.
+    detail: Option<String>,
+}
+
+/// What happened, in the order in which it mostly does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TimelineEvent {
+    /// Meta's webhook with the message came.
+    WebhookReceived,
+    /// The agent was asked.
+    AgentAsked,
+    /// The agent answered.
+    AgentAnswered,
+    /// The question ended without an answer.
+    TurnEnded,
+    /// A message was put into the outbox.
+    Queued,
+    /// The last attempt to send began.
+    SendStarted,
+    /// Graph accepted the message.
+    Sent,
+    /// The message's echo came back from Meta.
+    EchoReceived,
+    /// The user read it.
+    Read,
+    /// It will not be sent.
+    NotSent,
+    /// The agent fell silent.
+    BotPaused,
+    /// The agent answers again.
+    BotResumed,
+}
+
+/// An entry with the time it is sorted by.
+struct Moment {
+    at: i64,
+    event: TimelineEvent,
+    message: Option<Uuid>,
+    turn: Option<Uuid>,
+    detail: Option<String>,
+}
+
+impl Moment {
+    fn of_message(row: &message::Model, at: i64, event: TimelineEvent) -> Self {
+        Self { at, event, message: Some(row.id), turn: row.turn_id, detail: None }
+    }
+
+    fn of_turn(row: &turn::Model, at: i64, event: TimelineEvent) -> Self {
+        Self { at, event, message: None, turn: Some(row.id), detail: None }
+    }
+
+    fn with(mut self, detail: Option<String>) -> Self {
+        self.detail = detail;
+        self
+    }
+}
+
+/// The time line of some messages, the turns they belong to, and the changes of who answers; oldest first.
+pub(crate) fn timeline(
+    messages: &[message::Model],
+    turns: &[turn::Model],
+    modes: &[activity::Model],
+) -> Vec<TimelineEntry> {
+    let mut moments: Vec<Moment> = messages.iter().flat_map(of_message).collect();
+    moments.extend(turns.iter().flat_map(of_turn));
+    moments.extend(modes.iter().map(of_mode));
+    moments.sort_by_key(|moment| (moment.at, moment.event));
+    let received = |turn: Uuid| turns.iter().find(|row| row.id == turn).map(|row| row.received_at);
+    moments
+        .into_iter()
+        .map(|moment| TimelineEntry {
+            at: always(moment.at),
+            event: moment.event,
+            message_id: moment.message,
+            turn_id: moment.turn,
+            since_webhook_ms: moment.turn.and_then(received).map(|at| moment.at - at),
+            detail: moment.detail,
+        })
+        .collect()
+}
+
+fn of_message(row: &message::Model) -> Vec<Moment> {
+    if row.direction == "inbound" {
+        return vec![Moment::of_message(row, row.received_at, TimelineEvent::WebhookReceived)];
+    }
+    let mut moments = Vec::new();
+    if row.author == "native" {
+        moments.push(Moment::of_message(row, row.received_at, TimelineEvent::EchoReceived));
+        return moments;
+    }
+    let by = row.actor.clone().or_else(|| Some(row.author.clone()));
+    moments.push(Moment::of_message(row, row.created_at, TimelineEvent::Queued).with(by));
+    let later = [
+        (row.started_at, TimelineEvent::SendStarted),
+        (row.sent_at, TimelineEvent::Sent),
+        (row.confirmed_at, TimelineEvent::EchoReceived),
+        (row.read_at, TimelineEvent::Read),
+    ];
+    moments.extend(later.into_iter().filter_map(|(at, event)| Some(Moment::of_message(row, at?, event))));
+    if matches!(row.status.as_str(), "failed" | "suppressed" | "cancelled" | "unknown") {
+        let last = row.started_at.unwrap_or(row.created_at);
+        let why = row.error_class.clone().unwrap_or_else(|| row.status.clone());
+        moments.push(Moment::of_message(row, last, TimelineEvent::NotSent).with(Some(why)));
+    }
+    moments
+}
+
+fn of_turn(row: &turn::Model) -> Vec<Moment> {
+    let attempts = (row.attempt > 1).then(|| format!("attempt {}", row.attempt));
+    let mut moments = vec![Moment::of_turn(row, row.started_at, TimelineEvent::AgentAsked).with(attempts)];
+    if let Some(at) = row.finished_at {
+        let answered = row.state == "answered";
+        let event = if answered { TimelineEvent::AgentAnswered } else { TimelineEvent::TurnEnded };
+        let why = (!answered).then(|| row.error.clone().unwrap_or_else(|| row.state.clone()));
+        moments.push(Moment::of_turn(row, at, event).with(why));
+    }
+    moments
+}
+
+fn of_mode(row: &activity::Model) -> Moment {
+    let paused = row.kind == dmrelay_store::ActivityKind::BotPaused.as_str();
+    let event = if paused { TimelineEvent::BotPaused } else { TimelineEvent::BotResumed };
+    Moment { at: row.at, event, message: None, turn: None, detail: Some(row.actor.clone()) }
+}

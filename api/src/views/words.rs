@@ -1,0 +1,68 @@
+//! The closed sets of words in answers, as schemas.
+
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::permission::Role;
+use dmrelay_domain::states::{
+    ActivityKind, Author, ChatMode, ConnectionStatus, Direction, LoginKind, MessageStatus, TurnState,
+};
+use serde_json::Value;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+
+macro_rules! schemas {
+    ($($name:ident: $words:ty,)+) => {
+        $(pub(crate) fn $name() -> ObjectBuilder {
+            one_of(<$words>::ALL.iter().map(|word| word.as_str()))
+        })+
+    };
+}
+
+schemas! {
+    connection_status: ConnectionStatus,
+    login_kind: LoginKind,
+    chat_mode: ChatMode,
+    direction: Direction,
+    author: Author,
+    message_status: MessageStatus,
+    turn_state: TurnState,
+    activity_kind: ActivityKind,
+    failure_class: FailureClass,
+    role: Role,
+}
+
+/// Whether people and the agent may still write.
+pub(crate) fn window() -> ObjectBuilder {
+    one_of(["open", "human_agent", "closed"].into_iter())
+}
+
+/// What failed.
+pub(crate) fn dead_letter_kind() -> ObjectBuilder {
+    one_of(["event", "turn", "message"].into_iter())
+}
+
+/// What became of it.
+pub(crate) fn dead_letter_state() -> ObjectBuilder {
+    one_of(["open", "replayed", "discarded"].into_iter())
+}
+
+/// The same words, or null.
+pub(crate) fn failure_class_or_null() -> ObjectBuilder {
+    or_null(failure_class())
+}
+
+/// The same words, or null.
+pub(crate) fn dead_letter_kind_or_null() -> ObjectBuilder {
+    or_null(dead_letter_kind())
+}
+
+fn or_null(words: ObjectBuilder) -> ObjectBuilder {
+    let mut object = words.build();
+    let values = object.enum_values.take().unwrap_or_default().into_iter().chain([Value::Null]);
+    ObjectBuilder::from(object)
+        .schema_type(SchemaType::Array(vec![Type::String, Type::Null]))
+        .enum_values(Some(values))
+}
+
+/// One of some words.
+pub(crate) fn one_of(words: impl Iterator<Item = &'static str>) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).enum_values(Some(words))
+}

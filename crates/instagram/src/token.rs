@@ -1,0 +1,48 @@
+//! Renewing tokens of Instagram Login (Meta, "Business Login for Instagram": refresh a long-lived token). A Page's
+//! token has no such call.
+
+use crate::account::text;
+use crate::{Access, Graph, GraphError};
+use dmrelay_domain::failure::Effect;
+use dmrelay_domain::secret::Secret;
+use dmrelay_runtime::http::{self, Call, Method};
+use std::time::Duration;
+
+/// A token in place of another.
+#[derive(Debug, Clone)]
+pub struct Refreshed {
+    /// The token.
+    pub token: Secret<String>,
+    /// How long it lasts, where Graph said so.
+    pub expires_in: Option<Duration>,
+}
+
+impl Graph {
+    /// Renews the token of an access with Instagram Login: it must be a day old, and not expired. The token it
+    /// replaces is used no more.
+    ///
+    /// # Errors
+    /// [`GraphError`]; an answer without a token is one too.
+    pub async fn refresh(&self, access: &Access) -> Result<Refreshed, GraphError> {
+        // Documented without a version in the path, and with the token in the query; errors carry no address.
+        let mut url = http::join(&self.options.instagram, &["refresh_access_token"]);
+        url.query_pairs_mut()
+            .append_pair("grant_type", "ig_refresh_token")
+            .append_pair("access_token", access.token.expose());
+        let call = Call {
+            service: "graph",
+            operation: "refresh_token",
+            method: Method::GET,
+            url,
+            bearer: None,
+            json: None,
+            timeout: self.options.timeout,
+        };
+        // A token may be renewed as often as one likes.
+        let json = self.answer(Effect::Read, call).await?;
+        let token = text(&json["access_token"])
+            .ok_or_else(|| GraphError::odd(Effect::Read, "the answer has no access_token"))?;
+        let expires_in = json["expires_in"].as_u64().map(Duration::from_secs);
+        Ok(Refreshed { token: Secret::new(token), expires_in })
+    }
+}

@@ -1,0 +1,121 @@
+//! What the business chose for a connection, and how it is changed.
+
+use crate::{Activity, ActivityKind, Connection, Result, Store, Tx};
+use dmrelay_domain::ids::ConnectionId;
+use dmrelay_entity::instagram_connection::Model;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What the business chose for a connection; what is missing follows the process's settings. One that a later
+/// version knows is passed over, so that the versions run side by side.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Settings {
+    /// How long the user must be quiet before the agent is asked, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debounce_ms: Option<u32>,
+    /// How long the agent is silent after a person wrote, in hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub takeover_hours: Option<u32>,
+    /// Whether the user sees that the agent is typing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub typing: Option<bool>,
+    /// Whether the app has Meta's Human Agent feature, so that people may answer for seven days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub human_agent: Option<bool>,
+    /// What the user is told when the agent fails for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback_text: Option<String>,
+    /// Values for the agent's dynamic variables.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub agent_variables: std::collections::BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// The names of those that differ.
+    fn changed(&self, other: &Self) -> Vec<String> {
+        let (ours, theirs) = (self.named(), other.named());
+        let mut names: Vec<String> = ours.keys().chain(theirs.keys()).cloned().collect();
+        names.sort();
+        names.dedup();
+        names.retain(|name| ours.get(name) != theirs.get(name));
+        names
+    }
+
+    fn named(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(named)) => named,
+            _ => Map::new(),
+        }
+    }
+}
+
+impl Store {
+    /// Changes the settings of a connection, and whether its agent is paused, under the row's lock: of two
+    /// changes at once, both are made. Gives the connection as it is then.
+    pub async fn change_settings(
+        &self,
+        id: ConnectionId,
+        actor: &str,
+        change: impl FnOnce(&mut Settings, &mut bool) + Send,
+    ) -> Result<Option<Connection>> {
+        let tx = self.begin().await?;
+        let sql = "SELECT * FROM instagram_connections WHERE id = $1 {lock}";
+        let Some(row) = tx.first::<Model>(sql, vec![id.0.into()]).await? else { return Ok(None) };
+        let before = Connection::from_row(row)?;
+        let (mut settings, mut paused) = (before.settings.clone(), before.row.bot_paused);
+        change(&mut settings, &mut paused);
+        let mut changed = settings.changed(&before.settings);
+        if paused != before.row.bot_paused {
+            changed.push("botPaused".to_owned());
+        }
+        if changed.is_empty() {
+            return Ok(Some(before));
+        }
+        let after = tx.write_settings(id, &settings, paused).await?;
+        let activity = Activity::of_connection(&before, ActivityKind::SettingsChanged, actor)
+            .about(&id)
+            .with("changed", changed);
+        tx.record(&activity).await?;
+        if paused != before.row.bot_paused {
+            let kind = if paused { ActivityKind::BotPaused } else { ActivityKind::BotResumed };
+            let activity = Activity::of_connection(&before, kind, actor).about(&id).with("account", true);
+            tx.record(&activity).await?;
+        }
+        tx.commit().await?;
+        Ok(after)
+    }
+}
+
+impl Tx {
+    async fn write_settings(
+        &self,
+        id: ConnectionId,
+        settings: &Settings,
+        paused: bool,
+    ) -> Result<Option<Connection>> {
+        // Later than before even within a millisecond: snapshots are taken anew when it moves.
+        let sql = "UPDATE instagram_connections SET settings = $2, bot_paused = $3, \
+                updated_at = CASE WHEN updated_at >= {now} THEN updated_at + 1 ELSE {now} END \
+             WHERE id = $1 RETURNING *";
+        let settings = serde_json::to_string(settings).unwrap_or_else(|_| "{}".to_owned());
+        let values = vec![id.0.into(), settings.into(), paused.into()];
+        self.first(sql, values).await?.map(Connection::from_row).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_is_told_by_name() {
+        let before = Settings { debounce_ms: Some(1), typing: Some(true), ..Settings::default() };
+        let mut after = Settings { debounce_ms: Some(2), typing: Some(true), ..Settings::default() };
+        assert_eq!(before.changed(&after), ["debounceMs"]);
+        after.typing = None;
+        after.agent_variables.insert("city".to_owned(), "Graz".to_owned());
+        assert_eq!(before.changed(&after), ["agentVariables", "debounceMs", "typing"]);
+        assert!(before.changed(&before.clone()).is_empty());
+    }
+}

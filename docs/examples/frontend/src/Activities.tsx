@@ -1,0 +1,48 @@
+// What happened, newest first, and who did it.
+
+import { useCallback, useState, type ReactNode } from "react";
+import { useDmrelay, useRefresh } from "./Dmrelay.tsx";
+import { ProblemNote } from "./ProblemNote.tsx";
+import type { Activity } from "./types.ts";
+import { usePages, type Load } from "./usePages.ts";
+
+/** Kinds that belong together, comma separated as the API takes them. */
+const FILTERS = {
+  Everything: "",
+  Connections: "INSTAGRAM_CONNECTED,INSTAGRAM_DISCONNECTED,INSTAGRAM_CONNECTION_STATE_CHANGED",
+  Messages: "INSTAGRAM_MESSAGE_RECEIVED,INSTAGRAM_MESSAGE_SENT,INSTAGRAM_MESSAGE_FAILED",
+  "Bot on and off": "INSTAGRAM_BOT_PAUSED,INSTAGRAM_BOT_RESUMED",
+};
+
+export function Activities(): ReactNode {
+  const { client } = useDmrelay();
+  const [kind, setKind] = useState("");
+  const load = useCallback<Load<Activity>>(
+    (cursor, signal) => client.activities({ kind: kind || undefined, cursor }, signal),
+    [client, kind],
+  );
+  const activities = usePages(load, (activity) => activity.activityId);
+  useRefresh(activities.refresh, () => true);
+
+  return (
+    <section>
+      <select value={kind} onChange={(event) => setKind(event.target.value)}>
+        {Object.entries(FILTERS).map(([label, kinds]) => <option key={label} value={kinds}>{label}</option>)}
+      </select>
+      <ProblemNote error={activities.error} />
+      <table>
+        <tbody>
+          {activities.items.map(({ activityId, at, kind, actor, subject }) => (
+            <tr key={activityId}>
+              <td><time dateTime={at}>{new Date(at).toLocaleString()}</time></td>
+              <td>{kind}</td>
+              <td>{actor}</td>
+              <td>{subject}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {activities.hasMore && <button disabled={activities.loading} onClick={activities.loadMore}>Older</button>}
+    </section>
+  );
+}

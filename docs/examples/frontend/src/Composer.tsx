@@ -1,0 +1,61 @@
+// A person writes. The bot falls silent in this chat with the first message.
+
+import { useRef, useState, type FormEvent, type ReactNode } from "react";
+import { newKey } from "./client.ts";
+import { useDmrelay } from "./Dmrelay.tsx";
+import { ProblemNote } from "./ProblemNote.tsx";
+import type { Chat } from "./types.ts";
+
+/** Meta counts bytes, not characters. */
+const MOST_BYTES = 1_000;
+
+export function Composer({ chat, onSent }: { chat: Chat; onSent: () => void }): ReactNode {
+  const { client } = useDmrelay();
+  const [text, setText] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<unknown>();
+  // One key for one message: pressing Send again after an error sends it once. Another text gets another key.
+  const key = useRef<string>(undefined);
+  const left = MOST_BYTES - new TextEncoder().encode(text).length;
+
+  const change = (value: string): void => {
+    key.current = undefined;
+    setText(value);
+  };
+
+  const submit = async (event: FormEvent): Promise<void> => {
+    event.preventDefault();
+    const message = text.trim();
+    if (busy || message === "") return;
+    key.current ??= newKey();
+    setBusy(true);
+    setError(undefined);
+    try {
+      // 202: it is in the outbox. What becomes of it comes as message.sent or message.failed.
+      const { connectionId, instagramUserId: to } = chat;
+      await client.send({ to, message, connectionId }, key.current);
+      change("");
+      onSent();
+    } catch (cause) {
+      setError(cause);
+    } finally {
+      setBusy(false);
+    }
+  };
+
+  if (chat.window === "closed") {
+    return <p>Meta lets nobody write here until the customer writes again.</p>;
+  }
+  return (
+    <form onSubmit={(event) => void submit(event)}>
+      {chat.window === "human_agent" && (
+        <p>The 24 hours are over. A person may still answer, if the account has Meta's Human Agent feature.</p>
+      )}
+      {chat.mode === "bot" && <p>The bot falls silent in this chat when you write.</p>}
+      <textarea value={text} disabled={busy} onChange={(event) => change(event.target.value)} />
+      {left < 200 && <small>{left} bytes left</small>}
+      <button disabled={busy || left < 0 || text.trim() === ""}>Send</button>
+      <ProblemNote error={error} />
+    </form>
+  );
+}

@@ -1,0 +1,57 @@
+// The account: how it is doing, its links, and the switch that silences the bot.
+
+import { useState, type ReactNode } from "react";
+import { ConnectForm } from "./ConnectForm.tsx";
+import { useDmrelay } from "./Dmrelay.tsx";
+import { ProblemNote } from "./ProblemNote.tsx";
+import { QrCode } from "./QrCode.tsx";
+import { StatusBadge } from "./StatusBadge.tsx";
+import { useConnection, type Status } from "./useConnection.ts";
+
+export function ConnectionPanel({ connectionId }: { connectionId?: string }): ReactNode {
+  const { live } = useDmrelay();
+  const { state, reload } = useConnection(connectionId);
+  switch (state.kind) {
+    case "loading":
+      return <p>Loading …</p>;
+    case "none":
+      return <ConnectForm onConnected={reload} />;
+    case "several":
+      return <p>This agent has several accounts. List them with client.connections() and pass a connectionId.</p>;
+    case "failed":
+      return <ProblemNote error={state.error} />;
+    case "one":
+      return (
+        <section>
+          {live !== "open" && <p>Live updates are interrupted; the page still asks every 30 seconds.</p>}
+          <ProblemNote error={state.error} />
+          <Account status={state.status} onChange={reload} />
+        </section>
+      );
+  }
+}
+
+function Account({ status, onChange }: { status: Status; onChange: () => void }): ReactNode {
+  const { client } = useDmrelay();
+  const [error, setError] = useState<unknown>();
+  const { connectionId, botPaused, links, queue } = status;
+  const run = (call: Promise<unknown>): void => {
+    setError(undefined);
+    call.then(onChange, setError);
+  };
+  return (
+    <>
+      <StatusBadge connection={status} tokenDaysLeft={status.tokenDaysLeft} />
+      {status.status === "disconnected" && <ConnectForm onConnected={onChange} />}
+      <p>Waiting: {queue.turnsDue} questions to the agent, {queue.chatsSending} chats with messages to send.</p>
+      <button onClick={() => run(client.changeSettings({ connectionId, botPaused: !botPaused }))}>
+        {botPaused ? "Let the bot answer again" : "Pause the bot for the whole account"}
+      </button>
+      <button onClick={() => confirm("Disconnect this account?") && run(client.disconnect(connectionId))}>
+        Disconnect
+      </button>
+      <ProblemNote error={error} />
+      {links && <QrCode code={links.directMessage} label="Write to us" />}
+    </>
+  );
+}

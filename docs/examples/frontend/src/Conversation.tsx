@@ -1,0 +1,82 @@
+// One conversation: its messages, who answers, and a person's own words.
+
+import { useCallback, useState, type ReactNode } from "react";
+import { Composer } from "./Composer.tsx";
+import { useDmrelay, useRefresh } from "./Dmrelay.tsx";
+import { nameOf } from "./Inbox.tsx";
+import { ProblemNote } from "./ProblemNote.tsx";
+import type { Chat, Message } from "./types.ts";
+import { usePages, type Load } from "./usePages.ts";
+
+export function Conversation({ chatId }: { chatId: string }): ReactNode {
+  const { client } = useDmrelay();
+  const [chat, setChat] = useState<Chat>();
+  const [error, setError] = useState<unknown>();
+
+  const load = useCallback<Load<Message>>(async (cursor, signal) => {
+    const detail = await client.chat(chatId, { cursor }, signal);
+    setChat(detail.chat);
+    return detail.messages;
+  }, [client, chatId]);
+  const messages = usePages(load, (message) => message.messageId);
+  useRefresh(messages.refresh, (event) => event.chatId === chatId);
+
+  const change = (call: Promise<Chat>): void => {
+    setError(undefined);
+    call.then(setChat, setError);
+  };
+  if (!chat) return messages.error ? <ProblemNote error={messages.error} /> : <p>Loading …</p>;
+  // Newest first from the API, newest last on the page.
+  const shown = messages.items.toReversed();
+  return (
+    <section aria-label={nameOf(chat)}>
+      <header>
+        <h2>{nameOf(chat)}</h2>
+        {chat.mode === "bot"
+          ? <button onClick={() => change(client.takeOver(chatId))}>Take over</button>
+          : <button onClick={() => change(client.release(chatId))}>Give back to the bot</button>}
+        {chat.mode !== "bot" && chat.resumeAt && (
+          <p>The bot answers again from {new Date(chat.resumeAt).toLocaleString()}.</p>
+        )}
+        <ProblemNote error={error} />
+      </header>
+      {messages.hasMore && <button disabled={messages.loading} onClick={messages.loadMore}>Older messages</button>}
+      <ol>{shown.map((message) => <Bubble key={message.messageId} message={message} />)}</ol>
+      <ProblemNote error={messages.error} />
+      <Composer chat={chat} onSent={messages.refresh} />
+    </section>
+  );
+}
+
+function Bubble({ message }: { message: Message }): ReactNode {
+  const { direction, author, actor, text, kind, status, at, error } = message;
+  return (
+    <li data-direction={direction}>
+      <small>
+        {direction === "inbound" ? "Customer" : (actor ?? author)} <time dateTime={at}>{new Date(at).toLocaleTimeString()}</time>
+        {direction === "outbound" && <> {status}</>}
+      </small>
+      {/* React shows text as text. Never put a customer's words into the page as HTML. */}
+      <p style={{ whiteSpace: "pre-wrap" }}>{text ?? `[${kind}]`}</p>
+      {attachmentsOf(message).map((attachment, index) => <AttachmentLink key={index} attachment={attachment} />)}
+      {error && <small role="alert">{error.message ?? error.class}</small>}
+    </li>
+  );
+}
+
+interface Attachment {
+  type: string;
+  url?: string;
+  title?: string;
+}
+
+function attachmentsOf(message: Message): Attachment[] {
+  return Array.isArray(message.attachments) ? (message.attachments as Attachment[]) : [];
+}
+
+/** A link, not a picture: Meta's addresses expire, and loading them tells Meta who looks. */
+function AttachmentLink({ attachment }: { attachment: Attachment }): ReactNode {
+  const { type, url, title } = attachment;
+  if (!url?.startsWith("https://")) return <p>[{title ?? type}]</p>;
+  return <p><a href={url} target="_blank" rel="noopener noreferrer">{title ?? type}</a></p>;
+}

@@ -1,0 +1,50 @@
+// What failed for good: looked at by a person, then tried again or left at that.
+
+import { useCallback, useState, type ReactNode } from "react";
+import { newKey } from "./client.ts";
+import { useDmrelay, useRefresh } from "./Dmrelay.tsx";
+import { ProblemNote } from "./ProblemNote.tsx";
+import type { DeadLetter } from "./types.ts";
+import { usePages, type Load } from "./usePages.ts";
+
+export function DeadLetters(): ReactNode {
+  const { client } = useDmrelay();
+  const [error, setError] = useState<unknown>();
+  const [refused, setRefused] = useState<ReadonlyMap<string, string>>(new Map());
+  const load = useCallback<Load<DeadLetter>>(
+    (cursor, signal) => client.deadLetters({ cursor }, signal),
+    [client],
+  );
+  const letters = usePages(load, (letter) => letter.deadLetterId);
+  useRefresh(letters.refresh, (event) => event.type === "message.failed");
+
+  const run = (call: Promise<unknown>): void => {
+    setError(undefined);
+    call.catch(setError).finally(letters.refresh);
+  };
+  /** What is refused stays open, with its reason: the window has closed, a person has the chat … */
+  const replay = async (ids: string[]): Promise<void> => {
+    const answer = await client.replay({ ids }, newKey());
+    setRefused(new Map(answer.refused.map(({ id, reason }) => [id, reason])));
+  };
+
+  return (
+    <section>
+      <button disabled={letters.items.length === 0} onClick={() => run(replay(letters.items.map((letter) => letter.deadLetterId)))}>
+        Try all of these again
+      </button>
+      <ProblemNote error={error ?? letters.error} />
+      <ul>
+        {letters.items.map((letter) => (
+          <li key={letter.deadLetterId}>
+            <strong>{letter.class}</strong> {letter.kind}: {letter.error} (tried {letter.attempts} times)
+            <button onClick={() => run(replay([letter.deadLetterId]))}>Try again</button>
+            <button onClick={() => run(client.discard(letter.deadLetterId))}>Leave it</button>
+            {refused.has(letter.deadLetterId) && <em> {refused.get(letter.deadLetterId)}</em>}
+          </li>
+        ))}
+      </ul>
+      {letters.hasMore && <button disabled={letters.loading} onClick={letters.loadMore}>More</button>}
+    </section>
+  );
+}

@@ -1,0 +1,81 @@
+// What the components share: the client, and one stream of live events for the whole page.
+
+import { createContext, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from "react";
+import type { Client } from "./client.ts";
+import { follow, type StreamState } from "./events.ts";
+import type { LiveEvent } from "./types.ts";
+
+/** Hears of every event, and of every (re)connect: what happened in between is to be fetched. */
+export interface Listener {
+  onEvent?: (event: LiveEvent) => void;
+  onOpen?: () => void;
+}
+
+export type LiveState = StreamState | "stopped";
+
+interface Shared {
+  client: Client;
+  live: LiveState;
+  listen: (listener: Listener) => () => void;
+}
+
+const Context = createContext<Shared | null>(null);
+
+export function Dmrelay({ client, children }: { client: Client; children: ReactNode }): ReactNode {
+  const [live, setLive] = useState<LiveState>("connecting");
+  const listeners = useRef(new Set<Listener>());
+
+  useEffect(() => {
+    const stop = new AbortController();
+    follow({
+      url: client.eventsUrl,
+      token: client.token,
+      signal: stop.signal,
+      onEvent: (event) => listeners.current.forEach((listener) => listener.onEvent?.(event)),
+      onState: (state) => {
+        setLive(state);
+        if (state === "open") listeners.current.forEach((listener) => listener.onOpen?.());
+      },
+      // Refused for good, for instance because the token has no rights here. Calls will say why.
+    }).catch(() => setLive("stopped"));
+    return () => stop.abort();
+  }, [client]);
+
+  const shared = useMemo<Shared>(() => {
+    const listen = (listener: Listener): (() => void) => {
+      listeners.current.add(listener);
+      return () => listeners.current.delete(listener);
+    };
+    return { client, live, listen };
+  }, [client, live]);
+  return <Context value={shared}>{children}</Context>;
+}
+
+export function useDmrelay(): Shared {
+  const shared = useContext(Context);
+  if (!shared) throw new Error("useDmrelay is for components inside <Dmrelay>");
+  return shared;
+}
+
+/** Calls `refresh` when something happened that `concerns` says matters; many events at once are one call. */
+export function useRefresh(refresh: () => void, concerns: (event: LiveEvent) => boolean): void {
+  const { listen } = useDmrelay();
+  const latest = useRef({ refresh, concerns });
+  useEffect(() => {
+    latest.current = { refresh, concerns };
+  });
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const soon = (): void => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        latest.current.refresh();
+      }, 250);
+    };
+    const stop = listen({ onOpen: soon, onEvent: (event) => latest.current.concerns(event) && soon() });
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, [listen]);
+}

@@ -1,0 +1,124 @@
+// The calls of one agent's Instagram API, with the types of the OpenAPI document.
+
+import { request, type Call, type TokenSource, type TransportOptions } from "./transport.ts";
+import type {
+  Activity, Answer, Body, Chat, ChatDetail, Connection, DeadLetter, Made, Message, Page, Query, SettingsChange,
+} from "./types.ts";
+
+export interface ClientOptions extends TransportOptions {
+  /** Where the API is, for instance `https://relay.example.com`. */
+  baseUrl: string;
+  subaccountId: string;
+  agentId: string;
+}
+
+type More = Pick<Call, "body" | "key" | "signal"> & { query?: object };
+
+/** An Idempotency-Key. Make one for each thing a person does, not for each try. */
+export function newKey(): string {
+  return crypto.randomUUID();
+}
+
+export class Client {
+  readonly #options: ClientOptions;
+  readonly #base: string;
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    const host = options.baseUrl.replace(/\/+$/, "");
+    const [subaccount, agent] = [options.subaccountId, options.agentId].map(encodeURIComponent);
+    this.#base = `${host}/api/database/${subaccount}/chat-agents/${agent}/instagram`;
+  }
+
+  // region: connections
+  connect(body: Body<"/connect">): Promise<Made<"/connect", 201>> {
+    return this.#call("POST", "/connect", { body });
+  }
+
+  status(query: Query<"/status"> = {}, signal?: AbortSignal): Promise<Answer<"/status">> {
+    return this.#call("GET", "/status", { query, signal });
+  }
+
+  disconnect(connectionId?: string): Promise<Connection> {
+    return this.#call("POST", "/disconnect", { body: { connectionId } });
+  }
+
+  /** Of the whole subaccount, disconnected ones included; there is one page only. */
+  connections(signal?: AbortSignal): Promise<Page<Connection>> {
+    return this.#call("GET", "/connections", { signal });
+  }
+
+  /** Changes what is given; null puts a setting back to its default. */
+  changeSettings(body: SettingsChange): Promise<Connection> {
+    return this.#call("PATCH", "/settings", { body });
+  }
+  // endregion
+
+  // region: inbox
+  chats(query: Query<"/chats"> = {}, signal?: AbortSignal): Promise<Page<Chat>> {
+    return this.#call("GET", "/chats", { query, signal });
+  }
+
+  chat(chatId: string, query: Query<"/chats/{chatId}"> = {}, signal?: AbortSignal): Promise<ChatDetail> {
+    return this.#call("GET", `/chats/${encodeURIComponent(chatId)}`, { query, signal });
+  }
+
+  messages(query: Query<"/messages"> = {}, signal?: AbortSignal): Promise<Page<Message>> {
+    return this.#call("GET", "/messages", { query, signal });
+  }
+
+  takeOver(chatId: string, hours?: number): Promise<Chat> {
+    return this.#call("POST", `/chats/${encodeURIComponent(chatId)}/takeover`, { body: { hours } });
+  }
+
+  release(chatId: string): Promise<Chat> {
+    return this.#call("POST", `/chats/${encodeURIComponent(chatId)}/release`, {});
+  }
+
+  /** The same key with the same message is sent once, however often this is called. */
+  send(body: Body<"/send">, key: string): Promise<Made<"/send", 202>> {
+    return this.#call("POST", "/send", { body, key });
+  }
+  // endregion
+
+  // region: operations
+  activities(query: Query<"/activities"> = {}, signal?: AbortSignal): Promise<Page<Activity>> {
+    return this.#call("GET", "/activities", { query, signal });
+  }
+
+  deadLetters(query: Query<"/dead-letters"> = {}, signal?: AbortSignal): Promise<Page<DeadLetter>> {
+    return this.#call("GET", "/dead-letters", { query, signal });
+  }
+
+  replay(body: Body<"/dead-letters/replay">, key: string): Promise<Made<"/dead-letters/replay", 200>> {
+    return this.#call("POST", "/dead-letters/replay", { body, key });
+  }
+
+  discard(id: string): Promise<DeadLetter> {
+    return this.#call("POST", `/dead-letters/${encodeURIComponent(id)}/discard`, {});
+  }
+  // endregion
+
+  /** Where the live events are; see events.ts. */
+  get eventsUrl(): string {
+    return `${this.#base}/events`;
+  }
+
+  get token(): TokenSource {
+    return this.#options.token;
+  }
+
+  async #call<T>(method: Call["method"], path: string, more: More): Promise<T> {
+    const { query, ...rest } = more;
+    const call = { method, url: this.#base + path + queryText(query), ...rest };
+    // The types are those of the OpenAPI document, which is made from the server's handlers.
+    return (await request(this.#options, call)) as T;
+  }
+}
+
+/** `?a=1&b=2`, without what is undefined. */
+function queryText(query: object = {}): string {
+  const pairs = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const text = new URLSearchParams(pairs.map(([name, value]): [string, string] => [name, String(value)])).toString();
+  return text === "" ? "" : `?${text}`;
+}

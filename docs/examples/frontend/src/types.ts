@@ -1,0 +1,55 @@
+// Names for what the OpenAPI document describes. api.d.ts is generated from it: npm run types.
+
+import type { components, paths } from "./api.d.ts";
+
+type Schemas = components["schemas"];
+
+export type Connection = Schemas["Connection"];
+export type Chat = Schemas["Chat"];
+export type Message = Schemas["Message"];
+export type ChatDetail = Omit<Schemas["ChatDetail"], "messages"> & { messages: Page<Message> };
+export type Activity = Schemas["Activity"];
+export type DeadLetter = Schemas["DeadLetter"];
+/** A live event: ids, no texts. Fetch what it speaks of. */
+export type LiveEvent = Schemas["LiveEvent"];
+/** A link and its QR code. */
+export type QrLink = Schemas["QrCode"];
+
+/** A page of a list. */
+export interface Page<T> {
+  items: T[];
+  total: number;
+  totalIsExact: boolean;
+  limit: number;
+  skip: number;
+  /** Where the next page begins; null on the last one. */
+  nextCursor: string | null;
+}
+
+type Base = "/api/database/{subaccountId}/chat-agents/{agentId}/instagram";
+type At<Call extends string> = paths[Extract<`${Base}${Call}`, keyof paths>];
+
+type QueryIn<Operation> = Operation extends { parameters: { query?: infer Query } } ? NonNullable<Query> : never;
+type BodyIn<Operation> = Operation extends { requestBody?: infer Request }
+  ? NonNullable<Request> extends { content: { "application/json": infer Body } }
+    ? Body
+    : never
+  : never;
+type JsonOut<Operation, Status extends number> = Operation extends {
+  responses: Record<Status, { content: { "application/json": infer Body } }>;
+}
+  ? Body
+  : never;
+
+/** The query of a list, for instance `Query<"/chats">`. */
+export type Query<Call extends string> = At<Call> extends { get: infer Operation } ? QueryIn<Operation> : never;
+/** What a POST takes, for instance `Body<"/send">`. */
+export type Body<Call extends string> = At<Call> extends { post: infer Operation } ? BodyIn<Operation> : never;
+/** What a GET answers. */
+export type Answer<Call extends string> = At<Call> extends { get: infer Operation } ? JsonOut<Operation, 200> : never;
+/** What a POST answers. */
+export type Made<Call extends string, Status extends number> = At<Call> extends { post: infer Operation }
+  ? JsonOut<Operation, Status>
+  : never;
+/** What PATCH /settings takes. */
+export type SettingsChange = At<"/settings"> extends { patch: infer Operation } ? BodyIn<Operation> : never;

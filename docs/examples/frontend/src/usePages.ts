@@ -1,0 +1,84 @@
+// A list, page after page by cursor. A cursor stays right while new things arrive; `skip` does not.
+
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import type { Page } from "./types.ts";
+
+/** Loads the page at a cursor; the first one without. Memoize it: a new function is a new list. */
+export type Load<T> = (cursor: string | undefined, signal: AbortSignal) => Promise<Page<T>>;
+
+interface Shown<T> {
+  items: T[];
+  cursor: string | undefined;
+}
+
+export interface Pages<T> {
+  items: T[];
+  loading: boolean;
+  error: unknown;
+  hasMore: boolean;
+  loadMore: () => void;
+  /** Loads what is shown again, however many pages that are. */
+  refresh: () => void;
+}
+
+/** `nameOf` tells items apart: one that moved between two pages is shown once. */
+export function usePages<T>(load: Load<T>, nameOf: (item: T) => string): Pages<T> {
+  const [shown, setShown] = useState<Shown<T>>({ items: [], cursor: undefined });
+  const [loading, setLoading] = useState(true);
+  const [error, setError] = useState<unknown>();
+  const running = useRef(new AbortController());
+  const latest = useRef(shown);
+  const name = useRef(nameOf);
+
+  const run = useCallback((from: Shown<T>, least: number) => {
+    // The newest wish counts; an answer to an older one that comes late is dropped.
+    running.current.abort();
+    const { signal } = (running.current = new AbortController());
+    setLoading(true);
+    setError(undefined);
+    gather(load, name.current, from, least, signal).then(
+      (gathered) => {
+        if (signal.aborted) return;
+        latest.current = gathered;
+        setShown(gathered);
+        setLoading(false);
+      },
+      (cause: unknown) => {
+        if (signal.aborted) return;
+        setError(cause);
+        setLoading(false);
+      },
+    );
+  }, [load]);
+
+  useEffect(() => {
+    const nothing = { items: [], cursor: undefined };
+    latest.current = nothing;
+    setShown(nothing);
+    run(nothing, 1);
+    return () => running.current.abort();
+  }, [run]);
+
+  const refresh = useCallback(() => run({ items: [], cursor: undefined }, latest.current.items.length), [run]);
+  const loadMore = useCallback(() => run(latest.current, latest.current.items.length + 1), [run]);
+
+  const hasMore = shown.cursor !== undefined;
+  return useMemo(
+    () => ({ items: shown.items, loading, error, hasMore, loadMore, refresh }),
+    [shown, loading, error, hasMore, loadMore, refresh],
+  );
+}
+
+/** Loads pages until there are `least` items, or no more. */
+async function gather<T>(
+  load: Load<T>, nameOf: (item: T) => string, from: Shown<T>, least: number, signal: AbortSignal,
+): Promise<Shown<T>> {
+  const items = new Map(from.items.map((item) => [nameOf(item), item]));
+  let cursor = from.cursor;
+  do {
+    const page = await load(cursor, signal);
+    for (const item of page.items) items.set(nameOf(item), item);
+    cursor = page.nextCursor ?? undefined;
+  } while (items.size < least && cursor !== undefined);
+  return { items: [...items.values()], cursor };
+}

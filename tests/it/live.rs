@@ -1,0 +1,107 @@
+//! Live events: what happens, as it happens, to whoever listens, whichever process they are connected to.
+
+use anyhow::{Context, Result};
+use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::rest::{ACCOUNT, agent_path};
+use dmrelay_tests::stream::Stream;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+on_both_footings!(
+    what_happens_is_told_as_it_happens,
+    a_client_that_comes_again_misses_nothing,
+    a_stream_ends_and_there_are_only_so_many,
+    what_is_written_out_of_order_is_told_too,
+);
+
+const USER: &str = "200000000000001";
+
+async fn what_happens_is_told_as_it_happens(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    let mut stream = Stream::open(&relay.rest, &agent_path("events"), None).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    let received = stream.next("message.received").await?;
+    let sent = stream.next("message.sent").await?;
+    assert_eq!((received["actor"].as_str(), sent["actor"].as_str()), (Some("user"), Some("agent")));
+    assert_eq!(received["chatId"], sent["chatId"]);
+    // It holds ids, by which the message is found; never its words.
+    let messages = relay.messages(USER).await?;
+    assert_eq!(
+        (&messages[0]["messageId"], &messages[1]["messageId"]),
+        (&received["messageId"], &sent["messageId"])
+    );
+    assert!(!stream.text().contains("hello"), "{}", stream.text());
+    let chat = sent["chatId"].as_str().context("chat")?;
+    relay.rest.post(&format!("chats/{chat}/takeover"), json!({})).await?;
+    assert_eq!(stream.next("chat.mode").await?["chatId"], json!(chat));
+    relay.rest.post("disconnect", json!({})).await?;
+    assert_eq!(stream.next("connection.state").await?["details"]["instagramAccountId"], json!(ACCOUNT));
+    relay.end().await
+}
+
+async fn a_client_that_comes_again_misses_nothing(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    let path = agent_path("events");
+    let mut stream = Stream::open(&relay.rest, &path, None).await?;
+    relay.simulator.say(ACCOUNT, USER, "one");
+    let last = stream.next("message.sent").await?["id"].as_str().context("id")?.to_owned();
+    drop(stream);
+    for number in 0..20 {
+        relay.simulator.say(ACCOUNT, &format!("30000000000000{number:02}"), "while you were away");
+    }
+    relay.settled().await?;
+    let mut stream = Stream::open(&relay.rest, &path, Some(&last)).await?;
+    let mut missed = BTreeSet::new();
+    while missed.len() < 20 {
+        let event = stream.next("message.sent").await?;
+        assert_ne!(event["id"], json!(last), "the event that was seen came again");
+        missed.insert(event["chatId"].to_string());
+    }
+    // And it goes on with what is new.
+    relay.simulator.say(ACCOUNT, "400000000000001", "now");
+    relay.replies("400000000000001", 1).await?;
+    let chat = relay.messages("400000000000001").await?[0]["chatId"].clone();
+    while stream.next("message.sent").await?["chatId"] != chat {}
+    let odd = relay.rest.request("GET", &path, None, &[("last-event-id", "zzz")]).await?;
+    assert_eq!((odd.status, &odd.json["errors"][0]["parameter"]), (422, &json!("Last-Event-ID")));
+    relay.end().await
+}
+
+async fn a_stream_ends_and_there_are_only_so_many(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |settings| {
+        settings.limits.event_streams = 1;
+        settings.limits.event_stream_time = Duration::from_secs(2);
+    })
+    .await?;
+    let path = agent_path("events");
+    let stream = Stream::open(&relay.rest, &path, None).await?;
+    let full = relay.rest.request("GET", &path, None, &[]).await?;
+    assert_eq!((full.status, &full.json["type"]), (503, &json!("urn:dmrelay:problem:too-many-streams")));
+    stream.ended().await?;
+    let mut next = Stream::open(&relay.rest, &path, None).await?;
+    // A process that is to end does not wait for listeners.
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    next.next("message.received").await?;
+    relay.end().await
+}
+
+/// A transaction that takes longer commits after one that began later: its entry, with the older id, is told too.
+async fn what_is_written_out_of_order_is_told_too(footing: Footing) -> Result<()> {
+    use dmrelay_store::{Activity, ActivityKind};
+    let relay = Relay::connected(footing, |_| {}).await?;
+    let mut stream = Stream::open(&relay.rest, &agent_path("events"), None).await?;
+    let connection = relay.store.snapshot().await?.pop().context("no connection")?;
+    let activity = |actor: &str| Activity::of_connection(&connection, ActivityKind::SettingsChanged, actor);
+    let now = relay.store.now().await?;
+    let write = async |actor: &str, at: i64| -> Result<()> {
+        let tx = relay.store.begin().await?;
+        tx.record_at(&activity(actor), at).await?;
+        Ok(tx.commit().await?)
+    };
+    write("later", now).await?;
+    assert_eq!(stream.next("connection.state").await?["actor"], json!("later"));
+    write("earlier", now - 2_000).await?;
+    assert_eq!(stream.next("connection.state").await?["actor"], json!("earlier"));
+    relay.end().await
+}

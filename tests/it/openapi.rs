@@ -1,0 +1,115 @@
+//! The OpenAPI document, its page, and what a browser is told.
+
+use anyhow::{Context, Result};
+use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::rest::agent_path;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+on_both_footings!(the_document_and_its_page_are_served, browsers_are_told_what_they_may,);
+
+/// What is committed for people who read it without a server.
+#[test]
+fn the_written_document_is_the_handlers() -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json");
+    let written: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+    let current = dmrelay_api::openapi_document();
+    assert!(written == current, "docs/openapi.json is old; write it anew: make openapi");
+    Ok(())
+}
+
+#[test]
+fn the_document_is_complete() -> Result<()> {
+    let document = dmrelay_api::openapi_document();
+    assert!(
+        document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")),
+        "{}",
+        document["openapi"]
+    );
+    let mut ids = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().context("paths")? {
+        let named = path.matches('{').count();
+        assert_eq!(item["parameters"].as_array().map(Vec::len), Some(named), "{path}");
+        for (method, operation) in
+            item.as_object().context("item")?.iter().filter(|(name, _)| *name != "parameters")
+        {
+            let what = format!("{method} {path}");
+            let id = operation["operationId"].as_str().with_context(|| what.clone())?;
+            assert!(ids.insert(id.to_owned()), "{id} twice");
+            assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{what}");
+            assert!(operation["tags"].as_array().is_some_and(|tags| tags.len() == 1), "{what}");
+            let responses = operation["responses"].as_object().with_context(|| what.clone())?;
+            for status in ["401", "403", "422", "429", "503"] {
+                assert!(responses.contains_key(status), "{what}: {status}");
+            }
+            assert!(responses.keys().any(|status| status.starts_with('2')), "{what}");
+        }
+    }
+    // Every reference leads somewhere.
+    let text = document.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(document.pointer(reference).is_some(), "{reference}");
+    }
+    Ok(())
+}
+
+async fn the_document_and_its_page_are_served(footing: Footing) -> Result<()> {
+    let relay = Relay::start(footing, |_| {}).await?;
+    let anyone = relay.rest.with_key(None);
+    let served = anyone.request("GET", "/api/openapi.json", None, &[]).await?;
+    assert_eq!((served.status, served.json), (200, dmrelay_api::openapi_document()));
+    let page = anyone.request("GET", "/api/docs", None, &[]).await?;
+    assert_eq!((page.status, page.content_type.starts_with("text/html")), (200, true), "{}", page.text);
+    // Nothing of the page comes from elsewhere.
+    assert!(!page.text.contains("https://") && !page.text.contains("//cdn"), "{}", page.text);
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && policy.contains("script-src 'self'"), "{policy}");
+    for link in page.text.split(['"', '\'']).filter(|link| is_file(link)) {
+        let path = format!("/api/docs/{}", link.trim_start_matches("./"));
+        let file = anyone.request("GET", &path, None, &[]).await?;
+        assert_eq!((file.status, file.text.is_empty()), (200, false), "{path}");
+    }
+    let none = anyone.request("GET", "/api/docs/no-such-file.js", None, &[]).await?;
+    assert_eq!(none.status, 404);
+    relay.end().await
+}
+
+/// Whether a text of the page is one of its files.
+fn is_file(link: &str) -> bool {
+    Path::new(link).extension().is_some_and(|kind| kind == "js" || kind == "css")
+}
+
+async fn browsers_are_told_what_they_may(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |settings| {
+        settings.limits.cors_origins = vec!["https://app.example".to_owned()];
+    })
+    .await?;
+    let status = agent_path("status");
+    let ask = async |origin: &str| {
+        let wants = [
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "authorization,idempotency-key"),
+        ];
+        relay.rest.with_key(None).request("OPTIONS", &status, None, &wants).await
+    };
+    let own = ask("https://app.example").await?;
+    assert_eq!((own.status, own.header("access-control-allow-origin")), (200, "https://app.example"));
+    assert!(own.header("access-control-allow-headers").contains("idempotency-key"));
+    assert_eq!(own.header("access-control-allow-credentials"), "");
+    let other = ask("https://evil.example").await?;
+    assert_eq!(other.header("access-control-allow-origin"), "");
+    let answer = relay.rest.get("status").await?;
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+        ("cache-control", "no-store"),
+        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ] {
+        assert_eq!(answer.header(name), value, "{name}");
+    }
+    assert_eq!(answer.json["settings"]["debounceMs"], json!(null));
+    relay.end().await
+}

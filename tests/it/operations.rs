@@ -1,0 +1,289 @@
+//! What operators do: dead letters, settings, activities, and writes that are repeated.
+
+use anyhow::{Context, Result};
+use dmrelay_simulator::{AgentRule, Fault, FaultMode, Operation};
+use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::rest::{ACCOUNT, AGENT, agent_path, connect_body};
+use dmrelay_tests::wait;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+on_both_footings!(
+    a_dead_letter_is_replayed_once_and_told,
+    what_failed_is_discarded,
+    settings_are_changed_and_put_back,
+    a_paused_bot_waits_and_people_do_not,
+    activities_tell_who_did_what,
+    a_repeated_write_is_done_once,
+    two_accounts_of_one_agent_are_told_apart,
+);
+
+const USER: &str = "200000000000001";
+
+/// A relay whose agent has refused a question for good.
+async fn refused(footing: Footing) -> Result<Relay> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Before).status(400));
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    dead_letters(&relay, 1).await?;
+    relay.settled().await?;
+    Ok(relay)
+}
+
+async fn dead_letters(relay: &Relay, count: usize) -> Result<Vec<Value>> {
+    wait::until("dead letters", Duration::from_secs(20), async || {
+        let answer = relay.rest.get("dead-letters").await?;
+        let items = answer.json["items"].as_array().cloned().with_context(|| answer.text.clone())?;
+        Ok((items.len() == count).then_some(items))
+    })
+    .await
+}
+
+async fn a_dead_letter_is_replayed_once_and_told(footing: Footing) -> Result<()> {
+    let relay = refused(footing).await?;
+    let letter = dead_letters(&relay, 1).await?.remove(0);
+    assert_eq!(
+        (&letter["kind"], &letter["class"], &letter["state"]),
+        (&json!("turn"), &json!("invalid"), &json!("open"))
+    );
+    assert!(letter["error"].as_str().is_some_and(|why| !why.is_empty()), "{letter}");
+    let id = letter["deadLetterId"].as_str().context("id")?;
+    let path = format!("dead-letters/{id}/replay");
+    let (first, second) =
+        tokio::try_join!(relay.rest.post(&path, json!({})), relay.rest.post(&path, json!({})))?;
+    let mut statuses = [first.status, second.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409], "{} {}", first.text, second.text);
+    assert_eq!(relay.replies(USER, 1).await?, ["Answer to: hello"]);
+    relay.settled().await?;
+    assert_eq!(relay.sent(USER).len(), 1);
+    dead_letters(&relay, 0).await?;
+    let replayed = relay.rest.get("dead-letters?state=replayed").await?;
+    assert_eq!(replayed.json["items"][0]["closedBy"], json!("bootstrap key"));
+    let log = relay.rest.get("activities?kind=DEAD_LETTER_REPLAYED").await?;
+    assert_eq!(
+        (&log.json["total"], &log.json["items"][0]["subject"]),
+        (&json!(1), &json!(id)),
+        "{}",
+        log.text
+    );
+    relay.end().await
+}
+
+async fn what_failed_is_discarded(footing: Footing) -> Result<()> {
+    let relay = refused(footing).await?;
+    let letter = dead_letters(&relay, 1).await?.remove(0);
+    let id = letter["deadLetterId"].as_str().context("id")?;
+    let some = async |body: Value| relay.rest.post("dead-letters/replay", body).await;
+    assert_eq!(some(json!({"ids": []})).await?.status, 422);
+    assert_eq!(some(json!({"ids": [id], "class": "gone"})).await?.status, 422);
+    assert_eq!(some(json!({"class": "no such"})).await?.status, 422);
+    let none = some(json!({"class": "gone"})).await?;
+    assert_eq!(none.json, json!({"replayed": 0, "refused": [], "more": false}));
+    let discarded = relay.rest.post(&format!("dead-letters/{id}/discard"), json!({})).await?;
+    assert_eq!((discarded.status, &discarded.json["state"]), (200, &json!("discarded")));
+    let late = some(json!({"ids": [id, "01930000-0000-7000-8000-000000000000"]})).await?;
+    assert_eq!((&late.json["replayed"], late.json["refused"].as_array().map(Vec::len)), (&json!(0), Some(2)));
+    assert_eq!(relay.rest.post(&format!("dead-letters/{id}/discard"), json!({})).await?.status, 409);
+    relay.settled().await?;
+    assert!(relay.sent(USER).is_empty());
+    relay.end().await
+}
+
+async fn change(relay: &Relay, body: Value) -> Result<dmrelay_tests::rest::Answer> {
+    relay.rest.request("PATCH", &agent_path("settings"), Some(body.to_string().into_bytes()), &[]).await
+}
+
+async fn settings_are_changed_and_put_back(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    let wanted = json!({
+        "debounceMs": 10, "takeoverHours": 3, "typing": false, "fallbackText": "Later.", "agentVariables": {"shop": "Acme"}
+    });
+    let changed = change(&relay, wanted.clone()).await?;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    for (name, value) in wanted.as_object().context("object")? {
+        assert_eq!(&changed.json["settings"][name], value, "{name}");
+    }
+    // What is not named stays, null goes back.
+    let back = change(&relay, json!({"debounceMs": null, "fallbackText": null})).await?;
+    assert_eq!(
+        (&back.json["settings"]["debounceMs"], &back.json["settings"]["takeoverHours"]),
+        (&Value::Null, &json!(3))
+    );
+    for (body, pointer) in [
+        (json!({"debounceMs": 60_001}), "/debounceMs"),
+        (json!({"debounceMs": -1}), "/debounceMs"),
+        (json!({"takeoverHours": 721}), "/takeoverHours"),
+        (json!({"fallbackText": ""}), "/fallbackText"),
+        (json!({"typing": "yes"}), "/typing"),
+        (json!({"agentVariables": {"a": "x".repeat(1_001)}}), "/agentVariables/a"),
+        (json!({"colour": "red"}), "/colour"),
+    ] {
+        let answer = change(&relay, body.clone()).await?;
+        assert_eq!(
+            (answer.status, answer.json["errors"][0]["pointer"].as_str()),
+            (422, Some(pointer)),
+            "{body}: {}",
+            answer.text
+        );
+    }
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    let told = relay.simulator.chats().iter().any(|chat| format!("{chat:?}").contains("Acme"));
+    assert!(told, "the agent did not get its variables");
+    let log = relay.rest.get("activities?kind=INSTAGRAM_SETTINGS_CHANGED").await?;
+    assert_eq!(log.json["total"], json!(2), "{}", log.text);
+    assert!(!log.text.contains("Later."), "a setting's value is in the log");
+    relay.end().await
+}
+
+async fn a_paused_bot_waits_and_people_do_not(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    let paused = change(&relay, json!({"botPaused": true})).await?;
+    assert_eq!((paused.status, &paused.json["botPaused"]), (200, &json!(true)), "{}", paused.text);
+    relay.simulator.say(ACCOUNT, "200000000000002", "anybody there?");
+    let answer = relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    assert_eq!(relay.replies(USER, 2).await?[1], "Ada here");
+    assert!(relay.sent("200000000000002").is_empty());
+    assert_eq!(change(&relay, json!({"botPaused": false})).await?.json["botPaused"], json!(false));
+    assert_eq!(relay.replies("200000000000002", 1).await?, ["Answer to: anybody there?"]);
+    let log = relay.rest.get("activities?kind=INSTAGRAM_BOT_PAUSED,INSTAGRAM_BOT_RESUMED").await?;
+    let kinds: Vec<&str> =
+        log.json["items"].as_array().into_iter().flatten().filter_map(|item| item["kind"].as_str()).collect();
+    // The account's pause, the takeover by /send, the account's resume.
+    assert_eq!(
+        kinds,
+        ["INSTAGRAM_BOT_RESUMED", "INSTAGRAM_BOT_PAUSED", "INSTAGRAM_BOT_PAUSED"],
+        "{}",
+        log.text
+    );
+    relay.end().await
+}
+
+async fn activities_tell_who_did_what(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.say(ACCOUNT, USER, "a secret");
+    relay.replies(USER, 1).await?;
+    let sent = relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
+    relay.replies(USER, 2).await?;
+    relay.settled().await?;
+    relay.rest.post("disconnect", json!({})).await?;
+    let log = relay.rest.get("activities").await?;
+    let who: Vec<(&str, &str)> = log.json["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .rev()
+        .filter_map(|item| Some((item["kind"].as_str()?, item["actor"].as_str()?)))
+        .collect();
+    assert_eq!(
+        who,
+        [
+            ("INSTAGRAM_CONNECTED", "bootstrap key"),
+            ("INSTAGRAM_MESSAGE_RECEIVED", "user"),
+            ("INSTAGRAM_MESSAGE_SENT", "agent"),
+            ("INSTAGRAM_BOT_PAUSED", "bootstrap key"),
+            ("INSTAGRAM_MESSAGE_SENT", "bootstrap key"),
+            ("INSTAGRAM_DISCONNECTED", "bootstrap key"),
+        ]
+    );
+    assert!(!log.text.contains("a secret") && !log.text.contains("Ada here"));
+    let id = sent.json["messageId"].as_str().context("id")?;
+    let about = relay.rest.get(&format!("activities?subject={id}")).await?;
+    assert_eq!(about.json["total"], json!(1), "{}", about.text);
+    let page = relay.rest.get("activities?limit=4").await?;
+    let cursor = page.json["nextCursor"].as_str().context("cursor")?;
+    let rest = relay.rest.get(&format!("activities?limit=4&cursor={cursor}")).await?;
+    assert_eq!(
+        (rest.json["items"].as_array().map(Vec::len), &rest.json["nextCursor"]),
+        (Some(2), &Value::Null)
+    );
+    assert_eq!(relay.rest.get("activities?kind=NO_SUCH").await?.status, 422);
+    relay.end().await
+}
+
+async fn a_repeated_write_is_done_once(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    let write = async |key: &str, body: Value| {
+        let body = body.to_string().into_bytes();
+        relay.rest.request("PATCH", &agent_path("settings"), Some(body), &[("idempotency-key", key)]).await
+    };
+    let first = write("k", json!({"debounceMs": 1})).await?;
+    assert_eq!((first.status, first.header("idempotency-replayed")), (200, ""));
+    change(&relay, json!({"debounceMs": 2})).await?;
+    let again = write("k", json!({"debounceMs": 1})).await?;
+    assert_eq!((again.status, again.header("idempotency-replayed"), &again.json), (200, "true", &first.json));
+    assert_eq!(relay.rest.get("status").await?.json["settings"]["debounceMs"], json!(2));
+    let other = write("k", json!({"debounceMs": 3})).await?;
+    assert_eq!(
+        (other.status, &other.json["type"]),
+        (422, &json!("urn:dmrelay:problem:idempotency-key-reused"))
+    );
+    // A refusal is kept like any other answer.
+    assert_eq!(write("bad", json!({"debounceMs": -1})).await?.status, 422);
+    let bad = write("bad", json!({"debounceMs": -1})).await?;
+    assert_eq!((bad.status, bad.header("idempotency-replayed")), (422, "true"));
+    assert_eq!(bad.content_type, "application/problem+json");
+    for odd in ["", "x\u{7f}"] {
+        let answer = write(odd, json!({"debounceMs": 1})).await;
+        assert!(answer.map_or(true, |answer| answer.status == 422), "{odd:?}");
+    }
+    assert_eq!(write(&"x".repeat(256), json!({"debounceMs": 1})).await?.status, 422);
+    relay.end().await
+}
+
+async fn two_accounts_of_one_agent_are_told_apart(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    let second = "17841400000000002";
+    relay.simulator.put_account(dmrelay_simulator::AccountSpec::new(
+        second,
+        "acme2",
+        "IGAAtest-token-of-acme2",
+    ));
+    relay.simulator.put_agent(AGENT, AgentRule::default());
+    let mut body = connect_body();
+    body["instagramAccountId"] = json!(second);
+    body["accessToken"] = json!("IGAAtest-token-of-acme2");
+    let connected = relay.rest.post("connect", body).await?;
+    assert_eq!(connected.status, 201, "{}", connected.text);
+    let id = connected.json["connectionId"].as_str().context("id")?;
+    for (method, path, body) in [
+        ("GET", "status", None),
+        ("POST", "send", Some(json!({"to": USER, "message": "x"}))),
+        ("PATCH", "settings", Some(json!({"typing": false}))),
+        ("POST", "disconnect", None),
+    ] {
+        let body = body.map(|body| body.to_string().into_bytes());
+        let answer = relay.rest.request(method, &agent_path(path), body, &[]).await?;
+        assert_eq!(
+            (answer.status, answer.json["connections"].as_array().map(Vec::len)),
+            (409, Some(2)),
+            "{path}"
+        );
+    }
+    assert_eq!(relay.rest.get(&format!("status?connectionId={id}")).await?.json["username"], json!("acme2"));
+    relay.simulator.say(ACCOUNT, USER, "to the first");
+    relay.simulator.say(second, USER, "to the second");
+    relay.settled().await?;
+    let texts = async |query: String| -> Result<Vec<String>> {
+        let answer = relay.rest.get(&query).await?;
+        let items = answer.json["items"].as_array().cloned().with_context(|| answer.text.clone())?;
+        Ok(items.iter().filter_map(|item| item["text"].as_str().map(str::to_owned)).collect())
+    };
+    assert_eq!(texts("messages?direction=inbound".into()).await?.len(), 2);
+    assert_eq!(texts(format!("messages?direction=inbound&connectionId={id}")).await?, ["to the second"]);
+    // The pause of one is not the other's.
+    assert_eq!(change(&relay, json!({"connectionId": id, "botPaused": true})).await?.status, 200);
+    relay.simulator.say(second, USER, "nobody");
+    relay.simulator.say(ACCOUNT, USER, "again");
+    let replies = relay
+        .simulator
+        .wait_for("a reply", Duration::from_secs(20), |record| record.sends_to(ACCOUNT, USER).count() == 2);
+    replies.await.map_err(|err| anyhow::anyhow!("{err}"))?;
+    assert_eq!(relay.simulator.record(|record| record.sends_to(second, USER).count()), 1);
+    relay.end().await
+}
