@@ -4,7 +4,7 @@
 use crate::problem::Problem;
 use crate::state::ApiState;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::Request;
+use axum::extract::{OriginalUri, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -57,7 +57,9 @@ pub(crate) async fn once(
 async fn run(state: &ApiState, key: WriteKey, request: Request, next: Next) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, state.options.api.api_max_bytes).await.map_err(|_| Problem::too_large())?;
-    let asked = [parts.method.as_str().as_bytes(), parts.uri.to_string().as_bytes(), &body].join(&0);
+    // The whole path: what a nested router sees of it lacks the subaccount and the agent.
+    let path = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+    let asked = [parts.method.as_str().as_bytes(), path.to_string().as_bytes(), &body].join(&0);
     let fingerprint = dmrelay_domain::signature::sha256(&asked);
     let lock = state.options.api.api_timeout + MARGIN;
     let kept = state.options.limits.idempotency_time;
@@ -91,7 +93,13 @@ fn place(id: Uuid) -> Place {
 
 /// Keeps the answer, unless a repetition may get a better one.
 async fn keep(state: ApiState, id: Uuid, running: impl Future<Output = Response>) -> Response {
-    let (parts, body) = running.await.into_parts();
+    // Ends before the key is free for somebody else to run it.
+    let Ok(response) = tokio::time::timeout(state.options.api.api_timeout, running).await else {
+        tracing::error!("a write with an Idempotency-Key took too long");
+        let title = "The call took too long";
+        return Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", title).into_response();
+    };
+    let (parts, body) = response.into_parts();
     let Ok(body) = to_bytes(body, ANSWER_MAX).await else {
         return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The answer is too long")
             .into_response();

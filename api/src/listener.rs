@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -31,6 +32,9 @@ pub(crate) struct ListenerOptions {
 
 /// How long to wait where no connection can be accepted: there are no more files, and one must be closed first.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a client may take none of what it is sent.
+const WRITE: Duration = Duration::from_secs(30);
 
 /// The most bytes of a connection in memory, but for what handlers keep: the longest head (longer: 431).
 const MOST_BUFFERED: usize = 64 * 1024;
@@ -104,7 +108,11 @@ async fn attend(http: Builder, accepted: Accepted, router: Router, stop: Cancell
         request.extensions_mut().insert(ConnectInfo(peer));
         request.map(Body::new)
     });
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    // A client that does not read its answer holds neither it nor a place for ever.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE));
+    let stream = TokioIo::new(Box::pin(stream));
+    let mut connection = pin!(http.serve_connection(stream, TowerToHyperService::new(service)));
     let served = tokio::select! {
         served = connection.as_mut() => served,
         () = stop.cancelled() => {

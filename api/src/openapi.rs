@@ -126,7 +126,8 @@ fn complete_operation(method: &str, path: &str, operation: &mut Value) {
             .collect();
         for (_, response) in responses.iter_mut().filter(|(status, _)| status.starts_with('2')) {
             response["headers"] = Value::Object(headers.clone());
-            if let Some(stream) = response["content"].get_mut("text/event-stream") {
+            let content = response.get_mut("content");
+            if let Some(stream) = content.and_then(|content| content.get_mut("text/event-stream")) {
                 describe_events(&mut stream["schema"]);
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::jwt::Tokens;
 use crate::limit::Limits;
-use crate::live::Live;
+use crate::live::{Live, MostStreams};
 use crate::snapshot::Snapshots;
 use anyhow::Context as _;
 use dmrelay_domain::clock::Clock;
@@ -143,7 +143,9 @@ impl ApiState {
         let settings = &parts.options.limits;
         let limits = Limits::new(settings);
         tokio::spawn(limits.clone().keep_small(drained.clone()));
-        let live = Live::new(parts.store.clone(), settings.event_interval, settings.event_streams);
+        let most =
+            MostStreams { in_all: settings.event_streams, of_one: settings.event_streams_per_subaccount };
+        let live = Live::new(parts.store.clone(), settings.event_interval, most);
         Ok(Self {
             store: parts.store,
             vault: parts.vault,

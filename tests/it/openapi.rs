@@ -46,6 +46,7 @@ fn the_document_is_complete() -> Result<()> {
             assert!(responses.keys().any(|status| status.starts_with('2')), "{what}");
         }
     }
+    assert!(!document.to_string().contains(":null"), "a member has no value");
     // Every reference leads somewhere.
     let text = document.to_string();
     for reference in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {

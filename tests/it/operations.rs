@@ -16,6 +16,7 @@ on_both_footings!(
     activities_tell_who_did_what,
     a_repeated_write_is_done_once,
     two_accounts_of_one_agent_are_told_apart,
+    two_agents_of_a_subaccount_are_told_apart,
 );
 
 const USER: &str = "200000000000001";
@@ -285,5 +286,48 @@ async fn two_accounts_of_one_agent_are_told_apart(footing: Footing) -> Result<()
         .wait_for("a reply", Duration::from_secs(20), |record| record.sends_to(ACCOUNT, USER).count() == 2);
     replies.await.map_err(|err| anyhow::anyhow!("{err}"))?;
     assert_eq!(relay.simulator.record(|record| record.sends_to(second, USER).count()), 1);
+    relay.end().await
+}
+
+async fn two_agents_of_a_subaccount_are_told_apart(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    let (second, token) = ("17841400000000002", "IGAAtest-token-of-acme2");
+    relay.simulator.put_account(dmrelay_simulator::AccountSpec::new(second, "acme2", token));
+    relay.simulator.put_agent("agent_second", AgentRule::default());
+    let base = "/api/database/acme/chat-agents/agent_second/instagram";
+    let mut body = connect_body();
+    body["instagramAccountId"] = json!(second);
+    body["accessToken"] = json!(token);
+    // An account answers with one agent.
+    let mut taken = connect_body();
+    taken["webhookVerificationToken"] = json!("another-token");
+    let connect = async |body: &Value| {
+        relay.rest.request("POST", &format!("{base}/connect"), Some(body.to_string().into_bytes()), &[]).await
+    };
+    let refused = connect(&taken).await?;
+    assert_eq!((refused.status, &refused.json["agentId"]), (409, &json!(AGENT)), "{}", refused.text);
+    assert_eq!(connect(&body).await?.status, 201);
+    relay.simulator.say(ACCOUNT, USER, "to the first");
+    relay.simulator.say(second, USER, "to the second");
+    relay.settled().await?;
+    let texts = async |path: &str| -> Result<Vec<String>> {
+        let answer = relay.rest.request("GET", path, None, &[]).await?;
+        let items = answer.json["items"].as_array().cloned().with_context(|| answer.text.clone())?;
+        Ok(items.iter().filter_map(|item| item["text"].as_str().map(str::to_owned)).collect())
+    };
+    assert_eq!(texts(&agent_path("messages?direction=inbound")).await?, ["to the first"]);
+    assert_eq!(texts(&format!("{base}/messages?direction=inbound")).await?, ["to the second"]);
+    // The chat of one is not the other's, nor are its activities; the subaccount has all of them.
+    let chat = relay.rest.get("chats").await?.json["items"][0]["chatId"].as_str().context("chat")?.to_owned();
+    let other = relay.rest.request("GET", &format!("{base}/chats/{chat}"), None, &[]).await?;
+    assert_eq!(other.status, 404, "{}", other.text);
+    let count = async |path: &str| -> Result<u64> {
+        let answer = relay.rest.request("GET", path, None, &[]).await?;
+        answer.json["total"].as_u64().with_context(|| answer.text.clone())
+    };
+    let (first, second) =
+        (count(&agent_path("activities")).await?, count(&format!("{base}/activities")).await?);
+    assert_eq!(count("/api/database/acme/activities").await?, first + second);
+    assert_eq!((first, second), (3, 3));
     relay.end().await
 }

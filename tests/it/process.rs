@@ -1,9 +1,10 @@
 //! The real binaries as an operator meets them.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use dmrelay_simulator::AgentRule;
 use dmrelay_tests::cluster::Cluster;
-use dmrelay_tests::rest::{ACCOUNT, AGENT, Rest};
+use dmrelay_tests::rest::{ACCOUNT, AGENT, Rest, agent_path};
+use dmrelay_tests::stream::Stream;
 use dmrelay_tests::wait;
 use std::time::Duration;
 
@@ -148,5 +149,31 @@ async fn logs_are_json_and_hold_no_words_of_the_customer() -> Result<()> {
     let metrics = cluster.metrics().await?;
     assert!(metrics.contains("dmrelay_webhook_requests_total{result=\"ok\"}"), "{metrics}");
     let _: Rest = cluster.rest.clone();
+    Ok(())
+}
+
+/// A client of one API process is told what comes in through another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_are_told_by_every_api_process() -> Result<()> {
+    let mut cluster = Cluster::start(&[]).await?;
+    let (mut second, other) = cluster.another_api().await?;
+    let mut worker = cluster.worker()?;
+    let path = agent_path("events");
+    let mut stream = Stream::open(&other, &path, None).await?;
+    // Meta's webhooks go to the first.
+    cluster.simulator.say(ACCOUNT, USER, "hello");
+    stream.next("message.received").await?;
+    let sent = stream.next("message.sent").await?;
+    let last = sent["id"].as_str().context("id")?;
+    drop(stream);
+    cluster.simulator.say(ACCOUNT, "200000000000077", "while away");
+    replied(&cluster, "200000000000077", 1).await?;
+    // What the second told is where the first goes on.
+    let mut resumed = Stream::open(&cluster.rest, &path, Some(last)).await?;
+    resumed.next("message.received").await?;
+    for process in [&mut second, &mut worker] {
+        process.terminate()?;
+        assert!(process.ended(Duration::from_secs(30)).await?.success());
+    }
     Ok(())
 }

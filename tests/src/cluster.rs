@@ -30,6 +30,8 @@ pub struct Cluster {
     /// The API's process.
     pub api: Process,
     ports: [Port; 2],
+    /// Those of further APIs.
+    more: Vec<[Port; 2]>,
     env: Vec<(String, String)>,
     dir: TempDir,
     started: usize,
@@ -53,8 +55,9 @@ impl Cluster {
         let migrated = migrate.ended(READY).await?;
         ensure!(migrated.success(), "migrate: {}", migrate.output());
         let api = start_api(&env, &ports, &dir)?;
-        let mut cluster =
-            Self { postgres, redis, simulator, rest: Rest::new(address)?, api, ports, env, dir, started: 0 };
+        let rest = Rest::new(address)?;
+        let more = Vec::new();
+        let mut cluster = Self { postgres, redis, simulator, rest, api, ports, more, env, dir, started: 0 };
         cluster.api_ready().await?;
         let answer = cluster.rest.connect().await?;
         ensure!(answer.status == 201, "connect: {} {}", answer.status, answer.text);
@@ -106,21 +109,37 @@ impl Cluster {
         Ok(Rest::new(address)?.request("GET", "/metrics", None, &[]).await?.text)
     }
 
-    async fn api_ready(&mut self) -> Result<()> {
-        let rest = self.rest.clone();
-        let ready = wait::until("the API is ready", READY, async || {
-            let answer = rest.request("GET", "/readyz", None, &[]).await;
-            Ok(answer.ok().filter(|answer| answer.status == 200).map(|_| ()))
-        });
-        ready.await.map_err(|err| err.context(self.api.output()))
+    /// Starts one more API, to which Meta sends nothing.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn another_api(&mut self) -> Result<(Process, Rest)> {
+        let ports = [Port::reserve()?, Port::reserve()?];
+        let rest = Rest::new(SocketAddr::from(([127, 0, 0, 1], ports[0].number)))?;
+        let api = start_api(&self.env, &ports, &self.dir)?;
+        ready(&api, &rest).await?;
+        self.more.push(ports);
+        Ok((api, rest))
     }
+
+    async fn api_ready(&mut self) -> Result<()> {
+        ready(&self.api, &self.rest).await
+    }
+}
+
+async fn ready(api: &Process, rest: &Rest) -> Result<()> {
+    let ready = wait::until("the API is ready", READY, async || {
+        let answer = rest.request("GET", "/readyz", None, &[]).await;
+        Ok(answer.ok().filter(|answer| answer.status == 200).map(|_| ()))
+    });
+    ready.await.map_err(|err| err.context(api.output()))
 }
 
 fn start_api(env: &[(String, String)], ports: &[Port; 2], dir: &TempDir) -> Result<Process> {
     let mut env = env.to_vec();
     env.push(("API_ADDR".to_owned(), format!("127.0.0.1:{}", ports[0].number)));
     env.push(("METRICS_ADDR".to_owned(), format!("127.0.0.1:{}", ports[1].number)));
-    Process::start("dmrelay-api", &[], &env, dir.path().join("api.log"))
+    Process::start("dmrelay-api", &[], &env, dir.path().join(format!("api-{}.log", ports[0].number)))
 }
 
 fn environment(

@@ -35,10 +35,15 @@ pub(super) async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Resul
         return Err(Problem::unauthenticated("send Authorization: Bearer with an API key or a token"));
     };
     let credential = credential.trim();
+    let hash = signature::sha256(credential.as_bytes());
+    if state.options.bootstrap_hash.is_some_and(|bootstrap| signature::same(&bootstrap, &hash)) {
+        let name = "bootstrap key".to_owned();
+        return Ok(Principal { id: "bootstrap".to_owned(), name, grants: Grants::Every(Role::Owner) });
+    }
     match &state.tokens {
         // A key of ours has no dots, a signed token has two (RFC 7515).
         Some(tokens) if credential.matches('.').count() == 2 => by_token(tokens, credential).await,
-        _ => by_key(state, credential).await,
+        _ => by_key(state, &hash).await,
     }
 }
 
@@ -59,13 +64,8 @@ async fn by_token(tokens: &crate::jwt::Tokens, token: &str) -> Result<Principal,
     }
 }
 
-async fn by_key(state: &ApiState, key: &str) -> Result<Principal, Problem> {
-    let hash = signature::sha256(key.as_bytes());
-    if state.options.bootstrap_hash.is_some_and(|bootstrap| signature::same(&bootstrap, &hash)) {
-        let name = "bootstrap key".to_owned();
-        return Ok(Principal { id: "bootstrap".to_owned(), name, grants: Grants::Every(Role::Owner) });
-    }
-    let Some(key) = state.store.api_key(&hash).await? else {
+async fn by_key(state: &ApiState, hash: &[u8; 32]) -> Result<Principal, Problem> {
+    let Some(key) = state.store.api_key(hash).await? else {
         return Err(Problem::unauthenticated("the API key is unknown, expired or revoked"));
     };
     if let Err(err) = state.store.touch_api_key(key.id).await {

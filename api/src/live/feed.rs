@@ -29,21 +29,23 @@ impl Feed {
     pub(super) async fn look(&mut self) -> Result<Vec<activity::Model>> {
         let now = self.store.now().await?;
         let from = self.from.unwrap_or(now - OVERLAP_MS);
-        let mut new = Vec::new();
+        // All of them are read before any counts as seen: what a failing read drops comes with the next.
+        let mut rows = Vec::new();
         let mut after = None;
         loop {
             let page = self.store.activities_from(&self.subaccount, from, after, PAGE).await?;
             let full = page.len() as u64 == PAGE;
             after = page.last().map(|row| row.id);
-            new.extend(page.into_iter().filter(|row| self.seen.insert(row.id)));
+            rows.extend(page);
             if !full {
                 break;
             }
         }
+        rows.retain(|row: &activity::Model| self.seen.insert(row.id));
         let from = now - OVERLAP_MS;
         self.from = Some(from);
         self.seen.retain(|id| time_of(*id) >= from);
-        Ok(new)
+        Ok(rows)
     }
 }
 

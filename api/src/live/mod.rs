@@ -6,10 +6,11 @@
 
 mod event;
 mod feed;
+mod past;
 
 pub(crate) use event::LiveEvent;
+pub(crate) use past::{Past, Step};
 
-use crate::state::ApiState;
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_store::entity::activity;
 use dmrelay_store::{Result, Store};
@@ -19,7 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, broadcast};
-use uuid::Uuid;
 
 /// How long after its id's time an activity may still come to be seen.
 pub(crate) const OVERLAP_MS: i64 = 5_000;
@@ -27,14 +27,26 @@ pub(crate) const OVERLAP_MS: i64 = 5_000;
 /// Activities a listener may be behind; one further behind must resume.
 const BEHIND: usize = 4_096;
 
+/// Tells the listeners of one subaccount.
+type Sender = broadcast::Sender<Arc<activity::Model>>;
+
+/// The most streams of this process at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MostStreams {
+    /// Of all subaccounts.
+    pub(crate) in_all: usize,
+    /// Of one, so that it leaves room for the others.
+    pub(crate) of_one: usize,
+}
+
 /// One feed for each subaccount that anybody listens to; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Live {
     store: Store,
     interval: Duration,
-    most: usize,
+    most: MostStreams,
     listening: Arc<AtomicUsize>,
-    feeds: Arc<Mutex<HashMap<SubaccountId, broadcast::Sender<Arc<activity::Model>>>>>,
+    feeds: Arc<Mutex<HashMap<SubaccountId, Sender>>>,
 }
 
 /// A listener; it counts until it is dropped.
@@ -52,7 +64,7 @@ impl Drop for Place {
 }
 
 impl Live {
-    pub(crate) fn new(store: Store, interval: Duration, most: usize) -> Self {
+    pub(crate) fn new(store: Store, interval: Duration, most: MostStreams) -> Self {
         Self { store, interval, most, listening: Arc::default(), feeds: Arc::default() }
     }
 
@@ -60,29 +72,33 @@ impl Live {
     pub(crate) async fn listen(&self, subaccount: &SubaccountId) -> Result<Option<Listener>> {
         let before = self.listening.fetch_add(1, Ordering::Relaxed);
         let place = Place(self.listening.clone());
-        if before >= self.most {
+        if before >= self.most.in_all {
             return Ok(None);
         }
-        let mut feeds = self.feeds.lock().await;
-        if let Some(feed) = feeds.get(subaccount) {
-            return Ok(Some(Listener { live: feed.subscribe(), _place: place }));
+        if let Some(feed) = self.feeds.lock().await.get(subaccount) {
+            return Ok(self.join(feed, place));
         }
-        let (sender, live) = broadcast::channel(BEHIND);
-        // What is there already is not new; read before the listener is told that it listens.
+        // What is there already is not new; read before the listener is told that it listens, and without the
+        // lock, which a slow database would keep from everybody.
         let mut feed = Feed::new(self.store.clone(), subaccount.clone());
         feed.look().await?;
+        let mut feeds = self.feeds.lock().await;
+        if let Some(faster) = feeds.get(subaccount) {
+            return Ok(self.join(faster, place));
+        }
+        let (sender, live) = broadcast::channel(BEHIND);
         feeds.insert(subaccount.clone(), sender.clone());
         tokio::spawn(self.clone().follow(feed, subaccount.clone(), sender));
         Ok(Some(Listener { live, _place: place }))
     }
 
+    fn join(&self, feed: &Sender, place: Place) -> Option<Listener> {
+        let room = feed.receiver_count() < self.most.of_one;
+        room.then(|| Listener { live: feed.subscribe(), _place: place })
+    }
+
     /// Looks for what is new as long as anybody listens.
-    async fn follow(
-        self,
-        mut feed: Feed,
-        subaccount: SubaccountId,
-        sender: broadcast::Sender<Arc<activity::Model>>,
-    ) {
+    async fn follow(self, mut feed: Feed, subaccount: SubaccountId, sender: Sender) {
         loop {
             tokio::time::sleep(self.interval).await;
             {
@@ -99,30 +115,6 @@ impl Live {
                 }),
                 Err(err) => tracing::warn!(error = %err, "live events not read, tried again"),
             }
-        }
-    }
-}
-
-/// What came after an event that a client has seen, oldest first, at most `most`; a few that it has seen too may
-/// be among it.
-pub(crate) async fn since(
-    state: &ApiState,
-    subaccount: &SubaccountId,
-    seen: Uuid,
-    most: usize,
-) -> Result<Option<Vec<activity::Model>>> {
-    let from = feed::time_of(seen) - OVERLAP_MS;
-    let mut rows: Vec<activity::Model> = Vec::new();
-    loop {
-        let after = rows.last().map(|row| row.id);
-        let page = state.store.activities_from(subaccount, from, after, feed::PAGE).await?;
-        let full = page.len() as u64 == feed::PAGE;
-        rows.extend(page.into_iter().filter(|row| row.id != seen));
-        if rows.len() > most {
-            return Ok(None);
-        }
-        if !full {
-            return Ok(Some(rows));
         }
     }
 }

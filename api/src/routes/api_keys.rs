@@ -103,7 +103,7 @@ pub(super) async fn revoke(
     Id(id): Id,
 ) -> Result<StatusCode, Problem> {
     if !state.store.revoke_api_key(&tenant.subaccount, id, &tenant.actor).await? {
-        return Err(Problem::not_found("this subaccount has no valid key with that keyId"));
+        return Err(Problem::not_found("this subaccount has no key with that keyId"));
     }
     Ok(StatusCode::NO_CONTENT)
 }

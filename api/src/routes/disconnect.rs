@@ -34,8 +34,8 @@ pub(super) struct Disconnect {
     request_body = Option<Disconnect>,
     responses(
         (status = 200, description = "The account is disconnected", body = ConnectionView),
-        (status = 202, description = "Meta cannot be reached; the workers go on trying", body = ConnectionView),
-        (status = 409, description = "The agent has several accounts, or it was connected again meanwhile"),
+        (status = 202, description = "Not ended yet: the workers go on trying", body = ConnectionView),
+        (status = 409, description = "The agent has several accounts"),
     ))]
 pub(super) async fn disconnect(
     State(state): State<ApiState>,
@@ -49,23 +49,25 @@ pub(super) async fn disconnect(
     }
     let reached = unsubscribe(&state, &connection).await;
     let tx = state.store.begin().await?;
-    if reached {
-        if !tx.mark_disconnected(&connection, "by request").await? {
-            let title = "The account was connected again meanwhile";
-            return Err(Problem::new(StatusCode::CONFLICT, "connected-meanwhile", title));
-        }
-    } else {
-        tx.mark_disconnecting(connection.id, "Meta cannot be reached to end the webhooks").await?;
+    // With a token that was renewed meanwhile, the webhooks may be there again: the workers end them with it.
+    let ended = reached && tx.mark_disconnected(&connection, "by request").await?;
+    if !ended {
+        let why = if reached {
+            "its token was renewed meanwhile"
+        } else {
+            "Meta cannot be reached to end the webhooks"
+        };
+        tx.mark_disconnecting(connection.id, why).await?;
     }
     let activity = Activity::of_connection(&connection, ActivityKind::Disconnected, &scope.actor)
         .with("instagramAccountId", connection.account.as_str());
     tx.record(&activity).await?;
     tx.commit().await?;
     state.snapshots.refresh().await?;
-    tracing::info!(connection = %connection.id, reached, "disconnected");
+    tracing::info!(connection = %connection.id, ended, "disconnected");
     let fresh = state.store.connection_by_id(connection.id).await?;
     let fresh = fresh.ok_or_else(|| Problem::not_found("the connection is gone"))?;
-    let status = if reached { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let status = if ended { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(ConnectionView::of(&fresh))))
 }
 

@@ -2,11 +2,13 @@
 
 use crate::state::ApiState;
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 use utoipa_swagger_ui::Config;
 
@@ -19,10 +21,13 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 
 /// The document and the page.
 pub(super) fn router(document: &Value) -> Router<ApiState> {
-    let text: Arc<str> = document.to_string().into();
+    let text = Bytes::from(document.to_string());
     let config = Arc::new(Config::from(DOCUMENT));
     Router::new()
-        .route(DOCUMENT, get(move || async move { json(&text) }))
+        .route(
+            DOCUMENT,
+            get(move || async move { ([(header::CONTENT_TYPE, "application/json")], text.clone()) }),
+        )
         .route("/api/docs", get(|| async { Redirect::permanent("/api/docs/") }))
         .route(
             "/api/docs/",
@@ -34,15 +39,16 @@ pub(super) fn router(document: &Value) -> Router<ApiState> {
         .route("/api/docs/{*path}", get(move |Path(path): Path<String>| async move { file(&path, config) }))
 }
 
-fn json(text: &Arc<str>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], text.to_string()).into_response()
-}
-
 /// One of the page's files (Swagger UI, compiled into this program).
 fn file(path: &str, config: Arc<Config<'static>>) -> Response {
     match utoipa_swagger_ui::serve(path, config) {
         Ok(Some(file)) => {
-            let mut response = file.bytes.into_owned().into_response();
+            // The files are part of the program: nothing is copied for a call.
+            let bytes = match file.bytes {
+                Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                Cow::Owned(bytes) => Bytes::from(bytes),
+            };
+            let mut response = bytes.into_response();
             let kind = HeaderValue::try_from(file.content_type);
             response.headers_mut().insert(
                 header::CONTENT_TYPE,

@@ -3,7 +3,7 @@
 use super::all;
 use crate::access::Scope;
 use crate::extract::Params;
-use crate::live::{self, Listener, LiveEvent};
+use crate::live::{Listener, LiveEvent, Past, Step};
 use crate::problem::Problem;
 use crate::state::ApiState;
 use axum::extract::State;
@@ -21,9 +21,6 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use utoipa::IntoParams;
 use uuid::Uuid;
-
-/// The most events that a resume brings; a client that missed more reads the lists again.
-const RESUME_MOST: usize = 10_000;
 
 /// How often a stream without events says that it is there.
 const ALIVE: Duration = Duration::from_secs(15);
@@ -62,10 +59,10 @@ pub(super) async fn events(
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", title).retry_after(10));
     };
     let past = match seen {
-        Some(seen) => live::since(&state, &scope.subaccount, seen, RESUME_MOST).await?,
-        None => Some(Vec::new()),
+        Some(seen) => Some(Past::after(&state.store, &scope.subaccount, seen).await?),
+        None => None,
     };
-    let stream = stream(state, wanted, past, listener);
+    let stream = Streaming::begin(state, wanted, past, listener);
     let mut response = Sse::new(stream).keep_alive(KeepAlive::new().interval(ALIVE)).into_response();
     // A proxy that gathers what it passes on would keep events back.
     response
@@ -100,19 +97,19 @@ impl Wanted {
     }
 
     /// Whether the stream shows an activity. A connection may have been made since the stream began.
-    async fn shows(&mut self, state: &ApiState, row: &activity::Model) -> bool {
-        let Some(id) = row.connection_id else { return false };
+    async fn shows(&mut self, state: &ApiState, row: &activity::Model) -> dmrelay_store::Result<bool> {
+        let Some(id) = row.connection_id else { return Ok(false) };
         if self.only.is_some_and(|only| only != id) {
-            return false;
+            return Ok(false);
         }
         if let Some(known) = self.known.get(&id) {
-            return *known;
+            return Ok(*known);
         }
-        let Ok(connection) = state.store.connection_by_id(id.into()).await else { return false };
+        let connection = state.store.connection_by_id(id.into()).await?;
         let own = connection
             .is_some_and(|one| one.agent == self.scope.agent && one.subaccount == self.scope.subaccount);
         self.known.insert(id, own);
-        own
+        Ok(own)
     }
 }
 
@@ -121,42 +118,64 @@ struct Streaming {
     state: ApiState,
     wanted: Wanted,
     listener: Listener,
-    /// What a resume sent, so that the feed does not send it again.
-    resent: HashSet<Uuid>,
+    past: Option<Past>,
+    /// What the past told, so that the feed does not tell it again.
+    told: HashSet<Uuid>,
     end: Instant,
 }
 
-fn stream(
-    state: ApiState,
-    wanted: Wanted,
-    past: Option<Vec<activity::Model>>,
-    listener: Listener,
-) -> impl Stream<Item = Result<Event, Infallible>> {
-    let hello = Event::default().retry(COME_AGAIN).comment("dmrelay");
-    let reset = past.is_none().then(|| Event::default().event("reset").data("{}"));
-    let past = past.unwrap_or_default();
-    let end = Instant::now() + state.options.limits.event_stream_time;
-    let resent = past.iter().map(|row| row.id).collect();
-    let first = stream::iter([Some(hello), reset].into_iter().flatten().map(Ok));
-    let streaming = Streaming { state, wanted, listener, resent, end };
-    let begin = (streaming, past.into_iter().map(Arc::new).collect::<std::collections::VecDeque<_>>());
-    let rest = stream::unfold(begin, |(mut streaming, mut past)| async move {
-        loop {
-            let row = match past.pop_front() {
-                Some(row) => row,
-                None => streaming.next().await?,
-            };
-            if let Some(event) = streaming.event(&row).await {
-                return Some((Ok(event), (streaming, past)));
-            }
-        }
-    });
-    first.chain(rest)
-}
-
 impl Streaming {
+    fn begin(
+        state: ApiState,
+        wanted: Wanted,
+        past: Option<Past>,
+        listener: Listener,
+    ) -> impl Stream<Item = Result<Event, Infallible>> {
+        let hello = Event::default().retry(COME_AGAIN).comment("dmrelay");
+        let end = Instant::now() + state.options.limits.event_stream_time;
+        let streaming = Self { state, wanted, listener, past, told: HashSet::new(), end };
+        let rest = stream::unfold(streaming, |mut streaming| async move {
+            let event = streaming.next().await?;
+            Some((Ok(event), streaming))
+        });
+        stream::once(async { Ok(hello) }).chain(rest)
+    }
+
+    /// The next event; nothing when the stream is to end. A client comes again then, and goes on after the last
+    /// one it has seen.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if Instant::now() >= self.end || self.state.stop.is_cancelled() {
+                return None;
+            }
+            let row = match &mut self.past {
+                Some(past) => match past.next().await {
+                    Ok(Step::Row(row)) => Arc::from(row),
+                    Ok(Step::End) => {
+                        self.told = self.past.take().map(Past::both).unwrap_or_default();
+                        continue;
+                    }
+                    Ok(Step::TooMany) => {
+                        self.told = self.past.take().map(Past::both).unwrap_or_default();
+                        return Some(Event::default().event("reset").data("{}"));
+                    }
+                    Err(err) => return ended(&err),
+                },
+                None => self.live().await?,
+            };
+            match self.wanted.shows(&self.state, &row).await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(err) => return ended(&err),
+            }
+            let Some(event) = LiveEvent::of(&row) else { continue };
+            let data = serde_json::to_string(&event).ok()?;
+            return Some(Event::default().id(event.id.to_string()).event(event.name()).data(data));
+        }
+    }
+
     /// The next activity of the feed; nothing when the stream is to end.
-    async fn next(&mut self) -> Option<Arc<activity::Model>> {
+    async fn live(&mut self) -> Option<Arc<activity::Model>> {
         loop {
             let received = tokio::select! {
                 () = self.state.stop.cancelled() => return None,
@@ -164,20 +183,17 @@ impl Streaming {
                 received = self.listener.live.recv() => received,
             };
             match received {
-                Ok(row) if self.resent.remove(&row.id) => {}
+                Ok(row) if self.told.remove(&row.id) => {}
                 Ok(row) => return Some(row),
-                // A client too slow for what happens comes again, and goes on after the last it has seen.
+                // A client too slow for what happens.
                 Err(RecvError::Lagged(_) | RecvError::Closed) => return None,
             }
         }
     }
+}
 
-    async fn event(&mut self, row: &activity::Model) -> Option<Event> {
-        if !self.wanted.shows(&self.state, row).await {
-            return None;
-        }
-        let event = LiveEvent::of(row)?;
-        let data = serde_json::to_string(&event).ok()?;
-        Some(Event::default().id(event.id.to_string()).event(event.name()).data(data))
-    }
+/// The database does not answer: the client comes again.
+fn ended(err: &dmrelay_store::Error) -> Option<Event> {
+    tracing::warn!(error = %err, "an event stream ends");
+    None
 }

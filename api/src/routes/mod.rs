@@ -32,6 +32,7 @@ use axum::routing::get;
 use dmrelay_domain::ids::ConnectionId;
 use dmrelay_domain::permission::Permission;
 use dmrelay_store::Connection;
+use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -116,17 +117,18 @@ pub(crate) fn router(state: &ApiState) -> Router {
     let rest = rest
         // Before the layers, so that they stand before it too: a browser asks with OPTIONS what it may.
         .method_not_allowed_fallback(not_allowed)
+        .merge(docs::router(&document()))
+        .fallback(|| async { Problem::not_found("no route has this path") })
         .layer(DefaultBodyLimit::max(state.options.api.api_max_bytes))
+        .layer(CatchPanicLayer::custom(front::panicked))
         .layer(middleware::from_fn_with_state(state.clone(), front::bounded))
         .layer(middleware::from_fn_with_state(state.clone(), front::limited))
-        .layer(front::cors(&state.options.limits.cors_origins))
-        .merge(docs::router(&document()));
+        .layer(front::cors(&state.options.limits.cors_origins));
     let webhooks = Router::new()
         .route("/webhooks/instagram", get(webhook::shared_handshake).post(webhook::shared))
         .route(&format!("{AGENT}/webhook"), get(webhook::own_handshake).post(webhook::own))
         .method_not_allowed_fallback(not_allowed);
     rest.merge(webhooks)
-        .fallback(|| async { Problem::not_found("no route has this path") })
         .layer(middleware::from_fn_with_state(state.clone(), front::secured))
         .with_state(state.clone())
 }

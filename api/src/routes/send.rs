@@ -89,13 +89,16 @@ pub(super) async fn send(
     Body(request): Body<Send>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let wanted = check(&request, &headers)?;
+    // Before anything that may have changed since: a repeated call is answered like the first.
+    for connection in candidates(&state, &scope, request.connection_id).await? {
+        if let Some(before) = sent_before(&state, &connection, &wanted).await? {
+            return Ok(accepted(before.id, before.chat_id, &before.status));
+        }
+    }
     let connection = select(&state, &scope, request.connection_id).await?;
     if connection.status != ConnectionStatus::Connected {
         return Err(Problem::new(StatusCode::CONFLICT, "not-connected", "The account cannot send now")
             .with("connectionStatus", connection.status.as_str()));
-    }
-    if let Some(before) = sent_before(&state, &connection, &wanted).await? {
-        return Ok(accepted(before.id, before.chat_id, &before.status));
     }
     let Some(chat) = state.store.chat_of_user(connection.id.0, &wanted.to).await? else {
         return Err(Problem::new(
@@ -145,6 +148,17 @@ fn check(request: &Send, headers: &HeaderMap) -> Result<Wanted, Problem> {
     })?;
     let key = idempotency::key(headers)?;
     Ok(Wanted { to, outgoing, key })
+}
+
+/// Where a message may have been sent before under the call's key.
+async fn candidates(
+    state: &ApiState,
+    scope: &Scope,
+    named: Option<Uuid>,
+) -> Result<Vec<Connection>, Problem> {
+    let mut all = super::all(state, scope).await?;
+    all.retain(|connection| named.is_none_or(|named| connection.id.0 == named));
+    Ok(all)
 }
 
 /// The message sent before under the same key.

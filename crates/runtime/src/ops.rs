@@ -50,7 +50,11 @@ async fn readiness(State(ops): State<Ops>) -> (StatusCode, String) {
     }
     match tokio::time::timeout(PATIENCE, (ops.ready)()).await {
         Ok(Ok(())) => (StatusCode::OK, "ready\n".to_owned()),
-        Ok(Err(what)) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {what}\n")),
+        Ok(Err(what)) => {
+            // Anybody may ask: what is wrong is the log's.
+            tracing::warn!(error = what, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned())
+        }
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: no answer in time\n".to_owned()),
     }
 }

@@ -84,13 +84,16 @@ impl Store {
         self.newest("api_keys", wanted, (before, limit, skip), |row: &Model| row.id).await
     }
 
-    /// Revokes a key of the subaccount. False when there is none, or it was revoked before.
+    /// Revokes a key of the subaccount, unless it was revoked before. False when there is none.
     pub async fn revoke_api_key(&self, subaccount: &SubaccountId, id: Uuid, actor: &str) -> Result<bool> {
         let tx = self.begin().await?;
         let sql = "UPDATE api_keys SET revoked_at = {now} \
              WHERE id = $1 AND subaccount_id = $2 AND revoked_at IS NULL RETURNING *";
         let values = vec![id.into(), subaccount.as_str().into()];
-        let Some(revoked) = tx.first::<Model>(sql, values).await? else { return Ok(false) };
+        let Some(revoked) = tx.first::<Model>(sql, values.clone()).await? else {
+            let sql = "SELECT * FROM api_keys WHERE id = $1 AND subaccount_id = $2";
+            return Ok(tx.first::<Model>(sql, values).await?.is_some());
+        };
         let activity = Activity::of_subaccount(subaccount, ActivityKind::ApiKeyRevoked, actor)
             .about(&id)
             .with("name", revoked.name)

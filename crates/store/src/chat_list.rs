@@ -85,7 +85,7 @@ impl Store {
         };
         let size = (filter.limit.saturating_add(1), filter.skip);
         let (sql, values) = rows.statement(&filter.connections, &wanted, size);
-        let items = self.read(&sql, values).await?;
+        let items = self.list(&sql, values).await?;
         Ok(Page::of(items, filter.limit, total, |chat: &chat::Model| (chat.last_message_at, chat.id)))
     }
 
@@ -110,7 +110,7 @@ impl Store {
              FROM (SELECT author, kind, status, deadline FROM messages WHERE chat_id = $1 \
                 ORDER BY seq DESC LIMIT {COUNTED}) m"
         );
-        let rows: Vec<CountsRow> = self.read(&sql, vec![chat.into()]).await?;
+        let rows: Vec<CountsRow> = self.list(&sql, vec![chat.into()]).await?;
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
         Ok(rows.first().map_or_else(ChatCounts::default, |row| ChatCounts {
             received: count(row.received),

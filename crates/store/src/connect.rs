@@ -4,10 +4,12 @@ use crate::dialect::Dialect;
 use crate::{Error, Result};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, FromQueryResult,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
+    DbErr, FromQueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tracing::log::LevelFilter;
 
 /// How to reach the database.
@@ -30,6 +32,9 @@ pub struct Store {
     /// Writes without waiting for the disk: see [`Store::mark`].
     relaxed: DatabaseConnection,
     reader: DatabaseConnection,
+    /// The part of the reader's connections that lists may have at a time.
+    lists: Arc<Semaphore>,
+    acquire_timeout: Duration,
     pub(crate) dialect: Dialect,
 }
 
@@ -51,7 +56,7 @@ impl Store {
             let marks = (options.max_connections / 3).max(1);
             let pool = postgres(options, options.max_connections.saturating_sub(marks).max(1), "on").await?;
             let relaxed = postgres(options, marks, "off").await?;
-            return Ok(Self { writer: pool.clone(), relaxed, reader: pool, dialect: Dialect::Postgres });
+            return Ok(Self::of((pool.clone(), relaxed, pool), Dialect::Postgres, options));
         }
         if !options.url.starts_with("sqlite:") {
             let scheme = options.url.split(':').next().unwrap_or_default();
@@ -67,7 +72,17 @@ impl Store {
         sqlite(&mut reader);
         let writer = Database::connect(writer).await?;
         let reader = Database::connect(reader).await?;
-        Ok(Self { relaxed: writer.clone(), writer, reader, dialect: Dialect::Sqlite })
+        Ok(Self::of((writer.clone(), writer, reader), Dialect::Sqlite, options))
+    }
+
+    fn of(
+        (writer, relaxed, reader): (DatabaseConnection, DatabaseConnection, DatabaseConnection),
+        dialect: Dialect,
+        options: &Options,
+    ) -> Self {
+        let share = usize::try_from(options.max_connections / 4).unwrap_or(1).max(1);
+        let (lists, acquire_timeout) = (Arc::new(Semaphore::new(share)), options.acquire_timeout);
+        Self { writer, relaxed, reader, lists, acquire_timeout, dialect }
     }
 
     /// The connection that writes: for migrations.
@@ -134,6 +149,16 @@ impl Store {
     /// Runs a statement that writes and returns rows.
     pub(crate) async fn write<T: FromQueryResult>(&self, sql: &str, values: Vec<Value>) -> Result<Vec<T>> {
         rows(&self.writer, self.dialect.statement(sql, values)).await
+    }
+
+    /// Runs a statement that reads a list, which may take long: only so many run at a time, so that they never
+    /// have all the connections that webhooks and jobs need.
+    pub(crate) async fn list<T: FromQueryResult>(&self, sql: &str, values: Vec<Value>) -> Result<Vec<T>> {
+        let permit = tokio::time::timeout(self.acquire_timeout, self.lists.acquire()).await;
+        let Ok(Ok(_permit)) = permit else {
+            return Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout).into());
+        };
+        self.read(sql, values).await
     }
 
     /// Runs a statement that only reads.

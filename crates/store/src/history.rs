@@ -54,19 +54,30 @@ struct Id {
     id: Uuid,
 }
 
+impl MessageFilter {
+    /// Whether many messages may have to be read to find a few.
+    fn has_no_index(&self) -> bool {
+        self.q.is_some()
+            || self.status.is_some()
+            || self.author.is_some()
+            || self.since.is_some()
+            || self.until.is_some()
+    }
+}
+
 const TABLES: &str = "messages m JOIN chats c ON c.id = m.chat_id";
 
 impl Store {
     /// A page of messages, newest first.
     ///
-    /// A search looks at the newest messages only; where that ends a page early, the next page goes on with
+    /// A search, by text or by what no index orders, looks at the newest messages only; where that ends a page early, the next page goes on with
     /// the last message looked at, and the total is that of what was looked at.
     pub async fn messages(&self, filter: &MessageFilter) -> Result<Page<Listed>> {
         if filter.connections.is_empty() {
             return Ok(Page::empty());
         }
         let mut wanted = wanted(filter);
-        if filter.q.is_some() {
+        if filter.has_no_index() {
             return self.search(filter, wanted).await;
         }
         let total = self.count(TABLES, &of_all(filter, &wanted)).await?;
@@ -94,7 +105,7 @@ impl Store {
         let size = (filter.limit.saturating_add(1), filter.skip);
         let (sql, values) =
             rows(filter, "m.*, c.instagram_user_id").statement(&filter.connections, wanted, size);
-        let items = self.read(&sql, values).await?;
+        let items = self.list(&sql, values).await?;
         Ok(Page::of(items, filter.limit, total, |listed: &Listed| listed.message.id))
     }
 
@@ -107,7 +118,7 @@ impl Store {
         let rows = Rows { from, ..rows(filter, "m.id") };
         let last = (1, filter.search_most.saturating_sub(1));
         let (sql, values) = rows.statement(&filter.connections, &looked_at, last);
-        Ok(self.read::<Id>(&sql, values).await?.first().map(|row| row.id))
+        Ok(self.list::<Id>(&sql, values).await?.first().map(|row| row.id))
     }
 
     /// The message a client sent before under the same key.

@@ -167,7 +167,7 @@ impl Store {
             "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM {from} WHERE {} LIMIT {most}) counted",
             conditions.sql()
         );
-        let rows: Vec<Count> = self.read(&sql, conditions.values()).await?;
+        let rows: Vec<Count> = self.list(&sql, conditions.values()).await?;
         let n = rows.first().map_or(0, |row| u64::try_from(row.n).unwrap_or(0));
         Ok(Total { counted: n.min(COUNTED), is_exact: n <= COUNTED })
     }
@@ -185,7 +185,7 @@ impl Store {
         let wanted = conditions.sql();
         let (most, skip) = (conditions.place(limit.saturating_add(1)), conditions.place(skip));
         let sql = format!("SELECT * FROM {table} WHERE {wanted} ORDER BY id DESC LIMIT {most} OFFSET {skip}");
-        let items = self.read(&sql, conditions.values()).await?;
+        let items = self.list(&sql, conditions.values()).await?;
         Ok(Page::of(items, limit, total, id))
     }
 }

@@ -71,6 +71,9 @@ pub struct LimitSettings {
     /// The most event streams (`GET …/events`) of this process at a time.
     #[arg(long, env = "EVENT_STREAMS", default_value_t = 1_000)]
     pub event_streams: usize,
+    /// The most event streams of one subaccount, so that it leaves room for the others.
+    #[arg(long, env = "EVENT_STREAMS_PER_SUBACCOUNT", default_value_t = 100)]
+    pub event_streams_per_subaccount: usize,
     /// How often new events are looked for while anybody listens.
     #[arg(long, env = "EVENT_INTERVAL", default_value = "500ms", value_parser = duration)]
     pub event_interval: Duration,
