@@ -11,6 +11,9 @@ use std::time::Duration;
 on_both_footings!(
     a_dead_letter_is_replayed_once_and_told,
     what_failed_is_discarded,
+    nothing_is_replayed_over_a_person,
+    many_are_replayed_page_by_page,
+    a_key_is_of_one_agent_and_outlives_a_disconnect,
     settings_are_changed_and_put_back,
     a_paused_bot_waits_and_people_do_not,
     activities_tell_who_did_what,
@@ -80,7 +83,7 @@ async fn what_failed_is_discarded(footing: Footing) -> Result<()> {
     assert_eq!(some(json!({"ids": [id], "class": "gone"})).await?.status, 422);
     assert_eq!(some(json!({"class": "no such"})).await?.status, 422);
     let none = some(json!({"class": "gone"})).await?;
-    assert_eq!(none.json, json!({"replayed": 0, "refused": [], "more": false}));
+    assert_eq!(none.json, json!({"replayed": 0, "refused": [], "nextCursor": null}));
     let discarded = relay.rest.post(&format!("dead-letters/{id}/discard"), json!({})).await?;
     assert_eq!((discarded.status, &discarded.json["state"]), (200, &json!("discarded")));
     let late = some(json!({"ids": [id, "01930000-0000-7000-8000-000000000000"]})).await?;
@@ -329,5 +332,79 @@ async fn two_agents_of_a_subaccount_are_told_apart(footing: Footing) -> Result<(
         (count(&agent_path("activities")).await?, count(&format!("{base}/activities")).await?);
     assert_eq!(count("/api/database/acme/activities").await?, first + second);
     assert_eq!((first, second), (3, 3));
+    relay.end().await
+}
+
+async fn nothing_is_replayed_over_a_person(footing: Footing) -> Result<()> {
+    let relay = refused(footing).await?;
+    let letter = dead_letters(&relay, 1).await?.remove(0);
+    relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
+    relay.replies(USER, 1).await?;
+    let chat = letter["chatId"].as_str().context("chat")?;
+    assert_eq!(relay.rest.post(&format!("chats/{chat}/release"), json!({})).await?.status, 200);
+    let id = letter["deadLetterId"].as_str().context("id")?;
+    let answer = relay.rest.post(&format!("dead-letters/{id}/replay"), json!({})).await?;
+    assert_eq!(
+        (answer.status, &answer.json["type"]),
+        (409, &json!("urn:dmrelay:problem:not-replayable")),
+        "{}",
+        answer.text
+    );
+    assert!(answer.json["detail"].as_str().is_some_and(|why| why.contains("a person")), "{}", answer.text);
+    relay.settled().await?;
+    assert_eq!(relay.sent(USER), ["Ada here"]);
+    relay.end().await
+}
+
+async fn many_are_replayed_page_by_page(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Before).status(400).times(3));
+    for user in 1..=3 {
+        relay.simulator.say(ACCOUNT, &format!("20000000000000{user}"), "hello");
+    }
+    let letters = dead_letters(&relay, 3).await?;
+    // The newest cannot be replayed: a person has the chat. It does not keep the others from it.
+    let chat = letters[0]["chatId"].as_str().context("chat")?;
+    relay.rest.post(&format!("chats/{chat}/takeover"), json!({})).await?;
+    let mut body = json!({"kind": "turn", "limit": 1});
+    let (mut replayed, mut refused) = (0, 0);
+    for _ in 0..3 {
+        let answer = relay.rest.post("dead-letters/replay", body.clone()).await?;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        replayed += answer.json["replayed"].as_u64().context("replayed")?;
+        refused += answer.json["refused"].as_array().map_or(0, Vec::len);
+        let Some(next) = answer.json["nextCursor"].as_str() else { break };
+        body["cursor"] = json!(next);
+    }
+    assert_eq!((replayed, refused), (2, 1));
+    relay.end().await
+}
+
+async fn a_key_is_of_one_agent_and_outlives_a_disconnect(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    // The same key and body at another agent is another call.
+    let headers = [("idempotency-key", "k")];
+    let pause = json!({"botPaused": true}).to_string().into_bytes();
+    let first = relay.rest.request("PATCH", &agent_path("settings"), Some(pause.clone()), &headers).await?;
+    assert_eq!(first.status, 200, "{}", first.text);
+    let other = "/api/database/acme/chat-agents/agent_other/instagram/settings";
+    let second = relay.rest.request("PATCH", other, Some(pause), &headers).await?;
+    assert_eq!(
+        (second.status, &second.json["type"]),
+        (422, &json!("urn:dmrelay:problem:idempotency-key-reused"))
+    );
+    // A repeated send is answered like the first, whatever became of the account.
+    let send = json!({"to": USER, "message": "Ada here"}).to_string().into_bytes();
+    let headers = [("idempotency-key", "s")];
+    let sent = relay.rest.request("POST", &agent_path("send"), Some(send.clone()), &headers).await?;
+    assert_eq!(sent.status, 202, "{}", sent.text);
+    relay.replies(USER, 2).await?;
+    relay.rest.post("disconnect", json!({})).await?;
+    let again = relay.rest.request("POST", &agent_path("send"), Some(send), &headers).await?;
+    assert_eq!((again.status, &again.json["messageId"]), (202, &sent.json["messageId"]), "{}", again.text);
+    assert_eq!(relay.sent(USER).len(), 2);
     relay.end().await
 }

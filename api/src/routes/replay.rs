@@ -38,18 +38,25 @@ pub(super) struct ReplaySome {
     /// Those older than this.
     #[schema(format = DateTime)]
     created_before: Option<String>,
+    /// How many at the most.
+    #[schema(minimum = 1, maximum = 200)]
+    limit: Option<u64>,
+    /// Where the call before this one ended: its `nextCursor`.
+    #[schema(max_length = 64)]
+    cursor: Option<String>,
 }
 
 /// What became of a replay.
 #[derive(Debug, Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[schema(as = ReplayOutcome)]
 pub(super) struct Outcome {
     /// How many are tried again.
     replayed: u64,
     /// Those that are not, with the reason.
     refused: Vec<Refused>,
-    /// Whether there are more that fit: one call takes 200.
-    more: bool,
+    /// Where the next call goes on, for `cursor`; null where there are no more that fit.
+    next_cursor: Option<String>,
 }
 
 /// A dead letter that is not tried again.
@@ -66,7 +73,8 @@ pub(super) struct Nothing {}
 
 /// Tries several dead letters again
 ///
-/// Those of `ids`, or, without it, the open ones that fit, the newest 200 at a time.
+/// Those of `ids`, or, without it, the open ones that fit, the newest first, at most 200 at a time. What is
+/// refused stays open: `nextCursor` goes on behind it.
 #[utoipa::path(post, path = "/dead-letters/replay", tag = "Dead letters", operation_id = "replayDeadLetters",
     request_body = ReplaySome,
     responses((status = 200, description = "What became of each", body = Outcome)))]
@@ -174,7 +182,7 @@ async fn wanted(
     let filter = filter(scope, connections, &request)?;
     let Some(named) = request.ids else {
         let page = state.store.dead_letter_page(&filter).await?;
-        done.more = page.next.is_some();
+        done.next_cursor = page.next.map(paging::write_id);
         return Ok(page.items);
     };
     let mut letters = Vec::with_capacity(named.len());
@@ -197,8 +205,18 @@ fn filter(
         faults.at("/ids", format!("must be 1 to {MOST} ids"));
     }
     let filtered = request.class.is_some() || request.kind.is_some() || request.created_before.is_some();
-    if request.ids.is_some() && filtered {
-        faults.at("/ids", "cannot be together with class, kind or createdBefore");
+    let paged = request.limit.is_some() || request.cursor.is_some();
+    if request.ids.is_some() && (filtered || paged) {
+        faults.at("/ids", "cannot be together with class, kind, createdBefore, limit or cursor");
+    }
+    let most = MOST as u64;
+    if request.limit.is_some_and(|limit| !(1..=most).contains(&limit)) {
+        faults.at("/limit", format!("must be 1 to {MOST}"));
+    }
+    let mut cursors = Faults::default();
+    let before = paging::read_id(request.cursor.as_deref(), &mut cursors);
+    if cursors.end().is_err() {
+        faults.at("/cursor", "must be a nextCursor of this call");
     }
     if request.class.as_deref().is_some_and(|word| FailureClass::parse(word).is_none()) {
         faults.at("/class", "must be a class of failures");
@@ -220,8 +238,8 @@ fn filter(
         chat: None,
         state: DeadLetterState::Open,
         created_before,
-        before: None,
-        limit: MOST as u64,
+        before,
+        limit: request.limit.unwrap_or(most),
         skip: 0,
     })
 }

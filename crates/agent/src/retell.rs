@@ -164,13 +164,18 @@ fn find_in(messages: &[Message], question: &Question<'_>) -> Taken {
     let asked = |m: &Message| {
         m.role == "user" && fingerprint(m.content.as_deref().unwrap_or_default())[..] == *question.hash
     };
-    let Some(position) = messages[start..].iter().position(asked) else {
-        return Taken::NotAsked;
-    };
-    let after = &messages[start + position + 1..];
-    let until = after.iter().position(|m| m.role == "user").unwrap_or(after.len());
-    let answer = spoken(&after[..until]);
-    if answer.replies.is_empty() { Taken::Thinking } else { Taken::Answered(answer) }
+    // The same question may stand there twice, once without an answer: it was asked again by a person's wish.
+    let mut taken = Taken::NotAsked;
+    for (position, _) in messages.iter().enumerate().skip(start).filter(|(_, message)| asked(message)) {
+        let after = &messages[position + 1..];
+        let until = after.iter().position(|m| m.role == "user").unwrap_or(after.len());
+        let answer = spoken(&after[..until]);
+        if !answer.replies.is_empty() {
+            return Taken::Answered(answer);
+        }
+        taken = Taken::Thinking;
+    }
+    taken
 }
 
 /// All that the agent said, in order. Tool calls, transitions and roles not known yet are not spoken.

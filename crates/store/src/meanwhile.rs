@@ -10,9 +10,8 @@ impl Tx {
     pub async fn unseen(&self, chat: &LockedChat, most: u64) -> Result<Vec<message::Model>> {
         // The customer's are those a takeover left unanswered, and those of a turn it ended before it was asked.
         let sql = "SELECT m.* FROM messages m WHERE m.chat_id = $1 AND m.kind NOT IN ('stub', 'unsent') \
-             AND m.seq > COALESCE((SELECT a.seq FROM messages a WHERE a.chat_id = $1 AND a.part IS NULL \
-                AND a.turn_id = (SELECT t.id FROM turns t WHERE t.chat_id = $1 \
-                    AND t.state IN ('answered', 'unknown') ORDER BY t.id DESC LIMIT 1) \
+             AND m.seq > COALESCE((SELECT a.seq FROM messages a JOIN turns t ON t.id = a.turn_id \
+                WHERE a.chat_id = $1 AND a.part IS NULL AND t.state IN ('answered', 'unknown') \
                 ORDER BY a.seq DESC LIMIT 1), 0) \
              AND ((m.author IN ('human', 'native') AND m.status = 'sent') \
                 OR (m.author = 'user' AND m.turn_id IS NULL AND NOT m.needs_answer \

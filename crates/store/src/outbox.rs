@@ -73,19 +73,21 @@ struct GateRow {
 }
 
 impl Store {
-    /// The first message of a chat that is to be sent, or whose outcome is being found out. While the agent is
+    /// The first message of a chat whose outcome is being found out, or, where there is none, that is to be sent:
+    /// nothing is sent over a doubt, also when an older message is queued again. While the agent is
     /// `paused` its messages are passed over.
     pub async fn outbox_head(&self, chat: ChatId, paused: bool) -> Result<Option<message::Model>> {
         // The writer's connection: what this worker just wrote must be seen.
         let sql = "SELECT * FROM messages WHERE chat_id = $1 AND status IN ('queued', 'sending', 'unknown') \
              AND (status <> 'unknown' OR deadline IS NOT NULL) \
-             AND NOT ($2 AND status = 'queued' AND author = 'agent') ORDER BY seq LIMIT 1";
+             AND NOT ($2 AND status = 'queued' AND author = 'agent') \
+             ORDER BY CASE WHEN status = 'queued' THEN 1 ELSE 0 END, seq LIMIT 1";
         Ok(self.write(sql, vec![chat.0.into(), paused.into()]).await?.into_iter().next())
     }
 
     /// Claims a queued message for sending, in one statement that also asks whether it may be sent: the
-    /// lease is held, the connection is in use, the gates are open, the window is open, and the account and the
-    /// chat's mode allow its author. Nothing where one of them does not hold.
+    /// lease is held, the connection is in use, the gates are open, the window is open, the account and the
+    /// chat's mode allow its author, and no person has written after what the agent was about to say. Nothing where one of them does not hold.
     pub async fn claim_send(
         &self,
         message: &message::Model,
@@ -103,7 +105,9 @@ impl Store {
              WHERE id = $1 AND status = 'queued' AND EXISTS (SELECT 1 FROM chats c \
                 JOIN instagram_connections k ON k.id = c.connection_id \
                 WHERE c.id = messages.chat_id AND c.outbox_lease = $3 AND k.status = 'connected' \
-                AND (messages.author <> 'agent' OR (c.mode = 'bot' AND NOT k.bot_paused)) \
+                AND (messages.author <> 'agent' OR (c.mode = 'bot' AND NOT k.bot_paused \
+                    AND NOT EXISTS (SELECT 1 FROM messages h WHERE h.chat_id = messages.chat_id \
+                        AND h.seq > messages.seq AND h.author IN ('human', 'native')))) \
                 AND c.window_expires_at + CASE WHEN messages.author = 'human' THEN $4 ELSE 0 END > {{now}}) \
              AND NOT EXISTS (SELECT 1 FROM gates g WHERE g.key IN ({keys}) AND g.closed_until > {{now}}) \
              RETURNING *"
@@ -248,7 +252,7 @@ impl Tx {
             return Ok(Refusal::Parked(status));
         }
         let agent = message.author == Author::Agent.as_str();
-        if agent && chat.mode() != ChatMode::Bot {
+        if agent && (chat.mode() != ChatMode::Bot || self.person_wrote_after(chat, message.seq).await?) {
             return Ok(Refusal::Suppressed);
         }
         if agent && paused {

@@ -32,6 +32,7 @@ const NOT_FAILED: &str = "it is not in a failed state any more";
 const UNSENT: &str = "the customer took the message back";
 const NOBODY_WAITS: &str = "the customer took it back, or it was asked again already";
 const PERSON: &str = "a person has taken over the chat";
+const ANSWERED: &str = "a person has written in the chat since";
 const PAUSED: &str = "the agent is paused in this chat";
 const DISCONNECTED: &str = "the account is not connected";
 const WINDOW: &str = "Meta's window for replies is closed until the customer writes again";
@@ -135,6 +136,9 @@ impl Tx {
                 match self.first::<message::Model>(sql, values).await? {
                     None => Ok(Some(GONE)),
                     Some(message) if message.direction == Direction::Inbound.as_str() => {
+                        if self.person_wrote_after(chat, message.seq).await? {
+                            return Ok(Some(ANSWERED));
+                        }
                         self.ask_about(letter, chat, message.at, 0).await
                     }
                     Some(message) => {
@@ -165,6 +169,10 @@ impl Tx {
         }
         let asked = self.asked_messages(&turn).await?;
         let Some(first) = asked.iter().map(|message| message.at).min() else { return Ok(Some(GONE)) };
+        let last = asked.iter().map(|message| message.seq).max().unwrap_or_default();
+        if self.person_wrote_after(chat, last).await? {
+            return Ok(Some(ANSWERED));
+        }
         let ids: Vec<Uuid> = asked.iter().map(|message| message.id).collect();
         let (list, mut values) = in_list(&ids, 2);
         values.insert(0, turn.id.into());
@@ -217,6 +225,9 @@ impl Tx {
         }
         if let Some(why) = agent_silent(chat).filter(|_| agent) {
             return Ok(Some(why));
+        }
+        if agent && self.person_wrote_after(chat, message.seq).await? {
+            return Ok(Some(ANSWERED));
         }
         match window::at(chat.row.window_expires_at, chat.now) {
             Window::Open => {}

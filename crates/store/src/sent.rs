@@ -73,7 +73,7 @@ impl Tx {
         self.execute("DELETE FROM messages WHERE id = $1", vec![other.id.into()]).await?;
         let sql = "UPDATE messages SET metadata = COALESCE($2, metadata) WHERE id = $1";
         self.execute(sql, vec![message.into(), other.metadata.into()]).await?;
-        self.undo_takeover(chat, &crate::takeover::echo_reason(mid)).await
+        self.undo_takeover(chat, &crate::takeover::echo_reason(mid), other.seq).await
     }
 
     /// Takes an echo with an unknown mid for that of the message in flight, or of unknown outcome, which it fits;

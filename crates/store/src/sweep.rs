@@ -107,7 +107,7 @@ impl Store {
         let due = self.dialect.due_chats(what, &format!("NOT k.bot_paused AND {gate}"));
         // CROSS JOIN keeps SQLite from reading the rows first: mostly no account is paused.
         let paused = format!(
-            "SELECT c.id FROM instagram_connections k CROSS JOIN {table} w CROSS JOIN chats c \
+            "SELECT DISTINCT c.id FROM instagram_connections k CROSS JOIN {table} w CROSS JOIN chats c \
              WHERE k.bot_paused AND k.status = 'connected' AND {gate} AND w.connection_id = k.id AND {goes_on} \
                 AND c.id = w.chat_id AND c.{what}_due_at <= {{now}} AND c.{what}_lease_until <= {{now}} \
                 AND c.{what}_dispatched_until <= {{now}} LIMIT $2"

@@ -5,11 +5,14 @@ use crate::{Activity, ActivityKind, Connection, Result, Store, Tx};
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::ids::ChatId;
 use dmrelay_domain::states::ChatMode;
-use dmrelay_entity::chat;
+use dmrelay_entity::{chat, message};
 use std::time::Duration;
 
 /// The reason of a takeover through the API.
 const API: &str = "api";
+
+/// The reason of a takeover whose first message turned out to be ours, when more followed.
+const OTHER: &str = "person";
 
 /// With this begins the reason of a takeover by a message written in the Instagram app.
 const ECHO: &str = "echo:";
@@ -75,6 +78,13 @@ impl Tx {
         Ok(chat.filter(|chat| chat.row.connection_id == connection.row.id))
     }
 
+    /// Whether a person has written in the chat after this message.
+    pub(crate) async fn person_wrote_after(&self, chat: &LockedChat, seq: i64) -> Result<bool> {
+        let sql = "SELECT * FROM messages WHERE chat_id = $1 AND seq > $2 AND author IN ('human', 'native') LIMIT 1";
+        let later: Option<message::Model> = self.first(sql, vec![chat.row.id.into(), seq.into()]).await?;
+        Ok(later.is_some())
+    }
+
     /// A person takes the chat over until `pause` has passed. `reason` names what they did, so that it can
     /// be undone if it was not a person after all.
     pub async fn take_over(&self, chat: &mut LockedChat, reason: &str, pause: Duration) -> Result<()> {
@@ -94,16 +104,27 @@ impl Tx {
         chat.row.mode = ChatMode::Human.to_string();
         chat.row.resume_at = Some(chat.now + millis(pause));
         chat.row.first_unanswered_at = None;
-        // An unfinished turn is still found out about; its answer will be suppressed.
-        if self.open_turn(chat).await?.is_none() {
-            chat.row.turn_due_at = None;
+        // An unfinished turn is still found out about. What it asks is the person's now, so that its answer is
+        // suppressed whenever it comes, and a turn that waits is not asked: also after the chat is given back.
+        match self.open_turn(chat).await? {
+            None => chat.row.turn_due_at = None,
+            Some(turn) => {
+                let sql = "UPDATE messages SET needs_answer = FALSE, error_code = $2 \
+                     WHERE turn_id = $1 AND part IS NULL AND needs_answer";
+                self.execute(sql, vec![turn.id.into(), reason.into()]).await?;
+            }
         }
         Ok(())
     }
 
-    /// Undoes the takeover of this very reason: it was not a person.
-    pub(crate) async fn undo_takeover(&self, chat: &mut LockedChat, reason: &str) -> Result<()> {
+    /// Undoes the takeover of this very reason: the message at `seq` was not a person's.
+    pub(crate) async fn undo_takeover(&self, chat: &mut LockedChat, reason: &str, seq: i64) -> Result<()> {
         if chat.row.mode_reason.as_deref() != Some(reason) {
+            return Ok(());
+        }
+        if self.person_wrote_after(chat, seq).await? {
+            // The chat is a person's all the same, for another reason.
+            chat.row.mode_reason = Some(OTHER.to_owned());
             return Ok(());
         }
         let sql = "UPDATE messages SET status = 'queued', error_code = NULL \

@@ -47,8 +47,8 @@ impl Store {
         let sql = format!(
             "UPDATE instagram_connections SET access_token = $3, token_expires_at = {{now}} + $4, \
                 token_check_at = {{now}} + {DAY_MS}, credential_version = credential_version + 1, \
-                updated_at = {{now}} \
-             WHERE id = $1 AND credential_version = $2 AND status = 'connected'"
+                status = 'connected', status_reason = NULL, updated_at = {{now}} \
+             WHERE id = $1 AND credential_version = $2 AND status IN ('connected', 'reauth_required')"
         );
         let values = vec![
             connection.row.id.into(),

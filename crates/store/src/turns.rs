@@ -243,9 +243,14 @@ impl Tx {
         Ok(true)
     }
 
-    /// Whether any message the turn asked is still there: a reply to nothing but unsent messages is not sent.
+    /// Whether any message the turn asked still waits for its answer: it was not taken back, and no person took it
+    /// over.
     pub(crate) async fn still_asked(&self, turn: &turn::Model) -> Result<bool> {
-        Ok(self.asked_messages(turn).await?.iter().any(|message| message.kind != "unsent"))
+        Ok(self
+            .asked_messages(turn)
+            .await?
+            .iter()
+            .any(|message| message.needs_answer && message.kind != "unsent"))
     }
 
     /// The chat's unanswered messages will not be answered; `class` says why.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The most tokens of one beat: each may take as long as a call to Graph may.
-const MOST: u64 = 20;
+const MOST: u64 = 10;
 
 /// How long until a token is tried again whose renewal failed by chance, or by a process that is gone.
 const AGAIN: Duration = Duration::from_mins(5);

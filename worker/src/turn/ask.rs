@@ -210,15 +210,21 @@ async fn not_opened(
     let delay = to_gate(ctx, err).await?;
     let tx = ctx.store.begin().await?;
     let Some(mut chat) = tx.lock_chat(leased.chat.id()).await? else { return Ok(Outcome::Idle) };
+    let open = tx.open_turn(&chat).await?;
+    let question = prepare::question(&tx, &chat, open.as_ref()).await?;
+    // Another worker went on, or there is nothing to answer any more: both are seen to when it is due.
+    if chat.row.turn_lease != Some(leased.token) || question.is_empty() {
+        drop(tx);
+        ctx.store.release_turn(leased.chat.id(), leased.token, Duration::ZERO).await?;
+        return Ok(Outcome::Idle);
+    }
     let outcome = if err.class == FailureClass::Invalid {
-        let open = tx.open_turn(&chat).await?;
         let turn = open.as_ref().map(|turn| turn.id.into());
         let subject = if let Some(turn) = open {
             let verdict = Verdict { state: TurnState::Failed, class: err.class, error: err.message.clone() };
             tx.judge_turn((turn.id.into(), turn.attempt), &verdict).await?;
             Subject::Turn(turn.id)
         } else {
-            let question = prepare::question(&tx, &chat, None).await?;
             Subject::Message(question.first().map_or(chat.row.id, |message| message.id))
         };
         let letter = DeadLetter::of(connection, subject, err.class, &err.message);

@@ -7,6 +7,9 @@ import { ProblemNote } from "./ProblemNote.tsx";
 import type { DeadLetter } from "./types.ts";
 import { usePages, type Load } from "./usePages.ts";
 
+/** One call takes this many. */
+const MOST = 200;
+
 export function DeadLetters(): ReactNode {
   const { client } = useDmrelay();
   const [error, setError] = useState<unknown>();
@@ -30,8 +33,8 @@ export function DeadLetters(): ReactNode {
 
   return (
     <section>
-      <button disabled={letters.items.length === 0} onClick={() => run(replay(letters.items.map((letter) => letter.deadLetterId)))}>
-        Try all of these again
+      <button disabled={letters.items.length === 0} onClick={() => run(replay(letters.items.slice(0, MOST).map((letter) => letter.deadLetterId)))}>
+        Try the first {Math.min(letters.items.length, MOST)} again
       </button>
       <ProblemNote error={error ?? letters.error} />
       <ul>

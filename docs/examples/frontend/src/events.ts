@@ -24,8 +24,8 @@ export interface FollowOptions {
   silence?: number;
 }
 
-/** How many ids are remembered. After a resume the server may repeat a few events; it never repeats this many. */
-const REMEMBERED = 1_000;
+/** How many ids are remembered. After a resume the server may repeat the events of five seconds. */
+const REMEMBERED = 10_000;
 /** What the server sends at least: a comment every 15 seconds. */
 const SILENCE = 45_000;
 /** How long to wait after a stream that ended as it should, unless the server says otherwise. */
