@@ -41,7 +41,6 @@ pub(crate) async fn bounded(State(state): State<ApiState>, request: Request, nex
 }
 
 /// A handler panicked: a fault of ours, and no reason to leave the caller without an answer.
-#[expect(clippy::needless_pass_by_value, reason = "the form that the layer wants")]
 pub(crate) fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     tracing::error!("a call panicked");
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The call failed").into_response()

@@ -90,6 +90,9 @@ pub enum Command {
     },
 }
 
+/// How long one statement of a migration may take.
+const MIGRATION: Duration = Duration::from_hours(6);
+
 /// How long a connection to Meta may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -103,14 +106,20 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         println!("{:#}", routes::document());
         return Ok(());
     }
+    if let Some(Command::Migrate) = args.command {
+        // A change of a big table takes its time.
+        let database = DatabaseSettings { database_statement_timeout: MIGRATION, ..args.database };
+        return migrate(&open_store(&database).await?).await;
+    }
     let store = open_store(&args.database).await?;
     match &args.command {
-        Some(Command::Migrate) => migrate(&store).await,
         Some(Command::CreateKey { subaccount, role, name }) => {
             println!("{}", create_key(&store, subaccount, role, name).await?);
             Ok(())
         }
-        Some(Command::Serve | Command::Openapi) | None => start(args, store).await,
+        Some(Command::Serve | Command::Openapi | Command::Migrate) | None => {
+            Box::pin(start(args, store)).await
+        }
     }
 }
 

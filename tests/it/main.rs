@@ -25,6 +25,7 @@ macro_rules! on_both_footings {
 mod access;
 mod agent_faults;
 mod connect;
+mod dead_letters;
 mod docs;
 mod events;
 mod graph_faults;
@@ -38,6 +39,7 @@ mod operations;
 mod pipeline;
 mod process;
 mod queue;
+mod release;
 mod send;
 mod store;
 mod store_rest;

@@ -12,8 +12,6 @@ use std::time::Duration;
 
 on_both_footings!(
     an_answer_being_thought_of_is_not_sent_after_a_takeover,
-    what_a_person_has_answered_stays_answered_after_a_release,
-    a_question_that_waits_is_not_asked_after_a_person_answered,
     a_paused_account_answers_after_the_pause,
     an_answer_that_comes_during_the_pause_waits_for_its_end,
     people_write_while_the_account_is_paused,
@@ -125,48 +123,6 @@ async fn an_answer_being_thought_of_is_not_sent_after_a_takeover(footing: Footin
     chat_call(&relay, USER, "release").await?;
     assert_eq!(relay.replies(USER, 1).await?.len(), 1);
     assert_eq!(relay.asked()[1].lines().last(), Some("anyone?"));
-    relay.end().await
-}
-
-async fn what_a_person_has_answered_stays_answered_after_a_release(footing: Footing) -> Result<()> {
-    let relay = greeted(footing).await?;
-    relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 1_000, ..AgentRule::default() });
-    relay.simulator.say(ACCOUNT, USER, "are you open?");
-    thinking(&relay, 2).await?;
-    let sent = relay.rest.post("send", json!({"to": USER, "message": "Yes, Ada"})).await?;
-    assert_eq!(sent.status, 202, "{}", sent.text);
-    // Given back before the agent has answered.
-    chat_call(&relay, USER, "release").await?;
-    relay.settled().await?;
-    assert_eq!(relay.sent(USER), ["Answer to: hello", "Yes, Ada"]);
-    // What comes then is the agent's.
-    relay.simulator.put_agent(AGENT, AgentRule::default());
-    relay.simulator.say(ACCOUNT, USER, "thanks");
-    assert_eq!(relay.replies(USER, 3).await?.len(), 3);
-    relay.end().await
-}
-
-async fn a_question_that_waits_is_not_asked_after_a_person_answered(footing: Footing) -> Result<()> {
-    let relay = greeted(footing).await?;
-    let fault = Fault::retell(Operation::Completion, FaultMode::Before)
-        .status(429)
-        .times(0)
-        .header("retry-after", "1");
-    let fault = relay.simulator.add_fault(fault);
-    relay.simulator.say(ACCOUNT, USER, "are you open?");
-    wait::until("a turn that waits", SOON, async || {
-        let chat = relay.rest.get(&format!("chats/{}", chat_id(&relay, USER).await?)).await?;
-        let turns = chat.json["turns"].as_array().cloned().unwrap_or_default();
-        Ok(turns.iter().any(|turn| turn["state"] == json!("waiting")).then_some(()))
-    })
-    .await?;
-    relay.rest.post("send", json!({"to": USER, "message": "Yes, Ada"})).await?;
-    relay.replies(USER, 2).await?;
-    chat_call(&relay, USER, "release").await?;
-    relay.simulator.clear_faults(Some(fault));
-    relay.settled().await?;
-    assert_eq!(relay.sent(USER), ["Answer to: hello", "Yes, Ada"]);
-    assert_eq!(relay.asked(), ["hello"]);
     relay.end().await
 }
 

@@ -17,6 +17,7 @@ pub(crate) fn introduce(system: &System) -> anyhow::Result<()> {
     let link = links::direct_message(USERNAME, None)?;
     println!("dmrelay is running, with a simulated Meta and Retell.\n");
     println!("  REST API    {}", account::base(system));
+    println!("  All calls   http://{}/api/docs", system.address);
     println!("  API key     {}", system.keys.api_key);
     println!("  Health      http://{}/readyz", system.address);
     println!("  Simulator   {}", system.simulator.control_url());

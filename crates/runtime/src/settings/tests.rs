@@ -33,7 +33,7 @@ fn defaults_are_those_of_the_documents() {
     assert_eq!(all.queue.queue_max_waiting, 2_000);
     assert!(all.graph.subscribed_fields.contains(&"messages".to_owned()));
     assert_eq!(all.api.api_addr.port(), 8080);
-    assert_eq!((all.api.header_timeout, all.api.api_connections), (Duration::from_secs(10), 10_000));
+    assert_eq!((all.api.header_timeout, all.api.api_connections), (Duration::from_secs(65), 10_000));
     assert_eq!(all.log.log_format, LogFormat::Text);
     assert_eq!(all.metrics.metrics_addr.port(), 9090);
 }
