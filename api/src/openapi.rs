@@ -72,6 +72,7 @@ pub(crate) fn complete(openapi: &utoipa::openapi::OpenApi) -> Value {
     document["paths"] = Value::Object(paths);
     document["components"]["responses"] = problems();
     require_all(&mut document);
+    show_examples(&mut document);
     document["security"] = json!([{ "bearer": [] }]);
     document
 }
@@ -229,6 +230,17 @@ fn require_all(document: &mut Value) {
         require(schema);
         if let Some(parts) = schema.get_mut("allOf").and_then(Value::as_array_mut) {
             parts.iter_mut().for_each(require);
+        }
+    }
+}
+
+/// One example of each schema that has some.
+fn show_examples(document: &mut Value) {
+    let examples: Map<String, Value> =
+        serde_json::from_str(include_str!("openapi/examples.json")).unwrap_or_default();
+    for (name, example) in examples {
+        if let Some(schema) = document["components"]["schemas"].get_mut(&name) {
+            schema["examples"] = json!([example]);
         }
     }
 }

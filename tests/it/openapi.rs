@@ -46,12 +46,44 @@ fn the_document_is_complete() -> Result<()> {
             assert!(responses.keys().any(|status| status.starts_with('2')), "{what}");
         }
     }
-    assert!(!document.to_string().contains(":null"), "a member has no value");
+    assert_eq!(null_at(&document), None, "a member has no value");
     // Every reference leads somewhere.
     let text = document.to_string();
     for reference in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
         assert!(document.pointer(reference).is_some(), "{reference}");
     }
+    Ok(())
+}
+
+/// A member without a value, but for examples, where null says something.
+fn null_at(value: &Value) -> Option<String> {
+    let members = value.as_object().into_iter().flatten().filter(|(name, _)| *name != "examples");
+    let inside = members.map(|(name, member)| (name.clone(), member));
+    let items = value.as_array().into_iter().flatten().map(|item| (String::new(), item));
+    inside.chain(items).find_map(|(name, member)| {
+        let below = null_at(member).map(|below| format!("{name}/{below}"));
+        below.or_else(|| (member.is_null() && !name.is_empty()).then_some(name))
+    })
+}
+
+/// An example has the fields of its schema, and no other.
+#[test]
+fn the_examples_fit_their_schemas() -> Result<()> {
+    let document = dmrelay_api::openapi_document();
+    let mut looked = 0;
+    for (name, schema) in document["components"]["schemas"].as_object().context("schemas")? {
+        let Some(example) = schema["examples"][0].as_object() else { continue };
+        looked += 1;
+        let properties = schema["properties"].as_object().with_context(|| name.clone())?;
+        for field in example.keys() {
+            assert!(properties.contains_key(field), "{name}: {field}");
+        }
+        for field in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            assert!(example.contains_key(field), "{name} lacks {field}");
+        }
+    }
+    let all: Value = serde_json::from_str(include_str!("../../api/src/openapi/examples.json"))?;
+    assert_eq!(Some(looked), all.as_object().map(serde_json::Map::len), "an example of no schema");
     Ok(())
 }
 
