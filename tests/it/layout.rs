@@ -80,6 +80,24 @@ fn apalis_the_environment_and_the_clock_stay_in_their_homes() -> Result<()> {
     Ok(())
 }
 
+/// A prepared statement that reads `*` fails once a later version adds a column.
+#[test]
+fn no_statement_reads_whatever_columns_there_are() -> Result<()> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/store/src");
+    let mut looked = 0;
+    for file in rust_files(&root.into())? {
+        let text = std::fs::read_to_string(&file)?;
+        looked += 1;
+        // What a subquery or an array gives is named there.
+        let text = text.replace("SELECT * FROM (", "").replace("SELECT * FROM UNNEST(", "");
+        for word in ["SELECT *", "RETURNING *"] {
+            assert!(!text.contains(word), "{} has {word}", file.display());
+        }
+    }
+    assert!(looked > 10, "only {looked} files were found");
+    Ok(())
+}
+
 fn rust_files(folder: &std::path::PathBuf) -> Result<Vec<std::path::PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {

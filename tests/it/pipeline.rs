@@ -4,10 +4,12 @@ use anyhow::Result;
 use dmrelay_simulator::{Act, Action, AgentRule, Echo, ReplyRule};
 use dmrelay_tests::relay::{Footing, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT};
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 use std::time::Duration;
 
 on_both_footings!(
+    a_column_of_a_later_version_disturbs_nobody,
     a_message_is_answered_and_stored,
     a_webhook_delivered_again_changes_nothing,
     messages_of_one_user_are_answered_in_order_and_never_overlap,
@@ -148,5 +150,43 @@ async fn two_bots_that_talk_are_stopped(footing: Footing) -> Result<()> {
     relay.settled().await?;
     assert_eq!(relay.sent(USER).len(), 3);
     assert_eq!(relay.messages(USER).await?.last().map(|m| m["text"].clone()), Some(json!("ping 4")));
+    relay.end().await
+}
+
+/// During a rolling deploy the schema is newer than the processes that still run.
+async fn a_column_of_a_later_version_disturbs_nobody(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.say(ACCOUNT, USER, "before");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    assert_eq!(relay.rest.get("chats").await?.status, 200);
+    let tables = [
+        "instagram_connections",
+        "events",
+        "chats",
+        "messages",
+        "turns",
+        "activities",
+        "dead_letters",
+        "api_keys",
+        "gates",
+        "leaders",
+        "agents",
+        "idempotency_keys",
+    ];
+    for table in tables {
+        let sql = format!("ALTER TABLE {table} ADD COLUMN of_a_later_version text");
+        relay.store.connection().execute_unprepared(&sql).await?;
+    }
+    relay.simulator.say(ACCOUNT, USER, "after");
+    assert_eq!(relay.replies(USER, 2).await?, ["Answer to: before", "Answer to: after"]);
+    relay.settled().await?;
+    for path in ["status", "chats", "messages", "activities", "dead-letters", "connections"] {
+        let answer = relay.rest.get(path).await?;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+    }
+    let sent = relay.rest.post("send", serde_json::json!({"to": USER, "message": "Ada"})).await?;
+    assert_eq!(sent.status, 202, "{}", sent.text);
+    assert_eq!(relay.replies(USER, 3).await?.len(), 3);
     relay.end().await
 }

@@ -148,7 +148,8 @@ impl Store {
         wanted.with("id > {}", after);
         let condition = wanted.sql();
         let most = wanted.place(most);
-        let sql = format!("SELECT * FROM activities WHERE {condition} ORDER BY id LIMIT {most}");
+        let sql =
+            format!("SELECT {{activities.*}} FROM activities WHERE {condition} ORDER BY id LIMIT {most}");
         self.read(&sql, wanted.values()).await
     }
 }

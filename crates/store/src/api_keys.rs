@@ -88,10 +88,10 @@ impl Store {
     pub async fn revoke_api_key(&self, subaccount: &SubaccountId, id: Uuid, actor: &str) -> Result<bool> {
         let tx = self.begin().await?;
         let sql = "UPDATE api_keys SET revoked_at = {now} \
-             WHERE id = $1 AND subaccount_id = $2 AND revoked_at IS NULL RETURNING *";
+             WHERE id = $1 AND subaccount_id = $2 AND revoked_at IS NULL RETURNING {api_keys.*}";
         let values = vec![id.into(), subaccount.as_str().into()];
         let Some(revoked) = tx.first::<Model>(sql, values.clone()).await? else {
-            let sql = "SELECT * FROM api_keys WHERE id = $1 AND subaccount_id = $2";
+            let sql = "SELECT {api_keys.*} FROM api_keys WHERE id = $1 AND subaccount_id = $2";
             return Ok(tx.first::<Model>(sql, values).await?.is_some());
         };
         let activity = Activity::of_subaccount(subaccount, ActivityKind::ApiKeyRevoked, actor)
@@ -105,7 +105,7 @@ impl Store {
 
     /// The key with this hash, unless it has expired or was revoked.
     pub async fn api_key(&self, hash: &[u8; 32]) -> Result<Option<ApiKey>> {
-        let sql = "SELECT * FROM api_keys WHERE hash = $1 AND revoked_at IS NULL \
+        let sql = "SELECT {api_keys.*} FROM api_keys WHERE hash = $1 AND revoked_at IS NULL \
              AND (expires_at IS NULL OR expires_at > {now})";
         let rows: Vec<Model> = self.read(sql, vec![hash.to_vec().into()]).await?;
         let Some(row) = rows.into_iter().next() else {

@@ -77,7 +77,7 @@ impl Store {
             wanted.must(format!("c.last_message_at <= {at} AND (c.last_message_at < {at} OR c.id < {id})"));
         }
         let rows = Rows {
-            columns: "c.*",
+            columns: "{c:chats.*}",
             from: "chats c",
             connection: "c.connection_id",
             table: "c",
@@ -94,7 +94,7 @@ impl Store {
         let mut wanted = Conditions::default();
         wanted.with("id = {}", Some(id));
         wanted.any("connection_id", connections.iter().map(|id| id.0));
-        let sql = format!("SELECT * FROM chats WHERE {}", wanted.sql());
+        let sql = format!("SELECT {{chats.*}} FROM chats WHERE {}", wanted.sql());
         Ok(self.read(&sql, wanted.values()).await?.into_iter().next())
     }
 
@@ -128,7 +128,7 @@ impl Store {
         }
         let (list, mut values) = in_list(turn_ids, 2);
         values.insert(0, chat.into());
-        let sql = format!("SELECT * FROM turns WHERE chat_id = $1 AND id IN ({list}) ORDER BY id");
+        let sql = format!("SELECT {{turns.*}} FROM turns WHERE chat_id = $1 AND id IN ({list}) ORDER BY id");
         self.read(&sql, values).await
     }
 
@@ -140,7 +140,7 @@ impl Store {
         until: Millis,
         most: u64,
     ) -> Result<Vec<activity::Model>> {
-        let sql = "SELECT * FROM activities WHERE subject = $1 \
+        let sql = "SELECT {activities.*} FROM activities WHERE subject = $1 \
              AND kind IN ('INSTAGRAM_BOT_PAUSED', 'INSTAGRAM_BOT_RESUMED') AND at >= $2 AND at < $3 \
              ORDER BY id DESC LIMIT $4";
         let values = vec![chat.to_string().into(), since.into(), until.into(), most.into()];

@@ -93,13 +93,17 @@ impl Store {
         connection: Uuid,
         user: &InstagramUserId,
     ) -> Result<Option<chat::Model>> {
-        let sql = "SELECT * FROM chats WHERE connection_id = $1 AND instagram_user_id = $2";
+        let sql = "SELECT {chats.*} FROM chats WHERE connection_id = $1 AND instagram_user_id = $2";
         Ok(self.read(sql, vec![connection.into(), user.as_str().into()]).await?.into_iter().next())
     }
 
     /// A chat by its id.
     pub async fn chat(&self, id: ChatId) -> Result<Option<chat::Model>> {
-        Ok(self.read("SELECT * FROM chats WHERE id = $1", vec![id.0.into()]).await?.into_iter().next())
+        Ok(self
+            .read("SELECT {chats.*} FROM chats WHERE id = $1", vec![id.0.into()])
+            .await?
+            .into_iter()
+            .next())
     }
 
     /// Stores what Graph says of the user, and when it was asked.
@@ -122,7 +126,7 @@ impl Store {
 impl Tx {
     /// Locks a chat's row until the transaction ends.
     pub async fn lock_chat(&self, id: ChatId) -> Result<Option<LockedChat>> {
-        let sql = "SELECT *, {now} AS now FROM chats WHERE id = $1 {lock}";
+        let sql = "SELECT {chats.*}, {now} AS now FROM chats WHERE id = $1 {lock}";
         self.one_chat(sql, vec![id.0.into()]).await
     }
 
@@ -137,7 +141,7 @@ impl Tx {
                 mode, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, 'ongoing', $5, 'bot', {now}, {now}) \
              ON CONFLICT (connection_id, instagram_user_id) DO UPDATE SET updated_at = {now} \
-             RETURNING *, {now} AS now";
+             RETURNING {chats.*}, {now} AS now";
         let values = vec![
             ChatId::new().0.into(),
             connection.id.into(),

@@ -110,7 +110,7 @@ impl Connection {
 impl Store {
     /// A connection by its id.
     pub async fn connection_by_id(&self, id: ConnectionId) -> Result<Option<Connection>> {
-        let sql = "SELECT * FROM instagram_connections WHERE id = $1";
+        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE id = $1";
         let rows: Vec<Model> = self.read(sql, vec![id.0.into()]).await?;
         rows.into_iter().next().map(Connection::from_row).transpose()
     }
@@ -122,7 +122,7 @@ impl Store {
         agent: Option<&AgentId>,
     ) -> Result<Vec<Connection>> {
         let agent = agent.map_or("", AgentId::as_str);
-        let sql = "SELECT * FROM instagram_connections WHERE subaccount_id = $1 AND ($2 = '' OR agent_id = $2) \
+        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE subaccount_id = $1 AND ($2 = '' OR agent_id = $2) \
              ORDER BY id DESC";
         let rows: Vec<Model> = self.read(sql, vec![subaccount.as_str().into(), agent.into()]).await?;
         rows.into_iter().map(Connection::from_row).collect()
@@ -130,14 +130,15 @@ impl Store {
 
     /// The connection under which an account is live, whoever has it.
     pub async fn live_connection(&self, account: &InstagramAccountId) -> Result<Option<Connection>> {
-        let sql = "SELECT * FROM instagram_connections WHERE instagram_account_id = $1 AND status <> 'disconnected'";
+        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE instagram_account_id = $1 AND status <> 'disconnected'";
         let rows: Vec<Model> = self.read(sql, vec![account.as_str().into()]).await?;
         rows.into_iter().next().map(Connection::from_row).transpose()
     }
 
     /// Every connection that is not disconnected. Rows that this version cannot read are left out.
     pub async fn snapshot(&self) -> Result<Snapshot> {
-        let sql = "SELECT * FROM instagram_connections WHERE status <> 'disconnected'";
+        let sql =
+            "SELECT {instagram_connections.*} FROM instagram_connections WHERE status <> 'disconnected'";
         let rows: Vec<Model> = self.read(sql, Vec::new()).await?;
         Ok(rows.into_iter().filter_map(|row| Connection::from_row(row).ok()).collect())
     }
@@ -175,7 +176,7 @@ impl Store {
         scope: (&SubaccountId, &AgentId),
         account: &InstagramAccountId,
     ) -> Result<Option<ConnectionId>> {
-        let sql = "SELECT * FROM instagram_connections WHERE subaccount_id = $1 AND agent_id = $2 \
+        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE subaccount_id = $1 AND agent_id = $2 \
              AND instagram_account_id = $3 AND status = 'disconnected' ORDER BY id DESC LIMIT 1";
         let values = vec![scope.0.as_str().into(), scope.1.as_str().into(), account.as_str().into()];
         Ok(self.read::<Model>(sql, values).await?.first().map(|row| row.id.into()))
@@ -195,7 +196,7 @@ impl Store {
     /// Connections that wait for something to end: being connected for longer than `pending`, or to be
     /// disconnected.
     pub async fn unfinished_connections(&self, pending: std::time::Duration) -> Result<Vec<Connection>> {
-        let sql = "SELECT * FROM instagram_connections WHERE status = 'disconnecting' \
+        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE status = 'disconnecting' \
              OR (status = 'pending' AND updated_at < {now} - $1)";
         let values = vec![dmrelay_domain::clock::millis(pending).into()];
         let rows: Vec<Model> = self.read(sql, values).await?;
@@ -253,7 +254,7 @@ impl Store {
 impl Tx {
     /// A connection by its id.
     pub async fn connection_of(&self, id: Uuid) -> Result<Option<Connection>> {
-        let sql = "SELECT * FROM instagram_connections WHERE id = $1";
+        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE id = $1";
         self.first(sql, vec![id.into()]).await?.map(Connection::from_row).transpose()
     }
 

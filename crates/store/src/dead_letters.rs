@@ -168,7 +168,7 @@ impl Store {
         let mut wanted = Conditions::default();
         wanted.with("id = {}", Some(id));
         wanted.any("connection_id", connections.iter().map(|id| id.0));
-        let sql = format!("SELECT * FROM dead_letters WHERE {}", wanted.sql());
+        let sql = format!("SELECT {{dead_letters.*}} FROM dead_letters WHERE {}", wanted.sql());
         Ok(self.read(&sql, wanted.values()).await?.into_iter().next())
     }
 }

@@ -3,9 +3,47 @@
 //! Statements are written once, with `$1` for values (SQLite takes that form too) and these words:
 //! `{now}` is the database's clock in milliseconds, `{lock}` what locks a selected row, `{free}` the same,
 //! passing over what others have locked, `{like}` matches a pattern whatever the case of its letters.
+//! `{messages.*}` are the columns of a table that this version knows, `{m:messages.*}` the same of the table
+//! called `m`. A bare `*` is never read: a statement that PostgreSQL has prepared fails once a later version
+//! adds a column, and so would the processes that still run during a rolling deploy.
 
+use dmrelay_entity::{
+    activity, api_key, chat, dead_letter, event, idempotency_key, instagram_connection, message, turn,
+};
 use sea_orm::sea_query::ArrayType;
-use sea_orm::{DbBackend, Statement, Value};
+use sea_orm::{DbBackend, EntityTrait, IdenStatic, Iterable, Statement, Value};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// The columns of each table that is read whole.
+static COLUMNS: LazyLock<HashMap<&str, Vec<&str>>> = LazyLock::new(|| {
+    HashMap::from([
+        ("activities", columns::<activity::Entity>()),
+        ("api_keys", columns::<api_key::Entity>()),
+        ("chats", columns::<chat::Entity>()),
+        ("dead_letters", columns::<dead_letter::Entity>()),
+        ("events", columns::<event::Entity>()),
+        ("idempotency_keys", columns::<idempotency_key::Entity>()),
+        ("instagram_connections", columns::<instagram_connection::Entity>()),
+        ("messages", columns::<message::Entity>()),
+        ("turns", columns::<turn::Entity>()),
+    ])
+});
+
+fn columns<E: EntityTrait>() -> Vec<&'static str> {
+    E::Column::iter().map(|column| column.as_str()).collect()
+}
+
+/// The columns that `table.*` or `alias:table.*` stands for.
+fn all_of(word: &str) -> Option<String> {
+    let table = word.strip_suffix(".*")?;
+    let (alias, table) = table.split_once(':').unwrap_or(("", table));
+    let columns = COLUMNS.get(table)?;
+    if alias.is_empty() {
+        return Some(columns.join(", "));
+    }
+    Some(columns.iter().map(|column| format!("{alias}.{column}")).collect::<Vec<_>>().join(", "))
+}
 
 /// Which database a statement is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +74,26 @@ impl Dialect {
             // A write transaction is the only one (immediate, one connection), so its rows are locked.
             Self::Sqlite => ("CAST(unixepoch('subsec') * 1000 AS INTEGER)", "", "", "LIKE"),
         };
-        let words = [("{now}", now), ("{lock}", lock), ("{free}", free), ("{like}", like)];
-        let sql = words.iter().fold(sql.to_owned(), |sql, (word, meaning)| sql.replace(word, meaning));
-        Statement::from_sql_and_values(self.backend(), sql, values)
+        let mut whole = String::with_capacity(sql.len() * 2);
+        let mut rest = sql;
+        while let Some((before, (word, after))) =
+            rest.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+        {
+            whole.push_str(before);
+            match word {
+                "now" => whole.push_str(now),
+                "lock" => whole.push_str(lock),
+                "free" => whole.push_str(free),
+                "like" => whole.push_str(like),
+                other => match all_of(other) {
+                    Some(columns) => whole.push_str(&columns),
+                    None => whole.extend(["{", other, "}"]),
+                },
+            }
+            rest = after;
+        }
+        whole.push_str(rest);
+        Statement::from_sql_and_values(self.backend(), whole, values)
     }
 
     /// The first rows of each connection that are due, at most `$1` of each and `$2` in all: `column` is

@@ -104,7 +104,7 @@ impl Store {
     ) -> Result<Page<Listed>> {
         let size = (filter.limit.saturating_add(1), filter.skip);
         let (sql, values) =
-            rows(filter, "m.*, c.instagram_user_id").statement(&filter.connections, wanted, size);
+            rows(filter, "{m:messages.*}, c.instagram_user_id").statement(&filter.connections, wanted, size);
         let items = self.list(&sql, values).await?;
         Ok(Page::of(items, filter.limit, total, |listed: &Listed| listed.message.id))
     }
@@ -127,13 +127,17 @@ impl Store {
         connection: ConnectionId,
         key: &str,
     ) -> Result<Option<message::Model>> {
-        let sql = "SELECT * FROM messages WHERE connection_id = $1 AND idempotency_key = $2";
+        let sql = "SELECT {messages.*} FROM messages WHERE connection_id = $1 AND idempotency_key = $2";
         Ok(self.read(sql, vec![connection.0.into(), key.into()]).await?.into_iter().next())
     }
 
     /// A message by its id.
     pub async fn message(&self, id: MessageId) -> Result<Option<message::Model>> {
-        Ok(self.read("SELECT * FROM messages WHERE id = $1", vec![id.0.into()]).await?.into_iter().next())
+        Ok(self
+            .read("SELECT {messages.*} FROM messages WHERE id = $1", vec![id.0.into()])
+            .await?
+            .into_iter()
+            .next())
     }
 }
 

@@ -102,7 +102,7 @@ impl Store {
                 locked_until = excluded.locked_until \
              WHERE k.locked_until <= {{now}} \
                 AND ({old} OR (k.status IS NULL AND k.fingerprint = excluded.fingerprint)) \
-             RETURNING *"
+             RETURNING {{idempotency_keys.*}}"
         );
         let values = vec![
             Uuid::now_v7().into(),
@@ -118,7 +118,7 @@ impl Store {
 
     async fn written(&self, key: &WriteKey) -> Result<Option<Model>> {
         // The writer's connection: what another process just wrote must be seen.
-        let sql = "SELECT * FROM idempotency_keys WHERE subaccount_id = $1 AND principal = $2 AND key = $3";
+        let sql = "SELECT {idempotency_keys.*} FROM idempotency_keys WHERE subaccount_id = $1 AND principal = $2 AND key = $3";
         let values: Vec<Value> =
             vec![key.subaccount.as_str().into(), key.principal.as_str().into(), key.key.as_str().into()];
         Ok(self.write(sql, values).await?.into_iter().next())

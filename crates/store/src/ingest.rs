@@ -135,7 +135,7 @@ impl Store {
         let sql = "UPDATE events SET attempts = attempts + 1, claimed_until = {now} + $3, due_at = {now} + $3 \
              WHERE id = (SELECT id FROM events WHERE account = $1 AND thread = $2 AND due_at IS NOT NULL \
                 ORDER BY at, id LIMIT 1) \
-             AND due_at IS NOT NULL AND claimed_until <= {now} RETURNING *, {now} AS now";
+             AND due_at IS NOT NULL AND claimed_until <= {now} RETURNING {events.*}, {now} AS now";
         let values = vec![account.into(), thread.into(), millis(lease).into()];
         let rows = self.mark_rows(sql, values).await?;
         let Some(row) = rows.first() else {
@@ -201,13 +201,13 @@ impl Tx {
 
     /// The connection an event's account belongs to now.
     pub async fn route(&self, account: &str) -> Result<Option<Connection>> {
-        let sql = "SELECT * FROM instagram_connections WHERE instagram_account_id = $1 AND status <> 'disconnected'";
+        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE instagram_account_id = $1 AND status <> 'disconnected'";
         self.first(sql, vec![account.into()]).await?.map(Connection::from_row).transpose()
     }
 
     /// The message of a connection with this mid.
     pub async fn message_by_mid(&self, connection: Uuid, mid: &str) -> Result<Option<message::Model>> {
-        let sql = "SELECT * FROM messages WHERE connection_id = $1 AND mid = $2";
+        let sql = "SELECT {messages.*} FROM messages WHERE connection_id = $1 AND mid = $2";
         self.first(sql, vec![connection.into(), mid.into()]).await
     }
 

@@ -9,7 +9,7 @@ impl Tx {
     /// what the customer wrote before they did. The last `most`, oldest first.
     pub async fn unseen(&self, chat: &LockedChat, most: u64) -> Result<Vec<message::Model>> {
         // The customer's are those a takeover left unanswered, and those of a turn it ended before it was asked.
-        let sql = "SELECT m.* FROM messages m WHERE m.chat_id = $1 AND m.kind NOT IN ('stub', 'unsent') \
+        let sql = "SELECT {m:messages.*} FROM messages m WHERE m.chat_id = $1 AND m.kind NOT IN ('stub', 'unsent') \
              AND m.seq > COALESCE((SELECT a.seq FROM messages a JOIN turns t ON t.id = a.turn_id \
                 WHERE a.chat_id = $1 AND a.part IS NULL AND t.state IN ('answered', 'unknown') \
                 ORDER BY a.seq DESC LIMIT 1), 0) \

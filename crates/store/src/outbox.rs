@@ -78,7 +78,7 @@ impl Store {
     /// `paused` its messages are passed over.
     pub async fn outbox_head(&self, chat: ChatId, paused: bool) -> Result<Option<message::Model>> {
         // The writer's connection: what this worker just wrote must be seen.
-        let sql = "SELECT * FROM messages WHERE chat_id = $1 AND status IN ('queued', 'sending', 'unknown') \
+        let sql = "SELECT {messages.*} FROM messages WHERE chat_id = $1 AND status IN ('queued', 'sending', 'unknown') \
              AND (status <> 'unknown' OR deadline IS NOT NULL) \
              AND NOT ($2 AND status = 'queued' AND author = 'agent') \
              ORDER BY CASE WHEN status = 'queued' THEN 1 ELSE 0 END, seq LIMIT 1";
@@ -110,7 +110,7 @@ impl Store {
                         AND h.seq > messages.seq AND h.author IN ('human', 'native')))) \
                 AND c.window_expires_at + CASE WHEN messages.author = 'human' THEN $4 ELSE 0 END > {{now}}) \
              AND NOT EXISTS (SELECT 1 FROM gates g WHERE g.key IN ({keys}) AND g.closed_until > {{now}}) \
-             RETURNING *"
+             RETURNING {{messages.*}}"
         );
         let values = vec![message.id.into(), millis(deadline).into(), token.into(), longer.into()];
         let claimed: Vec<message::Model> = self.write(&sql, values).await?;
@@ -213,7 +213,7 @@ impl Tx {
         message.text = Some(dmrelay_domain::text::truncate(text, MAX_BYTES).to_owned());
         message.received_at = chat.now;
         if let Some(id) = turn {
-            let sql = "SELECT * FROM turns WHERE id = $1 \
+            let sql = "SELECT {turns.*} FROM turns WHERE id = $1 \
                  AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.turn_id = $1 AND m.part = $2)";
             let turn: Option<turn::Model> = self.first(sql, vec![id.0.into(), FALLBACK.into()]).await?;
             let Some(turn) = turn else { return Ok(false) };
@@ -237,11 +237,11 @@ impl Tx {
         human_agent: bool,
     ) -> Result<Refusal> {
         let fresh: Option<message::Model> =
-            self.first("SELECT * FROM messages WHERE id = $1", vec![message.id.into()]).await?;
+            self.first("SELECT {messages.*} FROM messages WHERE id = $1", vec![message.id.into()]).await?;
         if fresh.is_none_or(|fresh| fresh.status != MessageStatus::Queued.as_str()) {
             return Ok(Refusal::Changed);
         }
-        let sql = "SELECT * FROM instagram_connections WHERE id = $1";
+        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE id = $1";
         let connection: Option<instagram_connection::Model> =
             self.first(sql, vec![chat.row.connection_id.into()]).await?;
         let paused = connection.as_ref().is_some_and(|connection| connection.bot_paused);
@@ -308,7 +308,7 @@ impl Tx {
     /// A message the turn asked was taken back; where none is left, its replies are not sent any more.
     pub async fn suppress_replies_to_nothing(&self, turn: Uuid) -> Result<()> {
         let turn: Option<turn::Model> =
-            self.first("SELECT * FROM turns WHERE id = $1", vec![turn.into()]).await?;
+            self.first("SELECT {turns.*} FROM turns WHERE id = $1", vec![turn.into()]).await?;
         let Some(turn) = turn else { return Ok(()) };
         if self.still_asked(&turn).await? {
             return Ok(());

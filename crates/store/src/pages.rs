@@ -184,7 +184,9 @@ impl Store {
         conditions.with("id < {}", before);
         let wanted = conditions.sql();
         let (most, skip) = (conditions.place(limit.saturating_add(1)), conditions.place(skip));
-        let sql = format!("SELECT * FROM {table} WHERE {wanted} ORDER BY id DESC LIMIT {most} OFFSET {skip}");
+        let sql = format!(
+            "SELECT {{{table}.*}} FROM {table} WHERE {wanted} ORDER BY id DESC LIMIT {most} OFFSET {skip}"
+        );
         let items = self.list(&sql, conditions.values()).await?;
         Ok(Page::of(items, limit, total, id))
     }

@@ -131,7 +131,7 @@ impl Tx {
             ("event", _) => self.revive_event(letter.reference).await,
             ("turn", Some(chat)) => self.revive_turn(letter, chat).await,
             ("message", Some(chat)) => {
-                let sql = "SELECT * FROM messages WHERE id = $1 AND chat_id = $2";
+                let sql = "SELECT {messages.*} FROM messages WHERE id = $1 AND chat_id = $2";
                 let values = vec![letter.reference.into(), chat.row.id.into()];
                 match self.first::<message::Model>(sql, values).await? {
                     None => Ok(Some(GONE)),
@@ -160,7 +160,7 @@ impl Tx {
 
     /// The turn stays as it ended; what it asked is asked by a new one.
     async fn revive_turn(&self, letter: &dead_letter::Model, chat: &mut LockedChat) -> Result<Hindrance> {
-        let sql = "SELECT * FROM turns WHERE id = $1 AND chat_id = $2";
+        let sql = "SELECT {turns.*} FROM turns WHERE id = $1 AND chat_id = $2";
         let values = vec![letter.reference.into(), chat.row.id.into()];
         let Some(turn) = self.first::<turn::Model>(sql, values).await? else { return Ok(Some(GONE)) };
         let over = [TurnState::Failed, TurnState::Unknown];
@@ -256,7 +256,7 @@ impl Tx {
     async fn answers_nothing(&self, message: &message::Model) -> Result<bool> {
         let Some(turn) = message.turn_id else { return Ok(false) };
         let turn: Option<turn::Model> =
-            self.first("SELECT * FROM turns WHERE id = $1", vec![turn.into()]).await?;
+            self.first("SELECT {turns.*} FROM turns WHERE id = $1", vec![turn.into()]).await?;
         match turn {
             Some(turn) => Ok(!self.still_asked(&turn).await?),
             None => Ok(false),

@@ -38,7 +38,7 @@ impl Tx {
             return Ok(Acceptance::News);
         }
         let row: Option<message::Model> =
-            self.first("SELECT * FROM messages WHERE id = $1", vec![id.into()]).await?;
+            self.first("SELECT {messages.*} FROM messages WHERE id = $1", vec![id.into()]).await?;
         match row {
             Some(row) if row.status == "sent" && row.mid.as_deref() == Some(mid) => Ok(Acceptance::Known),
             // An echo with the same words was taken for ours; it was a person's.
@@ -84,7 +84,7 @@ impl Tx {
         mid: &str,
         fits: impl Fn(&message::Model) -> bool,
     ) -> Result<Option<message::Model>> {
-        let sql = "SELECT * FROM messages WHERE chat_id = $1 AND status IN ('queued', 'sending', 'unknown') \
+        let sql = "SELECT {messages.*} FROM messages WHERE chat_id = $1 AND status IN ('queued', 'sending', 'unknown') \
              AND status <> 'queued' ORDER BY seq";
         let open: Vec<message::Model> = self.query(sql, vec![chat.row.id.into()]).await?;
         let Some(ours) = open.into_iter().find(|message| fits(message)) else {

@@ -60,7 +60,7 @@ impl Store {
         change: impl FnOnce(&mut Settings, &mut bool) + Send,
     ) -> Result<Option<Connection>> {
         let tx = self.begin().await?;
-        let sql = "SELECT * FROM instagram_connections WHERE id = $1 {lock}";
+        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE id = $1 {lock}";
         let Some(row) = tx.first::<Model>(sql, vec![id.0.into()]).await? else { return Ok(None) };
         let before = Connection::from_row(row)?;
         let (mut settings, mut paused) = (before.settings.clone(), before.row.bot_paused);
@@ -97,7 +97,7 @@ impl Tx {
         // Later than before even within a millisecond: snapshots are taken anew when it moves.
         let sql = "UPDATE instagram_connections SET settings = $2, bot_paused = $3, \
                 updated_at = CASE WHEN updated_at >= {now} THEN updated_at + 1 ELSE {now} END \
-             WHERE id = $1 RETURNING *";
+             WHERE id = $1 RETURNING {instagram_connections.*}";
         let settings = serde_json::to_string(settings).unwrap_or_else(|_| "{}".to_owned());
         let values = vec![id.0.into(), settings.into(), paused.into()];
         self.first(sql, values).await?.map(Connection::from_row).transpose()

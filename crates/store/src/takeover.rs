@@ -80,7 +80,7 @@ impl Tx {
 
     /// Whether a person has written in the chat after this message.
     pub(crate) async fn person_wrote_after(&self, chat: &LockedChat, seq: i64) -> Result<bool> {
-        let sql = "SELECT * FROM messages WHERE chat_id = $1 AND seq > $2 AND author IN ('human', 'native') LIMIT 1";
+        let sql = "SELECT {messages.*} FROM messages WHERE chat_id = $1 AND seq > $2 AND author IN ('human', 'native') LIMIT 1";
         let later: Option<message::Model> = self.first(sql, vec![chat.row.id.into(), seq.into()]).await?;
         Ok(later.is_some())
     }

@@ -32,7 +32,7 @@ impl Store {
                 AND (token_expires_at <= {{now}} + $1 OR (token_expires_at IS NULL \
                     AND login_kind = '{instagram}' AND COALESCE(connected_at, created_at) <= {{now}} - {DAY_MS})) \
                 ORDER BY token_expires_at LIMIT $3) \
-             AND COALESCE(token_check_at, 0) <= {{now}} RETURNING *"
+             AND COALESCE(token_check_at, 0) <= {{now}} RETURNING {{instagram_connections.*}}"
         );
         let values = vec![millis(left).into(), millis(again).into(), most.into()];
         let rows: Vec<Model> = self.write(&sql, values).await?;

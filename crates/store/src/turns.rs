@@ -71,7 +71,7 @@ impl Store {
         let sql = format!(
             "UPDATE chats SET {what}_lease = $2, {what}_lease_until = {{now}} + $3, {what}_dispatched_until = 0 \
              WHERE id = $1 AND {what}_due_at <= {{now}} AND {what}_lease_until <= {{now}} \
-             RETURNING *, {{now}} AS now"
+             RETURNING {{chats.*}}, {{now}} AS now"
         );
         let values = vec![chat.0.into(), token.into(), millis(lease).into()];
         let rows = self.mark_rows(&sql, values).await?;
@@ -120,7 +120,7 @@ impl Tx {
     /// The turn of a chat that is not finished.
     pub async fn open_turn(&self, chat: &LockedChat) -> Result<Option<turn::Model>> {
         // Invariant: the database lets a chat have one of them at most.
-        let sql = "SELECT * FROM turns WHERE chat_id = $1 AND state IN ('asking', 'reconciling', 'waiting')";
+        let sql = "SELECT {turns.*} FROM turns WHERE chat_id = $1 AND state IN ('asking', 'reconciling', 'waiting')";
         self.first(sql, vec![chat.row.id.into()]).await
     }
 
@@ -134,7 +134,7 @@ impl Tx {
 
     /// The messages nobody has asked the agent about yet, by Meta's time; at most `most`.
     pub async fn unanswered(&self, chat: &LockedChat, most: u64) -> Result<Vec<message::Model>> {
-        let sql = "SELECT * FROM messages WHERE chat_id = $1 AND needs_answer AND turn_id IS NULL \
+        let sql = "SELECT {messages.*} FROM messages WHERE chat_id = $1 AND needs_answer AND turn_id IS NULL \
              ORDER BY at, seq LIMIT $2";
         self.query(sql, vec![chat.row.id.into(), most.into()]).await
     }
@@ -144,7 +144,11 @@ impl Tx {
         let ids: Vec<Uuid> = serde_json::from_str(&turn.message_ids)
             .map_err(|err| crate::Error::Row { table: "turns", what: err.to_string() })?;
         let (list, values) = in_list(&ids, 1);
-        self.query(&format!("SELECT * FROM messages WHERE id IN ({list}) ORDER BY at, seq"), values).await
+        self.query(
+            &format!("SELECT {{messages.*}} FROM messages WHERE id IN ({list}) ORDER BY at, seq"),
+            values,
+        )
+        .await
     }
 
     /// Writes the turn that is asked next, before it is asked. The chat's unanswered messages are now its.
@@ -222,7 +226,7 @@ impl Tx {
     ) -> Result<bool> {
         let sql = "UPDATE turns SET state = 'answered', finished_at = $3, latency_ms = $3 - started_at, \
                 error_class = NULL, error = NULL \
-             WHERE id = $1 AND attempt = $2 AND state IN ('asking', 'reconciling') RETURNING *";
+             WHERE id = $1 AND attempt = $2 AND state IN ('asking', 'reconciling') RETURNING {turns.*}";
         let values = vec![turn.0.0.into(), turn.1.into(), chat.now.into()];
         let answered: Option<turn::Model> = self.first(sql, values).await?;
         let Some(answered) = answered else {
