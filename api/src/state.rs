@@ -53,6 +53,7 @@ impl ApiOptions {
         graph: GraphSettings,
         takeover_hours: u32,
     ) -> Result<Self, InvalidSetting> {
+        check_origins(&limits.cors_origins)?;
         let secrets = graph.app_secrets.get()?;
         let list = secrets.iter().flat_map(|secrets| secrets.expose().split(',')).map(str::trim);
         let app_secrets =
@@ -72,6 +73,23 @@ impl ApiOptions {
             graph,
             takeover_hours,
         })
+    }
+}
+
+/// An origin that no browser sends would silently allow nobody.
+fn check_origins(origins: &[String]) -> Result<(), InvalidSetting> {
+    let is_origin = |text: &str| {
+        let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        url.is_some_and(|url| url.origin().ascii_serialization() == text)
+    };
+    let given =
+        origins.iter().map(|origin| origin.trim().trim_end_matches('/')).filter(|text| !text.is_empty());
+    match given.into_iter().find(|text| *text != "*" && !is_origin(text)) {
+        None => Ok(()),
+        Some(odd) => {
+            let what = format!("{odd:?} is not an origin like https://app.example.com");
+            Err(InvalidSetting { name: "CORS_ORIGINS", what })
+        }
     }
 }
 
@@ -162,5 +180,23 @@ impl ApiState {
             stop: stop.clone(),
             reading: Arc::default(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_origins;
+
+    #[test]
+    fn origins_are_those_a_browser_sends() {
+        let check = |origin: &str| check_origins(&[origin.to_owned()]).is_ok();
+        for good in ["", "*", "https://app.example.com", "http://localhost:5173/", " https://a.example "] {
+            assert!(check(good), "{good:?}");
+        }
+        for bad in
+            ["app.example.com", "https://a.example/path", "ftp://a.example", "https://A.example", "https://"]
+        {
+            assert!(!check(bad), "{bad:?}");
+        }
     }
 }
