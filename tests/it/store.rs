@@ -3,18 +3,16 @@
 use anyhow::{Context, Result};
 use dmrelay_domain::event;
 use dmrelay_domain::failure::FailureClass;
-use dmrelay_domain::ids::{AgentId, ConnectionId, InstagramAccountId, InstagramUserId, SubaccountId};
-use dmrelay_domain::states::{Author, Direction, LoginKind, MessageStatus, TurnState};
+use dmrelay_domain::ids::InstagramUserId;
+use dmrelay_domain::states::{Author, Direction, MessageStatus, TurnState};
 use dmrelay_store::{
-    Connection, Credentials, Gate, GateKey, Leadership, NewConnection, NewEvent, NewMessage, NewTurn, Reply,
-    Settings, Store, Verdict,
+    Connection, Gate, GateKey, Leadership, NewEvent, NewMessage, NewTurn, Reply, Store, Verdict,
 };
-use dmrelay_tests::postgres::PostgresServer;
-use dmrelay_tests::relay::{Footing, open_store};
+use dmrelay_tests::database::{Database, connect};
+use dmrelay_tests::relay::Footing;
 use dmrelay_tests::rest::text_webhook;
 use sea_orm::ConnectionTrait;
 use std::time::Duration;
-use tempfile::TempDir;
 
 on_both_footings!(
     an_event_is_stored_once,
@@ -29,46 +27,19 @@ on_both_footings!(
 
 const LEASE: Duration = Duration::from_secs(30);
 
-/// A database of one test; its server and files live as long.
+/// A database with its store.
 struct Base {
     store: Store,
-    _postgres: Option<PostgresServer>,
-    _dir: TempDir,
+    _database: Database,
 }
 
 async fn base(footing: Footing) -> Result<Base> {
-    let dir = tempfile::tempdir()?;
-    let postgres = match footing {
-        Footing::Servers => Some(PostgresServer::start()?),
-        Footing::Embedded => None,
-    };
-    let sqlite = format!("sqlite://{}?mode=rwc", dir.path().join("test.db").display());
-    let store = open_store(postgres.as_ref().map_or(sqlite, PostgresServer::url)).await?;
-    Ok(Base { store, _postgres: postgres, _dir: dir })
+    let database = Database::start(footing)?;
+    Ok(Base { store: database.open().await?, _database: database })
 }
 
 async fn connection(store: &Store, account: &str) -> Result<Connection> {
-    let new = NewConnection {
-        id: ConnectionId::new(),
-        subaccount: SubaccountId::parse("acme")?,
-        agent: AgentId::parse("agent")?,
-        account: InstagramAccountId::parse(account)?,
-        page: None,
-        login: LoginKind::Instagram,
-        username: None,
-        settings: Settings::default(),
-        credentials: Credentials {
-            access_token: vec![1],
-            token_expires_at: None,
-            verify_token: vec![2],
-            app_secret: None,
-        },
-    };
-    let tx = store.begin().await?;
-    tx.create_connection(&new).await?;
-    tx.mark_connected(&new, &["messages".to_owned()]).await?;
-    tx.commit().await?;
-    store.connection_by_id(new.id).await?.context("the connection")
+    connect(store, "acme", account).await
 }
 
 /// A chat of the connection with one unanswered message, due now.

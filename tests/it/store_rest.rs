@@ -6,17 +6,16 @@ mod writes;
 
 use anyhow::{Context, Result};
 use dmrelay_domain::failure::FailureClass;
-use dmrelay_domain::ids::{AgentId, ConnectionId, InstagramAccountId, InstagramUserId, SubaccountId};
-use dmrelay_domain::states::{Author, Direction, LoginKind, MessageStatus};
+use dmrelay_domain::ids::{ConnectionId, InstagramUserId};
+use dmrelay_domain::states::{Author, Direction, MessageStatus};
 use dmrelay_store::entity::{activity, chat, dead_letter, message};
 use dmrelay_store::{
-    ActivityFilter, ActivityKind, Connection, Credentials, DeadLetter, DeadLetterFilter, DeadLetterState,
-    LockedChat, MessageFilter, NewConnection, NewMessage, Settings, Store, Subject,
+    ActivityFilter, ActivityKind, Connection, DeadLetter, DeadLetterFilter, DeadLetterState, LockedChat,
+    MessageFilter, NewMessage, Store, Subject,
 };
-use dmrelay_tests::postgres::PostgresServer;
-use dmrelay_tests::relay::{Footing, open_store};
+use dmrelay_tests::database::{Database, connect};
+use dmrelay_tests::relay::Footing;
 use sea_orm::ConnectionTrait;
-use tempfile::TempDir;
 use uuid::Uuid;
 
 const HOUR: i64 = 3_600_000;
@@ -26,46 +25,14 @@ struct Base {
     store: Store,
     other: Store,
     connection: Connection,
-    _postgres: Option<PostgresServer>,
-    _dir: TempDir,
+    _database: Database,
 }
 
 async fn base(footing: Footing) -> Result<Base> {
-    let dir = tempfile::tempdir()?;
-    let postgres = match footing {
-        Footing::Servers => Some(PostgresServer::start()?),
-        Footing::Embedded => None,
-    };
-    let sqlite = format!("sqlite://{}?mode=rwc", dir.path().join("test.db").display());
-    let url = postgres.as_ref().map_or(sqlite, PostgresServer::url);
-    let store = open_store(url.clone()).await?;
-    let other = open_store(url).await?;
+    let database = Database::start(footing)?;
+    let (store, other) = (database.open().await?, database.open().await?);
     let connection = connect(&store, "acme", "1").await?;
-    Ok(Base { store, other, connection, _postgres: postgres, _dir: dir })
-}
-
-async fn connect(store: &Store, subaccount: &str, account: &str) -> Result<Connection> {
-    let new = NewConnection {
-        id: ConnectionId::new(),
-        subaccount: SubaccountId::parse(subaccount)?,
-        agent: AgentId::parse("agent")?,
-        account: InstagramAccountId::parse(account)?,
-        page: None,
-        login: LoginKind::Instagram,
-        username: None,
-        settings: Settings::default(),
-        credentials: Credentials {
-            access_token: vec![1],
-            token_expires_at: None,
-            verify_token: vec![2],
-            app_secret: None,
-        },
-    };
-    let tx = store.begin().await?;
-    tx.create_connection(&new).await?;
-    tx.mark_connected(&new, &["messages".to_owned()]).await?;
-    tx.commit().await?;
-    store.connection_by_id(new.id).await?.context("the connection")
+    Ok(Base { store, other, connection, _database: database })
 }
 
 /// A message with this text.

@@ -1,6 +1,7 @@
 //! The harness of the integration tests: servers of their own, the simulator, and dmrelay on both footings.
 
 pub mod cluster;
+pub mod database;
 pub mod port;
 pub mod postgres;
 pub mod process;
