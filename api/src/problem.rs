@@ -83,6 +83,15 @@ impl Faults {
         checked.map_err(|err| self.at(pointer, err.to_string())).ok()
     }
 
+    /// Notes what is wrong with a parameter, if anything is.
+    pub(crate) fn check_parameter<T>(
+        &mut self,
+        name: &str,
+        checked: Result<T, impl std::fmt::Display>,
+    ) -> Option<T> {
+        checked.map_err(|err| self.parameter(name, err.to_string())).ok()
+    }
+
     /// The problem, if anything is wrong.
     pub(crate) fn end(self) -> Result<(), Problem> {
         if self.0.is_empty() { Ok(()) } else { Err(Problem::faulty(self.0)) }

@@ -1,6 +1,6 @@
 //! `GET …/activities`: who did what, when.
 
-use super::{all, paging};
+use super::{all, ids, paging};
 use crate::access::{Scope, Tenant};
 use crate::extract::Params;
 use crate::problem::{Faults, Problem};
@@ -54,7 +54,7 @@ pub(super) async fn of_agent(
     scope: Scope,
     Params(query): Params<Query>,
 ) -> Result<Json<List<ActivityView>>, Problem> {
-    let connections: Vec<ConnectionId> = all(&state, &scope).await?.iter().map(|one| one.id).collect();
+    let connections = ids(&all(&state, &scope).await?);
     list(&state, filter(query, scope.subaccount, Some(connections))?).await
 }
 

@@ -116,11 +116,8 @@ fn check(request: &CreateApiKey, now: Millis) -> Result<(Role, Option<Millis>), 
     }
     let role = Role::parse(&request.role).ok_or("must be viewer, operator, admin or owner");
     let role = faults.check("/role", role);
-    let mut times = Faults::default();
-    let expires_at = paging::moment("expiresAt", request.expires_at.as_deref(), &mut times);
-    if times.end().is_err() {
-        faults.at("/expiresAt", "must be a time like 2026-11-22T17:30:00Z (RFC 3339)");
-    }
+    let expires_at = request.expires_at.as_deref();
+    let expires_at = expires_at.and_then(|text| faults.check("/expiresAt", paging::time(text)));
     if expires_at.is_some_and(|at| at <= now) {
         faults.at("/expiresAt", "must be in the future");
     }

@@ -1,6 +1,6 @@
 //! `GET …/chats/{chatId}`: one conversation, with what happened in it.
 
-use super::{all, paging};
+use super::{all, ids, paging};
 use crate::access::Scope;
 use crate::extract::{Id, Params};
 use crate::problem::{Faults, Problem};
@@ -8,7 +8,6 @@ use crate::state::ApiState;
 use crate::views::{self, ChatDetail, ChatView, List, MessageView, TurnView};
 use axum::extract::State;
 use axum::response::Json;
-use dmrelay_domain::ids::ConnectionId;
 use dmrelay_store::MessageFilter;
 use dmrelay_store::entity::{chat, message};
 use serde::Deserialize;
@@ -79,7 +78,7 @@ fn span(rows: &[message::Model], newest: bool) -> (i64, i64) {
 
 /// A chat of the agent.
 pub(super) async fn find(state: &ApiState, scope: &Scope, id: Uuid) -> Result<chat::Model, Problem> {
-    let connections: Vec<ConnectionId> = all(state, scope).await?.iter().map(|one| one.id).collect();
+    let connections = ids(&all(state, scope).await?);
     let row = state.store.chat_of(&connections, id).await?;
     row.ok_or_else(|| Problem::not_found("this agent has no chat with that chatId"))
 }

@@ -1,6 +1,6 @@
 //! `GET …/dead-letters`: what failed for good, with its reason.
 
-use super::{all, paging};
+use super::{all, ids, paging};
 use crate::access::Scope;
 use crate::extract::Params;
 use crate::problem::{Faults, Problem};
@@ -50,7 +50,7 @@ pub(super) async fn dead_letters(
     scope: Scope,
     Params(query): Params<Query>,
 ) -> Result<Json<List<DeadLetterView>>, Problem> {
-    let connections: Vec<ConnectionId> = all(&state, &scope).await?.iter().map(|one| one.id).collect();
+    let connections = ids(&all(&state, &scope).await?);
     let filter = filter(query, scope.subaccount, connections)?;
     let page = state.store.dead_letter_page(&filter).await?;
     Ok(Json(List::of(page, (filter.limit, filter.skip), DeadLetterView::of, paging::write_id)))

@@ -187,6 +187,10 @@ async fn all(state: &ApiState, scope: &Scope) -> Result<Vec<Connection>, Problem
     Ok(state.store.connections(&scope.subaccount, Some(&scope.agent)).await?)
 }
 
+fn ids(connections: &[Connection]) -> Vec<ConnectionId> {
+    connections.iter().map(|connection| connection.id).collect()
+}
+
 fn no_such_connection() -> Problem {
     Problem::not_found("this agent has no connection with that connectionId")
 }

@@ -13,6 +13,8 @@ const LIMIT: u64 = 50;
 const LIMIT_MAX: u64 = 200;
 /// How far `skip` reaches; beyond it, `cursor` does.
 const SKIP_MAX: u64 = 10_000;
+/// What is wrong with a cursor that is none.
+const NO_CURSOR: &str = "must be a nextCursor of this list";
 /// The longest text to look for, in bytes.
 pub(super) const TEXT_MAX: usize = 200;
 
@@ -34,10 +36,14 @@ pub(super) fn write_id(id: Uuid) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(id.as_bytes())
 }
 
-/// The same read back.
+/// The same read back; nothing where it is not one.
+pub(super) fn id_of(cursor: &str) -> Option<Uuid> {
+    Uuid::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
+}
+
+/// The cursor of a query string, read back.
 pub(super) fn read_id(cursor: Option<&str>, faults: &mut Faults) -> Option<Uuid> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor?).ok();
-    known(bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok()), faults)
+    faults.check_parameter("cursor", id_of(cursor?).ok_or(NO_CURSOR))
 }
 
 /// The cursor of a list that is in the order of a time and then of its ids.
@@ -47,29 +53,23 @@ pub(super) fn write_time_and_id((at, id): (Millis, Uuid)) -> String {
 
 /// The same read back.
 pub(super) fn read_time_and_id(cursor: Option<&str>, faults: &mut Faults) -> Option<(Millis, Uuid)> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor?).ok();
-    let parts = bytes.and_then(|bytes| {
+    let both = BASE64_URL_SAFE_NO_PAD.decode(cursor?).ok().and_then(|bytes| {
         let (at, id) = bytes.split_first_chunk::<8>()?;
         Some((Millis::from_be_bytes(*at), Uuid::from_slice(id).ok()?))
     });
-    known(parts, faults)
+    faults.check_parameter("cursor", both.ok_or(NO_CURSOR))
 }
 
-fn known<T>(cursor: Option<T>, faults: &mut Faults) -> Option<T> {
-    if cursor.is_none() {
-        faults.parameter("cursor", "must be a nextCursor of this list");
-    }
-    cursor
-}
-
-/// A time given as RFC 3339, in milliseconds.
-pub(super) fn moment(name: &str, text: Option<&str>, faults: &mut Faults) -> Option<Millis> {
-    let at = OffsetDateTime::parse(text?, &Rfc3339).ok();
+/// A time given as RFC 3339, in milliseconds; or what is wrong with it.
+pub(super) fn time(text: &str) -> Result<Millis, &'static str> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok();
     let millis = at.and_then(|at| Millis::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
-    if millis.is_none() {
-        faults.parameter(name, "must be a time like 2026-11-22T17:30:00Z (RFC 3339)");
-    }
-    millis
+    millis.ok_or("must be a time like 2026-11-22T17:30:00Z (RFC 3339)")
+}
+
+/// The same of a query string.
+pub(super) fn moment(name: &str, text: Option<&str>, faults: &mut Faults) -> Option<Millis> {
+    faults.check_parameter(name, time(text?))
 }
 
 /// A text to look for.

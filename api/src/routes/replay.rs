@@ -1,7 +1,7 @@
 //! `POST …/dead-letters/…`: what failed for good is tried again, or left at that.
 
 use super::dead_letters::KINDS;
-use super::{all, paging};
+use super::{all, ids, paging};
 use crate::access::Scope;
 use crate::extract::{Body, Id, MaybeBody};
 use crate::problem::{Faults, Problem};
@@ -11,7 +11,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
 use dmrelay_domain::failure::FailureClass;
-use dmrelay_domain::ids::ConnectionId;
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_store::entity::dead_letter;
 use dmrelay_store::{Connection, DeadLetterFilter, Replay};
@@ -151,10 +150,6 @@ fn not_open() -> Problem {
     Problem::new(StatusCode::CONFLICT, "not-open", "It was replayed or discarded already")
 }
 
-fn ids(connections: &[Connection]) -> Vec<ConnectionId> {
-    connections.iter().map(|one| one.id).collect()
-}
-
 async fn find(state: &ApiState, connections: &[Connection], id: Uuid) -> Result<dead_letter::Model, Problem> {
     let letter = state.store.dead_letter(&ids(connections), id).await?;
     letter.ok_or_else(|| Problem::not_found("this agent has no dead letter with that id"))
@@ -185,10 +180,11 @@ async fn wanted(
         done.next_cursor = page.next.map(paging::write_id);
         return Ok(page.items);
     };
+    let found = state.store.dead_letters_named(&filter.connections, &named).await?;
     let mut letters = Vec::with_capacity(named.len());
     for id in named {
-        match state.store.dead_letter(&filter.connections, id).await? {
-            Some(letter) => letters.push(letter),
+        match found.iter().find(|letter| letter.id == id) {
+            Some(letter) => letters.push(letter.clone()),
             None => done.refuse(id, "this agent has no such dead letter"),
         }
     }
@@ -213,22 +209,17 @@ fn filter(
     if request.limit.is_some_and(|limit| !(1..=most).contains(&limit)) {
         faults.at("/limit", format!("must be 1 to {MOST}"));
     }
-    let mut cursors = Faults::default();
-    let before = paging::read_id(request.cursor.as_deref(), &mut cursors);
-    if cursors.end().is_err() {
-        faults.at("/cursor", "must be a nextCursor of this call");
-    }
+    let before = request.cursor.as_deref().and_then(|cursor| {
+        faults.check("/cursor", paging::id_of(cursor).ok_or("must be a nextCursor of this call"))
+    });
     if request.class.as_deref().is_some_and(|word| FailureClass::parse(word).is_none()) {
         faults.at("/class", "must be a class of failures");
     }
     if request.kind.as_deref().is_some_and(|word| !KINDS.contains(&word)) {
         faults.at("/kind", format!("must be one of {}", KINDS.join(", ")));
     }
-    let mut times = Faults::default();
-    let created_before = paging::moment("createdBefore", request.created_before.as_deref(), &mut times);
-    if times.end().is_err() {
-        faults.at("/createdBefore", "must be a time like 2026-11-22T17:30:00Z (RFC 3339)");
-    }
+    let created_before = request.created_before.as_deref();
+    let created_before = created_before.and_then(|text| faults.check("/createdBefore", paging::time(text)));
     faults.end()?;
     Ok(DeadLetterFilter {
         subaccount: scope.subaccount.clone(),

@@ -7,7 +7,7 @@ use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ConnectionId, SubaccountId};
 use dmrelay_domain::states::ActivityKind;
 use dmrelay_entity::activity;
-use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult};
+use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicU32, Ordering};
 use uuid::{Builder, Uuid};
@@ -88,11 +88,6 @@ impl Activity {
     }
 }
 
-#[derive(FromQueryResult)]
-struct Now {
-    now: i64,
-}
-
 /// A new id whose time is `now`, by the database's clock: so the ids of all processes follow one clock, and
 /// those of one process at the same time follow one another.
 pub(crate) fn id_at(now: Millis) -> Uuid {
@@ -157,7 +152,7 @@ impl Store {
 impl Tx {
     /// Writes an entry of the log.
     pub async fn record(&self, activity: &Activity) -> Result<()> {
-        let now = self.first::<Now>("SELECT {now} AS now", Vec::new()).await?.map_or(0, |row| row.now);
+        let now = self.now().await?;
         self.record_at(activity, now).await
     }
 

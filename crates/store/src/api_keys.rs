@@ -47,16 +47,11 @@ struct Found {
     id: Uuid,
 }
 
-#[derive(FromQueryResult)]
-struct Now {
-    now: i64,
-}
-
 impl Store {
     /// Stores a key; a key of the same hash stays as it is. Gives its id.
     pub async fn create_api_key(&self, new: &NewApiKey) -> Result<Uuid> {
         let tx = self.begin().await?;
-        let now = tx.first::<Now>("SELECT {now} AS now", Vec::new()).await?.map_or(0, |row| row.now);
+        let now = tx.now().await?;
         let id = id_at(now);
         if let Some(known) = tx.insert_key(id, new, now).await? {
             return Ok(known);

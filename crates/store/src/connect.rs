@@ -2,6 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::{Error, Result};
+use dmrelay_domain::clock::Millis;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
@@ -45,7 +46,17 @@ pub struct Tx {
     pub(crate) dialect: Dialect,
 }
 
+#[derive(FromQueryResult)]
+struct Now {
+    now: Millis,
+}
+
 impl Store {
+    /// The database's clock, in milliseconds.
+    pub async fn now(&self) -> Result<Millis> {
+        Ok(self.read::<Now>("SELECT {now} AS now", Vec::new()).await?.first().map_or(0, |row| row.now))
+    }
+
     /// Opens the pool. The database need not be up for PostgreSQL: connections are made when wanted.
     ///
     /// # Errors
@@ -174,6 +185,11 @@ impl Tx {
     /// [`Error::Db`]; then nothing of it is, or the connection was lost and nobody knows.
     pub async fn commit(self) -> Result<()> {
         Ok(self.inner.commit().await?)
+    }
+
+    /// The database's clock, in milliseconds.
+    pub(crate) async fn now(&self) -> Result<Millis> {
+        Ok(self.first::<Now>("SELECT {now} AS now", Vec::new()).await?.map_or(0, |row| row.now))
     }
 
     pub(crate) fn connection(&self) -> &DatabaseTransaction {

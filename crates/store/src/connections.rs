@@ -71,11 +71,6 @@ pub struct NewConnection {
 pub type Snapshot = Vec<Connection>;
 
 #[derive(FromQueryResult)]
-struct Now {
-    now: i64,
-}
-
-#[derive(FromQueryResult)]
 struct Mark {
     changes: Option<i64>,
     count: i64,
@@ -263,7 +258,7 @@ impl Tx {
     /// # Errors
     /// [`Error::is_conflict`] when the account is live elsewhere.
     pub async fn create_connection(&self, new: &NewConnection) -> Result<()> {
-        let now = self.first::<Now>("SELECT {now} AS now", Vec::new()).await?.map_or(0, |row| row.now);
+        let now = self.now().await?;
         let row = instagram_connection::ActiveModel {
             id: Set(new.id.0),
             subaccount_id: Set(new.subaccount.to_string()),

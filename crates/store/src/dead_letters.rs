@@ -165,10 +165,19 @@ impl Store {
         connections: &[ConnectionId],
         id: Uuid,
     ) -> Result<Option<dead_letter::Model>> {
+        Ok(self.dead_letters_named(connections, &[id]).await?.into_iter().next())
+    }
+
+    /// The dead letters with these ids that are of one of these connections, in any order.
+    pub async fn dead_letters_named(
+        &self,
+        connections: &[ConnectionId],
+        ids: &[Uuid],
+    ) -> Result<Vec<dead_letter::Model>> {
         let mut wanted = Conditions::default();
-        wanted.with("id = {}", Some(id));
+        wanted.any("id", ids.iter().copied());
         wanted.any("connection_id", connections.iter().map(|id| id.0));
         let sql = format!("SELECT {{dead_letters.*}} FROM dead_letters WHERE {}", wanted.sql());
-        Ok(self.read(&sql, wanted.values()).await?.into_iter().next())
+        self.read(&sql, wanted.values()).await
     }
 }

@@ -87,7 +87,8 @@ impl Store {
 
     /// Claims a queued message for sending, in one statement that also asks whether it may be sent: the
     /// lease is held, the connection is in use, the gates are open, the window is open, the account and the
-    /// chat's mode allow its author, and no person has written after what the agent was about to say. Nothing where one of them does not hold.
+    /// chat's mode allow its author, and no person has written after what the agent was about to say. Nothing
+    /// where one of them does not hold.
     pub async fn claim_send(
         &self,
         message: &message::Model,

@@ -2,7 +2,7 @@
 //! retries and lost wake-ups are this one mechanism.
 
 use crate::{Activity, ActivityKind, Result, Store, Tx};
-use dmrelay_domain::clock::{Millis, millis};
+use dmrelay_domain::clock::millis;
 use dmrelay_domain::event::EventKey;
 use dmrelay_domain::ids::{ChatId, EventId, SubaccountId};
 use sea_orm::FromQueryResult;
@@ -174,15 +174,6 @@ impl Store {
         tx.log_resumed(&resumed).await?;
         tx.commit().await?;
         Ok(resumed.len())
-    }
-
-    /// The database's clock, in milliseconds.
-    pub async fn now(&self) -> Result<Millis> {
-        #[derive(FromQueryResult)]
-        struct Now {
-            now: i64,
-        }
-        Ok(self.read::<Now>("SELECT {now} AS now", Vec::new()).await?.first().map_or(0, |row| row.now))
     }
 }
 

@@ -67,8 +67,8 @@ impl Store {
         Ok(true)
     }
 
-    /// The connection's token could not be renewed, for this `reason` or with this `code` of Graph's; it is tried again in a day. False where
-    /// the connection has another token by now.
+    /// The connection's token could not be renewed, for this `reason` or with this `code` of Graph's; it is tried
+    /// again in a day. False where the connection has another token by now.
     pub async fn token_failing(
         &self,
         connection: &Connection,
