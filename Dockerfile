@@ -1,30 +1,83 @@
-# syntax=docker/dockerfile:1
+# The images of dmrelay. No feature of BuildKit is needed (without it all stages are built, with it those that are used), and
+# nothing is downloaded but the base images and the crates of Cargo.lock.
+#
+#   docker build -t dmrelay:local .                                 dmrelay-api and dmrelay-worker
+#   docker build -t dmrelay-simulator:local --target simulator .    the simulated Meta and Retell, for the demo
 
-FROM rust:1.95-bookworm AS build
+# Both can be pointed at a mirror. Distroless has no tags with versions, so a digest pins it; a newer one:
+#   docker buildx imagetools inspect gcr.io/distroless/cc-debian12:nonroot
+ARG RUST_IMAGE=rust:1.95.0-bookworm
+ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot@sha256:9dac0a79194e45a7da0158a9c6da57b217585af0786db3845d1f0ec1a0dd182f
+
+# --- The workspace without its code --------------------------------------------------------------------------
+
+# The manifests, and an empty file in the place of each crate's root. This stage runs at every change and takes a moment;
+# what it leaves behind is the same until a manifest changes, and by that the next stage is found in the cache.
+FROM ${RUST_IMAGE} AS manifests
 WORKDIR /src
-# Named one by one, so that no local file (.env, ./data) gets into the build.
-COPY Cargo.toml Cargo.lock ./
-COPY api ./api
-COPY worker ./worker
-COPY entity ./entity
-COPY migration ./migration
-COPY crates ./crates
-COPY tests ./tests
-COPY bench ./bench
-RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p dmrelay-api -p dmrelay-worker \
-    && install -D -t /out target/release/dmrelay-api target/release/dmrelay-worker
+COPY . .
+RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -name lib.rs ! -name main.rs -delete \
+    && find . -name lib.rs -exec sh -c 'for root; do echo "//! Empty." > "$root"; done' sh {} + \
+    && find . -name main.rs -exec sh -c 'for root; do printf "//! Empty.\nfn main() { }\n" > "$root"; done' sh {} + \
+    && find . -type d -empty -delete
 
-FROM debian:bookworm-slim
-# The root certificates: Meta and Retell are called over TLS.
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin dmrelay
-COPY --from=build /out/ /usr/local/bin/
-USER 10001
+# --- Dependencies --------------------------------------------------------------------------------------------
+
+FROM ${RUST_IMAGE} AS dependencies
+WORKDIR /src
+COPY --from=manifests /src .
+# `otlp` exports spans to an OpenTelemetry collector (OTLP_ENDPOINT).
+ARG FEATURES=
+# What was made of the empty files goes: Cargo tells by the time of a file whether it is new, and the real sources may well be
+# older than this.
+RUN cargo build --release --locked -p dmrelay-api -p dmrelay-worker --features "${FEATURES}" \
+    && find target -name '*dmrelay*' -prune -exec rm -rf {} +
+
+# --- The simulator, for the demo -----------------------------------------------------------------------------
+
+# In a build of its own: together with the other two, its features would get into theirs.
+FROM ${RUST_IMAGE} AS simulator-build
+WORKDIR /src
+COPY --from=manifests /src .
+RUN cargo build --release --locked -p dmrelay-simulator && find target -name '*dmrelay*' -prune -exec rm -rf {} +
+COPY . .
+RUN cargo build --release --locked -p dmrelay-simulator
+
+# On the image that has built it, which is there already, and has curl for the health check and for deploy/demo.sh.
+FROM ${RUST_IMAGE} AS simulator
+COPY --from=simulator-build /src/target/release/dmrelay-simulator /usr/local/bin/
+USER 65532:65532
+EXPOSE 4010
+ENV SIMULATOR_ADDR=0.0.0.0:4010
+HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 \
+    CMD ["curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:4010/_sim"]
+CMD ["/usr/local/bin/dmrelay-simulator"]
+
+# --- dmrelay -------------------------------------------------------------------------------------------------
+
+FROM dependencies AS build
+COPY . .
+RUN cargo build --release --locked -p dmrelay-api -p dmrelay-worker --features "${FEATURES}"
+
+# Without a shell and a package manager: the C library, root certificates (Meta and Retell are called over TLS) and time zones.
+# The last stage, so that a build without --target makes this one.
+FROM ${RUNTIME_IMAGE} AS dmrelay
+COPY --from=build /src/target/release/dmrelay-api /src/target/release/dmrelay-worker /usr/local/bin/
+# By number, so that Kubernetes can see that it is not root. It is distroless' `nonroot`.
+USER 65532:65532
 ENV API_ADDR=0.0.0.0:8080 METRICS_ADDR=0.0.0.0:9090 LOG_FORMAT=json
 EXPOSE 8080 9090
 STOPSIGNAL SIGTERM
-CMD ["dmrelay-api"]
+# Asks METRICS_ADDR, which is the worker's as well, where this image runs one.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=15s --retries=3 CMD ["/usr/local/bin/dmrelay-api", "health"]
+CMD ["/usr/local/bin/dmrelay-api"]
+
+# At the end: another commit changes these lines only.
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="dmrelay" \
+      org.opencontainers.image.description="Answers Instagram direct messages with a chat agent: API and worker" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="gcr.io/distroless/cc-debian12:nonroot" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"

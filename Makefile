@@ -49,9 +49,10 @@ endef
 
 # The tests start their own servers, on ports and in folders of their own; the machine's are never used.
 .PHONY: test-servers
-test-servers: ## Install redis-server and postgresql where they are missing
-	@missing=(); needed='the binaries redis-server and postgres'; \
+test-servers: ## Install redis-server, postgresql and prometheus where they are missing
+	@missing=(); needed='the binaries redis-server, postgres, prometheus and promtool'; \
 	command -v redis-server >/dev/null || missing+=(redis-server); \
+	command -v promtool >/dev/null || missing+=(prometheus); \
 	if ! command -v postgres >/dev/null && ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then \
 		missing+=(postgresql); \
 	fi; \

@@ -8,15 +8,32 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use dmrelay_runtime::trace::{self, TraceId};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tracing::Instrument;
 
 /// How long a browser may remember what CORS allows.
 const CORS_AGE: Duration = Duration::from_hours(1);
 
+/// The trace of a call, by which its log lines and spans are found.
+const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
+
 /// Bounds the time of a REST call, counts it, and logs it in one line.
-pub(crate) async fn bounded(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+pub(crate) async fn bounded(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
+    let given = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
+    let trace = given.and_then(TraceId::from_traceparent).unwrap_or_else(TraceId::random);
+    request.extensions_mut().insert(trace);
+    let span = trace::begin(trace, || tracing::info_span!("request", trace_id = %trace));
+    let mut response = answer(&state, request, next).instrument(span).await;
+    if let Ok(value) = HeaderValue::from_str(&trace.to_string()) {
+        response.headers_mut().insert(TRACE_ID, value);
+    }
+    response
+}
+
+async fn answer(state: &ApiState, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let route =
         request.extensions().get::<MatchedPath>().map_or_else(String::new, |path| path.as_str().to_owned());
@@ -60,7 +77,8 @@ pub(crate) async fn limited(State(state): State<ApiState>, request: Request, nex
 
 /// Which websites may call from a browser. Credentials are in a header that the page sets, never in cookies.
 pub(crate) fn cors(origins: &[String]) -> CorsLayer {
-    let exposed = ["ratelimit", "ratelimit-policy", "idempotency-replayed"].map(HeaderName::from_static);
+    let exposed =
+        ["ratelimit", "ratelimit-policy", "idempotency-replayed", "trace-id"].map(HeaderName::from_static);
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers([
@@ -68,6 +86,7 @@ pub(crate) fn cors(origins: &[String]) -> CorsLayer {
             header::CONTENT_TYPE,
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("last-event-id"),
+            HeaderName::from_static("traceparent"),
         ])
         .expose_headers(exposed.into_iter().chain([header::RETRY_AFTER]).collect::<Vec<_>>())
         .max_age(CORS_AGE);

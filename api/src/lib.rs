@@ -4,6 +4,7 @@
 //! call. Everything else may take its time.
 
 mod access;
+mod admin;
 mod extract;
 mod front;
 mod idempotency;

@@ -1,24 +1,23 @@
 //! The API process: reads its settings, serves, and ends in order; and the commands of its operator.
 
+use crate::admin::{self, Admin};
 use crate::listener::{self, ListenerOptions};
 use crate::routes;
 use crate::state::{ApiOptions, ApiParts, ApiState};
 use anyhow::{Context as _, anyhow};
 use clap::{Parser, Subcommand};
 use dmrelay_domain::clock::SystemClock;
-use dmrelay_domain::ids::SubaccountId;
-use dmrelay_domain::permission::Role;
 use dmrelay_instagram::{Graph, GraphOptions};
-use dmrelay_queue::{JobQueue, QueueMetrics, RedisOptions, RedisQueue};
+use dmrelay_queue::{JobQueue, QueueMetrics};
 use dmrelay_runtime::http::Client;
 use dmrelay_runtime::metrics::Metrics;
-use dmrelay_runtime::ops::{self, Ready};
+use dmrelay_runtime::ops;
 use dmrelay_runtime::settings::{
     ApiSettings, DatabaseSettings, GraphSettings, JwtSettings, LimitSettings, LogSettings, MetricsSettings,
     QueueSettings, VaultSettings,
 };
 use dmrelay_runtime::{logs, shutdown};
-use dmrelay_store::{NewApiKey, Store};
+use dmrelay_store::Store;
 use dmrelay_vault::Vault;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,24 +73,15 @@ pub enum Command {
     Serve,
     /// Bring the database's schema up to date, and end.
     Migrate,
+    /// Ask the API that runs at METRICS_ADDR whether it is ready; exit code 1 where it is not. For health checks
+    /// without a shell.
+    Health,
     /// Print the OpenAPI document of the REST API, and end.
     Openapi,
-    /// Make an API key and print it, once.
-    CreateKey {
-        /// The subaccount it is for.
-        #[arg(long)]
-        subaccount: String,
-        /// viewer, operator, admin or owner.
-        #[arg(long, default_value = "owner")]
-        role: String,
-        /// What people call it.
-        #[arg(long, default_value = "created at the command line")]
-        name: String,
-    },
+    /// What operators do to an installation: its keys, secrets, dead letters and accounts.
+    #[command(subcommand, after_help = admin::EXIT_CODES)]
+    Admin(Admin),
 }
-
-/// How long one statement of a migration may take.
-const MIGRATION: Duration = Duration::from_hours(6);
 
 /// How long a connection to Meta may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -100,97 +90,45 @@ const CONNECT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// What keeps it from starting, named by its setting.
-pub async fn run(args: Args) -> anyhow::Result<()> {
-    logs::init(&args.logs).map_err(|err| anyhow!(err))?;
-    if let Some(Command::Openapi) = args.command {
-        println!("{:#}", routes::document());
-        return Ok(());
-    }
-    if let Some(Command::Migrate) = args.command {
-        // A change of a big table takes its time.
-        let database = DatabaseSettings { database_statement_timeout: MIGRATION, ..args.database };
-        return migrate(&open_store(&database).await?).await;
-    }
-    let store = open_store(&args.database).await?;
-    match &args.command {
-        Some(Command::CreateKey { subaccount, role, name }) => {
-            println!("{}", create_key(&store, subaccount, role, name).await?);
+pub async fn run(mut args: Args) -> anyhow::Result<()> {
+    match args.command.take() {
+        Some(Command::Health) => ops::probe(args.metrics.metrics_addr).await.map_err(|err| anyhow!(err)),
+        Some(Command::Openapi) => {
+            println!("{:#}", routes::document());
             Ok(())
         }
-        Some(Command::Serve | Command::Openapi | Command::Migrate) | None => {
-            Box::pin(start(args, store)).await
+        Some(Command::Admin(command)) => admin::run(&command, &args).await,
+        command => {
+            logs::init(&args.logs, "dmrelay-api").map_err(|err| anyhow!(err))?;
+            let outcome = with_database(args, command).await;
+            logs::flush().await;
+            outcome
         }
     }
 }
 
-async fn open_store(settings: &DatabaseSettings) -> anyhow::Result<Store> {
-    let url = settings.url.require()?;
-    let options = dmrelay_store::Options {
-        url: url.expose().clone(),
-        max_connections: settings.database_max_connections,
-        acquire_timeout: settings.database_acquire_timeout,
-        statement_timeout: settings.database_statement_timeout,
-    };
-    Ok(Store::open(&options).await?)
-}
-
-async fn migrate(store: &Store) -> anyhow::Result<()> {
-    let applied =
-        dmrelay_migration::migrate(store.connection()).await.context("DATABASE_URL: migration failed")?;
-    println!("{applied} changes applied, the schema is up to date");
-    Ok(())
-}
-
-/// A new key of 256 random bits, of which only the hash is stored.
-async fn create_key(store: &Store, subaccount: &str, role: &str, name: &str) -> anyhow::Result<String> {
-    let subaccount = SubaccountId::parse(subaccount).context("--subaccount")?;
-    let role =
-        Role::parse(role).ok_or_else(|| anyhow!("--role: must be viewer, operator, admin or owner"))?;
-    let (key, hash) = crate::keys::generate();
-    let created_by = "command line".to_owned();
-    let new = NewApiKey { subaccount, role, name: name.to_owned(), hash, expires_at: None, created_by };
-    store.create_api_key(&new).await.context("the key cannot be stored")?;
-    Ok(key)
+async fn with_database(args: Args, command: Option<Command>) -> anyhow::Result<()> {
+    if let Some(Command::Migrate) = command {
+        return admin::migrate(&args.database).await;
+    }
+    let store = dmrelay_process::open_store(&args.database).await?;
+    Box::pin(start(args, store)).await
 }
 
 async fn start(args: Args, store: Store) -> anyhow::Result<()> {
     let stop = shutdown::on_signal().context("signals cannot be handled")?;
-    let pending = dmrelay_migration::pending(store.connection()).await;
-    let pending = pending.context("DATABASE_URL: the database does not answer")?;
     if args.migrate_on_start {
-        migrate(&store).await?;
-    } else if let Some(missing) = pending.first() {
-        return Err(anyhow!(
-            "the database lacks the schema change {missing}; run: dmrelay-api migrate (or set MIGRATE_ON_START=true)"
-        ));
+        dmrelay_process::migrate(&store).await?;
     }
+    dmrelay_process::require_schema(&store).await?;
     let metrics = Arc::new(Metrics::new("api")?);
-    let url = args.queue.url.require()?;
-    let queue = RedisOptions {
-        namespace: args.queue.redis_namespace.clone(),
-        max_waiting: args.queue.queue_max_waiting,
-        ..RedisOptions::new(url.expose().clone())
-    };
-    let queue: Arc<dyn JobQueue> =
-        Arc::new(RedisQueue::connect(queue, QueueMetrics::register(&metrics.registry)?)?);
+    let queue = dmrelay_process::connect_queue(&args.queue, QueueMetrics::register(&metrics.registry)?)?;
     let parts = parts(&args, store.clone(), &metrics, queue)?;
-    let connections = store.snapshot().await.context("the connections cannot be read")?;
-    let missing = parts.vault.missing(connections.iter().flat_map(dmrelay_store::Connection::sealed));
-    if !missing.is_empty() {
-        return Err(anyhow!(
-            "ENCRYPTION_KEYS: connections are sealed with keys that are missing: {missing:?}"
-        ));
-    }
-    let operators = ops::bind(args.metrics.metrics_addr, "METRICS_ADDR").await.map_err(|err| anyhow!(err))?;
+    dmrelay_process::require_keys(&parts.vault, &store).await?;
     let listener = ops::bind(args.api.api_addr, "API_ADDR").await.map_err(|err| anyhow!(err))?;
-    let ready = readiness(store);
-    let router = ops::router(metrics, ready, stop.clone());
-    let end = stop.clone();
-    tokio::spawn(async move {
-        if let Err(err) = axum::serve(operators, router).with_graceful_shutdown(end.cancelled_owned()).await {
-            tracing::error!(error = %err, "the metrics port failed");
-        }
-    });
+    dmrelay_process::watch(&store, &parts.queue, &metrics, &stop);
+    let ready = dmrelay_process::database_ready(store);
+    dmrelay_process::serve_operators(&args.metrics, metrics, ready, stop.clone()).await?;
     tracing::info!(address = %args.api.api_addr, metrics = %args.metrics.metrics_addr, "api started");
     serve(parts, listener, stop, args.metrics.shutdown_grace).await?;
     tracing::info!("api stopped");
@@ -230,13 +168,14 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     // The inbox writer ends after the requests that wait for it.
     let drained = CancellationToken::new();
-    let store = parts.store.clone();
+    // Redis is no condition: webhooks are taken without it.
+    let ready = dmrelay_process::database_ready(parts.store.clone());
     let limits = ListenerOptions {
         header_timeout: parts.options.api.header_timeout,
         connections: parts.options.api.api_connections,
     };
     let state = ApiState::start(parts, &stop, &drained).await?;
-    let router = routes::router(&state).merge(ops::health(readiness(store), stop.clone()));
+    let router = routes::router(&state).merge(ops::health(ready, stop.clone()));
     let stopping = stop.clone();
     let serving = listener::serve(listener, router, limits, stop);
     let too_long = async {
@@ -252,12 +191,4 @@ pub async fn serve(
     };
     drained.cancel();
     served
-}
-
-fn readiness(store: Store) -> Ready {
-    Arc::new(move || {
-        let store = store.clone();
-        // Redis is no condition: webhooks are taken without it.
-        Box::pin(async move { store.ping().await.map_err(|err| format!("database: {err}")) })
-    })
 }

@@ -3,7 +3,8 @@
 
 use dmrelay_domain::clock::{Clock, SystemClock};
 use dmrelay_queue::{Job, JobQueue, QueueName};
-use dmrelay_store::{OnStored, Stored};
+use dmrelay_runtime::metrics::Metrics;
+use dmrelay_store::{Batch, OnStored, Stored};
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
 
@@ -14,19 +15,32 @@ const WAITING: usize = 10_000;
 const PUSHING: usize = 16;
 
 /// Starts the pusher; it ends when the returned function is dropped.
-pub(crate) fn start(queue: &Arc<dyn JobQueue>) -> OnStored {
+pub(crate) fn start(queue: &Arc<dyn JobQueue>, metrics: Arc<Metrics>) -> OnStored {
     let (events, waiting) = mpsc::channel::<Stored>(WAITING);
     let waiting = Arc::new(Mutex::new(waiting));
     for _ in 0..PUSHING {
         tokio::spawn(push(queue.clone(), waiting.clone()));
     }
-    Arc::new(move |stored| {
-        for event in stored {
+    Arc::new(move |batch| {
+        count(&metrics, &batch);
+        for event in batch.stored {
             if events.try_send(event).is_err() {
                 tracing::debug!("too many events wait to be pushed, the sweep will find the row");
             }
         }
     })
+}
+
+fn count(metrics: &Metrics, batch: &Batch) {
+    let known = batch.events.saturating_sub(batch.stored.len());
+    let count = |result: &str, number: usize| {
+        metrics.inbox_events.with_label_values(&[result]).inc_by(u64::try_from(number).unwrap_or(u64::MAX));
+    };
+    count("new", batch.stored.len());
+    count("duplicate", known);
+    metrics.inbox_batch_seconds.observe(batch.took.as_secs_f64());
+    #[expect(clippy::cast_precision_loss, reason = "the size of a batch fits a float")]
+    metrics.inbox_batch_events.observe(batch.events as f64);
 }
 
 async fn push(queue: Arc<dyn JobQueue>, waiting: Arc<Mutex<mpsc::Receiver<Stored>>>) {
@@ -38,7 +52,7 @@ async fn push(queue: Arc<dyn JobQueue>, waiting: Arc<Mutex<mpsc::Receiver<Stored
             id: event.id.0,
             key: format!("{}:0", event.key.to_hex()),
             pushed_at_ms: SystemClock.now(),
-            trace: None,
+            trace: Some(event.trace.to_string()),
         };
         if let Err(err) = queue.push(job).await {
             tracing::debug!(event = %event.id, error = %err, "job not pushed, the sweep will find the row");

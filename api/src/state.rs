@@ -40,7 +40,7 @@ pub struct ApiOptions {
 }
 
 /// The shortest bootstrap key.
-const BOOTSTRAP_MIN: usize = 32;
+pub(crate) const BOOTSTRAP_MIN: usize = 32;
 
 impl ApiOptions {
     /// Reads the secrets among the settings.
@@ -74,6 +74,11 @@ impl ApiOptions {
             takeover_hours,
         })
     }
+}
+
+fn show_waiting(metrics: &Metrics, inbox: &InboxWriter) {
+    let (gauge, inbox) = (metrics.inbox_waiting.clone(), inbox.clone());
+    metrics.on_scrape(move || gauge.set(i64::try_from(inbox.waiting()).unwrap_or(i64::MAX)));
 }
 
 /// An origin that no browser sends would silently allow nobody.
@@ -153,8 +158,9 @@ impl ApiState {
             writers: api.inbox_writers,
             ..InboxOptions::default()
         };
-        let inbox =
-            InboxWriter::start(parts.store.clone(), limits, crate::pusher::start(&parts.queue), drained);
+        let on_stored = crate::pusher::start(&parts.queue, parts.metrics.clone());
+        let inbox = InboxWriter::start(parts.store.clone(), limits, on_stored, drained);
+        show_waiting(&parts.metrics, &inbox);
         let snapshots = Snapshots::new(parts.store.clone(), parts.vault.clone());
         snapshots.refresh().await.context("the connections cannot be read")?;
         tokio::spawn(snapshots.clone().keep_fresh(api.snapshot_interval, drained.clone()));

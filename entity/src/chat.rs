@@ -73,6 +73,8 @@ pub struct Model {
     pub created_at: i64,
     /// When the row last changed.
     pub updated_at: i64,
+    /// The trace of the first message that waits for an answer, or of what is to be sent.
+    pub trace_id: Option<Uuid>,
 }
 
 /// Nothing is joined through relations: statements that join stand in the store.

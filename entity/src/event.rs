@@ -37,6 +37,10 @@ pub struct Model {
     pub state: String,
     /// Error.
     pub error: Option<String>,
+    /// When it was written, in milliseconds.
+    pub stored_at: Option<i64>,
+    /// The trace it belongs to.
+    pub trace_id: Option<Uuid>,
 }
 
 /// Nothing is joined through relations: statements that join stand in the store.

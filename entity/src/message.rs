@@ -69,6 +69,8 @@ pub struct Model {
     pub actor: Option<String>,
     /// When the row was made.
     pub created_at: i64,
+    /// The trace it belongs to.
+    pub trace_id: Option<Uuid>,
 }
 
 /// Nothing is joined through relations: statements that join stand in the store.

@@ -41,6 +41,8 @@ pub struct Model {
     pub error_class: Option<String>,
     /// Error.
     pub error: Option<String>,
+    /// The trace it belongs to.
+    pub trace_id: Option<Uuid>,
 }
 
 /// Nothing is joined through relations: statements that join stand in the store.

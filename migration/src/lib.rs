@@ -10,6 +10,7 @@ mod m20261101_000006_gates;
 mod m20261101_000007_activities;
 mod m20261101_000008_api_keys;
 mod m20261122_000009_rest;
+mod m20261122_000010_trace;
 mod schema;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr};
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000007_activities::Migration),
             Box::new(m20261101_000008_api_keys::Migration),
             Box::new(m20261122_000009_rest::Migration),
+            Box::new(m20261122_000010_trace::Migration),
         ]
     }
 }
@@ -60,6 +62,16 @@ async fn apply(db: &DatabaseConnection) -> Result<usize, DbErr> {
     let before = pending(db).await?.len();
     Migrator::up(db, None).await?;
     Ok(before)
+}
+
+/// The names of the changes the database has, in the order of their names; those of a later version too.
+///
+/// # Errors
+/// What the database says.
+pub async fn applied(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+    let mut applied = schema::applied(db).await?;
+    applied.sort();
+    Ok(applied)
 }
 
 /// The names of the changes the database lacks. A database newer than this program lacks none: processes

@@ -16,8 +16,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["domain", "entity"]),
     ("instagram", &["domain", "runtime"]),
     ("agent", &["domain", "runtime"]),
-    ("api", &["domain", "runtime", "vault", "store", "queue", "instagram", "migration"]),
-    ("worker", &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "migration"]),
+    ("process", &["runtime", "vault", "store", "queue", "migration"]),
+    ("api", &["domain", "runtime", "vault", "store", "queue", "instagram", "migration", "process"]),
+    ("worker", &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "process"]),
 ];
 
 /// What may depend on everything.

@@ -23,7 +23,9 @@ macro_rules! on_both_footings {
 }
 
 mod access;
+mod admin;
 mod agent_faults;
+mod backup;
 mod connect;
 mod dead_letters;
 mod docs;
@@ -45,4 +47,6 @@ mod store;
 mod store_rest;
 mod takeover;
 mod tokens;
+mod tracing;
+mod watching;
 mod webhook;

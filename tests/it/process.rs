@@ -119,18 +119,6 @@ async fn what_is_wrong_at_the_start_is_named() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_made_at_the_command_line_opens_its_subaccount() -> Result<()> {
-    let cluster = Cluster::start(&[]).await?;
-    let (success, key) =
-        cluster.run("dmrelay-api", &["create-key", "--subaccount", "acme", "--role", "viewer"], &[]).await?;
-    assert!(success, "{key}");
-    let viewer = cluster.rest.with_key(Some(key.lines().last().unwrap_or_default()));
-    assert_eq!(viewer.get("status").await?.status, 200);
-    assert_eq!(viewer.post("disconnect", serde_json::json!({})).await?.status, 403);
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logs_are_json_and_hold_no_words_of_the_customer() -> Result<()> {
     let mut cluster = Cluster::start(&[("LOG_FORMAT", "json"), ("RUST_LOG", "debug")]).await?;
     let worker = cluster.worker()?;

@@ -107,6 +107,7 @@ async fn start_turn(store: &Store, chat: &dmrelay_store::LockedChat) -> Result<d
         watermark: None,
         received_at: chat.now,
         deadline: LEASE,
+        trace: None,
     };
     let id = tx.start_turn(&mut chat, &new).await?;
     tx.save_chat(&chat).await?;
@@ -122,13 +123,13 @@ async fn an_outcome_counts_only_for_its_attempt(footing: Footing) -> Result<()> 
     let tx = base.store.begin().await?;
     let mut locked = tx.lock_chat(chat.id()).await?.context("the chat")?;
     let reply = vec![Reply { text: "hello".to_owned() }];
-    assert!(!tx.answer_turn(&mut locked, (turn, 2), reply.clone(), None).await?);
+    assert!(tx.answer_turn(&mut locked, (turn, 2), reply.clone(), None).await?.is_none());
     // A worker that was taken for dead answers late: its attempt is still the one that counts.
     let verdict =
         Verdict { state: TurnState::Reconciling, class: FailureClass::Ambiguous, error: String::new() };
     assert!(tx.judge_turn((turn, 1), &verdict).await?);
-    assert!(tx.answer_turn(&mut locked, (turn, 1), reply.clone(), Some("mark".to_owned())).await?);
-    assert!(!tx.answer_turn(&mut locked, (turn, 1), reply, None).await?);
+    assert!(tx.answer_turn(&mut locked, (turn, 1), reply.clone(), Some("mark".to_owned())).await?.is_some());
+    assert!(tx.answer_turn(&mut locked, (turn, 1), reply, None).await?.is_none());
     assert_eq!((locked.row.turn_due_at, locked.row.agent_watermark.as_deref()), (None, Some("mark")));
     Ok(())
 }

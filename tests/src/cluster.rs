@@ -76,6 +76,32 @@ impl Cluster {
         Process::start("dmrelay-worker", &[], &env, log)
     }
 
+    /// Starts a worker whose metrics are at a port that is known; it is kept for as long as the value lives.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn watched_worker(&mut self) -> Result<(Process, Port)> {
+        self.started += 1;
+        let (log, port) = (self.dir.path().join(format!("worker-{}.log", self.started)), Port::reserve()?);
+        let mut env = self.env.clone();
+        env.push(("METRICS_ADDR".to_owned(), format!("127.0.0.1:{}", port.number)));
+        Ok((Process::start("dmrelay-worker", &[], &env, log)?, port))
+    }
+
+    /// Where the API shows its metrics.
+    pub fn metrics_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports[1].number))
+    }
+
+    /// Has everything that starts from now on use another database.
+    pub fn move_to(&mut self, postgres: PostgresServer) {
+        let url = postgres.url();
+        for (_, value) in self.env.iter_mut().filter(|(key, _)| key == "DATABASE_URL") {
+            value.clone_from(&url);
+        }
+        self.postgres = postgres;
+    }
+
     /// Starts the API again after it has ended.
     ///
     /// # Errors
@@ -105,8 +131,7 @@ impl Cluster {
     /// # Errors
     /// When there is no answer.
     pub async fn metrics(&self) -> Result<String> {
-        let address = SocketAddr::from(([127, 0, 0, 1], self.ports[1].number));
-        Ok(Rest::new(address)?.request("GET", "/metrics", None, &[]).await?.text)
+        Ok(Rest::new(self.metrics_address())?.request("GET", "/metrics", None, &[]).await?.text)
     }
 
     /// Starts one more API, to which Meta sends nothing.

@@ -1,14 +1,17 @@
 //! The harness of the integration tests: servers of their own, the simulator, and dmrelay on both footings.
 
 pub mod cluster;
+pub mod collector;
 pub mod database;
 pub mod port;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod redis;
 pub mod relay;
 pub mod rest;
 pub mod settings;
 pub mod stream;
+pub mod tether;
 pub mod token;
 pub mod wait;

@@ -27,6 +27,8 @@ pub struct PostgresServer {
     port: Port,
     dir: TempDir,
     bin: PathBuf,
+    /// Whether a commit reaches the disk: `on` or `off`.
+    fsync: &'static str,
     process: Mutex<Option<Child>>,
 }
 
@@ -36,13 +38,25 @@ impl PostgresServer {
     /// # Errors
     /// When PostgreSQL is not installed, with how to get it; or does not start.
     pub fn start() -> Result<Self> {
+        Self::start_with("off")
+    }
+
+    /// The same, as one that people rely on: what is committed is on the disk.
+    ///
+    /// # Errors
+    /// Those of [`PostgresServer::start`].
+    pub fn durable() -> Result<Self> {
+        Self::start_with("on")
+    }
+
+    fn start_with(fsync: &'static str) -> Result<Self> {
         let bin = binaries()?;
         let dir = tempfile::Builder::new().prefix("dmrelay-pg-").tempdir()?;
         let template = template(&bin)?;
         let data = dir.path().join("data");
         run(Command::new("cp").arg("-a").arg(template).arg(&data), "copy the template")?;
         own(dir.path())?;
-        let server = Self { port: Port::reserve()?, dir, bin, process: Mutex::new(None) };
+        let server = Self { port: Port::reserve()?, dir, bin, fsync, process: Mutex::new(None) };
         server.up()?;
         Ok(server)
     }
@@ -50,6 +64,37 @@ impl PostgresServer {
     /// Its address.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port.number)
+    }
+
+    /// Writes everything in it into a file, as an operator's backup does: while it is in use.
+    ///
+    /// # Errors
+    /// When `pg_dump` fails.
+    pub fn dump(&self, file: &Path) -> Result<()> {
+        let mut command = Command::new(self.bin.join("pg_dump"));
+        command.args(["--format=custom", "--no-owner", "--file"]).arg(file).args(["--dbname", &self.url()]);
+        run(&mut command, "pg_dump")
+    }
+
+    /// Reads such a file into this server, which is empty.
+    ///
+    /// # Errors
+    /// When `pg_restore` fails.
+    pub fn restore(&self, file: &Path) -> Result<()> {
+        let mut command = Command::new(self.bin.join("pg_restore"));
+        command
+            .args(["--exit-on-error", "--no-owner", "--single-transaction", "--dbname", &self.url()])
+            .arg(file);
+        run(&mut command, "pg_restore")
+    }
+
+    /// Runs a statement.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn execute(&self, sql: &str) -> Result<()> {
+        let mut command = Command::new(self.bin.join("psql"));
+        run(command.args(["--dbname", &self.url(), "-v", "ON_ERROR_STOP=1", "-qc", sql]), "psql")
     }
 
     /// Ends it at once, as a crash would.
@@ -80,9 +125,8 @@ impl PostgresServer {
             .arg("-D")
             .arg(&data)
             .args(["-p", &self.port.number.to_string()]);
-        for setting in
-            ["fsync=off", "listen_addresses=127.0.0.1", "max_connections=200", "shared_buffers=64MB"]
-        {
+        command.arg("-c").arg(format!("fsync={}", self.fsync));
+        for setting in ["listen_addresses=127.0.0.1", "max_connections=200", "shared_buffers=64MB"] {
             command.args(["-c", setting]);
         }
         command.arg("-c").arg(format!("unix_socket_directories={}", self.dir.path().display()));

@@ -1,9 +1,10 @@
 //! A Redis of one test: on a port of its own, without persistence, gone when dropped.
 
 use crate::port::Port;
+use crate::tether::Tethered;
 use anyhow::{Context, Result, ensure};
 use std::{
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,15 +13,11 @@ use tempfile::TempDir;
 /// How long a server may take to come up.
 const START: Duration = Duration::from_secs(20);
 
-/// Starts Redis and ends it when standard input closes: at the latest when the test's process is gone, however
-/// that ended.
-const TETHERED: &str = r#"redis-server "$@" & read -r _; kill -9 $!; wait $!"#;
-
 /// A running `redis-server`.
 pub struct RedisServer {
     port: Port,
     dir: TempDir,
-    process: Mutex<Option<Child>>,
+    process: Mutex<Option<Tethered>>,
 }
 
 impl RedisServer {
@@ -55,27 +52,28 @@ impl RedisServer {
 
     /// Ends it where it stands.
     pub fn kill(&self) -> Result<()> {
-        if let Some(mut process) = self.process().take() {
-            drop(process.stdin.take());
-            process.wait()?;
-        }
-        Ok(())
+        self.process().take().map_or(Ok(()), |mut process| process.kill())
     }
 
     /// Starts it again on the same port, empty.
     pub fn restart(&self) -> Result<()> {
         self.kill()?;
-        let process = Command::new("sh")
-            .args(["-c", TETHERED, "sh"])
-            .args(["--port", &self.port.number.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
-            .arg("--dir")
-            .arg(self.dir.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("redis-server did not start")?;
+        let (port, dir) = (self.port.number.to_string(), self.dir.path().to_string_lossy().into_owned());
+        let process = Tethered::start(&[
+            "redis-server",
+            "--port",
+            &port,
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--daemonize",
+            "no",
+            "--dir",
+            &dir,
+        ])?;
         *self.process() = Some(process);
         self.wait_until_up()
     }
@@ -92,14 +90,7 @@ impl RedisServer {
         }
     }
 
-    fn process(&self) -> MutexGuard<'_, Option<Child>> {
+    fn process(&self) -> MutexGuard<'_, Option<Tethered>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        // Nobody is left to tell, should it fail.
-        let _ = self.kill();
     }
 }

@@ -69,6 +69,11 @@ impl Rest {
         Ok(Self { client, base: format!("http://{address}"), key: Some(KEY.to_owned()) })
     }
 
+    /// Where the API is.
+    pub fn address(&self) -> String {
+        self.base.clone()
+    }
+
     /// The same caller with another key, or none.
     #[must_use]
     pub fn with_key(&self, key: Option<&str>) -> Self {

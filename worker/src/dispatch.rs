@@ -1,6 +1,7 @@
 //! Pushes jobs: to the shared queue, and to this process alone while the shared one is down.
 
 use dmrelay_domain::clock::{Clock, SystemClock};
+use dmrelay_domain::trace::TraceId;
 use dmrelay_queue::{Job, JobQueue, Pushed, QueueError, QueueName};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -23,15 +24,16 @@ impl Dispatcher {
     }
 
     /// Pushes right after the commit that made the work due. Whatever fails here, the sweep finds the row.
-    pub(crate) async fn wake(&self, queue: QueueName, id: Uuid, key: String) {
-        if let Err(err) = self.shared.push(job(queue, id, key)).await {
+    pub(crate) async fn wake(&self, work: Work) {
+        let queue = work.queue;
+        if let Err(err) = self.shared.push(work.into_job()).await {
             tracing::debug!(queue = queue.as_str(), error = %err, "wake-up not pushed, the sweep will find the row");
         }
     }
 
     /// Pushes what the sweep found due: also while the shared queue is down.
-    pub(crate) async fn push(&self, queue: QueueName, id: Uuid, key: String) -> Result<Pushed, QueueError> {
-        let job = job(queue, id, key);
+    pub(crate) async fn push(&self, work: Work) -> Result<Pushed, QueueError> {
+        let job = work.into_job();
         match (self.shared.push(job.clone()).await, &self.local) {
             (Err(_), Some(local)) => local.push(job).await,
             (outcome, _) => outcome,
@@ -53,6 +55,20 @@ impl Dispatcher {
     }
 }
 
-fn job(queue: QueueName, id: Uuid, key: String) -> Job {
-    Job { queue, id, key, pushed_at_ms: SystemClock.now(), trace: None }
+/// Work that a job is to be pushed for.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    pub(crate) queue: QueueName,
+    /// The row it is about.
+    pub(crate) id: Uuid,
+    /// What makes two pushes the same job.
+    pub(crate) key: String,
+    pub(crate) trace: Option<TraceId>,
+}
+
+impl Work {
+    fn into_job(self) -> Job {
+        let trace = self.trace.map(|trace| trace.to_string());
+        Job { queue: self.queue, id: self.id, key: self.key, pushed_at_ms: SystemClock.now(), trace }
+    }
 }

@@ -3,10 +3,14 @@
 use crate::{Context, deliver, ingest, turn};
 use async_trait::async_trait;
 use dmrelay_domain::failure::FailureClass;
-use dmrelay_queue::{Job, JobHandler, QueueName};
+use dmrelay_queue::{Job, JobHandler};
+use dmrelay_runtime::metrics::{IntGauge, seconds};
+use dmrelay_runtime::span_of;
+use dmrelay_runtime::trace::TraceId;
 use dmrelay_store::Error;
 use std::sync::Arc;
 use std::time::Instant;
+use tracing::Instrument;
 
 /// Runs jobs.
 pub(crate) struct Handler {
@@ -40,16 +44,30 @@ impl Outcome {
 #[async_trait]
 impl JobHandler for Handler {
     async fn handle(&self, job: Job) {
+        let name = job.queue.job();
+        let trace = job.trace.as_deref().and_then(TraceId::parse);
+        self.run(name, job).instrument(span_of!(trace, "job", job = name)).await;
+    }
+}
+
+/// Counts a job as under way, until dropped: however it ends.
+struct Running(IntGauge);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Handler {
+    async fn run(&self, name: &'static str, job: Job) {
         let started = Instant::now();
-        let name = match job.queue {
-            QueueName::Ingest => "ingest",
-            QueueName::Turn | QueueName::TurnRetry => "turn",
-            QueueName::Deliver | QueueName::DeliverRetry => "deliver",
-        };
         let metrics = &self.ctx.metrics;
-        let waited = self.ctx.clock.now().saturating_sub(job.pushed_at_ms).max(0);
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a wait fit a float")]
-        metrics.job_pickup_seconds.with_label_values(&[name]).observe(waited as f64 / 1_000.0);
+        let waited = self.ctx.clock.now().saturating_sub(job.pushed_at_ms);
+        metrics.job_pickup_seconds.with_label_values(&[name]).observe(seconds(waited));
+        let running = metrics.jobs_running.with_label_values(&[name]);
+        running.inc();
+        let _running = Running(running);
         let outcome = match name {
             "ingest" => ingest::run(&self.ctx, job.id.into()).await,
             "turn" => turn::run(&self.ctx, job.id.into()).await,
@@ -57,9 +75,7 @@ impl JobHandler for Handler {
         };
         self.report(name, &job, outcome, started);
     }
-}
 
-impl Handler {
     fn report(&self, name: &str, job: &Job, outcome: Result<Outcome, Error>, started: Instant) {
         let metrics = &self.ctx.metrics;
         let took = started.elapsed();
@@ -69,12 +85,12 @@ impl Handler {
             Ok(outcome) => {
                 let (label, class) = outcome.labels();
                 metrics.jobs.with_label_values(&[name, label, class]).inc();
-                tracing::debug!(job = name, id = %job.id, outcome = label, class, took_ms, "job");
+                tracing::debug!(id = %job.id, outcome = label, class, took_ms, "job");
             }
             Err(err) => {
                 // Nothing is lost: the row is as it was, and the sweep dispatches it again.
                 metrics.jobs.with_label_values(&[name, "retry", "transient"]).inc();
-                tracing::warn!(job = name, id = %job.id, error = %err, took_ms, "job put off");
+                tracing::warn!(id = %job.id, error = %err, took_ms, "job put off");
             }
         }
     }

@@ -4,16 +4,14 @@
 use crate::handler::Handler;
 use crate::{Context, Dispatcher, Options, Parts, services};
 use anyhow::{Context as _, anyhow};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use dmrelay_agent::{ChatAgent, Retell, RetellOptions};
 use dmrelay_domain::clock::SystemClock;
 use dmrelay_instagram::{Graph, GraphOptions};
-use dmrelay_queue::{
-    JobQueue, Lane, MemoryOptions, MemoryQueue, QueueMetrics, QueueName, RedisOptions, RedisQueue, Stop,
-};
+use dmrelay_queue::{JobQueue, Lane, MemoryOptions, MemoryQueue, QueueMetrics, QueueName, Stop};
 use dmrelay_runtime::http::Client;
 use dmrelay_runtime::metrics::Metrics;
-use dmrelay_runtime::ops::{self, Ready};
+use dmrelay_runtime::ops;
 use dmrelay_runtime::settings::{
     AgentSettings, DatabaseSettings, GraphSettings, LogSettings, MetricsSettings, QueueSettings,
     VaultSettings, WorkerSettings,
@@ -29,6 +27,9 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "dmrelay-worker", version, mut_arg("metrics_addr", |arg| arg.default_value("127.0.0.1:9091")))]
 pub struct Args {
+    /// What to do; works by default.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// The database.
     #[command(flatten)]
     pub database: DatabaseSettings,
@@ -55,6 +56,16 @@ pub struct Args {
     pub logs: LogSettings,
 }
 
+/// What an operator can ask of the binary. Settings stand before the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Work (the default).
+    Work,
+    /// Ask the worker that runs at METRICS_ADDR whether it is ready; exit code 1 where it is not. For health checks
+    /// without a shell.
+    Health,
+}
+
 /// How long a connection to Meta or Retell may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -78,6 +89,10 @@ impl Worker {
     /// When a queue gives up.
     pub async fn run(self, stop: CancellationToken, grace: Duration) -> anyhow::Result<()> {
         let slots = usize::from(self.ctx.options.worker.worker_concurrency);
+        for lane in lanes(slots) {
+            let slots = i64::try_from(lane.concurrency).unwrap_or(i64::MAX);
+            self.ctx.metrics.job_slots.with_label_values(&[lane.queue.job()]).add(slots);
+        }
         let handler = Arc::new(Handler { ctx: self.ctx.clone() });
         let services = services::start(&self.ctx, &stop);
         let stopping = Stop { shutdown: stop.clone(), grace };
@@ -113,51 +128,30 @@ fn lanes(slots: usize) -> Vec<Lane> {
 /// # Errors
 /// What keeps it from starting, named by its setting; or that the queue gave up.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    logs::init(&args.logs).map_err(|err| anyhow!(err))?;
+    if let Some(Command::Health) = args.command {
+        return ops::probe(args.metrics.metrics_addr).await.map_err(|err| anyhow!(err));
+    }
+    logs::init(&args.logs, "dmrelay-worker").map_err(|err| anyhow!(err))?;
     let stop = shutdown::on_signal().context("signals cannot be handled")?;
     let metrics = Arc::new(Metrics::new("worker")?);
-    let store = open_store(&args.database).await?;
-    let url = args.queue.url.require()?;
+    let store = dmrelay_process::open_store(&args.database).await?;
+    dmrelay_process::require_schema(&store).await?;
     let queue_metrics = QueueMetrics::register(&metrics.registry)?;
-    let options = RedisOptions {
-        namespace: args.queue.redis_namespace.clone(),
-        max_waiting: args.queue.queue_max_waiting,
-        ..RedisOptions::new(url.expose().clone())
-    };
-    let shared: Arc<dyn JobQueue> = Arc::new(RedisQueue::connect(options, queue_metrics.clone())?);
+    let shared = dmrelay_process::connect_queue(&args.queue, queue_metrics.clone())?;
     let local: Arc<dyn JobQueue> = Arc::new(MemoryQueue::new(MemoryOptions::default(), queue_metrics));
     let parts = parts(&args, store.clone(), &metrics, Dispatcher::new(shared.clone(), Some(local.clone())))?;
-    check_keys(&parts.vault, &store).await?;
+    dmrelay_process::require_keys(&parts.vault, &store).await?;
 
-    let listener = ops::bind(args.metrics.metrics_addr, "METRICS_ADDR").await.map_err(|err| anyhow!(err))?;
-    let router = ops::router(metrics, readiness(store, shared.clone()), stop.clone());
-    let end = stop.clone();
-    tokio::spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(end.cancelled_owned()).await;
-        if let Err(err) = served {
-            tracing::error!(error = %err, "the metrics port failed");
-        }
-    });
+    dmrelay_process::watch(&store, &shared, &metrics, &stop);
+    let (database, redis) =
+        (dmrelay_process::database_ready(store), dmrelay_process::redis_ready(shared.clone()));
+    let ready = dmrelay_process::both_ready(database, redis);
+    dmrelay_process::serve_operators(&args.metrics, metrics, ready, stop.clone()).await?;
     tracing::info!(concurrency = args.worker.worker_concurrency, metrics = %args.metrics.metrics_addr, "worker started");
     Worker::new(parts, shared, Some(local)).run(stop, args.metrics.shutdown_grace).await?;
     tracing::info!("worker stopped");
+    logs::flush().await;
     Ok(())
-}
-
-async fn open_store(settings: &DatabaseSettings) -> anyhow::Result<Store> {
-    let url = settings.url.require()?;
-    let options = dmrelay_store::Options {
-        url: url.expose().clone(),
-        max_connections: settings.database_max_connections,
-        acquire_timeout: settings.database_acquire_timeout,
-        statement_timeout: settings.database_statement_timeout,
-    };
-    let store = Store::open(&options).await?;
-    let pending = dmrelay_migration::pending(store.connection()).await;
-    if let Some(missing) = pending.context("DATABASE_URL: the database does not answer")?.first() {
-        return Err(anyhow!("the database lacks the schema change {missing}; run: dmrelay-api migrate"));
-    }
-    Ok(store)
 }
 
 /// The parts of a worker by these settings.
@@ -183,25 +177,5 @@ fn parts(args: &Args, store: Store, metrics: &Arc<Metrics>, dispatcher: Dispatch
         metrics: metrics.clone(),
         clock: Arc::new(SystemClock),
         options: Options::new(args.worker.clone(), &args.agent, &args.graph),
-    })
-}
-
-/// A key that seals a secret in use must be there.
-async fn check_keys(vault: &Vault, store: &Store) -> anyhow::Result<()> {
-    let connections = store.snapshot().await?;
-    let missing = vault.missing(connections.iter().flat_map(dmrelay_store::Connection::sealed));
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(anyhow!("ENCRYPTION_KEYS: connections are sealed with keys that are missing: {missing:?}"))
-}
-
-fn readiness(store: Store, queue: Arc<dyn JobQueue>) -> Ready {
-    Arc::new(move || {
-        let (store, queue) = (store.clone(), queue.clone());
-        Box::pin(async move {
-            store.ping().await.map_err(|err| format!("database: {err}"))?;
-            queue.ping().await.map_err(|err| format!("redis: {err}"))
-        })
     })
 }

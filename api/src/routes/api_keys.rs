@@ -3,6 +3,7 @@
 use super::paging;
 use crate::access::Tenant;
 use crate::extract::{Body, Id, Params};
+use crate::keys::{self, NAME_MAX};
 use crate::problem::{Faults, Problem};
 use crate::state::ApiState;
 use crate::views::{ApiKeyCreated, ApiKeyView, List, words};
@@ -14,9 +15,6 @@ use dmrelay_domain::permission::Role;
 use dmrelay_store::NewApiKey;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
-
-/// The longest name, in bytes.
-const NAME_MAX: usize = 100;
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -79,7 +77,7 @@ pub(super) async fn create(
     if role as u8 > tenant.role as u8 {
         return Err(Problem::forbidden());
     }
-    let (key, hash) = crate::keys::generate();
+    let (key, hash) = keys::generate();
     let new = NewApiKey {
         subaccount: tenant.subaccount,
         role,
@@ -110,8 +108,7 @@ pub(super) async fn revoke(
 
 fn check(request: &CreateApiKey, now: Millis) -> Result<(Role, Option<Millis>), Problem> {
     let mut faults = Faults::default();
-    let printable = request.name.chars().all(|c| !c.is_control());
-    if request.name.trim().is_empty() || request.name.len() > NAME_MAX || !printable {
+    if !keys::is_name(&request.name) {
         faults.at("/name", format!("must be 1 to {NAME_MAX} bytes of printable text"));
     }
     let role = Role::parse(&request.role).ok_or("must be viewer, operator, admin or owner");

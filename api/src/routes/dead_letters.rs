@@ -83,4 +83,4 @@ fn filter(
 }
 
 /// What can fail for good.
-pub(super) const KINDS: [&str; 3] = ["event", "turn", "message"];
+pub(crate) const KINDS: [&str; 3] = ["event", "turn", "message"];

@@ -19,6 +19,9 @@ mod status;
 mod takeover;
 mod webhook;
 
+pub(crate) use dead_letters::KINDS;
+pub(crate) use paging::time;
+
 use crate::access::{self, Guard, Scope};
 use crate::front;
 use crate::openapi;

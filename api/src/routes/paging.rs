@@ -61,7 +61,7 @@ pub(super) fn read_time_and_id(cursor: Option<&str>, faults: &mut Faults) -> Opt
 }
 
 /// A time given as RFC 3339, in milliseconds; or what is wrong with it.
-pub(super) fn time(text: &str) -> Result<Millis, &'static str> {
+pub(crate) fn time(text: &str) -> Result<Millis, &'static str> {
     let at = OffsetDateTime::parse(text, &Rfc3339).ok();
     let millis = at.and_then(|at| Millis::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
     millis.ok_or("must be a time like 2026-11-22T17:30:00Z (RFC 3339)")

@@ -8,12 +8,14 @@ use crate::idempotency;
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::views::words;
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Json;
 use dmrelay_domain::clock::{Clock, SystemClock};
 use dmrelay_domain::ids::InstagramUserId;
 use dmrelay_domain::states::{Author, ConnectionStatus, Direction, MessageStatus};
+use dmrelay_domain::trace::TraceId;
 use dmrelay_domain::window::{self, Window};
 use dmrelay_instagram::Outgoing;
 use dmrelay_queue::{Job, QueueName};
@@ -85,6 +87,7 @@ struct Wanted {
 pub(super) async fn send(
     State(state): State<ApiState>,
     scope: Scope,
+    Extension(trace): Extension<TraceId>,
     headers: HeaderMap,
     Body(request): Body<Send>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
@@ -117,6 +120,7 @@ pub(super) async fn send(
     let pause = Duration::from_hours(hours.into());
     let mut new = describe(&wanted, &locked);
     new.actor = Some(scope.actor.clone());
+    new.trace = Some(trace);
     let sent = tx.send_by_human(&mut locked, &connection, new, pause).await;
     let id = match sent {
         // The same key came twice at a time; the other one was faster.
@@ -217,7 +221,7 @@ async fn push(state: &ApiState, chat: &LockedChat) {
         id: chat.row.id,
         key: format!("{}:{}", chat.id(), chat.row.dispatch_no + 1),
         pushed_at_ms: SystemClock.now(),
-        trace: None,
+        trace: TraceId::of(chat.row.trace_id).map(|trace| trace.to_string()),
     };
     if let Err(err) = state.queue.push(job).await {
         tracing::debug!(chat = %chat.id(), error = %err, "job not pushed, the sweep will find the row");

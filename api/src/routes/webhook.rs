@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dmrelay_domain::event::{self, Event, Kind};
 use dmrelay_domain::signature;
+use dmrelay_runtime::trace::{self, TraceId};
 use dmrelay_store::NewEvent;
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
@@ -17,6 +18,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+use tracing::Instrument;
 
 /// Meta's handshake.
 #[derive(Debug, Deserialize)]
@@ -38,6 +40,13 @@ enum Signer {
     Platform,
     /// These accounts.
     Accounts(HashSet<String>),
+}
+
+/// A webhook being answered.
+#[derive(Clone, Copy)]
+struct Webhook {
+    arrived: Instant,
+    trace: TraceId,
 }
 
 /// Why a webhook is not acknowledged.
@@ -106,16 +115,26 @@ pub(super) async fn own(
 }
 
 async fn receive(state: ApiState, request: Request, path: Option<(String, String)>) -> Response {
-    let started = Instant::now();
+    let webhook = Webhook { arrived: Instant::now(), trace: TraceId::random() };
+    let span = trace::begin(webhook.trace, || tracing::info_span!("webhook", trace_id = %webhook.trace));
+    answer(&state, request, path.as_ref(), webhook).instrument(span).await
+}
+
+async fn answer(
+    state: &ApiState,
+    request: Request,
+    path: Option<&(String, String)>,
+    webhook: Webhook,
+) -> Response {
     let timeout = state.options.api.webhook_timeout;
-    let outcome = tokio::time::timeout(timeout, accept(&state, request, path.as_ref())).await;
+    let outcome = tokio::time::timeout(timeout, accept(state, request, path, webhook)).await;
     let (result, response) = match outcome {
         Ok(Ok(())) => ("ok", (StatusCode::OK, "EVENT_RECEIVED").into_response()),
         Ok(Err(refusal)) => refusal.answer(),
         Err(_) => ("timeout", unavailable().into_response()),
     };
     state.metrics.webhook_requests.with_label_values(&[result]).inc();
-    state.metrics.webhook_ack_seconds.observe(started.elapsed().as_secs_f64());
+    state.metrics.webhook_ack_seconds.observe(webhook.arrived.elapsed().as_secs_f64());
     if result != "ok" {
         // The metric counts them; a line each would drown the log just when it is needed.
         tracing::debug!(result, "webhook not acknowledged");
@@ -123,7 +142,12 @@ async fn receive(state: ApiState, request: Request, path: Option<(String, String
     response
 }
 
-async fn accept(state: &ApiState, request: Request, path: Option<&(String, String)>) -> Result<(), Refusal> {
+async fn accept(
+    state: &ApiState,
+    request: Request,
+    path: Option<&(String, String)>,
+    webhook: Webhook,
+) -> Result<(), Refusal> {
     let (parts, body) = request.into_parts();
     let bytes = read(state, &parts.headers, body).await?;
     let accounts = state.snapshots.current();
@@ -138,7 +162,7 @@ async fn accept(state: &ApiState, request: Request, path: Option<&(String, Strin
         };
         state.metrics.events.with_label_values(&[event.kind.as_str(), outcome]).inc();
         if outcome == "accepted" {
-            events.push(NewEvent::new(event));
+            events.push(NewEvent::new(event).of_webhook(webhook.trace, webhook.arrived));
         }
     }
     state.inbox.store(events).await.map_err(|_| Refusal::Unavailable)?;

@@ -14,7 +14,7 @@ pub(crate) use chat::{ChatDetail, ChatView};
 pub(crate) use connection::{ConnectionView, EntryPoints, WebhookView};
 pub(crate) use message::{MessageView, TurnView};
 pub(crate) use operations::{ActivityView, DeadLetterView};
-pub(crate) use timeline::timeline;
+pub(crate) use timeline::{Moment, TimelineEvent, moments, timeline};
 
 use dmrelay_store::Page;
 use serde::Serialize;

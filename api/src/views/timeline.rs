@@ -52,12 +52,12 @@ pub(crate) enum TimelineEvent {
 }
 
 /// An entry with the time it is sorted by.
-struct Moment {
-    at: i64,
-    event: TimelineEvent,
-    message: Option<Uuid>,
-    turn: Option<Uuid>,
-    detail: Option<String>,
+pub(crate) struct Moment {
+    pub(crate) at: i64,
+    pub(crate) event: TimelineEvent,
+    pub(crate) message: Option<Uuid>,
+    pub(crate) turn: Option<Uuid>,
+    pub(crate) detail: Option<String>,
 }
 
 impl Moment {
@@ -75,18 +75,27 @@ impl Moment {
     }
 }
 
-/// The time line of some messages, the turns they belong to, and the changes of who answers; oldest first.
+/// What happened to some messages, the turns they belong to, and to who answers; oldest first.
+pub(crate) fn moments(
+    messages: &[message::Model],
+    turns: &[turn::Model],
+    modes: &[activity::Model],
+) -> Vec<Moment> {
+    let mut moments: Vec<Moment> = messages.iter().flat_map(of_message).collect();
+    moments.extend(turns.iter().flat_map(of_turn));
+    moments.extend(modes.iter().map(of_mode));
+    moments.sort_by_key(|moment| (moment.at, moment.event));
+    moments
+}
+
+/// The same as the frontend sees it.
 pub(crate) fn timeline(
     messages: &[message::Model],
     turns: &[turn::Model],
     modes: &[activity::Model],
 ) -> Vec<TimelineEntry> {
-    let mut moments: Vec<Moment> = messages.iter().flat_map(of_message).collect();
-    moments.extend(turns.iter().flat_map(of_turn));
-    moments.extend(modes.iter().map(of_mode));
-    moments.sort_by_key(|moment| (moment.at, moment.event));
     let received = |turn: Uuid| turns.iter().find(|row| row.id == turn).map(|row| row.received_at);
-    moments
+    moments(messages, turns, modes)
         .into_iter()
         .map(|moment| TimelineEntry {
             at: always(moment.at),

@@ -29,6 +29,9 @@ pub struct RetellOptions {
 /// How long the calls may take that do not wait for the agent.
 const SHORT: Duration = Duration::from_secs(15);
 
+/// Its name in the metrics.
+const SERVICE: &str = "retell";
+
 /// Retell.
 pub struct Retell {
     client: Client,
@@ -58,10 +61,17 @@ struct Chat {
 impl Retell {
     /// A connector that calls through `client`.
     pub fn new(client: Client, options: RetellOptions) -> Self {
+        client.expect_calls(SERVICE, &["create_chat", "completion", "get_chat"]);
         Self { client, options }
     }
 
     async fn call(&self, effect: Effect, call: Call) -> Result<Value, AgentError> {
+        let operation = call.operation;
+        let answer = self.answer(effect, call).await;
+        answer.inspect_err(|err| self.client.failed(SERVICE, operation, err.class))
+    }
+
+    async fn answer(&self, effect: Effect, call: Call) -> Result<Value, AgentError> {
         let operation = call.operation;
         let answer =
             self.client.send(call).await.map_err(|failure| no_answer(effect, operation, &failure))?;
@@ -84,7 +94,7 @@ impl Retell {
 
     fn request(&self, operation: &'static str, method: Method, path: &[&str], timeout: Duration) -> Call {
         Call {
-            service: "retell",
+            service: SERVICE,
             operation,
             method,
             url: dmrelay_runtime::http::join(&self.options.url, path),

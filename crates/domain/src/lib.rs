@@ -15,4 +15,5 @@ pub mod signature;
 pub mod split;
 pub mod states;
 pub mod text;
+pub mod trace;
 pub mod window;

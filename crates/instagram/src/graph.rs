@@ -44,6 +44,23 @@ pub struct Graph {
     pub(crate) options: GraphOptions,
 }
 
+/// Graph's name in the metrics.
+pub(crate) const SERVICE: &str = "graph";
+
+/// Every call that is made, for the metrics.
+const OPERATIONS: [&str; 10] = [
+    "me",
+    "subscribe",
+    "subscriptions",
+    "unsubscribe",
+    "profile",
+    "send",
+    "sender_action",
+    "conversations",
+    "conversation",
+    "refresh_token",
+];
+
 /// What a call is, apart from whose it is.
 pub(crate) struct Request<'a> {
     pub(crate) operation: &'static str,
@@ -88,6 +105,7 @@ impl Access {
 impl Graph {
     /// A connector that calls through `client`.
     pub fn new(client: Client, options: GraphOptions) -> Self {
+        client.expect_calls(SERVICE, &OPERATIONS);
         Self { client, options }
     }
 
@@ -115,7 +133,7 @@ impl Graph {
         }
         let effect = request.effect;
         let call = Call {
-            service: "graph",
+            service: SERVICE,
             operation: request.operation,
             method: request.method,
             url,
@@ -128,11 +146,12 @@ impl Graph {
 
     /// The JSON of a call that was answered with success.
     pub(crate) async fn answer(&self, effect: Effect, call: Call) -> Result<Value, GraphError> {
-        let answer =
-            self.client.send(call).await.map_err(|failure| GraphError::no_answer(effect, &failure))?;
-        if !answer.is_success() {
-            return Err(GraphError::answered(effect, &answer));
-        }
-        answer.json().ok_or_else(|| GraphError::odd(effect, "the body is not JSON"))
+        let operation = call.operation;
+        let answer = match self.client.send(call).await {
+            Err(failure) => Err(GraphError::no_answer(effect, &failure)),
+            Ok(answer) if !answer.is_success() => Err(GraphError::answered(effect, &answer)),
+            Ok(answer) => answer.json().ok_or_else(|| GraphError::odd(effect, "the body is not JSON")),
+        };
+        answer.inspect_err(|err| self.client.failed(SERVICE, operation, err.class))
     }
 }

@@ -2,6 +2,7 @@
 //! token has no such call.
 
 use crate::account::text;
+use crate::graph::SERVICE;
 use crate::{Access, Graph, GraphError};
 use dmrelay_domain::failure::Effect;
 use dmrelay_domain::secret::Secret;
@@ -30,7 +31,7 @@ impl Graph {
             .append_pair("grant_type", "ig_refresh_token")
             .append_pair("access_token", access.token.expose());
         let call = Call {
-            service: "graph",
+            service: SERVICE,
             operation: "refresh_token",
             method: Method::GET,
             url,

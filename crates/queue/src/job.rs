@@ -34,6 +34,15 @@ impl QueueName {
             Self::DeliverRetry => "deliver-retry",
         }
     }
+
+    /// The job whose work it carries: a first attempt and a later one are the same job.
+    pub fn job(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Turn | Self::TurnRetry => "turn",
+            Self::Deliver | Self::DeliverRetry => "deliver",
+        }
+    }
 }
 
 /// One job. It carries ids only; its state is a row.

@@ -22,4 +22,4 @@ pub use job::{Job, QueueName};
 pub use memory::{MemoryOptions, MemoryQueue};
 pub use metrics::QueueMetrics;
 pub use port::{JobHandler, JobQueue, Lane, Pushed, QueueError, Stop};
-pub use redis::{RedisOptions, RedisQueue};
+pub use redis::{RedisOptions, RedisQueue, RedisServer};

@@ -8,7 +8,7 @@ mod folder;
 
 use anyhow::anyhow;
 use clap::Parser;
-use dmrelay_runtime::settings::{ApiSettings, LogFormat, LogSettings};
+use dmrelay_runtime::settings::{ApiSettings, LogSettings};
 use dmrelay_runtime::{logs, shutdown};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,8 +46,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
-    logs::init(&LogSettings { log_format: LogFormat::Text, rust_log: args.rust_log.clone() })
-        .map_err(|err| anyhow!(err))?;
+    logs::init(&LogSettings::text(&args.rust_log), "dmrelay").map_err(|err| anyhow!(err))?;
     let stop = shutdown::on_signal()?;
     let system = embedded::start(&args, stop.clone()).await?;
     account::connect(&system).await?;

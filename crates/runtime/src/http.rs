@@ -3,11 +3,12 @@
 
 use crate::metrics::Metrics;
 use bytes::{Bytes, BytesMut};
-use dmrelay_domain::failure::Wire;
+use dmrelay_domain::failure::{FailureClass, Wire};
 use dmrelay_domain::secret::Secret;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::Instrument;
 use url::Url;
 
 pub use reqwest::Method;
@@ -111,7 +112,8 @@ impl Client {
     pub async fn send(&self, call: Call) -> Result<Answer, Failure> {
         let (service, operation) = (call.service, call.operation);
         let started = Instant::now();
-        let outcome = self.attempt(call).await;
+        let span = tracing::info_span!("call", service, operation);
+        let outcome = self.attempt(call).instrument(span).await;
         let status = match &outcome {
             Ok(answer) => match answer.status {
                 200..=299 => "2xx",
@@ -126,6 +128,16 @@ impl Client {
         let seconds = started.elapsed().as_secs_f64();
         self.metrics.outgoing_seconds.with_label_values(&[service, operation, status]).observe(seconds);
         outcome
+    }
+
+    /// Shows the calls to a service at zero before the first is made.
+    pub fn expect_calls(&self, service: &str, operations: &[&str]) {
+        self.metrics.expect_calls(service, operations);
+    }
+
+    /// Counts a call that failed, by what its answer, or the lack of one, means.
+    pub fn failed(&self, service: &str, operation: &str, class: FailureClass) {
+        self.metrics.outgoing_failures.with_label_values(&[service, operation, class.as_str()]).inc();
     }
 
     async fn attempt(&self, call: Call) -> Result<Answer, Failure> {

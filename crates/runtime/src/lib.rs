@@ -5,5 +5,9 @@ pub mod http;
 pub mod logs;
 pub mod metrics;
 pub mod ops;
+#[cfg(feature = "otlp")]
+mod otlp;
 pub mod settings;
 pub mod shutdown;
+pub mod trace;
+pub mod watch;

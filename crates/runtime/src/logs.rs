@@ -1,22 +1,63 @@
-//! Structured logs on standard error, for people or as JSON lines.
+//! Structured logs on standard error, for people or as JSON lines; and spans for a collector, where asked for.
 
 use crate::settings::{LogFormat, LogSettings};
 use std::io::IsTerminal;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-/// Starts logging for the process. Called once; a later call changes nothing.
+/// Starts logging for the process, under the name of `service`. Called once; a later call changes nothing.
 ///
 /// # Errors
-/// When `RUST_LOG` does not parse; the message names what is wrong.
-pub fn init(settings: &LogSettings) -> Result<(), String> {
+/// When `RUST_LOG` does not parse, or spans cannot be exported as wanted; the message names what is wrong.
+pub fn init(settings: &LogSettings, service: &'static str) -> Result<(), String> {
     let filter = EnvFilter::try_new(&settings.rust_log).map_err(|err| format!("RUST_LOG: {err}"))?;
-    let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let started = match settings.log_format {
-        LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).try_init(),
-        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = match settings.log_format {
+        // The innermost span is the one that names the trace.
+        LogFormat::Json => {
+            lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+        }
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
     };
+    let started = tracing_subscriber::registry()
+        .with(export(settings, service)?)
+        .with(lines.with_filter(filter))
+        .try_init();
     if started.is_err() {
         tracing::debug!("logging was started before");
     }
     Ok(())
+}
+
+/// What exports spans, if they are to be.
+#[cfg(feature = "otlp")]
+fn export<S>(settings: &LogSettings, service: &'static str) -> Result<Option<impl Layer<S>>, String>
+where
+    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+{
+    settings
+        .otlp_endpoint
+        .as_ref()
+        .map(|endpoint| crate::otlp::layer(settings, endpoint, service))
+        .transpose()
+}
+
+#[cfg(not(feature = "otlp"))]
+fn export(
+    settings: &LogSettings,
+    _: &'static str,
+) -> Result<Option<tracing_subscriber::layer::Identity>, String> {
+    match &settings.otlp_endpoint {
+        None => Ok(None),
+        Some(_) => {
+            Err("OTLP_ENDPOINT: this build cannot export spans; build it with --features otlp".to_owned())
+        }
+    }
+}
+
+/// Sends what a collector has not got yet. Called once, when the process ends.
+pub async fn flush() {
+    #[cfg(feature = "otlp")]
+    let _ = tokio::task::spawn_blocking(crate::otlp::flush).await;
 }

@@ -1,5 +1,6 @@
 //! The operators' port: metrics and health.
 
+use crate::http::install_tls;
 use crate::metrics::Metrics;
 use axum::Router;
 use axum::extract::State;
@@ -7,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,25 @@ async fn readiness(State(ops): State<Ops>) -> (StatusCode, String) {
         }
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: no answer in time\n".to_owned()),
     }
+}
+
+/// Asks the process that serves `address` on this machine whether it is ready.
+///
+/// # Errors
+/// A sentence that says why it is not, or that it did not answer.
+pub async fn probe(address: SocketAddr) -> Result<(), String> {
+    let host = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    let url = format!("http://{}/readyz", SocketAddr::new(host, address.port()));
+    install_tls();
+    // Whatever proxy the environment names is not for this.
+    let client = reqwest::Client::builder().timeout(PATIENCE * 2).no_proxy().build();
+    let sent = client.map_err(|err| err.to_string())?.get(&url).send().await;
+    let answer = sent.map_err(|err| format!("{url} does not answer: {}", err.without_url()))?;
+    if answer.status().is_success() { Ok(()) } else { Err(format!("{url}: {}", answer.status())) }
 }
 
 /// Binds an address.

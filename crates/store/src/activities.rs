@@ -102,7 +102,7 @@ pub(crate) fn id_at(now: Millis) -> Uuid {
 }
 
 /// The least id whose time is `at`.
-fn first_id_at(at: Millis) -> Uuid {
+pub(crate) fn first_id_at(at: Millis) -> Uuid {
     Builder::from_unix_timestamp_millis(u64::try_from(at).unwrap_or(0), &[0; 10]).into_uuid()
 }
 

@@ -157,7 +157,7 @@ impl Tx {
         let sql = "UPDATE chats SET last_seq = $2, last_message_at = $3, window_expires_at = $4, \
                 first_unanswered_at = $5, turn_due_at = $6, turn_attempts = $7, outbox_due_at = $8, \
                 outbox_attempts = $9, mode = $10, mode_reason = $11, resume_at = $12, flag = $13, \
-                agent_chat_id = $14, agent_watermark = $15, updated_at = {now}, \
+                agent_chat_id = $14, agent_watermark = $15, trace_id = $19, updated_at = {now}, \
                 dispatch_no = dispatch_no + CASE WHEN $16 OR $17 THEN 1 ELSE 0 END, \
                 turn_dispatched_until = CASE WHEN $16 THEN {now} + $18 ELSE turn_dispatched_until END, \
                 outbox_dispatched_until = CASE WHEN $17 THEN {now} + $18 ELSE outbox_dispatched_until END \
@@ -182,6 +182,7 @@ impl Tx {
             chat.turn_pushed.into(),
             chat.outbox_pushed.into(),
             millis(DIRECT).into(),
+            row.trace_id.into(),
         ];
         self.execute(sql, values).await?;
         Ok(())

@@ -46,6 +46,17 @@ pub struct Tx {
     pub(crate) dialect: Dialect,
 }
 
+/// Connections of one process to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// In use.
+    pub used: u32,
+    /// Open and not in use.
+    pub idle: u32,
+    /// The most there may be.
+    pub max: u32,
+}
+
 #[derive(FromQueryResult)]
 struct Now {
     now: Millis,
@@ -124,20 +135,22 @@ impl Store {
         Ok(Tx { inner, dialect: self.dialect })
     }
 
-    /// Connections of the pool: (in use, idle).
-    pub fn pool(&self) -> (u32, u32) {
-        let (size, idle) = match self.dialect {
+    /// How the connections are used.
+    pub fn pool(&self) -> Pool {
+        let (size, idle, max) = match self.dialect {
             Dialect::Postgres => {
-                let pool = self.writer.get_postgres_connection_pool();
-                (pool.size(), pool.num_idle())
+                let (writer, relaxed) =
+                    (self.writer.get_postgres_connection_pool(), self.relaxed.get_postgres_connection_pool());
+                let max = writer.options().get_max_connections() + relaxed.options().get_max_connections();
+                (writer.size() + relaxed.size(), writer.num_idle() + relaxed.num_idle(), max)
             }
             Dialect::Sqlite => {
                 let pool = self.reader.get_sqlite_connection_pool();
-                (pool.size(), pool.num_idle())
+                (pool.size(), pool.num_idle(), pool.options().get_max_connections())
             }
         };
         let idle = u32::try_from(idle).unwrap_or(u32::MAX);
-        (size.saturating_sub(idle), idle)
+        Pool { used: size.saturating_sub(idle), idle, max }
     }
 
     /// Runs a statement that writes, outside a transaction; gives the number of rows it changed.

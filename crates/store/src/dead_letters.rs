@@ -8,7 +8,7 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ConnectionId, SubaccountId};
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_entity::dead_letter;
-use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult};
+use sea_orm::{ActiveValue::Set, EntityTrait};
 use uuid::Uuid;
 
 /// What failed.
@@ -66,14 +66,8 @@ pub struct DeadLetterFilter {
     pub skip: u64,
 }
 
-#[derive(FromQueryResult)]
-struct Count {
-    class: String,
-    n: i64,
-}
-
 /// What holds of a letter nobody has looked at.
-const OPEN: &str = "replayed_at IS NULL AND discarded_at IS NULL";
+pub(crate) const OPEN: &str = "replayed_at IS NULL AND discarded_at IS NULL";
 
 impl DeadLetter {
     /// A dead letter of a connection.
@@ -131,13 +125,6 @@ impl Tx {
 }
 
 impl Store {
-    /// How many dead letters of each class wait to be looked at.
-    pub async fn dead_letter_counts(&self) -> Result<Vec<(String, i64)>> {
-        let sql = format!("SELECT class, COUNT(*) AS n FROM dead_letters WHERE {OPEN} GROUP BY class");
-        let rows: Vec<Count> = self.read(&sql, Vec::new()).await?;
-        Ok(rows.into_iter().map(|row| (row.class, row.n)).collect())
-    }
-
     /// A page of dead letters, newest first.
     pub async fn dead_letter_page(&self, filter: &DeadLetterFilter) -> Result<Page<dead_letter::Model>> {
         if filter.connections.is_empty() {

@@ -96,6 +96,21 @@ impl Dialect {
         Statement::from_sql_and_values(self.backend(), whole, values)
     }
 
+    /// The id of the key that has sealed a column's value, as bytes; null where it is no sealed value. Reads the
+    /// first bytes only: `1 ‖ length of the id ‖ id ‖ …`.
+    pub(crate) fn key_id(self, column: &str) -> String {
+        match self {
+            Self::Postgres => format!(
+                "CASE WHEN octet_length({column}) > 2 AND substr({column}, 1, 1) = '\\x01'::bytea \
+                 THEN substr({column}, 3, get_byte(substr({column}, 2, 1), 0)) END"
+            ),
+            Self::Sqlite => format!(
+                "CASE WHEN length({column}) > 2 AND substr({column}, 1, 1) = x'01' \
+                 THEN substr({column}, 3, unicode(CAST(substr({column}, 2, 1) AS TEXT))) END"
+            ),
+        }
+    }
+
     /// The first rows of each connection that are due, at most `$1` of each and `$2` in all: `column` is
     /// the due column without its suffix, `wanted` what else must hold of chat `c` and connection `k`.
     pub(crate) fn due_chats(self, column: &str, wanted: &str) -> String {

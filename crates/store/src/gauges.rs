@@ -1,6 +1,8 @@
 //! What operators watch: how old the oldest due work is, and how much there is.
 
+use crate::dead_letters::OPEN;
 use crate::{Result, Store};
+use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::ConnectionId;
 use sea_orm::FromQueryResult;
 
@@ -26,25 +28,120 @@ struct StatusCount {
     n: i64,
 }
 
+/// Gates that are closed now.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct ClosedGates {
+    /// `agent`, `graph_app` or `graph_account`.
+    pub gate: String,
+    /// `failing` where calls kept failing, `told` where the service said so.
+    pub cause: String,
+    /// How many.
+    pub n: i64,
+}
+
+/// Connected accounts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromQueryResult)]
+pub struct AccountCounts {
+    /// Whose agent is paused.
+    pub paused: i64,
+    /// That have had no event for long.
+    pub silent: i64,
+    /// Whose token has expired.
+    pub expired: i64,
+    /// Whose token has less than a day left.
+    pub one_day: i64,
+    /// Less than seven days.
+    pub seven_days: i64,
+    /// Less than thirty.
+    pub thirty_days: i64,
+    /// More than that.
+    pub more: i64,
+    /// Whose token does not expire.
+    pub endless: i64,
+    /// When the first token expires, in milliseconds from now.
+    pub first_expiry: Option<i64>,
+}
+
+/// The most dead letters that are counted.
+const DEAD_LETTERS: u32 = 20_000;
+
+/// The most due events that are looked at for the oldest.
+const EVENTS: u32 = 1_000;
+
 impl Store {
-    /// The oldest due event, turn and outbox, of connections in use whose agent is not paused.
+    /// The oldest due event, turn and outbox, of connections in use whose agent is not paused; of outboxes, those of
+    /// accounts whose own gate is open. Of events, the oldest among the thousand that are due longest.
     pub async fn oldest_due(&self) -> Result<[(&'static str, Due); 3]> {
-        let chats = |what: &str| {
+        // One look into the index for each connection, however much of it is due.
+        let chats = |what: &str, gate: &str| {
             format!(
-                "SELECT CASE WHEN MIN(c.{what}_due_at) < {{now}} THEN {{now}} - MIN(c.{what}_due_at) ELSE 0 END AS oldest_ms \
-                 FROM instagram_connections k JOIN chats c ON c.connection_id = k.id \
-                 WHERE k.status = 'connected' AND NOT k.bot_paused AND c.{what}_due_at IS NOT NULL"
+                "SELECT CASE WHEN MIN(due) < {{now}} THEN {{now}} - MIN(due) ELSE 0 END AS oldest_ms FROM (\
+                    SELECT (SELECT MIN(c.{what}_due_at) FROM chats c \
+                        WHERE c.connection_id = k.id AND c.{what}_due_at IS NOT NULL) AS due \
+                    FROM instagram_connections k WHERE k.status = 'connected' AND NOT k.bot_paused{gate}) d"
             )
         };
+        // What Meta lets an account not send now is not late by our doing.
+        let held_back = " AND NOT EXISTS (SELECT 1 FROM gates g WHERE g.closed_until > {now} \
+             AND g.key = 'graph:account:' || k.instagram_account_id)";
         // An event is due for real when it came; `due_at` moves with every dispatch.
-        let events = "SELECT CASE WHEN MIN(received_at) < {now} THEN {now} - MIN(received_at) ELSE 0 END AS oldest_ms \
-             FROM events WHERE due_at IS NOT NULL";
+        let events = format!(
+            "SELECT CASE WHEN MIN(received_at) < {{now}} THEN {{now}} - MIN(received_at) ELSE 0 END AS oldest_ms \
+             FROM (SELECT received_at FROM events WHERE due_at IS NOT NULL ORDER BY due_at LIMIT {EVENTS}) e"
+        );
         let first = |rows: Vec<Due>| rows.into_iter().next().unwrap_or_default();
         Ok([
-            ("ingest", first(self.read(events, Vec::new()).await?)),
-            ("turn", first(self.read(&chats("turn"), Vec::new()).await?)),
-            ("deliver", first(self.read(&chats("outbox"), Vec::new()).await?)),
+            ("ingest", first(self.read(&events, Vec::new()).await?)),
+            ("turn", first(self.read(&chats("turn", ""), Vec::new()).await?)),
+            ("deliver", first(self.read(&chats("outbox", held_back), Vec::new()).await?)),
         ])
+    }
+
+    /// The gates that are closed now, by what they stand before and why.
+    pub async fn closed_gates(&self) -> Result<Vec<ClosedGates>> {
+        let sql = "SELECT CASE WHEN key = 'agent' THEN 'agent' WHEN key LIKE 'graph:app:%' THEN 'graph_app' \
+                ELSE 'graph_account' END AS gate, \
+             CASE WHEN failures > 0 THEN 'failing' ELSE 'told' END AS cause, COUNT(*) AS n \
+             FROM gates WHERE closed_until > {now} GROUP BY 1, 2";
+        self.read(sql, Vec::new()).await
+    }
+
+    /// How many open dead letters there are of each class, counted up to a bound in all.
+    pub async fn dead_letter_counts(&self) -> Result<Vec<(String, i64)>> {
+        let sql = format!(
+            "SELECT class AS status, COUNT(*) AS n FROM (SELECT class FROM dead_letters \
+             WHERE {OPEN} LIMIT {DEAD_LETTERS}) d GROUP BY class"
+        );
+        let rows: Vec<StatusCount> = self.read(&sql, Vec::new()).await?;
+        Ok(rows.into_iter().map(|row| (row.status, row.n)).collect())
+    }
+
+    /// How the connected accounts are. One without an event for `silent` milliseconds is silent.
+    pub async fn account_counts(&self, silent: Millis) -> Result<AccountCounts> {
+        let count = |what: &str| format!("COALESCE(SUM(CASE WHEN {what} THEN 1 ELSE 0 END), 0)");
+        let left = |from: i64, to: i64| {
+            let day = 86_400_000;
+            count(&format!(
+                "token_expires_at - {{now}} > {} AND token_expires_at - {{now}} <= {}",
+                from * day,
+                to * day
+            ))
+        };
+        let sql = format!(
+            "SELECT {paused} AS paused, {silent} AS silent, {expired} AS expired, {one} AS one_day, \
+                {seven} AS seven_days, {thirty} AS thirty_days, {more} AS more, {endless} AS endless, \
+                MIN(token_expires_at) - {{now}} AS first_expiry \
+             FROM instagram_connections WHERE status = 'connected'",
+            paused = count("bot_paused"),
+            silent = count("COALESCE(last_event_at, connected_at, created_at) < {now} - $1"),
+            expired = count("token_expires_at <= {now}"),
+            one = left(0, 1),
+            seven = left(1, 7),
+            thirty = left(7, 30),
+            more = count("token_expires_at - {now} > 2592000000"),
+            endless = count("token_expires_at IS NULL"),
+        );
+        Ok(self.read(&sql, vec![silent.into()]).await?.into_iter().next().unwrap_or_default())
     }
 
     /// Whether any event, turn or outbox of a connection in use waits for anything.
@@ -67,16 +164,6 @@ impl Store {
         let sql = "SELECT status, COUNT(*) AS n FROM instagram_connections GROUP BY status";
         let rows: Vec<StatusCount> = self.read(sql, Vec::new()).await?;
         Ok(rows.into_iter().map(|row| (row.status, row.n)).collect())
-    }
-
-    /// When the first token of a connection in use expires, in milliseconds from now.
-    pub async fn first_token_expiry(&self) -> Result<Option<i64>> {
-        #[derive(FromQueryResult)]
-        struct Expiry {
-            left: Option<i64>,
-        }
-        let sql = "SELECT MIN(token_expires_at) - {now} AS left FROM instagram_connections WHERE status = 'connected'";
-        Ok(self.read::<Expiry>(sql, Vec::new()).await?.first().and_then(|row| row.left))
     }
 
     /// What waits in a connection.

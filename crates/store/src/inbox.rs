@@ -2,14 +2,15 @@
 
 use crate::dialect::{Dialect, array};
 use crate::{Error, Result, Store};
-use dmrelay_domain::clock::Millis;
+use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::event::{Event, EventKey, Kind};
 use dmrelay_domain::ids::EventId;
 use dmrelay_domain::states::EventState;
 use dmrelay_domain::text;
+use dmrelay_domain::trace::TraceId;
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{FromQueryResult, Value};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// An event to be stored.
@@ -24,6 +25,8 @@ pub struct NewEvent {
     raw: Vec<u8>,
     at: Millis,
     state: EventState,
+    trace: TraceId,
+    arrived: Option<Instant>,
 }
 
 /// An event that was new.
@@ -33,6 +36,8 @@ pub struct Stored {
     pub id: EventId,
     /// Its key, for the job that will ingest it.
     pub key: EventKey,
+    /// The trace of its webhook.
+    pub trace: TraceId,
 }
 
 #[derive(FromQueryResult)]
@@ -41,7 +46,7 @@ struct Inserted {
 }
 
 impl NewEvent {
-    /// Takes an event as it came. What was not understood is stored for people, not for ingest.
+    /// Takes an event as it came, with a trace of its own. What was not understood is stored for people, not for ingest.
     pub fn new(event: Event) -> Self {
         let state = if event.kind == Kind::Unknown { EventState::Unknown } else { EventState::New };
         Self {
@@ -54,7 +59,22 @@ impl NewEvent {
             raw: event.raw,
             at: event.at,
             state,
+            trace: TraceId::random(),
+            arrived: None,
         }
+    }
+
+    /// The same, with the trace of its webhook and when that arrived.
+    #[must_use]
+    pub fn of_webhook(mut self, trace: TraceId, arrived: Instant) -> Self {
+        self.trace = trace;
+        self.arrived = Some(arrived);
+        self
+    }
+
+    /// How long its webhook has waited by now, in milliseconds.
+    fn waited(&self) -> Millis {
+        self.arrived.map_or(0, |arrived| millis(arrived.elapsed()))
     }
 
     pub(crate) fn key(&self) -> EventKey {
@@ -95,7 +115,11 @@ impl Store {
             match self.insert_batch(&batch).await {
                 Ok(ids) => {
                     let new = batch.iter().filter(|event| ids.contains(&event.id));
-                    stored.extend(new.map(|event| Stored { id: event.id.into(), key: event.key }));
+                    stored.extend(new.map(|event| Stored {
+                        id: event.id.into(),
+                        key: event.key,
+                        trace: event.trace,
+                    }));
                 }
                 Err(err) if err.is_refusal() => batches.extend(self.isolate(batch, err).await?),
                 Err(err) => return Err(err),
@@ -133,13 +157,13 @@ impl Store {
     }
 }
 
-const COLUMNS: &str = "id, key, account, thread, kind, container, raw, at, state";
+const COLUMNS: &str = "id, key, account, thread, kind, container, raw, at, state, trace_id";
 
 fn insert(source: &str) -> String {
     let due = DIRECT.as_millis();
     format!(
-        "INSERT INTO events ({COLUMNS}, received_at, due_at) \
-         SELECT {COLUMNS}, {{now}}, CASE WHEN state = 'new' THEN {{now}} + {due} END FROM ({source}) AS i \
+        "INSERT INTO events ({COLUMNS}, received_at, stored_at, due_at) \
+         SELECT {COLUMNS}, {{now}} - waited, {{now}}, CASE WHEN state = 'new' THEN {{now}} + {due} END FROM ({source}) AS i \
          WHERE TRUE ON CONFLICT (key) DO NOTHING RETURNING id"
     )
 }
@@ -156,16 +180,18 @@ fn postgres(batch: &[NewEvent]) -> (String, Vec<Value>) {
         array(ArrayType::Bytes, batch.iter().map(|event| event.raw.clone())),
         array(ArrayType::BigInt, batch.iter().map(|event| event.at)),
         text(|event| event.state.as_str()),
+        array(ArrayType::Uuid, batch.iter().map(|event| event.trace.to_uuid())),
+        array(ArrayType::BigInt, batch.iter().map(NewEvent::waited)),
     ];
     let source = format!(
         "SELECT * FROM UNNEST($1::uuid[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[], \
-         $7::bytea[], $8::bigint[], $9::text[]) AS u ({COLUMNS})"
+         $7::bytea[], $8::bigint[], $9::text[], $10::uuid[], $11::bigint[]) AS u ({COLUMNS}, waited)"
     );
     (insert(&source), values)
 }
 
 fn sqlite(batch: &[NewEvent]) -> (String, Vec<Value>) {
-    let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 9);
+    let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 11);
     for event in batch {
         values.extend([
             event.id.into(),
@@ -177,13 +203,15 @@ fn sqlite(batch: &[NewEvent]) -> (String, Vec<Value>) {
             event.raw.clone().into(),
             event.at.into(),
             event.state.as_str().into(),
+            event.trace.to_uuid().into(),
+            event.waited().into(),
         ]);
     }
-    let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let rows = vec![row; batch.len()].join(", ");
     let source = format!(
         "SELECT column1 AS id, column2 AS key, column3 AS account, column4 AS thread, column5 AS kind, \
-         column6 AS container, column7 AS raw, column8 AS at, column9 AS state FROM (VALUES {rows})"
+         column6 AS container, column7 AS raw, column8 AS at, column9 AS state, column10 AS trace_id, column11 AS waited FROM (VALUES {rows})"
     );
     (insert(&source), values)
 }

@@ -33,8 +33,19 @@ impl Default for InboxOptions {
 #[error("the inbox cannot be written now")]
 pub struct Unavailable;
 
-/// Called with the events that were new, after their commit.
-pub type OnStored = Arc<dyn Fn(Vec<Stored>) + Send + Sync>;
+/// What one commit brought.
+#[derive(Debug)]
+pub struct Batch {
+    /// The events that were new.
+    pub stored: Vec<Stored>,
+    /// How many events it held, those delivered before included.
+    pub events: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Called with what was stored, after its commit.
+pub type OnStored = Arc<dyn Fn(Batch) + Send + Sync>;
 
 /// Hands events to the inbox; cheap to clone.
 #[derive(Clone)]
@@ -90,6 +101,11 @@ impl InboxWriter {
         self.requests.try_send(Request { events, done }).map_err(|_| Unavailable)?;
         outcome.await.map_err(|_| Unavailable)?
     }
+
+    /// How many requests wait.
+    pub fn waiting(&self) -> usize {
+        self.requests.max_capacity() - self.requests.capacity()
+    }
 }
 
 struct Batches {
@@ -135,17 +151,20 @@ impl Batches {
         let mut keys: HashSet<_> = HashSet::new();
         let mut events = Vec::new();
         let mut waiting = Vec::with_capacity(requests.len());
+        let mut count = 0;
         for request in requests {
+            count += request.events.len();
             waiting.push((request.done, request.events.len()));
             events.extend(request.events.into_iter().filter(|event| keys.insert(event.key())));
         }
+        let started = Instant::now();
         match self.insert(events).await {
             Ok(stored) => {
                 self.down.clear();
                 for (done, count) in waiting {
                     let _ = done.send(Ok(count));
                 }
-                (self.on_stored)(stored);
+                (self.on_stored)(Batch { stored, events: count, took: started.elapsed() });
             }
             Err(err) => {
                 self.down.set();

@@ -7,6 +7,7 @@ use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::event::Container;
 use dmrelay_domain::ids::{EventId, MessageId};
 use dmrelay_domain::states::{Author, Direction, EventState, MessageStatus};
+use dmrelay_domain::trace::TraceId;
 use dmrelay_entity::{event, message};
 use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult};
 use std::time::Duration;
@@ -29,6 +30,10 @@ pub struct ClaimedEvent {
     pub at: Millis,
     /// When the webhook was received.
     pub received_at: Millis,
+    /// When the event was written.
+    pub stored_at: Millis,
+    /// The trace of its webhook.
+    pub trace: Option<TraceId>,
     /// Which attempt this is, from 1.
     pub attempt: u32,
     /// The database's clock.
@@ -79,6 +84,8 @@ pub struct NewMessage {
     pub idempotency_key: Option<String>,
     /// Who sends it through the API.
     pub actor: Option<String>,
+    /// The trace of the webhook or call that brought it about.
+    pub trace: Option<TraceId>,
 }
 
 impl NewMessage {
@@ -101,6 +108,7 @@ impl NewMessage {
             received_at: 0,
             idempotency_key: None,
             actor: None,
+            trace: None,
         }
     }
 }
@@ -154,6 +162,8 @@ impl Store {
             raw: model.raw.unwrap_or_default(),
             at: model.at,
             received_at: model.received_at,
+            stored_at: model.stored_at.unwrap_or(model.received_at),
+            trace: TraceId::of(model.trace_id),
             attempt: u32::try_from(model.attempts).unwrap_or(0),
             now: Now::from_query_result(row, "")?.now,
         })))
@@ -240,6 +250,7 @@ impl Tx {
             sent_at: Set((new.status == MessageStatus::Sent).then_some(new.at)),
             idempotency_key: Set(new.idempotency_key),
             actor: Set(new.actor),
+            trace_id: Set(new.trace.map(TraceId::to_uuid)),
             created_at: Set(chat.now),
             ..Default::default()
         };
@@ -267,7 +278,7 @@ impl Tx {
         let edited = stub.text.is_some();
         let sql = "UPDATE messages SET kind = $2, text = CASE WHEN $3 THEN text ELSE $4 END, attachments = $5, \
                 reply_to = $6, needs_answer = $7, direction = $8, author = $9, status = $10, at = $11, \
-                received_at = $12 WHERE id = $1";
+                received_at = $12, trace_id = $13 WHERE id = $1";
         let values = vec![
             stub.id.into(),
             if unsent { "unsent" } else { new.kind.as_str() }.into(),
@@ -281,6 +292,7 @@ impl Tx {
             new.status.as_str().into(),
             new.at.into(),
             new.received_at.into(),
+            new.trace.map(TraceId::to_uuid).into(),
         ];
         self.execute(sql, values).await?;
         Ok((!unsent).then(|| stub.id.into()))

@@ -10,6 +10,7 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ChatId, MessageId, TurnId};
 use dmrelay_domain::split::MAX_BYTES;
 use dmrelay_domain::states::{Author, ChatMode, ConnectionStatus, Direction, MessageStatus};
+use dmrelay_domain::trace::TraceId;
 use dmrelay_domain::window::{self, Window};
 use dmrelay_entity::{instagram_connection, message, turn};
 use sea_orm::FromQueryResult;
@@ -31,6 +32,7 @@ impl Reply {
         message.text = Some(self.text);
         message.part = Some((turn.id, part));
         message.received_at = turn.received_at;
+        message.trace = TraceId::of(turn.trace_id);
         message
     }
 }
@@ -186,6 +188,7 @@ impl Tx {
             self.record_at(&activity, chat.now).await?;
         }
         self.take_over(chat, "send", pause).await?;
+        chat.row.trace_id = new.trace.map(TraceId::to_uuid);
         let id = self.add_message(chat, new).await?;
         chat.await_delivery();
         self.save_chat(chat).await?;
@@ -223,6 +226,7 @@ impl Tx {
             }
             message.part = Some((turn.id, FALLBACK));
             message.received_at = turn.received_at;
+            message.trace = TraceId::of(turn.trace_id);
         }
         self.add_reply(chat, message).await?;
         chat.await_delivery();

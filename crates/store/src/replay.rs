@@ -54,26 +54,48 @@ impl Store {
         connection: &Connection,
         actor: &str,
     ) -> Result<Replay> {
-        if letter.connection_id != Some(connection.row.id) {
-            return Ok(Replay::NotOpen);
+        let (tx, outcome) = self.try_replay(letter, connection, actor).await?;
+        if outcome == Replay::Replayed {
+            tx.commit().await?;
         }
+        Ok(outcome)
+    }
+
+    /// What a replay would come to now. Nothing is changed.
+    pub async fn foresee_replay(
+        &self,
+        letter: &dead_letter::Model,
+        connection: &Connection,
+    ) -> Result<Replay> {
+        // Without a commit nothing of it has happened.
+        Ok(self.try_replay(letter, connection, "").await?.1)
+    }
+
+    async fn try_replay(
+        &self,
+        letter: &dead_letter::Model,
+        connection: &Connection,
+        actor: &str,
+    ) -> Result<(Tx, Replay)> {
         let tx = self.begin().await?;
+        if letter.connection_id != Some(connection.row.id) {
+            return Ok((tx, Replay::NotOpen));
+        }
         let mut chat = match letter.chat_id {
             Some(id) => tx.lock_chat(id.into()).await?,
             None => None,
         };
         if !tx.close_letter(letter.id, DeadLetterState::Replayed, actor).await? {
-            return Ok(Replay::NotOpen);
+            return Ok((tx, Replay::NotOpen));
         }
         if let Some(why) = tx.revive(letter, chat.as_mut()).await? {
-            return Ok(Replay::Refused(why));
+            return Ok((tx, Replay::Refused(why)));
         }
         if let Some(chat) = &chat {
             tx.save_chat(chat).await?;
         }
         tx.record_closed(letter, ActivityKind::DeadLetterReplayed, actor).await?;
-        tx.commit().await?;
-        Ok(Replay::Replayed)
+        Ok((tx, Replay::Replayed))
     }
 
     /// Leaves a dead letter at that. False when somebody has replayed or discarded it before.

@@ -5,6 +5,7 @@ use crate::{Activity, ActivityKind, Result, Store, Tx};
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::event::EventKey;
 use dmrelay_domain::ids::{ChatId, EventId, SubaccountId};
+use dmrelay_domain::trace::TraceId;
 use sea_orm::FromQueryResult;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub struct DueChat {
     pub dispatch: i64,
     /// Whether it has failed before, and so goes to the queue of retries.
     pub retry: bool,
+    /// The trace of what is due.
+    pub trace: Option<TraceId>,
 }
 
 /// An event that waits for ingest.
@@ -33,6 +36,8 @@ pub struct DueEvent {
     pub key: EventKey,
     /// Which dispatch of it this is.
     pub dispatch: i32,
+    /// The trace of its webhook.
+    pub trace: Option<TraceId>,
 }
 
 #[derive(FromQueryResult)]
@@ -40,6 +45,7 @@ struct ChatRow {
     id: Uuid,
     dispatch_no: i64,
     attempts: i32,
+    trace_id: Option<Uuid>,
 }
 
 #[derive(FromQueryResult)]
@@ -47,6 +53,7 @@ struct EventRow {
     id: Uuid,
     key: Vec<u8>,
     dispatch_no: i32,
+    trace_id: Option<Uuid>,
 }
 
 #[derive(FromQueryResult)]
@@ -116,13 +123,18 @@ impl Store {
             "UPDATE chats SET {what}_dispatched_until = {{now}} + $3, dispatch_no = dispatch_no + 1 \
              WHERE id IN (SELECT id FROM ({due}) a UNION ALL SELECT id FROM ({paused}) b) \
              AND {what}_dispatched_until <= {{now}} \
-             RETURNING id, dispatch_no, {what}_attempts AS attempts"
+             RETURNING id, dispatch_no, {what}_attempts AS attempts, trace_id"
         );
         let values = vec![each.into(), most.into(), millis(DISPATCHED).into()];
         let rows: Vec<ChatRow> = self.write(&sql, values).await?;
         Ok(rows
             .into_iter()
-            .map(|row| DueChat { id: row.id.into(), dispatch: row.dispatch_no, retry: row.attempts > 0 })
+            .map(|row| DueChat {
+                id: row.id.into(),
+                dispatch: row.dispatch_no,
+                retry: row.attempts > 0,
+                trace: TraceId::of(row.trace_id),
+            })
             .collect())
     }
 
@@ -130,11 +142,12 @@ impl Store {
     pub async fn due_events(&self, most: u64) -> Result<Vec<DueEvent>> {
         let sql = "UPDATE events SET due_at = {now} + $2, dispatch_no = dispatch_no + 1 \
              WHERE id IN (SELECT id FROM events WHERE due_at <= {now} ORDER BY due_at LIMIT $1) \
-             AND due_at <= {now} RETURNING id, key, dispatch_no";
+             AND due_at <= {now} RETURNING id, key, dispatch_no, trace_id";
         let rows: Vec<EventRow> = self.write(sql, vec![most.into(), millis(DISPATCHED).into()]).await?;
         let event = |row: EventRow| {
             let key = EventKey(row.key.try_into().ok()?);
-            Some(DueEvent { id: row.id.into(), key, dispatch: row.dispatch_no })
+            let trace = TraceId::of(row.trace_id);
+            Some(DueEvent { id: row.id.into(), key, dispatch: row.dispatch_no, trace })
         };
         Ok(rows.into_iter().filter_map(event).collect())
     }

@@ -8,6 +8,7 @@ use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ChatId, MessageId, TurnId};
 use dmrelay_domain::states::{ChatMode, TurnState};
+use dmrelay_domain::trace::TraceId;
 use dmrelay_entity::{message, turn};
 use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult, Value};
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct NewTurn {
     pub received_at: Millis,
     /// How long after the start it is certain that the call has ended.
     pub deadline: Duration,
+    /// The trace of the first of its messages.
+    pub trace: Option<TraceId>,
 }
 
 /// How a turn that was not answered goes on.
@@ -168,6 +171,7 @@ impl Tx {
             deadline: Set(chat.now + millis(new.deadline)),
             received_at: Set(new.received_at),
             started_at: Set(chat.now),
+            trace_id: Set(new.trace.map(TraceId::to_uuid)),
             ..Default::default()
         };
         turn::Entity::insert(row).exec_without_returning(self.connection()).await?;
@@ -216,21 +220,21 @@ impl Tx {
     }
 
     /// Records an answer: the turn is answered and the replies are in the outbox, or suppressed where the
-    /// agent may no longer speak. False when the turn's attempt is not this one any more.
+    /// agent may no longer speak. Nothing when the turn's attempt is not this one any more.
     pub async fn answer_turn(
         &self,
         chat: &mut LockedChat,
         turn: (TurnId, i32),
         replies: Vec<Reply>,
         watermark: Option<String>,
-    ) -> Result<bool> {
+    ) -> Result<Option<turn::Model>> {
         let sql = "UPDATE turns SET state = 'answered', finished_at = $3, latency_ms = $3 - started_at, \
                 error_class = NULL, error = NULL \
              WHERE id = $1 AND attempt = $2 AND state IN ('asking', 'reconciling') RETURNING {turns.*}";
         let values = vec![turn.0.0.into(), turn.1.into(), chat.now.into()];
         let answered: Option<turn::Model> = self.first(sql, values).await?;
         let Some(answered) = answered else {
-            return Ok(false);
+            return Ok(None);
         };
         let speaks = chat.mode() == ChatMode::Bot && self.still_asked(&answered).await?;
         let count = replies.len();
@@ -244,7 +248,7 @@ impl Tx {
         chat.row.agent_watermark = watermark.or(chat.row.agent_watermark.take());
         chat.row.turn_attempts = 0;
         chat.finish_turn();
-        Ok(true)
+        Ok(Some(answered))
     }
 
     /// Whether any message the turn asked still waits for its answer: it was not taken back, and no person took it

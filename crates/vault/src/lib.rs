@@ -23,7 +23,8 @@ pub struct Vault {
     keys: Vec<(String, XChaCha20Poly1305)>,
 }
 
-/// Where a sealed value belongs.
+/// Where a sealed value belongs. Every column there is one in is named in `dmrelay_store::SEALED`, or it would be
+/// lost with a key that is thought to seal nothing any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The table.
@@ -151,6 +152,11 @@ impl Vault {
     pub fn open_text(&self, place: Place, sealed: &[u8]) -> Result<Secret<String>, SealError> {
         let plain = self.open(place, sealed)?;
         String::from_utf8(plain.expose().clone()).map(Secret::new).map_err(|_| SealError::Malformed)
+    }
+
+    /// The ids of its keys; the first one seals.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|(id, _)| id.as_str())
     }
 
     /// The ids of the keys these values were sealed with that this vault lacks.

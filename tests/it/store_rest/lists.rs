@@ -232,6 +232,7 @@ async fn a_chat_is_counted_and_its_turns_are_found(footing: Footing) -> Result<(
         watermark: None,
         received_at: locked.now,
         deadline: Duration::from_secs(30),
+        trace: None,
     };
     let turn = tx.start_turn(&mut locked, &new).await?.0;
     tx.save_chat(&locked).await?;

@@ -3,6 +3,9 @@
 
 mod reconcile;
 mod send;
+mod timing;
+
+pub(crate) use timing::count_sent;
 
 use crate::Context;
 use crate::handler::Outcome;
@@ -12,7 +15,9 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ChatId, InstagramUserId};
 use dmrelay_domain::retry;
 use dmrelay_domain::states::{Author, MessageStatus};
+use dmrelay_domain::trace::TraceId;
 use dmrelay_instagram::Access;
+use dmrelay_runtime::span_of;
 use dmrelay_store::entity::message;
 use dmrelay_store::{
     Acceptance, Activity, ActivityKind, Claimed, Connection, DeadLetter, Error, GateKey, Leased, LockedChat,
@@ -20,6 +25,7 @@ use dmrelay_store::{
 };
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument;
 
 /// The most messages one job sends; what is left is dispatched again.
 const MOST: usize = 50;
@@ -68,7 +74,9 @@ async fn work(ctx: &Arc<Context>, leased: &Leased) -> Result<Outcome, Error> {
         let Some(message) = ctx.store.outbox_head(chat, outbox.connection.row.bot_paused).await? else {
             return again_on_contention!(outbox.finish().await);
         };
-        if let Step::Later(outcome, delay) = outbox.step(&message).await? {
+        let trace = TraceId::of(message.trace_id);
+        let span = span_of!(trace, "deliver", message_id = %message.id);
+        if let Step::Later(outcome, delay) = outbox.step(&message).instrument(span).await? {
             ctx.store.release_outbox(chat, leased.token, delay).await?;
             return Ok(outcome);
         }
@@ -151,7 +159,8 @@ impl<'a> Outbox<'a> {
     async fn record_sent(&self, claimed: &Claimed, mid: &str) -> Result<(), Error> {
         let tx = self.ctx.store.begin().await?;
         let Some(mut chat) = tx.lock_chat(self.leased.chat.id()).await? else { return Ok(()) };
-        match tx.record_sent(&mut chat, claimed, mid).await? {
+        let acceptance = tx.record_sent(&mut chat, claimed, mid).await?;
+        match acceptance {
             Acceptance::News => log_sent(&tx, &self.connection, &chat, &claimed.message).await?,
             Acceptance::Known => {}
             Acceptance::Late => {
@@ -161,12 +170,11 @@ impl<'a> Outbox<'a> {
         chat.row.outbox_attempts = 0;
         tx.save_chat(&chat).await?;
         tx.commit().await?;
-        let waited = chat.now.saturating_sub(claimed.message.received_at);
-        if claimed.message.author == Author::Agent.as_str() {
-            #[expect(clippy::cast_precision_loss, reason = "milliseconds of a reply fit a float")]
-            self.ctx.metrics.reply_seconds.observe(waited as f64 / 1_000.0);
+        if acceptance == Acceptance::News {
+            count_sent(&self.ctx.metrics, &claimed.message, chat.now);
         }
-        tracing::info!(message_id = %claimed.message.id, chat = %chat.id(), reply_ms = waited, "sent");
+        let waited = chat.now.saturating_sub(claimed.message.received_at);
+        tracing::info!(chat = %chat.id(), reply_ms = waited, "sent");
         Ok(())
     }
 
@@ -180,7 +188,8 @@ impl<'a> Outbox<'a> {
     ) -> Result<Step, Error> {
         let tx = self.ctx.store.begin().await?;
         let Some(mut chat) = tx.lock_chat(self.leased.chat.id()).await? else { return Ok(Step::Next) };
-        if tx.give_up(message, status, class, (code, error)).await? {
+        let given_up = tx.give_up(message, status, class, (code, error)).await?;
+        if given_up {
             let letter = DeadLetter::of(
                 &self.connection,
                 Subject::Message(message.id),
@@ -201,6 +210,12 @@ impl<'a> Outbox<'a> {
             tx.save_chat(&chat).await?;
         }
         tx.commit().await?;
+        if given_up && status == MessageStatus::Unknown {
+            self.ctx.metrics.reconciliations.with_label_values(&["graph", "unknown"]).inc();
+        }
+        if given_up && message.author == Author::Agent.as_str() {
+            self.ctx.metrics.replies_failed.with_label_values(&[class.as_str()]).inc();
+        }
         Ok(Step::Next)
     }
 

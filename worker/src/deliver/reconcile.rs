@@ -1,7 +1,7 @@
 //! Finding out whether a send happened: its echo may have told already; else the conversation as Meta holds
 //! it. That it happened is believed at any time; that it did not, only after the call must have ended.
 
-use super::{Outbox, Step, log_sent};
+use super::{Outbox, Step, count_sent, log_sent};
 use crate::handler::Outcome;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::retry;
@@ -46,12 +46,11 @@ impl Outbox<'_> {
         // A list that does not reach back to the send cannot tell that it did not happen.
         let reaches =
             shown && (thread.len() < DETAILED || thread.iter().any(|seen| seen.at < started - REACH_MS));
-        let result = if reaches { "did_not_happen" } else { "unknown" };
-        self.ctx.metrics.reconciliations.with_label_values(&["graph", result]).inc();
         if !reaches {
             let why = ("unknown", "the conversation does not tell whether it was sent");
             return self.give_up(message, MessageStatus::Unknown, FailureClass::Ambiguous, why).await;
         }
+        self.ctx.metrics.reconciliations.with_label_values(&["graph", "did_not_happen"]).inc();
         if self.often_enough(message).await? {
             let code = message.error_code.as_deref().unwrap_or_default();
             let why = (code, "refused as temporarily unavailable again and again while other sends succeed");
@@ -96,6 +95,7 @@ impl Outbox<'_> {
             chat.row.outbox_attempts = 0;
             tx.save_chat(&chat).await?;
             log_sent(&tx, &self.connection, &chat, message).await?;
+            count_sent(&self.ctx.metrics, message, chat.now);
         }
         tx.commit().await?;
         self.ctx.metrics.reconciliations.with_label_values(&["graph", "happened"]).inc();

@@ -5,7 +5,9 @@ use crate::Context;
 use dmrelay_domain::event::{self, Container, Content, Inbound, Postback, Referral};
 use dmrelay_domain::ids::InstagramUserId;
 use dmrelay_domain::states::{Author, ConnectionStatus, Direction, EventState, MessageStatus};
+use dmrelay_domain::trace::TraceId;
 use dmrelay_domain::{message, window};
+use dmrelay_runtime::metrics::Stage;
 use dmrelay_store::{Activity, ActivityKind, ClaimedEvent, Connection, Error, LockedChat, NewMessage, Tx};
 use serde::Serialize;
 use std::time::Duration;
@@ -63,7 +65,7 @@ async fn finish(
         return Ok(Applied::Overtaken);
     }
     tx.commit().await?;
-    ctx.metrics.events.with_label_values(&["all", state.as_str()]).inc();
+    ctx.metrics.ingested.with_label_values(&[state.as_str()]).inc();
     Ok(Applied::Done(chat))
 }
 
@@ -127,7 +129,12 @@ impl Scene<'_> {
         let kind = new.kind.clone();
         let Some(id) = self.tx.add_received(chat, new).await? else { return Ok(()) };
         if needs_answer {
+            if chat.row.first_unanswered_at.is_none() {
+                chat.row.trace_id = self.event.trace.map(TraceId::to_uuid);
+            }
             chat.await_answer(self.debounce());
+            self.ctx.metrics.stage(Stage::Inbox, self.event.stored_at - self.event.received_at);
+            self.ctx.metrics.stage(Stage::Pickup, chat.now - self.event.stored_at);
         }
         let activity = Activity::of_connection(self.connection, ActivityKind::MessageReceived, "user")
             .about(&id)
@@ -153,6 +160,7 @@ impl Scene<'_> {
         let mut new = NewMessage::new(Direction::Inbound, Author::User, MessageStatus::Received);
         new.at = self.event.at;
         new.received_at = self.event.received_at;
+        new.trace = self.event.trace;
         new
     }
 

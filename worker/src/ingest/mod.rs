@@ -5,14 +5,18 @@ mod echo;
 mod marks;
 
 use crate::Context;
+use crate::dispatch::Work;
 use crate::handler::Outcome;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::EventId;
 use dmrelay_domain::retry;
 use dmrelay_domain::states::EventState;
+use dmrelay_domain::trace::TraceId;
 use dmrelay_queue::QueueName;
+use dmrelay_runtime::span_of;
 use dmrelay_store::{Claim, ClaimedEvent, DeadLetter, Error, LockedChat, Subject, again_on_contention};
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// The most events one job applies; what is left is dispatched again.
 const MOST: usize = 200;
@@ -36,7 +40,8 @@ pub(crate) async fn run(ctx: &Arc<Context>, id: EventId) -> Result<Outcome, Erro
         else {
             return Ok(outcome);
         };
-        outcome = one(ctx, &event).await?;
+        let span = span_of!(event.trace, "ingest", event = %event.id);
+        outcome = one(ctx, &event).instrument(span).await?;
         if matches!(outcome, Outcome::Retry(_)) {
             return Ok(outcome);
         }
@@ -69,11 +74,10 @@ async fn one(ctx: &Arc<Context>, event: &ClaimedEvent) -> Result<Outcome, Error>
 /// Pushes what the commit made due at once.
 pub(crate) async fn wake(ctx: &Context, chat: &LockedChat) {
     let key = format!("{}:{}", chat.id(), chat.row.dispatch_no + 1);
-    if chat.turn_pushed {
-        ctx.dispatcher.wake(QueueName::Turn, chat.row.id, key.clone()).await;
-    }
-    if chat.outbox_pushed {
-        ctx.dispatcher.wake(QueueName::Deliver, chat.row.id, key).await;
+    let trace = TraceId::of(chat.row.trace_id);
+    let due = [(chat.turn_pushed, QueueName::Turn), (chat.outbox_pushed, QueueName::Deliver)];
+    for (_, queue) in due.into_iter().filter(|(pushed, _)| *pushed) {
+        ctx.dispatcher.wake(Work { queue, id: chat.row.id, key: key.clone(), trace }).await;
     }
 }
 
@@ -96,5 +100,7 @@ async fn bury(ctx: &Context, event: &ClaimedEvent) -> Result<(), Error> {
         attempts: i32::try_from(event.attempt).unwrap_or(i32::MAX) - 1,
     };
     tx.bury(&letter, event.now).await?;
-    tx.commit().await
+    tx.commit().await?;
+    ctx.metrics.ingested.with_label_values(&[EventState::Dead.as_str()]).inc();
+    Ok(())
 }

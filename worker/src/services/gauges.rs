@@ -1,7 +1,11 @@
 //! The gauges that are read from the database and the queue, by the leader alone.
 
 use crate::Context;
+use dmrelay_domain::clock::millis;
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_queue::QueueName;
+use dmrelay_runtime::metrics::{GATE_CAUSES, GATES, seconds};
 use dmrelay_store::Result;
 use std::sync::Arc;
 
@@ -9,49 +13,64 @@ const DAY_MS: f64 = 86_400_000.0;
 
 /// Another process leads now: what this one last saw is no longer shown.
 pub(super) fn forget(ctx: &Context) {
-    let metrics = &ctx.metrics;
-    for job in dmrelay_runtime::metrics::JOBS {
-        metrics.oldest_due_seconds.with_label_values(&[job]).set(0.0);
-    }
-    for class in dmrelay_domain::failure::FailureClass::ALL {
-        metrics.dead_letters.with_label_values(&[class.as_str()]).set(0);
-    }
-    for status in dmrelay_domain::states::ConnectionStatus::ALL {
-        metrics.connections.with_label_values(&[status.as_str()]).set(0);
-    }
+    ctx.metrics.forget_what_is_counted();
     for queue in QueueName::ALL {
-        metrics.queue_depth.with_label_values(&[queue.as_str()]).set(0);
+        ctx.metrics.queue_depth.with_label_values(&[queue.as_str()]).set(0);
     }
-    metrics.token_days_left_min.set(f64::INFINITY);
 }
 
-#[expect(clippy::cast_precision_loss, reason = "ages and days are shown, not compared")]
 pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
     let metrics = &ctx.metrics;
     for (job, due) in ctx.store.oldest_due().await? {
-        metrics.oldest_due_seconds.with_label_values(&[job]).set(due.oldest_ms as f64 / 1_000.0);
+        metrics.oldest_due_seconds.with_label_values(&[job]).set(seconds(due.oldest_ms));
     }
     let counts = ctx.store.dead_letter_counts().await?;
-    for class in dmrelay_domain::failure::FailureClass::ALL {
-        let count = counts.iter().find(|(word, _)| word == class.as_str()).map_or(0, |(_, n)| *n);
+    for class in FailureClass::ALL {
+        let count = count_of(&counts, class.as_str());
         metrics.dead_letters.with_label_values(&[class.as_str()]).set(count);
     }
     let counts = ctx.store.connection_counts().await?;
-    for status in dmrelay_domain::states::ConnectionStatus::ALL {
-        let count = counts.iter().find(|(word, _)| word == status.as_str()).map_or(0, |(_, n)| *n);
-        metrics.connections.with_label_values(&[status.as_str()]).set(count);
+    for status in ConnectionStatus::ALL {
+        metrics.connections.with_label_values(&[status.as_str()]).set(count_of(&counts, status.as_str()));
     }
-    // Without a token that expires there are days without end.
-    let left = ctx.store.first_token_expiry().await?.map_or(f64::INFINITY, |left| left as f64 / DAY_MS);
-    metrics.token_days_left_min.set(left);
-    let (used, idle) = ctx.store.pool();
-    metrics.db_pool.with_label_values(&["used"]).set(used.into());
-    metrics.db_pool.with_label_values(&["idle"]).set(idle.into());
+    let closed = ctx.store.closed_gates().await?;
+    for (gate, cause) in GATES.iter().flat_map(|gate| GATE_CAUSES.map(move |cause| (gate, cause))) {
+        let found = closed.iter().find(|closed| closed.gate == *gate && closed.cause == cause);
+        metrics.gates_closed.with_label_values(&[gate, cause]).set(found.map_or(0, |closed| closed.n));
+    }
+    accounts(&ctx).await?;
     for queue in QueueName::ALL {
         if let Ok(depth) = ctx.dispatcher.depth(queue).await {
             let depth = i64::try_from(depth).unwrap_or(i64::MAX);
             metrics.queue_depth.with_label_values(&[queue.as_str()]).set(depth);
         }
     }
+    Ok(())
+}
+
+fn count_of(counts: &[(String, i64)], word: &str) -> i64 {
+    counts.iter().find(|(known, _)| known == word).map_or(0, |(_, n)| *n)
+}
+
+async fn accounts(ctx: &Context) -> Result<()> {
+    let accounts = ctx.store.account_counts(millis(ctx.options.worker.account_silent_after)).await?;
+    let metrics = &ctx.metrics;
+    metrics.accounts_paused.set(accounts.paused);
+    metrics.accounts_silent.set(accounts.silent);
+    let tokens = [
+        ("expired", accounts.expired),
+        ("1d", accounts.one_day),
+        ("7d", accounts.seven_days),
+        ("30d", accounts.thirty_days),
+        ("more", accounts.more),
+        ("endless", accounts.endless),
+    ];
+    for (left, count) in tokens {
+        metrics.tokens.with_label_values(&[left]).set(count);
+    }
+    // Without a token that expires there are days without end.
+    #[expect(clippy::cast_precision_loss, reason = "days are shown, not compared")]
+    let left = accounts.first_expiry.map_or(f64::INFINITY, |left| left as f64 / DAY_MS);
+    metrics.token_days_left_min.set(left);
     Ok(())
 }

@@ -48,7 +48,7 @@ impl Service {
         F: Future<Output = dmrelay_store::Result<()>>,
     {
         let leadership = Leadership::new(self.name);
-        let mut led = false;
+        let leads = ctx.metrics.leader.with_label_values(&[self.name]);
         let mut ticks = tokio::time::interval(self.beat);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -59,18 +59,20 @@ impl Service {
             }
             let outcome = match leadership.hold(&ctx.store, LEAD.max(self.beat * 2)).await {
                 Ok(true) => {
-                    led = true;
+                    leads.set(1);
                     work(ctx.clone()).await
                 }
                 Ok(false) => {
-                    if std::mem::take(&mut led) && self.name == GAUGES {
+                    if leads.get() == 1 && self.name == GAUGES {
                         gauges::forget(&ctx);
                     }
+                    leads.set(0);
                     continue;
                 }
                 Err(err) => Err(err),
             };
             if let Err(err) = outcome {
+                ctx.metrics.service_errors.with_label_values(&[self.name]).inc();
                 tracing::warn!(service = self.name, error = %err, "service failed on this beat, goes on at the next");
             }
         }

@@ -1,10 +1,10 @@
 //! The sweep's beat: whatever is due, not leased and not dispatched lately is pushed.
 
 use crate::Context;
+use crate::dispatch::Work;
 use dmrelay_queue::{Pushed, QueueName};
 use dmrelay_store::{DueChat, Result};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// The most rows of one kind claimed by one statement.
 const PAGE: u64 = 500;
@@ -46,7 +46,8 @@ async fn events(ctx: &Context) -> Result<bool> {
     let more = !due.is_empty();
     for (position, event) in due.iter().enumerate() {
         let key = format!("{}:{}", event.key.to_hex(), event.dispatch);
-        if !push(ctx, QueueName::Ingest, event.id.0, key).await {
+        let work = Work { queue: QueueName::Ingest, id: event.id.0, key, trace: event.trace };
+        if !push(ctx, work).await {
             for rest in &due[position..] {
                 ctx.store.undispatch_event(rest.id).await?;
             }
@@ -84,7 +85,8 @@ async fn chats(ctx: &Context, due: &[DueChat], (fresh, retry): (QueueName, Queue
     for chat in due {
         let queue = if chat.retry { retry } else { fresh };
         let key = format!("{}:{}", chat.id, chat.dispatch);
-        if closed.contains(&queue) || !push(ctx, queue, chat.id.0, key).await {
+        let work = Work { queue, id: chat.id.0, key, trace: chat.trace };
+        if closed.contains(&queue) || !push(ctx, work).await {
             closed.push(queue);
             refused.push(chat.clone());
         }
@@ -92,9 +94,13 @@ async fn chats(ctx: &Context, due: &[DueChat], (fresh, retry): (QueueName, Queue
     refused
 }
 
-async fn push(ctx: &Context, queue: QueueName, id: Uuid, key: String) -> bool {
-    match ctx.dispatcher.push(queue, id, key).await {
-        Ok(Pushed::Accepted) => true,
+async fn push(ctx: &Context, work: Work) -> bool {
+    let queue = work.queue;
+    match ctx.dispatcher.push(work).await {
+        Ok(Pushed::Accepted) => {
+            ctx.metrics.sweep_claimed.with_label_values(&[queue.job()]).inc();
+            true
+        }
         Ok(Pushed::Full) => false,
         Err(err) => {
             tracing::warn!(queue = queue.as_str(), error = %err, "due work not pushed, tried again on the next beat");

@@ -37,8 +37,14 @@ async fn one(ctx: &Context, connection: &Connection) -> Result<()> {
         }
     };
     match ctx.graph.refresh(&access).await {
-        Ok(refreshed) => renew(ctx, connection, &refreshed).await,
-        Err(err) => failed(ctx, connection, &err).await,
+        Ok(refreshed) => {
+            ctx.metrics.token_refreshes.with_label_values(&["ok"]).inc();
+            renew(ctx, connection, &refreshed).await
+        }
+        Err(err) => {
+            ctx.metrics.token_refreshes.with_label_values(&["failed"]).inc();
+            failed(ctx, connection, &err).await
+        }
     }
 }
 

@@ -5,12 +5,14 @@ use super::{Delay, Turn, prepare, wording};
 use crate::Context;
 use crate::handler::Outcome;
 use dmrelay_agent::{AgentError, Opening, fingerprint};
-use dmrelay_domain::clock::millis;
+use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{InstagramUserId, TurnId};
 use dmrelay_domain::retry;
 use dmrelay_domain::states::{ChatMode, TurnState};
+use dmrelay_domain::trace::TraceId;
 use dmrelay_instagram::SenderAction;
+use dmrelay_runtime::metrics::Stage;
 use dmrelay_store::entity::turn;
 use dmrelay_store::{
     Connection, DeadLetter, Error, GateKey, Leased, LockedChat, NewTurn, Profile, Subject, Verdict,
@@ -110,7 +112,9 @@ async fn write_down(
         watermark: chat.row.agent_watermark.clone(),
         received_at: messages.iter().map(|message| message.received_at).min().unwrap_or(chat.now),
         deadline: ctx.options.turn_deadline(),
+        trace: TraceId::of(chat.row.trace_id),
     };
+    let waited = open.is_none().then(|| Waited::of(ctx, leased, &chat));
     let written = match open {
         None => Some((tx.start_turn(&mut chat, &new).await?, 1)),
         Some(open) => again(&tx, &mut chat, &open, (&new, rollover)).await?,
@@ -118,7 +122,27 @@ async fn write_down(
     let Some((id, attempt)) = written else { return Ok(None) };
     tx.save_chat(&chat).await?;
     tx.commit().await?;
+    if let Some(waited) = waited {
+        ctx.metrics.stage(Stage::Debounce, waited.debounce);
+        ctx.metrics.stage(Stage::Wait, waited.wait);
+    }
     Ok(Some(Asked { id, attempt, text, agent_chat: agent_chat.to_owned() }))
+}
+
+/// How long the first unanswered message has waited to be asked, in milliseconds.
+struct Waited {
+    debounce: Millis,
+    wait: Millis,
+}
+
+impl Waited {
+    fn of(ctx: &Context, leased: &Leased, chat: &LockedChat) -> Self {
+        let first = chat.row.first_unanswered_at.unwrap_or(chat.now);
+        // When the turn is due moves with pauses and shares, too: only so much of it is deliberate.
+        let longest = 4 * Millis::from(ctx.options.worker.debounce_ms);
+        let debounce = (leased.chat.row.turn_due_at.unwrap_or(first) - first).clamp(0, longest);
+        Self { debounce, wait: chat.now - first - debounce }
+    }
 }
 
 async fn again(

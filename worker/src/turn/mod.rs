@@ -16,12 +16,16 @@ use dmrelay_domain::ids::{ChatId, TurnId};
 use dmrelay_domain::retry::{self, Schedule};
 use dmrelay_domain::split;
 use dmrelay_domain::states::TurnState;
+use dmrelay_domain::trace::TraceId;
+use dmrelay_runtime::metrics::Stage;
+use dmrelay_runtime::span_of;
 use dmrelay_store::{
     Connection, DeadLetter, Error, Gate, GateKey, Leased, Reply, Subject, Verdict, again_on_contention,
 };
 use prepare::Plan;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument;
 
 /// How long a chat waits when its agent has its share of the slots already.
 const SHARE: Duration = Duration::from_millis(250);
@@ -70,9 +74,13 @@ async fn work(ctx: &Arc<Context>, leased: &Leased) -> Result<Outcome, Error> {
         Plan::Reconcile { connection, turn } => {
             let under_way =
                 Turn { ctx, leased, connection: &connection, id: turn.id.into(), attempt: turn.attempt };
-            reconcile::run(&under_way, &turn).await
+            let span = span_of!(TraceId::of(turn.trace_id), "reconcile", turn = %turn.id);
+            reconcile::run(&under_way, &turn).instrument(span).await
         }
-        Plan::Ask { connection, chat } => ask::run(ctx, leased, &connection, *chat).await,
+        Plan::Ask { connection, chat } => {
+            let span = span_of!(TraceId::of(chat.row.trace_id), "ask", chat = %chat.id());
+            ask::run(ctx, leased, &connection, *chat).instrument(span).await
+        }
     }
 }
 
@@ -95,16 +103,18 @@ impl Turn<'_> {
             return Ok(Outcome::Idle);
         };
         let turn = (self.id, self.attempt);
-        if !tx.answer_turn(&mut chat, turn, replies.to_vec(), watermark.cloned()).await? {
+        let answered = tx.answer_turn(&mut chat, turn, replies.to_vec(), watermark.cloned()).await?;
+        let Some(answered) = answered else {
             // Somebody who took this worker for dead has found the answer out before.
             tracing::info!(turn = %self.id, attempt = self.attempt, "answer came late, the turn has moved on");
             tx.end_turn_lease(&chat, self.leased.token).await?;
             tx.commit().await?;
             return Ok(Outcome::Idle);
-        }
+        };
         tx.save_chat(&chat).await?;
         tx.end_turn_lease(&chat, self.leased.token).await?;
         tx.commit().await?;
+        self.ctx.metrics.stage(Stage::Agent, chat.now - answered.started_at);
         tracing::info!(
             turn = %self.id, chat = %chat.id(), replies = replies.len(), attempt = self.attempt, "turn answered"
         );
@@ -174,6 +184,9 @@ impl Turn<'_> {
         }
         tx.end_turn_lease(&chat, self.leased.token).await?;
         tx.commit().await?;
+        if state == TurnState::Unknown {
+            self.ctx.metrics.reconciliations.with_label_values(&["agent", "unknown"]).inc();
+        }
         crate::ingest::wake(self.ctx, &chat).await;
         Ok(Outcome::Dead(class))
     }

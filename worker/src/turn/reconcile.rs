@@ -45,7 +45,6 @@ pub(super) async fn run(turn: &Turn<'_>, row: &turn::Model) -> Result<Outcome, E
                 .await
         }
         Taken::Thinking | Taken::Unclear if over => {
-            count("unknown");
             let error = match taken {
                 Taken::Thinking => "the agent took the question and did not answer it",
                 _ => "the agent's record does not tell whether it was asked",

@@ -30,10 +30,12 @@ mod payload;
 mod poll;
 mod push;
 mod retire;
+mod server;
 mod station;
 mod worker;
 
 pub use options::RedisOptions;
+pub use server::RedisServer;
 
 /// A queue in Redis, shared by as many processes as wanted.
 pub struct RedisQueue {

@@ -8,6 +8,7 @@ mod secrets;
 mod tests;
 
 pub use access::{JwtSettings, LimitSettings};
+pub use duration::parse as duration;
 pub use secrets::{
     BootstrapKeyArg, DatabaseUrlArg, EncryptionKeysArg, JwtSecretArg, MetaAppSecretsArg, MetaVerifyTokenArg,
     RedisUrlArg, RetellApiKeyArg,
@@ -15,7 +16,6 @@ pub use secrets::{
 
 use clap::{Args, ValueEnum};
 use dmrelay_domain::secret::Secret;
-use duration::parse as duration;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -223,6 +223,9 @@ pub struct WorkerSettings {
     /// How often it is looked for tokens to renew.
     #[arg(long, env = "TOKEN_CHECK_INTERVAL", default_value = "1m", value_parser = duration)]
     pub token_check_interval: Duration,
+    /// A connected account without an event for so long is shown as silent.
+    #[arg(long, env = "ACCOUNT_SILENT_AFTER", default_value = "24h", value_parser = duration)]
+    pub account_silent_after: Duration,
     /// How long the keys of processed events are kept: at least as long as Meta may deliver them again.
     #[arg(long, env = "RETENTION_EVENTS", default_value = "7d", value_parser = duration)]
     pub retention_events: Duration,
@@ -241,6 +244,35 @@ pub struct LogSettings {
     /// What is logged, in the form of `tracing`'s filters.
     #[arg(long, env = "RUST_LOG", default_value = "warn,dmrelay=info")]
     pub rust_log: String,
+    /// An OpenTelemetry collector to which spans are exported, as OTLP over HTTP: `http://host:4318`. Needs a build
+    /// with the feature `otlp`.
+    #[arg(long, env = "OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<Url>,
+    /// The share of traces that is exported, 0 to 1.
+    #[arg(long, env = "OTLP_SAMPLE", default_value_t = 1.0, value_parser = share)]
+    pub otlp_sample: f64,
+    /// How long an export may take; spans that cannot be exported are dropped.
+    #[arg(long, env = "OTLP_TIMEOUT", default_value = "10s", value_parser = duration)]
+    pub otlp_timeout: Duration,
+}
+
+impl LogSettings {
+    /// Lines for people, filtered by `rust_log`, and nothing exported.
+    pub fn text(rust_log: &str) -> Self {
+        Self {
+            log_format: LogFormat::Text,
+            rust_log: rust_log.to_owned(),
+            otlp_endpoint: None,
+            otlp_sample: 1.0,
+            otlp_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Reads a share.
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|err| format!("{err}"))?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("must be 0 to 1".to_owned()) }
 }
 
 /// Where metrics and health are served.

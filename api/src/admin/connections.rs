@@ -1,0 +1,165 @@
+//! `admin connections`: the connected accounts, how they are, and what waits.
+
+use super::output::{self, OfSubaccount, Table, or_nothing};
+use super::{EXIT_CODES, LIMIT_MAX, now, subaccount, times};
+use crate::views::ConnectionView;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use dmrelay_domain::clock::Millis;
+use dmrelay_domain::ids::SubaccountId;
+use dmrelay_domain::states::ConnectionStatus;
+use dmrelay_store::{Backlog, Connection, GateKey, GateRow, Store};
+use serde::Serialize;
+
+/// Which accounts are shown.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Connections {
+    /// Only those in this state; disconnected ones are not shown otherwise.
+    #[arg(long, value_parser = PossibleValuesParser::new(ConnectionStatus::ALL.iter().map(|word| word.as_str())))]
+    status: Option<String>,
+    /// Only those of this subaccount.
+    #[arg(long, value_parser = subaccount)]
+    subaccount: Option<SubaccountId>,
+    /// At most so many, the newest.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=LIMIT_MAX))]
+    limit: u64,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+const DAY_MS: Millis = 86_400_000;
+
+/// An account, with what is known of it now.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct View<'a> {
+    #[serde(flatten)]
+    connection: OfSubaccount<'a, ConnectionView>,
+    token_days_left: Option<i64>,
+    last_event_age_seconds: Option<i64>,
+    closed_gates: Vec<ClosedGate<'a>>,
+    queue: Queue,
+}
+
+/// A gate that keeps something of the account back.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ClosedGate<'a> {
+    gate: &'a str,
+    closed_until: String,
+    reason: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Queue {
+    turns_due: i64,
+    chats_sending: i64,
+}
+
+impl Connections {
+    pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
+        let status = self.status.as_deref().and_then(ConnectionStatus::parse);
+        let connections = store.connections_of_all(self.subaccount.as_ref(), status, self.limit).await?;
+        let (gates, backlogs) = (store.closed_gate_rows().await?, store.backlogs().await?);
+        let now = now(store).await?;
+        let all: Vec<Account<'_>> = connections
+            .iter()
+            .map(|connection| Account {
+                connection,
+                gates: before(connection, &gates),
+                backlog: backlogs.get(&connection.id).copied().unwrap_or_default(),
+                now,
+            })
+            .collect();
+        if self.json {
+            let views: Vec<View<'_>> = all.iter().map(Account::view).collect();
+            return output::print_json(&views);
+        }
+        let mut table = Table::new(&[
+            "ID",
+            "SUBACCOUNT",
+            "AGENT",
+            "ACCOUNT",
+            "STATUS",
+            "TOKEN",
+            "LAST EVENT",
+            "GATE",
+            "TURNS",
+            "OUTBOXES",
+        ]);
+        for account in &all {
+            table.row(account.cells());
+        }
+        table.print("no connections")?;
+        Ok(output::print_if_cut(all.len(), self.limit)?)
+    }
+}
+
+/// The closed gates that a connection's calls stand before.
+fn before<'a>(connection: &Connection, gates: &'a [GateRow]) -> Vec<&'a GateRow> {
+    let account = connection.account.clone();
+    let keys = [GateKey::GraphAccount(account), GateKey::GraphApp(connection.login), GateKey::Agent];
+    let keys = keys.map(|key| key.to_string());
+    gates.iter().filter(|gate| keys.contains(&gate.key)).collect()
+}
+
+struct Account<'a> {
+    connection: &'a Connection,
+    gates: Vec<&'a GateRow>,
+    backlog: Backlog,
+    now: Millis,
+}
+
+impl<'a> Account<'a> {
+    fn token_days_left(&self) -> Option<i64> {
+        self.connection.row.token_expires_at.map(|at| (at - self.now).div_euclid(DAY_MS))
+    }
+
+    fn event_age(&self) -> Option<Millis> {
+        self.connection.row.last_event_at.map(|at| self.now - at)
+    }
+
+    fn view(&self) -> View<'a> {
+        let gate = |gate: &&'a GateRow| ClosedGate {
+            gate: &gate.key,
+            closed_until: times::shown(gate.closed_until),
+            reason: gate.reason.as_deref(),
+        };
+        View {
+            connection: OfSubaccount::new(
+                &self.connection.row.subaccount_id,
+                ConnectionView::of(self.connection),
+            ),
+            token_days_left: self.token_days_left(),
+            last_event_age_seconds: self.event_age().map(|age| age / 1_000),
+            closed_gates: self.gates.iter().map(gate).collect(),
+            queue: Queue { turns_due: self.backlog.turns, chats_sending: self.backlog.outboxes },
+        }
+    }
+
+    fn cells(&self) -> [String; 10] {
+        let row = &self.connection.row;
+        let username = row.username.as_ref().map(|name| format!("@{name} ")).unwrap_or_default();
+        let paused = if row.bot_paused { ", agent paused" } else { "" };
+        let reason = row.status_reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        let gate = |gate: &&GateRow| {
+            let left = times::span(gate.closed_until - self.now);
+            format!("{} for {left}: {}", gate.key, or_nothing(gate.reason.as_ref()))
+        };
+        [
+            row.id.to_string(),
+            row.subaccount_id.clone(),
+            row.agent_id.clone(),
+            format!("{username}{}", row.instagram_account_id),
+            format!("{}{reason}{paused}", row.status),
+            or_nothing(self.token_days_left().map(|days| format!("{days} days"))),
+            or_nothing(self.event_age().map(times::span)),
+            self.gates.iter().map(gate).collect::<Vec<_>>().join("; "),
+            self.backlog.turns.to_string(),
+            self.backlog.outboxes.to_string(),
+        ]
+    }
+}

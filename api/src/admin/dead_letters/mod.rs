@@ -1,0 +1,190 @@
+//! `admin dead-letters`: what failed for good, of all subaccounts.
+
+mod replay;
+
+use super::output::{self, OfSubaccount, Table, or_nothing, print};
+use super::times::{self, Moment};
+use super::{ACTOR, EXIT_CODES, LIMIT, LIMIT_MAX, now, subaccount};
+use crate::routes::KINDS;
+use crate::views::DeadLetterView;
+use anyhow::{Context as _, ensure};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::ids::SubaccountId;
+use dmrelay_domain::states::DeadLetterState;
+use dmrelay_store::entity::dead_letter;
+use dmrelay_store::{LetterSearch, Store};
+use replay::ReplaySome;
+use uuid::Uuid;
+
+/// What failed for good.
+#[derive(Debug, Subcommand)]
+pub enum DeadLetters {
+    /// List them, the newest first.
+    List(List),
+    /// Show all of one.
+    #[command(after_help = EXIT_CODES)]
+    Show {
+        /// Its id.
+        id: Uuid,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try again what failed. A worker takes it up at once; what would fail again is refused, and stays open.
+    Replay(ReplaySome),
+    /// Leave them at that.
+    #[command(after_help = EXIT_CODES)]
+    Discard {
+        /// Their ids.
+        #[arg(required = true)]
+        ids: Vec<Uuid>,
+    },
+}
+
+/// Which dead letters: those that fit all of it.
+#[derive(Debug, Args)]
+pub(super) struct Filter {
+    /// Of this subaccount.
+    #[arg(long, value_parser = subaccount)]
+    subaccount: Option<SubaccountId>,
+    /// Of this connection.
+    #[arg(long)]
+    connection: Option<Uuid>,
+    /// That failed for this.
+    #[arg(long, value_parser = PossibleValuesParser::new(FailureClass::ALL.iter().map(|word| word.as_str())))]
+    class: Option<String>,
+    /// That speak of this.
+    #[arg(long, value_parser = PossibleValuesParser::new(KINDS))]
+    kind: Option<String>,
+}
+
+/// Which dead letters are listed.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct List {
+    #[command(flatten)]
+    filter: Filter,
+    /// Of which this became.
+    #[arg(long, default_value = "open",
+        value_parser = PossibleValuesParser::new(DeadLetterState::ALL.iter().map(|word| word.as_str())))]
+    state: String,
+    /// Not older than this: a time (RFC 3339), or how long ago, like 36h.
+    #[arg(long, value_parser = times::moment)]
+    since: Option<Moment>,
+    /// At most so many.
+    #[arg(long, default_value_t = LIMIT, value_parser = clap::value_parser!(u64).range(1..=LIMIT_MAX))]
+    limit: u64,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl DeadLetters {
+    pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
+        match self {
+            Self::List(list) => list.run(store).await,
+            Self::Show { id, json } => show(store, *id, *json).await,
+            Self::Replay(replay) => replay.run(store).await,
+            Self::Discard { ids } => discard(store, ids).await,
+        }
+    }
+}
+
+impl Filter {
+    fn is_empty(&self) -> bool {
+        self.subaccount.is_none() && self.connection.is_none() && self.class.is_none() && self.kind.is_none()
+    }
+
+    fn search(&self, state: DeadLetterState) -> LetterSearch {
+        LetterSearch {
+            subaccount: self.subaccount.clone(),
+            connection: self.connection.map(Into::into),
+            class: self.class.clone(),
+            kind: self.kind.clone(),
+            state: Some(state),
+            ..LetterSearch::default()
+        }
+    }
+}
+
+impl List {
+    async fn run(&self, store: &Store) -> anyhow::Result<()> {
+        let state = DeadLetterState::parse(&self.state).unwrap_or(DeadLetterState::Open);
+        let now = now(store).await?;
+        let since = self.since.map(|since| since.before(now));
+        let search = LetterSearch { since, ..self.filter.search(state) };
+        let letters = store.newest_letters(&search, self.limit).await?;
+        if self.json {
+            let views: Vec<_> = letters.iter().map(view).collect();
+            return output::print_json(&views);
+        }
+        let mut table = Table::new(&["ID", "AT", "SUBACCOUNT", "KIND", "CLASS", "ATTEMPTS", "ERROR"]);
+        let shown = letters.len();
+        for letter in letters {
+            table.row([
+                letter.id.to_string(),
+                times::shown(letter.created_at),
+                letter.subaccount_id,
+                letter.kind,
+                letter.class,
+                letter.attempts.to_string(),
+                letter.error,
+            ]);
+        }
+        table.print("no dead letters")?;
+        Ok(output::print_if_cut(shown, self.limit)?)
+    }
+}
+
+fn view(letter: &dead_letter::Model) -> OfSubaccount<'_, DeadLetterView> {
+    OfSubaccount::new(&letter.subaccount_id, DeadLetterView::of(letter))
+}
+
+async fn show(store: &Store, id: Uuid, json: bool) -> anyhow::Result<()> {
+    let letter = store.letters_with_ids(&[id]).await?.pop();
+    let letter = letter.with_context(|| format!("no dead letter has the id {id}"))?;
+    if json {
+        return output::print_json(&view(&letter));
+    }
+    let closed = |at: Option<i64>| {
+        at.map(|at| format!("{} by {}", times::shown(at), or_nothing(letter.closed_by.as_ref())))
+    };
+    let rows = [
+        ("id", letter.id.to_string()),
+        ("at", times::shown(letter.created_at)),
+        ("subaccount", letter.subaccount_id.clone()),
+        ("connection", or_nothing(letter.connection_id)),
+        ("chat", or_nothing(letter.chat_id)),
+        ("speaks of", format!("{} {}", letter.kind, letter.reference)),
+        ("class", letter.class.clone()),
+        ("attempts", letter.attempts.to_string()),
+        ("error", letter.error.clone()),
+        ("replayed", or_nothing(closed(letter.replayed_at))),
+        ("discarded", or_nothing(closed(letter.discarded_at))),
+    ];
+    for (name, value) in rows {
+        print(format!("{name:<10}  {}", output::harmless(&value)))?;
+    }
+    Ok(())
+}
+
+async fn discard(store: &Store, ids: &[Uuid]) -> anyhow::Result<()> {
+    let letters = store.letters_with_ids(ids).await?;
+    let mut refused = 0;
+    for id in ids {
+        let why = match letters.iter().find(|letter| letter.id == *id) {
+            None => replay::UNKNOWN,
+            Some(letter) if store.discard(letter, ACTOR).await? => {
+                print(format!("discarded  {id}"))?;
+                continue;
+            }
+            Some(_) => replay::CLOSED,
+        };
+        refused += 1;
+        print(format!("refused    {id}  {why}"))?;
+    }
+    ensure!(refused == 0, "{refused} of {} dead letters were refused", ids.len());
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Whether Meta can reach the API: the form of `PUBLIC_URL`, and its handshake.
+
+use super::report::Report;
+use crate::process::Args;
+use dmrelay_domain::secret::Secret;
+use dmrelay_runtime::http::{self, Call, Client, Method};
+use std::time::Duration;
+use url::{Host, Url};
+
+const CHECK: &str = "PUBLIC_URL";
+const CALLBACK: &str = "callback";
+
+/// How long the handshake may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Names that only a network of one's own knows (RFC 6761, RFC 6762, RFC 8375, RFC 9476).
+const PRIVATE: [&str; 10] =
+    ["localhost", "local", "internal", "intranet", "lan", "home.arpa", "test", "invalid", "onion", "alt"];
+
+/// Whether Meta takes the address.
+pub(super) fn check_form(url: &Url, report: &mut Report) {
+    let shown = url.origin().ascii_serialization();
+    match unfit(url) {
+        None => report.ok(CHECK, shown),
+        Some(why) => report.fail(CHECK, format!("{shown}: {why}")),
+    }
+}
+
+/// Why Meta does not take an address, if it does not.
+fn unfit(url: &Url) -> Option<&'static str> {
+    if url.scheme() != "https" {
+        return Some("must be https: Meta delivers to nothing else");
+    }
+    match url.host() {
+        Some(Host::Domain(name)) if is_public(name) => {}
+        Some(Host::Domain(_)) => return Some("must have a name that the internet knows"),
+        _ => return Some("must have a host name, not an address: a certificate is for a name"),
+    }
+    if url.port().is_some() {
+        return Some("must have no port, or 443");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Some("must have no user and no password");
+    }
+    (url.query().is_some() || url.fragment().is_some()).then_some("must have no query and no fragment")
+}
+
+fn is_public(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    let private = |suffix: &&str| name == *suffix || name.ends_with(&format!(".{suffix}"));
+    name.contains('.') && !PRIVATE.iter().any(private)
+}
+
+/// Makes the handshake as Meta does.
+pub(super) async fn check_callback(args: &Args, client: &Client, report: &mut Report) {
+    let token = match args.graph.verify_token.get() {
+        Ok(Some(token)) => token,
+        Ok(None) => return report.warn(CALLBACK, "not checked: META_VERIFY_TOKEN is not given"),
+        Err(err) => return report.fail(CALLBACK, err),
+    };
+    let challenge = format!("{:016x}", rand::random::<u64>());
+    match client.send(handshake(&args.api.public_url, &token, &challenge)).await {
+        Ok(answer) if answer.status == 200 && answer.body == challenge.as_bytes() => {
+            report.ok(CALLBACK, "the handshake at /webhooks/instagram is answered");
+        }
+        Ok(answer) if answer.status == 403 => {
+            report
+                .fail(CALLBACK, "the handshake is refused: the API that runs has another META_VERIFY_TOKEN");
+        }
+        Ok(answer) if answer.status == 200 => {
+            report
+                .fail(CALLBACK, "something else than dmrelay answers, or something changes what it answers");
+        }
+        Ok(answer) => report.fail(CALLBACK, format!("answered with status {}, not 200", answer.status)),
+        Err(err) => report.fail(CALLBACK, format!("PUBLIC_URL is not reached from here: {err}")),
+    }
+}
+
+fn handshake(public: &Url, token: &Secret<String>, challenge: &str) -> Call {
+    let mut url = http::join(public, &["webhooks", "instagram"]);
+    url.query_pairs_mut()
+        .append_pair("hub.mode", "subscribe")
+        .append_pair("hub.challenge", challenge)
+        .append_pair("hub.verify_token", token.expose());
+    Call {
+        service: "callback",
+        operation: "handshake",
+        method: Method::GET,
+        url,
+        bearer: None,
+        json: None,
+        timeout: PATIENCE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meta_takes_public_https_addresses_only() {
+        for (url, why) in [
+            ("https://relay.example.com", None),
+            ("https://relay.example.com:443/dm", None),
+            ("http://relay.example.com", Some("https")),
+            ("https://192.0.2.1", Some("not an address")),
+            ("https://[2001:db8::1]", Some("not an address")),
+            ("https://localhost", Some("the internet knows")),
+            ("https://relay", Some("the internet knows")),
+            ("https://relay.local", Some("the internet knows")),
+            ("https://api.relay.internal.", Some("the internet knows")),
+            ("https://relay.example.com:8443", Some("port")),
+            ("https://user@relay.example.com", Some("no user")),
+            ("https://relay.example.com?x=1", Some("no query")),
+            ("https://relay.example.com/#x", Some("no query")),
+        ] {
+            let found = unfit(&Url::parse(url).unwrap());
+            match why {
+                None => assert_eq!(found, None, "{url}"),
+                Some(part) => assert!(found.is_some_and(|found| found.contains(part)), "{url}: {found:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `admin doctor`: whether an installation can go live. Every check has its time and goes on after the ones that
+//! failed; none prints a secret.
+
+mod address;
+mod database;
+mod queue;
+mod report;
+mod secrets;
+mod services;
+
+use crate::process::Args;
+use anyhow::ensure;
+use dmrelay_runtime::http::Client;
+use dmrelay_runtime::metrics::Metrics;
+use dmrelay_runtime::settings::AgentSettings;
+use report::Report;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is checked.
+#[derive(Debug, clap::Args)]
+#[command(after_help = super::EXIT_CODES)]
+pub struct Doctor {
+    /// Make Meta's handshake with PUBLIC_URL, from here. The API must run.
+    #[arg(long)]
+    callback: bool,
+    /// Ask Graph for each connected account whether its token is good, for at most N of them (20).
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "20",
+        value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    accounts: Option<u16>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    /// Retell.
+    #[command(flatten)]
+    agent: AgentSettings,
+}
+
+/// How long a connection to anything may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+impl Doctor {
+    pub(super) async fn run(&self, args: &Args, logging: anyhow::Result<()>) -> anyhow::Result<()> {
+        let mut report = Report::new(!self.json);
+        report.judge("logs", logging.map(|()| format!("as RUST_LOG says: {}", args.logs.rust_log)));
+        let client = client();
+        let vault = secrets::check(args, client.as_ref().ok(), &mut report);
+        address::check_form(&args.api.public_url, &mut report);
+        let store = database::check(&args.database, vault.as_ref(), &mut report).await;
+        queue::check(&args.queue, &mut report).await;
+        match client {
+            Err(err) => report.fail("http", err),
+            Ok(client) => {
+                let services = services::Services { args, client: &client, store: store.as_ref() };
+                services.check_graph(&mut report).await;
+                services.check_jwks(&mut report).await;
+                services.check_retell(&self.agent, &mut report).await;
+                if let Some(most) = self.accounts {
+                    services.check_accounts(vault.as_ref(), most, &mut report).await;
+                }
+                if self.callback {
+                    address::check_callback(args, &client, &mut report).await;
+                }
+            }
+        }
+        self.conclude(&report)
+    }
+
+    fn conclude(&self, report: &Report) -> anyhow::Result<()> {
+        if self.json {
+            super::output::print_json(&report.findings())?;
+        } else {
+            super::output::print(report.summary())?;
+        }
+        let failed = report.failed();
+        ensure!(failed == 0, "{failed} checks failed");
+        Ok(())
+    }
+}
+
+fn client() -> Result<Client, String> {
+    let metrics = Metrics::new("doctor").map_err(|err| err.to_string())?;
+    Client::new(CONNECT, Arc::new(metrics))
+}

@@ -1,0 +1,123 @@
+//! Whether the settings can be used, and the secrets among them are what they should be.
+
+use super::report::Report;
+use crate::jwt::Tokens;
+use crate::process::Args;
+use crate::state::{ApiOptions, BOOTSTRAP_MIN};
+use dmrelay_domain::secret::Secret;
+use dmrelay_runtime::http::Client;
+use dmrelay_runtime::settings::InvalidSetting;
+use dmrelay_vault::Vault;
+
+/// The shortest verify token that nobody guesses.
+const TOKEN_MIN: usize = 16;
+
+/// Settings with a check of their own.
+const TOLD_BELOW: [&str; 3] = ["META_APP_SECRETS", "META_VERIFY_TOKEN", "BOOTSTRAP_API_KEY"];
+
+/// The length of a Meta app's secret, in hexadecimal digits.
+const APP_SECRET: usize = 32;
+
+/// Checks them; gives the keys for secrets at rest, where they can be used.
+pub(super) fn check(args: &Args, client: Option<&Client>, report: &mut Report) -> Option<Vault> {
+    let (limits, jwt) = (args.limits.clone(), args.jwt.clone());
+    let options = ApiOptions::new(args.api.clone(), (limits, jwt), args.graph.clone(), args.takeover_hours);
+    match options.err().filter(|err| !TOLD_BELOW.contains(&err.name)) {
+        Some(err) => report.fail("settings", err),
+        None => report.ok("settings", "they can be read"),
+    }
+    app_secrets(args.graph.app_secrets.get(), report);
+    verify_token(args.graph.verify_token.get(), report);
+    bootstrap_key(args.api.bootstrap_key.get(), report);
+    if let Some(client) = client {
+        match Tokens::new(&args.jwt, client.clone()) {
+            Ok(Some(_)) => report.ok("tokens (JWT)", "accepted beside API keys"),
+            Ok(None) => report.ok("tokens (JWT)", "not accepted: neither JWT_SECRET nor JWKS_URL is given"),
+            Err(err) => report.fail("tokens (JWT)", err),
+        }
+    }
+    keys(args, report)
+}
+
+fn app_secrets(secrets: Result<Option<Secret<String>>, InvalidSetting>, report: &mut Report) {
+    const CHECK: &str = "META_APP_SECRETS";
+    let secrets = match secrets {
+        Ok(Some(secrets)) => secrets,
+        Ok(None) => {
+            let what = "not given: only webhooks of accounts with an app secret of their own are accepted";
+            return report.warn(CHECK, what);
+        }
+        Err(err) => return report.fail(CHECK, err),
+    };
+    let list: Vec<&str> = secrets.expose().split(',').map(str::trim).filter(|one| !one.is_empty()).collect();
+    match list.iter().position(|secret| !is_app_secret(secret)) {
+        None => report.ok(CHECK, format!("{} given", list.len())),
+        Some(at) => report.warn(
+            CHECK,
+            format!(
+                "number {} is not 32 hexadecimal digits, as Meta's are: look it up in the app's dashboard",
+                at + 1
+            ),
+        ),
+    }
+}
+
+fn is_app_secret(secret: &str) -> bool {
+    secret.len() == APP_SECRET && secret.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn verify_token(token: Result<Option<Secret<String>>, InvalidSetting>, report: &mut Report) {
+    const CHECK: &str = "META_VERIFY_TOKEN";
+    match token {
+        Ok(Some(token)) if token.expose().len() < TOKEN_MIN => {
+            report.warn(CHECK, format!("shorter than {TOKEN_MIN} characters: take a long random text"));
+        }
+        Ok(Some(_)) => report.ok(CHECK, "given"),
+        Ok(None) => report.warn(CHECK, "not given: the handshake at /webhooks/instagram is refused"),
+        Err(err) => report.fail(CHECK, err),
+    }
+}
+
+fn bootstrap_key(key: Result<Option<Secret<String>>, InvalidSetting>, report: &mut Report) {
+    const CHECK: &str = "BOOTSTRAP_API_KEY";
+    match key {
+        Ok(Some(key)) if key.expose().len() < BOOTSTRAP_MIN => {
+            report.fail(CHECK, format!("must have at least {BOOTSTRAP_MIN} characters, or not be given"));
+        }
+        Ok(Some(_)) => report.ok(CHECK, "given; it may everything, so remove it once there are other keys"),
+        Ok(None) => report.ok(CHECK, "not given"),
+        Err(err) => report.fail(CHECK, err),
+    }
+}
+
+fn keys(args: &Args, report: &mut Report) -> Option<Vault> {
+    const CHECK: &str = "ENCRYPTION_KEYS";
+    let keys = args.vault.keys.require().map_err(|err| err.to_string());
+    match keys.and_then(|keys| Vault::parse(&keys).map_err(|err| err.to_string())) {
+        Ok(vault) => {
+            let ids: Vec<&str> = vault.key_ids().collect();
+            let first = ids.first().copied().unwrap_or_default();
+            report.ok(CHECK, format!("{} ({first} seals)", ids.join(", ")));
+            Some(vault)
+        }
+        Err(err) => {
+            report.fail(CHECK, err);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metas_app_secrets_are_recognised() {
+        assert!(is_app_secret("0123456789abcdef0123456789abcdef"));
+        for odd in
+            ["", "0123456789abcdef", "0123456789ABCDEF0123456789ABCDEF", "0123456789abcdef0123456789abcdeg"]
+        {
+            assert!(!is_app_secret(odd), "{odd}");
+        }
+    }
+}

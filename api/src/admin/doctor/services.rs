@@ -1,0 +1,228 @@
+//! Whether Graph and Retell are reached from here, and take our tokens and keys.
+
+use super::report::{Report, Verdict};
+use crate::process::Args;
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::states::{ConnectionStatus, LoginKind};
+use dmrelay_instagram::{Access, Graph, GraphOptions};
+use dmrelay_runtime::http::{self, Answer, Call, Client, Failure, Method};
+use dmrelay_runtime::settings::AgentSettings;
+use dmrelay_store::{Connection, Store};
+use dmrelay_vault::{Place, Vault};
+use futures::StreamExt;
+use std::time::Duration;
+use url::{Host, Url};
+use uuid::Uuid;
+
+/// How long Retell may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How many accounts are asked for at a time.
+const AT_A_TIME: usize = 5;
+
+/// The checks of what is called over HTTP.
+pub(super) struct Services<'a> {
+    pub(super) args: &'a Args,
+    pub(super) client: &'a Client,
+    /// The database, where it can be used.
+    pub(super) store: Option<&'a Store>,
+}
+
+impl Services<'_> {
+    /// Whether Graph's hosts are reached: those that accounts need, and both where there are none.
+    pub(super) async fn check_graph(&self, report: &mut Report) {
+        let connections = self.connections().await;
+        let needed = |login: LoginKind| connections.iter().any(|connection| connection.login == login);
+        let settings = &self.args.graph;
+        let hosts = [
+            (LoginKind::Facebook, "GRAPH_URL", &settings.graph_url),
+            (LoginKind::Instagram, "INSTAGRAM_GRAPH_URL", &settings.instagram_graph_url),
+        ];
+        for (login, setting, url) in hosts {
+            if needed(login) || connections.is_empty() {
+                self.check_host(setting, url, report).await;
+            } else {
+                report.ok(setting, format!("not checked: no account has {login} login"));
+            }
+        }
+    }
+
+    async fn check_host(&self, setting: &'static str, url: &Url, report: &mut Report) {
+        let host = url.origin().ascii_serialization();
+        // Any answer says that the way there is open; without a token it is mostly a refusal.
+        let call = Call { service: "graph", timeout: self.args.graph.graph_timeout, ..get(url.clone()) };
+        match self.client.send(call).await {
+            Ok(answer) if answer.status >= 500 => {
+                report
+                    .warn(setting, format!("{host} answers with status {}: try again later", answer.status));
+            }
+            Ok(_) if !is_private(url) => {
+                report.warn(setting, format!("{host} is reached, but tokens travel unencrypted: use https"));
+            }
+            Ok(_) => report.ok(setting, format!("{host} is reached")),
+            Err(err) => report.fail(setting, format!("{host} is not reached from here: {err}")),
+        }
+    }
+
+    /// Whether the identity provider's keys can be fetched, where there is one.
+    pub(super) async fn check_jwks(&self, report: &mut Report) {
+        const CHECK: &str = "JWKS_URL";
+        let Some(url) = &self.args.jwt.jwks_url else { return };
+        let call = Call { service: "jwks", timeout: self.args.jwt.jwks_timeout, ..get(url.clone()) };
+        match self.client.send(call).await {
+            Ok(answer) if answer.json().is_some_and(|json| json["keys"].is_array()) => {
+                report.ok(CHECK, "the keys can be fetched");
+            }
+            Ok(answer) => report.fail(CHECK, format!("answered with status {} and no keys", answer.status)),
+            Err(err) => report.fail(CHECK, format!("not reached from here: {err}")),
+        }
+    }
+
+    /// Whether Retell is reached, and takes the key.
+    pub(super) async fn check_retell(&self, settings: &AgentSettings, report: &mut Report) {
+        const CHECK: &str = "retell";
+        let key = match settings.api_key.get() {
+            Ok(Some(key)) => key,
+            Ok(None) => {
+                let what =
+                    "not checked: RETELL_API_KEY is not given; it is the worker's, and may be given here too";
+                return report.warn(CHECK, what);
+            }
+            Err(err) => return report.fail(CHECK, err),
+        };
+        // A chat that is not there: the answer says whether the key was taken, and shows nobody's words.
+        let chat = format!("chat_{}", Uuid::new_v4().simple());
+        let url = http::join(&settings.retell_url, &["get-chat", &chat]);
+        let call = Call { service: "retell", bearer: Some(key), timeout: PATIENCE, ..get(url) };
+        let host = settings.retell_url.origin().ascii_serialization();
+        match retell(&self.client.send(call).await) {
+            Ok(()) => report.ok(CHECK, format!("{host} takes the key")),
+            Err((verdict, why)) => report.note(verdict, CHECK, &format!("{host}: {why}")),
+        }
+    }
+
+    /// Whether Graph takes the tokens of the connected accounts.
+    pub(super) async fn check_accounts(&self, vault: Option<&Vault>, most: u16, report: &mut Report) {
+        const CHECK: &str = "accounts";
+        let (Some(vault), Some(_)) = (vault, self.store) else {
+            return report.warn(CHECK, "not checked: that needs the database and ENCRYPTION_KEYS");
+        };
+        let mut connections = self.connections().await;
+        connections.retain(|connection| connection.status == ConnectionStatus::Connected);
+        let all = connections.len();
+        connections.truncate(usize::from(most));
+        let graph = Graph::new(self.client.clone(), GraphOptions::from(&self.args.graph));
+        let asked: Vec<_> = futures::stream::iter(&connections)
+            .map(|connection| identify(&graph, vault, connection))
+            .buffered(AT_A_TIME)
+            .collect()
+            .await;
+        for (connection, outcome) in connections.iter().zip(&asked) {
+            if let Err((verdict, why)) = outcome {
+                let name = format!("{} of {}", connection.account, connection.subaccount);
+                report.note(*verdict, CHECK, &format!("{name}: {why}"));
+            }
+        }
+        let good = asked.iter().filter(|outcome| outcome.is_ok()).count();
+        let verdict = if good == asked.len() { Verdict::Ok } else { Verdict::Warn };
+        let what = format!("{good} of {} asked have a good token, of {all} connected", asked.len());
+        report.note(verdict, CHECK, &what);
+    }
+
+    async fn connections(&self) -> Vec<Connection> {
+        match self.store {
+            Some(store) => store.snapshot().await.unwrap_or_default(),
+            None => Vec::new(),
+        }
+    }
+}
+
+/// What is not in order.
+type Wrong = (Verdict, String);
+
+/// What an answer of Retell says about the key.
+fn retell(answer: &Result<Answer, Failure>) -> Result<(), Wrong> {
+    match answer {
+        Err(err) => Err((Verdict::Fail, format!("not reached from here: {err}"))),
+        Ok(answer) => match answer.status {
+            401 | 403 => Err((Verdict::Fail, "the key is refused; set RETELL_API_KEY".to_owned())),
+            402 => {
+                Err((Verdict::Fail, "the account has no payment method, or its trial has ended".to_owned()))
+            }
+            429 => Err((Verdict::Warn, "too many calls now: try again later".to_owned())),
+            status @ 500.. => Err((Verdict::Warn, format!("status {status}: try again later"))),
+            _ => Ok(()),
+        },
+    }
+}
+
+/// Whose token a connection has, by Graph.
+async fn identify(graph: &Graph, vault: &Vault, connection: &Connection) -> Result<(), Wrong> {
+    let place = Place { table: "instagram_connections", column: "access_token", row: connection.id.0 };
+    let sealed = connection.row.access_token.as_deref().unwrap_or_default();
+    let token = vault.open_text(place, sealed).map_err(|err| (Verdict::Fail, format!("its token: {err}")))?;
+    let access = Access::new(connection.login, &connection.account, connection.page.as_ref(), token);
+    match graph.identify(&access).await {
+        Ok(account) if account.instagram_account_id == connection.account.as_str() => Ok(()),
+        Ok(_) => Err((Verdict::Fail, "its token is another account's: connect it again".to_owned())),
+        Err(err) if err.class == FailureClass::Reauth => {
+            Err((Verdict::Fail, format!("its token is refused ({}): connect it again", err.code)))
+        }
+        Err(err) => Err((Verdict::Warn, format!("Graph cannot tell now: {}, {}", err.class, err.code))),
+    }
+}
+
+/// A call without anything.
+fn get(url: Url) -> Call {
+    Call {
+        service: "doctor",
+        operation: "doctor",
+        method: Method::GET,
+        url,
+        bearer: None,
+        json: None,
+        timeout: PATIENCE,
+    }
+}
+
+/// Whether nobody on the way can read what is sent there.
+fn is_private(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    url.scheme() == "https" || loopback
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retells_answer_tells_whether_the_key_was_taken() {
+        let answered = |status| {
+            let body = bytes::Bytes::new();
+            retell(&Ok(Answer { status, retry_after: None, usage: None, body }))
+                .err()
+                .map(|(verdict, _)| verdict)
+        };
+        for (status, wrong) in [
+            (200, None),
+            (422, None),
+            (404, None),
+            (401, Some(Verdict::Fail)),
+            (402, Some(Verdict::Fail)),
+            (403, Some(Verdict::Fail)),
+            (429, Some(Verdict::Warn)),
+            (503, Some(Verdict::Warn)),
+        ] {
+            assert_eq!(answered(status), wrong, "{status}");
+        }
+        assert!(
+            retell(&Err(Failure::NotSent("refused".to_owned())))
+                .is_err_and(|(verdict, _)| verdict == Verdict::Fail)
+        );
+    }
+}

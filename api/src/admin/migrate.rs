@@ -1,0 +1,55 @@
+//! `admin migrate`: the schema.
+
+use super::output::{self, Table};
+use anyhow::Context as _;
+use clap::Args;
+use dmrelay_runtime::settings::DatabaseSettings;
+use dmrelay_store::Store;
+use std::time::Duration;
+
+/// What is done about the schema.
+#[derive(Debug, Args)]
+#[command(after_help = super::EXIT_CODES)]
+pub struct Migrate {
+    /// Only show which changes the database has and which it lacks.
+    #[arg(long)]
+    status: bool,
+}
+
+/// How long one statement of a migration may take: a change of a big table takes its time.
+const STATEMENT: Duration = Duration::from_hours(6);
+
+impl Migrate {
+    pub(super) async fn run(&self, settings: &DatabaseSettings) -> anyhow::Result<()> {
+        if self.status {
+            return status(&dmrelay_process::open_store(settings).await?).await;
+        }
+        migrate(settings).await
+    }
+}
+
+/// Applies the changes the database lacks.
+///
+/// # Errors
+/// What the database says.
+pub(crate) async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<()> {
+    let settings = DatabaseSettings { database_statement_timeout: STATEMENT, ..settings.clone() };
+    let store = dmrelay_process::open_store(&settings).await?;
+    let applied = dmrelay_process::migrate(&store).await?;
+    Ok(output::print(format!("{applied} changes applied, the schema is up to date"))?)
+}
+
+async fn status(store: &Store) -> anyhow::Result<()> {
+    let db = store.connection();
+    let silent = "DATABASE_URL: the database does not answer";
+    let applied = dmrelay_migration::applied(db).await.context(silent)?;
+    let pending = dmrelay_migration::pending(db).await.context(silent)?;
+    let mut table = Table::new(&["CHANGE", "STATE"]);
+    for (names, state) in [(&applied, "applied"), (&pending, "pending")] {
+        for name in names {
+            table.row([name.clone(), state.to_owned()]);
+        }
+    }
+    table.print("no changes")?;
+    Ok(output::print(format!("{} applied, {} pending", applied.len(), pending.len()))?)
+}

@@ -1,0 +1,121 @@
+//! The operator's commands: done at the command line, on the whole installation, with nothing but its settings. What
+//! they print goes to standard output, and logs to standard error.
+
+mod after_restore;
+mod connections;
+mod dead_letters;
+mod doctor;
+mod keys;
+mod migrate;
+mod output;
+mod reseal;
+mod timeline;
+mod times;
+
+use crate::process::Args;
+use anyhow::{Context as _, anyhow};
+use clap::Subcommand;
+use dmrelay_domain::ids::SubaccountId;
+use dmrelay_runtime::logs;
+use dmrelay_store::Store;
+
+pub(crate) use migrate::migrate;
+
+use after_restore::AfterRestore;
+use connections::Connections;
+use dead_letters::DeadLetters;
+use doctor::Doctor;
+use keys::Keys;
+use migrate::Migrate;
+use reseal::Reseal;
+use timeline::Timeline;
+
+/// Who has done it, in the activity log.
+const ACTOR: &str = "command line";
+
+/// The most rows that are listed, unless asked; and at all.
+const LIMIT: u64 = 50;
+const LIMIT_MAX: u64 = 100_000;
+
+/// How the commands end; a part of their help.
+pub(crate) const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  not done, or not all of it; what and why is printed
+  2  the command or a setting cannot be read";
+
+/// What an operator does to an installation.
+#[derive(Debug, Subcommand)]
+pub enum Admin {
+    /// Bring the database's schema up to date, or show how far it is.
+    Migrate(Migrate),
+    /// API keys, of all subaccounts.
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Seal every stored secret with the first of ENCRYPTION_KEYS, while everything runs.
+    ///
+    /// To change the key: add the new one at the end of ENCRYPTION_KEYS of every process, and restart them; put it
+    /// first everywhere, and restart them again; then run this; and remove the old one once this says so.
+    Reseal(Reseal),
+    /// Take nothing that waits for not having happened. Once after a restore, before any worker runs.
+    ///
+    /// What waited when the backup was taken may have been sent or asked since: each message is looked for in the
+    /// Instagram conversation, and each question in the agent's chat, before it is sent or asked.
+    AfterRestore(AfterRestore),
+    /// What failed for good: look at it, try it again, or leave it at that.
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+    /// The connected accounts, how they are, and what waits.
+    Connections(Connections),
+    /// What happened in one conversation, step by step.
+    ///
+    /// The newest messages and turns, the dead letters, and what befell the account meanwhile, of which the newest
+    /// 100,000 entries of the subaccount's log in that time are looked at.
+    Timeline(Timeline),
+    /// Check the settings and everything dmrelay depends on.
+    ///
+    /// One line for each check says `ok`, `warn` or `FAIL`, and what to do about it. Nothing is changed. Run it with
+    /// the settings of the API and, so that Retell is checked too, with those of the worker.
+    Doctor(Doctor),
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What could not be done.
+pub(crate) async fn run(command: &Admin, args: &Args) -> anyhow::Result<()> {
+    let outcome = begin(command, args).await;
+    logs::flush().await;
+    outcome
+}
+
+async fn begin(command: &Admin, args: &Args) -> anyhow::Result<()> {
+    let logging = logs::init(&args.logs, "dmrelay-api").map_err(|err| anyhow!(err));
+    if let Admin::Doctor(doctor) = command {
+        return doctor.run(args, logging).await;
+    }
+    logging?;
+    if let Admin::Migrate(command) = command {
+        return command.run(&args.database).await;
+    }
+    let store = Box::pin(dmrelay_process::open_store(&args.database)).await?;
+    dmrelay_process::require_schema(&store).await?;
+    match command {
+        Admin::Keys(keys) => keys.run(&store).await,
+        Admin::AfterRestore(_) => AfterRestore::run(&store).await,
+        Admin::Reseal(reseal) => reseal.run(&store, &args.vault).await,
+        Admin::DeadLetters(letters) => letters.run(&store).await,
+        Admin::Connections(connections) => connections.run(&store).await,
+        Admin::Timeline(timeline) => timeline.run(&store).await,
+        Admin::Migrate(_) | Admin::Doctor(_) => Ok(()),
+    }
+}
+
+/// Reads a subaccount's id.
+fn subaccount(text: &str) -> Result<SubaccountId, String> {
+    SubaccountId::parse(text).map_err(|err| err.to_string())
+}
+
+/// The database's clock: what is stored with a time has its time.
+async fn now(store: &Store) -> anyhow::Result<i64> {
+    store.now().await.context("the database's clock cannot be read")
+}

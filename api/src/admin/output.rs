@@ -1,0 +1,116 @@
+//! What the commands print: columns for people, or JSON for programs, on standard output.
+
+use serde::Serialize;
+use std::fmt;
+use std::io::{self, Write};
+
+/// What stands where there is nothing.
+pub(super) const NOTHING: &str = "-";
+
+/// Prints a text, and ends its line. Whoever reads it may have gone (`| head`): that is no fault.
+pub(super) fn print(text: impl fmt::Display) -> io::Result<()> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(err),
+        _ => Ok(()),
+    }
+}
+
+/// Prints something as JSON.
+pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(print(serde_json::to_string_pretty(value)?)?)
+}
+
+/// Says, below a list, that there may be more than are shown.
+pub(super) fn print_if_cut(shown: usize, limit: u64) -> io::Result<()> {
+    if (shown as u64) < limit {
+        return Ok(());
+    }
+    print(format!("these are the newest {limit}; --limit shows more"))
+}
+
+/// The view of something, with the subaccount it is of.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OfSubaccount<'a, T> {
+    subaccount_id: &'a str,
+    #[serde(flatten)]
+    view: T,
+}
+
+impl<'a, T> OfSubaccount<'a, T> {
+    pub(super) fn new(subaccount_id: &'a str, view: T) -> Self {
+        Self { subaccount_id, view }
+    }
+}
+
+/// Rows in columns, each as wide as its widest cell.
+pub(super) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(super) fn new(header: &[&str]) -> Self {
+        Self { rows: vec![header.iter().map(|&cell| cell.to_owned()).collect()] }
+    }
+
+    /// Adds a row, of as many cells as the header has. Nothing in it can move the cursor of a terminal.
+    pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
+        let shown = |cell: String| if cell.is_empty() { NOTHING.to_owned() } else { harmless(&cell) };
+        self.rows.push(cells.into_iter().map(shown).collect());
+    }
+
+    /// Prints it; `none` where it has no rows.
+    pub(super) fn print(&self, none: &str) -> io::Result<()> {
+        if self.rows.len() > 1 { print(self) } else { print(none) }
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let length = |cell: &String| cell.chars().count();
+        let width =
+            |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(length).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for (number, row) in self.rows.iter().enumerate() {
+            let line: Vec<String> =
+                row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+            let end = if number + 1 < self.rows.len() { "\n" } else { "" };
+            write!(f, "{}{end}", line.join("  ").trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// A text without what a terminal would obey: control characters, and those that turn the direction of writing.
+pub(super) fn harmless(text: &str) -> String {
+    let obeyed = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if obeyed(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// What is there, or nothing.
+pub(super) fn or_nothing(text: Option<impl ToString>) -> String {
+    text.map_or_else(|| NOTHING.to_owned(), |text| text.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let mut table = Table::new(&["ID", "NAME"]);
+        table.row(["1".to_owned(), "ä".to_owned()]);
+        table.row(["100".to_owned(), String::new()]);
+        assert_eq!(table.to_string(), "ID   NAME\n1    ä\n100  -");
+    }
+
+    #[test]
+    fn a_terminal_obeys_nothing_that_is_shown() {
+        assert_eq!(harmless("a\u{1b}[2Jb\n\u{202e}"), "a\\u{1b}[2Jb\\n\\u{202e}");
+        assert_eq!(harmless("größer 👍"), "größer 👍");
+    }
+}

@@ -1,0 +1,155 @@
+//! `admin reseal`: what an older of `ENCRYPTION_KEYS` has sealed is sealed with the first one. Value by value, while
+//! everything runs: one that somebody writes meanwhile is left as it was written. Stopped half-way, the next run goes
+//! on where this one ended.
+
+use super::output::{self, Table};
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use dmrelay_runtime::settings::VaultSettings;
+use dmrelay_store::{NO_KEY, SEALED, Sealed, SealedColumn, Store};
+use dmrelay_vault::{Place, Vault};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// How secrets are sealed anew.
+#[derive(Debug, Args)]
+#[command(after_help = super::EXIT_CODES)]
+pub struct Reseal {
+    /// Only open what is to be sealed anew, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// How many values are read at a time.
+const PAGE: u64 = 100;
+
+/// How often what was written meanwhile with an older key is looked for.
+const PASSES: usize = 3;
+
+/// What came of a run.
+#[derive(Default)]
+struct Outcome {
+    resealed: usize,
+    /// Written by somebody else meanwhile, in the last pass.
+    overtaken: usize,
+    /// Values that do not open: where they are, and why they do not.
+    unopened: BTreeMap<String, String>,
+}
+
+impl Reseal {
+    pub(super) async fn run(&self, store: &Store, settings: &VaultSettings) -> anyhow::Result<()> {
+        let vault = Vault::parse(&settings.keys.require()?)?;
+        let current = vault.key_ids().next().context("ENCRYPTION_KEYS holds no key")?;
+        let before = store.sealed_counts().await?;
+        let work = Work { store, vault: &vault, current, dry_run: self.dry_run };
+        let mut outcome = Outcome::default();
+        for _ in 0..PASSES {
+            outcome.overtaken = 0;
+            for column in SEALED {
+                work.reseal(column, &mut outcome).await?;
+            }
+            if outcome.overtaken == 0 {
+                break;
+            }
+        }
+        let after = store.sealed_counts().await?;
+        counted(current, &vault, &before, &after).print("no value is sealed")?;
+        for (place, why) in &outcome.unopened {
+            output::print(format!("not opened: {place}: {why}"))?;
+        }
+        self.conclude(&vault, &after, &outcome)
+    }
+
+    /// Says what was done, and which keys are to stay.
+    fn conclude(&self, vault: &Vault, after: &[(String, i64)], outcome: &Outcome) -> anyhow::Result<()> {
+        let current = vault.key_ids().next().unwrap_or_default();
+        let would = if self.dry_run { "would be " } else { "" };
+        output::print(format!("{} values {would}sealed anew with {current}", outcome.resealed))?;
+        for old in vault.key_ids().skip(1) {
+            let left = after.iter().find(|(id, _)| id == old).map_or(0, |(_, n)| *n);
+            output::print(match left {
+                0 => {
+                    format!("{old} seals nothing: once every process has {current} first, it can be removed")
+                }
+                left => format!("{old} seals {left} values: it must stay"),
+            })?;
+        }
+        ensure!(outcome.unopened.is_empty(), "{} values do not open", outcome.unopened.len());
+        let others: i64 = after.iter().filter(|(id, _)| id != current).map(|(_, n)| n).sum();
+        ensure!(
+            self.dry_run || others == 0,
+            "{others} values were sealed with another key meanwhile: give every process {current} first, and run this again"
+        );
+        Ok(())
+    }
+}
+
+/// Resealing, with what it takes.
+struct Work<'a> {
+    store: &'a Store,
+    vault: &'a Vault,
+    current: &'a str,
+    dry_run: bool,
+}
+
+impl Work<'_> {
+    /// Goes through a column once.
+    async fn reseal(&self, column: SealedColumn, outcome: &mut Outcome) -> anyhow::Result<()> {
+        let mut after = Uuid::nil();
+        loop {
+            let page = self.store.sealed_with_another(column, self.current, after, PAGE).await?;
+            for sealed in &page {
+                self.one(column, sealed, outcome).await?;
+            }
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.id;
+        }
+    }
+
+    async fn one(&self, column: SealedColumn, sealed: &Sealed, outcome: &mut Outcome) -> anyhow::Result<()> {
+        let SealedColumn { table, column: name } = column;
+        let place = Place { table, column: name, row: sealed.id };
+        let plain = match self.vault.open(place, &sealed.value) {
+            Ok(plain) => plain,
+            Err(err) => {
+                outcome.unopened.insert(format!("{table}.{name} of row {}", sealed.id), err.to_string());
+                return Ok(());
+            }
+        };
+        let value = self.vault.seal(place, plain.expose());
+        if self.dry_run || self.store.reseal(column, sealed, value).await? {
+            outcome.resealed += 1;
+        } else {
+            outcome.overtaken += 1;
+        }
+        Ok(())
+    }
+}
+
+/// How many values each key seals, before and after.
+fn counted(current: &str, vault: &Vault, before: &[(String, i64)], after: &[(String, i64)]) -> Table {
+    let mut ids: Vec<&str> = vault.key_ids().collect();
+    let stored = before.iter().chain(after).map(|(id, _)| id.as_str());
+    for id in stored {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    let count = |counts: &[(String, i64)], id: &str| {
+        counts.iter().find(|(other, _)| other == id).map_or(0, |(_, n)| *n).to_string()
+    };
+    let mut table = Table::new(&["KEY", "BEFORE", "AFTER", ""]);
+    for id in ids {
+        let what = if id == current {
+            "seals"
+        } else if id == NO_KEY {
+            "no sealed value"
+        } else if vault.key_ids().any(|known| known == id) {
+            "opens"
+        } else {
+            "missing in ENCRYPTION_KEYS"
+        };
+        table.row([id.to_owned(), count(before, id), count(after, id), what.to_owned()]);
+    }
+    table
+}

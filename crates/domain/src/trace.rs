@@ -1,0 +1,106 @@
+//! What one webhook or call brought about carries one trace id, through rows, jobs, logs and exported spans.
+
+use std::fmt;
+use uuid::Uuid;
+
+/// A trace id: 16 bytes, not all zero, as in W3C's Trace Context (<https://www.w3.org/TR/trace-context/>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceId(Uuid);
+
+impl TraceId {
+    /// A new one, random.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    /// As it stands in a row.
+    pub fn of(row: Option<Uuid>) -> Option<Self> {
+        row.filter(|id| !id.is_nil()).map(Self)
+    }
+
+    /// As it is stored.
+    pub fn to_uuid(self) -> Uuid {
+        self.0
+    }
+
+    /// Reads 32 hexadecimal digits in lower case.
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        plain.then(|| Uuid::try_parse(text).ok()).flatten().and_then(|id| Self::of(Some(id)))
+    }
+
+    /// Reads the header `traceparent`: `version-trace-parent-flags`, the version anything but `ff`, and after
+    /// version 00 nothing more (W3C Trace Context §3.2).
+    pub fn from_traceparent(header: &str) -> Option<Self> {
+        let mut parts = header.trim().split('-');
+        let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let hex = |text: &str, digits: usize| {
+            text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        let known = hex(version, 2) && version != "ff" && (version != "00" || parts.next().is_none());
+        let parent = hex(parent, 16) && parent.bytes().any(|b| b != b'0');
+        (known && parent && hex(flags, 2)).then(|| Self::parse(trace)).flatten()
+    }
+
+    /// The span id of the trace's first span: the first half of the trace id. Whoever holds the trace id alone can
+    /// hang its spans below it.
+    pub fn root(self) -> [u8; 8] {
+        let mut root = [0; 8];
+        root.copy_from_slice(&self.0.as_bytes()[..8]);
+        // A span id is not zero either.
+        if root == [0; 8] { [1; 8] } else { root }
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.simple().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+    #[test]
+    fn what_is_written_is_read() {
+        let trace = TraceId::random();
+        assert_eq!(TraceId::parse(&trace.to_string()), Some(trace));
+        assert_eq!(TraceId::of(Some(trace.to_uuid())), Some(trace));
+    }
+
+    #[test]
+    fn what_is_no_trace_id_is_refused() {
+        let upper = TRACE.to_uppercase();
+        for text in ["", "0", &"0".repeat(32), &upper, &TRACE[1..], "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"] {
+            assert_eq!(TraceId::parse(text), None, "{text}");
+        }
+        assert_eq!(TraceId::of(Some(Uuid::nil())), None);
+    }
+
+    #[test]
+    fn the_header_of_w3c() {
+        let read = |header: &str| TraceId::from_traceparent(header).map(|trace| trace.to_string());
+        let parent = "00f067aa0ba902b7";
+        assert_eq!(read(&format!("00-{TRACE}-{parent}-01")).as_deref(), Some(TRACE));
+        assert_eq!(read(&format!("cc-{TRACE}-{parent}-01-more")).as_deref(), Some(TRACE));
+        for header in [
+            format!("ff-{TRACE}-{parent}-01"),
+            format!("00-{TRACE}-{parent}-01-more"),
+            format!("00-{TRACE}-{parent}"),
+            format!("00-{TRACE}-0000000000000000-01"),
+            format!("00-{}-{parent}-01", "0".repeat(32)),
+            format!("00-{TRACE}-{parent}-0x"),
+        ] {
+            assert_eq!(read(&header), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn the_first_span_is_known_to_all() {
+        let trace = TraceId::parse(TRACE).unwrap();
+        assert_eq!(trace.root(), [0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6]);
+    }
+}

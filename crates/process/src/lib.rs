@@ -1,0 +1,140 @@
+//! What every process of dmrelay does around its work: opens what it stands on, refuses to start where that does
+//! not fit, serves its operators, and tells them what it depends on.
+
+use anyhow::{Context as _, anyhow};
+use axum::Router;
+use dmrelay_queue::{JobQueue, QueueMetrics, RedisOptions, RedisQueue};
+use dmrelay_runtime::metrics::Metrics;
+use dmrelay_runtime::ops::{self, Ready};
+use dmrelay_runtime::settings::{DatabaseSettings, MetricsSettings, QueueSettings};
+use dmrelay_runtime::watch;
+use dmrelay_store::{Connection, Store};
+use dmrelay_vault::Vault;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Opens the database of these settings. It need not be up.
+///
+/// # Errors
+/// What is wrong with `DATABASE_URL`.
+pub async fn open_store(settings: &DatabaseSettings) -> anyhow::Result<Store> {
+    let url = settings.url.require()?;
+    let options = dmrelay_store::Options {
+        url: url.expose().clone(),
+        max_connections: settings.database_max_connections,
+        acquire_timeout: settings.database_acquire_timeout,
+        statement_timeout: settings.database_statement_timeout,
+    };
+    Ok(Store::open(&options).await?)
+}
+
+/// Applies the schema changes the database lacks, and says how many those were.
+///
+/// # Errors
+/// What the database says.
+pub async fn migrate(store: &Store) -> anyhow::Result<usize> {
+    dmrelay_migration::migrate(store.connection()).await.context("DATABASE_URL: migration failed")
+}
+
+/// Refuses a database whose schema is older than this program. A newer one serves: the processes of the version
+/// before go on during a rolling deploy.
+///
+/// # Errors
+/// The first change that is missing, and how to apply it; or that the database does not answer.
+pub async fn require_schema(store: &Store) -> anyhow::Result<()> {
+    let pending = dmrelay_migration::pending(store.connection()).await;
+    let pending = pending.context("DATABASE_URL: the database does not answer")?;
+    pending.first().map_or(Ok(()), |missing| {
+        Err(anyhow!("the database lacks the schema change {missing}; run: dmrelay-api migrate"))
+    })
+}
+
+/// Refuses to start without a key that seals a secret in use.
+///
+/// # Errors
+/// The ids of the missing keys.
+pub async fn require_keys(vault: &Vault, store: &Store) -> anyhow::Result<()> {
+    let connections = store.snapshot().await.context("the connections cannot be read")?;
+    let missing = vault.missing(connections.iter().flat_map(Connection::sealed));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(anyhow!("ENCRYPTION_KEYS: connections are sealed with keys that are missing: {missing:?}"))
+}
+
+/// The shared queue of these settings. Redis need not be up.
+///
+/// # Errors
+/// What is wrong with `REDIS_URL`.
+pub fn connect_queue(settings: &QueueSettings, metrics: QueueMetrics) -> anyhow::Result<Arc<dyn JobQueue>> {
+    let url = settings.url.require()?;
+    let options = RedisOptions {
+        namespace: settings.redis_namespace.clone(),
+        max_waiting: settings.queue_max_waiting,
+        ..RedisOptions::new(url.expose().clone())
+    };
+    Ok(Arc::new(RedisQueue::connect(options, metrics)?))
+}
+
+/// Whether the database answers.
+pub fn database_ready(store: Store) -> Ready {
+    Arc::new(move || {
+        let store = store.clone();
+        Box::pin(async move { store.ping().await.map_err(|err| format!("database: {err}")) })
+    })
+}
+
+/// Whether Redis answers.
+pub fn redis_ready(queue: Arc<dyn JobQueue>) -> Ready {
+    Arc::new(move || {
+        let queue = queue.clone();
+        Box::pin(async move { queue.ping().await.map_err(|err| format!("redis: {err}")) })
+    })
+}
+
+/// Whether both do.
+pub fn both_ready(database: Ready, redis: Ready) -> Ready {
+    Arc::new(move || {
+        let (database, redis) = (database(), redis());
+        Box::pin(async move {
+            database.await?;
+            redis.await
+        })
+    })
+}
+
+/// Shows in the metrics whether the database and Redis answer, and how the pool is used, until `stop`.
+pub fn watch(store: &Store, queue: &Arc<dyn JobQueue>, metrics: &Arc<Metrics>, stop: &CancellationToken) {
+    for (name, ready) in [("database", database_ready(store.clone())), ("redis", redis_ready(queue.clone()))]
+    {
+        tokio::spawn(watch::dependency(metrics.clone(), name, ready, stop.clone()));
+    }
+    let (gauge, store) = (metrics.db_pool.clone(), store.clone());
+    metrics.on_scrape(move || {
+        let pool = store.pool();
+        for (state, count) in [("used", pool.used), ("idle", pool.idle), ("max", pool.max)] {
+            gauge.with_label_values(&[state]).set(count.into());
+        }
+    });
+}
+
+/// Serves metrics and health at `METRICS_ADDR` until `stop`.
+///
+/// # Errors
+/// That the address cannot be listened on.
+pub async fn serve_operators(
+    settings: &MetricsSettings,
+    metrics: Arc<Metrics>,
+    ready: Ready,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let listener = ops::bind(settings.metrics_addr, "METRICS_ADDR").await.map_err(|err| anyhow!(err))?;
+    let router: Router = ops::router(metrics, ready, stop.clone());
+    tokio::spawn(async move {
+        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+        if let Err(err) = served {
+            tracing::error!(error = %err, "the metrics port failed");
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! Every metric of dmrelay, by name, in one place; `docs/metrics.md` lists them. Labels are closed sets, never
+//! ids or names, and what can be counted is there at zero from the start.
+
+mod list;
+mod make;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+pub use list::List;
+pub use prometheus::IntGauge;
+pub use stage::{Stage, seconds};
+
+use dmrelay_domain::event::Kind;
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::states::{ConnectionStatus, EventState};
+use make::Make;
+use prometheus::{Encoder, IntCounterVec, Registry, TextEncoder};
+use std::ops::Deref;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Called before every scrape, to set what is cheaper to look up then than to follow.
+type Refresh = Box<dyn Fn() + Send + Sync>;
+
+/// The metrics of one process.
+pub struct Metrics {
+    /// The registry they are in; other crates add theirs.
+    pub registry: Registry,
+    refresh: Mutex<Vec<Refresh>>,
+    list: List,
+}
+
+impl Deref for Metrics {
+    type Target = List;
+
+    fn deref(&self) -> &List {
+        &self.list
+    }
+}
+
+/// The jobs of the pipeline.
+pub const JOBS: [&str; 3] = ["ingest", "turn", "deliver"];
+
+/// The services of a worker, each of which one worker at a time runs.
+pub const SERVICES: [&str; 5] = ["sweep", "gauges", "upkeep", "tokens", "retention"];
+
+/// What a process cannot do without for long.
+pub const DEPENDENCIES: [&str; 2] = ["database", "redis"];
+
+/// The words of `dmrelay_gates_closed`.
+pub const GATES: [&str; 3] = ["agent", "graph_app", "graph_account"];
+/// Why a gate is closed.
+pub const GATE_CAUSES: [&str; 2] = ["failing", "told"];
+
+/// The words of `dmrelay_tokens`.
+pub const TOKENS_LEFT: [&str; 6] = ["expired", "1d", "7d", "30d", "more", "endless"];
+
+impl Metrics {
+    /// Makes and registers them; `process` and the version become `dmrelay_build_info`.
+    ///
+    /// # Errors
+    /// When a name is registered twice.
+    pub fn new(process: &str) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let make = Make { registry: &registry };
+        let list = List::make(&make)?;
+        let build = make.gauges("build_info", "The version that runs", &["version", "process"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), process]).set(1);
+        make.process()?;
+        let metrics = Self { registry, refresh: Mutex::default(), list };
+        metrics.start_at_zero();
+        Ok(metrics)
+    }
+
+    /// A rate over a series that appears with its first failure would miss that failure.
+    fn start_at_zero(&self) {
+        self.token_days_left_min.set(f64::INFINITY);
+        let classes = || FailureClass::ALL.iter().map(|class| class.as_str());
+        let at_zero = |series: &IntCounterVec, words: &[&str]| {
+            for word in words {
+                series.with_label_values(&[word]);
+            }
+        };
+        let results = ["ok", "unsigned", "unavailable", "too_large", "timeout", "handshake", "refused"];
+        at_zero(&self.webhook_requests, &results);
+        at_zero(&self.inbox_events, &["new", "duplicate"]);
+        at_zero(&self.messages_sent, &["agent", "human"]);
+        at_zero(&self.sweep_claimed, &JOBS);
+        at_zero(&self.service_errors, &SERVICES);
+        at_zero(&self.token_refreshes, &["ok", "failed"]);
+        at_zero(&self.replies_failed, &classes().collect::<Vec<_>>());
+        for kind in Kind::ALL {
+            for outcome in ["accepted", "not_spoken_for"] {
+                self.events.with_label_values(&[kind.as_str(), outcome]);
+            }
+        }
+        for state in EventState::ALL.iter().filter(|state| **state != EventState::New) {
+            self.ingested.with_label_values(&[state.as_str()]);
+        }
+        for job in JOBS {
+            self.job_seconds.with_label_values(&[job]);
+            self.job_pickup_seconds.with_label_values(&[job]);
+            self.jobs_running.with_label_values(&[job]);
+            self.job_slots.with_label_values(&[job]);
+            self.oldest_due_seconds.with_label_values(&[job]);
+            self.jobs.with_label_values(&[job, "done", "none"]);
+            self.jobs.with_label_values(&[job, "idle", "none"]);
+            for class in classes() {
+                self.jobs.with_label_values(&[job, "failed", class]);
+                self.jobs.with_label_values(&[job, "retry", class]);
+            }
+        }
+        for stage in Stage::ALL {
+            self.reply_stage_seconds.with_label_values(&[stage.as_str()]);
+        }
+        for service in SERVICES {
+            self.leader.with_label_values(&[service]);
+        }
+        for dependency in DEPENDENCIES {
+            self.dependency_seconds.with_label_values(&[dependency]);
+        }
+        for service in ["graph", "agent"] {
+            for result in ["happened", "did_not_happen", "unknown"] {
+                self.reconciliations.with_label_values(&[service, result]);
+            }
+        }
+        self.forget_what_is_counted();
+    }
+
+    /// Zeroes what only the process that leads `gauges` shows: another one leads now.
+    pub fn forget_what_is_counted(&self) {
+        for job in JOBS {
+            self.oldest_due_seconds.with_label_values(&[job]).set(0.0);
+        }
+        for class in FailureClass::ALL {
+            self.dead_letters.with_label_values(&[class.as_str()]).set(0);
+        }
+        for status in ConnectionStatus::ALL {
+            self.connections.with_label_values(&[status.as_str()]).set(0);
+        }
+        for (gate, cause) in GATES.iter().flat_map(|gate| GATE_CAUSES.iter().map(move |cause| (gate, cause)))
+        {
+            self.gates_closed.with_label_values(&[gate, cause]).set(0);
+        }
+        for left in TOKENS_LEFT {
+            self.tokens.with_label_values(&[left]).set(0);
+        }
+        for key in ["current", "other"] {
+            self.sealed_secrets.with_label_values(&[key]).set(0);
+        }
+        self.accounts_paused.set(0);
+        self.accounts_silent.set(0);
+        self.token_days_left_min.set(f64::INFINITY);
+    }
+
+    /// Shows the calls a connector makes at zero: `operations` of `service`.
+    pub fn expect_calls(&self, service: &str, operations: &[&str]) {
+        for operation in operations {
+            self.outgoing_seconds.with_label_values(&[service, operation, "2xx"]);
+            for class in FailureClass::ALL {
+                self.outgoing_failures.with_label_values(&[service, operation, class.as_str()]);
+            }
+        }
+    }
+
+    /// Notes what a dependency answered, and how long it took.
+    pub fn dependency(&self, name: &str, up: bool, took: Duration) {
+        self.dependency_up.with_label_values(&[name]).set(up.into());
+        self.dependency_seconds.with_label_values(&[name]).observe(took.as_secs_f64());
+    }
+
+    /// Has `refresh` called before every scrape. It must not block.
+    pub fn on_scrape(&self, refresh: impl Fn() + Send + Sync + 'static) {
+        self.refresh.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(refresh));
+    }
+
+    /// The metrics in Prometheus' text format.
+    pub fn render(&self) -> Vec<u8> {
+        for refresh in self.refresh.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            refresh();
+        }
+        let mut text = Vec::new();
+        if let Err(err) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(error = %err, "metrics cannot be rendered");
+        }
+        text
+    }
+}

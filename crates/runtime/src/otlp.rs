@@ -1,0 +1,154 @@
+//! Spans to an OpenTelemetry collector, by OTLP over HTTP (<https://opentelemetry.io/docs/specs/otlp/>). A span has
+//! the trace id that rows, jobs and log lines have, so that one search finds all of them.
+
+use crate::http::install_tls;
+use crate::settings::LogSettings;
+use async_trait::async_trait;
+use axum::http::{Request, Response};
+use bytes::Bytes;
+use dmrelay_domain::trace::TraceId;
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId as ExportedId, TraceState, TracerProvider,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, Sampler, SdkTracerProvider};
+use std::cell::Cell;
+use std::sync::OnceLock;
+use tracing::{Span, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::registry::LookupSpan;
+use url::Url;
+
+/// What exports spans, kept so that the last ones can be sent before the process ends.
+static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
+
+thread_local! {
+    /// The trace whose first span this thread is making.
+    static FIRST: Cell<Option<TraceId>> = const { Cell::new(None) };
+}
+
+/// The layer that exports the spans of `service` to `endpoint`.
+///
+/// # Errors
+/// What keeps it from being made.
+pub(crate) fn layer<S>(
+    settings: &LogSettings,
+    endpoint: &Url,
+    service: &'static str,
+) -> Result<impl Layer<S>, String>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let named = |err: &dyn std::fmt::Display| format!("OTLP_ENDPOINT: {err}");
+    let address = crate::http::join(endpoint, &["v1", "traces"]);
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(Collector::new(settings)?)
+        .with_endpoint(address.as_str())
+        .with_timeout(settings.otlp_timeout)
+        .build()
+        .map_err(|err| named(&err))?;
+    let resource = Resource::builder()
+        .with_service_name(service)
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(resource)
+        .with_id_generator(Ids::default())
+        // By the trace id alone, so that every process keeps or drops the same traces.
+        .with_sampler(Sampler::TraceIdRatioBased(settings.otlp_sample))
+        .build();
+    let tracer = provider.tracer("dmrelay");
+    let _ = PROVIDER.set(provider);
+    // Our own spans only: what libraries do below them is not for a trace of a message.
+    let ours = Targets::new().with_target("dmrelay", LevelFilter::INFO);
+    Ok(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours))
+}
+
+/// Sends what has not been sent yet. Blocks until that is done, or the exporter's time is over.
+pub(crate) fn flush() {
+    let Some(provider) = PROVIDER.get() else { return };
+    if let Err(err) = provider.shutdown() {
+        tracing::warn!(error = %err, "the last spans were not exported");
+    }
+}
+
+/// Makes the first span of a trace: its ids are the trace's own.
+pub(crate) fn begin(trace: TraceId, span: impl FnOnce() -> Span) -> Span {
+    FIRST.set(Some(trace));
+    let span = span();
+    // Asked for its context, it takes its ids.
+    let _ = span.context();
+    FIRST.set(None);
+    span
+}
+
+/// Hangs a span below the first one of its trace, unless it is below another of that trace already.
+pub(crate) fn join(span: &Span, trace: Option<TraceId>) {
+    let Some(trace) = trace else { return };
+    let id = ExportedId::from_bytes(*trace.to_uuid().as_bytes());
+    if Span::current().context().span().span_context().trace_id() == id {
+        return;
+    }
+    let root = SpanId::from_bytes(trace.root());
+    let first = SpanContext::new(id, root, TraceFlags::SAMPLED, true, TraceState::NONE);
+    // It fails where the span is not exported: nothing to hang anywhere.
+    let _ = span.set_parent(Context::new().with_remote_span_context(first));
+}
+
+/// Random ids, but for the first span of a trace.
+#[derive(Debug, Default)]
+struct Ids(RandomIdGenerator);
+
+impl IdGenerator for Ids {
+    fn new_trace_id(&self) -> ExportedId {
+        FIRST.get().map_or_else(
+            || self.0.new_trace_id(),
+            |trace| ExportedId::from_bytes(*trace.to_uuid().as_bytes()),
+        )
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        FIRST.get().map_or_else(|| self.0.new_span_id(), |trace| SpanId::from_bytes(trace.root()))
+    }
+}
+
+/// Sends spans with the HTTP client the rest of the process uses, on its runtime.
+#[derive(Debug)]
+struct Collector {
+    client: reqwest::Client,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Collector {
+    fn new(settings: &LogSettings) -> Result<Self, String> {
+        install_tls();
+        let client = reqwest::Client::builder()
+            .timeout(settings.otlp_timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|err| format!("OTLP_ENDPOINT: {err}"))?;
+        Ok(Self { client, runtime: tokio::runtime::Handle::current() })
+    }
+}
+
+#[async_trait]
+impl HttpClient for Collector {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let call = reqwest::Request::try_from(request)?;
+        let client = self.client.clone();
+        // The exporter has a thread of its own, without a runtime.
+        let answer = self.runtime.spawn(async move {
+            let answer = client.execute(call).await?;
+            Ok::<_, reqwest::Error>((answer.status(), answer.bytes().await?))
+        });
+        let (status, body) = answer.await??;
+        Ok(Response::builder().status(status).body(body)?)
+    }
+}

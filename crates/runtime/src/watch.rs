@@ -1,0 +1,39 @@
+//! Asks a dependency now and then whether it is there, for the metrics.
+
+use crate::metrics::Metrics;
+use crate::ops::Ready;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How often it is asked.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// The longest an answer may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Asks `dependency` until `stop` is cancelled; `ask` fails where it is not there.
+pub async fn dependency(
+    metrics: Arc<Metrics>,
+    dependency: &'static str,
+    ask: Ready,
+    stop: CancellationToken,
+) {
+    let mut beat = tokio::time::interval(BEAT);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut was_up = true;
+    while stop.run_until_cancelled(beat.tick()).await.is_some() {
+        let started = Instant::now();
+        let answer = tokio::time::timeout(PATIENCE, ask()).await;
+        let up = matches!(answer, Ok(Ok(())));
+        metrics.dependency(dependency, up, started.elapsed());
+        if up != was_up {
+            was_up = up;
+            if up {
+                tracing::info!(dependency, "answers again");
+            } else {
+                tracing::warn!(dependency, "does not answer");
+            }
+        }
+    }
+}

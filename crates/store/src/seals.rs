@@ -1,0 +1,113 @@
+//! Sealed values, wherever they are stored: how many each key has sealed, which of them another key is to seal,
+//! and the exchange of one for the other. Nothing is opened here.
+
+use crate::{Result, Store};
+use sea_orm::FromQueryResult;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// A column that holds sealed values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SealedColumn {
+    /// Its table.
+    pub table: &'static str,
+    /// Its name.
+    pub column: &'static str,
+}
+
+/// Every column that holds sealed values, each sealed for its table, column and row. What the vault seals and is
+/// not named here is lost with its key.
+pub const SEALED: [SealedColumn; 4] = [
+    SealedColumn { table: "instagram_connections", column: "access_token" },
+    SealedColumn { table: "instagram_connections", column: "verify_token" },
+    SealedColumn { table: "instagram_connections", column: "app_secret" },
+    SealedColumn { table: "idempotency_keys", column: "response" },
+];
+
+/// What counts as the key of a value that names none; no key is called so.
+pub const NO_KEY: &str = "?";
+
+/// A sealed value and its row.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct Sealed {
+    /// The row.
+    pub id: Uuid,
+    /// The value, as it is stored.
+    pub value: Vec<u8>,
+}
+
+#[derive(FromQueryResult)]
+struct Count {
+    key_id: Option<Vec<u8>>,
+    n: i64,
+}
+
+impl Store {
+    /// How many values each key has sealed, by the key's id; [`NO_KEY`] for what is no sealed value. One statement,
+    /// which reads no more of a value than its first bytes.
+    pub async fn sealed_counts(&self) -> Result<Vec<(String, i64)>> {
+        let columns: Vec<String> = SEALED
+            .iter()
+            .map(|SealedColumn { table, column }| {
+                let key = self.dialect.key_id(column);
+                format!("SELECT {key} AS key_id FROM {table} WHERE {column} IS NOT NULL")
+            })
+            .collect();
+        let sql = format!(
+            "SELECT key_id, COUNT(*) AS n FROM ({}) sealed GROUP BY key_id",
+            columns.join(" UNION ALL ")
+        );
+        let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+        for row in self.list::<Count>(&sql, Vec::new()).await? {
+            *counts.entry(named(row.key_id)).or_default() += row.n;
+        }
+        Ok(counts.into_iter().collect())
+    }
+
+    /// Values of a column that another key than this one has sealed, in the order of their rows, after one of them.
+    pub async fn sealed_with_another(
+        &self,
+        column: SealedColumn,
+        key: &str,
+        after: Uuid,
+        most: u64,
+    ) -> Result<Vec<Sealed>> {
+        let SealedColumn { table, column } = column;
+        let sealed_with = self.dialect.key_id(column);
+        let sql = format!(
+            "SELECT id, {column} AS value FROM {table} WHERE id > $1 AND {column} IS NOT NULL \
+             AND {sealed_with} IS DISTINCT FROM $2 ORDER BY id LIMIT $3"
+        );
+        self.list(&sql, vec![after.into(), key.as_bytes().to_vec().into(), most.into()]).await
+    }
+
+    /// Puts another value in the place of this one. False where it is not there any more: whoever wrote meanwhile
+    /// counts more. The credentials stay the same ones, so their version does, and a renewal that is under way
+    /// goes on.
+    pub async fn reseal(&self, column: SealedColumn, was: &Sealed, value: Vec<u8>) -> Result<bool> {
+        let SealedColumn { table, column } = column;
+        let sql = format!("UPDATE {table} SET {column} = $3 WHERE id = $1 AND {column} = $2");
+        let values = vec![was.id.into(), was.value.clone().into(), value.into()];
+        Ok(self.execute(&sql, values).await? == 1)
+    }
+}
+
+/// A key's id as text; ids are words.
+fn named(id: Option<Vec<u8>>) -> String {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let id = id.and_then(|id| String::from_utf8(id).ok());
+    id.filter(|id| !id.is_empty() && id.chars().all(word)).unwrap_or_else(|| NO_KEY.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_words_are_ids_of_keys() {
+        assert_eq!(named(Some(b"k-1_a".to_vec())), "k-1_a");
+        for odd in [None, Some(Vec::new()), Some(b"k 1".to_vec()), Some(vec![0xff])] {
+            assert_eq!(named(odd.clone()), NO_KEY, "{odd:?}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+#!/bin/sh
+# Makes the files that hold dmrelay's secrets, with random values. What is there already is never changed, so it can be run
+# again at any time. It prints no secret.
+#
+#   deploy/secrets.sh [DIR]           for docker-compose.yml, in ./secrets: with the passwords of its PostgreSQL and Redis
+#   deploy/secrets.sh demo [DIR]      for its demo, in ./secrets/demo: with what the simulated Meta and Retell want
+#   deploy/secrets.sh server [DIR]    for systemd or Kubernetes, in ./secrets: the addresses of PostgreSQL and Redis are yours
+set -eu
+
+kind=compose
+case "${1:-}" in
+    demo | server) kind=$1; shift ;;
+    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit ;;
+esac
+if [ $# -gt 1 ]; then
+    echo "usage: $0 [demo|server] [DIR]" >&2
+    exit 2
+fi
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+case $kind in
+    demo) dir=${1:-$root/secrets/demo} ;;
+    *) dir=${1:-$root/secrets} ;;
+esac
+
+# Only the owner gets into the directory. Compose binds each file into a container as it is, with this machine's owner, and the
+# processes there are other users, by numbers that nobody here has: the files are readable, and the directory keeps everybody
+# else of this machine from them. Elsewhere root or the API server reads the files, so there they are the owner's.
+umask 077
+mkdir -p -- "$dir"
+chmod 0700 -- "$dir"
+case $kind in
+    server) mode=0600 ;;
+    *) mode=0644 ;;
+esac
+# Nothing in it can be committed by mistake.
+[ -e "$dir/.gitignore" ] || echo '*' > "$dir/.gitignore"
+
+# put NAME: makes that file of the standard input, unless it is there. Whole or not at all.
+put() {
+    if [ -e "$dir/$1" ]; then
+        cat > /dev/null
+        return
+    fi
+    cat > "$dir/.$1.new"
+    chmod "$mode" "$dir/.$1.new"
+    mv "$dir/.$1.new" "$dir/$1"
+    echo "made   $dir/$1"
+}
+
+# random BYTES: so many, as hexadecimal digits.
+random() { head -c "$1" /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
+
+# read_one NAME: what the file holds.
+read_one() { cat -- "$dir/$1"; }
+
+printf 'k1:%s\n' "$(head -c 32 /dev/urandom | base64 | tr -d '\n')" | put encryption_keys
+random 32 | put bootstrap_api_key
+# Not used while it is empty.
+printf '' | put jwt_secret
+
+if [ "$kind" = demo ]; then
+    # The simulator's own. It is reachable from this machine only.
+    printf 'simulated-app-secret' | put meta_app_secrets
+    printf 'simulated-verify-token' | put meta_verify_token
+    printf 'key_simulated' | put retell_api_key
+else
+    printf '' | put meta_app_secrets
+    random 24 | put meta_verify_token
+    printf '' | put retell_api_key
+fi
+
+if [ "$kind" = server ]; then
+    printf '' | put database_url
+    printf '' | put redis_url
+else
+    random 24 | put postgres_password
+    random 24 | put database_password
+    printf 'postgres://dmrelay:%s@postgres:5432/dmrelay' "$(read_one database_password)" | put database_url
+    random 24 | put redis_password
+    printf 'redis://dmrelay:%s@redis:6379/0' "$(read_one redis_password)" | put redis_url
+    # Without the password a connection may ping, for the health check. With it, everything but the administration.
+    printf 'user default reset on nopass +ping\nuser dmrelay reset on >%s ~* &* +@all -@admin\n' \
+        "$(read_one redis_password)" | put redis_acl
+    random 24 | put grafana_admin_password
+fi
+
+# An editor may have written a file anew, with a mode of its own.
+find "$dir" -maxdepth 1 -type f ! -name '.*' -exec chmod "$mode" {} +
+
+# ask NAME WHAT: says what is to be filled in.
+ask() { [ -s "$dir/$1" ] || echo "empty  $dir/$1: $2"; }
+
+ask retell_api_key "put Retell's API key in"
+ask meta_app_secrets "put the app secret of your Meta app in (several: comma separated)"
+if [ "$kind" = server ]; then
+    ask database_url "put postgres://user:password@host:5432/database in"
+    ask redis_url "put redis://user:password@host:6379/0 in"
+fi
+if [ "$kind" != demo ]; then
+    echo "Keep a copy of $dir/encryption_keys apart from the database: no stored token opens without it."
+fi

@@ -1,0 +1,214 @@
+//! The doctor finds a good installation good, and names what is wrong with a broken one; and no secret is in
+//! anything it says.
+
+use super::admin_with;
+use anyhow::{Context, Result};
+use dmrelay_simulator::TokenState;
+use dmrelay_tests::cluster::Cluster;
+use dmrelay_tests::postgres::PostgresServer;
+use dmrelay_tests::relay::open_store;
+use dmrelay_tests::rest::{ACCOUNT, APP_SECRET, KEY, TOKEN, VERIFY_TOKEN};
+use dmrelay_vault::Vault;
+use sea_orm::ConnectionTrait;
+use serde_json::Value;
+
+const META_SECRET: &str = "0123456789abcdef0123456789abcdef";
+const PASSWORD: &str = "password-of-the-database";
+const JWT: &str = "jwt-secret-0123456789abcdefghijklmnop";
+const RETELL: &str = "key_simulated";
+const SHORT: &str = "short-secret";
+/// Nobody listens there.
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+/// Settings, the check that fails by them, and a part of what it says.
+type Broken<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+
+/// An installation that can go live, but that its servers are on this machine.
+struct Clinic {
+    cluster: Cluster,
+    database: String,
+    keys: String,
+    _durable: PostgresServer,
+}
+
+impl Clinic {
+    async fn open() -> Result<Self> {
+        let durable = PostgresServer::durable()?;
+        // No password is asked for, and none may be shown.
+        let database = durable.url().replace("postgres@", &format!("postgres:{PASSWORD}@"));
+        let cluster = Cluster::start(&[]).await?;
+        let (migrated, output) = admin_with(&cluster, &["migrate"], &[("DATABASE_URL", &database)]).await?;
+        assert!(migrated, "{output}");
+        Ok(Self { cluster, database, keys: Vault::generate("k2"), _durable: durable })
+    }
+
+    /// Runs the doctor on it, with these settings changed.
+    async fn examine(&self, args: &[&str], settings: &[(&str, &str)]) -> Result<(bool, String)> {
+        let good = [
+            ("DATABASE_URL", self.database.as_str()),
+            ("PUBLIC_URL", "https://relay.example.com"),
+            ("META_APP_SECRETS", META_SECRET),
+            ("ENCRYPTION_KEYS", self.keys.as_str()),
+        ];
+        let kept = good.iter().filter(|(key, _)| settings.iter().all(|(other, _)| key != other));
+        let all: Vec<(&str, &str)> = kept.chain(settings).copied().collect();
+        let (success, output) = admin_with(&self.cluster, &[&["doctor"], args].concat(), &all).await?;
+        let key = &self.keys[3..];
+        for secret in [KEY, APP_SECRET, META_SECRET, VERIFY_TOKEN, TOKEN, PASSWORD, JWT, RETELL, SHORT, key] {
+            assert!(!output.contains(secret), "{secret} is shown: {output}");
+        }
+        Ok((success, output))
+    }
+}
+
+/// Whether a check came to this.
+fn found(output: &str, verdict: &str, check: &str, says: &str) -> bool {
+    let begins = format!("{verdict:<4}  {check:<19}  ");
+    output.lines().any(|line| line.strip_prefix(&begins).is_some_and(|what| what.contains(says)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_good_installation_is_found_good() -> Result<()> {
+    let clinic = Clinic::open().await?;
+    let (success, output) =
+        clinic.examine(&[], &[("JWT_SECRET", JWT), ("JWT_ISSUER", "x"), ("JWT_AUDIENCE", "y")]).await?;
+    assert!(success && output.ends_with(" 0 warn, 0 FAIL"), "{output}");
+    for (check, says) in [
+        ("settings", "can be read"),
+        ("META_APP_SECRETS", "1 given"),
+        ("ENCRYPTION_KEYS", "k2 (k2 seals)"),
+        ("tokens (JWT)", "accepted"),
+        ("database", "PostgreSQL "),
+        ("durability", "fsync on, synchronous_commit on"),
+        ("connections", "room for"),
+        ("clock", "ms"),
+        ("schema", "up to date"),
+        ("sealed values", "none"),
+        ("redis", "version "),
+        ("redis memory", "noeviction"),
+        ("GRAPH_URL", "is reached"),
+        ("INSTAGRAM_GRAPH_URL", "is reached"),
+        ("retell", "takes the key"),
+        ("PUBLIC_URL", "https://relay.example.com"),
+    ] {
+        assert!(found(&output, "ok", check, says), "{check}: {output}");
+    }
+    let (success, json) = clinic.examine(&["--json"], &[]).await?;
+    let findings: Vec<Value> = serde_json::from_str(&json).with_context(|| json.clone())?;
+    assert!(success && findings.iter().all(|finding| finding["verdict"] == "ok"), "{json}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_thing_that_is_wrong_is_named() -> Result<()> {
+    let clinic = Clinic::open().await?;
+    let store = open_store(clinic.database.clone()).await?;
+    store.connection().execute_unprepared("CREATE DATABASE empty").await?;
+    let empty = format!("{}empty", clinic.database.strip_suffix("postgres").context("url")?);
+    let undurable = clinic.cluster.postgres.url();
+    let jwks = format!("{NOWHERE}/keys");
+    let table: &[Broken<'_>] = &[
+        (&[("RUST_LOG", "a=b=c")], "logs", "RUST_LOG"),
+        (&[("CORS_ORIGINS", "app.example.com")], "settings", "CORS_ORIGINS"),
+        (&[("META_APP_SECRETS", ""), ("META_APP_SECRETS_FILE", "/nowhere")], "META_APP_SECRETS", "/nowhere"),
+        (
+            &[("META_VERIFY_TOKEN", ""), ("META_VERIFY_TOKEN_FILE", "/nowhere")],
+            "META_VERIFY_TOKEN",
+            "/nowhere",
+        ),
+        (&[("BOOTSTRAP_API_KEY", SHORT)], "BOOTSTRAP_API_KEY", "at least 32"),
+        (&[("JWT_SECRET", SHORT), ("JWT_ISSUER", "x"), ("JWT_AUDIENCE", "y")], "tokens (JWT)", "JWT_SECRET"),
+        (&[("JWT_SECRET", JWT)], "tokens (JWT)", "JWT_ISSUER: is required"),
+        (&[("JWKS_URL", &jwks), ("JWT_ISSUER", "x"), ("JWT_AUDIENCE", "y")], "JWKS_URL", "not reached"),
+        (&[("ENCRYPTION_KEYS", "")], "ENCRYPTION_KEYS", "is required"),
+        (&[("ENCRYPTION_KEYS", "k1:c2hvcnQ=")], "ENCRYPTION_KEYS", "5 bytes, not 32"),
+        (&[("DATABASE_URL", "")], "database", "DATABASE_URL: is required"),
+        (&[("DATABASE_URL", "mysql://x")], "database", "must begin with postgres://"),
+        (
+            &[("DATABASE_URL", "postgres://u:password-of-the-database@127.0.0.1:1/x")],
+            "database",
+            "DATABASE_URL",
+        ),
+        (&[("DATABASE_URL", &empty)], "schema", "run: dmrelay-api migrate"),
+        (&[("DATABASE_URL", &undurable)], "durability", "fsync is off"),
+        (&[("DATABASE_URL", &undurable)], "sealed values", "lacks keys in use: sealed 2 by k1"),
+        (&[("DATABASE_MAX_CONNECTIONS", "500")], "connections", "lower it"),
+        (&[("REDIS_URL", "")], "redis", "REDIS_URL: is required"),
+        (&[("REDIS_URL", "redis://:short-secret@127.0.0.1:1/")], "redis", "not available"),
+        (&[("REDIS_URL", "nonsense:short-secret")], "redis", "cannot be read"),
+        (&[("GRAPH_URL", NOWHERE)], "GRAPH_URL", "is not reached"),
+        (&[("INSTAGRAM_GRAPH_URL", NOWHERE)], "INSTAGRAM_GRAPH_URL", "is not reached"),
+        (&[("RETELL_URL", NOWHERE)], "retell", "not reached"),
+        (&[("RETELL_API_KEY", SHORT)], "retell", "the key is refused"),
+        (&[("PUBLIC_URL", "http://relay.example.com")], "PUBLIC_URL", "must be https"),
+        (&[("PUBLIC_URL", "https://192.0.2.1")], "PUBLIC_URL", "not an address"),
+        (&[("PUBLIC_URL", "https://localhost")], "PUBLIC_URL", "the internet knows"),
+        (&[("PUBLIC_URL", "https://relay.example.com:8443")], "PUBLIC_URL", "no port"),
+    ];
+    for (settings, check, says) in table {
+        let (success, output) = clinic.examine(&[], settings).await?;
+        assert!(!success && found(&output, "FAIL", check, says), "{settings:?}: {output}");
+        // The others are checked all the same.
+        assert!(output.contains(" FAIL\n") && output.contains("retell"), "{settings:?}: {output}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_should_be_looked_at_is_told_and_is_no_failure() -> Result<()> {
+    let clinic = Clinic::open().await?;
+    for (settings, check, says) in [
+        (("META_APP_SECRETS", APP_SECRET), "META_APP_SECRETS", "number 1 is not 32"),
+        (("META_APP_SECRETS", ""), "META_APP_SECRETS", "not given"),
+        (("META_VERIFY_TOKEN", SHORT), "META_VERIFY_TOKEN", "shorter than 16"),
+        (("META_VERIFY_TOKEN", ""), "META_VERIFY_TOKEN", "not given"),
+        (("RETELL_API_KEY", ""), "retell", "not checked"),
+        (("DATABASE_MAX_CONNECTIONS", "150"), "connections", "no room together"),
+    ] {
+        let (success, output) = clinic.examine(&[], &[settings]).await?;
+        assert!(success && found(&output, "warn", check, says), "{settings:?}: {output}");
+    }
+    let mut redis = clinic.cluster.redis.connection()?;
+    let mut set =
+        |name: &str, value: &str| redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec(&mut redis);
+    set("maxmemory-policy", "allkeys-lru")?;
+    let (success, output) = clinic.examine(&[], &[]).await?;
+    assert!(success && found(&output, "warn", "redis memory", "allkeys-lru"), "{output}");
+    set("maxmemory", "100mb")?;
+    let (success, output) = clinic.examine(&[], &[]).await?;
+    assert!(
+        !success && found(&output, "FAIL", "redis memory", "set maxmemory-policy noeviction"),
+        "{output}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metas_way_in_and_the_accounts_are_tried_on_request() -> Result<()> {
+    let clinic = Clinic::open().await?;
+    let here = clinic.cluster.rest.address();
+    let there = ("PUBLIC_URL", here.as_str());
+    let (_, output) = clinic.examine(&["--callback"], &[there]).await?;
+    assert!(found(&output, "ok", "callback", "is answered"), "{output}");
+    let (_, output) =
+        clinic.examine(&["--callback"], &[there, ("META_VERIFY_TOKEN", "not-the-token-of-the-api")]).await?;
+    assert!(found(&output, "FAIL", "callback", "has another META_VERIFY_TOKEN"), "{output}");
+    let (_, output) = clinic.examine(&["--callback"], &[("PUBLIC_URL", NOWHERE)]).await?;
+    assert!(found(&output, "FAIL", "callback", "is not reached"), "{output}");
+
+    let accounts = async |settings: &[(&str, &str)]| {
+        admin_with(&clinic.cluster, &["doctor", "--accounts=5"], settings).await
+    };
+    let (_, output) = accounts(&[]).await?;
+    assert!(found(&output, "ok", "accounts", "1 of 1 asked have a good token"), "{output}");
+    // Only the host that the account needs is asked for.
+    let (_, output) = accounts(&[("GRAPH_URL", NOWHERE)]).await?;
+    assert!(found(&output, "ok", "GRAPH_URL", "no account has facebook login"), "{output}");
+    clinic.cluster.simulator.set_tokens(ACCOUNT, TokenState::Revoked);
+    let (success, output) = accounts(&[]).await?;
+    assert!(!success && found(&output, "FAIL", "accounts", "connect it again"), "{output}");
+    assert!(output.contains(ACCOUNT) && !output.contains(TOKEN), "{output}");
+    let (_, output) = accounts(&[("ENCRYPTION_KEYS", &clinic.keys)]).await?;
+    assert!(found(&output, "FAIL", "accounts", "sealed with the key \"k1\""), "{output}");
+    Ok(())
+}

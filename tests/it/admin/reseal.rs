@@ -1,0 +1,231 @@
+//! A key is changed while everything runs: what the old one sealed is sealed anew, and nothing is lost.
+
+use super::admin_with;
+use anyhow::{Context, Result, ensure};
+use dmrelay_domain::ids::InstagramAccountId;
+use dmrelay_domain::secret::Secret;
+use dmrelay_store::{Connection, NO_KEY, Renewed, SEALED, Store};
+use dmrelay_tests::cluster::Cluster;
+use dmrelay_tests::database::{Database, connect};
+use dmrelay_tests::relay::{Footing, open_store};
+use dmrelay_tests::rest::{ACCOUNT, TOKEN, connect_body};
+use dmrelay_tests::wait;
+use dmrelay_vault::{Place, Vault};
+use sea_orm::{ConnectionTrait, Statement, TransactionTrait, Value};
+use serde_json::json;
+use std::time::Duration;
+use uuid::Uuid;
+
+on_both_footings!(what_each_key_has_sealed_is_counted, whoever_writes_meanwhile_counts_more);
+
+fn vault(keys: &[&str]) -> Result<Vault> {
+    Ok(Vault::parse(&Secret::new(keys.join(",")))?)
+}
+
+fn token_of(row: Uuid) -> Place {
+    Place { table: "instagram_connections", column: "access_token", row }
+}
+
+async fn live(store: &Store) -> Result<Connection> {
+    let connection = store.live_connection(&InstagramAccountId::parse(ACCOUNT)?).await?;
+    connection.context("no connection")
+}
+
+/// Puts bytes where a sealed value is, by hand.
+async fn put(store: &Store, column: &str, id: Uuid, value: Vec<u8>) -> Result<()> {
+    let db = store.connection();
+    let sql = format!("UPDATE instagram_connections SET {column} = $1 WHERE id = $2");
+    let values: [Value; 2] = [value.into(), id.into()];
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    Ok(())
+}
+
+async fn what_each_key_has_sealed_is_counted(footing: Footing) -> Result<()> {
+    let database = Database::start(footing)?;
+    let store = database.open().await?;
+    assert_eq!(store.sealed_counts().await?, []);
+    let (first, second) =
+        (connect(&store, "acme", "1").await?.id.0, connect(&store, "acme", "2").await?.id.0);
+    // An access token and a verify token each, of which nothing is sealed.
+    assert_eq!(store.sealed_counts().await?, [(NO_KEY.to_owned(), 4)]);
+    let (old, new) =
+        (Vault::generate("k1"), Vault::generate("a-longer_id-for-the-second-key-02"[..32].as_ref()));
+    put(&store, "access_token", first, vault(&[&old])?.seal(token_of(first), b"1")).await?;
+    put(&store, "verify_token", first, vault(&[&old])?.seal(token_of(first), b"")).await?;
+    put(&store, "app_secret", first, vault(&[&new])?.seal(token_of(first), b"3")).await?;
+    for odd in
+        [vec![], vec![1], vec![1, 200, 3], vec![2, 1, b'k', 0], vec![1, 0, 0], vec![1, 2, 0xff, 0xfe, 1]]
+    {
+        put(&store, "access_token", second, odd.clone()).await?;
+        let counts = store.sealed_counts().await?;
+        let count = |id: &str| counts.iter().find(|(key, _)| key == id).map_or(0, |(_, n)| *n);
+        assert_eq!(
+            (count("k1"), count(&"a-longer_id-for-the-second-key-02"[..32])),
+            (2, 1),
+            "{odd:?} {counts:?}"
+        );
+        assert_eq!(count(NO_KEY), 2, "{odd:?} {counts:?}");
+    }
+    Ok(())
+}
+
+async fn whoever_writes_meanwhile_counts_more(footing: Footing) -> Result<()> {
+    let database = Database::start(footing)?;
+    let store = database.open().await?;
+    let before = connect(&store, "acme", "1").await?;
+    let id = before.id.0;
+    let (old, new) = (Vault::generate("k1"), Vault::generate("k2"));
+    put(&store, "access_token", id, vault(&[&old])?.seal(token_of(id), b"old")).await?;
+    let stale = async || store.sealed_with_another(SEALED[0], "k2", Uuid::nil(), 10).await;
+    let read = stale().await?;
+    assert_eq!(read.len(), 1);
+    assert_eq!(store.sealed_with_another(SEALED[0], "k1", Uuid::nil(), 10).await?, []);
+    assert_eq!(store.sealed_with_another(SEALED[0], "k2", id, 10).await?, []);
+    // A renewal whose call began before the value was sealed anew is stored.
+    let both = vault(&[&new, &old])?;
+    assert!(store.reseal(SEALED[0], &read[0], both.seal(token_of(id), b"old")).await?);
+    assert_eq!(stale().await?, []);
+    let renewed = Renewed { access_token: both.seal(token_of(id), b"renewed"), expires_in: None };
+    assert!(store.renew_token(&before, &renewed).await?);
+    // What was read before it is not put back over it.
+    assert!(!store.reseal(SEALED[0], &read[0], both.seal(token_of(id), b"old")).await?);
+    let now = store.connection_by_id(id.into()).await?.context("gone")?;
+    assert_eq!(both.open(token_of(id), &now.row.access_token.context("token")?)?.expose(), b"renewed");
+    Ok(())
+}
+
+/// A cluster with secrets of every kind, all sealed with this key, called `k1`.
+async fn sealed_with(key: &str) -> Result<(Cluster, Store)> {
+    let cluster = Cluster::start(&[("ENCRYPTION_KEYS", key)]).await?;
+    let body = json!({"name": "frontend", "role": "viewer"}).to_string().into_bytes();
+    let path = "/api/database/acme/api-keys";
+    let made = cluster.rest.request("POST", path, Some(body), &[("idempotency-key", "once")]).await?;
+    ensure!(made.status == 201, "{}", made.text);
+    let mut body = connect_body();
+    body["appSecret"] = json!("app-secret-of-acme");
+    let again = cluster.rest.post("connect", body).await?;
+    ensure!(again.status == 201, "{}", again.text);
+    let store = open_store(cluster.postgres.url()).await?;
+    assert_eq!(store.sealed_counts().await?, [("k1".to_owned(), 4)]);
+    assert_eq!(anywhere(&store).await?, 4, "a column with sealed values is missing in SEALED");
+    Ok((cluster, store))
+}
+
+/// How many values there are in the whole database, in whatever column, that look as if `k1` had sealed them.
+async fn anywhere(store: &Store) -> Result<i64> {
+    let db = store.connection();
+    let read = |sql: String| db.query_all_raw(Statement::from_string(db.get_database_backend(), sql));
+    let columns = "SELECT table_name::text, column_name::text FROM information_schema.columns \
+         WHERE table_schema = 'public' AND data_type = 'bytea'";
+    let mut found = 0;
+    for row in read(columns.to_owned()).await? {
+        let (table, column): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        let sealed =
+            format!("SELECT COUNT(*) FROM {table} WHERE substr({column}, 1, 4) = '\\x01026b31'::bytea");
+        found += read(sealed).await?[0].try_get_by_index::<i64>(0)?;
+    }
+    Ok(found)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_old_key_is_not_needed_any_more() -> Result<()> {
+    let (old, new) = (Vault::generate("k1"), Vault::generate("k2"));
+    let (cluster, store) = sealed_with(&old).await?;
+    let both = format!("{new},{old}");
+    let keys = [("ENCRYPTION_KEYS", both.as_str())];
+    let before = live(&store).await?;
+    let (success, dry) = admin_with(&cluster, &["reseal", "--dry-run"], &keys).await?;
+    assert!(success && dry.contains("4 values would be sealed anew with k2"), "{dry}");
+    assert!(dry.contains("k1 seals 4 values: it must stay"), "{dry}");
+    assert_eq!(live(&store).await?.row, before.row);
+
+    let (success, done) = admin_with(&cluster, &["reseal"], &keys).await?;
+    assert!(success && done.contains("4 values sealed anew with k2"), "{done}");
+    assert!(done.contains("k1 seals nothing: once every process has k2 first, it can be removed"), "{done}");
+    assert_eq!(store.sealed_counts().await?, [("k2".to_owned(), 4)]);
+    let after = live(&store).await?;
+    let sealed = after.row.access_token.clone().context("token")?;
+    assert_eq!(vault(&[&new])?.open(token_of(after.id.0), &sealed)?.expose(), TOKEN.as_bytes());
+    // Nothing else of the row has changed.
+    let row = dmrelay_store::entity::instagram_connection::Model {
+        access_token: before.row.access_token.clone(),
+        verify_token: before.row.verify_token.clone(),
+        app_secret: before.row.app_secret.clone(),
+        ..after.row
+    };
+    assert_eq!(row, before.row);
+
+    let (success, again) = admin_with(&cluster, &["reseal"], &keys).await?;
+    assert!(success && again.contains("0 values sealed anew"), "{again}");
+    for output in [dry, done, again] {
+        assert!(
+            !output.contains(TOKEN) && !output.contains(&new[3..]) && !output.contains(&old[3..]),
+            "{output}"
+        );
+    }
+    // With the new key alone everything starts and opens, kept answers too.
+    let (success, doctor) =
+        admin_with(&cluster, &["doctor", "--accounts"], &[("ENCRYPTION_KEYS", &new)]).await?;
+    assert!(!success && doctor.contains("all by k2"), "{doctor}");
+    assert!(doctor.contains("1 of 1 asked have a good token"), "{doctor}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_does_not_open_is_named_and_the_rest_goes_on() -> Result<()> {
+    let (old, new, lost) = (Vault::generate("k1"), Vault::generate("k2"), Vault::generate("k0"));
+    let (cluster, store) = sealed_with(&old).await?;
+    let id = live(&store).await?.id.0;
+    put(&store, "app_secret", id, vault(&[&lost])?.seal(token_of(id), b"secret")).await?;
+    // Sealed for another place.
+    put(&store, "verify_token", id, vault(&[&old])?.seal(token_of(id), b"moved-token")).await?;
+    let both = format!("{new},{old}");
+    let (success, output) = admin_with(&cluster, &["reseal"], &[("ENCRYPTION_KEYS", &both)]).await?;
+    assert!(!success && output.contains("2 values sealed anew with k2"), "{output}");
+    for says in [
+        format!("not opened: instagram_connections.app_secret of row {id}: sealed with the key \"k0\""),
+        format!("not opened: instagram_connections.verify_token of row {id}: does not open"),
+        "k1 seals 1 values: it must stay".to_owned(),
+        "2 values do not open".to_owned(),
+    ] {
+        assert!(output.contains(&says), "{says}: {output}");
+    }
+    assert!(!output.contains("moved-token"), "{output}");
+    assert_eq!(
+        store.sealed_counts().await?,
+        [("k0".to_owned(), 1), ("k1".to_owned(), 1), ("k2".to_owned(), 2)]
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reconnect_under_way_is_not_undone() -> Result<()> {
+    let (old, new) = (Vault::generate("k1"), Vault::generate("k2"));
+    let (cluster, store) = sealed_with(&old).await?;
+    let id = live(&store).await?.id.0;
+    let reconnected = vault(&[&old])?.seal(token_of(id), b"token of the reconnect");
+    // Somebody has written the row, and not yet committed.
+    let tx = store.connection().begin().await?;
+    let sql =
+        "UPDATE instagram_connections SET access_token = $1, credential_version = credential_version + 1";
+    let values: [Value; 1] = [reconnected.into()];
+    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    let both = format!("{new},{old}");
+    let keys = [("ENCRYPTION_KEYS", both.as_str())];
+    let commit = async {
+        let db = store.connection();
+        let sql = "SELECT 1 AS one FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        wait::until("the reseal waits for the row", Duration::from_secs(15), async || {
+            Ok(db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?.map(|_| ()))
+        })
+        .await?;
+        Ok(tx.commit().await?)
+    };
+    let (run, ()) = tokio::try_join!(admin_with(&cluster, &["reseal"], &keys), commit)?;
+    // What the reconnect wrote was sealed in a second pass.
+    assert!(run.0 && run.1.contains("4 values sealed anew with k2"), "{}", run.1);
+    let after = live(&store).await?;
+    let sealed = after.row.access_token.context("token")?;
+    assert_eq!(vault(&[&new])?.open(token_of(id), &sealed)?.expose(), b"token of the reconnect");
+    Ok(())
+}
