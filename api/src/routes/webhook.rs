@@ -116,7 +116,7 @@ pub(super) async fn own(
 
 async fn receive(state: ApiState, request: Request, path: Option<(String, String)>) -> Response {
     let webhook = Webhook { arrived: Instant::now(), trace: TraceId::random() };
-    let span = trace::begin(webhook.trace, || tracing::info_span!("webhook", trace_id = %webhook.trace));
+    let span = trace::begin(webhook.trace, || tracing::error_span!("webhook", trace_id = %webhook.trace));
     answer(&state, request, path.as_ref(), webhook).instrument(span).await
 }
 

@@ -25,12 +25,13 @@ pub fn join(span: Span, trace: Option<TraceId>) -> Span {
     span
 }
 
-/// The span of a piece of work in a trace: its name, and as fields what follows, above all the trace's id.
+/// The span of a piece of work in a trace: its name, and as fields what follows, above all the trace's id. Of level
+/// error, so that lines of any level that is logged name their trace.
 #[macro_export]
 macro_rules! span_of {
     ($trace:expr, $name:literal $($fields:tt)*) => {{
         let trace: Option<$crate::trace::TraceId> = $trace;
         let shown = trace.map(tracing::field::display);
-        $crate::trace::join(tracing::info_span!($name, trace_id = shown $($fields)*), trace)
+        $crate::trace::join(tracing::error_span!($name, trace_id = shown $($fields)*), trace)
     }};
 }

@@ -7,13 +7,18 @@ use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_queue::QueueName;
 use dmrelay_runtime::metrics::{GATE_CAUSES, GATES, seconds};
 use dmrelay_store::Result;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 const DAY_MS: f64 = 86_400_000.0;
+
+/// How often what hardly changes is counted.
+const SELDOM: Duration = Duration::from_mins(1);
 
 /// Another process leads now: what this one last saw is no longer shown.
 pub(super) fn forget(ctx: &Context) {
     ctx.metrics.forget_what_is_counted();
+    *ctx.secrets_counted.lock().unwrap_or_else(PoisonError::into_inner) = None;
     for queue in QueueName::ALL {
         ctx.metrics.queue_depth.with_label_values(&[queue.as_str()]).set(0);
     }
@@ -39,6 +44,7 @@ pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
         metrics.gates_closed.with_label_values(&[gate, cause]).set(found.map_or(0, |closed| closed.n));
     }
     accounts(&ctx).await?;
+    secrets(&ctx).await?;
     for queue in QueueName::ALL {
         if let Ok(depth) = ctx.dispatcher.depth(queue).await {
             let depth = i64::try_from(depth).unwrap_or(i64::MAX);
@@ -50,6 +56,26 @@ pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
 
 fn count_of(counts: &[(String, i64)], word: &str) -> i64 {
     counts.iter().find(|(known, _)| known == word).map_or(0, |(_, n)| *n)
+}
+
+/// Which keys seal what is stored: looked at seldom, for it is wanted only while a key is being replaced.
+async fn secrets(ctx: &Context) -> Result<()> {
+    {
+        let mut counted = ctx.secrets_counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if counted.is_some_and(|at| at.elapsed() < SELDOM) {
+            return Ok(());
+        }
+        *counted = Some(Instant::now());
+    }
+    let current = ctx.vault.key_ids().next().unwrap_or_default();
+    let (mut with_current, mut with_another) = (0, 0);
+    for (key, count) in ctx.store.sealed_counts().await? {
+        *(if key == current { &mut with_current } else { &mut with_another }) += count;
+    }
+    for (key, count) in [("current", with_current), ("other", with_another)] {
+        ctx.metrics.sealed_secrets.with_label_values(&[key]).set(count);
+    }
+    Ok(())
 }
 
 async fn accounts(ctx: &Context) -> Result<()> {

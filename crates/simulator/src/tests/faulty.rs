@@ -50,7 +50,7 @@ async fn a_slow_call_has_its_effect_even_if_nobody_waits() -> anyhow::Result<()>
     for mode in [FaultMode::Slow, FaultMode::SlowAfter] {
         let before = sends(&setup);
         setup.sim.add_fault(Fault::graph(Operation::Send, mode).delay(Duration::from_millis(400)));
-        let seen = setup.text_request("x").timeout(Duration::from_millis(20)).send().await;
+        let seen = setup.text_request("x").timeout(Duration::from_millis(250)).send().await;
         assert!(seen.is_err_and(|error| error.is_timeout()));
         setup.sim.wait_for("the effect", SOON, |record| record.send_count == before + 1).await?;
     }
