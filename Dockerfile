@@ -28,6 +28,8 @@ WORKDIR /src
 COPY --from=manifests /src .
 # `otlp` exports spans to an OpenTelemetry collector (OTLP_ENDPOINT).
 ARG FEATURES=
+# Three quarters of the image would be line numbers for backtraces. A panic says where it was without them.
+ENV CARGO_PROFILE_RELEASE_DEBUG=none CARGO_PROFILE_RELEASE_STRIP=debuginfo
 # What was made of the empty files goes: Cargo tells by the time of a file whether it is new, and the real sources may well be
 # older than this.
 RUN cargo build --release --locked -p dmrelay-api -p dmrelay-worker --features "${FEATURES}" \

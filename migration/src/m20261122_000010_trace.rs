@@ -18,12 +18,13 @@ impl MigrationTrait for Migration {
 }
 
 // Columns without a default: no row is written anew, however many there are.
+// In the order in which the pipeline locks the tables, so that neither waits for the other.
 const UP: &[&str] = &[
+    "ALTER TABLE chats ADD COLUMN trace_id {uuid}",
+    "ALTER TABLE turns ADD COLUMN trace_id {uuid}",
+    "ALTER TABLE messages ADD COLUMN trace_id {uuid}",
     "ALTER TABLE events ADD COLUMN trace_id {uuid}",
     "ALTER TABLE events ADD COLUMN stored_at bigint",
-    "ALTER TABLE messages ADD COLUMN trace_id {uuid}",
-    "ALTER TABLE turns ADD COLUMN trace_id {uuid}",
-    "ALTER TABLE chats ADD COLUMN trace_id {uuid}",
 ];
 
 const DOWN: &[&str] = &[

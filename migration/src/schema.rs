@@ -7,7 +7,11 @@ use sea_orm_migration::prelude::SchemaManager;
 pub(crate) async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let (uuid, bytes) = match db.get_database_backend() {
-        DbBackend::Postgres => ("uuid", "bytea"),
+        DbBackend::Postgres => {
+            // Whoever waits for a table that somebody reads for long makes all others wait behind it.
+            db.execute_unprepared("SET LOCAL lock_timeout = '2s'").await?;
+            ("uuid", "bytea")
+        }
         _ => ("blob", "blob"),
     };
     for statement in statements {
@@ -32,4 +36,10 @@ pub(crate) async fn applied(db: &DatabaseConnection) -> Result<Vec<String>, DbEr
     let rows =
         db.query_all_raw(Statement::from_string(backend, "SELECT version FROM seaql_migrations")).await?;
     rows.iter().map(|row| row.try_get("", "version")).collect()
+}
+
+/// Whether a change was given up because somebody else used a table, or waited for this one: SQLSTATE 55P03 and 40P01.
+pub(crate) fn was_kept_waiting(err: &DbErr) -> bool {
+    let text = err.to_string();
+    ["lock timeout", "deadlock detected"].iter().any(|reason| text.contains(reason))
 }

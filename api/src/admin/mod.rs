@@ -41,7 +41,7 @@ const LIMIT_MAX: u64 = 100_000;
 pub(crate) const EXIT_CODES: &str = "Exit codes:
   0  done
   1  not done, or not all of it; what and why is printed
-  2  the command or a setting cannot be read";
+  2  the command line cannot be read";
 
 /// What an operator does to an installation.
 #[derive(Debug, Subcommand)]
@@ -101,7 +101,7 @@ async fn begin(command: &Admin, args: &Args) -> anyhow::Result<()> {
     dmrelay_process::require_schema(&store).await?;
     match command {
         Admin::Keys(keys) => keys.run(&store).await,
-        Admin::AfterRestore(_) => AfterRestore::run(&store).await,
+        Admin::AfterRestore(after_restore) => after_restore.run(&store).await,
         Admin::Reseal(reseal) => reseal.run(&store, &args.vault).await,
         Admin::DeadLetters(letters) => letters.run(&store).await,
         Admin::Connections(connections) => connections.run(&store).await,

@@ -29,19 +29,6 @@ impl TraceId {
         plain.then(|| Uuid::try_parse(text).ok()).flatten().and_then(|id| Self::of(Some(id)))
     }
 
-    /// Reads the header `traceparent`: `version-trace-parent-flags`, the version anything but `ff`, and after
-    /// version 00 nothing more (W3C Trace Context §3.2).
-    pub fn from_traceparent(header: &str) -> Option<Self> {
-        let mut parts = header.trim().split('-');
-        let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let hex = |text: &str, digits: usize| {
-            text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-        };
-        let known = hex(version, 2) && version != "ff" && (version != "00" || parts.next().is_none());
-        let parent = hex(parent, 16) && parent.bytes().any(|b| b != b'0');
-        (known && parent && hex(flags, 2)).then(|| Self::parse(trace)).flatten()
-    }
-
     /// The span id of the trace's first span: the first half of the trace id. Whoever holds the trace id alone can
     /// hang its spans below it.
     pub fn root(self) -> [u8; 8] {
@@ -50,6 +37,41 @@ impl TraceId {
         // A span id is not zero either.
         if root == [0; 8] { [1; 8] } else { root }
     }
+}
+
+/// The span of a caller, below which ours belong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parent {
+    /// Its trace.
+    pub trace: TraceId,
+    /// Its id.
+    pub span: [u8; 8],
+    /// Whether the caller exports it.
+    pub sampled: bool,
+}
+
+impl Parent {
+    /// Reads the header `traceparent`: `version-trace-parent-flags`, the version anything but `ff`, and after
+    /// version 00 nothing more (W3C Trace Context §3.2).
+    pub fn from_header(header: &str) -> Option<Self> {
+        let mut parts = header.trim().split('-');
+        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let known =
+            byte(version).is_some_and(|version| version != 0xff && (version != 0 || parts.next().is_none()));
+        let mut bytes = [0; 8];
+        for (byte_of, digits) in bytes.iter_mut().zip(span.as_bytes().chunks(2)) {
+            *byte_of = byte(std::str::from_utf8(digits).ok()?)?;
+        }
+        let sampled = byte(flags)? & 1 == 1;
+        let whole = known && span.len() == 16 && bytes != [0; 8];
+        whole.then(|| TraceId::parse(trace)).flatten().map(|trace| Self { trace, span: bytes, sampled })
+    }
+}
+
+/// Two hexadecimal digits in lower case.
+fn byte(text: &str) -> Option<u8> {
+    let plain = text.len() == 2 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    plain.then(|| u8::from_str_radix(text, 16).ok()).flatten()
 }
 
 impl fmt::Display for TraceId {
@@ -82,11 +104,16 @@ mod tests {
 
     #[test]
     fn the_header_of_w3c() {
-        let read = |header: &str| TraceId::from_traceparent(header).map(|trace| trace.to_string());
+        let read = |header: &str| Parent::from_header(header).map(|parent| parent.trace.to_string());
         let parent = "00f067aa0ba902b7";
         assert_eq!(read(&format!("00-{TRACE}-{parent}-01")).as_deref(), Some(TRACE));
         assert_eq!(read(&format!("cc-{TRACE}-{parent}-01-more")).as_deref(), Some(TRACE));
+        let whole = Parent::from_header(&format!("00-{TRACE}-{parent}-01")).unwrap();
+        assert_eq!((whole.span, whole.sampled), ([0, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7], true));
+        let unsampled = Parent::from_header(&format!("00-{TRACE}-{parent}-00")).unwrap();
+        assert!(!unsampled.sampled);
         for header in [
+            format!("00-{TRACE}-{parent}00-01"),
             format!("ff-{TRACE}-{parent}-01"),
             format!("00-{TRACE}-{parent}-01-more"),
             format!("00-{TRACE}-{parent}"),

@@ -6,7 +6,7 @@ use crate::settings::LogSettings;
 use async_trait::async_trait;
 use axum::http::{Request, Response};
 use bytes::Bytes;
-use dmrelay_domain::trace::TraceId;
+use dmrelay_domain::trace::{Parent, TraceId};
 use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId as ExportedId, TraceState, TracerProvider,
 };
@@ -87,6 +87,16 @@ pub(crate) fn begin(trace: TraceId, span: impl FnOnce() -> Span) -> Span {
     let _ = span.context();
     FIRST.set(None);
     span
+}
+
+/// Hangs a span below that of a caller.
+pub(crate) fn follow(span: &Span, parent: Parent) {
+    let flags = if parent.sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
+    let (id, above) =
+        (ExportedId::from_bytes(*parent.trace.to_uuid().as_bytes()), SpanId::from_bytes(parent.span));
+    let caller = SpanContext::new(id, above, flags, true, TraceState::NONE);
+    // It fails where the span is not exported: nothing to hang anywhere.
+    let _ = span.set_parent(Context::new().with_remote_span_context(caller));
 }
 
 /// Hangs a span below the first one of its trace, unless it is below another of that trace already.

@@ -1,7 +1,7 @@
 //! Spans that belong to a trace of ours. Where spans are exported (feature `otlp`), they carry the trace id that
 //! rows, jobs and log lines carry, and hang below the span that began it.
 
-pub use dmrelay_domain::trace::TraceId;
+pub use dmrelay_domain::trace::{Parent, TraceId};
 use tracing::Span;
 
 /// The first span of a trace, made by `span`.
@@ -14,6 +14,15 @@ pub fn begin(trace: TraceId, span: impl FnOnce() -> Span) -> Span {
         let _ = trace;
         span()
     }
+}
+
+/// A span below that of a caller.
+pub fn follow(span: Span, parent: Parent) -> Span {
+    #[cfg(feature = "otlp")]
+    crate::otlp::follow(&span, parent);
+    #[cfg(not(feature = "otlp"))]
+    let _ = parent;
+    span
 }
 
 /// A later span of a trace, perhaps in another process, where the trace is known.

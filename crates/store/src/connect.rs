@@ -135,22 +135,26 @@ impl Store {
         Ok(Tx { inner, dialect: self.dialect })
     }
 
-    /// How the connections are used.
+    /// How the connections are used; of the two pools of PostgreSQL, that of which more is in use.
     pub fn pool(&self) -> Pool {
-        let (size, idle, max) = match self.dialect {
+        let of = |size: u32, idle: usize, max: u32| {
+            let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+            Pool { used: size.saturating_sub(idle), idle, max }
+        };
+        match self.dialect {
             Dialect::Postgres => {
-                let (writer, relaxed) =
-                    (self.writer.get_postgres_connection_pool(), self.relaxed.get_postgres_connection_pool());
-                let max = writer.options().get_max_connections() + relaxed.options().get_max_connections();
-                (writer.size() + relaxed.size(), writer.num_idle() + relaxed.num_idle(), max)
+                let pools = [&self.writer, &self.relaxed].map(|connection| {
+                    let pool = connection.get_postgres_connection_pool();
+                    of(pool.size(), pool.num_idle(), pool.options().get_max_connections())
+                });
+                let [main, marks] = pools;
+                if marks.used * main.max > main.used * marks.max { marks } else { main }
             }
             Dialect::Sqlite => {
                 let pool = self.reader.get_sqlite_connection_pool();
-                (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+                of(pool.size(), pool.num_idle(), pool.options().get_max_connections())
             }
-        };
-        let idle = u32::try_from(idle).unwrap_or(u32::MAX);
-        Pool { used: size.saturating_sub(idle), idle, max }
+        }
     }
 
     /// Runs a statement that writes, outside a transaction; gives the number of rows it changed.

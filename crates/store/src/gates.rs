@@ -47,7 +47,7 @@ pub enum Gate {
 }
 
 /// How many failures in a row close a gate.
-const FAILURES: i64 = 5;
+pub(crate) const FAILURES: i64 = 5;
 
 /// How long a gate closes for repeated failures at first, and at most.
 const FIRST: i64 = 30_000;

@@ -1,6 +1,7 @@
 //! What operators watch: how old the oldest due work is, and how much there is.
 
 use crate::dead_letters::OPEN;
+use crate::gates::FAILURES;
 use crate::{Result, Store};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::ConnectionId;
@@ -101,9 +102,9 @@ impl Store {
     pub async fn closed_gates(&self) -> Result<Vec<ClosedGates>> {
         let sql = "SELECT CASE WHEN key = 'agent' THEN 'agent' WHEN key LIKE 'graph:app:%' THEN 'graph_app' \
                 ELSE 'graph_account' END AS gate, \
-             CASE WHEN failures > 0 THEN 'failing' ELSE 'told' END AS cause, COUNT(*) AS n \
+             CASE WHEN failures >= $1 THEN 'failing' ELSE 'told' END AS cause, COUNT(*) AS n \
              FROM gates WHERE closed_until > {now} GROUP BY 1, 2";
-        self.read(sql, Vec::new()).await
+        self.read(sql, vec![FAILURES.into()]).await
     }
 
     /// How many open dead letters there are of each class, counted up to a bound in all.

@@ -304,7 +304,8 @@ impl Tx {
         }
         if let (Some(turn), Some(part)) = (message.turn_id, message.part) {
             let sql = "UPDATE messages SET status = 'cancelled' \
-                 WHERE turn_id = $1 AND part > $2 AND part IS NOT NULL AND status = 'queued'";
+                 WHERE turn_id = $1 AND part > $2 AND part IS NOT NULL \
+                 AND (status = 'queued' OR (status = 'unknown' AND error_code = 'restored' AND attempt = 0))";
             self.execute(sql, vec![turn.into(), part.into()]).await?;
         }
         Ok(true)

@@ -127,6 +127,10 @@ impl Tx {
         kind: ActivityKind,
         actor: &str,
     ) -> Result<()> {
+        // What came for an account that nobody has is in nobody's log.
+        if letter.subaccount_id.is_empty() {
+            return Ok(());
+        }
         let subaccount = SubaccountId::parse(&letter.subaccount_id)
             .map_err(|err| Error::Row { table: "dead_letters", what: err.to_string() })?;
         let activity = Activity::of_subaccount(&subaccount, kind, actor)

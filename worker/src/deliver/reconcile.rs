@@ -95,9 +95,9 @@ impl Outbox<'_> {
             chat.row.outbox_attempts = 0;
             tx.save_chat(&chat).await?;
             log_sent(&tx, &self.connection, &chat, message).await?;
+            tx.commit().await?;
             count_sent(&self.ctx.metrics, message, chat.now);
         }
-        tx.commit().await?;
         self.ctx.metrics.reconciliations.with_label_values(&["graph", "happened"]).inc();
         tracing::info!(message_id = %message.id, attempt = message.attempt, "the send happened, found in the conversation");
         Ok(Step::Next)

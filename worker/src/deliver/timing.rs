@@ -12,8 +12,8 @@ pub(crate) fn count_sent(metrics: &Metrics, message: &message::Model, now: Milli
         return;
     }
     metrics.answer_to_sent_seconds.observe(seconds(now - message.created_at));
-    // What follows in the same answer has waited for what came before it.
-    if message.part.is_some_and(|part| part > 0) {
+    // What follows in the same answer has waited for what came before it; a fallback answers nothing.
+    if message.part != Some(0) {
         return;
     }
     let started = message.started_at.unwrap_or(message.created_at);

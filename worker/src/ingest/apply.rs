@@ -2,14 +2,18 @@
 
 use super::{Applied, echo, marks};
 use crate::Context;
+use crate::deliver::count_sent;
+use dmrelay_domain::clock::Millis;
 use dmrelay_domain::event::{self, Container, Content, Inbound, Postback, Referral};
 use dmrelay_domain::ids::InstagramUserId;
 use dmrelay_domain::states::{Author, ConnectionStatus, Direction, EventState, MessageStatus};
 use dmrelay_domain::trace::TraceId;
 use dmrelay_domain::{message, window};
 use dmrelay_runtime::metrics::Stage;
+use dmrelay_store::entity::message::Model as Message;
 use dmrelay_store::{Activity, ActivityKind, ClaimedEvent, Connection, Error, LockedChat, NewMessage, Tx};
 use serde::Serialize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// An event being applied: everything it needs, under the chat's lock.
@@ -18,6 +22,17 @@ pub(super) struct Scene<'a> {
     pub(super) tx: &'a Tx,
     pub(super) event: &'a ClaimedEvent,
     pub(super) connection: &'a Connection,
+    /// What is counted once the transaction is committed.
+    counted: Mutex<Counted>,
+}
+
+/// What an event has brought about, for the metrics.
+#[derive(Default)]
+struct Counted {
+    /// A message waits for its answer.
+    asked: bool,
+    /// A message of ours is sent, as its echo shows.
+    sent: Option<Message>,
 }
 
 /// Applies one event in one transaction.
@@ -41,17 +56,33 @@ pub(super) async fn apply(ctx: &Context, event: &ClaimedEvent) -> Result<Applied
     let Some(mut chat) = tx.upsert_chat(&connection.row, &user).await? else {
         return Err(Error::Row { table: "chats", what: "an upserted chat is missing".to_owned() });
     };
-    let scene = Scene { ctx, tx: &tx, event, connection: &connection };
+    let scene = Scene { ctx, tx: &tx, event, connection: &connection, counted: Mutex::default() };
     if item.content.opens_window() {
         let expires = window::expires(event.at, chat.now);
         chat.row.window_expires_at = Some(chat.row.window_expires_at.map_or(expires, |end| end.max(expires)));
     }
     scene.content(&mut chat, item.content).await?;
     tx.save_chat(&chat).await?;
+    let (counted, now) = (std::mem::take(&mut *scene.counted()), chat.now);
     let applied = finish(ctx, tx, event, EventState::Processed, Some(Box::new(chat))).await?;
     // Not inside the transaction: SQLite has one connection that writes.
     ctx.touch(&connection).await;
+    if let Applied::Done(_) = applied {
+        count(ctx, event, &counted, now);
+    }
     Ok(applied)
+}
+
+/// Counts what the commit has made true.
+fn count(ctx: &Context, event: &ClaimedEvent, counted: &Counted, now: Millis) {
+    if counted.asked {
+        ctx.metrics.stage(Stage::Inbox, event.stored_at - event.received_at);
+        ctx.metrics.stage(Stage::Pickup, now - event.stored_at);
+    }
+    if let Some(sent) = &counted.sent {
+        ctx.metrics.reconciliations.with_label_values(&["graph", "happened"]).inc();
+        count_sent(&ctx.metrics, sent, now);
+    }
 }
 
 async fn finish(
@@ -70,6 +101,15 @@ async fn finish(
 }
 
 impl Scene<'_> {
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A message of ours is sent, as its echo shows.
+    pub(super) fn seen_sent(&self, message: Message) {
+        self.counted().sent = Some(message);
+    }
+
     async fn content(&self, chat: &mut LockedChat, content: Content) -> Result<(), Error> {
         match content {
             Content::Message(message) => self.message(chat, message).await,
@@ -133,8 +173,7 @@ impl Scene<'_> {
                 chat.row.trace_id = self.event.trace.map(TraceId::to_uuid);
             }
             chat.await_answer(self.debounce());
-            self.ctx.metrics.stage(Stage::Inbox, self.event.stored_at - self.event.received_at);
-            self.ctx.metrics.stage(Stage::Pickup, chat.now - self.event.stored_at);
+            self.counted().asked = true;
         }
         let activity = Activity::of_connection(self.connection, ActivityKind::MessageReceived, "user")
             .about(&id)

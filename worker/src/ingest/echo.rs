@@ -2,7 +2,7 @@
 //! of a send that is in flight or of unknown outcome. Any other is a person writing in the Instagram app.
 
 use super::apply::Scene;
-use crate::deliver::{count_sent, log_sent};
+use crate::deliver::log_sent;
 use dmrelay_domain::event::Inbound;
 use dmrelay_domain::states::{Author, ChatMode, Direction, MessageStatus};
 use dmrelay_domain::text::same_text;
@@ -17,8 +17,7 @@ pub(super) async fn apply(scene: &Scene<'_>, chat: &mut LockedChat, echo: Inboun
     }
     if let Some(ours) = tx.adopt_echo(chat, &echo.mid, |ours| fits(ours, &echo)).await? {
         log_sent(tx, scene.connection, chat, &ours).await?;
-        count_sent(&scene.ctx.metrics, &ours, chat.now);
-        scene.ctx.metrics.reconciliations.with_label_values(&["graph", "happened"]).inc();
+        scene.seen_sent(ours);
         // The outbox may go on at once.
         chat.await_delivery();
         return Ok(());

@@ -60,12 +60,9 @@ fn count_of(counts: &[(String, i64)], word: &str) -> i64 {
 
 /// Which keys seal what is stored: looked at seldom, for it is wanted only while a key is being replaced.
 async fn secrets(ctx: &Context) -> Result<()> {
-    {
-        let mut counted = ctx.secrets_counted.lock().unwrap_or_else(PoisonError::into_inner);
-        if counted.is_some_and(|at| at.elapsed() < SELDOM) {
-            return Ok(());
-        }
-        *counted = Some(Instant::now());
+    let counted = *ctx.secrets_counted.lock().unwrap_or_else(PoisonError::into_inner);
+    if counted.is_some_and(|at| at.elapsed() < SELDOM) {
+        return Ok(());
     }
     let current = ctx.vault.key_ids().next().unwrap_or_default();
     let (mut with_current, mut with_another) = (0, 0);
@@ -75,6 +72,7 @@ async fn secrets(ctx: &Context) -> Result<()> {
     for (key, count) in [("current", with_current), ("other", with_another)] {
         ctx.metrics.sealed_secrets.with_label_values(&[key]).set(count);
     }
+    *ctx.secrets_counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::Context;
 use dmrelay_store::Leadership;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How long a leader that died keeps the others from leading.
@@ -49,6 +49,8 @@ impl Service {
     {
         let leadership = Leadership::new(self.name);
         let leads = ctx.metrics.leader.with_label_values(&[self.name]);
+        let lease = LEAD.max(self.beat * 2);
+        let mut held = Instant::now();
         let mut ticks = tokio::time::interval(self.beat);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -57,19 +59,23 @@ impl Service {
                 () = shutdown.cancelled() => break,
                 _ = ticks.tick() => {}
             }
-            let outcome = match leadership.hold(&ctx.store, LEAD.max(self.beat * 2)).await {
+            let outcome = match leadership.hold(&ctx.store, lease).await {
                 Ok(true) => {
+                    held = Instant::now();
                     leads.set(1);
                     work(ctx.clone()).await
                 }
                 Ok(false) => {
-                    if leads.get() == 1 && self.name == GAUGES {
-                        gauges::forget(&ctx);
-                    }
-                    leads.set(0);
+                    self.lost(&ctx);
                     continue;
                 }
-                Err(err) => Err(err),
+                Err(err) => {
+                    // Cut off from the database for longer than the lease: another one may lead by now.
+                    if held.elapsed() > lease {
+                        self.lost(&ctx);
+                    }
+                    Err(err)
+                }
             };
             if let Err(err) = outcome {
                 ctx.metrics.service_errors.with_label_values(&[self.name]).inc();
@@ -78,5 +84,14 @@ impl Service {
         }
         // Best effort: without it another process leads when the lease runs out.
         let _ = leadership.resign(&ctx.store).await;
+    }
+
+    /// Shows that this process does not lead, if it did.
+    fn lost(&self, ctx: &Context) {
+        let leads = ctx.metrics.leader.with_label_values(&[self.name]);
+        if leads.get() == 1 && self.name == GAUGES {
+            gauges::forget(ctx);
+        }
+        leads.set(0);
     }
 }
