@@ -18,9 +18,53 @@ pub(crate) struct Args {
 /// Processes of the load run's own.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Count what one answered message costs, and how that changes with workers, accounts and the size of the tables.
+    /// Counts hardly depend on the build or on what else the machine does; times do.
+    Scale(Scale),
     /// Serve the floor.
     #[command(hide = true)]
     Floor(Floor),
+}
+
+/// What to count, and on how much.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Scale {
+    /// Messages that are counted in each stage, after one of each user that is not.
+    #[arg(long, default_value_t = 1_000, value_parser = value_parser!(u32).range(1..=100_000))]
+    pub(crate) messages: u32,
+    /// Users who write them.
+    #[arg(long, default_value_t = 100, value_parser = value_parser!(u16).range(1..=10_000))]
+    pub(crate) users: u16,
+    /// How many of them write at a time.
+    #[arg(long, default_value_t = 8, value_parser = value_parser!(u16).range(1..=1_000))]
+    pub(crate) at_once: u16,
+    /// Workers, where there are several.
+    #[arg(long, default_value_t = 4, value_parser = value_parser!(u16).range(1..=12))]
+    pub(crate) workers: u16,
+    /// Accounts, where there are several.
+    #[arg(long, default_value_t = 100, value_parser = value_parser!(u16).range(2..=1_000))]
+    pub(crate) accounts: u16,
+    /// Accounts without a message that are added at the end.
+    #[arg(long, default_value_t = 9_900)]
+    pub(crate) quiet_accounts: u64,
+    /// Chats that are there already, of the stages with a history.
+    #[arg(long, value_delimiter = ',', default_value = "10000,1000000", value_parser = value_parser!(u64).range(1_000..=1_000_000))]
+    pub(crate) chats: Vec<u64>,
+    /// Turns that are due at once when the sweep is measured.
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) backlog: u32,
+    /// Seconds of each look at an idle system.
+    #[arg(long, default_value_t = 20, value_parser = value_parser!(u64).range(11..=600))]
+    pub(crate) idle_seconds: u64,
+    /// Stages to run, by number, e.g. 1,2; all if not given.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) only: Vec<usize>,
+    /// WORKER_CONCURRENCY of each worker.
+    #[arg(long, default_value_t = 32, value_parser = value_parser!(u16).range(1..=1_000))]
+    pub(crate) worker_concurrency: u16,
+    /// Where the databases are made; the system's temporary folder if not given. A million chats take some 5 GB.
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// How much load, and for how long.
@@ -65,8 +109,18 @@ impl Load {
     }
 
     pub(crate) fn folder(&self) -> PathBuf {
-        self.dir.clone().unwrap_or_else(std::env::temp_dir)
+        folder(self.dir.as_ref())
     }
+}
+
+impl Scale {
+    pub(crate) fn folder(&self) -> PathBuf {
+        folder(self.dir.as_ref())
+    }
+}
+
+fn folder(given: Option<&PathBuf>) -> PathBuf {
+    given.cloned().unwrap_or_else(std::env::temp_dir)
 }
 
 /// How the floor serves.

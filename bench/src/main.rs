@@ -10,6 +10,7 @@ mod pipeline;
 mod process;
 mod report;
 mod run;
+mod scale;
 mod servers;
 mod stack;
 mod usage;
@@ -41,6 +42,7 @@ async fn main() -> ExitCode {
 async fn work(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Some(Command::Floor(floor)) => floor::serve(floor).await.map(|()| ExitCode::SUCCESS),
+        Some(Command::Scale(scale)) => scale::run(scale).await,
         None => run::run(args.load).await,
     }
 }

@@ -3,6 +3,7 @@
 use crate::webhook::{ACCOUNT, user_id};
 use anyhow::{Context, Result, bail};
 use dmrelay_simulator::Simulator;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval, timeout_at};
 
@@ -52,10 +53,26 @@ impl Talk {
     }
 }
 
+/// One who writes.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    /// To this account.
+    pub(crate) account: String,
+    /// Their id, which is theirs alone.
+    pub(crate) user: String,
+}
+
+/// So many people who write to one account.
+pub(crate) fn people(users: u32) -> Vec<Person> {
+    (0..users.into()).map(|user| Person { account: ACCOUNT.to_owned(), user: user_id(user) }).collect()
+}
+
 /// Customers who write numbered messages, and count the answers.
 struct Customers<'a> {
     simulator: &'a Simulator,
-    users: usize,
+    people: &'a [Person],
+    /// Where in `people` a user is.
+    places: HashMap<&'a str, usize>,
     /// How often each message was answered.
     answers: Vec<u32>,
     unanswered: usize,
@@ -66,34 +83,45 @@ struct Customers<'a> {
     last_answer: Instant,
 }
 
-/// Each user writes the next message as soon as the last one is answered, until so many are written: never more
-/// than one message of a user at a time, so that each is a turn of its own.
-pub(crate) async fn in_turn(simulator: &Simulator, messages: usize, users: usize) -> Result<Talk> {
-    let mut customers = Customers::new(simulator, messages, users);
-    let mut written = users.min(messages);
-    for number in 0..written {
-        customers.write(number, number);
-    }
-    while customers.unanswered > 0 {
-        for user in customers.wait().await? {
-            if written < messages {
-                customers.write(written, user);
-                written += 1;
-            }
+/// Messages of these people, each one's next as soon as the last is answered, so that each is a turn of its own: as many people
+/// `at_once` as wanted, one after the other.
+pub(crate) async fn in_turn(
+    simulator: &Simulator,
+    messages: usize,
+    people: &[Person],
+    at_once: usize,
+) -> Result<Talk> {
+    let mut customers = Customers::new(simulator, messages, people);
+    let mut silent: VecDeque<usize> = (0..people.len()).collect();
+    let (mut written, mut answered) = (0, 0);
+    loop {
+        while written < messages && written < answered + at_once {
+            let Some(person) = silent.pop_front() else { break };
+            customers.write(written, person);
+            written += 1;
         }
+        if customers.unanswered == 0 {
+            return customers.finish().await;
+        }
+        let heard = customers.wait().await?;
+        answered += heard.len();
+        silent.extend(heard);
     }
-    customers.finish().await
 }
 
 /// So many messages a second, whatever is answered, from one user after the other.
-pub(crate) async fn steadily(simulator: &Simulator, messages: usize, load: (u32, usize)) -> Result<Talk> {
-    let (rate, users) = load;
-    let mut customers = Customers::new(simulator, messages, users);
+pub(crate) async fn steadily(
+    simulator: &Simulator,
+    messages: usize,
+    people: &[Person],
+    rate: u32,
+) -> Result<Talk> {
+    let mut customers = Customers::new(simulator, messages, people);
     let mut beat = interval(Duration::from_secs(1) / rate);
     beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
     for number in 0..messages {
         beat.tick().await;
-        customers.write(number, number % users);
+        customers.write(number, number % people.len());
         customers.look();
     }
     while customers.unanswered > 0 {
@@ -103,12 +131,13 @@ pub(crate) async fn steadily(simulator: &Simulator, messages: usize, load: (u32,
 }
 
 impl<'a> Customers<'a> {
-    fn new(simulator: &'a Simulator, messages: usize, users: usize) -> Self {
+    fn new(simulator: &'a Simulator, messages: usize, people: &'a [Person]) -> Self {
         simulator.clear_record();
         let now = Instant::now();
         Self {
             simulator,
-            users,
+            people,
+            places: people.iter().enumerate().map(|(place, person)| (person.user.as_str(), place)).collect(),
             answers: vec![0; messages],
             unanswered: messages,
             strange: 0,
@@ -118,19 +147,19 @@ impl<'a> Customers<'a> {
         }
     }
 
-    fn write(&self, number: usize, user: usize) {
-        let user = u64::try_from(user % self.users).unwrap_or_default();
-        self.simulator.say(ACCOUNT, &user_id(user), format!("message-{number}"));
+    fn write(&self, number: usize, person: usize) {
+        let Person { account, user } = &self.people[person];
+        self.simulator.say(account, user, format!("message-{number}"));
     }
 
-    /// Waits for answers; gives the users who have one.
+    /// Waits for answers; gives the people who have one.
     async fn wait(&mut self) -> Result<Vec<usize>> {
         let mut changes = self.simulator.changes();
         loop {
             changes.borrow_and_update();
-            let users = self.look();
-            if !users.is_empty() {
-                return Ok(users);
+            let heard = self.look();
+            if !heard.is_empty() {
+                return Ok(heard);
             }
             let deadline = self.last_answer + PATIENCE;
             if let Ok(changed) = timeout_at(deadline.into(), changes.changed()).await {
@@ -145,14 +174,14 @@ impl<'a> Customers<'a> {
         }
     }
 
-    /// Counts the sends that have come since; gives the users of those messages that are answered now.
+    /// Counts the sends that have come since; gives the people of those messages that are answered now.
     fn look(&mut self) -> Vec<usize> {
         let fresh: Vec<(String, Option<String>)> = self.simulator.record(|record| {
             let fresh = record.sends.get(self.seen..).unwrap_or_default();
             fresh.iter().map(|sent| (sent.user.clone(), sent.text.clone())).collect()
         });
         self.seen += fresh.len();
-        let mut users = Vec::new();
+        let mut heard = Vec::new();
         for (user, text) in fresh {
             let lines = text.as_deref().and_then(|text| text.strip_prefix(ANSWER)).unwrap_or_default();
             // Messages that waited together are asked together, a line each.
@@ -162,17 +191,17 @@ impl<'a> Customers<'a> {
                         self.answers[number] += 1;
                         if self.answers[number] == 1 {
                             self.unanswered -= 1;
-                            users.extend(index_of(&user));
+                            heard.extend(self.places.get(user.as_str()));
                         }
                     }
                     _ => self.strange += 1,
                 }
             }
         }
-        if !users.is_empty() {
+        if !heard.is_empty() {
             self.last_answer = Instant::now();
         }
-        users
+        heard
     }
 
     /// Lets everything come to rest and takes stock.
@@ -195,20 +224,5 @@ impl<'a> Customers<'a> {
             reply: PERCENTILES.map(|percent| micros(record.reply_latency.percentile_micros(percent))),
             ack: PERCENTILES.map(|percent| micros(record.ack_latency.percentile_micros(percent))),
         }))
-    }
-}
-
-fn index_of(user: &str) -> Option<usize> {
-    user.get(user.len().checked_sub(6)?..)?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_user_is_known_by_its_id() {
-        assert_eq!(index_of(&user_id(255)), Some(255));
-        assert_eq!(index_of("12"), None);
     }
 }

@@ -36,7 +36,7 @@ pub(crate) async fn run(load: Load) -> Result<ExitCode> {
         eprintln!("this is a debug build: its numbers mean nothing");
     }
     say("starting PostgreSQL, Redis and the simulator");
-    let servers = Servers::start(&load.folder()).await?;
+    let servers = Servers::start(&load.folder(), &[]).await?;
     let simulator = Simulator::start(Options::default()).await.context("the simulator did not start")?;
     let report = Report::new(&load, machine::describe(&servers));
     let mut run = Run { load, servers, simulator, report };
@@ -98,12 +98,13 @@ impl Run {
         let plan = Plan { name: "conversations", worker: Some(self.load.worker_concurrency) };
         self.simulator.configure(|settings| settings.keep_records = true);
         let stack = Stack::start(&self.servers, &self.simulator, plan).await?;
-        let users = usize::try_from(self.load.users)?;
+        let people = pipeline::people(self.load.users);
 
         say("throughput: every user writes again when answered");
         self.servers.postgres.checkpoint().await?;
         let meter = Meter::start(stack.watched(&self.servers));
-        let talk = pipeline::in_turn(&self.simulator, usize::try_from(self.load.messages)?, users).await?;
+        let messages = usize::try_from(self.load.messages)?;
+        let talk = pipeline::in_turn(&self.simulator, messages, &people, people.len()).await?;
         self.report.throughput = Some((talk, meter.stop()));
 
         say("steady rate");
@@ -112,7 +113,7 @@ impl Run {
         self.servers.postgres.checkpoint().await?;
         let messages = usize::try_from(u64::from(self.load.rate) * self.load.steady_seconds)?;
         let meter = Meter::start(stack.watched(&self.servers));
-        let talk = pipeline::steadily(&self.simulator, messages, (self.load.rate, users)).await?;
+        let talk = pipeline::steadily(&self.simulator, messages, &people, self.load.rate).await?;
         self.report.steady = Some((talk, meter.stop()));
         self.report.complaints.extend(stack.end());
         Ok(())
@@ -143,6 +144,6 @@ impl Run {
     }
 }
 
-fn say(what: &str) {
+pub(crate) fn say(what: &str) {
     eprintln!("· {what}");
 }

@@ -57,13 +57,13 @@ const SETTINGS: &[&str] = &[
 const END: Duration = Duration::from_secs(10);
 
 impl Servers {
-    /// Starts both, empty, with their files under `parent`.
-    pub(crate) async fn start(parent: &Path) -> Result<Self> {
+    /// Starts both, empty, with their files under `parent`; PostgreSQL with these settings besides its own.
+    pub(crate) async fn start(parent: &Path, settings: &[&str]) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("dmrelay-bench-")
             .tempdir_in(parent)
             .with_context(|| format!("no folder can be made in {}", parent.display()))?;
-        let postgres = Postgres::start(folder.path()).await?;
+        let postgres = Postgres::start(folder.path(), settings).await?;
         let redis = Redis::start(folder.path()).await?;
         Ok(Self { postgres, redis, folder })
     }
@@ -75,7 +75,7 @@ impl Servers {
 }
 
 impl Postgres {
-    async fn start(folder: &Path) -> Result<Self> {
+    async fn start(folder: &Path, settings: &[&str]) -> Result<Self> {
         let binaries = binaries();
         let program =
             |name: &str| binaries.as_ref().map_or_else(|| PathBuf::from(name), |dir| dir.join(name));
@@ -93,7 +93,7 @@ impl Postgres {
         let [addr] = free_ports()?;
         let mut command = as_system_user(&program("postgres"))?;
         command.arg("-D").arg(&data).args(["-p", &addr.port().to_string()]).current_dir(folder);
-        for setting in SETTINGS {
+        for setting in SETTINGS.iter().chain(settings) {
             command.args(["-c", setting]);
         }
         let number = version.split(' ').find(|word| word.starts_with(char::is_numeric));
@@ -117,6 +117,16 @@ impl Postgres {
         let mut connection = PgConnection::connect(&url(self.addr, "postgres")).await?;
         raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await?;
         Ok(url(self.addr, name))
+    }
+
+    /// Where it listens.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The address of one of its databases.
+    pub(crate) fn url(&self, database: &str) -> String {
+        url(self.addr, database)
     }
 
     /// Writes everything to disk, so that what follows starts alike.
@@ -169,6 +179,10 @@ impl Redis {
         Ok(Self { process, addr, version })
     }
 
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("redis://{}/", self.addr)
     }
@@ -182,7 +196,7 @@ impl Redis {
     }
 }
 
-fn url(addr: SocketAddr, database: &str) -> String {
+pub(crate) fn url(addr: SocketAddr, database: &str) -> String {
     format!("postgres://{OWNER}@{addr}/{database}")
 }
 

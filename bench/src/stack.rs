@@ -27,13 +27,31 @@ pub(crate) struct Stack {
     addr: SocketAddr,
 }
 
-const ACCESS_TOKEN: &str = "IGAA-bench";
+/// An account, and the agent that answers for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seat {
+    pub(crate) account: String,
+    token: String,
+    agent: String,
+}
+
 const VERIFY_TOKEN: &str = "bench-verify-token";
 /// Worth nothing: it guards databases that are thrown away.
 const BOOTSTRAP_KEY: &str = "bench-bootstrap-key-0123456789abcdef";
 /// The same: "0123456789abcdef" twice.
 const ENCRYPTION_KEYS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-const CONNECT: &str = "/api/database/bench/chat-agents/agent_bench/instagram/connect";
+
+impl Seat {
+    /// The account of this number; that of 0 is [`ACCOUNT`].
+    pub(crate) fn number(number: u16) -> Self {
+        let account = ACCOUNT.parse::<u64>().unwrap_or_default() + u64::from(number);
+        Self {
+            account: account.to_string(),
+            token: format!("IGAA-bench-{number}"),
+            agent: format!("agent_bench_{number}"),
+        }
+    }
+}
 
 impl Stack {
     /// Starts it on an empty database, and connects the account, which the simulator forgets everything about
@@ -48,7 +66,8 @@ impl Stack {
             command.env("API_ADDR", addr.to_string()).env("METRICS_ADDR", metrics.to_string());
             Ok(command)
         };
-        welcome(simulator, addr);
+        let seat = Seat::number(0);
+        welcome(simulator, addr, std::slice::from_ref(&seat));
         output(command("dmrelay-api", api_metrics)?.arg("migrate"))?;
         let (folder, name) = (servers.folder(), plan.name);
         let mut api =
@@ -60,7 +79,7 @@ impl Stack {
             let process = worker.insert(Process::start(&format!("{name}-worker"), &mut command, folder)?);
             process.wait_until(async || ready(worker_metrics).await).await?;
         }
-        connect(addr).await?;
+        connect(addr, &seat).await?;
         Ok(Self { api, worker, addr })
     }
 
@@ -85,7 +104,7 @@ impl Stack {
 }
 
 /// The environment of both.
-fn settings(
+pub(crate) fn settings(
     servers: &Servers,
     simulator: &Simulator,
     plan: Plan,
@@ -110,10 +129,12 @@ fn settings(
     ]
 }
 
-/// The simulator forgets what was, and sends its webhooks to `api`.
-fn welcome(simulator: &Simulator, api: SocketAddr) {
+/// The simulator forgets what was, and sends the webhooks of these accounts to `api`.
+pub(crate) fn welcome(simulator: &Simulator, api: SocketAddr, seats: &[Seat]) {
     simulator.reset();
-    simulator.put_account(AccountSpec::new(ACCOUNT, "bench_shop", ACCESS_TOKEN));
+    for seat in seats {
+        simulator.put_account(AccountSpec::new(&seat.account, "bench_shop", &seat.token));
+    }
     simulator.set_webhook(Some(WebhookTarget {
         url: format!("http://{api}/webhooks/instagram"),
         app_secret: APP_SECRET.to_owned(),
@@ -130,21 +151,22 @@ pub(crate) fn around(servers: &Servers) -> Vec<Watched> {
     watched
 }
 
-async fn ready(addr: SocketAddr) -> Result<()> {
+pub(crate) async fn ready(addr: SocketAddr) -> Result<()> {
     let (status, body) = http::get(addr, "/readyz").await?;
     ensure!(status == 200, "{}", body.trim());
     Ok(())
 }
 
-async fn connect(addr: SocketAddr) -> Result<()> {
+pub(crate) async fn connect(addr: SocketAddr, seat: &Seat) -> Result<()> {
     let request = json!({
-        "accessToken": ACCESS_TOKEN,
-        "instagramAccountId": ACCOUNT,
+        "accessToken": seat.token,
+        "instagramAccountId": seat.account,
         "webhookVerificationToken": VERIFY_TOKEN,
     });
-    let (status, body) = http::post(addr, CONNECT, BOOTSTRAP_KEY, &request.to_string()).await?;
+    let path = format!("/api/database/bench/chat-agents/{}/instagram/connect", seat.agent);
+    let (status, body) = http::post(addr, &path, BOOTSTRAP_KEY, &request.to_string()).await?;
     if status != 201 {
-        bail!("the account was not connected: {status} {body}");
+        bail!("the account {} was not connected: {status} {body}", seat.account);
     }
     Ok(())
 }
