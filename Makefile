@@ -23,7 +23,7 @@ run: ## Start everything in one process, with a simulated Meta and Retell
 	$(CARGO) run
 
 .PHONY: test
-test: test-servers frontend-examples deploy-checks bins ## Run all tests; each starts the PostgreSQL and Redis it needs
+test: test-servers frontend-examples bins deploy-checks ## Run all tests; each starts the PostgreSQL and Redis it needs
 	@if command -v cargo-nextest >/dev/null; then \
 		set -x; $(CARGO) nextest run --workspace --profile $(NEXTEST_PROFILE); \
 	else \

@@ -25,4 +25,7 @@ if [ "${1:-}" = --tools ]; then
 	export DEPLOY_TOOLS=$venv/bin
 fi
 cd "$here"
+if [ -n "${DEPLOY_TOOLS:-}" ]; then
+	python3 -B -m unittest tools
+fi
 exec "$python" -B -m unittest discover -s . -p 'test_*.py'

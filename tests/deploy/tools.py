@@ -23,7 +23,6 @@ def run(tool, *arguments, **options):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, **options)
 
 
-@unittest.skipUnless(TOOLS.is_dir(), "only with check.sh --tools")
 class Tools(unittest.TestCase):
     def compose(self, *arguments, **environment):
         """What Docker Compose makes of docker-compose.yml; it warns of nothing."""
