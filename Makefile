@@ -76,7 +76,8 @@ $(FRONTEND)/node_modules/.package-lock.json: $(FRONTEND)/package.json $(FRONTEND
 .PHONY: deploy-checks
 deploy-checks: ## Check the Dockerfile, docker-compose.yml and deploy/, starting nothing
 	@missing=(); needed='python3 and its module yaml'; \
-	python3 -c 'import yaml' 2>/dev/null || missing+=(python3 python3-yaml); \
+	python3 -c 'import yaml' 2>/dev/null || /usr/bin/python3 -c 'import yaml' 2>/dev/null || \
+		missing+=(python3 python3-yaml); \
 	$(INSTALL_MISSING)
 	tests/deploy/check.sh
 

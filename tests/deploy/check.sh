@@ -26,6 +26,6 @@ if [ "${1:-}" = --tools ]; then
 fi
 cd "$here"
 if [ -n "${DEPLOY_TOOLS:-}" ]; then
-	python3 -B -m unittest tools
+	"$python" -B -m unittest tools
 fi
 exec "$python" -B -m unittest discover -s . -p 'test_*.py'
