@@ -62,6 +62,9 @@ pub(crate) struct Scale {
     /// WORKER_CONCURRENCY of each worker.
     #[arg(long, default_value_t = 32, value_parser = value_parser!(u16).range(1..=1_000))]
     pub(crate) worker_concurrency: u16,
+    /// Parameters of DATABASE_URL, e.g. statement-cache-capacity=1000.
+    #[arg(long, default_value = "")]
+    pub(crate) url_parameters: String,
     /// Where the databases are made; the system's temporary folder if not given. A million chats take some 5 GB.
     #[arg(long)]
     pub(crate) dir: Option<PathBuf>,

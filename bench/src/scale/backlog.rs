@@ -1,7 +1,7 @@
 //! The sweep: what it costs while work waits for later, how fast it hands out what is due, and what it costs with many
 //! accounts.
 
-use super::counts::{Window, float};
+use super::counts::Window;
 use super::fleet::Fleet;
 use super::seed;
 use super::stage::Bench;
@@ -33,6 +33,8 @@ pub(super) struct Drain {
     pub(super) claimed: f64,
     /// The most in a tenth of a second, by the second.
     pub(super) best: f64,
+    /// The most workers that swept at a time: more than one where a beat takes longer than its leader's lease.
+    pub(super) leaders: f64,
     pub(super) window: Window,
 }
 
@@ -44,6 +46,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const LOOKS: u32 = 10;
 
 const CLAIMED: &str = "dmrelay_sweep_claimed_total{kind=\"turn\"}";
+const LEADS: &str = "dmrelay_leader{service=\"sweep\"}";
 
 /// Measures on the database of this stage, and leaves it so.
 pub(super) async fn measure(
@@ -112,12 +115,13 @@ async fn drain(
          WHERE turn_due_at IS NOT NULL";
     run(inside, due).await?;
     let began = Instant::now();
-    let (mut last, mut best) = ((began, claimed), 0.0_f64);
+    let (mut last, mut best, mut leaders) = ((began, claimed), 0.0_f64, 0.0_f64);
     for look in 1.. {
         sleep(LOOK).await;
         let now = (Instant::now(), fleet.counter(CLAIMED).await?);
         best = best.max((now.1 - last.1) / (now.0 - last.0).as_secs_f64());
         last = now;
+        leaders = leaders.max(fleet.counter(LEADS).await?);
         if look % LOOKS != 0 {
             continue;
         }
@@ -131,14 +135,7 @@ async fn drain(
     }
     let took = began.elapsed();
     let window = watch.end(before).await?;
-    Ok(Drain { workers, took, claimed: last.1 - claimed, best, window })
-}
-
-impl Drain {
-    /// Turns handed out a second.
-    pub(super) fn per_second(&self, turns: u32) -> f64 {
-        float(turns.into()) / self.took.as_secs_f64().max(f64::EPSILON)
-    }
+    Ok(Drain { workers, took, claimed: last.1 - claimed, best, leaders, window })
 }
 
 async fn run(inside: &mut PgConnection, sql: &str) -> Result<()> {

@@ -4,7 +4,7 @@ use super::tap::Tap;
 use crate::http;
 use crate::pipeline::Person;
 use crate::process::{Process, free_ports, output};
-use crate::servers::{Servers, sibling};
+use crate::servers::{self, Servers, sibling};
 use crate::stack::{self, Plan, Seat};
 use crate::usage::Watched;
 use crate::webhook::user_id;
@@ -19,6 +19,8 @@ pub(super) struct Fleet<'a> {
     servers: &'a Servers,
     plan: Plan,
     debounce_ms: u32,
+    /// What stands at the end of each DATABASE_URL.
+    parameters: String,
     environment: Vec<(&'static str, String)>,
     api: Process,
     workers: Vec<(Process, SocketAddr)>,
@@ -43,6 +45,7 @@ impl<'a> Fleet<'a> {
         simulator: &Simulator,
         plan: Plan,
         (accounts, debounce_ms): (u16, u32),
+        parameters: &str,
     ) -> Result<Self> {
         let [addr, metrics] = free_ports()?;
         let database_url = servers.postgres.create(plan.name).await?;
@@ -58,7 +61,7 @@ impl<'a> Fleet<'a> {
         let mut command = Command::new(sibling("dmrelay-api")?);
         command.current_dir(servers.folder()).envs(environment.clone());
         command.env("API_ADDR", addr.to_string()).env("METRICS_ADDR", metrics.to_string());
-        command.env("DATABASE_URL", crate::servers::url(taps[0].addr(), plan.name));
+        command.env("DATABASE_URL", through(&taps[0], plan, parameters));
         let mut api = Process::start(&format!("{}-api", plan.name), &mut command, servers.folder())?;
         api.wait_until(async || stack::ready(addr).await).await?;
         for seat in &seats {
@@ -68,6 +71,7 @@ impl<'a> Fleet<'a> {
             servers,
             plan,
             debounce_ms,
+            parameters: parameters.to_owned(),
             environment,
             api,
             workers: Vec::new(),
@@ -84,7 +88,7 @@ impl<'a> Fleet<'a> {
             let mut command = Command::new(sibling("dmrelay-worker")?);
             command.current_dir(self.servers.folder()).envs(self.environment.clone());
             command.env("DEBOUNCE_MS", self.debounce_ms.to_string()).env("METRICS_ADDR", metrics.to_string());
-            command.env("DATABASE_URL", crate::servers::url(self.taps[1].addr(), self.plan.name));
+            command.env("DATABASE_URL", through(&self.taps[1], self.plan, &self.parameters));
             let name = format!("{}-worker-{}", self.plan.name, self.workers.len() + 1);
             let mut process = Process::start(&name, &mut command, self.servers.folder())?;
             process.wait_until(async || stack::ready(metrics).await).await?;
@@ -151,4 +155,10 @@ impl<'a> Fleet<'a> {
         let workers = self.workers.iter().map(|(worker, _)| worker);
         std::iter::once(&self.api).chain(workers).filter_map(Process::complaints).collect()
     }
+}
+
+/// The address of a database through a tap.
+fn through(tap: &Tap, plan: Plan, parameters: &str) -> String {
+    let url = servers::url(tap.addr(), plan.name);
+    if parameters.is_empty() { url } else { format!("{url}?{parameters}") }
 }

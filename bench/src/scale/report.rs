@@ -119,7 +119,7 @@ impl Report {
             ));
         }
         self.table(f, &rows)?;
-        writeln!(f, "### The first message of a user, beside the above\n")?;
+        writeln!(f, "### The first message of a user: an account's agent opens a chat for it\n")?;
         let names =
             ["statements", "round trips", "writing transactions that wait for the disk", "WAL, bytes"];
         let rows = names.map(|name| -> (String, Cell) {
@@ -276,23 +276,25 @@ impl Report {
         )?;
         writeln!(
             f,
-            "| workers | seconds | turns a second | at its fastest, a second | handed out again | \
-             round trips to PostgreSQL by turn | commands to Redis by turn |"
+            "| workers | seconds | turns a second | at its fastest, a second | handed out again | leaders at a time | \
+             round trips to PostgreSQL by turn | commands to Redis by turn | % of a processor: PostgreSQL | workers |"
         )?;
-        writeln!(f, "|---:|---:|---:|---:|---:|---:|---:|")?;
+        writeln!(f, "|{}", "---:|".repeat(10))?;
         for drain in drains {
-            let turns_done = count((*turns).into());
-            writeln!(
-                f,
-                "| {} | {:.1} | {:.0} | {:.0} | {:.0} | {} | {} |",
-                drain.workers,
+            let (turns, window) = (count((*turns).into()), &drain.window);
+            let cells = [
+                count(drain.workers.into()),
                 drain.took.as_secs_f64(),
-                drain.per_second(*turns),
+                turns / drain.took.as_secs_f64(),
                 drain.best,
-                drain.claimed - turns_done,
-                number(drain.window.counts.get("round trips") / turns_done),
-                number(drain.window.redis.get("commands of clients") / turns_done)
-            )?;
+                drain.claimed - turns,
+                drain.leaders,
+                window.counts.get("round trips") / turns,
+                window.redis.get("commands of clients") / turns,
+                window.cpu.get("PostgreSQL") * 100.0 / window.seconds,
+                window.cpu.get("worker") * 100.0 / window.seconds,
+            ];
+            writeln!(f, "| {} |", cells.map(number).join(" | "))?;
         }
         writeln!(f)?;
         for drain in drains {
