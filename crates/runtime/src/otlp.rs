@@ -44,7 +44,6 @@ pub(crate) fn layer<S>(
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let named = |err: &dyn std::fmt::Display| format!("OTLP_ENDPOINT: {err}");
     let address = crate::http::join(endpoint, &["v1", "traces"]);
     let exporter = SpanExporter::builder()
         .with_http()
@@ -52,7 +51,7 @@ where
         .with_endpoint(address.as_str())
         .with_timeout(settings.otlp_timeout)
         .build()
-        .map_err(|err| named(&err))?;
+        .map_err(|err| format!("OTLP_ENDPOINT: {err}"))?;
     let resource = Resource::builder()
         .with_service_name(service)
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
@@ -92,9 +91,8 @@ pub(crate) fn begin(trace: TraceId, span: impl FnOnce() -> Span) -> Span {
 /// Hangs a span below that of a caller.
 pub(crate) fn follow(span: &Span, parent: Parent) {
     let flags = if parent.sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
-    let (id, above) =
-        (ExportedId::from_bytes(*parent.trace.to_uuid().as_bytes()), SpanId::from_bytes(parent.span));
-    let caller = SpanContext::new(id, above, flags, true, TraceState::NONE);
+    let (trace, above) = (exported(parent.trace), SpanId::from_bytes(parent.span));
+    let caller = SpanContext::new(trace, above, flags, true, TraceState::NONE);
     // It fails where the span is not exported: nothing to hang anywhere.
     let _ = span.set_parent(Context::new().with_remote_span_context(caller));
 }
@@ -102,14 +100,13 @@ pub(crate) fn follow(span: &Span, parent: Parent) {
 /// Hangs a span below the first one of its trace, unless it is below another of that trace already.
 pub(crate) fn join(span: &Span, trace: Option<TraceId>) {
     let Some(trace) = trace else { return };
-    let id = ExportedId::from_bytes(*trace.to_uuid().as_bytes());
-    if Span::current().context().span().span_context().trace_id() == id {
-        return;
+    if Span::current().context().span().span_context().trace_id() != exported(trace) {
+        follow(span, Parent { trace, span: trace.root(), sampled: true });
     }
-    let root = SpanId::from_bytes(trace.root());
-    let first = SpanContext::new(id, root, TraceFlags::SAMPLED, true, TraceState::NONE);
-    // It fails where the span is not exported: nothing to hang anywhere.
-    let _ = span.set_parent(Context::new().with_remote_span_context(first));
+}
+
+fn exported(trace: TraceId) -> ExportedId {
+    ExportedId::from_bytes(*trace.to_uuid().as_bytes())
 }
 
 /// Random ids, but for the first span of a trace.
@@ -118,10 +115,7 @@ struct Ids(RandomIdGenerator);
 
 impl IdGenerator for Ids {
     fn new_trace_id(&self) -> ExportedId {
-        FIRST.get().map_or_else(
-            || self.0.new_trace_id(),
-            |trace| ExportedId::from_bytes(*trace.to_uuid().as_bytes()),
-        )
+        FIRST.get().map_or_else(|| self.0.new_trace_id(), exported)
     }
 
     fn new_span_id(&self) -> SpanId {
