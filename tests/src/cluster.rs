@@ -69,11 +69,7 @@ impl Cluster {
     /// # Errors
     /// When it cannot be started.
     pub fn worker(&mut self) -> Result<Process> {
-        self.started += 1;
-        let log = self.dir.path().join(format!("worker-{}.log", self.started));
-        let mut env = self.env.clone();
-        env.push(("METRICS_ADDR".to_owned(), "127.0.0.1:0".to_owned()));
-        Process::start("dmrelay-worker", &[], &env, log)
+        self.worker_at("127.0.0.1:0".to_owned())
     }
 
     /// Starts a worker whose metrics are at a port that is known; it is kept for as long as the value lives.
@@ -81,11 +77,16 @@ impl Cluster {
     /// # Errors
     /// When it cannot be started.
     pub fn watched_worker(&mut self) -> Result<(Process, Port)> {
+        let port = Port::reserve()?;
+        Ok((self.worker_at(format!("127.0.0.1:{}", port.number))?, port))
+    }
+
+    fn worker_at(&mut self, metrics: String) -> Result<Process> {
         self.started += 1;
-        let (log, port) = (self.dir.path().join(format!("worker-{}.log", self.started)), Port::reserve()?);
+        let log = self.dir.path().join(format!("worker-{}.log", self.started));
         let mut env = self.env.clone();
-        env.push(("METRICS_ADDR".to_owned(), format!("127.0.0.1:{}", port.number)));
-        Ok((Process::start("dmrelay-worker", &[], &env, log)?, port))
+        env.push(("METRICS_ADDR".to_owned(), metrics));
+        Process::start("dmrelay-worker", &[], &env, log)
     }
 
     /// Where the API shows its metrics.
