@@ -59,6 +59,15 @@ uuid_id!(
     EventId
 );
 
+uuid_id!(
+    /// A dead letter.
+    DeadLetterId
+);
+uuid_id!(
+    /// A worker process, from its start to its end.
+    WorkerId
+);
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:expr) => {
         $(#[$doc])*

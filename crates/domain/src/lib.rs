@@ -4,6 +4,7 @@
 //! one place. The only effectful thing is [`clock::SystemClock`], the one place that reads the time.
 
 pub mod clock;
+pub mod conversation;
 pub mod event;
 pub mod failure;
 pub mod ids;
@@ -11,6 +12,7 @@ pub mod message;
 pub mod permission;
 pub mod retry;
 pub mod secret;
+pub mod settings;
 pub mod signature;
 pub mod split;
 pub mod states;

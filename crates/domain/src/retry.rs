@@ -43,6 +43,12 @@ impl Schedule {
         policy.next_backoff().unwrap_or(self.cap).min(self.cap)
     }
 
+    /// The delay after `failures` failures in a row, at this place (0 to 1) of its span: for decisions that must not draw
+    /// by themselves.
+    pub fn part_of(&self, failures: u32, place: f64) -> Duration {
+        self.bound(failures).mul_f64(place.clamp(0.0, 1.0))
+    }
+
     /// The upper bound of the delay after `failures` failures in a row.
     pub fn bound(&self, failures: u32) -> Duration {
         let doublings = failures.clamp(1, 32) - 1;

@@ -179,6 +179,18 @@ words!(
 );
 
 words!(
+    /// What a dead letter speaks of.
+    DeadLetterKind {
+        /// An event of the inbox.
+        Event = "event",
+        /// A question to the agent.
+        Turn = "turn",
+        /// A message to be sent, or one that was not answered.
+        Message = "message",
+    }
+);
+
+words!(
     /// What the activity log tells of.
     ActivityKind {
         /// An account was connected.

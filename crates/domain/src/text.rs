@@ -35,10 +35,26 @@ pub fn mask(text: &str) -> String {
     masked + rest
 }
 
-/// Whether two texts are the same message: what differs is only white space at the ends and between words,
-/// which services on the way may fold.
+/// Whether two texts are the same message. What services on the way may change does not count: white space, invisible
+/// characters, and the typographic forms of quotes, dashes and dots.
 pub fn same_text(a: &str, b: &str) -> bool {
-    a.split_whitespace().eq(b.split_whitespace())
+    folded(a).eq(folded(b))
+}
+
+/// The characters of a text without what services may change.
+fn folded(text: &str) -> impl Iterator<Item = char> {
+    let plain = |c: char| match c {
+        '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2032}' => '\'',
+        '\u{201c}' | '\u{201d}' | '\u{201f}' | '\u{2033}' => '"',
+        '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
+        other => other,
+    };
+    let is_dropped = |c: &char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{feff}' | '\u{fe0f}' | '\u{2060}');
+    let words = text.split_whitespace().flat_map(|word| word.chars().chain([' ']));
+    words.filter(move |c| !is_dropped(c)).flat_map(move |c| {
+        let dots = c == '\u{2026}';
+        std::iter::repeat_n(if dots { '.' } else { plain(c) }, if dots { 3 } else { 1 })
+    })
 }
 
 #[cfg(test)]
@@ -68,5 +84,11 @@ mod tests {
     fn folded_white_space_is_the_same_text() {
         assert!(same_text(" a  b\n", "a b"));
         assert!(!same_text("a b", "ab"));
+    }
+
+    #[test]
+    fn typographic_forms_are_the_same_text() {
+        assert!(same_text("It's \"so\" - well...", "It\u{2019}s \u{201c}so\u{201d} \u{2013} well\u{2026}"));
+        assert!(same_text("a\u{200b}b \u{2764}\u{fe0f}", "ab \u{2764}"));
     }
 }

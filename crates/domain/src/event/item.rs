@@ -99,7 +99,7 @@ fn message_item(account: &str, json: Value) -> Item {
     item.wire = wire.map_or_else(|| "unknown".to_owned(), |wire| (*wire).to_owned());
     let body = item.json[item.wire.as_str()].clone();
     item.mid = body["mid"].as_text();
-    item.content = item_content(&mut item, &body);
+    item.content = item_content(&mut item, account, &body);
     if dashboard_test || is_true(&item.json["is_self"]) || is_true(&body["is_self"]) {
         item.content = Content::Ignored;
     }
@@ -121,10 +121,10 @@ const WIRE_KINDS: &[&str] = &[
     "optin",
 ];
 
-fn item_content(item: &mut Item, body: &Value) -> Content {
+fn item_content(item: &mut Item, account: &str, body: &Value) -> Content {
     let mid = item.mid.clone();
     match (item.wire.as_str(), mid) {
-        ("message", Some(mid)) => message(item, body, mid),
+        ("message", Some(mid)) => message(item, account, body, mid),
         ("message_edit", Some(mid)) => {
             let edits = number(&body["num_edit"]).unwrap_or(0);
             item.repeat.push(edits.to_string());
@@ -156,7 +156,7 @@ fn item_content(item: &mut Item, body: &Value) -> Content {
     }
 }
 
-fn message(item: &mut Item, body: &Value, mid: String) -> Content {
+fn message(item: &mut Item, account: &str, body: &Value, mid: String) -> Content {
     if is_true(&body["is_deleted"]) {
         // The same wire kind and mid as the message itself: it must not be taken for its redelivery.
         item.repeat.push("deleted".to_owned());
@@ -170,7 +170,8 @@ fn message(item: &mut Item, body: &Value, mid: String) -> Content {
         reply_to: reply_to(&body["reply_to"]),
         referral: referral(&body["referral"]),
     };
-    if is_true(&body["is_echo"]) {
+    // Ids decide who is speaking: a message whose sender is the account is its own, whatever flags it has.
+    if is_true(&body["is_echo"]) || item.json["sender"]["id"].as_id() == account {
         Content::Echo(message)
     } else if is_true(&body["is_unsupported"]) {
         Content::Unsupported { mid: message.mid }

@@ -1,0 +1,140 @@
+//! Echoes: what the account itself sent. Ours are recognised by their mid; before it is known, by the text of a send
+//! of that time whose outcome is not known yet. Any other is a human writing in the Instagram app.
+
+use super::command::Received;
+use super::effect::{Fact, Sent};
+use super::receive::{described, is_ours};
+use super::rows::{Message, MessageError};
+use super::takeover::ModeReason;
+use super::{Conversation, Tracked};
+use crate::clock::Millis;
+use crate::event::Inbound;
+use crate::ids::MessageId;
+use crate::states::{ActivityKind, Author, Direction, MessageStatus};
+use crate::text::same_text;
+
+/// How far Meta's clock may be from the database's.
+pub(super) const CLOCK_SKEW: Millis = 60_000;
+
+/// Who acts in the Instagram app, in the activity log.
+const APP_ACTOR: &str = "person";
+
+impl Conversation {
+    pub(super) fn echo(&mut self, event: &Received, echo: &Inbound) {
+        let now = self.now;
+        let known = self.live_mut().find(|message| message.mid.as_deref() == Some(&echo.mid));
+        if let Some(known) = known.filter(|known| !known.is_stub()) {
+            if known.confirmed_at.is_none() {
+                known.confirmed_at = Some(now);
+            }
+            return;
+        }
+        let until = self.policy.graph_timeout + self.policy.reconcile_grace + CLOCK_SKEW;
+        let ours = self.live().find(|message| {
+            matches!(message.status, MessageStatus::Sending | MessageStatus::Unknown)
+                && message.direction == Direction::Outbound
+                && message.started_at.is_some_and(|at| (at - CLOCK_SKEW..=at + until).contains(&event.at))
+                && says_the_same(message, echo)
+        });
+        if let Some(ours) = ours.map(|message| message.id) {
+            self.changes.facts.push(Fact::Reconciled { service: "graph", result: "happened" });
+            self.mark_sent(ours, &echo.mid, true);
+            self.continue_outbox();
+            return;
+        }
+        self.written_in_app(event, echo);
+    }
+
+    fn written_in_app(&mut self, event: &Received, echo: &Inbound) {
+        let mut new = described(event, echo);
+        (new.direction, new.author, new.status) = (Direction::Outbound, Author::Native, MessageStatus::Sent);
+        new.sent_at = Some(event.at);
+        let Some(id) = self.add_received(new) else { return };
+        if let Some(seq) = self.message(id).map(|message| message.seq) {
+            self.chat.human_seq = self.chat.human_seq.max(seq);
+        }
+        let sent = self.activity(ActivityKind::MessageSent, APP_ACTOR, id);
+        self.record(sent);
+        if is_ours(event) {
+            self.taken_over_in_app(&echo.mid);
+        }
+    }
+
+    /// A human has written in the Instagram app.
+    pub(super) fn taken_over_in_app(&mut self, mid: &str) {
+        self.log_takeover(APP_ACTOR, "written in the Instagram app");
+        let pause = self.takeover_pause();
+        self.take_over(&ModeReason::Echo(mid.to_owned()), pause);
+    }
+
+    /// Records that a message was sent under `mid`. Does nothing if it is recorded already.
+    pub(super) fn mark_sent(&mut self, id: MessageId, mid: &str, echoed: bool) {
+        self.merge_into(id, mid);
+        let now = self.now;
+        let Some(message) = self.message(id) else { return };
+        message.status = MessageStatus::Sent;
+        message.mid = Some(mid.to_owned());
+        message.sent_at.get_or_insert(now);
+        if echoed {
+            message.confirmed_at.get_or_insert(now);
+        }
+        (message.deadline, message.worker) = (None, None);
+        message.error = MessageError::default();
+        let sent = Sent {
+            message: id,
+            author: message.author,
+            part: message.part,
+            received_at: message.received_at,
+            created_at: message.created_at,
+            started_at: message.started_at.unwrap_or(message.created_at),
+            now,
+        };
+        let actor = message.actor.clone().unwrap_or_else(|| message.author.to_string());
+        self.changes.facts.push(Fact::Sent(sent));
+        let activity = self.activity(ActivityKind::MessageSent, &actor, id);
+        self.record(activity);
+        self.chat.outbox.attempts = 0;
+    }
+
+    /// What another row holds of this mid goes into our message: a stub that a reaction left before the mid was known,
+    /// or an echo that was taken for a human's, whose takeover is undone.
+    fn merge_into(&mut self, id: MessageId, mid: &str) {
+        let other = self.live_mut().find(|other| other.mid.as_deref() == Some(mid) && other.id != id);
+        let Some(other) = other.filter(|other| other.is_stub() || other.author == Author::Native) else {
+            return;
+        };
+        let (seq, metadata) = (other.seq, other.body.metadata.clone());
+        other.delete();
+        if let Some(message) = self.message(id).filter(|_| metadata.is_some()) {
+            message.body.metadata = metadata;
+        }
+        self.undo_takeover(&ModeReason::Echo(mid.to_owned()), seq);
+    }
+
+    /// The echo that was taken for this message was a human's: the message is given the mid its own call named, or none
+    /// if it was not sent, and the echo becomes a message of its own.
+    pub(super) fn disown_echo(&mut self, id: MessageId, own_mid: Option<&str>) {
+        let now = self.now;
+        let Some(message) = self.message(id) else { return };
+        let Some(other) = message.mid.take() else { return };
+        let text = message.body.text.clone();
+        message.mid = own_mid.map(str::to_owned);
+        let mut native = Message::new(Direction::Outbound, Author::Native, MessageStatus::Sent);
+        native.mid = Some(other.clone());
+        native.body = Tracked::loaded(super::Body { text, kind: "text".to_owned(), ..Default::default() });
+        (native.at, native.received_at, native.sent_at) = (now, now, Some(now));
+        let native = self.add_message(native);
+        let sent = self.activity(ActivityKind::MessageSent, APP_ACTOR, native);
+        self.record(sent);
+        self.taken_over_in_app(&other);
+    }
+}
+
+/// Whether an echo can be that of our send: the same words, or an attachment of the kind we sent.
+fn says_the_same(ours: &Message, echo: &Inbound) -> bool {
+    match (ours.body.text.as_deref(), echo.text.as_deref()) {
+        (Some(ours), Some(theirs)) => same_text(ours, theirs),
+        (None, None) => echo.attachments.first().is_some_and(|attachment| attachment.kind == ours.body.kind),
+        _ => false,
+    }
+}

@@ -1,0 +1,253 @@
+//! What the records of others say of a call whose outcome is unknown. That it happened is believed when they show it;
+//! that it did not, only when they show that they could tell. An empty list, or one that does not reach back far
+//! enough, tells nothing.
+
+use super::Conversation;
+use super::echo::CLOCK_SKEW;
+use super::rows::{Message, Turn};
+use crate::clock::Millis;
+use crate::signature::sha256;
+use crate::states::Author;
+use crate::text::same_text;
+
+/// How far back Meta's list must reach to tell that a message is not in it; its times are whole seconds.
+const REACH: Millis = 5_000;
+
+/// Who wrote an entry of the agent's record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The customer, through us.
+    User,
+    /// The agent.
+    Agent,
+    /// Tool calls, transitions, and whatever a later version of the service has.
+    Other,
+}
+
+/// An entry of the agent's record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordEntry {
+    /// Who wrote it.
+    pub role: Role,
+    /// What it says.
+    pub text: String,
+    /// The service's id of it.
+    pub id: Option<String>,
+}
+
+/// The agent's record of a chat.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Its entries, oldest first; none if the service does not show them.
+    pub entries: Option<Vec<RecordEntry>>,
+}
+
+/// A message of Meta's list of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Meta's id of it.
+    pub mid: String,
+    /// When it was made, in whole seconds.
+    pub at: Millis,
+    /// Whether the customer wrote it.
+    pub by_customer: bool,
+    /// The text; none for attachments.
+    pub text: Option<String>,
+}
+
+/// Meta's list of a conversation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Thread {
+    /// Its newest messages, newest first.
+    pub messages: Vec<Seen>,
+    /// Whether these are all there are.
+    pub complete: bool,
+}
+
+/// What the agent's record says of a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TurnEvidence {
+    /// It was asked, and this was said.
+    Answered { replies: Vec<String>, watermark: Option<String> },
+    /// It was asked, and nothing was said yet.
+    Thinking,
+    /// Nothing follows the last message that is accounted for.
+    NotAsked,
+    /// The record cannot tell.
+    Unclear,
+}
+
+/// What Meta's list says of a send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SendEvidence {
+    /// It was sent, under this mid.
+    Happened(String),
+    /// It is not in a list that would show it.
+    DidNotHappen,
+    /// The list cannot tell.
+    Unclear,
+}
+
+/// The hash by which the agent's copy of a question is recognised: white space may be folded on the way.
+pub fn fingerprint(text: &str) -> [u8; 32] {
+    let folded: Vec<&str> = text.split_whitespace().collect();
+    sha256(folded.join(" ").as_bytes())
+}
+
+impl Record {
+    /// The last message of the chat.
+    pub(super) fn last_id(&self) -> Option<String> {
+        self.entries.iter().flatten().rev().find_map(|entry| entry.id.clone())
+    }
+
+    /// What it says of a turn's question.
+    pub(super) fn evidence(&self, turn: &Turn) -> TurnEvidence {
+        let Some(entries) = &self.entries else { return TurnEvidence::Unclear };
+        let start = match turn.watermark.as_deref() {
+            None => 0,
+            Some(mark) => match entries.iter().position(|entry| entry.id.as_deref() == Some(mark)) {
+                Some(position) => position + 1,
+                None => return TurnEvidence::Unclear,
+            },
+        };
+        let later = &entries[start..];
+        let is_question = |entry: &RecordEntry| {
+            entry.role == Role::User && fingerprint(&entry.text)[..] == turn.asked_hash[..]
+        };
+        // The same question may stand there twice, once without an answer: it was asked again by a human's wish.
+        let mut asked = false;
+        for (position, _) in later.iter().enumerate().filter(|(_, entry)| is_question(entry)) {
+            asked = true;
+            let after = &later[position + 1..];
+            let until = after.iter().position(|entry| entry.role == Role::User).unwrap_or(after.len());
+            let replies = spoken(&after[..until]);
+            if !replies.is_empty() {
+                let watermark = after[..until].iter().rev().find_map(|entry| entry.id.clone());
+                return TurnEvidence::Answered { replies, watermark };
+            }
+        }
+        // What follows and is not the question may be the question in other words: personal data may be masked.
+        match (asked, later.iter().any(|entry| entry.role == Role::User)) {
+            (true, _) => TurnEvidence::Thinking,
+            (false, false) => TurnEvidence::NotAsked,
+            (false, true) => TurnEvidence::Unclear,
+        }
+    }
+}
+
+fn spoken(entries: &[RecordEntry]) -> Vec<String> {
+    let said = |entry: &RecordEntry| {
+        let text = entry.text.trim();
+        (entry.role == Role::Agent && !text.is_empty()).then(|| text.to_owned())
+    };
+    entries.iter().filter_map(said).collect()
+}
+
+impl Conversation {
+    /// What Meta's list says of a send. The messages of the list that are known must be loaded.
+    pub(super) fn evidence_of_send(&self, message: &Message, thread: &Thread) -> SendEvidence {
+        let started = message.started_at.unwrap_or(message.created_at);
+        let known = |mid: &str| self.message_by_mid(mid).map(|known| &**known);
+        let is_attributed = |seen: &&Seen| {
+            known(&seen.mid).is_some_and(|known| !known.is_stub() && known.author != Author::Native)
+        };
+        // Oldest first: of two that fit, the earlier is the earlier attempt's.
+        let since: Vec<&Seen> = thread
+            .messages
+            .iter()
+            .rev()
+            .filter(|seen| !seen.by_customer && seen.at >= started - CLOCK_SKEW && !is_attributed(seen))
+            .collect();
+        let says_it = |seen: &&&Seen| match (message.body.text.as_deref(), seen.text.as_deref()) {
+            (Some(ours), Some(theirs)) => same_text(ours, theirs),
+            (None, None) => true,
+            _ => false,
+        };
+        if let Some(found) = since.iter().find(says_it) {
+            return SendEvidence::Happened(found.mid.clone());
+        }
+        let shows_something_known = thread.messages.iter().any(|seen| known(&seen.mid).is_some());
+        let reaches = thread.complete || thread.messages.iter().any(|seen| seen.at < started - REACH);
+        if shows_something_known && reaches && since.is_empty() {
+            SendEvidence::DidNotHappen
+        } else {
+            SendEvidence::Unclear
+        }
+    }
+}
+
+/// A short form of an answer, to see whether it has grown between two looks.
+pub(super) fn digest(replies: &[String]) -> String {
+    hex::encode(&sha256(replies.join("\u{0}").as_bytes())[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::TurnId;
+    use crate::states::TurnState;
+
+    fn record(entries: &[(Role, &str, &str)]) -> Record {
+        let entry = |(role, text, id): &(Role, &str, &str)| RecordEntry {
+            role: *role,
+            text: (*text).to_owned(),
+            id: Some((*id).to_owned()),
+        };
+        Record { entries: Some(entries.iter().map(entry).collect()) }
+    }
+
+    fn turn(text: &str, watermark: Option<&str>) -> Turn {
+        Turn {
+            id: TurnId::new(),
+            message_ids: Vec::new(),
+            asked_seq: 0,
+            asked_hash: fingerprint(text).to_vec(),
+            watermark: watermark.map(str::to_owned),
+            agent_chat_id: None,
+            rollovers: 0,
+            state: TurnState::Reconciling,
+            attempt: 1,
+            worker: None,
+            deadline: 0,
+            lookups: 0,
+            seen: None,
+            withdrawn: None,
+            received_at: 0,
+            started_at: 0,
+            finished_at: None,
+            latency_ms: None,
+            error_class: None,
+            error: None,
+            trace: None,
+        }
+    }
+
+    #[test]
+    fn a_question_is_found_after_its_watermark() {
+        use Role::{Agent, Other, User};
+        let all = record(&[
+            (User, "hi", "1"),
+            (Agent, "hello", "2"),
+            (User, "hi", "3"),
+            (Other, "tool", "4"),
+            (Agent, "again", "5"),
+        ]);
+        let answered = |text: &str, mark: &str| TurnEvidence::Answered {
+            replies: vec![text.to_owned()],
+            watermark: Some(mark.to_owned()),
+        };
+        assert_eq!(all.evidence(&turn(" hi\n", None)), answered("hello", "2"));
+        assert_eq!(all.evidence(&turn("hi", Some("2"))), answered("again", "5"));
+        assert_eq!(all.evidence(&turn("hi", Some("5"))), TurnEvidence::NotAsked);
+        assert_eq!(all.evidence(&turn("hi", Some("gone"))), TurnEvidence::Unclear);
+        let half = record(&[(User, "hi", "1"), (Agent, "hello", "2"), (User, "hi", "3")]);
+        assert_eq!(half.evidence(&turn("hi", Some("2"))), TurnEvidence::Thinking);
+        assert_eq!(Record::default().evidence(&turn("hi", None)), TurnEvidence::Unclear);
+    }
+
+    #[test]
+    fn a_masked_question_is_not_taken_for_one_that_was_not_asked() {
+        let masked = record(&[(Role::User, "Mail me at [EMAIL]", "1"), (Role::Agent, "Done", "2")]);
+        assert_eq!(masked.evidence(&turn("Mail me at a@b.c", None)), TurnEvidence::Unclear);
+    }
+}

@@ -1,0 +1,100 @@
+//! What is said of an earlier message: taken back, edited, reacted to, read. If the message has not come yet, a stub
+//! keeps what was said until it does.
+
+use super::Conversation;
+use super::command::Received;
+use super::rows::{Body, Message, STUB, UNSENT};
+use crate::event::{Edit, Reaction};
+use crate::ids::{MessageId, TurnId};
+use crate::states::{Author, Direction, MessageStatus};
+use serde_json::{Value, json};
+
+/// The reason of what was suppressed because the customer took the question back.
+pub(super) const TAKEN_BACK: &str = "unsent";
+
+impl Conversation {
+    /// The message was taken back: what it said is erased everywhere, and nobody answers it.
+    pub(super) fn unsend(&mut self, event: &Received, mid: &str) {
+        let id = self.find_or_stub(event, mid);
+        let Some(message) = self.message(id) else { return };
+        let stub = message.is_stub();
+        // A stub keeps its kind, so that the message is recognised when it comes.
+        let kind = if stub { STUB } else { UNSENT };
+        *message.body = Body { kind: kind.to_owned(), ..Body::default() };
+        message.needs_answer = false;
+        if stub && message.direction == Direction::Inbound {
+            message.status = MessageStatus::Suppressed;
+        }
+        let turn = message.turn_id.filter(|_| message.part.is_none());
+        if let Some(turn) = turn {
+            self.withdraw_unless_asked(turn);
+        }
+    }
+
+    /// If everything a turn asks was taken back, nobody waits for its answer, and its replies are not sent.
+    fn withdraw_unless_asked(&mut self, id: TurnId) {
+        let asked = |message: &Message| message.turn_id == Some(id) && message.part.is_none();
+        if self.live().any(|message| asked(message) && message.needs_answer && !message.is_unsent()) {
+            return;
+        }
+        if let Some(turn) = self.turn(id) {
+            turn.withdrawn.get_or_insert_with(|| TAKEN_BACK.to_owned());
+        }
+        for reply in self.live_mut() {
+            if reply.turn_id == Some(id) && reply.part.is_some() && reply.status == MessageStatus::Queued {
+                reply.status = MessageStatus::Suppressed;
+                reply.error.code = Some(TAKEN_BACK.to_owned());
+            }
+        }
+    }
+
+    /// The message's text changed. An unanswered one is answered as it reads now.
+    pub(super) fn edit(&mut self, event: &Received, edit: &Edit) {
+        let id = self.find_or_stub(event, &edit.mid);
+        let Some(message) = self.message(id) else { return };
+        let mut metadata = object(message.body.metadata.as_deref());
+        // Edits may come out of order: only a later one counts.
+        if message.is_unsent() || metadata["edits"].as_i64().is_some_and(|known| known >= edit.edits) {
+            return;
+        }
+        metadata["edits"] = json!(edit.edits);
+        message.body.metadata = Some(metadata.to_string());
+        message.body.text.clone_from(&edit.text);
+    }
+
+    /// A reaction was set or taken back.
+    pub(super) fn reaction(&mut self, event: &Received, reaction: &Reaction) {
+        let id = self.find_or_stub(event, &reaction.mid);
+        let Some(message) = self.message(id) else { return };
+        let mut metadata = object(message.body.metadata.as_deref());
+        metadata["reaction"] = json!(reaction.emoji);
+        message.body.metadata = Some(metadata.to_string());
+    }
+
+    /// The customer has read everything that was sent up to this message.
+    pub(super) fn read(&mut self, event: &Received, mid: Option<&str>) {
+        let Some(mid) = mid else { return };
+        let id = self.find_or_stub(event, mid);
+        let Some(seq) = self.message(id).map(|message| message.seq) else { return };
+        let before = self.changes.read_up_to.map_or(0, |(seq, _)| seq);
+        self.changes.read_up_to = Some((seq.max(before), event.at));
+    }
+
+    fn find_or_stub(&mut self, event: &Received, mid: &str) -> MessageId {
+        if let Some(message) = self.message_by_mid(mid) {
+            return message.id;
+        }
+        let mut stub = Message::new(Direction::Inbound, Author::User, MessageStatus::Received);
+        stub.mid = Some(mid.to_owned());
+        STUB.clone_into(&mut stub.body.kind);
+        stub.at = event.at;
+        stub.received_at = self.now;
+        self.add_message(stub)
+    }
+}
+
+fn object(json: Option<&str>) -> Value {
+    json.and_then(|text| serde_json::from_str(text).ok())
+        .filter(Value::is_object)
+        .unwrap_or_else(|| json!({}))
+}

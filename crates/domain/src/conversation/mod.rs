@@ -1,0 +1,241 @@
+//! A conversation and everything that may happen to it: a state machine without I/O.
+//!
+//! A [`Conversation`] is loaded under its chat's lock, changed by [`Command`]s, and saved in the same transaction.
+//! Whoever applied the command then carries out its [`Effect`]s: asks, sends, waits, looks up. Every rule stands
+//! here once. Because the chat is locked, a guard such as "this attempt is still the current one" is a plain `if`.
+//!
+//! Invariants, each held by the model test (`tests/model`):
+//! - At most one turn is open, and at most one message is being sent.
+//! - A message that waits for the agent belongs to an open turn, or the chat's turn is due, or a human has the chat.
+//! - A reply that waits is behind a send that is under way, or the outbox is due.
+
+mod answer;
+mod command;
+mod delivery;
+mod echo;
+mod effect;
+mod evidence;
+mod marks;
+mod needs;
+mod outbox;
+mod policy;
+mod receive;
+mod replay;
+mod rows;
+mod takeover;
+mod tracked;
+mod turns;
+mod wording;
+
+pub use command::{
+    AgentFailure, Claim, CloseLetter, Command, Orphan, Receive, Received, RecordAgentFailure, RecordAnswer,
+    RecordSendFailure, RecordSent, Release, ResolveSend, ResolveTurn, SendByHuman, SendFailure, StartTurn,
+    TakeOver,
+};
+pub use effect::{
+    Activity, Ask, DeadLetter, Effect, Fact, Refusal, Reply, Route, Send, SendLookup, Sent, TurnLookup,
+};
+pub use evidence::{Record, RecordEntry, Role, Seen, Thread, fingerprint};
+pub use needs::{Needs, SecondLook, UNANSWERED_MAX};
+pub use outbox::{SendDecision, may_send};
+pub use policy::{ConnectionFacts, Policy};
+pub use rows::{Body, Chat, Letter, Message, MessageError, STUB, Turn, UNSENT, Work};
+pub use takeover::ModeReason;
+pub use tracked::{Change, Tracked};
+pub use turns::QUESTION_MESSAGES_MAX;
+
+use crate::clock::Millis;
+use crate::failure::FailureClass;
+use crate::ids::{EventId, MessageId, TurnId};
+use crate::retry::Schedule;
+use crate::states::{ActivityKind, ChatMode, DeadLetterKind, DeadLetterState, Direction, EventState};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A conversation, loaded as far as its commands need it.
+#[derive(Debug, Clone)]
+pub struct Conversation {
+    /// The database's clock, in milliseconds.
+    pub now: Millis,
+    /// Limits.
+    pub policy: Policy,
+    /// Its connection.
+    pub connection: ConnectionFacts,
+    /// The chat.
+    pub chat: Tracked<Chat>,
+    /// The open turn, and turns that commands refer to.
+    pub turns: Vec<Tracked<Turn>>,
+    /// The unanswered messages, the outbox, and messages that commands refer to.
+    pub messages: Vec<Tracked<Message>>,
+    /// The dead letters that commands refer to.
+    pub letters: Vec<Letter>,
+    /// Between 0 and 1: where in its span each delay of this change falls.
+    pub jitter: f64,
+    /// What the change brings about.
+    pub changes: Changes,
+}
+
+/// What a change brings about, beside the rows.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// To be done after the commit.
+    pub effects: Vec<Effect>,
+    /// For metrics and logs.
+    pub facts: Vec<Fact>,
+    /// New entries of the activity log.
+    pub activities: Vec<Activity>,
+    /// New dead letters.
+    pub dead_letters: Vec<DeadLetter>,
+    /// Dead letters that are closed, by whom, and how.
+    pub closed_letters: Vec<(Letter, DeadLetterState, String)>,
+    /// Events that are done, and the state they end in.
+    pub events: Vec<(EventId, EventState)>,
+    /// The customer has read all that was sent up to this message: its number, and when.
+    pub read_up_to: Option<(i64, Millis)>,
+    /// Unanswered messages beyond those that were loaded are not answered, for this reason.
+    pub dropped: Option<MessageError>,
+    /// Messages dropped for a failure of this class wait again: see [`replay`].
+    pub revived: Option<replay::Revived>,
+}
+
+pub use replay::Revived;
+
+impl Conversation {
+    /// A conversation of which only the chat is loaded.
+    pub fn new(now: Millis, policy: Policy, connection: ConnectionFacts, chat: Tracked<Chat>) -> Self {
+        Self {
+            now,
+            policy,
+            connection,
+            chat,
+            turns: Vec::new(),
+            messages: Vec::new(),
+            letters: Vec::new(),
+            jitter: 1.0,
+            changes: Changes::default(),
+        }
+    }
+
+    /// Applies a command.
+    pub fn apply(&mut self, command: Command) -> Reply {
+        match command {
+            Command::Receive(receive) => self.receive(receive),
+            Command::StartTurn(start) => self.start_turn(&start),
+            Command::RecordAnswer(answer) => self.record_answer(answer),
+            Command::RecordAgentFailure(failure) => self.record_agent_failure(&failure),
+            Command::RecordNoAgentChat(failure) => self.record_no_agent_chat(&failure),
+            Command::ResolveTurn(resolve) => self.resolve_turn(resolve),
+            Command::ClaimSend(claim) => self.claim_send(claim),
+            Command::RecordSent(sent) => self.record_sent(&sent),
+            Command::RecordSendFailure(failure) => self.record_send_failure(&failure),
+            Command::ResolveSend(resolve) => self.resolve_send(resolve),
+            Command::Orphan(orphan) => self.orphan(orphan),
+            Command::SendByHuman(send) => self.send_by_human(send),
+            Command::TakeOver(take_over) => self.take_over_by(&take_over),
+            Command::Release(release) => self.release(&release),
+            Command::Replay(close) => self.replay(&close),
+            Command::Discard(close) => self.discard(&close),
+            Command::Distrust => self.distrust(),
+        }
+    }
+
+    /// The open turn's place among the loaded turns.
+    fn open_turn(&self) -> Option<usize> {
+        self.turns.iter().position(|turn| turn.is_open())
+    }
+
+    fn turn(&mut self, id: TurnId) -> Option<&mut Tracked<Turn>> {
+        self.turns.iter_mut().find(|turn| turn.id == id)
+    }
+
+    fn message(&mut self, id: MessageId) -> Option<&mut Tracked<Message>> {
+        self.live_mut().find(|message| message.id == id)
+    }
+
+    fn live(&self) -> impl Iterator<Item = &Tracked<Message>> {
+        self.messages.iter().filter(|message| message.is_live())
+    }
+
+    fn live_mut(&mut self) -> impl Iterator<Item = &mut Tracked<Message>> {
+        self.messages.iter_mut().filter(|message| message.is_live())
+    }
+
+    fn message_by_mid(&self, mid: &str) -> Option<&Tracked<Message>> {
+        self.live().find(|message| message.mid.as_deref() == Some(mid))
+    }
+
+    /// Adds a message at the end of the chat.
+    fn add_message(&mut self, mut message: Message) -> MessageId {
+        self.chat.last_seq += 1;
+        self.chat.last_message_at = self.chat.last_message_at.max(self.now);
+        message.seq = self.chat.last_seq;
+        message.created_at = self.now;
+        let id = message.id;
+        if message.is_by_human() {
+            self.chat.human_seq = message.seq;
+        }
+        self.messages.push(Tracked::inserted(message));
+        id
+    }
+
+    /// Whether a human has written, or has taken the chat over, after this message.
+    fn is_superseded(&self, seq: i64) -> bool {
+        self.chat.human_seq > seq
+    }
+
+    fn record(&mut self, activity: Activity) {
+        self.changes.activities.push(activity);
+    }
+
+    /// An entry of the activity log about something of this chat.
+    fn activity(&self, kind: ActivityKind, actor: &str, subject: impl std::fmt::Display) -> Activity {
+        let mut activity = Activity {
+            kind,
+            actor: actor.to_owned(),
+            subject: Some(subject.to_string()),
+            details: serde_json::Map::new(),
+        };
+        activity.details.insert("chatId".to_owned(), Value::from(self.chat.id.to_string()));
+        activity
+    }
+
+    fn dead_letter(
+        &mut self,
+        subject: (DeadLetterKind, Uuid),
+        class: FailureClass,
+        error: &str,
+        attempts: i32,
+    ) {
+        self.changes.dead_letters.push(DeadLetter {
+            kind: subject.0,
+            reference: subject.1,
+            class,
+            error: error.to_owned(),
+            attempts,
+        });
+    }
+
+    /// A delay of this schedule after so many failures in a row.
+    fn delay(&self, schedule: Schedule, failures: i32) -> Millis {
+        crate::clock::millis(schedule.part_of(u32::try_from(failures).unwrap_or(1), self.jitter))
+    }
+
+    /// Whether the agent may speak in the chat now, as far as its mode goes.
+    fn agent_speaks(&self) -> bool {
+        self.chat.mode == ChatMode::Bot
+    }
+
+    /// How many received messages wait for the agent, as far as is loaded.
+    fn unanswered(&self) -> impl Iterator<Item = &Tracked<Message>> {
+        self.live().filter(|message| message.is_unanswered() && message.direction == Direction::Inbound)
+    }
+}
+
+impl Activity {
+    /// The same with one more detail.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(name.to_owned(), value.into());
+        self
+    }
+}

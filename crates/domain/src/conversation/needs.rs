@@ -1,0 +1,213 @@
+//! What a command needs to see of a conversation.
+
+use super::command::{Command, Orphan};
+use super::rows::{Chat, Letter};
+use super::{Conversation, ModeReason};
+use crate::event::Content;
+use crate::ids::{DeadLetterId, MessageId, TurnId};
+use crate::states::{DeadLetterKind, TurnState};
+
+/// How many unanswered messages of a chat are loaded at a time.
+pub const UNANSWERED_MAX: i64 = 200;
+
+/// How many of the newest messages are loaded to tell the agent what was said meanwhile.
+pub(super) const HISTORY_MAX: i64 = 60;
+
+/// The rows a command looks at. The open turn and the outbox are always loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The messages nobody has asked the agent about yet.
+    pub unanswered: bool,
+    /// The messages that the open turn asks.
+    pub asked: bool,
+    /// What was said since the agent last knew the conversation: so many of the newest messages.
+    pub history: Option<i64>,
+    /// Messages by Meta's ids of them.
+    pub mids: Vec<String>,
+    /// Messages by our ids of them.
+    pub messages: Vec<MessageId>,
+    /// Turns by their ids, open or not.
+    pub turns: Vec<TurnId>,
+    /// Dead letters.
+    pub letters: Vec<DeadLetterId>,
+}
+
+impl Needs {
+    /// What these commands need, one after another.
+    pub fn of<'a>(chat: &Chat, commands: impl Iterator<Item = &'a Command> + Clone) -> Self {
+        let mut needs = Self::default();
+        let several = commands.clone().count() > 1;
+        let mut starts = false;
+        for command in commands {
+            starts |= needs.add(command);
+        }
+        // An earlier command of the same change may be the one that gives the agent something to catch up with.
+        if starts && (several || chat.human_seq > chat.agent_seq) {
+            needs.history = Some(HISTORY_MAX);
+        }
+        needs
+    }
+
+    /// Gives whether a turn may begin.
+    fn add(&mut self, command: &Command) -> bool {
+        match command {
+            Command::Receive(receive) => {
+                for event in &receive.events {
+                    self.add_event(&event.item.content);
+                }
+                self.unanswered |= receive.start.is_some();
+                self.asked |= receive.start.is_some();
+                return receive.start.is_some();
+            }
+            Command::StartTurn(_) | Command::RecordNoAgentChat(_) => {
+                (self.unanswered, self.asked) = (true, true);
+                return true;
+            }
+            Command::RecordAgentFailure(failure) => {
+                (self.unanswered, self.asked) = (true, true);
+                self.turns.push(failure.turn);
+                return failure.retry.is_some();
+            }
+            Command::RecordAnswer(answer) => self.turns.push(answer.turn),
+            Command::ResolveTurn(resolve) => {
+                self.asked = true;
+                self.turns.push(resolve.turn);
+            }
+            Command::RecordSent(sent) => {
+                self.mids.push(sent.mid.clone());
+                self.messages.push(sent.message);
+            }
+            Command::RecordSendFailure(failure) => self.messages.push(failure.message),
+            Command::ResolveSend(resolve) => {
+                self.messages.push(resolve.message);
+                let seen = resolve.thread.iter().flat_map(|thread| &thread.messages);
+                self.mids.extend(seen.map(|message| message.mid.clone()));
+            }
+            Command::SendByHuman(send) => {
+                (self.unanswered, self.asked) = (true, true);
+                self.messages.push(send.message);
+            }
+            Command::TakeOver(_) | Command::Release(_) | Command::Distrust => {
+                (self.unanswered, self.asked) = (true, true);
+            }
+            Command::Replay(close) | Command::Discard(close) => self.letters.push(close.letter),
+            Command::ClaimSend(_) => {}
+            Command::Orphan(Orphan::Turn(turn, _)) => self.turns.push(*turn),
+            Command::Orphan(Orphan::Send(message, _)) => self.messages.push(*message),
+        }
+        false
+    }
+
+    fn add_event(&mut self, content: &Content) {
+        match content {
+            Content::Message(message) => self.mids.push(message.mid.clone()),
+            Content::Echo(message) => {
+                self.mids.push(message.mid.clone());
+                // It may turn out to be a human's, who takes over what waits.
+                (self.unanswered, self.asked) = (true, true);
+            }
+            Content::Unsend { mid } | Content::Unsupported { mid } => self.mids.push(mid.clone()),
+            Content::Edit(edit) => self.mids.push(edit.mid.clone()),
+            Content::Reaction(reaction) => self.mids.push(reaction.mid.clone()),
+            Content::Postback(postback) => self.mids.extend(postback.mid.clone()),
+            Content::Read { mid } => self.mids.extend(mid.clone()),
+            Content::Referral(_)
+            | Content::Handover
+            | Content::Comment(_)
+            | Content::Mention
+            | Content::Ignored
+            | Content::Unknown => {}
+        }
+    }
+}
+
+/// What only the loaded rows show to be needed; seldom anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SecondLook {
+    /// Turns, with the messages they ask and their replies.
+    pub turns: Vec<TurnId>,
+    /// Messages by our ids of them.
+    pub messages: Vec<MessageId>,
+    /// The messages that were suppressed or dropped for this reason.
+    pub reason: Option<String>,
+    /// The messages that were dropped together with what a dead letter speaks of.
+    pub dropped_with: Option<Letter>,
+}
+
+impl SecondLook {
+    /// Whether nothing more is needed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Conversation {
+    /// What these commands need beyond what is loaded.
+    pub fn second_look<'a>(&self, commands: impl Iterator<Item = &'a Command>) -> SecondLook {
+        let mut look = SecondLook::default();
+        for command in commands {
+            match command {
+                Command::Receive(receive) => {
+                    for event in &receive.events {
+                        self.look_behind_event(&event.item.content, &mut look);
+                    }
+                }
+                Command::RecordAnswer(answer) => self.look_behind_answer(answer.turn, &mut look),
+                Command::RecordSent(sent) => self.look_behind_mid(&sent.mid, &mut look),
+                Command::ResolveSend(resolve) => {
+                    for message in resolve.thread.iter().flat_map(|thread| &thread.messages) {
+                        self.look_behind_mid(&message.mid, &mut look);
+                    }
+                }
+                Command::Replay(close) => self.look_behind_letter(close.letter, &mut look),
+                _ => {}
+            }
+        }
+        look
+    }
+
+    fn look_behind_event(&self, content: &Content, look: &mut SecondLook) {
+        match content {
+            // Whether anything its turn asks is still to be answered.
+            Content::Unsend { mid } => {
+                look.turns.extend(self.message_by_mid(mid).and_then(|message| message.turn_id));
+            }
+            Content::Echo(message) => self.look_behind_mid(&message.mid, look),
+            _ => {}
+        }
+    }
+
+    /// A fuller answer adds what a partial one lacked.
+    fn look_behind_answer(&self, turn: TurnId, look: &mut SecondLook) {
+        let answered =
+            |row: &&super::Tracked<super::Turn>| row.id == turn && row.state == TurnState::Answered;
+        look.turns.extend(self.turns.iter().find(answered).map(|turn| turn.id));
+    }
+
+    /// A message that was taken for a human's may turn out to be ours.
+    fn look_behind_mid(&self, mid: &str, look: &mut SecondLook) {
+        let reason = ModeReason::Echo(mid.to_owned()).to_string();
+        if self.chat.mode_reason.as_deref() == Some(&reason) {
+            look.reason = Some(reason);
+        }
+    }
+
+    fn look_behind_letter(&self, id: DeadLetterId, look: &mut SecondLook) {
+        let Some(letter) = self.letters.iter().find(|letter| letter.id == id) else { return };
+        match letter.kind {
+            DeadLetterKind::Event => {}
+            DeadLetterKind::Turn => {
+                look.turns.push(letter.reference.into());
+                look.dropped_with = Some(letter.clone());
+            }
+            DeadLetterKind::Message => {
+                let id = MessageId(letter.reference);
+                match self.messages.iter().find(|message| message.id == id) {
+                    Some(message) => look.turns.extend(message.turn_id),
+                    None => look.messages.push(id),
+                }
+                look.dropped_with = Some(letter.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Beginning a turn: whether there is one to begin, what it asks, and writing it down before it is asked.
+
+use super::command::StartTurn;
+use super::effect::{Ask, Effect, Fact, Reply, TurnLookup};
+use super::evidence::fingerprint;
+use super::marks::TAKEN_BACK;
+use super::rows::{MessageError, Turn};
+use super::takeover::{ModeReason, RUNAWAY};
+use super::{Conversation, Tracked, wording};
+use crate::clock::{Millis, duration};
+use crate::failure::FailureClass;
+use crate::ids::{MessageId, TurnId};
+use crate::states::{ActivityKind, ChatMode, DeadLetterKind, TurnState};
+use crate::window::{self, Window};
+
+/// How many messages one question asks.
+pub const QUESTION_MESSAGES_MAX: usize = 50;
+
+const HOUR: Millis = 3_600_000;
+
+impl Conversation {
+    /// Whether a turn may begin once it is due, as far as is known without the messages.
+    pub(super) fn may_start(&self) -> bool {
+        self.agent_speaks() && self.connection.is_connected() && !self.connection.bot_paused
+    }
+
+    pub(super) fn start_turn(&mut self, start: &StartTurn) -> Reply {
+        let open = self.open_turn();
+        if let Some(open) = open {
+            match self.turns[open].state {
+                // The commit that began it was lost on its way to the worker, which has not asked yet.
+                TurnState::Asking if self.turns[open].id == start.turn => {
+                    let deadline = self.turns[open].deadline;
+                    let begun_at = deadline - self.policy.agent_timeout - self.policy.reconcile_grace;
+                    if self.now - begun_at < self.policy.agent_timeout / 2 {
+                        return self.ask(open);
+                    }
+                    let now = self.now;
+                    (self.turns[open].state, self.turns[open].worker) = (TurnState::Waiting, None);
+                    self.chat.turn.schedule(now);
+                }
+                TurnState::Asking => return Reply::Idle,
+                TurnState::Reconciling => return self.look_up_turn(open),
+                _ => {}
+            }
+        }
+        let Some(due) = self.chat.turn.due_at else { return Reply::Idle };
+        if due > self.now {
+            self.changes.effects.push(Effect::WakeTurn(duration(due - self.now)));
+            return Reply::Idle;
+        }
+        self.chat.turn.reserved_until = 0;
+        if !self.connection.is_connected() || (self.connection.bot_paused && self.agent_speaks()) {
+            // It stays due: the poller takes it once the connection may be used again.
+            return Reply::Idle;
+        }
+        let question = self.question(open);
+        if !self.agent_speaks() || question.is_empty() {
+            return self.nothing_to_ask(open, question.is_empty());
+        }
+        if window::at(self.chat.window_expires_at, self.now) != Window::Open {
+            return self.asked_too_late(open, &question);
+        }
+        if open.is_none() && self.is_runaway() {
+            return self.pause_runaway();
+        }
+        if self.chat.verify && self.chat.agent_chat_id.is_some() {
+            return self.verify_first(start, &question);
+        }
+        if self.chat.agent_chat_id.is_none() && start.agent_chat.is_none() {
+            self.chat.turn.reserved_until = self.now + self.policy.reservation;
+            self.changes.effects.push(Effect::OpenAgentChat);
+            return Reply::Done;
+        }
+        let turn = self.write_turn(start, open, &question);
+        self.ask(turn)
+    }
+
+    /// The messages the next question asks: those of the turn that waits to be asked again, and the new ones. Oldest
+    /// first.
+    pub(super) fn question(&self, waiting: Option<usize>) -> Vec<MessageId> {
+        let waiting = waiting.map(|turn| self.turns[turn].id);
+        let asks = |id: Option<TurnId>| id.is_none() || id == waiting;
+        let mut messages: Vec<_> = self
+            .live()
+            .filter(|message| message.needs_answer && message.part.is_none() && asks(message.turn_id))
+            .filter(|message| !message.is_unsent())
+            .collect();
+        messages.sort_by_key(|message| (message.turn_id.is_none(), message.at, message.seq));
+        messages.truncate(QUESTION_MESSAGES_MAX);
+        messages.sort_by_key(|message| (message.at, message.seq));
+        messages.iter().map(|message| message.id).collect()
+    }
+
+    fn nothing_to_ask(&mut self, open: Option<usize>, nothing_waits: bool) -> Reply {
+        if let Some(open) = open {
+            let reason = if nothing_waits { TAKEN_BACK.to_owned() } else { self.mode_reason() };
+            self.suppress_turn(open, &reason);
+        }
+        self.chat.turn.clear();
+        if nothing_waits {
+            self.chat.first_unanswered_at = None;
+        }
+        Reply::Idle
+    }
+
+    fn mode_reason(&self) -> String {
+        self.chat.mode_reason.clone().unwrap_or_else(|| ModeReason::Human.to_string())
+    }
+
+    /// Meta's window closed before the question could be asked: a reply could not be sent.
+    fn asked_too_late(&mut self, open: Option<usize>, question: &[MessageId]) -> Reply {
+        const ERROR: &str = "the 24-hour window closed before the agent could be asked";
+        let class = FailureClass::WindowClosed;
+        let subject = match open {
+            Some(open) => {
+                self.end_turn(open, TurnState::Failed, class, ERROR);
+                (DeadLetterKind::Turn, self.turns[open].id.0)
+            }
+            None => (DeadLetterKind::Message, question.first().map_or(self.chat.id.0, |id| id.0)),
+        };
+        self.dead_letter(subject, class, ERROR, self.chat.turn.attempts);
+        self.drop_unanswered(&MessageError { class: Some(class), ..MessageError::default() });
+        self.chat.flag = Some(class.to_string());
+        self.chat.turn.clear();
+        Reply::Dead(class)
+    }
+
+    fn is_runaway(&mut self) -> bool {
+        if self.now - self.chat.hour_started_at >= HOUR {
+            self.chat.hour_started_at = self.now;
+            self.chat.hour_turns = 0;
+        }
+        self.chat.hour_turns >= self.policy.turns_per_hour_max
+    }
+
+    /// Two bots are talking: the chat is paused for an hour, and flagged for a human.
+    fn pause_runaway(&mut self) -> Reply {
+        let reason = ModeReason::Runaway.to_string();
+        self.chat.mode = ChatMode::Paused;
+        self.chat.mode_reason = Some(reason.clone());
+        self.chat.resume_at = Some(self.now + HOUR);
+        self.chat.flag = Some(RUNAWAY.to_owned());
+        self.chat.turn.clear();
+        let paused = self.activity(ActivityKind::BotPaused, "system", self.chat.id).with("reason", reason);
+        self.record(paused);
+        self.changes.facts.push(Fact::Runaway);
+        Reply::Idle
+    }
+
+    /// Writes the question down, before it is asked. The messages it asks are now the turn's.
+    fn write_turn(&mut self, start: &StartTurn, open: Option<usize>, question: &[MessageId]) -> usize {
+        if let Some(chat) = &start.agent_chat
+            && self.chat.agent_chat_id.as_ref() != Some(chat)
+        {
+            self.chat.agent_chat_id = Some(chat.clone());
+            self.chat.agent_watermark = None;
+        }
+        let text = self.text_of(question);
+        let turn = match open {
+            Some(open) => {
+                self.turns[open].attempt += 1;
+                open
+            }
+            None => self.add_turn(start.turn, question),
+        };
+        let (deadline, chat) =
+            (self.now + self.policy.agent_timeout + self.policy.reconcile_grace, &self.chat);
+        let (agent_chat, watermark) = (chat.agent_chat_id.clone(), chat.agent_watermark.clone());
+        let asked_seq =
+            self.live().filter(|message| question.contains(&message.id)).map(|message| message.seq).max();
+        let row = &mut self.turns[turn];
+        row.message_ids = question.to_vec();
+        row.asked_seq = asked_seq.unwrap_or_default();
+        row.asked_hash = fingerprint(&text).to_vec();
+        (row.agent_chat_id, row.watermark) = (agent_chat, watermark);
+        (row.state, row.worker, row.deadline) = (TurnState::Asking, Some(start.worker), deadline);
+        (row.lookups, row.seen) = (0, None);
+        let id = row.id;
+        for message in self.live_mut().filter(|message| question.contains(&message.id)) {
+            message.turn_id = Some(id);
+        }
+        // One question asks only so many; what is left is the next one's.
+        let more = self.unanswered().next().is_some();
+        self.chat.first_unanswered_at = more.then_some(self.now);
+        self.chat.turn.due_at = None;
+        self.chat.turn.reserved_until = 0;
+        turn
+    }
+
+    fn add_turn(&mut self, id: TurnId, question: &[MessageId]) -> usize {
+        let asked = self.live().filter(|message| question.contains(&message.id));
+        let received_at = asked.map(|message| message.received_at).min().unwrap_or(self.now);
+        let first = self.chat.first_unanswered_at.unwrap_or(self.now);
+        // When a turn is due moves with pauses and shares, too: only so much of it is deliberate.
+        let debounce = (self.chat.turn.due_at.unwrap_or(first) - first).clamp(0, 4 * self.policy.debounce);
+        self.changes.facts.push(Fact::Asked { debounce, wait: self.now - first - debounce });
+        self.chat.hour_turns += 1;
+        self.turns.push(Tracked::inserted(Turn {
+            id,
+            message_ids: question.to_vec(),
+            asked_seq: 0,
+            asked_hash: Vec::new(),
+            watermark: None,
+            agent_chat_id: None,
+            rollovers: 0,
+            state: TurnState::Asking,
+            attempt: 1,
+            worker: None,
+            deadline: 0,
+            lookups: 0,
+            seen: None,
+            withdrawn: None,
+            received_at,
+            started_at: self.now,
+            finished_at: None,
+            latency_ms: None,
+            error_class: None,
+            error: None,
+            trace: self.chat.trace,
+        }));
+        self.turns.len() - 1
+    }
+
+    /// After the database was set back, the question may have been asked already: the agent's record is read first.
+    fn verify_first(&mut self, start: &StartTurn, question: &[MessageId]) -> Reply {
+        let turn = self.write_turn(start, None, question);
+        let now = self.now;
+        let row = &mut self.turns[turn];
+        (row.state, row.worker, row.deadline) = (TurnState::Reconciling, None, now);
+        row.error_class = Some(FailureClass::Ambiguous);
+        row.error = Some("the database was restored from a backup".to_owned());
+        self.chat.turn.schedule(now);
+        self.look_up_turn(turn)
+    }
+
+    fn ask(&mut self, turn: usize) -> Reply {
+        let row = &self.turns[turn];
+        let (ids, agent_chat) = (row.message_ids.clone(), row.agent_chat_id.clone().unwrap_or_default());
+        let (turn, attempt, rollovers, trace) = (row.id, row.attempt, row.rollovers, row.trace);
+        let text = self.text_of(&ids);
+        self.changes.effects.push(Effect::Ask(Ask { turn, attempt, agent_chat, text, rollovers, trace }));
+        Reply::Done
+    }
+
+    /// The text of a question: the note about what the agent has not seen, and the messages, a line each.
+    fn text_of(&self, question: &[MessageId]) -> String {
+        let asked = |id: &MessageId| self.live().find(|message| message.id == *id);
+        let messages: Vec<_> = question.iter().filter_map(asked).map(|message| &**message).collect();
+        let mut unseen: Vec<_> =
+            self.live().filter(|message| self.is_news_to_agent(message)).map(|message| &**message).collect();
+        unseen.sort_by_key(|message| message.seq);
+        wording::question(&unseen, &messages)
+    }
+
+    /// Reads the agent's record of a question whose outcome is unknown.
+    fn look_up_turn(&mut self, turn: usize) -> Reply {
+        if let Some(due) = self.chat.turn.due_at.filter(|due| *due > self.now) {
+            self.changes.effects.push(Effect::WakeTurn(duration(due - self.now)));
+            return Reply::Idle;
+        }
+        self.chat.turn.reserved_until = self.now + self.policy.reservation;
+        let row = &self.turns[turn];
+        let lookup = TurnLookup {
+            turn: row.id,
+            attempt: row.attempt,
+            agent_chat: row.agent_chat_id.clone(),
+            trace: row.trace,
+        };
+        self.changes.effects.push(Effect::LookUpTurn(lookup));
+        Reply::Done
+    }
+
+    /// Ends a turn without an answer.
+    pub(super) fn end_turn(&mut self, turn: usize, state: TurnState, class: FailureClass, error: &str) {
+        let now = self.now;
+        let row = &mut self.turns[turn];
+        (row.state, row.finished_at, row.worker) = (state, Some(now), None);
+        (row.error_class, row.error) = (Some(class), Some(error.to_owned()));
+        if state == TurnState::Unknown {
+            let seq = row.asked_seq;
+            self.chat.agent_seq = self.chat.agent_seq.max(seq);
+        }
+    }
+
+    /// The turn is over: another is due only if messages came meanwhile.
+    pub(super) fn finish_turn(&mut self) {
+        self.chat.turn.clear();
+        self.chat.verify = false;
+        if let Some(first) = self.chat.first_unanswered_at.filter(|_| self.agent_speaks()) {
+            let debounce = self.connection.settings.debounce_ms.map_or(self.policy.debounce, Millis::from);
+            self.chat.turn.schedule((first + debounce).max(self.now));
+        }
+        self.schedule_turn();
+    }
+}

@@ -1,0 +1,314 @@
+//! One conversation, its workers, Meta and the agent, and what must hold of them.
+
+use crate::database::{Applied, Database, USER};
+use crate::services::{Agent, By, Meta, Said};
+use crate::step::{End, Step};
+use crate::task::{Task, Tasks};
+use dmrelay_domain::clock::Millis;
+use dmrelay_domain::conversation::{
+    Body, Claim, Command, Fact, Orphan, Policy, Received, Release, SendByHuman, StartTurn, TakeOver, Tracked,
+};
+use dmrelay_domain::event::{self, Container};
+use dmrelay_domain::ids::{EventId, MessageId, TurnId, WorkerId};
+use dmrelay_domain::states::{Author, MessageStatus, TurnState};
+use serde_json::json;
+use std::collections::{HashMap, HashSet};
+
+const ACCOUNT: &str = "17";
+pub(crate) const START: Millis = 1_700_000_000_000;
+
+/// An event on its way: a webhook that Meta delivers until it is taken.
+#[derive(Clone)]
+pub(crate) struct Webhook {
+    id: EventId,
+    at: Millis,
+    raw: serde_json::Value,
+}
+
+pub(crate) struct World {
+    pub(crate) now: Millis,
+    pub(crate) db: Database,
+    pub(crate) meta: Meta,
+    pub(crate) agent: Agent,
+    pub(crate) tasks: Tasks,
+    workers: [WorkerId; 2],
+    pub(crate) waiting: Vec<Webhook>,
+    delivered: Vec<Webhook>,
+    /// Effects that come after their call was given up: when, and what.
+    pub(crate) late: Vec<(Millis, Late)>,
+    /// Whether the answer to the next commit is lost.
+    pub(crate) lose_commit: bool,
+    pub(crate) written: u32,
+    pub(crate) last_written: Millis,
+    taken_back: HashSet<String>,
+    human_texts: HashMap<String, usize>,
+    /// How far the history has come, for messages about it.
+    pub(crate) log: Vec<String>,
+}
+
+/// An effect that comes late.
+pub(crate) enum Late {
+    Question { chat: String, text: String },
+    Message(String),
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        // Short calls, so that a worker is often slower than its deadline.
+        let policy = Policy {
+            debounce: 0,
+            agent_timeout: 15_000,
+            graph_timeout: 10_000,
+            reconcile_grace: 5_000,
+            turns_per_hour_max: 1_000,
+            ..Policy::default()
+        };
+        Self {
+            now: START,
+            db: Database::new(policy),
+            meta: Meta::default(),
+            agent: Agent::default(),
+            tasks: Tasks::default(),
+            workers: [WorkerId::new(), WorkerId::new()],
+            waiting: Vec::new(),
+            delivered: Vec::new(),
+            late: Vec::new(),
+            lose_commit: false,
+            written: 0,
+            last_written: 0,
+            taken_back: HashSet::new(),
+            human_texts: HashMap::new(),
+            log: Vec::new(),
+        }
+    }
+
+    pub(crate) fn play(&mut self, step: Step) {
+        self.log.push(format!("{} {step:?}", self.now - START));
+        match step {
+            Step::Write => self.write(),
+            Step::TakeBack(which) => self.take_back(which),
+            Step::App { same_words } => self.write_in_app(same_words),
+            Step::Send => self.send_by_human(),
+            Step::TakeOver => {
+                let take_over = TakeOver { actor: "ada".to_owned(), pause: None };
+                self.rest(Command::TakeOver(take_over));
+            }
+            Step::Release => self.rest(Command::Release(Release::By("ada".to_owned()))),
+            Step::Pause(paused) => self.db.connection.bot_paused = paused,
+            Step::Deliver(which) => self.deliver(which),
+            Step::Redeliver(which) => {
+                if let Some(event) = pick(&self.delivered, which).cloned() {
+                    // As if its key had been forgotten: then only the mid tells.
+                    self.delivered.push(Webhook { id: EventId::new(), ..event });
+                    self.wake();
+                }
+            }
+            Step::Work { task, end } => self.work(task, end),
+            Step::Crash(which) => {
+                let worker = usize::from(which) % 2;
+                self.tasks.crash(self.workers[worker]);
+                self.workers[worker] = WorkerId::new();
+            }
+            Step::LoseCommit => self.lose_commit = true,
+            Step::Poll => self.poll(),
+            Step::Wait(millis) => self.wait(millis.into()),
+        }
+        self.check();
+    }
+
+    pub(crate) fn wait(&mut self, millis: Millis) {
+        let until = self.now + millis;
+        self.late.sort_by_key(|(at, _)| *at);
+        while self.late.first().is_some_and(|(at, _)| *at <= until) {
+            let (at, late) = self.late.remove(0);
+            self.now = self.now.max(at);
+            self.come_late(late);
+        }
+        self.now = until;
+    }
+
+    fn come_late(&mut self, late: Late) {
+        match late {
+            Late::Question { chat, text } => {
+                let answer = self.agent.take(&chat, &text);
+                self.agent.answer(&chat, answer);
+            }
+            Late::Message(text) => {
+                self.sent(&text);
+            }
+        }
+    }
+
+    /// The customer writes something that nobody has written before.
+    fn write(&mut self) {
+        self.written += 1;
+        let text = format!("m{}", self.written);
+        let said = self.meta.say(self.now, By::Customer, &text);
+        self.last_written = self.now;
+        self.announce(&said, &json!({ "mid": said.mid, "text": text }));
+    }
+
+    fn take_back(&mut self, which: u8) {
+        let mine: Vec<Said> =
+            self.meta.thread.iter().filter(|said| said.by == By::Customer).cloned().collect();
+        let Some(said) = pick(&mine, which) else { return };
+        if self.taken_back.insert(said.text.clone()) {
+            self.announce(said, &json!({ "mid": said.mid, "is_deleted": true }));
+        }
+    }
+
+    fn write_in_app(&mut self, same_words: bool) {
+        let waiting = self.db.messages.iter().find(|message| {
+            message.author == Author::Agent
+                && matches!(message.status, MessageStatus::Sending | MessageStatus::Unknown)
+        });
+        let text = match waiting.filter(|_| same_words) {
+            Some(message) => message.body.text.clone().unwrap_or_default(),
+            None => format!("app{}", self.meta.thread.len()),
+        };
+        let said = self.meta.say(self.now, By::App, &text);
+        self.announce_echo(&said);
+    }
+
+    fn send_by_human(&mut self) {
+        let text = format!("human{}", self.human_texts.len());
+        let send = SendByHuman {
+            message: MessageId::new(),
+            body: Body { kind: "text".to_owned(), text: Some(text.clone()), ..Body::default() },
+            idempotency_key: None,
+            actor: "ada".to_owned(),
+            trace: None,
+        };
+        self.human_texts.insert(text, 1);
+        self.rest(Command::SendByHuman(send));
+    }
+
+    /// The API changes the chat; what is to be done then, a worker does.
+    fn rest(&mut self, command: Command) {
+        let applied = self.db.transact(self.now, 0.5, command);
+        self.follow(applied, self.workers[0]);
+    }
+
+    pub(crate) fn announce_echo(&mut self, said: &Said) {
+        let raw = json!({
+            "sender": { "id": ACCOUNT }, "recipient": { "id": USER }, "timestamp": said.at,
+            "message": { "mid": said.mid, "text": said.text, "is_echo": true },
+        });
+        self.waiting.push(Webhook { id: EventId::new(), at: said.at, raw });
+    }
+
+    fn announce(&mut self, said: &Said, message: &serde_json::Value) {
+        let raw = json!({
+            "sender": { "id": USER }, "recipient": { "id": ACCOUNT }, "timestamp": said.at, "message": message,
+        });
+        self.waiting.push(Webhook { id: EventId::new(), at: self.now, raw });
+    }
+
+    /// A message is really sent: Meta has it, and an echo is on its way.
+    pub(crate) fn sent(&mut self, text: &str) -> String {
+        let said = self.meta.say(self.now, By::Api, text);
+        self.announce_echo(&said);
+        said.mid
+    }
+
+    pub(crate) fn deliver(&mut self, which: u8) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        // Mostly in order; which one comes first is not promised.
+        let place = if which < 180 { 0 } else { usize::from(which) % self.waiting.len() };
+        let event = self.waiting.remove(place);
+        self.delivered.push(event);
+        self.wake();
+    }
+
+    /// A job tells a worker that events wait.
+    fn wake(&mut self) {
+        let worker = self.workers[self.delivered.len() % 2];
+        self.tasks.push(worker, Task::Receive);
+    }
+
+    /// The events of the inbox that are not taken in yet, in Meta's order.
+    pub(crate) fn inbox(&self) -> Vec<Received> {
+        let mut waiting: Vec<&Webhook> =
+            self.delivered.iter().filter(|event| !self.db.done.contains(&event.id)).collect();
+        waiting.sort_by_key(|event| (event.at, event.id));
+        let received = |event: &Webhook| Received {
+            id: event.id,
+            container: Container::Messaging,
+            item: event::read(Container::Messaging, ACCOUNT, event.raw.to_string().as_bytes()).unwrap(),
+            at: event.at,
+            arrived_at: self.now,
+            stored_at: self.now,
+            trace: None,
+        };
+        waiting.into_iter().map(received).collect()
+    }
+
+    fn work(&mut self, which: u8, end: End) {
+        if let Some((worker, task)) = self.tasks.take(which) {
+            self.run(worker, task, end);
+        }
+    }
+
+    /// What is due and nobody holds is given to a worker; calls of workers that are gone are looked up.
+    pub(crate) fn poll(&mut self) {
+        let worker = self.workers[self.log.len() % 2];
+        let alive = |id: Option<WorkerId>| id.is_some_and(|id| self.workers.contains(&id));
+        let mut commands = Vec::new();
+        for turn in &self.db.turns {
+            if turn.state == TurnState::Asking && (!alive(turn.worker) || turn.deadline <= self.now) {
+                commands.push(Command::Orphan(Orphan::Turn(turn.id, turn.attempt)));
+            }
+        }
+        for message in &self.db.messages {
+            let over = message.deadline.is_some_and(|deadline| deadline <= self.now);
+            if message.status == MessageStatus::Sending && (!alive(message.worker) || over) {
+                commands.push(Command::Orphan(Orphan::Send(message.id, message.attempt)));
+            }
+        }
+        let chat = &self.db.chat;
+        if chat.resume_at.is_some_and(|at| at <= self.now) {
+            commands.push(Command::Release(Release::Expired));
+        }
+        let due = |work: dmrelay_domain::conversation::Work| {
+            work.due_at.is_some_and(|at| at <= self.now) && work.reserved_until <= self.now
+        };
+        if due(chat.turn) {
+            let start = StartTurn { worker, turn: TurnId::new(), agent_chat: None };
+            commands.push(Command::StartTurn(start));
+        }
+        if due(chat.outbox) {
+            commands.push(Command::ClaimSend(Claim::By(worker)));
+        }
+        for command in commands {
+            self.tasks.push(worker, Task::Apply(command));
+        }
+        if !self.inbox().is_empty() {
+            self.wake();
+        }
+    }
+
+    /// The effects of a commit become the worker's tasks.
+    pub(crate) fn follow(&mut self, applied: Applied, worker: WorkerId) {
+        for fact in &applied.facts {
+            if let Fact::Sent(sent) = fact {
+                self.log.push(format!("  sent {:?}", sent.author));
+            }
+        }
+        self.log.push(format!("  {:?}", applied.reply));
+        for effect in applied.effects {
+            self.check_effect(&effect);
+            self.tasks.push(worker, Task::of(effect, self.now));
+        }
+    }
+}
+
+fn pick<T>(items: &[T], which: u8) -> Option<&T> {
+    if items.is_empty() { None } else { items.get(usize::from(which) % items.len()) }
+}
+
+/// A message's text as it is sent.
+pub(crate) fn text_of(body: &Tracked<Body>) -> String {
+    body.text.clone().unwrap_or_default()
+}
