@@ -47,24 +47,10 @@ pub struct Model {
     pub turn_due_at: Option<i64>,
     /// Turn attempts.
     pub turn_attempts: i32,
-    /// Turn lease.
-    pub turn_lease: Option<Uuid>,
-    /// Turn lease until, in milliseconds.
-    pub turn_lease_until: i64,
-    /// Turn dispatched until, in milliseconds.
-    pub turn_dispatched_until: i64,
     /// Outbox due at, in milliseconds.
     pub outbox_due_at: Option<i64>,
     /// Outbox attempts.
     pub outbox_attempts: i32,
-    /// Outbox lease.
-    pub outbox_lease: Option<Uuid>,
-    /// Outbox lease until, in milliseconds.
-    pub outbox_lease_until: i64,
-    /// Outbox dispatched until, in milliseconds.
-    pub outbox_dispatched_until: i64,
-    /// Dispatch no.
-    pub dispatch_no: i64,
     /// Last seq.
     pub last_seq: i64,
     /// Last message at, in milliseconds.
@@ -73,6 +59,20 @@ pub struct Model {
     pub created_at: i64,
     /// When the row last changed.
     pub updated_at: i64,
+    /// The agent knows the conversation up to the message of this number.
+    pub agent_seq: i64,
+    /// Up to the message of this number, what the agent was about to say is superseded by a human.
+    pub human_seq: i64,
+    /// The database was set back: the agent's record is read before anything is asked.
+    pub verify: bool,
+    /// When the hour began in which turns are counted, in milliseconds.
+    pub hour_started_at: i64,
+    /// Turns begun in that hour.
+    pub hour_turns: i32,
+    /// Until then the poller leaves the turn to the worker that was given it, in milliseconds.
+    pub turn_reserved_until: i64,
+    /// The same for the outbox.
+    pub outbox_reserved_until: i64,
     /// The trace of the first message that waits for an answer, or of what is to be sent.
     pub trace_id: Option<Uuid>,
 }

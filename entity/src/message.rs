@@ -69,6 +69,10 @@ pub struct Model {
     pub actor: Option<String>,
     /// When the row was made.
     pub created_at: i64,
+    /// The worker whose send is under way.
+    pub worker: Option<Uuid>,
+    /// How often its outcome was looked up after the deadline without learning it.
+    pub lookups: i32,
     /// The trace it belongs to.
     pub trace_id: Option<Uuid>,
 }

@@ -41,6 +41,16 @@ pub struct Model {
     pub error_class: Option<String>,
     /// Error.
     pub error: Option<String>,
+    /// The number of the newest message it asks.
+    pub asked_seq: i64,
+    /// The worker whose call is under way.
+    pub worker: Option<Uuid>,
+    /// How often its outcome was looked up after the deadline without learning it.
+    pub lookups: i32,
+    /// A digest of the agent's record of the answer when it was last looked at before the deadline.
+    pub seen: Option<String>,
+    /// Why nobody waits for its answer any more.
+    pub withdrawn: Option<String>,
     /// The trace it belongs to.
     pub trace_id: Option<Uuid>,
 }

@@ -1,16 +1,7 @@
 //! The schema, one file per change. Statements are written once for PostgreSQL and SQLite; the few type
 //! names that differ are filled in by [`schema::run`].
 
-mod m20261101_000001_connections;
-mod m20261101_000002_events;
-mod m20261101_000003_chats;
-mod m20261101_000004_messages;
-mod m20261101_000005_turns;
-mod m20261101_000006_gates;
-mod m20261101_000007_activities;
-mod m20261101_000008_api_keys;
-mod m20261122_000009_rest;
-mod m20261122_000010_trace;
+mod m20261125_000001_initial;
 mod schema;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr};
@@ -24,18 +15,7 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![
-            Box::new(m20261101_000001_connections::Migration),
-            Box::new(m20261101_000002_events::Migration),
-            Box::new(m20261101_000003_chats::Migration),
-            Box::new(m20261101_000004_messages::Migration),
-            Box::new(m20261101_000005_turns::Migration),
-            Box::new(m20261101_000006_gates::Migration),
-            Box::new(m20261101_000007_activities::Migration),
-            Box::new(m20261101_000008_api_keys::Migration),
-            Box::new(m20261122_000009_rest::Migration),
-            Box::new(m20261122_000010_trace::Migration),
-        ]
+        vec![Box::new(m20261125_000001_initial::Migration)]
     }
 }
 

@@ -125,7 +125,7 @@ async fn logs_are_json_and_hold_no_words_of_the_customer() -> Result<()> {
     cluster.simulator.say(ACCOUNT, USER, "a very private question");
     replied(&cluster, USER, 1).await?;
     wait::until("the worker's log", Duration::from_secs(10), async || {
-        Ok(worker.output().contains("\"sent\"").then_some(()))
+        Ok(worker.output().contains("\"message sent\"").then_some(()))
     })
     .await?;
     for output in [cluster.api.output(), worker.output()] {

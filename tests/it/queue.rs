@@ -211,7 +211,7 @@ async fn a_run_gives_up_after_the_time_that_is_set() -> Result<()> {
         RedisOptions { give_up_after: Some(Duration::from_secs(1)), ..RedisOptions::new(server.url()) };
     let queue = RedisQueue::connect(options, QueueMetrics::register(&Registry::new())?)?;
     let lanes = QueueName::ALL.map(|queue| Lane { queue, concurrency: 1 }).into();
-    let stop = Stop { shutdown: CancellationToken::new(), grace: Duration::from_secs(5) };
+    let stop = Stop { shutdown: CancellationToken::new(), grace: Duration::from_secs(5), fetch: None };
     let ended =
         tokio::time::timeout(Duration::from_secs(30), queue.run(lanes, Arc::new(Nothing), stop)).await?;
     assert!(matches!(ended, Err(QueueError::GaveUp { .. })), "{ended:?}");

@@ -5,17 +5,17 @@ mod replay;
 mod writes;
 
 use anyhow::{Context, Result};
-use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ConnectionId, InstagramUserId};
-use dmrelay_domain::states::{Author, Direction, MessageStatus};
+use dmrelay_domain::states::{Author, DeadLetterKind, MessageStatus};
 use dmrelay_store::entity::{activity, chat, dead_letter, message};
 use dmrelay_store::{
-    ActivityFilter, ActivityKind, Connection, DeadLetter, DeadLetterFilter, DeadLetterState, LockedChat,
-    MessageFilter, NewMessage, Store, Subject,
+    ActivityFilter, ActivityKind, Connection, DeadLetterFilter, DeadLetterState, MessageFilter, Store,
 };
 use dmrelay_tests::database::{Database, connect};
 use dmrelay_tests::relay::Footing;
-use sea_orm::ConnectionTrait;
+use dmrelay_tests::seed::{self, NewMessage};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 const HOUR: i64 = 3_600_000;
@@ -37,10 +37,23 @@ async fn base(footing: Footing) -> Result<Base> {
 
 /// A message with this text.
 fn text(author: Author, status: MessageStatus, text: &str) -> NewMessage {
-    let direction = if author == Author::User { Direction::Inbound } else { Direction::Outbound };
-    let mut new = NewMessage::new(direction, author, status);
-    new.text = Some(text.to_owned());
-    new
+    NewMessage::text(author, status, text)
+}
+
+/// A chat to be changed, and the database's clock.
+struct Adjusted {
+    row: chat::Model,
+    now: i64,
+}
+
+impl Adjusted {
+    /// A message waits for its answer, and the turn is due.
+    fn await_answer(&mut self) {
+        self.row.first_unanswered_at = Some(self.now);
+        if self.row.mode == "bot" {
+            self.row.turn_due_at = Some(self.now);
+        }
+    }
 }
 
 /// What the user says.
@@ -60,14 +73,10 @@ impl Base {
 
     /// Adds a message to the chat of a user, whose window is open for an hour.
     async fn add(&self, connection: &Connection, user: &str, new: NewMessage) -> Result<Uuid> {
-        let tx = self.store.begin().await?;
-        let user = InstagramUserId::parse(user)?;
-        let mut chat = tx.upsert_chat(&connection.row, &user).await?.context("the chat")?;
-        let id = tx.add_message(&mut chat, new).await?;
-        chat.row.window_expires_at.get_or_insert(chat.now + HOUR);
-        tx.save_chat(&chat).await?;
-        tx.commit().await?;
-        Ok(id.0)
+        let mut chat = seed::chat(&self.store, connection.id, user).await?;
+        let now = self.store.now().await?;
+        chat.window_expires_at.get_or_insert(now + HOUR);
+        seed::add_message(&self.store, &mut chat, new).await
     }
 
     async fn chat(&self, user: &str) -> Result<chat::Model> {
@@ -75,16 +84,11 @@ impl Base {
         self.store.chat_of_user(self.connection.row.id, &user).await?.context("the chat")
     }
 
-    /// Changes a chat under its lock.
-    async fn adjust(&self, user: &str, change: impl FnOnce(&mut LockedChat) + Send) -> Result<()> {
-        let id = self.chat(user).await?.id;
-        let tx = self.store.begin().await?;
-        let mut chat = tx.lock_chat(id.into()).await?.context("the chat")?;
+    /// Changes a chat.
+    async fn adjust(&self, user: &str, change: impl FnOnce(&mut Adjusted) + Send) -> Result<()> {
+        let mut chat = Adjusted { row: self.chat(user).await?, now: self.store.now().await? };
         change(&mut chat);
-        // No job is pushed here.
-        (chat.turn_pushed, chat.outbox_pushed) = (false, false);
-        tx.save_chat(&chat).await?;
-        Ok(tx.commit().await?)
+        seed::change_chat(&self.store, chat.row).await
     }
 
     async fn message(&self, id: Uuid) -> Result<message::Model> {
@@ -95,18 +99,28 @@ impl Base {
         Ok(self.store.connection().execute_unprepared(sql).await?.rows_affected())
     }
 
-    /// A message will not be sent: the worker's way of saying so.
+    /// A message will not be sent, nor what comes after it in the same answer.
     async fn give_up(&self, id: Uuid, status: MessageStatus) -> Result<dead_letter::Model> {
         let message = self.message(id).await?;
-        let class = FailureClass::Invalid;
-        let tx = self.store.begin().await?;
-        let chat = tx.lock_chat(message.chat_id.into()).await?.context("the chat")?;
-        assert!(tx.give_up(&message, status, class, ("100", "bad")).await?);
-        let letter = DeadLetter::of(&self.connection, Subject::Message(id), class, "bad")
-            .in_chat(chat.row.id, message.attempt);
-        tx.bury(&letter, chat.now).await?;
-        tx.commit().await?;
-        self.newest_letter().await
+        let mut rows = vec![(id, status)];
+        if let (Some(turn), Some(part)) = (message.turn_id, message.part) {
+            let later = message::Entity::find()
+                .filter(message::Column::TurnId.eq(turn))
+                .filter(message::Column::Part.gt(part))
+                .all(self.store.connection())
+                .await?;
+            rows.extend(later.into_iter().map(|row| (row.id, MessageStatus::Cancelled)));
+        }
+        for (id, status) in rows {
+            message::Entity::update_many()
+                .col_expr(message::Column::Status, Expr::value(status.as_str()))
+                .filter(message::Column::Id.eq(id))
+                .exec(self.store.connection())
+                .await?;
+        }
+        let place = (self.connection.subaccount.as_str(), self.connection.id);
+        let subject = (DeadLetterKind::Message, id);
+        seed::add_letter(&self.store, place, Some(message.chat_id), subject, "invalid").await
     }
 
     async fn newest_letter(&self) -> Result<dead_letter::Model> {

@@ -10,6 +10,7 @@ pub mod prometheus;
 pub mod redis;
 pub mod relay;
 pub mod rest;
+pub mod seed;
 pub mod settings;
 pub mod stream;
 pub mod tether;

@@ -53,6 +53,8 @@ impl Settings {
         settings.graph.graph_courtesy_timeout = Duration::from_millis(500);
         settings.agent.agent_timeout = Duration::from_millis(1_500);
         settings.worker.reconcile_grace = Duration::from_millis(500);
+        settings.worker.reconcile_settle = Duration::from_millis(200);
+        settings.worker.reconcile_attempts = 2;
         settings.worker.lease = Duration::from_secs(3);
         settings.worker.sweep_interval = Duration::from_millis(50);
         settings.worker.debounce_ms = 0;

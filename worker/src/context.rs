@@ -1,18 +1,27 @@
-//! What every job needs, made once per process.
+//! What everything in a worker needs, made once per process.
 
+use crate::accounts::Accounts;
+use crate::breakers::Breakers;
 use crate::dispatch::Dispatcher;
-use crate::gates::Gates;
-use crate::share::Shares;
+use crate::ingest::Inbox;
+use crate::liveness::Liveness;
+use crate::slots::Slots;
+use crate::timers::Timers;
 use dmrelay_agent::ChatAgent;
-use dmrelay_domain::clock::Clock;
+use dmrelay_domain::clock::{Clock, Millis, millis};
+use dmrelay_domain::conversation::Policy;
+use dmrelay_domain::ids::WorkerId;
 use dmrelay_domain::secret::Secret;
 use dmrelay_instagram::{Access, Graph};
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{AgentSettings, GraphSettings, WorkerSettings};
-use dmrelay_store::{Connection, Store};
+use dmrelay_store::{Batcher, BatcherOptions, ChatIds, Connection, Store};
 use dmrelay_vault::{Place, SealError, Vault};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Limits of the pipeline.
 #[derive(Debug, Clone)]
@@ -31,14 +40,24 @@ impl Options {
         Self { worker, agent_timeout: agent.agent_timeout, graph_timeout: graph.graph_timeout }
     }
 
-    /// From the start of a question until it is certain what became of it.
-    pub(crate) fn turn_deadline(&self) -> Duration {
-        self.agent_timeout + self.worker.reconcile_grace
-    }
-
-    /// From the start of a send until it is certain what became of it.
-    pub(crate) fn send_deadline(&self) -> Duration {
-        self.graph_timeout + self.worker.reconcile_grace
+    /// The limits that decisions rest on.
+    pub(crate) fn policy(&self) -> Policy {
+        let worker = &self.worker;
+        let bounded = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+        Policy {
+            debounce: worker.debounce_ms.into(),
+            takeover: millis(Duration::from_hours(worker.takeover_hours.into())),
+            agent_timeout: millis(self.agent_timeout),
+            graph_timeout: millis(self.graph_timeout),
+            reconcile_grace: millis(worker.reconcile_grace),
+            reconcile_settle: millis(worker.reconcile_settle),
+            reconcile_attempts_max: bounded(worker.reconcile_attempts),
+            reservation: millis(worker.lease),
+            turns_per_hour_max: bounded(worker.max_turns_per_hour),
+            reply_parts_max: usize::from(worker.reply_parts),
+            code_2_attempts_max: worker.graph_code_2_attempts,
+            ingest_attempts_max: bounded(worker.ingest_attempts),
+        }
     }
 }
 
@@ -62,9 +81,15 @@ pub struct Parts {
     pub options: Options,
 }
 
-/// What every job needs; shared by reference.
+/// What everything in a worker needs; shared by reference.
 pub struct Context {
+    /// This process, from its start to its end.
+    pub(crate) worker: WorkerId,
     pub(crate) store: Store,
+    /// Applies commands to conversations.
+    pub(crate) conversations: Batcher,
+    pub(crate) chat_ids: ChatIds,
+    pub(crate) accounts: Accounts,
     pub(crate) vault: Vault,
     pub(crate) graph: Graph,
     pub(crate) agent: Arc<dyn ChatAgent>,
@@ -72,8 +97,17 @@ pub struct Context {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: Options,
-    pub(crate) gates: Gates,
-    pub(crate) shares: Shares,
+    pub(crate) breakers: Breakers,
+    pub(crate) slots: Slots,
+    pub(crate) timers: Timers,
+    pub(crate) inbox: Inbox,
+    pub(crate) liveness: Liveness,
+    /// Everything that goes on beside the jobs.
+    pub(crate) tasks: TaskTracker,
+    /// Cancelled when no new work is to be begun.
+    pub(crate) stopping: CancellationToken,
+    /// How far the database's clock is ahead of this machine's, in milliseconds.
+    clock_offset: AtomicI64,
     /// When the sealed secrets were counted last.
     pub(crate) secrets_counted: Mutex<Option<Instant>>,
 }
@@ -81,9 +115,23 @@ pub struct Context {
 impl Context {
     /// A context of these parts.
     pub fn new(parts: Parts) -> Self {
-        let gates = Gates::new(parts.store.clone());
-        let shares = Shares::new(usize::from(parts.options.worker.worker_concurrency));
+        let worker = &parts.options.worker;
+        let batching =
+            BatcherOptions { lanes: usize::from(worker.commit_lanes), ..BatcherOptions::default() };
         Self {
+            worker: WorkerId::new(),
+            conversations: Batcher::start(&parts.store, parts.options.policy(), batching),
+            chat_ids: ChatIds::default(),
+            accounts: Accounts::new(parts.store.clone()),
+            breakers: Breakers::new(parts.store.clone()),
+            slots: Slots::new(usize::from(worker.worker_concurrency)),
+            timers: Timers::default(),
+            inbox: Inbox::default(),
+            liveness: Liveness::new(worker.lease),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            clock_offset: AtomicI64::new(0),
+            secrets_counted: Mutex::default(),
             store: parts.store,
             vault: parts.vault,
             graph: parts.graph,
@@ -92,10 +140,17 @@ impl Context {
             metrics: parts.metrics,
             clock: parts.clock,
             options: parts.options,
-            gates,
-            shares,
-            secrets_counted: Mutex::default(),
         }
+    }
+
+    /// The database's clock, as far as the last commit told.
+    pub(crate) fn database_now(&self) -> Millis {
+        self.clock.now() + self.clock_offset.load(Ordering::Relaxed)
+    }
+
+    /// A commit tells what the database's clock was.
+    pub(crate) fn note_clock(&self, database_now: Millis) {
+        self.clock_offset.store(database_now - self.clock.now(), Ordering::Relaxed);
     }
 
     /// In whose name Graph is called for a connection.
@@ -114,17 +169,4 @@ impl Context {
 /// Where a connection's token is stored.
 fn place(connection: &Connection) -> Place {
     Place { table: "instagram_connections", column: "access_token", row: connection.id.0 }
-}
-
-impl Context {
-    /// Notes that the account's webhooks come; a failure is not worth one of the event's attempts.
-    pub(crate) async fn touch(&self, connection: &Connection) {
-        const SELDOM_MS: i64 = 10_000;
-        if connection.row.last_event_at.is_some_and(|at| self.clock.now() - at < SELDOM_MS) {
-            return;
-        }
-        if let Err(err) = self.store.touch_connection(connection.id).await {
-            tracing::debug!(connection = %connection.id, error = %err, "last event not noted");
-        }
-    }
 }

@@ -6,8 +6,8 @@ use dmrelay_queue::{Job, JobQueue, Pushed, QueueError, QueueName};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The most jobs any queue holds; a queue set to hold fewer says so itself.
-const MOST_WAITING: u64 = 2_000;
+/// How many jobs a queue holds; one that is set to hold fewer says so itself.
+const WAITING_MAX: u64 = 2_000;
 
 /// Pushes jobs; cheap to clone.
 #[derive(Clone)]
@@ -23,15 +23,20 @@ impl Dispatcher {
         Self { shared, local }
     }
 
-    /// Pushes right after the commit that made the work due. Whatever fails here, the sweep finds the row.
-    pub(crate) async fn wake(&self, work: Work) {
+    /// Hands work over right after the commit that made it due. Gives whether a job was taken; if not, the poller finds
+    /// the row.
+    pub(crate) async fn wake(&self, work: Work) -> bool {
         let queue = work.queue;
-        if let Err(err) = self.shared.push(work.into_job()).await {
-            tracing::debug!(queue = queue.as_str(), error = %err, "wake-up not pushed, the sweep will find the row");
+        match self.push(work).await {
+            Ok(pushed) => pushed == Pushed::Accepted,
+            Err(err) => {
+                tracing::debug!(queue = queue.as_str(), error = %err, "job not pushed, the poller will find the row");
+                false
+            }
         }
     }
 
-    /// Pushes what the sweep found due: also while the shared queue is down.
+    /// Pushes, also while the shared queue is down: then to this process alone.
     pub(crate) async fn push(&self, work: Work) -> Result<Pushed, QueueError> {
         let job = work.into_job();
         match (self.shared.push(job.clone()).await, &self.local) {
@@ -46,7 +51,7 @@ impl Dispatcher {
             (Err(_), Some(local)) => local.depth(queue).await,
             (depth, _) => depth,
         };
-        MOST_WAITING.saturating_sub(waiting.unwrap_or(0))
+        WAITING_MAX.saturating_sub(waiting.unwrap_or(0))
     }
 
     /// How many jobs wait.

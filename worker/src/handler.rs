@@ -1,15 +1,17 @@
-//! One job: what it did is logged in one line and counted; what it brought is in the database.
+//! One job: it says which row to look at; what came of it is in the database.
 
-use crate::{Context, deliver, ingest, turn};
+use crate::Context;
+use crate::follow::{self, About};
 use async_trait::async_trait;
-use dmrelay_domain::failure::FailureClass;
-use dmrelay_queue::{Job, JobHandler};
-use dmrelay_runtime::metrics::{IntGauge, seconds};
+use dmrelay_domain::conversation::{Reply, Route};
+use dmrelay_domain::ids::ChatId;
+use dmrelay_queue::{Job, JobHandler, QueueName};
+use dmrelay_runtime::metrics::seconds;
 use dmrelay_runtime::span_of;
 use dmrelay_runtime::trace::TraceId;
-use dmrelay_store::Error;
+use dmrelay_store::{ApplyError, DueWork};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::Instrument;
 
 /// Runs jobs.
@@ -17,29 +19,8 @@ pub(crate) struct Handler {
     pub(crate) ctx: Arc<Context>,
 }
 
-/// What a job did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Its work.
-    Done,
-    /// Nothing: the work was done before, is another's, or is not due.
-    Idle,
-    /// It failed, and goes on later.
-    Retry(FailureClass),
-    /// It failed for good, and there is a dead letter.
-    Dead(FailureClass),
-}
-
-impl Outcome {
-    fn labels(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Done => ("done", "none"),
-            Self::Idle => ("idle", "none"),
-            Self::Retry(class) => ("retry", class.as_str()),
-            Self::Dead(class) => ("failed", class.as_str()),
-        }
-    }
-}
+/// How long a chat waits for which there is no slot.
+const NO_SLOT: Duration = Duration::from_millis(250);
 
 #[async_trait]
 impl JobHandler for Handler {
@@ -50,48 +31,71 @@ impl JobHandler for Handler {
     }
 }
 
-/// Counts a job as under way, until dropped: however it ends.
-struct Running(IntGauge);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
 impl Handler {
     async fn run(&self, name: &'static str, job: Job) {
-        let started = Instant::now();
-        let metrics = &self.ctx.metrics;
-        let waited = self.ctx.clock.now().saturating_sub(job.pushed_at_ms);
-        metrics.job_pickup_seconds.with_label_values(&[name]).observe(seconds(waited));
-        let running = metrics.jobs_running.with_label_values(&[name]);
-        running.inc();
-        let _running = Running(running);
-        let outcome = match name {
-            "ingest" => ingest::run(&self.ctx, job.id.into()).await,
-            "turn" => turn::run(&self.ctx, job.id.into()).await,
-            _ => deliver::run(&self.ctx, job.id.into()).await,
+        let (ctx, began) = (&self.ctx, Instant::now());
+        let waited = ctx.clock.now().saturating_sub(job.pushed_at_ms);
+        ctx.metrics.job_pickup_seconds.with_label_values(&[name]).observe(seconds(waited));
+        let work = match job.queue {
+            QueueName::Ingest => {
+                ctx.inbox.wake(job.id.into());
+                return;
+            }
+            QueueName::Turn | QueueName::TurnRetry => DueWork::Turns,
+            QueueName::Deliver | QueueName::DeliverRetry => DueWork::Outboxes,
         };
-        self.report(name, &job, outcome, started);
-    }
-
-    fn report(&self, name: &str, job: &Job, outcome: Result<Outcome, Error>, started: Instant) {
-        let metrics = &self.ctx.metrics;
-        let took = started.elapsed();
-        metrics.job_seconds.with_label_values(&[name]).observe(took.as_secs_f64());
-        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let outcome = chat(ctx, work, job.id.into()).await;
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         match outcome {
-            Ok(outcome) => {
-                let (label, class) = outcome.labels();
-                metrics.jobs.with_label_values(&[name, label, class]).inc();
-                tracing::debug!(id = %job.id, outcome = label, class, took_ms, "job");
+            Ok(reply) => {
+                // What was begun is counted when it has ended.
+                if reply != Reply::Done {
+                    ctx.count_job(name, &reply, began);
+                }
+                tracing::debug!(id = %job.id, ?reply, took_ms, "job done");
             }
             Err(err) => {
-                // Nothing is lost: the row is as it was, and the sweep dispatches it again.
-                metrics.jobs.with_label_values(&[name, "retry", "transient"]).inc();
-                tracing::warn!(id = %job.id, error = %err, took_ms, "job put off");
+                // Nothing is lost: the row is as it was, and the poller dispatches it again.
+                ctx.metrics.jobs.with_label_values(&[name, "retry", "transient"]).inc();
+                tracing::warn!(id = %job.id, error = %err, took_ms, "job failed, the poller will find its row");
             }
         }
     }
+}
+
+/// Goes on with the turn or the outbox of a chat, if it is due.
+async fn chat(ctx: &Arc<Context>, work: DueWork, id: ChatId) -> Result<Reply, ApplyError> {
+    let unavailable = |err: dmrelay_store::Error| ApplyError::Unavailable(err.to_string());
+    let Some(row) = ctx.store.chat(id).await.map_err(unavailable)? else { return Ok(Reply::Idle) };
+    let connection = ctx.accounts.by_id(row.connection_id.into()).await.map_err(unavailable)?;
+    let Some(connection) = connection else { return Ok(Reply::Idle) };
+    let Ok(user) = dmrelay_domain::ids::InstagramUserId::parse(&row.instagram_user_id) else {
+        return Ok(Reply::Idle);
+    };
+    let about = About {
+        chat: id,
+        user,
+        connection: connection.id,
+        route: Route {
+            agent: connection.agent.clone(),
+            account: connection.account.clone(),
+            login: connection.login,
+        },
+        began: Instant::now(),
+    };
+    match work {
+        DueWork::Turns => match ctx.slots.ask(&about.route.agent) {
+            Some(slot) => follow::start_turn(ctx, &about, slot).await,
+            None => no_slot(ctx, work, id).await,
+        },
+        DueWork::Outboxes => match ctx.slots.send() {
+            Some(slot) => follow::claim_send(ctx, &about, slot).await,
+            None => no_slot(ctx, work, id).await,
+        },
+    }
+}
+
+async fn no_slot(ctx: &Arc<Context>, work: DueWork, chat: ChatId) -> Result<Reply, ApplyError> {
+    follow::reserve(ctx, work, chat, NO_SLOT).await;
+    Ok(Reply::Idle)
 }

@@ -1,17 +1,23 @@
-//! The worker: turns events of the inbox into messages, asks the agent, and sends its replies. As many
-//! processes as wanted run side by side; leases in the database say who works on what.
+//! The worker: takes events in, asks the agent, and sends its replies. As many processes as wanted run side by side; the
+//! chats' locks and the workers' rows in the database say who works on what.
+//!
+//! A message's way: `ingest` claims events and applies `Receive`; `follow` carries out what each commit asks for; `calls`
+//! makes the calls and records what they bring, which asks for the next.
 
+mod accounts;
+mod breakers;
+mod calls;
+mod commands;
 mod context;
-mod deliver;
 mod dispatch;
-mod gates;
+mod follow;
 mod handler;
 mod ingest;
-mod lease;
+mod liveness;
 mod process;
 mod services;
-mod share;
-mod turn;
+mod slots;
+mod timers;
 
 pub use context::{Context, Options, Parts};
 pub use dispatch::Dispatcher;

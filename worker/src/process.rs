@@ -2,7 +2,7 @@
 //! order.
 
 use crate::handler::Handler;
-use crate::{Context, Dispatcher, Options, Parts, services};
+use crate::{Context, Dispatcher, Options, Parts, ingest, services};
 use anyhow::{Context as _, anyhow};
 use clap::{Parser, Subcommand};
 use dmrelay_agent::{ChatAgent, Retell, RetellOptions};
@@ -88,26 +88,46 @@ impl Worker {
     /// # Errors
     /// When a queue gives up.
     pub async fn run(self, stop: CancellationToken, grace: Duration) -> anyhow::Result<()> {
-        let slots = usize::from(self.ctx.options.worker.worker_concurrency);
-        for lane in lanes(slots) {
-            let slots = i64::try_from(lane.concurrency).unwrap_or(i64::MAX);
-            self.ctx.metrics.job_slots.with_label_values(&[lane.queue.job()]).add(slots);
+        let Self { ctx, shared, local } = self;
+        let slots = usize::from(ctx.options.worker.worker_concurrency);
+        for kind in ["turn", "deliver"] {
+            ctx.metrics.job_slots.with_label_values(&[kind]).add(i64::try_from(slots).unwrap_or(i64::MAX));
         }
-        let handler = Arc::new(Handler { ctx: self.ctx.clone() });
-        let services = services::start(&self.ctx, &stop);
-        let stopping = Stop { shutdown: stop.clone(), grace };
-        let shared = self.shared.run(lanes(slots), handler.clone(), stopping.clone());
+        let ended = CancellationToken::new();
+        let heartbeat = tokio::spawn(services::heartbeat::run(ctx.clone(), ended.clone()));
+        tokio::spawn(services::heartbeat::watch_breakers(ctx.clone()));
+        let inbox = tokio::spawn(ingest::run(ctx.clone()));
+        let handler = Arc::new(Handler { ctx: ctx.clone() });
+        let running = services::start(&ctx, &stop);
+        // A worker that may be taken for gone takes no jobs: others do.
+        let fetch = Some(ctx.liveness.watch());
+        let stopping = Stop { shutdown: stop.clone(), grace, fetch };
+        let shared = shared.run(lanes(slots), handler.clone(), stopping.clone());
         let local = async {
-            match &self.local {
+            match &local {
                 Some(local) => local.run(lanes(slots), handler.clone(), stopping.clone()).await,
                 None => Ok(()),
             }
         };
-        let outcome = tokio::try_join!(shared, local).map(|_| ());
+        let stopped = async {
+            stop.cancelled().await;
+            ctx.stopping.cancel();
+            Ok(())
+        };
+        let outcome = tokio::try_join!(shared, local, stopped).map(|_| ());
         stop.cancel();
-        for service in services {
+        ctx.stopping.cancel();
+        let _ = inbox.await;
+        // What was begun may end; what does not is looked up like the work of a worker that is gone.
+        ctx.tasks.close();
+        if tokio::time::timeout(grace, ctx.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = ctx.tasks.len(), "the grace is over: what still runs is cut off");
+        }
+        for service in running {
             let _ = service.await;
         }
+        ended.cancel();
+        let _ = heartbeat.await;
         outcome.context("the queue gave up")
     }
 }

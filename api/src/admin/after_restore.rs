@@ -20,9 +20,9 @@ impl AfterRestore {
             bail!("a worker runs, or did until five seconds ago: stop all workers first (or --force)");
         }
         let distrusted = store.distrust().await?;
-        let (messages, turns) = (distrusted.messages, distrusted.turns);
+        let chats = distrusted.chats;
         Ok(output::print(format!(
-            "{messages} messages and {turns} questions are looked for before they are sent or asked"
+            "chats in which something waited: {chats}; each question and each send is looked up before it is made"
         ))?)
     }
 }

@@ -12,15 +12,15 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Json;
-use dmrelay_domain::clock::{Clock, SystemClock};
-use dmrelay_domain::ids::InstagramUserId;
-use dmrelay_domain::states::{Author, ConnectionStatus, Direction, MessageStatus};
+use dmrelay_domain::clock::{Clock, SystemClock, millis};
+use dmrelay_domain::conversation::{Policy, Refusal, Reply, SendByHuman};
+use dmrelay_domain::ids::{InstagramUserId, MessageId};
+use dmrelay_domain::states::{ConnectionStatus, MessageStatus};
 use dmrelay_domain::trace::TraceId;
-use dmrelay_domain::window::{self, Window};
 use dmrelay_instagram::Outgoing;
 use dmrelay_queue::{Job, QueueName};
+use dmrelay_store::Connection;
 use dmrelay_store::entity::message;
-use dmrelay_store::{Connection, LockedChat, NewMessage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
@@ -100,8 +100,7 @@ pub(super) async fn send(
     }
     let connection = select(&state, &scope, request.connection_id).await?;
     if connection.status != ConnectionStatus::Connected {
-        return Err(Problem::new(StatusCode::CONFLICT, "not-connected", "The account cannot send now")
-            .with("connectionStatus", connection.status.as_str()));
+        return Err(not_connected(connection.status));
     }
     let Some(chat) = state.store.chat_of_user(connection.id.0, &wanted.to).await? else {
         return Err(Problem::new(
@@ -111,32 +110,39 @@ pub(super) async fn send(
         )
         .detail("Instagram delivers messages only to users who wrote first"));
     };
-    let tx = state.store.begin().await?;
-    let Some(mut locked) = tx.lock_chat(chat.id.into()).await? else {
-        return Err(Problem::not_found("the chat is gone"));
-    };
-    check_window(&connection, &locked)?;
+    let message = MessageId::new();
     let hours = connection.settings.takeover_hours.unwrap_or(state.options.takeover_hours);
-    let pause = Duration::from_hours(hours.into());
-    let mut new = describe(&wanted, &locked);
-    new.actor = Some(scope.actor.clone());
-    new.trace = Some(trace);
-    let sent = tx.send_by_human(&mut locked, &connection, new, pause).await;
-    let id = match sent {
+    let policy = Policy { takeover: millis(Duration::from_hours(hours.into())), ..Policy::default() };
+    let command = describe(&wanted, message, scope.actor.clone(), trace);
+    let applied = match state.store.send_by_human(policy, chat.id.into(), command).await {
         // The same key came twice at a time; the other one was faster.
         Err(err) if err.is_conflict() => {
-            drop(tx);
             return match sent_before(&state, &connection, &wanted).await? {
                 Some(before) => Ok(accepted(before.id, before.chat_id, &before.status)),
                 None => Err(err.into()),
             };
         }
-        sent => sent?,
+        applied => applied?,
     };
-    tx.commit().await?;
-    push(&state, &locked).await;
-    tracing::info!(message_id = %id, chat = %locked.id(), "message of a person queued");
-    Ok(accepted(id.0, locked.row.id, MessageStatus::Queued.as_str()))
+    match applied.reply {
+        Reply::Refused(Refusal::WindowClosed) => return Err(window_closed()),
+        Reply::Refused(_) => return Err(not_connected(ConnectionStatus::Disconnected)),
+        _ => {}
+    }
+    push(&state, chat.id, message, trace).await;
+    tracing::info!(message_id = %message, chat = %chat.id, "message of a human agent queued");
+    Ok(accepted(message.0, chat.id, MessageStatus::Queued.as_str()))
+}
+
+fn not_connected(status: ConnectionStatus) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "not-connected", "The account cannot send now")
+        .with("connectionStatus", status.as_str())
+}
+
+fn window_closed() -> Problem {
+    let title = "Meta's 24 hours since the user's last message are over";
+    Problem::new(StatusCode::CONFLICT, "window-closed", title)
+        .detail("the user must write again before they can be answered")
 }
 
 fn check(request: &Send, headers: &HeaderMap) -> Result<Wanted, Problem> {
@@ -183,28 +189,14 @@ async fn sent_before(
     Err(idempotency::reused())
 }
 
-fn check_window(connection: &Connection, chat: &LockedChat) -> Result<(), Problem> {
-    let human_agent = connection.settings.human_agent.unwrap_or(false);
-    match window::at(chat.row.window_expires_at, chat.now) {
-        Window::Open => Ok(()),
-        Window::HumanAgent if human_agent => Ok(()),
-        Window::HumanAgent | Window::Closed => {
-            let title = "Meta's 24 hours since the user's last message are over";
-            Err(Problem::new(StatusCode::CONFLICT, "window-closed", title)
-                .detail("the user must write again before they can be answered"))
-        }
-    }
-}
-
-fn describe(wanted: &Wanted, chat: &LockedChat) -> NewMessage {
-    let mut new = NewMessage::new(Direction::Outbound, Author::Human, MessageStatus::Queued);
-    new.text = wanted.outgoing.as_text().map(str::to_owned);
-    wanted.outgoing.kind().clone_into(&mut new.kind);
-    new.payload = payload(wanted);
-    new.at = chat.now;
-    new.received_at = chat.now;
-    new.idempotency_key.clone_from(&wanted.key);
-    new
+fn describe(wanted: &Wanted, message: MessageId, actor: String, trace: TraceId) -> SendByHuman {
+    let body = dmrelay_domain::conversation::Body {
+        kind: wanted.outgoing.kind().to_owned(),
+        text: wanted.outgoing.as_text().map(str::to_owned),
+        payload: payload(wanted),
+        ..Default::default()
+    };
+    SendByHuman { message, body, idempotency_key: wanted.key.clone(), actor, trace: Some(trace) }
 }
 
 /// What is more than a plain text, as JSON.
@@ -215,16 +207,16 @@ fn payload(wanted: &Wanted) -> Option<String> {
     (!plain).then(|| json.to_string())
 }
 
-async fn push(state: &ApiState, chat: &LockedChat) {
+async fn push(state: &ApiState, chat: Uuid, message: MessageId, trace: TraceId) {
     let job = Job {
         queue: QueueName::Deliver,
-        id: chat.row.id,
-        key: format!("{}:{}", chat.id(), chat.row.dispatch_no + 1),
+        id: chat,
+        key: format!("{chat}:{message}"),
         pushed_at_ms: SystemClock.now(),
-        trace: TraceId::of(chat.row.trace_id).map(|trace| trace.to_string()),
+        trace: Some(trace.to_string()),
     };
     if let Err(err) = state.queue.push(job).await {
-        tracing::debug!(chat = %chat.id(), error = %err, "job not pushed, the sweep will find the row");
+        tracing::debug!(%chat, error = %err, "job not pushed, the poller will find the row");
     }
 }
 

@@ -5,6 +5,7 @@ mod retell;
 pub use retell::{Retell, RetellOptions};
 
 use async_trait::async_trait;
+use dmrelay_domain::conversation::Record;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::AgentId;
 use std::collections::BTreeMap;
@@ -28,36 +29,14 @@ pub struct Answer {
     pub last_message_id: Option<String>,
 }
 
-/// What the agent's own record says became of a question.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Taken {
-    /// It was asked, and this was said.
-    Answered(Answer),
-    /// It was asked, and nothing was said yet.
-    Thinking,
-    /// It is not in the record.
-    NotAsked,
-    /// The record cannot tell.
-    Unclear,
-}
-
-/// A question whose outcome is unknown.
-#[derive(Debug, Clone)]
-pub struct Question<'a> {
-    /// The agent's chat.
-    pub chat: &'a str,
-    /// The last message before it, where it is known.
-    pub watermark: Option<&'a str>,
-    /// SHA-256 of [`fingerprint`]'s text.
-    pub hash: &'a [u8],
-}
-
 /// A call to the agent that did not answer the question.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct AgentError {
     /// What happens next.
     pub class: FailureClass,
+    /// Whether the service answered the call: then the call is over.
+    pub answered: bool,
     /// How long to wait, where the agent said so.
     pub retry_after: Option<Duration>,
     /// What went wrong, without the customer's words.
@@ -71,16 +50,10 @@ pub trait ChatAgent: Send + Sync {
     /// harmless.
     async fn open(&self, agent: &AgentId, opening: &Opening) -> Result<String, AgentError>;
 
-    /// Asks. Repeating this asks twice: an error of class [`FailureClass::Ambiguous`] must be found out first.
-    /// [`FailureClass::Gone`] means the chat has ended.
-    async fn ask(&self, chat: &str, text: &str) -> Result<Answer, AgentError>;
+    /// Asks, within `timeout`. Repeating this asks twice: after an error of class [`FailureClass::Ambiguous`] the record
+    /// must be read first. [`FailureClass::Gone`] means the chat has ended.
+    async fn ask(&self, chat: &str, text: &str, timeout: Duration) -> Result<Answer, AgentError>;
 
-    /// Finds out what became of a question.
-    async fn find(&self, question: &Question<'_>) -> Result<Taken, AgentError>;
-}
-
-/// The hash by which the agent's copy of a question is recognised: white space may be folded on the way.
-pub fn fingerprint(text: &str) -> [u8; 32] {
-    let folded: Vec<&str> = text.split_whitespace().collect();
-    dmrelay_domain::signature::sha256(folded.join(" ").as_bytes())
+    /// The agent's record of a chat.
+    async fn record(&self, chat: &str) -> Result<Record, AgentError>;
 }

@@ -22,7 +22,15 @@ pub struct GraphError {
     pub wire: Wire,
 }
 
+/// The code of an answer that is not what the documentation promises.
+const ODD: &str = "odd answer";
+
 impl GraphError {
+    /// Whether Graph answered the call: then the call is over, whatever it did.
+    pub fn is_answered(&self) -> bool {
+        matches!(self.wire, Wire::Answered { .. }) || self.code == ODD
+    }
+
     pub(crate) fn no_answer(effect: Effect, failure: &Failure) -> Self {
         let wire = failure.wire();
         let code = if wire == Wire::NotSent { "not sent" } else { "no answer" };
@@ -39,7 +47,7 @@ impl GraphError {
     pub(crate) fn odd(effect: Effect, what: &str) -> Self {
         Self {
             class: failure::graph(effect, Wire::Lost),
-            code: "odd answer".to_owned(),
+            code: ODD.to_owned(),
             message: what.to_owned(),
             retry_after: None,
             wire: Wire::Lost,

@@ -13,5 +13,4 @@ pub use account::{Account, Profile};
 pub use error::GraphError;
 pub use graph::{Access, Graph, GraphOptions};
 pub use send::{InvalidMessage, Outgoing, SenderAction};
-pub use thread::ThreadMessage;
 pub use token::Refreshed;

@@ -8,6 +8,7 @@ use dmrelay_domain::ids::InstagramUserId;
 use dmrelay_domain::split::MAX_BYTES;
 use dmrelay_runtime::http::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
 use url::Url;
 
 /// The `message` object of a send.
@@ -152,7 +153,7 @@ fn check_attachment(attachment: &Value) -> Result<(), InvalidMessage> {
 
 impl Graph {
     /// Sends a message and gives its mid, which its echo will carry. `human_agent` tags it as a person's
-    /// answer outside the 24 hours.
+    /// answer outside the 24 hours. The call ends within `timeout`.
     ///
     /// # Errors
     /// [`GraphError`]; of class [`dmrelay_domain::failure::FailureClass::Ambiguous`] when it may have been sent.
@@ -161,7 +162,7 @@ impl Graph {
         access: &Access,
         to: &InstagramUserId,
         message: &Outgoing,
-        human_agent: bool,
+        (human_agent, timeout): (bool, Duration),
     ) -> Result<String, GraphError> {
         let mut body = json!({ "recipient": { "id": to.as_str() }, "message": message.0 });
         if human_agent {
@@ -173,6 +174,7 @@ impl Graph {
             effect: Effect::Write,
             method: Method::POST,
             json: Some(body),
+            timeout: timeout.min(self.options.timeout),
             ..self.read("send", &path, &[])
         };
         let json = self.call(access, request).await?;

@@ -4,55 +4,45 @@
 use crate::account::text;
 use crate::{Access, Graph, GraphError};
 use dmrelay_domain::clock::Millis;
+use dmrelay_domain::conversation::{Seen, Thread};
 use dmrelay_domain::ids::InstagramUserId;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-/// A message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ThreadMessage {
-    /// Meta's id.
-    pub mid: String,
-    /// When it was made; Meta gives whole seconds.
-    pub at: Millis,
-    /// Who wrote it.
-    pub from: Option<String>,
-    /// The text; nothing for attachments.
-    pub text: Option<String>,
-}
+/// Meta gives details of so many of a conversation's newest messages.
+const DETAILED: usize = 20;
 
 impl Graph {
-    /// The newest messages of the conversation with a user, newest first. Nothing where Graph does not show
-    /// the conversation, or shows a message of it that cannot be read: then it tells nothing of what is missing.
+    /// The newest messages of the conversation with a user, newest first. The list is not complete if Graph does not show
+    /// the conversation, shows only the newest messages of it, or shows one that cannot be read.
     ///
     /// # Errors
     /// [`GraphError`].
-    pub async fn thread(
-        &self,
-        access: &Access,
-        user: &InstagramUserId,
-    ) -> Result<Option<Vec<ThreadMessage>>, GraphError> {
+    pub async fn thread(&self, access: &Access, user: &InstagramUserId) -> Result<Thread, GraphError> {
         let path = [access.node.as_str(), "conversations"];
         let query = [("platform", "instagram"), ("user_id", user.as_str())];
         let list = self.call(access, self.read("conversations", &path, &query)).await?;
         let Some(conversation) = text(&list["data"][0]["id"]) else {
-            return Ok(None);
+            return Ok(Thread::default());
         };
         let path = [conversation.as_str()];
         let query = [("fields", "messages{id,created_time,from,to,message}")];
         let json = self.call(access, self.read("conversation", &path, &query)).await?;
-        let messages = json["messages"]["data"].as_array().into_iter().flatten();
-        Ok(messages.map(message).collect())
+        let Some(shown) = json["messages"]["data"].as_array() else { return Ok(Thread::default()) };
+        let messages: Vec<Seen> = shown.iter().filter_map(|message| seen(message, user)).collect();
+        let complete = shown.len() < DETAILED && messages.len() == shown.len();
+        Ok(Thread { messages, complete })
     }
 }
 
-fn message(value: &Value) -> Option<ThreadMessage> {
-    Some(ThreadMessage {
+fn seen(value: &Value, user: &InstagramUserId) -> Option<Seen> {
+    let from = text(&value["from"]["id"]);
+    Some(Seen {
         mid: text(&value["id"])?,
         at: created(value["created_time"].as_str()?)?,
-        from: text(&value["from"]["id"]),
+        by_customer: from.is_none_or(|from| from == user.as_str()),
         text: text(&value["message"]),
     })
 }

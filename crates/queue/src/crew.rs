@@ -3,7 +3,10 @@
 use crate::{Job, JobHandler, Lane, QueueMetrics, QueueName};
 use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, warn};
 
@@ -28,6 +31,8 @@ pub(crate) struct Run {
     pub(crate) stopping: CancellationToken,
     /// Cancelled when started jobs may not go on.
     pub(crate) cut: CancellationToken,
+    /// Whether jobs may be taken now.
+    pub(crate) fetch: Option<watch::Receiver<bool>>,
 }
 
 /// The running jobs of one lane. They belong to the lane and not to whatever fetches for it, so that a
@@ -41,6 +46,19 @@ pub(crate) struct Crew {
 }
 
 impl Run {
+    /// Waits until jobs may be taken.
+    pub(crate) async fn may_fetch(self) {
+        if let Some(mut fetch) = self.fetch {
+            // When its sender is gone, the run is about to end.
+            let _ = fetch.wait_for(|open| *open).await;
+        }
+    }
+
+    /// Whether jobs may be taken now.
+    pub(crate) fn fetches(&self) -> bool {
+        self.fetch.as_ref().is_none_or(|fetch| *fetch.borrow())
+    }
+
     /// Waits for a stop, then for its grace, then cuts off what still runs. Ends when even that should
     /// long have had its effect.
     pub(crate) async fn grace_over(&self, grace: Duration) {

@@ -72,6 +72,7 @@ impl JobQueue for MemoryQueue {
             metrics: self.metrics.clone(),
             stopping: stop.shutdown.child_token(),
             cut: CancellationToken::new(),
+            fetch: stop.fetch.clone(),
         };
         // Dropping the run drops what it runs.
         let _cut_with_us = run.cut.clone().drop_guard();
@@ -95,6 +96,9 @@ impl JobQueue for MemoryQueue {
 async fn feed(shelf: &Arc<Shelf>, crew: &Crew) {
     let stopping = &crew.run().stopping;
     loop {
+        if stopping.run_until_cancelled(crew.run().clone().may_fetch()).await.is_none() {
+            return;
+        }
         let Some(Ok(slot)) = stopping.run_until_cancelled(crew.slots().acquire_owned()).await else {
             return;
         };

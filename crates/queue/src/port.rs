@@ -3,6 +3,7 @@
 use crate::{Job, QueueName};
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// A queue of jobs, and the engine that runs them.
@@ -60,6 +61,8 @@ pub struct Stop {
     pub shutdown: CancellationToken,
     /// How long started jobs may still take then.
     pub grace: Duration,
+    /// Whether jobs may be taken now; while they may not, others take them. None if always.
+    pub fetch: Option<watch::Receiver<bool>>,
 }
 
 /// What can go wrong with a queue.

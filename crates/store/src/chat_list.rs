@@ -1,7 +1,6 @@
 //! Chats as the frontend lists them, and what is shown of one.
 
-use crate::pages::{Conditions, Page, Rows};
-use crate::turns::in_list;
+use crate::pages::{Conditions, Page, Rows, in_list};
 use crate::{Result, Store};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::ConnectionId;

@@ -2,11 +2,13 @@
 
 use crate::dialect::Dialect;
 use crate::{Error, Result};
+use arc_swap::ArcSwap;
 use dmrelay_domain::clock::Millis;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
-    DbErr, FromQueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    DbErr, FromQueryResult, QueryResult, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait, Value,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,11 +34,22 @@ pub struct Store {
     writer: DatabaseConnection,
     /// Writes without waiting for the disk: see [`Store::mark`].
     relaxed: DatabaseConnection,
+    /// Writes groups of conversations: see [`Store::transact`].
+    grouped: Arc<Grouped>,
     reader: DatabaseConnection,
     /// The part of the reader's connections that lists may have at a time.
     lists: Arc<Semaphore>,
     acquire_timeout: Duration,
     pub(crate) dialect: Dialect,
+}
+
+/// The connections on which groups are written. They are replaced as a whole when the server falls silent: a connection to
+/// a host that is gone without a reset never ends by itself.
+#[derive(Debug)]
+struct Grouped {
+    current: ArcSwap<DatabaseConnection>,
+    /// How to make them anew; none for SQLite, which has no server.
+    options: Option<Options>,
 }
 
 /// A transaction. Dropped without [`Tx::commit`], it changes nothing.
@@ -78,7 +91,11 @@ impl Store {
             let marks = (options.max_connections / 3).max(1);
             let pool = postgres(options, options.max_connections.saturating_sub(marks).max(1), "on").await?;
             let relaxed = postgres(options, marks, "off").await?;
-            return Ok(Self::of((pool.clone(), relaxed, pool), Dialect::Postgres, options));
+            let grouped = Grouped {
+                current: ArcSwap::from_pointee(for_groups(options).await?),
+                options: Some(options.clone()),
+            };
+            return Ok(Self::of((pool.clone(), relaxed, pool), grouped, options));
         }
         if !options.url.starts_with("sqlite:") {
             let scheme = options.url.split(':').next().unwrap_or_default();
@@ -94,17 +111,19 @@ impl Store {
         sqlite(&mut reader);
         let writer = Database::connect(writer).await?;
         let reader = Database::connect(reader).await?;
-        Ok(Self::of((writer.clone(), writer, reader), Dialect::Sqlite, options))
+        let grouped = Grouped { current: ArcSwap::from_pointee(writer.clone()), options: None };
+        Ok(Self::of((writer.clone(), writer, reader), grouped, options))
     }
 
     fn of(
         (writer, relaxed, reader): (DatabaseConnection, DatabaseConnection, DatabaseConnection),
-        dialect: Dialect,
+        grouped: Grouped,
         options: &Options,
     ) -> Self {
         let share = usize::try_from(options.max_connections / 4).unwrap_or(1).max(1);
         let (lists, acquire_timeout) = (Arc::new(Semaphore::new(share)), options.acquire_timeout);
-        Self { writer, relaxed, reader, lists, acquire_timeout, dialect }
+        let dialect = if grouped.options.is_some() { Dialect::Postgres } else { Dialect::Sqlite };
+        Self { writer, relaxed, grouped: Arc::new(grouped), reader, lists, acquire_timeout, dialect }
     }
 
     /// The connection that writes: for migrations.
@@ -154,6 +173,26 @@ impl Store {
                 let pool = self.reader.get_sqlite_connection_pool();
                 of(pool.size(), pool.num_idle(), pool.options().get_max_connections())
             }
+        }
+    }
+
+    /// Begins a transaction of a group of conversations.
+    pub(crate) async fn begin_grouped(&self) -> Result<Tx> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: (self.dialect == Dialect::Sqlite)
+                .then_some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let inner = self.grouped.current.load_full().begin_with_options(options).await?;
+        Ok(Tx { inner, dialect: self.dialect })
+    }
+
+    /// Gives up the connections on which groups are written: new ones are made when wanted.
+    pub(crate) async fn reconnect(&self) {
+        let Some(options) = &self.grouped.options else { return };
+        match for_groups(options).await {
+            Ok(fresh) => self.grouped.current.store(Arc::new(fresh)),
+            Err(err) => tracing::warn!(error = %err, "connections for groups were not made anew"),
         }
     }
 
@@ -221,6 +260,11 @@ impl Tx {
         rows(&self.inner, self.dialect.statement(sql, values)).await
     }
 
+    /// The rows of a statement, of which each is read in several parts.
+    pub(crate) async fn rows(&self, sql: &str, values: Vec<Value>) -> Result<Vec<QueryResult>> {
+        Ok(self.inner.query_all_raw(self.dialect.statement(sql, values)).await?)
+    }
+
     pub(crate) async fn first<T: FromQueryResult>(&self, sql: &str, values: Vec<Value>) -> Result<Option<T>> {
         Ok(self.query(sql, values).await?.into_iter().next())
     }
@@ -240,18 +284,54 @@ fn base(options: &Options) -> ConnectOptions {
     connect
 }
 
+/// Groups under way at a time, and one to spare.
+const GROUP_CONNECTIONS: u32 = 4;
+
+/// How a transaction that groups conversations is planned: by index and once, for its statements' texts are fixed, and a
+/// plan made on empty tables must serve full ones.
+const GROUP_PLANNING: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+];
+
+/// What keeps a process that is stopped, or a host that is gone, from holding locks for long.
+const SESSION_LIMITS: [(&str, &str); 4] = [
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+];
+
+async fn for_groups(options: &Options) -> Result<DatabaseConnection> {
+    let mut settings = GROUP_PLANNING.to_vec();
+    settings.push(("synchronous_commit", "on"));
+    connect_postgres(options, GROUP_CONNECTIONS, settings).await
+}
+
 async fn postgres(
     options: &Options,
     connections: u32,
     synchronous_commit: &'static str,
 ) -> Result<DatabaseConnection> {
+    connect_postgres(options, connections, vec![("synchronous_commit", synchronous_commit)]).await
+}
+
+async fn connect_postgres(
+    options: &Options,
+    connections: u32,
+    mut settings: Vec<(&'static str, &'static str)>,
+) -> Result<DatabaseConnection> {
+    settings.extend(SESSION_LIMITS);
     let mut connect = base(options);
     connect
         .max_connections(connections)
         .statement_timeout(options.statement_timeout)
         .test_before_acquire_if_idle_for(Duration::from_secs(10))
         .connect_lazy(true)
-        .map_sqlx_postgres_opts(move |options| options.options([("synchronous_commit", synchronous_commit)]));
+        .map_sqlx_postgres_opts(move |options| options.options(settings.iter().copied()));
     Ok(Database::connect(connect).await?)
 }
 

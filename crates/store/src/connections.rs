@@ -6,7 +6,6 @@ use dmrelay_domain::ids::{AgentId, ConnectionId, InstagramAccountId, PageId, Sub
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
 use dmrelay_entity::instagram_connection::{self, Model};
 use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult};
-use uuid::Uuid;
 
 /// A connection, with its words read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -248,9 +247,15 @@ impl Store {
 
 impl Tx {
     /// A connection by its id.
-    pub async fn connection_of(&self, id: Uuid) -> Result<Option<Connection>> {
+    pub async fn connection_of(&self, id: uuid::Uuid) -> Result<Option<Connection>> {
         let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE id = $1";
         self.first(sql, vec![id.into()]).await?.map(Connection::from_row).transpose()
+    }
+
+    /// The connection an account belongs to now.
+    pub(crate) async fn route(&self, account: &str) -> Result<Option<Connection>> {
+        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE instagram_account_id = $1 AND status <> 'disconnected'";
+        self.first(sql, vec![account.into()]).await?.map(Connection::from_row).transpose()
     }
 
     /// Writes a new connection in state `pending`.

@@ -1,45 +1,12 @@
 //! Dead letters: what failed for good, with its reason, so that a person can see it and replay it.
 
-use crate::activities::id_at;
 use crate::pages::{Conditions, Page};
-use crate::{Connection, Result, Store, Tx};
+use crate::{Activity, ActivityKind, Error, Result, Store, Tx};
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ConnectionId, SubaccountId};
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_entity::dead_letter;
-use sea_orm::{ActiveValue::Set, EntityTrait};
 use uuid::Uuid;
-
-/// What failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject {
-    /// An event of the inbox.
-    Event(Uuid),
-    /// A question to the agent.
-    Turn(Uuid),
-    /// A message to be sent.
-    Message(Uuid),
-}
-
-/// A failure for good.
-#[derive(Debug, Clone)]
-pub struct DeadLetter {
-    /// The tenant; empty for an event of an account nobody connected.
-    pub subaccount: String,
-    /// The connection.
-    pub connection: Option<ConnectionId>,
-    /// The chat.
-    pub chat: Option<Uuid>,
-    /// What failed.
-    pub subject: Subject,
-    /// Why.
-    pub class: FailureClass,
-    /// The last error, without the customer's words.
-    pub error: String,
-    /// How often it was tried.
-    pub attempts: i32,
-}
 
 /// Which dead letters to list. What is missing does not filter.
 #[derive(Debug, Clone)]
@@ -69,58 +36,38 @@ pub struct DeadLetterFilter {
 /// What holds of a letter nobody has looked at.
 pub(crate) const OPEN: &str = "replayed_at IS NULL AND discarded_at IS NULL";
 
-impl DeadLetter {
-    /// A dead letter of a connection.
-    pub fn of(connection: &Connection, subject: Subject, class: FailureClass, error: &str) -> Self {
-        Self {
-            subaccount: connection.subaccount.to_string(),
-            connection: Some(connection.id),
-            chat: None,
-            subject,
-            class,
-            error: error.to_owned(),
-            attempts: 1,
-        }
-    }
-
-    /// The same, in a chat, after so many attempts.
-    #[must_use]
-    pub fn in_chat(mut self, chat: Uuid, attempts: i32) -> Self {
-        self.chat = Some(chat);
-        self.attempts = attempts;
-        self
-    }
-}
-
 impl Tx {
-    /// Writes a dead letter, in the transaction that ends what failed.
-    pub async fn bury(&self, letter: &DeadLetter, now: i64) -> Result<()> {
-        let (kind, reference) = match letter.subject {
-            Subject::Event(id) => ("event", id),
-            Subject::Turn(id) => ("turn", id),
-            Subject::Message(id) => ("message", id),
-        };
-        let row = dead_letter::ActiveModel {
-            id: Set(id_at(now)),
-            subaccount_id: Set(letter.subaccount.clone()),
-            connection_id: Set(letter.connection.map(|id| id.0)),
-            chat_id: Set(letter.chat),
-            kind: Set(kind.to_owned()),
-            reference: Set(reference),
-            class: Set(letter.class.as_str().to_owned()),
-            error: Set(dmrelay_domain::text::truncate(&letter.error, 500).to_owned()),
-            attempts: Set(letter.attempts),
-            created_at: Set(now),
-            replayed_at: Set(None),
-            discarded_at: Set(None),
-            closed_by: Set(None),
-        };
-        dead_letter::Entity::insert(row).exec_without_returning(self.connection()).await?;
-        tracing::warn!(
-            kind, %reference, class = letter.class.as_str(), attempts = letter.attempts, error = %letter.error,
-            "dead letter"
+    /// Closes an open letter; only one of two at once does.
+    pub(crate) async fn close_letter(&self, id: Uuid, state: DeadLetterState, actor: &str) -> Result<bool> {
+        let column = if state == DeadLetterState::Replayed { "replayed_at" } else { "discarded_at" };
+        let sql = format!(
+            "UPDATE dead_letters SET {column} = {{now}}, closed_by = $2 \
+             WHERE id = $1 AND replayed_at IS NULL AND discarded_at IS NULL"
         );
-        Ok(())
+        Ok(self.execute(&sql, vec![id.into(), actor.into()]).await? == 1)
+    }
+
+    /// Logs that a letter was closed.
+    pub(crate) async fn record_closed(
+        &self,
+        letter: &dead_letter::Model,
+        kind: ActivityKind,
+        actor: &str,
+    ) -> Result<()> {
+        // What came for an account that nobody has is in nobody's log.
+        if letter.subaccount_id.is_empty() {
+            return Ok(());
+        }
+        let subaccount = SubaccountId::parse(&letter.subaccount_id)
+            .map_err(|err| Error::Row { table: "dead_letters", what: err.to_string() })?;
+        let activity = Activity::of_subaccount(&subaccount, kind, actor)
+            .in_connection(letter.connection_id)
+            .about(&letter.id)
+            .with("class", letter.class.as_str())
+            .with("kind", letter.kind.as_str())
+            .with("chatId", letter.chat_id.map(|id| id.to_string()))
+            .with("reference", letter.reference.to_string());
+        self.record(&activity).await
     }
 }
 

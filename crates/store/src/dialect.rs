@@ -110,31 +110,6 @@ impl Dialect {
             ),
         }
     }
-
-    /// The first rows of each connection that are due, at most `$1` of each and `$2` in all: `column` is
-    /// the due column without its suffix, `wanted` what else must hold of chat `c` and connection `k`.
-    pub(crate) fn due_chats(self, column: &str, wanted: &str) -> String {
-        let due = format!(
-            "c.{column}_due_at <= {{now}} AND c.{column}_lease_until <= {{now}} \
-             AND c.{column}_dispatched_until <= {{now}}"
-        );
-        match self {
-            // One short index scan per connection, however long its backlog is.
-            Self::Postgres => format!(
-                "SELECT d.id FROM instagram_connections k CROSS JOIN LATERAL (\
-                    SELECT c.id, c.{column}_due_at AS due FROM chats c WHERE c.connection_id = k.id AND {due} \
-                    ORDER BY c.{column}_due_at LIMIT $1) d \
-                 WHERE k.status = 'connected' AND {wanted} ORDER BY d.due LIMIT $2"
-            ),
-            Self::Sqlite => format!(
-                "SELECT id FROM (SELECT c.id, c.{column}_due_at AS due, \
-                    ROW_NUMBER() OVER (PARTITION BY c.connection_id ORDER BY c.{column}_due_at) AS n \
-                    FROM chats c JOIN instagram_connections k ON k.id = c.connection_id \
-                    WHERE k.status = 'connected' AND {due} AND {wanted}) d \
-                 WHERE n <= $1 ORDER BY due LIMIT $2"
-            ),
-        }
-    }
 }
 
 /// An array for PostgreSQL's `UNNEST`.

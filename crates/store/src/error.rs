@@ -19,6 +19,9 @@ pub enum Error {
         /// What is odd about it.
         what: String,
     },
+    /// The database did not answer in time, and its connection was given up.
+    #[error("the database did not answer in time")]
+    Timeout,
     /// `DATABASE_URL` names no database we know.
     #[error("DATABASE_URL must begin with postgres:// or sqlite:, not {0:?}")]
     Url(String),
@@ -33,7 +36,7 @@ impl Error {
     /// A deadlock or a serialization failure (PostgreSQL 40P01, 40001; SQLite "database is locked"):
     /// nothing happened, once more may pass.
     pub fn is_contention(&self) -> bool {
-        matches!(self.code().as_deref(), Some("40P01" | "40001" | "5" | "6" | "517"))
+        matches!(self.code().as_deref(), Some("40P01" | "40001" | "55P03" | "5" | "6" | "517"))
     }
 
     /// The database refuses what the statement carries (PostgreSQL classes 22, 23 and 54): a repetition

@@ -3,7 +3,7 @@
 
 use crate::{Result, Store};
 use dmrelay_domain::clock::{Millis, millis};
-use dmrelay_domain::ids::InstagramAccountId;
+use dmrelay_domain::ids::{AgentId, InstagramAccountId};
 use dmrelay_domain::states::LoginKind;
 use sea_orm::FromQueryResult;
 use std::fmt;
@@ -18,6 +18,8 @@ pub enum GateKey {
     GraphAccount(InstagramAccountId),
     /// The agent's provider.
     Agent,
+    /// The provider, for one agent.
+    AgentOf(AgentId),
 }
 
 impl fmt::Display for GateKey {
@@ -26,6 +28,7 @@ impl fmt::Display for GateKey {
             Self::GraphApp(kind) => write!(f, "graph:app:{kind}"),
             Self::GraphAccount(account) => write!(f, "graph:account:{account}"),
             Self::Agent => f.write_str("agent"),
+            Self::AgentOf(agent) => write!(f, "agent:{agent}"),
         }
     }
 }
@@ -36,6 +39,29 @@ impl GateKey {
         self.to_string()
     }
 }
+
+/// A gate that has failed, or is closed.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct GateState {
+    /// What it stands before, as [`GateKey`] shows itself.
+    pub key: String,
+    /// Closed until then.
+    pub closed_until: Millis,
+    /// Failures in a row.
+    pub failures: i32,
+    /// When a call behind it last succeeded, to within some seconds; 0 if never.
+    pub last_success_at: Millis,
+}
+
+impl GateState {
+    /// Whether it is the state of this gate, which failures have closed.
+    pub fn is_tripped_of(&self, key: &GateKey) -> bool {
+        i64::from(self.failures) >= FAILURES && self.key == key.to_string()
+    }
+}
+
+/// How many accounts, or agents, must fail until the whole service counts as failing.
+const SHARED: i64 = 3;
 
 /// Whether a gate lets a call through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +96,38 @@ struct Closed {
 }
 
 impl Store {
+    /// The gates that have failed or were closed; those that never have are not there.
+    pub async fn gate_states(&self) -> Result<Vec<GateState>> {
+        self.read("SELECT key, closed_until, failures, last_success_at FROM gates", Vec::new()).await
+    }
+
+    /// Closes the gate of a whole service once several of its accounts or agents fail, `own` among them. Gives whether
+    /// this closed it.
+    pub async fn trip_shared(&self, own: &GateKey, shared: &GateKey, reason: &str) -> Result<bool> {
+        #[derive(FromQueryResult)]
+        struct Tripped {
+            n: i64,
+        }
+        let kind = match own {
+            GateKey::AgentOf(_) => "agent:%",
+            GateKey::GraphAccount(_) => "graph:account:%",
+            GateKey::Agent | GateKey::GraphApp(_) => return Ok(false),
+        };
+        let sql =
+            "SELECT COUNT(*) AS n FROM gates WHERE key LIKE $1 AND failures >= $2 AND closed_until > {now}";
+        let rows: Vec<Tripped> = self.write(sql, vec![kind.into(), FAILURES.into()]).await?;
+        if rows.first().is_none_or(|row| row.n < SHARED) {
+            return Ok(false);
+        }
+        // Like one that has failed by itself: a probe finds out whether the service is back.
+        let sql = "INSERT INTO gates (key, closed_until, reason, failures, probe_until, last_success_at, updated_at) \
+             VALUES ($1, {now} + $3, $2, $4, 0, 0, {now}) \
+             ON CONFLICT (key) DO UPDATE SET reason = $2, failures = $4, probe_until = 0, updated_at = {now}, \
+                closed_until = {now} + $3 WHERE gates.closed_until <= {now}";
+        let values = vec![shared.as_sql().into(), reason.into(), FIRST.into(), FAILURES.into()];
+        Ok(self.execute(sql, values).await? == 1)
+    }
+
     /// Whether all these gates are open. Where one has failed and its time is over, the caller becomes its
     /// probe: it must report with [`Store::gate_passed`] or [`Store::gate_failed`].
     pub async fn pass(&self, gates: &[GateKey]) -> Result<Gate> {

@@ -71,14 +71,17 @@ const EVENTS: u32 = 1_000;
 
 impl Store {
     /// The oldest due event, turn and outbox, of connections in use whose agent is not paused; of outboxes, those of
-    /// accounts whose own gate is open. Of events, the oldest among the thousand that are due longest.
+    /// accounts whose own gate is open. Of events, the oldest among a thousand of those that wait.
     pub async fn oldest_due(&self) -> Result<[(&'static str, Due); 3]> {
         // One look into the index for each connection, however much of it is due.
         let chats = |what: &str, gate: &str| {
             format!(
                 "SELECT CASE WHEN MIN(due) < {{now}} THEN {{now}} - MIN(due) ELSE 0 END AS oldest_ms FROM (\
-                    SELECT (SELECT MIN(c.{what}_due_at) FROM chats c \
-                        WHERE c.connection_id = k.id AND c.{what}_due_at IS NOT NULL) AS due \
+                    SELECT (SELECT MIN(c.due) FROM (\
+                        SELECT MIN({what}_due_at) AS due FROM chats WHERE connection_id = k.id \
+                            AND {what}_due_at IS NOT NULL AND {what}_attempts = 0 \
+                        UNION ALL SELECT MIN({what}_due_at) AS due FROM chats WHERE connection_id = k.id \
+                            AND {what}_due_at IS NOT NULL AND {what}_attempts > 0) c) AS due \
                     FROM instagram_connections k WHERE k.status = 'connected' AND NOT k.bot_paused{gate}) d"
             )
         };
@@ -88,7 +91,7 @@ impl Store {
         // An event is due for real when it came; `due_at` moves with every dispatch.
         let events = format!(
             "SELECT CASE WHEN MIN(received_at) < {{now}} THEN {{now}} - MIN(received_at) ELSE 0 END AS oldest_ms \
-             FROM (SELECT received_at FROM events WHERE due_at IS NOT NULL ORDER BY due_at LIMIT {EVENTS}) e"
+             FROM (SELECT received_at FROM events WHERE due_at IS NOT NULL LIMIT {EVENTS}) e"
         );
         let first = |rows: Vec<Due>| rows.into_iter().next().unwrap_or_default();
         Ok([
@@ -100,7 +103,7 @@ impl Store {
 
     /// The gates that are closed now, by what they stand before and why.
     pub async fn closed_gates(&self) -> Result<Vec<ClosedGates>> {
-        let sql = "SELECT CASE WHEN key = 'agent' THEN 'agent' WHEN key LIKE 'graph:app:%' THEN 'graph_app' \
+        let sql = "SELECT CASE WHEN key = 'agent' OR key LIKE 'agent:%' THEN 'agent' WHEN key LIKE 'graph:app:%' THEN 'graph_app' \
                 ELSE 'graph_account' END AS gate, \
              CASE WHEN failures >= $1 THEN 'failing' ELSE 'told' END AS cause, COUNT(*) AS n \
              FROM gates WHERE closed_until > {now} GROUP BY 1, 2";
@@ -148,6 +151,10 @@ impl Store {
     /// Whether any event, turn or outbox of a connection in use waits for anything.
     pub async fn anything_due(&self) -> Result<bool> {
         let sql = "SELECT CAST(1 AS bigint) AS oldest_ms FROM events WHERE due_at IS NOT NULL \
+             UNION ALL SELECT CAST(1 AS bigint) AS oldest_ms FROM turns t JOIN instagram_connections k ON k.id = t.connection_id \
+             WHERE k.status = 'connected' AND t.state = 'asking' \
+             UNION ALL SELECT CAST(1 AS bigint) AS oldest_ms FROM messages m JOIN instagram_connections k ON k.id = m.connection_id \
+             WHERE k.status = 'connected' AND m.status = 'sending' \
              UNION ALL SELECT CAST(1 AS bigint) AS oldest_ms FROM chats c JOIN instagram_connections k ON k.id = c.connection_id \
              WHERE k.status = 'connected' AND (c.turn_due_at IS NOT NULL OR c.outbox_due_at IS NOT NULL) LIMIT 1";
         Ok(!self.read::<Due>(sql, Vec::new()).await?.is_empty())

@@ -154,6 +154,13 @@ impl Rows<'_> {
     }
 }
 
+/// `$n, $n+1, …` for a list of ids, and their values.
+pub(crate) fn in_list(ids: &[Uuid], first: usize) -> (String, Vec<Value>) {
+    let places: Vec<String> = (first..first + ids.len()).map(|n| format!("${n}")).collect();
+    let list = if places.is_empty() { "NULL".to_owned() } else { places.join(", ") };
+    (list, ids.iter().map(|id| (*id).into()).collect())
+}
+
 /// The text as it stands in a pattern that is escaped by a backslash.
 fn escaped(text: &str) -> String {
     text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")

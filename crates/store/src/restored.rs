@@ -1,15 +1,16 @@
 //! After the database was set back to an earlier state, what was in flight then may have happened since.
 
 use crate::{Result, Store};
+use dmrelay_domain::conversation::{Command, Policy, Reply};
+use dmrelay_domain::ids::ChatId;
 use sea_orm::FromQueryResult;
+use uuid::Uuid;
 
 /// What is not believed any more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Distrusted {
-    /// Messages that waited to be sent: each is looked for in the conversation before it is sent.
-    pub messages: u64,
-    /// Questions that waited to be asked again: each is looked for in the agent's chat first.
-    pub turns: u64,
+    /// Chats in which something waited: it is looked up before it is done.
+    pub chats: u64,
 }
 
 #[derive(FromQueryResult)]
@@ -18,30 +19,52 @@ struct One {
     one: i64,
 }
 
+#[derive(FromQueryResult)]
+struct Id {
+    id: Uuid,
+}
+
+/// How many chats are changed by one transaction.
+const CHATS: u64 = 200;
+
 impl Store {
-    /// Whether a worker runs: one of them leads the sweep.
+    /// Whether a worker runs: one of them leads the poller.
+    ///
+    /// # Errors
+    /// What the database says.
     pub async fn is_worked_on(&self) -> Result<bool> {
         let sql = "SELECT CAST(1 AS bigint) AS one FROM leaders WHERE name = 'sweep' AND until > {now}";
         Ok(!self.read::<One>(sql, Vec::new()).await?.is_empty())
     }
 
-    /// Takes nothing that waits for not having happened: it is found out about first, like a call without an answer.
-    /// To be called once after a restore, before any worker runs.
+    /// Marks what waits as unknown, so that each question and each send is looked up before it is made. To be called once
+    /// after a restore, before any worker runs.
+    ///
+    /// # Errors
+    /// What the database says.
     pub async fn distrust(&self) -> Result<Distrusted> {
-        let tx = self.begin().await?;
-        let sql = "UPDATE messages SET status = 'unknown', deadline = {now}, error_class = 'ambiguous', \
-                error_code = 'restored', error_message = 'the database was restored from a backup' \
-             WHERE status = 'queued' AND direction = 'outbound'";
-        let messages = tx.execute(sql, Vec::new()).await?;
-        let sql = "UPDATE turns SET state = 'reconciling', deadline = {now}, error_class = 'ambiguous', \
-                error = 'the database was restored from a backup' WHERE state = 'waiting'";
-        let turns = tx.execute(sql, Vec::new()).await?;
-        // Leases and dispatches of processes that are no more.
-        let sql = "UPDATE chats SET turn_lease = NULL, turn_lease_until = 0, turn_dispatched_until = 0, \
-                outbox_lease = NULL, outbox_lease_until = 0, outbox_dispatched_until = 0 \
-             WHERE turn_due_at IS NOT NULL OR outbox_due_at IS NOT NULL";
-        tx.execute(sql, Vec::new()).await?;
-        tx.commit().await?;
-        Ok(Distrusted { messages, turns })
+        // What was written down after the cut is not there to be found: every agent's chat is looked into once.
+        let sql = "SELECT id FROM chats WHERE NOT verify AND (agent_chat_id IS NOT NULL OR turn_due_at IS NOT NULL \
+             OR outbox_due_at IS NOT NULL) ORDER BY id LIMIT $1";
+        let mut distrusted = Distrusted::default();
+        loop {
+            let page: Vec<Id> = self.write(sql, vec![CHATS.into()]).await?;
+            if page.is_empty() {
+                break;
+            }
+            let commands = page.iter().map(|row| (ChatId(row.id), Command::Distrust)).collect();
+            for outcome in self.transact(Policy::default(), commands).await? {
+                if outcome.applied()?.reply == Reply::Done {
+                    distrusted.chats += 1;
+                }
+            }
+        }
+        // Jobs that Redis remembers must not make new ones pass for old.
+        self.execute(
+            "UPDATE events SET dispatch_no = dispatch_no + 1000000 WHERE due_at IS NOT NULL",
+            Vec::new(),
+        )
+        .await?;
+        Ok(distrusted)
     }
 }

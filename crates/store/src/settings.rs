@@ -3,50 +3,24 @@
 use crate::{Activity, ActivityKind, Connection, Result, Store, Tx};
 use dmrelay_domain::ids::ConnectionId;
 use dmrelay_entity::instagram_connection::Model;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What the business chose for a connection; what is missing follows the process's settings. One that a later
-/// version knows is passed over, so that the versions run side by side.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Settings {
-    /// How long the user must be quiet before the agent is asked, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub debounce_ms: Option<u32>,
-    /// How long the agent is silent after a person wrote, in hours.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub takeover_hours: Option<u32>,
-    /// Whether the user sees that the agent is typing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub typing: Option<bool>,
-    /// Whether the app has Meta's Human Agent feature, so that people may answer for seven days.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub human_agent: Option<bool>,
-    /// What the user is told when the agent fails for good.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fallback_text: Option<String>,
-    /// Values for the agent's dynamic variables.
-    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    pub agent_variables: std::collections::BTreeMap<String, String>,
+pub use dmrelay_domain::settings::ConnectionSettings as Settings;
+
+/// The names of the settings that differ.
+fn changed(before: &Settings, after: &Settings) -> Vec<String> {
+    let (before, after) = (named(before), named(after));
+    let mut names: Vec<String> = before.keys().chain(after.keys()).cloned().collect();
+    names.sort();
+    names.dedup();
+    names.retain(|name| before.get(name) != after.get(name));
+    names
 }
 
-impl Settings {
-    /// The names of those that differ.
-    fn changed(&self, other: &Self) -> Vec<String> {
-        let (ours, theirs) = (self.named(), other.named());
-        let mut names: Vec<String> = ours.keys().chain(theirs.keys()).cloned().collect();
-        names.sort();
-        names.dedup();
-        names.retain(|name| ours.get(name) != theirs.get(name));
-        names
-    }
-
-    fn named(&self) -> Map<String, Value> {
-        match serde_json::to_value(self) {
-            Ok(Value::Object(named)) => named,
-            _ => Map::new(),
-        }
+fn named(settings: &Settings) -> Map<String, Value> {
+    match serde_json::to_value(settings) {
+        Ok(Value::Object(named)) => named,
+        _ => Map::new(),
     }
 }
 
@@ -65,7 +39,7 @@ impl Store {
         let before = Connection::from_row(row)?;
         let (mut settings, mut paused) = (before.settings.clone(), before.row.bot_paused);
         change(&mut settings, &mut paused);
-        let mut changed = settings.changed(&before.settings);
+        let mut changed = changed(&settings, &before.settings);
         if paused != before.row.bot_paused {
             changed.push("botPaused".to_owned());
         }
@@ -112,10 +86,10 @@ mod tests {
     fn what_changed_is_told_by_name() {
         let before = Settings { debounce_ms: Some(1), typing: Some(true), ..Settings::default() };
         let mut after = Settings { debounce_ms: Some(2), typing: Some(true), ..Settings::default() };
-        assert_eq!(before.changed(&after), ["debounceMs"]);
+        assert_eq!(changed(&before, &after), ["debounceMs"]);
         after.typing = None;
         after.agent_variables.insert("city".to_owned(), "Graz".to_owned());
-        assert_eq!(before.changed(&after), ["agentVariables", "debounceMs", "typing"]);
-        assert!(before.changed(&before.clone()).is_empty());
+        assert_eq!(changed(&before, &after), ["agentVariables", "debounceMs", "typing"]);
+        assert!(changed(&before, &before).is_empty());
     }
 }

@@ -1,14 +1,13 @@
 //! Lists: filters, pages that stay right while rows are added, and searches that end.
 
 use super::{Base, HOUR, base, connect, details, queued, said, text};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use dmrelay_domain::ids::SubaccountId;
+use dmrelay_domain::states::TurnState;
 use dmrelay_domain::states::{Author, ChatMode, MessageStatus};
-use dmrelay_store::{
-    Activity, ActivityFilter, ActivityKind, ChatCounts, ChatFilter, MessageFilter, NewMessage, NewTurn,
-};
+use dmrelay_store::{Activity, ActivityFilter, ActivityKind, ChatCounts, ChatFilter, MessageFilter};
 use dmrelay_tests::relay::Footing;
-use std::time::Duration;
+use dmrelay_tests::seed::{self, NewMessage};
 use uuid::Uuid;
 
 on_both_footings!(
@@ -223,20 +222,8 @@ async fn a_chat_is_counted_and_its_turns_are_found(footing: Footing) -> Result<(
     base.add(&base.connection, "7", queued("4")).await?;
     base.add(&base.connection, "7", text(Author::Native, MessageStatus::Sent, "5")).await?;
     let chat = base.chat("7").await?.id;
-    let tx = base.store.begin().await?;
-    let mut locked = tx.lock_chat(chat.into()).await?.context("the chat")?;
-    let new = NewTurn {
-        messages: vec![asked.into()],
-        asked_hash: [7; 32],
-        agent_chat_id: "agent chat".to_owned(),
-        watermark: None,
-        received_at: locked.now,
-        deadline: Duration::from_secs(30),
-        trace: None,
-    };
-    let turn = tx.start_turn(&mut locked, &new).await?.0;
-    tx.save_chat(&locked).await?;
-    tx.commit().await?;
+    let row = base.chat("7").await?;
+    let turn = seed::add_turn(&base.store, &row, &[asked], TurnState::Asking).await?;
     let counts = ChatCounts { received: 1, sent: 1, failed: 2, waiting: 1, turns: 1 };
     assert_eq!(base.store.chat_counts(chat).await?, counts);
     assert_eq!(base.store.chat_counts(Uuid::now_v7()).await?, ChatCounts::default());

@@ -3,15 +3,14 @@
 use super::{Base, HOUR, base, connect, details, queued, said, text};
 use anyhow::{Context, Result};
 use dmrelay_domain::event;
-use dmrelay_domain::failure::FailureClass;
-use dmrelay_domain::ids::TurnId;
-use dmrelay_domain::states::{Author, ChatMode, ConnectionStatus, EventState, MessageStatus, TurnState};
-use dmrelay_store::entity::dead_letter;
-use dmrelay_store::{
-    ActivityKind, Claim, DeadLetter, DeadLetterFilter, DeadLetterState, NewEvent, NewMessage, NewTurn,
-    Replay, Reply, Subject, Verdict,
+use dmrelay_domain::states::{
+    Author, ChatMode, ConnectionStatus, DeadLetterKind, DeadLetterState, MessageStatus, TurnState,
 };
+use dmrelay_store::entity::{dead_letter, message};
+use dmrelay_store::{ActivityKind, Attempts, DeadLetterFilter, DueWork, NewEvent, Replay};
 use dmrelay_tests::relay::Footing;
+use dmrelay_tests::seed::{self, NewMessage};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -40,48 +39,21 @@ fn refused(replay: Replay) -> Result<&'static str> {
 }
 
 /// A turn about one message of the user.
-async fn turn(base: &Base, user: &str) -> Result<(Uuid, TurnId)> {
+async fn turn(base: &Base, user: &str, state: TurnState) -> Result<(Uuid, Uuid)> {
     let asks = NewMessage { needs_answer: true, at: 100, ..said("question") };
     let asked = base.add(&base.connection, user, asks).await?;
     let chat = base.chat(user).await?;
-    let tx = base.store.begin().await?;
-    let mut chat = tx.lock_chat(chat.id.into()).await?.context("the chat")?;
-    let new = NewTurn {
-        messages: vec![asked.into()],
-        asked_hash: [7; 32],
-        agent_chat_id: "agent chat".to_owned(),
-        watermark: None,
-        received_at: chat.now,
-        deadline: LEASE,
-        trace: None,
-    };
-    let turn = tx.start_turn(&mut chat, &new).await?;
-    tx.save_chat(&chat).await?;
-    tx.commit().await?;
-    Ok((asked, turn))
-}
-
-/// The turn is answered with these replies; gives their ids.
-async fn answered(base: &Base, user: &str, turn: TurnId, replies: &[&str]) -> Result<Vec<Uuid>> {
-    let chat = base.chat(user).await?.id;
-    let replies = replies.iter().map(|text| Reply { text: (*text).to_owned() }).collect();
-    let tx = base.store.begin().await?;
-    let mut locked = tx.lock_chat(chat.into()).await?.context("the chat")?;
-    assert!(tx.answer_turn(&mut locked, (turn, 1), replies, None).await?.is_some());
-    locked.outbox_pushed = false;
-    tx.save_chat(&locked).await?;
-    tx.commit().await?;
-    let filter = dmrelay_store::MessageFilter { author: Some("agent".into()), ..base.messages() };
-    let mut ids: Vec<Uuid> =
-        base.store.messages(&filter).await?.items.iter().map(|listed| listed.message.id).collect();
-    ids.reverse();
-    Ok(ids)
+    Ok((asked, seed::add_turn(&base.store, &chat, &[asked], state).await?))
 }
 
 /// A chat whose answer of three parts failed at its second.
 async fn failed_reply(base: &Base) -> Result<(Vec<Uuid>, dead_letter::Model)> {
-    let (_, turn) = turn(base, "7").await?;
-    let parts = answered(base, "7", turn, &["a", "b", "c"]).await?;
+    let (_, turn) = turn(base, "7", TurnState::Answered).await?;
+    let mut parts = Vec::new();
+    for (part, text) in (0..).zip(["a", "b", "c"]) {
+        let reply = NewMessage { part: Some((turn, part)), ..queued(text) };
+        parts.push(base.add(&base.connection, "7", reply).await?);
+    }
     base.sql("UPDATE messages SET status = 'sent' WHERE text = 'a'").await?;
     let letter = base.give_up(parts[1], MessageStatus::Failed).await?;
     assert_eq!(base.message(parts[2]).await?.status, "cancelled");
@@ -105,12 +77,8 @@ async fn a_failed_reply_is_sent_again_with_what_came_after_it(footing: Footing) 
     assert_eq!(base.message(parts[2]).await?.status, "queued");
     let chat = base.chat("7").await?;
     assert_eq!((chat.outbox_due_at.is_some(), chat.outbox_attempts), (true, 0));
-    assert_eq!(base.store.due_outboxes(5, 5).await?.len(), 1);
+    assert_eq!(base.store.due_chats(DueWork::Outboxes, Attempts::First, (5, 5)).await?.len(), 1);
 
-    // An outcome of the time before does not count any more.
-    let tx = base.store.begin().await?;
-    assert!(!tx.give_up(&before, MessageStatus::Failed, FailureClass::Invalid, ("", "")).await?);
-    drop(tx);
     let logged = base.logged(ActivityKind::DeadLetterReplayed).await?;
     assert_eq!(logged.len(), 1);
     assert_eq!(logged[0].subject, Some(letter.id.to_string()));
@@ -162,9 +130,9 @@ async fn what_would_fail_again_is_refused(footing: Footing) -> Result<()> {
         assert!(refused(replay(&base, &letter).await?)?.contains("not connected"));
     }
     base.sql("UPDATE instagram_connections SET status = 'connected'").await?;
-    base.sql("UPDATE messages SET kind = 'unsent' WHERE author = 'user'").await?;
+    base.sql("UPDATE turns SET withdrawn = 'unsent'").await?;
     assert!(refused(replay(&base, &letter).await?)?.contains("took the message back"));
-    base.sql("UPDATE messages SET kind = 'text'").await?;
+    base.sql("UPDATE turns SET withdrawn = NULL").await?;
     base.sql("UPDATE messages SET status = 'unknown', deadline = 1 WHERE text = 'b'").await?;
     assert!(refused(replay(&base, &letter).await?)?.contains("failed state"));
     let foreign = connect(&base.store, "other", "2").await?;
@@ -201,39 +169,38 @@ async fn a_persons_message_may_be_late_and_beside_the_agent(footing: Footing) ->
     Ok(())
 }
 
+/// The messages that wait for the agent, oldest first.
+async fn waiting(base: &Base) -> Result<Vec<Uuid>> {
+    let rows = message::Entity::find()
+        .filter(message::Column::NeedsAnswer.eq(true))
+        .filter(message::Column::TurnId.is_null())
+        .order_by_asc(message::Column::At)
+        .all(base.store.connection())
+        .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
 async fn a_failed_turn_is_asked_again(footing: Footing) -> Result<()> {
     for state in [TurnState::Failed, TurnState::Unknown] {
         let base = base(footing).await?;
-        let (asked, turn) = turn(&base, "7").await?;
+        let (asked, turn) = turn(&base, "7", state).await?;
         // It came while the agent was asked, and was dropped with the question.
-        let later = NewMessage { needs_answer: true, at: 200, ..said("and this") };
-        let dropped = base.add(&base.connection, "7", later).await?;
+        let dropped = base.add(&base.connection, "7", NewMessage { at: 200, ..said("and this") }).await?;
         let taken_back = base.add(&base.connection, "7", NewMessage { at: 300, ..said("oops") }).await?;
+        base.sql("UPDATE messages SET error_class = 'invalid' WHERE text IN ('and this', 'oops')").await?;
+        base.sql("UPDATE messages SET kind = 'unsent' WHERE text = 'oops'").await?;
         let chat = base.chat("7").await?.id;
-        let tx = base.store.begin().await?;
-        let mut locked = tx.lock_chat(chat.into()).await?.context("the chat")?;
-        let class = FailureClass::Invalid;
-        let verdict = Verdict { state, class, error: "bad".to_owned() };
-        assert!(tx.judge_turn((turn, 1), &verdict).await?);
-        let letter = DeadLetter::of(&base.connection, Subject::Turn(turn.0), class, "bad");
-        tx.bury(&letter.in_chat(chat, 1), locked.now).await?;
-        tx.drop_unanswered(&mut locked, class).await?;
-        locked.row.turn_due_at = None;
-        tx.save_chat(&locked).await?;
-        tx.commit().await?;
-        let letter = base.newest_letter().await?;
-        base.add(&base.connection, "7", NewMessage { at: 400, ..said("not asked") }).await?;
-        base.sql("UPDATE messages SET kind = 'unsent', error_class = 'invalid' WHERE text = 'oops'").await?;
+        let place = (base.connection.subaccount.as_str(), base.connection.id);
+        let subject = (DeadLetterKind::Turn, turn);
+        let letter = seed::add_letter(&base.store, place, Some(chat), subject, "invalid").await?;
+        let later = base.add(&base.connection, "7", NewMessage { at: 400, ..said("not asked") }).await?;
+        base.sql("UPDATE messages SET error_class = 'invalid', created_at = created_at + 60000 WHERE text = 'not asked'").await?;
 
         assert_eq!(replay(&base, &letter).await?, Replay::Replayed);
-        let tx = base.store.begin().await?;
-        let locked = tx.lock_chat(chat.into()).await?.context("the chat")?;
-        let waiting: Vec<Uuid> = tx.unanswered(&locked, 9).await?.iter().map(|row| row.id).collect();
-        drop(tx);
-        assert_eq!(waiting, [asked, dropped], "{state}, without {taken_back}");
-        assert!(locked.row.turn_due_at.is_some_and(|due| due <= locked.now));
-        assert!(locked.row.first_unanswered_at.is_some());
-        assert!(base.store.lease_turn(chat.into(), LEASE).await?.is_some());
+        assert_eq!(waiting(&base).await?, [asked, dropped], "{state}, without {taken_back} and {later}");
+        let chat = base.chat("7").await?;
+        assert!(chat.turn_due_at.is_some() && chat.first_unanswered_at.is_some());
+        assert_eq!(base.store.due_chats(DueWork::Turns, Attempts::First, (5, 5)).await?.len(), 1);
         assert_eq!(replay(&base, &letter).await?, Replay::NotOpen);
     }
     Ok(())
@@ -241,21 +208,15 @@ async fn a_failed_turn_is_asked_again(footing: Footing) -> Result<()> {
 
 async fn what_was_never_asked_is_asked(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
-    let class = FailureClass::WindowClosed;
     let mut dropped = Vec::new();
     for at in [100, 200] {
-        let asks = NewMessage { needs_answer: true, at, ..said("question") };
-        dropped.push(base.add(&base.connection, "7", asks).await?);
+        dropped.push(base.add(&base.connection, "7", NewMessage { at, ..said("question") }).await?);
     }
+    base.sql("UPDATE messages SET error_class = 'window_closed'").await?;
     let chat = base.chat("7").await?.id;
-    let tx = base.store.begin().await?;
-    let mut locked = tx.lock_chat(chat.into()).await?.context("the chat")?;
-    let letter = DeadLetter::of(&base.connection, Subject::Message(dropped[0]), class, "too late");
-    tx.bury(&letter.in_chat(chat, 0), locked.now).await?;
-    tx.drop_unanswered(&mut locked, class).await?;
-    tx.save_chat(&locked).await?;
-    tx.commit().await?;
-    let letter = base.newest_letter().await?;
+    let place = (base.connection.subaccount.as_str(), base.connection.id);
+    let subject = (DeadLetterKind::Message, dropped[0]);
+    let letter = seed::add_letter(&base.store, place, Some(chat), subject, "window_closed").await?;
     base.adjust("7", |chat| chat.row.mode = ChatMode::Human.to_string()).await?;
     assert!(refused(replay(&base, &letter).await?)?.contains("person"));
     base.adjust("7", |chat| chat.row.mode = ChatMode::Bot.to_string()).await?;
@@ -264,7 +225,7 @@ async fn what_was_never_asked_is_asked(footing: Footing) -> Result<()> {
         let message = base.message(id).await?;
         assert_eq!((message.needs_answer, message.turn_id, message.error_class), (true, None, None));
     }
-    let due = base.store.due_turns(5, 5).await?;
+    let due = base.store.due_chats(DueWork::Turns, Attempts::First, (5, 5)).await?;
     assert_eq!(due.iter().map(|due| due.id.0).collect::<Vec<_>>(), [chat]);
     Ok(())
 }
@@ -274,20 +235,18 @@ async fn a_dead_event_is_applied_again(footing: Footing) -> Result<()> {
     let webhook = dmrelay_tests::rest::text_webhook("1", "7", "mid", "hello");
     let events = event::parse(&webhook, 1).events.into_iter().map(NewEvent::new).collect();
     base.store.insert_events(events).await?;
-    let Claim::Event(claimed) = base.store.claim_event("1", "7", LEASE).await? else {
-        anyhow::bail!("nothing to claim");
-    };
-    let tx = base.store.begin().await?;
-    assert!(tx.finish_event(claimed.id, EventState::Dead, Some("odd")).await?);
-    let subject = Subject::Event(claimed.id.0);
-    tx.bury(&DeadLetter::of(&base.connection, subject, FailureClass::Bug, "odd"), claimed.now).await?;
-    tx.commit().await?;
+    let claimed = base.store.claim_events(5, LEASE).await?;
+    let event = claimed.first().context("nothing to claim")?.id;
+    let place = ("1", "7");
+    assert!(!base.store.fail_first_event(place, Duration::ZERO, 2, "odd").await?);
+    assert!(base.store.fail_first_event(place, Duration::ZERO, 2, "odd").await?);
+    assert_eq!(base.store.count_events("dead").await?, 1);
     let letter = base.newest_letter().await?;
+    assert_eq!((letter.reference, letter.attempts), (event.0, 2));
+    assert_eq!(base.store.foresee_replay(&letter, &base.connection).await?, Replay::Replayed);
     assert_eq!(replay(&base, &letter).await?, Replay::Replayed);
-    let Claim::Event(again) = base.store.claim_event("1", "7", LEASE).await? else {
-        anyhow::bail!("it does not wait");
-    };
-    assert_eq!((again.id, again.attempt, again.raw), (claimed.id, 1, claimed.raw));
+    let again = base.store.claim_events(5, LEASE).await?;
+    assert_eq!(again.iter().map(|event| (event.id, event.failures)).collect::<Vec<_>>(), [(event, 0)]);
     Ok(())
 }
 
@@ -307,11 +266,10 @@ async fn dead_letters_are_listed_and_discarded(footing: Footing) -> Result<()> {
         logged.iter().map(|row| row.subject.clone()).collect::<Vec<_>>(),
         [Some(letters[2].id.to_string())]
     );
-    let turn = DeadLetter::of(&base.connection, Subject::Turn(Uuid::now_v7()), FailureClass::Gone, "x");
-    let tx = base.store.begin().await?;
-    tx.bury(&turn, letters[2].created_at + 1).await?;
-    tx.commit().await?;
-    let turn = base.newest_letter().await?.id;
+    let place = (base.connection.subaccount.as_str(), base.connection.id);
+    let subject = (DeadLetterKind::Turn, Uuid::now_v7());
+    let turn = seed::add_letter(&base.store, place, None, subject, "gone").await?.id;
+    base.sql("UPDATE dead_letters SET created_at = created_at + 1000 WHERE class = 'gone'").await?;
     let (a, b, c) = (letters[0].id, letters[1].id, letters[2].id);
 
     let open = base.letters(DeadLetterState::Open);

@@ -4,9 +4,9 @@ use super::{Base, HOUR, base, connect, details, queued, said};
 use anyhow::{Context, Result};
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::permission::Role;
-use dmrelay_domain::states::ChatMode;
-use dmrelay_store::{ActivityKind, Begun, NewApiKey, NewMessage, WriteKey};
+use dmrelay_store::{ActivityKind, Attempts, Begun, DueWork, NewApiKey, WriteKey};
 use dmrelay_tests::relay::Footing;
+use dmrelay_tests::seed::NewMessage;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use std::time::Duration;
@@ -19,7 +19,6 @@ on_both_footings!(
     settings_are_changed_by_name,
     no_change_of_settings_is_lost,
     a_chat_is_taken_over_and_given_back,
-    a_takeover_outlives_an_echo_that_was_ours,
     api_keys_are_made_listed_and_revoked,
 );
 
@@ -183,7 +182,7 @@ async fn a_chat_is_taken_over_and_given_back(footing: Footing) -> Result<()> {
     let waiting = NewMessage { needs_answer: true, ..said("question") };
     let asked = base.add(&base.connection, "7", waiting.clone()).await?;
     let reply = base.add(&base.connection, "7", queued("answer")).await?;
-    base.adjust("7", |chat| chat.await_answer(Duration::ZERO)).await?;
+    base.adjust("7", super::Adjusted::await_answer).await?;
     let chat = base.chat("7").await?;
     let pause = Duration::from_hours(2);
     let foreign = connect(store, "other", "2").await?;
@@ -205,12 +204,12 @@ async fn a_chat_is_taken_over_and_given_back(footing: Footing) -> Result<()> {
     assert_eq!((&stored.mode, stored.resume_at), (&taken.mode, taken.resume_at));
 
     base.add(&base.connection, "7", waiting).await?;
-    base.adjust("7", |chat| chat.await_answer(Duration::ZERO)).await?;
+    base.adjust("7", super::Adjusted::await_answer).await?;
     assert_eq!(base.chat("7").await?.turn_due_at, None);
     let given = store.release_chat(&base.connection, chat.id.into(), "key ada").await?.context("the chat")?;
     assert_eq!((given.mode.as_str(), given.mode_reason, given.resume_at), ("bot", None, None));
     assert!(given.turn_due_at.is_some());
-    assert_eq!(store.due_turns(5, 5).await?.len(), 1);
+    assert_eq!(store.due_chats(DueWork::Turns, Attempts::First, (5, 5)).await?.len(), 1);
 
     let changes = store.mode_changes(chat.id, since, since + HOUR, 10).await?;
     let kinds: Vec<_> = changes.iter().filter_map(|row| ActivityKind::parse(&row.kind)).collect();
@@ -220,25 +219,6 @@ async fn a_chat_is_taken_over_and_given_back(footing: Footing) -> Result<()> {
     assert_eq!(store.mode_changes(chat.id, since, since + HOUR, 1).await?.len(), 1);
     assert!(store.mode_changes(chat.id, since + HOUR, since + 2 * HOUR, 10).await?.is_empty());
     assert!(store.mode_changes(uuid::Uuid::now_v7(), 0, since + HOUR, 10).await?.is_empty());
-    Ok(())
-}
-
-async fn a_takeover_outlives_an_echo_that_was_ours(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
-    base.add(&base.connection, "7", said("hello")).await?;
-    let chat = base.chat("7").await?.id;
-    let tx = base.store.begin().await?;
-    let mut locked = tx.lock_chat(chat.into()).await?.context("the chat")?;
-    tx.take_over(&mut locked, &dmrelay_store::echo_reason("mid"), LOCK).await?;
-    tx.save_chat(&locked).await?;
-    tx.commit().await?;
-    base.store.take_over_chat(&base.connection, chat.into(), "ada", LOCK).await?;
-    let tx = base.store.begin().await?;
-    let mut locked = tx.lock_chat(chat.into()).await?.context("the chat")?;
-    // The other way round the earlier reason stays: an echo can be undone, this cannot.
-    tx.take_over(&mut locked, &dmrelay_store::echo_reason("other"), LOCK).await?;
-    assert_eq!(locked.row.mode_reason.as_deref(), Some("api"));
-    assert_eq!(locked.mode(), ChatMode::Human);
     Ok(())
 }
 

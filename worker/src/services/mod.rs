@@ -1,8 +1,9 @@
-//! What runs beside the jobs: the sweep, and the leader's housekeeping.
+//! What runs beside the jobs: the poller, the worker's heartbeat, and the leader's housekeeping.
 
 mod gauges;
+pub(crate) mod heartbeat;
+mod poller;
 mod retention;
-mod sweep;
 mod tokens;
 mod upkeep;
 
@@ -18,14 +19,15 @@ const LEAD: Duration = Duration::from_secs(5);
 
 /// Starts them; they end when `shutdown` is cancelled.
 pub(crate) fn start(ctx: &Arc<Context>, shutdown: &CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
-    let sweep = Service { name: "sweep", beat: ctx.options.worker.sweep_interval };
+    // The name is stored, and a label of metrics.
+    let poller = Service { name: "sweep", beat: ctx.options.worker.sweep_interval };
     let gauges = Service { name: GAUGES, beat: Duration::from_secs(5) };
     let retention = Service { name: "retention", beat: Duration::from_mins(10) };
     let upkeep = Service { name: "upkeep", beat: Duration::from_secs(5) };
     let tokens = Service { name: "tokens", beat: ctx.options.worker.token_check_interval };
     vec![
         tokio::spawn(upkeep.run(ctx.clone(), shutdown.clone(), upkeep::beat)),
-        tokio::spawn(sweep.run(ctx.clone(), shutdown.clone(), sweep::beat)),
+        tokio::spawn(poller.run(ctx.clone(), shutdown.clone(), poller::tick)),
         tokio::spawn(gauges.run(ctx.clone(), shutdown.clone(), gauges::beat)),
         tokio::spawn(tokens.run(ctx.clone(), shutdown.clone(), tokens::beat)),
         tokio::spawn(retention.run(ctx.clone(), shutdown.clone(), retention::beat)),

@@ -5,6 +5,7 @@ use dmrelay_store::{Kept, Result};
 use std::sync::Arc;
 
 pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
+    ctx.store.forget_workers().await?;
     let worker = &ctx.options.worker;
     let kept =
         Kept { events: worker.retention_events, unrouted: worker.retention_unrouted, ..Kept::default() };

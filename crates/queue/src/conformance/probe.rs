@@ -131,7 +131,7 @@ impl Runner {
         grace: Duration,
     ) -> Self {
         let shutdown = CancellationToken::new();
-        let stop = Stop { shutdown: shutdown.clone(), grace };
+        let stop = Stop { shutdown: shutdown.clone(), grace, fetch: None };
         let (queue, probe) = (queue.clone(), probe.clone());
         let task = tokio::spawn(async move { queue.run(lanes, probe, stop).await });
         Self { shutdown, task }

@@ -114,6 +114,7 @@ impl JobQueue for RedisQueue {
             metrics: self.shared.metrics.clone(),
             stopping: stop.shutdown.child_token(),
             cut: CancellationToken::new(),
+            fetch: stop.fetch.clone(),
         };
         // Dropping the run drops what it runs: the lanes with their set, the jobs with this.
         let _cut_with_us = run.cut.clone().drop_guard();

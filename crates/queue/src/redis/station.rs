@@ -35,11 +35,13 @@ pub(super) struct Station {
     running: Running,
     slots: PollSemaphore,
     slot: Option<OwnedSemaphorePermit>,
+    /// Waits until jobs may be taken again.
+    closed: Option<BoxFuture<'static, ()>>,
 }
 
 impl Station {
     pub(super) fn new(crew: Crew, running: Running) -> Self {
-        Self { slots: PollSemaphore::new(crew.slots()), crew, running, slot: None }
+        Self { slots: PollSemaphore::new(crew.slots()), crew, running, slot: None, closed: None }
     }
 }
 
@@ -56,6 +58,13 @@ impl Service<Task<Payload>> for Station {
 
     /// Ready when a slot is free; only then does apalis fetch.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
+        if self.closed.is_none() && !self.crew.run().fetches() {
+            self.closed = Some(self.crew.run().clone().may_fetch().boxed());
+        }
+        if let Some(closed) = &mut self.closed {
+            std::task::ready!(closed.as_mut().poll(cx));
+            self.closed = None;
+        }
         if self.slot.is_none() {
             self.slot = std::task::ready!(self.slots.poll_acquire(cx));
         }

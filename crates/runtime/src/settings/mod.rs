@@ -187,15 +187,24 @@ pub struct VaultSettings {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Worker")]
 pub struct WorkerSettings {
-    /// How many jobs of each kind run at a time.
-    #[arg(long, env = "WORKER_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    /// How many questions, and how many sends, are under way at a time.
+    #[arg(long, env = "WORKER_CONCURRENCY", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub worker_concurrency: u16,
     /// How long a user must be quiet before the agent is asked, in milliseconds.
     #[arg(long, env = "DEBOUNCE_MS", default_value_t = 1_500)]
     pub debounce_ms: u32,
-    /// How long after a call's timeout it is certain that it has had its effect or none.
+    /// How many groups of changes a worker commits at a time.
+    #[arg(long, env = "COMMIT_LANES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub commit_lanes: u16,
+    /// How long after the timeout of a call that was not answered its effect may still come.
     #[arg(long, env = "RECONCILE_GRACE", default_value = "30s", value_parser = duration)]
     pub reconcile_grace: Duration,
+    /// How long after a call that was answered with an error its outcome can be looked up.
+    #[arg(long, env = "RECONCILE_SETTLE", default_value = "3s", value_parser = duration)]
+    pub reconcile_settle: Duration,
+    /// How often the outcome of a call is looked up, after it should be known, before it is given up as unknown.
+    #[arg(long, env = "RECONCILE_ATTEMPTS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub reconcile_attempts: u32,
     /// How long a worker that died keeps its work from the others.
     #[arg(long, env = "LEASE", default_value = "30s", value_parser = duration)]
     pub lease: Duration,
@@ -211,6 +220,9 @@ pub struct WorkerSettings {
     /// A chat that turns more often in an hour is paused: two bots are talking.
     #[arg(long, env = "MAX_TURNS_PER_HOUR", default_value_t = 30)]
     pub max_turns_per_hour: u32,
+    /// How many messages an answer of the agent may become; what is longer is cut.
+    #[arg(long, env = "REPLY_PARTS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub reply_parts: u16,
     /// How often an event may fail to be ingested before it becomes a dead letter.
     #[arg(long, env = "INGEST_ATTEMPTS", default_value_t = 5)]
     pub ingest_attempts: u32,

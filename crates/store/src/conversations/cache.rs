@@ -1,0 +1,105 @@
+//! Which chat is that of a user: asked of the database once, then remembered, for it never changes.
+
+use crate::bulk::{Column, Kind, Rows};
+use crate::{Result, Store};
+use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId};
+use sea_orm::FromQueryResult;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use uuid::Uuid;
+
+/// How many chats are remembered; then it begins anew.
+const CHATS_MAX: usize = 100_000;
+
+const USERS: &[Column] = &[
+    Column("id", Kind::Uuid),
+    Column("connection_id", Kind::Uuid),
+    Column("instagram_user_id", Kind::Text),
+    Column("metadata", Kind::Text),
+];
+
+/// The chats of users, as far as this process has seen them.
+#[derive(Debug, Default)]
+pub struct ChatIds {
+    known: Mutex<HashMap<(ConnectionId, InstagramUserId), ChatId>>,
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    id: Uuid,
+    connection_id: Uuid,
+    instagram_user_id: String,
+}
+
+impl ChatIds {
+    /// The chats of these users, made if they are not there.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn of(&self, store: &Store, users: &[(ConnectionId, InstagramUserId)]) -> Result<Vec<ChatId>> {
+        let unknown: Vec<_> = {
+            let known = self.lock();
+            users.iter().filter(|user| !known.contains_key(user)).cloned().collect()
+        };
+        if !unknown.is_empty() {
+            let found = ensure(store, &unknown).await?;
+            let mut known = self.lock();
+            if known.len() + unknown.len() > CHATS_MAX {
+                known.clear();
+            }
+            known.extend(unknown.into_iter().zip(found));
+            return Ok(users.iter().filter_map(|user| known.get(user).copied()).collect());
+        }
+        let known = self.lock();
+        Ok(users.iter().filter_map(|user| known.get(user).copied()).collect())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(ConnectionId, InstagramUserId), ChatId>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The chats of these users, in their order; made, in the order of the users, if they are not there.
+pub(super) async fn ensure(store: &Store, users: &[(ConnectionId, InstagramUserId)]) -> Result<Vec<ChatId>> {
+    let mut sorted: Vec<_> = users.to_vec();
+    sorted.sort();
+    sorted.dedup();
+    let mut rows = Rows::new(USERS);
+    for (connection, user) in &sorted {
+        let metadata = serde_json::json!({ "instagram_user_id": user.as_str(), "channel": "instagram" });
+        rows.push(vec![
+            ChatId::new().0.into(),
+            connection.0.into(),
+            user.as_str().into(),
+            metadata.to_string().into(),
+        ]);
+    }
+    let mut values = Vec::new();
+    let table = rows.as_table(store.dialect, "u", &mut values);
+    let sql = format!(
+        "INSERT INTO chats (id, connection_id, agent_id, instagram_user_id, chat_status, metadata, mode, \
+            created_at, updated_at) \
+         SELECT u.id, k.id, k.agent_id, u.instagram_user_id, 'ongoing', u.metadata, 'bot', {{now}}, {{now}} \
+         FROM {table} JOIN instagram_connections k ON k.id = u.connection_id WHERE TRUE \
+         ORDER BY u.instagram_user_id, u.connection_id \
+         ON CONFLICT (instagram_user_id, connection_id) DO NOTHING"
+    );
+    store.execute(&sql, values).await?;
+    let mut values = Vec::new();
+    let table = rows.as_table(store.dialect, "u", &mut values);
+    let sql = format!(
+        "SELECT c.id, c.connection_id, c.instagram_user_id FROM {table} JOIN chats c \
+         ON c.instagram_user_id = u.instagram_user_id AND c.connection_id = u.connection_id"
+    );
+    let found: Vec<Row> = store.write(&sql, values).await?;
+    let ids: HashMap<(Uuid, &str), Uuid> =
+        found.iter().map(|row| ((row.connection_id, row.instagram_user_id.as_str()), row.id)).collect();
+    let missing =
+        || crate::Error::Row { table: "chats", what: "the connection of a chat is gone".to_owned() };
+    users
+        .iter()
+        .map(|(connection, user)| {
+            ids.get(&(connection.0, user.as_str())).map(|id| ChatId(*id)).ok_or_else(missing)
+        })
+        .collect()
+}

@@ -1,0 +1,335 @@
+//! Loading conversations: one statement locks the chats, then one reads each kind of row, whatever the number of
+//! conversations. Rows are read by statements that begin after the locks are held, so that they are the newest.
+
+use super::rows::{ConnectionRow, chat_of, letter_of, message_of, turn_of};
+use crate::bulk::{Column, Kind, Rows};
+use crate::dialect::Dialect;
+use crate::{Result, Tx};
+use dmrelay_domain::conversation::{
+    Conversation, Needs, Policy, Received, SecondLook, Tracked, UNANSWERED_MAX,
+};
+use dmrelay_domain::event::{self, Container};
+use dmrelay_domain::ids::ChatId;
+use dmrelay_domain::trace::TraceId;
+use dmrelay_entity::{chat, dead_letter, event as event_row, message, turn};
+use sea_orm::{FromQueryResult, Value};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// How many events of one conversation are taken in by one transaction.
+pub const EVENTS_MAX: usize = 50;
+
+/// How many messages that share a reason or a failure are looked at.
+const SECOND_LOOK_MAX: i64 = 500;
+
+const IDS: &[Column] = &[Column("id", Kind::Uuid)];
+const CHAT_IDS: &[Column] = &[Column("chat_id", Kind::Uuid)];
+const MIDS: &[Column] = &[Column("connection_id", Kind::Uuid), Column("mid", Kind::Text)];
+const HISTORIES: &[Column] =
+    &[Column("chat_id", Kind::Uuid), Column("after", Kind::BigInt), Column("most", Kind::BigInt)];
+const THREADS: &[Column] =
+    &[Column("chat_id", Kind::Uuid), Column("account", Kind::Text), Column("thread", Kind::Text)];
+const REASONS: &[Column] = &[Column("chat_id", Kind::Uuid), Column("reason", Kind::Text)];
+const FAILURES: &[Column] =
+    &[Column("chat_id", Kind::Uuid), Column("class", Kind::Text), Column("until", Kind::BigInt)];
+
+/// For which chat a row was looked up.
+#[derive(FromQueryResult)]
+struct Of {
+    of_chat: Uuid,
+}
+
+/// The rows of ids.
+fn ids(columns: &'static [Column], ids: impl Iterator<Item = Uuid>) -> Rows {
+    let mut rows = Rows::new(columns);
+    for id in ids {
+        rows.push(vec![id.into()]);
+    }
+    rows
+}
+
+impl Tx {
+    /// Locks these chats in the order of their ids, passing over those that another transaction has locked.
+    pub(super) async fn lock_conversations(
+        &self,
+        wanted: &[ChatId],
+        policy: Policy,
+    ) -> Result<HashMap<ChatId, Conversation>> {
+        let mut values = Vec::new();
+        let table = ids(IDS, wanted.iter().map(|id| id.0)).as_table(self.dialect, "u", &mut values);
+        let lock = match self.dialect {
+            Dialect::Postgres => "FOR UPDATE OF c SKIP LOCKED",
+            Dialect::Sqlite => "",
+        };
+        let sql = format!(
+            "SELECT {{c:chats.*}}, k.id AS k_id, k.subaccount_id AS k_subaccount_id, k.agent_id AS k_agent_id, \
+                k.instagram_account_id AS k_instagram_account_id, k.login_kind AS k_login_kind, \
+                k.status AS k_status, k.bot_paused AS k_bot_paused, k.settings AS k_settings, {{now}} AS now \
+             FROM {table} JOIN chats c ON c.id = u.id JOIN instagram_connections k ON k.id = c.connection_id \
+             ORDER BY c.id {lock}"
+        );
+        let mut found = HashMap::with_capacity(wanted.len());
+        for row in self.rows(&sql, values).await? {
+            let connection = ConnectionRow::from_query_result(&row, "")?;
+            let now = connection.now;
+            let chat = chat::Model::from_query_result(&row, "")?;
+            let id = ChatId(chat.id);
+            if let (Some(chat), Some(facts)) = (chat_of(chat), connection.facts()) {
+                found.insert(id, Conversation::new(now, policy, facts, Tracked::loaded(chat)));
+            } else {
+                tracing::warn!(chat = %id, "a chat that this version cannot read is left alone");
+            }
+        }
+        Ok(found)
+    }
+
+    /// Which of these chats there are, locked or not.
+    pub(super) async fn existing_chats(&self, wanted: &[ChatId]) -> Result<HashSet<ChatId>> {
+        #[derive(FromQueryResult)]
+        struct Id {
+            id: Uuid,
+        }
+        let mut values = Vec::new();
+        let table = ids(IDS, wanted.iter().map(|id| id.0)).as_table(self.dialect, "u", &mut values);
+        let sql = format!("SELECT c.id FROM {table} JOIN chats c ON c.id = u.id");
+        Ok(self.query::<Id>(&sql, values).await?.into_iter().map(|row| row.id.into()).collect())
+    }
+
+    /// The events that wait for these conversations, in Meta's order.
+    pub(super) async fn waiting_events(
+        &self,
+        conversations: &[&Conversation],
+    ) -> Result<HashMap<ChatId, Vec<Received>>> {
+        let mut threads = Rows::new(THREADS);
+        for one in conversations {
+            let (account, user) = (one.connection.account.as_str(), one.chat.user.as_str());
+            threads.push(vec![one.chat.id.0.into(), account.into(), user.into()]);
+        }
+        let mut values: Vec<Value> = vec![(EVENTS_MAX as u64).into()];
+        let table = threads.as_table(self.dialect, "u", &mut values);
+        let columns = "{e:events.*}";
+        let sql = match self.dialect {
+            Dialect::Postgres => format!(
+                "SELECT {columns}, u.chat_id AS of_chat FROM {table} CROSS JOIN LATERAL (SELECT {{events.*}} FROM events \
+                 WHERE account = u.account AND thread = u.thread AND due_at IS NOT NULL AND state = 'new' \
+                    AND (attempts = 0 OR due_at <= {{now}}) \
+                 ORDER BY at, id LIMIT $1) e ORDER BY e.at, e.id"
+            ),
+            Dialect::Sqlite => format!(
+                "SELECT {columns}, u.chat_id AS of_chat FROM {table} CROSS JOIN events e ON e.id IN (SELECT id FROM events \
+                 WHERE account = u.account AND thread = u.thread AND due_at IS NOT NULL AND state = 'new' \
+                    AND (attempts = 0 OR due_at <= {{now}}) \
+                 ORDER BY at, id LIMIT $1) ORDER BY e.at, e.id"
+            ),
+        };
+        let mut waiting: HashMap<ChatId, Vec<Received>> = HashMap::new();
+        for row in self.rows(&sql, values).await? {
+            let of = Of::from_query_result(&row, "")?.of_chat;
+            let model = event_row::Model::from_query_result(&row, "")?;
+            if let Some(event) = received(&model) {
+                waiting.entry(of.into()).or_default().push(event);
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// Loads what the commands of each conversation need.
+    pub(super) async fn load(
+        &self,
+        conversations: &mut HashMap<ChatId, Conversation>,
+        needs: &HashMap<ChatId, Needs>,
+    ) -> Result<()> {
+        self.load_turns(conversations, needs.values().flat_map(|needs| &needs.turns).map(|id| id.0)).await?;
+        let mut asked = Vec::new();
+        for (id, needs) in needs {
+            if needs.asked {
+                let turns = conversations.get(id).into_iter().flat_map(|one| &one.turns);
+                asked.extend(
+                    turns.filter(|turn| turn.is_open()).flat_map(|turn| &turn.message_ids).map(|id| id.0),
+                );
+            }
+            asked.extend(needs.messages.iter().map(|id| id.0));
+        }
+        let rows = self.load_messages(conversations, needs, asked).await?;
+        add_messages(conversations, rows);
+        let letters: Vec<Uuid> = needs.values().flat_map(|needs| &needs.letters).map(|id| id.0).collect();
+        if !letters.is_empty() {
+            self.load_letters(conversations, letters).await?;
+        }
+        Ok(())
+    }
+
+    /// The open turns of these conversations, and those that are named.
+    async fn load_turns(
+        &self,
+        conversations: &mut HashMap<ChatId, Conversation>,
+        named: impl Iterator<Item = Uuid>,
+    ) -> Result<()> {
+        let mut values = Vec::new();
+        let open =
+            ids(CHAT_IDS, conversations.keys().map(|id| id.0)).as_table(self.dialect, "u", &mut values);
+        let named = ids(IDS, named).as_table(self.dialect, "n", &mut values);
+        // The states in words, so that they match the partial index.
+        let sql = format!(
+            "SELECT {{t:turns.*}} FROM {open} JOIN turns t ON t.chat_id = u.chat_id \
+                AND t.state IN ('asking', 'reconciling', 'waiting') \
+             UNION ALL SELECT {{t:turns.*}} FROM {named} JOIN turns t ON t.id = n.id"
+        );
+        add_turns(conversations, self.query::<turn::Model>(&sql, values).await?);
+        Ok(())
+    }
+
+    async fn load_messages(
+        &self,
+        conversations: &HashMap<ChatId, Conversation>,
+        needs: &HashMap<ChatId, Needs>,
+        named: Vec<Uuid>,
+    ) -> Result<Vec<message::Model>> {
+        let mut values: Vec<Value> = vec![UNANSWERED_MAX.into()];
+        let dialect = self.dialect;
+        let outbox = ids(CHAT_IDS, conversations.keys().map(|id| id.0)).as_table(dialect, "o", &mut values);
+        let unanswered = needs.iter().filter(|(_, needs)| needs.unanswered).map(|(id, _)| id.0);
+        let unanswered = ids(CHAT_IDS, unanswered).as_table(dialect, "a", &mut values);
+        let named = ids(IDS, named.into_iter()).as_table(dialect, "n", &mut values);
+        let (mut mids, mut histories) = (Rows::new(MIDS), Rows::new(HISTORIES));
+        for (id, needs) in needs {
+            let Some(one) = conversations.get(id) else { continue };
+            for mid in &needs.mids {
+                mids.push(vec![one.connection.id.0.into(), mid.as_str().into()]);
+            }
+            if let Some(most) = needs.history {
+                let after = one.chat.agent_seq.max(one.chat.last_seq - most);
+                histories.push(vec![id.0.into(), after.into(), most.into()]);
+            }
+        }
+        let mids = mids.as_table(dialect, "i", &mut values);
+        let histories = histories.as_table(dialect, "h", &mut values);
+        // One partial index for each branch, in the words of the index, and never an OR.
+        let waiting = "needs_answer AND turn_id IS NULL";
+        let unanswered = match dialect {
+            Dialect::Postgres => format!(
+                "{unanswered} CROSS JOIN LATERAL (SELECT {{messages.*}} FROM messages WHERE chat_id = a.chat_id \
+                 AND {waiting} ORDER BY at, seq LIMIT $1) m"
+            ),
+            Dialect::Sqlite => format!(
+                "{unanswered} CROSS JOIN messages m ON m.id IN (SELECT id FROM messages WHERE chat_id = a.chat_id \
+                 AND {waiting} ORDER BY at, seq LIMIT $1)"
+            ),
+        };
+        let by_mid = match dialect {
+            // `OFFSET 0` keeps the look-up by the index that leads with the mid, whatever the tables' statistics say.
+            Dialect::Postgres => format!(
+                "{mids} CROSS JOIN LATERAL (SELECT {{messages.*}} FROM messages WHERE mid = i.mid \
+                 AND connection_id = i.connection_id OFFSET 0) m"
+            ),
+            Dialect::Sqlite => {
+                format!("{mids} CROSS JOIN messages m ON m.mid = i.mid AND m.connection_id = i.connection_id")
+            }
+        };
+        let sql = format!(
+            "SELECT {{m:messages.*}} FROM {outbox} JOIN messages m ON m.chat_id = o.chat_id \
+                AND m.status IN ('queued', 'sending', 'unknown') \
+             UNION ALL SELECT {{m:messages.*}} FROM {unanswered} \
+             UNION ALL SELECT {{m:messages.*}} FROM {named} JOIN messages m ON m.id = n.id \
+             UNION ALL SELECT {{m:messages.*}} FROM {by_mid} \
+             UNION ALL SELECT {{m:messages.*}} FROM {histories} JOIN messages m ON m.chat_id = h.chat_id AND m.seq > h.after"
+        );
+        self.query(&sql, values).await
+    }
+
+    async fn load_letters(
+        &self,
+        conversations: &mut HashMap<ChatId, Conversation>,
+        letters: Vec<Uuid>,
+    ) -> Result<()> {
+        let mut values = Vec::new();
+        let table = ids(IDS, letters.into_iter()).as_table(self.dialect, "u", &mut values);
+        let sql = format!("SELECT {{d:dead_letters.*}} FROM {table} JOIN dead_letters d ON d.id = u.id");
+        for row in self.query::<dead_letter::Model>(&sql, values).await? {
+            let Some(chat) = row.chat_id else { continue };
+            // A letter of a connection that is not the chat's is nobody's here.
+            let one = conversations.get_mut(&chat.into());
+            let one = one.filter(|one| Some(one.connection.id.0) == row.connection_id);
+            if let (Some(one), Some(letter)) = (one, letter_of(row)) {
+                one.letters.push(letter);
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads what only the loaded rows have shown to be needed.
+    pub(super) async fn look_again(
+        &self,
+        conversations: &mut HashMap<ChatId, Conversation>,
+        looks: &HashMap<ChatId, SecondLook>,
+    ) -> Result<()> {
+        let turns: Vec<Uuid> = looks.values().flat_map(|look| &look.turns).map(|id| id.0).collect();
+        self.load_turns(conversations, turns.iter().copied()).await?;
+        let (mut values, dialect) = (vec![SECOND_LOOK_MAX.into()], self.dialect);
+        let mut asked: Vec<Uuid> = looks.values().flat_map(|look| &look.messages).map(|id| id.0).collect();
+        for one in conversations.values() {
+            let wanted = one.turns.iter().filter(|turn| turns.contains(&turn.id.0));
+            asked.extend(wanted.flat_map(|turn| &turn.message_ids).map(|id| id.0));
+        }
+        let named = ids(IDS, asked.into_iter()).as_table(dialect, "n", &mut values);
+        let replies = ids(IDS, turns.into_iter()).as_table(dialect, "r", &mut values);
+        let (mut reasons, mut failures) = (Rows::new(REASONS), Rows::new(FAILURES));
+        for (id, look) in looks {
+            if let Some(reason) = &look.reason {
+                reasons.push(vec![id.0.into(), reason.as_str().into()]);
+            }
+            if let Some(letter) = &look.dropped_with {
+                failures.push(vec![id.0.into(), letter.class.as_str().into(), letter.created_at.into()]);
+            }
+        }
+        let reasons = reasons.as_table(dialect, "w", &mut values);
+        let failures = failures.as_table(dialect, "f", &mut values);
+        let sql = format!(
+            "SELECT {{m:messages.*}} FROM {named} JOIN messages m ON m.id = n.id \
+             UNION ALL SELECT {{m:messages.*}} FROM {replies} JOIN messages m ON m.turn_id = r.id AND m.part IS NOT NULL \
+             UNION ALL SELECT * FROM (SELECT {{m:messages.*}} FROM {reasons} JOIN messages m ON m.chat_id = w.chat_id \
+                AND m.error_code = w.reason ORDER BY m.seq DESC LIMIT $1) by_reason \
+             UNION ALL SELECT * FROM (SELECT {{m:messages.*}} FROM {failures} JOIN messages m ON m.chat_id = f.chat_id \
+                AND m.error_class = f.class AND m.created_at <= f.until AND m.direction = 'inbound' \
+                ORDER BY m.seq DESC LIMIT $1) by_failure"
+        );
+        let rows = self.query(&sql, values).await?;
+        add_messages(conversations, rows);
+        Ok(())
+    }
+}
+
+/// None if its container is one of a later version.
+fn received(row: &event_row::Model) -> Option<Received> {
+    let container = Container::parse(&row.container)?;
+    let item = event::read(container, &row.account, row.raw.as_deref().unwrap_or_default())?;
+    Some(Received {
+        id: row.id.into(),
+        container,
+        item,
+        at: row.at,
+        arrived_at: row.received_at,
+        stored_at: row.stored_at.unwrap_or(row.received_at),
+        trace: TraceId::of(row.trace_id),
+    })
+}
+
+fn add_turns(conversations: &mut HashMap<ChatId, Conversation>, rows: Vec<turn::Model>) {
+    for row in rows {
+        let Some(one) = conversations.get_mut(&row.chat_id.into()) else { continue };
+        if one.turns.iter().any(|known| known.id.0 == row.id) {
+            continue;
+        }
+        one.turns.extend(turn_of(row).map(Tracked::loaded));
+    }
+}
+
+fn add_messages(conversations: &mut HashMap<ChatId, Conversation>, rows: Vec<message::Model>) {
+    for row in rows {
+        let Some(one) = conversations.get_mut(&row.chat_id.into()) else { continue };
+        if one.messages.iter().any(|known| known.id.0 == row.id) {
+            continue;
+        }
+        one.messages.extend(message_of(row).map(Tracked::loaded));
+    }
+}

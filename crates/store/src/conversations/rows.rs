@@ -1,0 +1,157 @@
+//! Between the tables' rows and the domain's. A state word of a later version makes its row invisible, so that it is left
+//! alone.
+
+use dmrelay_domain::conversation::{
+    Body, Chat, ConnectionFacts, Letter, Message, MessageError, Tracked, Turn, Work,
+};
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::ids::{AgentId, InstagramAccountId, InstagramUserId, SubaccountId};
+use dmrelay_domain::settings::ConnectionSettings;
+use dmrelay_domain::states::{
+    Author, ChatMode, ConnectionStatus, DeadLetterKind, Direction, LoginKind, MessageStatus, TurnState,
+};
+use dmrelay_domain::trace::TraceId;
+use dmrelay_entity::{chat, dead_letter, message, turn};
+use sea_orm::FromQueryResult;
+use uuid::Uuid;
+
+/// The columns of a connection that decisions need, as they are called beside those of a chat.
+#[derive(Debug, FromQueryResult)]
+pub(super) struct ConnectionRow {
+    pub(super) k_id: Uuid,
+    pub(super) k_subaccount_id: String,
+    pub(super) k_agent_id: String,
+    pub(super) k_instagram_account_id: String,
+    pub(super) k_login_kind: String,
+    pub(super) k_status: String,
+    pub(super) k_bot_paused: bool,
+    pub(super) k_settings: String,
+    pub(super) now: i64,
+}
+
+impl ConnectionRow {
+    /// None if a later version, or somebody by hand, wrote what this version cannot read.
+    pub(super) fn facts(self) -> Option<ConnectionFacts> {
+        Some(ConnectionFacts {
+            id: self.k_id.into(),
+            subaccount: SubaccountId::parse(&self.k_subaccount_id).ok()?,
+            agent: AgentId::parse(&self.k_agent_id).ok()?,
+            account: InstagramAccountId::parse(&self.k_instagram_account_id).ok()?,
+            login: LoginKind::parse(&self.k_login_kind)?,
+            status: ConnectionStatus::parse(&self.k_status),
+            bot_paused: self.k_bot_paused,
+            settings: serde_json::from_str::<ConnectionSettings>(&self.k_settings).ok()?,
+        })
+    }
+}
+
+pub(super) fn chat_of(row: chat::Model) -> Option<Chat> {
+    Some(Chat {
+        id: row.id.into(),
+        user: InstagramUserId::parse(&row.instagram_user_id).ok()?,
+        mode: ChatMode::parse(&row.mode)?,
+        mode_reason: row.mode_reason,
+        resume_at: row.resume_at,
+        flag: row.flag,
+        window_expires_at: row.window_expires_at,
+        agent_chat_id: row.agent_chat_id,
+        agent_watermark: row.agent_watermark,
+        agent_seq: row.agent_seq,
+        human_seq: row.human_seq,
+        verify: row.verify,
+        first_unanswered_at: row.first_unanswered_at,
+        turn: Work {
+            due_at: row.turn_due_at,
+            attempts: row.turn_attempts,
+            reserved_until: row.turn_reserved_until,
+        },
+        outbox: Work {
+            due_at: row.outbox_due_at,
+            attempts: row.outbox_attempts,
+            reserved_until: row.outbox_reserved_until,
+        },
+        hour_started_at: row.hour_started_at,
+        hour_turns: row.hour_turns,
+        last_seq: row.last_seq,
+        last_message_at: row.last_message_at,
+        trace: TraceId::of(row.trace_id),
+    })
+}
+
+pub(super) fn turn_of(row: turn::Model) -> Option<Turn> {
+    let state = TurnState::parse(&row.state)?;
+    Some(Turn {
+        id: row.id.into(),
+        message_ids: serde_json::from_str(&row.message_ids).ok()?,
+        asked_seq: row.asked_seq,
+        asked_hash: row.asked_hash,
+        watermark: row.watermark,
+        agent_chat_id: row.agent_chat_id,
+        rollovers: row.rollovers,
+        state,
+        attempt: row.attempt,
+        worker: row.worker.map(Into::into),
+        deadline: row.deadline,
+        lookups: row.lookups,
+        seen: row.seen,
+        withdrawn: row.withdrawn,
+        received_at: row.received_at,
+        started_at: row.started_at,
+        finished_at: row.finished_at,
+        latency_ms: row.latency_ms,
+        error_class: row.error_class.as_deref().and_then(FailureClass::parse),
+        error: row.error,
+        trace: TraceId::of(row.trace_id),
+    })
+}
+
+pub(super) fn message_of(row: message::Model) -> Option<Message> {
+    Some(Message {
+        id: row.id.into(),
+        seq: row.seq,
+        direction: Direction::parse(&row.direction)?,
+        author: Author::parse(&row.author)?,
+        mid: row.mid,
+        body: Tracked::loaded(Body {
+            kind: row.kind,
+            text: row.text,
+            attachments: row.attachments,
+            reply_to: row.reply_to,
+            payload: row.payload,
+            metadata: row.metadata,
+        }),
+        needs_answer: row.needs_answer,
+        turn_id: row.turn_id.map(Into::into),
+        part: row.part,
+        status: MessageStatus::parse(&row.status)?,
+        error: MessageError {
+            class: row.error_class.as_deref().and_then(FailureClass::parse),
+            code: row.error_code,
+            message: row.error_message,
+        },
+        attempt: row.attempt,
+        worker: row.worker.map(Into::into),
+        deadline: row.deadline,
+        lookups: row.lookups,
+        at: row.at,
+        received_at: row.received_at,
+        started_at: row.started_at,
+        sent_at: row.sent_at,
+        confirmed_at: row.confirmed_at,
+        idempotency_key: row.idempotency_key,
+        actor: row.actor,
+        created_at: row.created_at,
+        trace: TraceId::of(row.trace_id),
+    })
+}
+
+pub(super) fn letter_of(row: dead_letter::Model) -> Option<Letter> {
+    Some(Letter {
+        id: row.id.into(),
+        kind: DeadLetterKind::parse(&row.kind)?,
+        reference: row.reference,
+        class: row.class,
+        created_at: row.created_at,
+        open: row.replayed_at.is_none() && row.discarded_at.is_none(),
+    })
+}

@@ -1,0 +1,285 @@
+//! What is due and in nobody's hands: the poller's look. Delays, retries, and what a dead worker left are this one
+//! mechanism.
+//!
+//! Each statement is limited by what its own queue takes, so that retries never crowd out first attempts. None waits for a
+//! row that somebody has locked, and the clock is read once for each, so that the indexes serve.
+
+use crate::dialect::Dialect;
+use crate::ingest::WAITING_ACCOUNTS;
+use crate::{Result, Store};
+use dmrelay_domain::clock::millis;
+use dmrelay_domain::conversation::Orphan;
+use dmrelay_domain::event::EventKey;
+use dmrelay_domain::ids::{ChatId, EventId, MessageId, TurnId};
+use dmrelay_domain::trace::TraceId;
+use sea_orm::FromQueryResult;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long a dispatched job has to be picked up before it is taken for lost.
+const DISPATCHED: Duration = Duration::from_secs(30);
+
+/// How many calls without a worker are looked at in one tick.
+const ORPHANS_MAX: u64 = 200;
+
+/// How long after its deadline a call of a living worker is taken for lost.
+const OVERDUE: Duration = Duration::from_secs(2);
+
+/// A chat of which the turn or the outbox is due.
+#[derive(Debug, Clone)]
+pub struct DueChat {
+    /// The chat.
+    pub id: ChatId,
+    /// What tells this dispatch from others, for the job's key.
+    pub dispatch: i64,
+    /// The trace of what is due.
+    pub trace: Option<TraceId>,
+}
+
+/// An event that waits to be taken in.
+#[derive(Debug, Clone)]
+pub struct DueEvent {
+    /// The event.
+    pub id: EventId,
+    /// Its key.
+    pub key: EventKey,
+    /// Which dispatch of it this is.
+    pub dispatch: i32,
+    /// The trace of its webhook.
+    pub trace: Option<TraceId>,
+}
+
+/// Which work of chats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DueWork {
+    /// Turns.
+    Turns,
+    /// Outboxes.
+    Outboxes,
+}
+
+/// Whether it has failed before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempts {
+    /// It has not.
+    First,
+    /// It has.
+    Later,
+}
+
+#[derive(FromQueryResult)]
+struct ChatRow {
+    id: Uuid,
+    dispatch: i64,
+    trace_id: Option<Uuid>,
+}
+
+#[derive(FromQueryResult)]
+struct EventRow {
+    id: Uuid,
+    key: Vec<u8>,
+    dispatch_no: i32,
+    trace_id: Option<Uuid>,
+}
+
+#[derive(FromQueryResult)]
+struct OrphanRow {
+    id: Uuid,
+    chat_id: Uuid,
+    attempt: i32,
+}
+
+#[derive(FromQueryResult)]
+struct Id {
+    id: Uuid,
+}
+
+impl DueWork {
+    /// The first part of its columns' names.
+    fn column(self) -> &'static str {
+        match self {
+            Self::Turns => "turn",
+            Self::Outboxes => "outbox",
+        }
+    }
+
+    /// The keys of the circuit breakers it stands behind, of connection `k`.
+    fn breakers(self) -> &'static str {
+        match self {
+            Self::Turns => "('agent', 'agent:' || k.agent_id)",
+            Self::Outboxes => "('graph:account:' || k.instagram_account_id, 'graph:app:' || k.login_kind)",
+        }
+    }
+
+    /// What goes on while the business has the agent paused: the table of rows `w`, and which of them. Few rows at any
+    /// time, so that what waits for the end of the pause costs nothing.
+    fn goes_on(self) -> (&'static str, &'static str) {
+        match self {
+            // Nothing new is asked; the outcome of a question is looked up all the same.
+            Self::Turns => ("turns", "w.state IN ('asking', 'reconciling')"),
+            // Messages of human agents go out, and the outcome of a send is looked up. The words of an index.
+            Self::Outboxes => (
+                "messages",
+                "w.status IN ('queued', 'sending', 'unknown') AND NOT (w.status = 'queued' AND w.author = 'agent') \
+                 AND NOT (w.status = 'unknown' AND w.deadline IS NULL)",
+            ),
+        }
+    }
+}
+
+impl Store {
+    /// Reserves chats whose work is due for a job each: at most `each` of one connection and `most` in all; none behind
+    /// an open circuit breaker, and one of a connection behind one that is being probed.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn due_chats(
+        &self,
+        work: DueWork,
+        attempts: Attempts,
+        (each, most): (u64, u64),
+    ) -> Result<Vec<DueChat>> {
+        let what = work.column();
+        let compare = if attempts == Attempts::First { "= 0" } else { "> 0" };
+        let due = format!(
+            "c.{what}_due_at IS NOT NULL AND c.{what}_due_at <= (SELECT {{now}}) AND c.{what}_attempts {compare} \
+             AND c.{what}_reserved_until <= (SELECT {{now}})"
+        );
+        let breakers = work.breakers();
+        let closed = format!(
+            "NOT EXISTS (SELECT 1 FROM gates g WHERE g.key IN {breakers} AND g.closed_until > (SELECT {{now}}))"
+        );
+        // Behind a breaker that has tripped, one call finds out whether the service is back.
+        let limit = format!(
+            "CASE WHEN EXISTS (SELECT 1 FROM gates g WHERE g.key IN {breakers} AND g.failures >= {}) THEN 1 ELSE $1 END",
+            crate::gates::FAILURES
+        );
+        let fresh = match self.dialect {
+            // One short index scan per connection, however long its backlog is.
+            Dialect::Postgres => format!(
+                "SELECT d.id FROM instagram_connections k CROSS JOIN LATERAL (\
+                    SELECT c.id, c.{what}_due_at AS due FROM chats c WHERE c.connection_id = k.id AND {due} \
+                    ORDER BY c.{what}_due_at LIMIT {limit}) d \
+                 WHERE k.status = 'connected' AND NOT k.bot_paused AND {closed} ORDER BY d.due LIMIT $2"
+            ),
+            Dialect::Sqlite => format!(
+                "SELECT id FROM (SELECT c.id, c.{what}_due_at AS due, {limit} AS most, \
+                    ROW_NUMBER() OVER (PARTITION BY c.connection_id ORDER BY c.{what}_due_at) AS n \
+                    FROM chats c JOIN instagram_connections k ON k.id = c.connection_id \
+                    WHERE k.status = 'connected' AND NOT k.bot_paused AND {closed} AND {due}) d \
+                 WHERE n <= most ORDER BY due LIMIT $2"
+            ),
+        };
+        let (table, goes_on) = work.goes_on();
+        // CROSS JOIN keeps SQLite from reading the rows first: mostly no account is paused.
+        let paused = format!(
+            "SELECT DISTINCT c.id FROM instagram_connections k CROSS JOIN {table} w CROSS JOIN chats c \
+             WHERE k.bot_paused AND k.status = 'connected' AND {closed} AND w.connection_id = k.id AND {goes_on} \
+                AND c.id = w.chat_id AND {due} LIMIT $2"
+        );
+        let sql = format!(
+            "UPDATE chats SET {what}_reserved_until = (SELECT {{now}}) + $3 WHERE id IN (\
+                SELECT c.id FROM chats c WHERE c.id IN (SELECT id FROM ({fresh}) a UNION SELECT id FROM ({paused}) b) \
+                AND c.{what}_reserved_until <= (SELECT {{now}}) {{free}}) \
+             RETURNING id, {what}_reserved_until AS dispatch, trace_id"
+        );
+        let values = vec![each.into(), most.into(), millis(DISPATCHED).into()];
+        let rows = self.mark_rows(&sql, values).await?;
+        let chat = |row: ChatRow| DueChat {
+            id: row.id.into(),
+            dispatch: row.dispatch,
+            trace: TraceId::of(row.trace_id),
+        };
+        rows.iter().map(|row| Ok(chat(ChatRow::from_query_result(row, "")?))).collect()
+    }
+
+    /// The next look at this work of a chat is after `delay`: at once for a job that could not be pushed.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn reserve_chat(&self, work: DueWork, chat: ChatId, delay: Duration) -> Result<()> {
+        let what = work.column();
+        let sql = format!("UPDATE chats SET {what}_reserved_until = {{now}} + $2 WHERE id = $1");
+        self.mark(&sql, vec![chat.0.into(), millis(delay).into()]).await?;
+        Ok(())
+    }
+
+    /// Reserves events that are due for a job each, account by account in turn.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn due_events(&self, most: u64) -> Result<Vec<DueEvent>> {
+        let due = "due_at IS NOT NULL AND due_at <= (SELECT {now}) AND claimed_until <= (SELECT {now})";
+        let candidates = match self.dialect {
+            Dialect::Postgres => format!(
+                "{WAITING_ACCOUNTS} SELECT w.id FROM (SELECT e.id, e.n FROM accounts a CROSS JOIN LATERAL (\
+                    SELECT id, ROW_NUMBER() OVER () AS n FROM (SELECT id FROM events WHERE account = a.account \
+                        AND {due} ORDER BY due_at LIMIT $1) f) e WHERE a.account IS NOT NULL ORDER BY e.n LIMIT $1) w"
+            ),
+            Dialect::Sqlite => format!(
+                "SELECT id FROM (SELECT id, ROW_NUMBER() OVER (PARTITION BY account ORDER BY due_at) AS n FROM events \
+                 WHERE {due}) ORDER BY n LIMIT $1"
+            ),
+        };
+        let sql = format!(
+            "UPDATE events SET due_at = (SELECT {{now}}) + $2, dispatch_no = dispatch_no + 1 WHERE id IN (\
+                SELECT id FROM events WHERE id IN ({candidates}) AND {due} {{free}}) \
+             RETURNING id, key, dispatch_no, trace_id"
+        );
+        let rows = self.mark_rows(&sql, vec![most.into(), millis(DISPATCHED).into()]).await?;
+        let mut events = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let row = EventRow::from_query_result(row, "")?;
+            let Ok(key) = row.key.try_into() else { continue };
+            let trace = TraceId::of(row.trace_id);
+            events.push(DueEvent { id: row.id.into(), key: EventKey(key), dispatch: row.dispatch_no, trace });
+        }
+        Ok(events)
+    }
+
+    /// An event could not be dispatched: the next tick takes it again.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn undispatch_event(&self, event: EventId) -> Result<()> {
+        let sql = "UPDATE events SET due_at = {now} WHERE id = $1 AND due_at IS NOT NULL";
+        self.mark(sql, vec![event.0.into()]).await?;
+        Ok(())
+    }
+
+    /// Calls of which nobody will tell the outcome: their worker is gone, or their deadline is over.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn orphans(&self) -> Result<Vec<(ChatId, Orphan)>> {
+        let gone = |table: &str| {
+            format!(
+                "({table}.deadline + $2 <= (SELECT {{now}}) OR NOT EXISTS (SELECT 1 FROM workers w \
+                 WHERE w.id = {table}.worker AND w.alive_until > (SELECT {{now}})))"
+            )
+        };
+        let sql = format!(
+            "SELECT t.id, t.chat_id, t.attempt FROM turns t WHERE t.state = 'asking' AND {} ORDER BY t.deadline LIMIT $1",
+            gone("t")
+        );
+        let values = || vec![ORPHANS_MAX.into(), millis(OVERDUE).into()];
+        let turns: Vec<OrphanRow> = self.write(&sql, values()).await?;
+        let sql = format!(
+            "SELECT m.id, m.chat_id, m.attempt FROM messages m WHERE m.status = 'sending' AND {} LIMIT $1",
+            gone("m")
+        );
+        let sends: Vec<OrphanRow> = self.write(&sql, values()).await?;
+        let turn = |row: OrphanRow| (row.chat_id.into(), Orphan::Turn(TurnId(row.id), row.attempt));
+        let send = |row: OrphanRow| (row.chat_id.into(), Orphan::Send(MessageId(row.id), row.attempt));
+        Ok(turns.into_iter().map(turn).chain(sends.into_iter().map(send)).collect())
+    }
+
+    /// Chats whose pause is over.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn due_resumes(&self, most: u64) -> Result<Vec<ChatId>> {
+        let sql = "SELECT id FROM chats WHERE resume_at IS NOT NULL AND resume_at <= (SELECT {now}) LIMIT $1";
+        Ok(self.read::<Id>(sql, vec![most.into()]).await?.into_iter().map(|row| row.id.into()).collect())
+    }
+}

@@ -1,0 +1,203 @@
+//! What people ask of a conversation, through the API or at the command line: the same commands as everything else, one at
+//! a time.
+
+use crate::conversations::Outcome;
+use crate::{Applied, Connection, Error, Result, Store, Tx};
+use dmrelay_domain::clock::millis;
+use dmrelay_domain::conversation::{
+    CloseLetter, Command, Policy, Refusal, Release, Reply, SendByHuman, TakeOver,
+};
+use dmrelay_domain::ids::ChatId;
+use dmrelay_domain::states::{ActivityKind, DeadLetterState};
+use dmrelay_entity::{chat, dead_letter};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What became of a replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replay {
+    /// What had failed is tried again.
+    Replayed,
+    /// Somebody has replayed or discarded the letter before.
+    NotOpen,
+    /// It would fail again: why, for people. The letter stays open.
+    Refused(&'static str),
+}
+
+const GONE: &str = "what failed is no longer stored";
+const DISCONNECTED: &str = "the account is not connected";
+
+/// How often a chat is tried that another transaction has, and how long until then.
+const BUSY_TRIES: u32 = 100;
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+impl Store {
+    /// Applies one command; a chat that another transaction has is waited for.
+    ///
+    /// # Errors
+    /// What the database says; [`Error::Row`] if there is no such chat.
+    pub async fn command(&self, policy: Policy, chat: ChatId, command: Command) -> Result<Applied> {
+        for _ in 0..BUSY_TRIES {
+            let outcome = self.transact(policy, vec![(chat, command.clone())]).await?.into_iter().next();
+            match outcome {
+                Some(Outcome::Busy(_)) => tokio::time::sleep(BUSY_PAUSE).await,
+                Some(outcome) => return outcome.applied(),
+                None => break,
+            }
+        }
+        Err(Error::Timeout)
+    }
+
+    /// A human agent takes a chat of the connection over until `pause` has passed.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn take_over_chat(
+        &self,
+        connection: &Connection,
+        chat: ChatId,
+        actor: &str,
+        pause: Duration,
+    ) -> Result<Option<chat::Model>> {
+        let take_over = TakeOver { actor: actor.to_owned(), pause: Some(millis(pause)) };
+        self.change_chat(connection, chat, Command::TakeOver(take_over)).await
+    }
+
+    /// A chat of the connection goes back to the agent, which answers what is unanswered since.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn release_chat(
+        &self,
+        connection: &Connection,
+        chat: ChatId,
+        actor: &str,
+    ) -> Result<Option<chat::Model>> {
+        self.change_chat(connection, chat, Command::Release(Release::By(actor.to_owned()))).await
+    }
+
+    async fn change_chat(
+        &self,
+        connection: &Connection,
+        chat: ChatId,
+        command: Command,
+    ) -> Result<Option<chat::Model>> {
+        let known = self.chat(chat).await?.filter(|row| row.connection_id == connection.row.id);
+        if known.is_none() {
+            return Ok(None);
+        }
+        self.command(Policy::default(), chat, command).await?;
+        let sql = "SELECT {chats.*} FROM chats WHERE id = $1";
+        Ok(self.write(sql, vec![chat.0.into()]).await?.into_iter().next())
+    }
+
+    /// A human agent writes to a customer. `policy` says for how long that silences the agent.
+    ///
+    /// # Errors
+    /// What the database says; [`Error::is_conflict`] if the client's key was used before.
+    pub async fn send_by_human(&self, policy: Policy, chat: ChatId, send: SendByHuman) -> Result<Applied> {
+        self.command(policy, chat, Command::SendByHuman(send)).await
+    }
+
+    /// Tries again what a dead letter of the connection speaks of. Two replays at once do it once.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn replay(
+        &self,
+        letter: &dead_letter::Model,
+        connection: &Connection,
+        actor: &str,
+    ) -> Result<Replay> {
+        if letter.connection_id != Some(connection.row.id) {
+            return Ok(Replay::NotOpen);
+        }
+        let Some(chat) = letter.chat_id else {
+            return self.replay_event(letter, connection, Some(actor)).await;
+        };
+        let close = CloseLetter { letter: letter.id.into(), actor: actor.to_owned() };
+        let applied = self.command(Policy::default(), chat.into(), Command::Replay(close)).await?;
+        Ok(outcome_of(&applied.reply))
+    }
+
+    /// What a replay would come to now. Nothing is changed.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn foresee_replay(
+        &self,
+        letter: &dead_letter::Model,
+        connection: &Connection,
+    ) -> Result<Replay> {
+        if letter.connection_id != Some(connection.row.id) {
+            return Ok(Replay::NotOpen);
+        }
+        let Some(chat) = letter.chat_id else { return self.replay_event(letter, connection, None).await };
+        let close = CloseLetter { letter: letter.id.into(), actor: String::new() };
+        let commands = vec![(chat.into(), Command::Replay(close))];
+        match self.preview(Policy::default(), commands).await?.into_iter().next() {
+            Some(outcome) => Ok(outcome_of(&outcome.applied()?.reply)),
+            None => Ok(Replay::Refused(GONE)),
+        }
+    }
+
+    /// Closes a dead letter and leaves what it speaks of as it is. False if somebody has closed it before.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn discard(&self, letter: &dead_letter::Model, actor: &str) -> Result<bool> {
+        if let Some(chat) = letter.chat_id {
+            let close = CloseLetter { letter: letter.id.into(), actor: actor.to_owned() };
+            let applied = self.command(Policy::default(), chat.into(), Command::Discard(close)).await?;
+            return Ok(applied.reply == Reply::Done);
+        }
+        let tx = self.begin().await?;
+        if !tx.close_letter(letter.id, DeadLetterState::Discarded, actor).await? {
+            return Ok(false);
+        }
+        tx.record_closed(letter, ActivityKind::DeadLetterDiscarded, actor).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// An event is of no conversation until it is taken in. Without an actor nothing is changed.
+    async fn replay_event(
+        &self,
+        letter: &dead_letter::Model,
+        connection: &Connection,
+        actor: Option<&str>,
+    ) -> Result<Replay> {
+        use dmrelay_domain::states::ConnectionStatus::{Disconnected, Disconnecting};
+        let tx = self.begin().await?;
+        if !tx.close_letter(letter.id, DeadLetterState::Replayed, actor.unwrap_or_default()).await? {
+            return Ok(Replay::NotOpen);
+        }
+        if matches!(connection.status, Disconnected | Disconnecting) {
+            return Ok(Replay::Refused(DISCONNECTED));
+        }
+        if !tx.revive_event(letter.reference).await? {
+            return Ok(Replay::Refused(GONE));
+        }
+        if let Some(actor) = actor {
+            tx.record_closed(letter, ActivityKind::DeadLetterReplayed, actor).await?;
+            tx.commit().await?;
+        }
+        Ok(Replay::Replayed)
+    }
+}
+
+fn outcome_of(reply: &Reply) -> Replay {
+    match reply {
+        Reply::Refused(Refusal::WouldFail(why)) => Replay::Refused(why),
+        Reply::Refused(_) => Replay::NotOpen,
+        _ => Replay::Replayed,
+    }
+}
+
+impl Tx {
+    async fn revive_event(&self, id: Uuid) -> Result<bool> {
+        let sql = "UPDATE events SET state = 'new', due_at = {now}, claimed_until = 0, attempts = 0, error = NULL \
+             WHERE id = $1 AND state = 'dead'";
+        Ok(self.execute(sql, vec![id.into()]).await? == 1)
+    }
+}

@@ -1,0 +1,323 @@
+//! The schema.
+//!
+//! Indexes that lookups of the pipeline use lead with the column that tells rows apart: on an empty table all indexes that
+//! lead with the connection look alike to PostgreSQL, and a plan made then may be kept.
+
+use sea_orm::DbErr;
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for statements in [CONNECTIONS, EVENTS, CHATS, MESSAGES, TURNS, COORDINATION, RECORDS, ACCESS] {
+            crate::schema::run(manager, statements).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let drops: Vec<String> = TABLES.iter().map(|table| format!("DROP TABLE {table}")).collect();
+        let drops: Vec<&str> = drops.iter().map(String::as_str).collect();
+        crate::schema::run(manager, &drops).await
+    }
+}
+
+const TABLES: [&str; 13] = [
+    "idempotency_keys",
+    "api_keys",
+    "dead_letters",
+    "activities",
+    "workers",
+    "leaders",
+    "gates",
+    "turns",
+    "messages",
+    "chats",
+    "events",
+    "agents",
+    "instagram_connections",
+];
+
+const CONNECTIONS: &[&str] = &[
+    "CREATE TABLE instagram_connections (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    agent_id text NOT NULL,
+    status text NOT NULL,
+    status_reason text,
+    login_kind text NOT NULL,
+    instagram_account_id text NOT NULL,
+    page_id text,
+    username text,
+    access_token {bytes},
+    token_expires_at bigint,
+    token_check_at bigint,
+    credential_version bigint NOT NULL,
+    verify_token {bytes},
+    app_secret {bytes},
+    subscribed_fields text NOT NULL,
+    settings text NOT NULL,
+    bot_paused boolean NOT NULL DEFAULT FALSE,
+    last_event_at bigint,
+    connected_at bigint,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL
+)",
+    "CREATE UNIQUE INDEX instagram_connections_live_account
+    ON instagram_connections (instagram_account_id) WHERE status <> 'disconnected'",
+    "CREATE INDEX instagram_connections_agent ON instagram_connections (subaccount_id, agent_id)",
+    "CREATE TABLE agents (
+    id text PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    created_at bigint NOT NULL
+)",
+];
+
+const EVENTS: &[&str] = &[
+    "CREATE TABLE events (
+    id {uuid} PRIMARY KEY,
+    key {bytes} NOT NULL,
+    account text NOT NULL,
+    thread text NOT NULL,
+    kind text NOT NULL,
+    container text NOT NULL,
+    raw {bytes},
+    at bigint NOT NULL,
+    received_at bigint NOT NULL,
+    stored_at bigint,
+    due_at bigint,
+    claimed_until bigint NOT NULL DEFAULT 0,
+    attempts integer NOT NULL DEFAULT 0,
+    dispatch_no integer NOT NULL DEFAULT 0,
+    state text NOT NULL,
+    error text,
+    trace_id {uuid}
+)",
+    "CREATE UNIQUE INDEX events_key ON events (key)",
+    "CREATE INDEX events_conversation ON events (thread, account, at, id) WHERE due_at IS NOT NULL",
+    "CREATE INDEX events_due ON events (account, due_at) WHERE due_at IS NOT NULL",
+    "CREATE INDEX events_unrouted ON events (account) WHERE state = 'unrouted'",
+];
+
+const CHATS: &[&str] = &[
+    "CREATE TABLE chats (
+    id {uuid} PRIMARY KEY,
+    connection_id {uuid} NOT NULL,
+    agent_id text NOT NULL,
+    instagram_user_id text NOT NULL,
+    chat_status text NOT NULL,
+    metadata text NOT NULL,
+    username text,
+    name text,
+    picture text,
+    profile_at bigint,
+    agent_chat_id text,
+    agent_watermark text,
+    agent_seq bigint NOT NULL DEFAULT 0,
+    human_seq bigint NOT NULL DEFAULT 0,
+    verify boolean NOT NULL DEFAULT FALSE,
+    mode text NOT NULL,
+    mode_reason text,
+    resume_at bigint,
+    flag text,
+    window_expires_at bigint,
+    first_unanswered_at bigint,
+    turn_due_at bigint,
+    turn_attempts integer NOT NULL DEFAULT 0,
+    turn_reserved_until bigint NOT NULL DEFAULT 0,
+    outbox_due_at bigint,
+    outbox_attempts integer NOT NULL DEFAULT 0,
+    outbox_reserved_until bigint NOT NULL DEFAULT 0,
+    hour_started_at bigint NOT NULL DEFAULT 0,
+    hour_turns integer NOT NULL DEFAULT 0,
+    last_seq bigint NOT NULL DEFAULT 0,
+    last_message_at bigint NOT NULL DEFAULT 0,
+    trace_id {uuid},
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL
+)",
+    "CREATE UNIQUE INDEX chats_user ON chats (instagram_user_id, connection_id)",
+    // First attempts and later ones apart, so that a long queue of either does not hide the other.
+    "CREATE INDEX chats_turn_due ON chats (connection_id, turn_due_at)
+    WHERE turn_due_at IS NOT NULL AND turn_attempts = 0",
+    "CREATE INDEX chats_turn_retry ON chats (connection_id, turn_due_at)
+    WHERE turn_due_at IS NOT NULL AND turn_attempts > 0",
+    "CREATE INDEX chats_outbox_due ON chats (connection_id, outbox_due_at)
+    WHERE outbox_due_at IS NOT NULL AND outbox_attempts = 0",
+    "CREATE INDEX chats_outbox_retry ON chats (connection_id, outbox_due_at)
+    WHERE outbox_due_at IS NOT NULL AND outbox_attempts > 0",
+    "CREATE INDEX chats_resume ON chats (resume_at) WHERE resume_at IS NOT NULL",
+    "CREATE INDEX chats_recent ON chats (connection_id, last_message_at DESC, id)",
+];
+
+const MESSAGES: &[&str] = &[
+    "CREATE TABLE messages (
+    id {uuid} PRIMARY KEY,
+    connection_id {uuid} NOT NULL,
+    chat_id {uuid} NOT NULL,
+    seq bigint NOT NULL,
+    direction text NOT NULL,
+    author text NOT NULL,
+    mid text,
+    kind text NOT NULL,
+    text text,
+    attachments text,
+    reply_to text,
+    payload text,
+    metadata text,
+    needs_answer boolean NOT NULL DEFAULT FALSE,
+    turn_id {uuid},
+    part integer,
+    status text NOT NULL,
+    error_class text,
+    error_code text,
+    error_message text,
+    attempt integer NOT NULL DEFAULT 0,
+    worker {uuid},
+    deadline bigint,
+    lookups integer NOT NULL DEFAULT 0,
+    at bigint NOT NULL,
+    received_at bigint NOT NULL,
+    started_at bigint,
+    sent_at bigint,
+    confirmed_at bigint,
+    read_at bigint,
+    idempotency_key text,
+    actor text,
+    trace_id {uuid},
+    created_at bigint NOT NULL
+)",
+    "CREATE UNIQUE INDEX messages_mid ON messages (mid, connection_id) WHERE mid IS NOT NULL",
+    "CREATE UNIQUE INDEX messages_seq ON messages (chat_id, seq)",
+    "CREATE UNIQUE INDEX messages_part ON messages (turn_id, part) WHERE part IS NOT NULL",
+    "CREATE UNIQUE INDEX messages_idempotency ON messages (connection_id, idempotency_key) WHERE idempotency_key IS NOT NULL",
+    "CREATE UNIQUE INDEX messages_one_sending ON messages (chat_id) WHERE status = 'sending'",
+    "CREATE INDEX messages_unanswered ON messages (chat_id, at) WHERE needs_answer AND turn_id IS NULL",
+    "CREATE INDEX messages_outbox ON messages (chat_id, seq) WHERE status IN ('queued', 'sending', 'unknown')",
+    "CREATE INDEX messages_recent ON messages (connection_id, id DESC)",
+    // What goes on while the agent of an account is paused: messages of human agents, and sends being looked up.
+    "CREATE INDEX messages_goes_on ON messages (connection_id, chat_id)
+    WHERE status IN ('queued', 'sending', 'unknown') AND NOT (status = 'queued' AND author = 'agent')
+    AND NOT (status = 'unknown' AND deadline IS NULL)",
+];
+
+const TURNS: &[&str] = &[
+    "CREATE TABLE turns (
+    id {uuid} PRIMARY KEY,
+    connection_id {uuid} NOT NULL,
+    chat_id {uuid} NOT NULL,
+    message_ids text NOT NULL,
+    asked_seq bigint NOT NULL DEFAULT 0,
+    asked_hash {bytes} NOT NULL,
+    watermark text,
+    agent_chat_id text,
+    rollovers integer NOT NULL DEFAULT 0,
+    state text NOT NULL,
+    attempt integer NOT NULL,
+    worker {uuid},
+    deadline bigint NOT NULL,
+    lookups integer NOT NULL DEFAULT 0,
+    seen text,
+    withdrawn text,
+    received_at bigint NOT NULL,
+    started_at bigint NOT NULL,
+    finished_at bigint,
+    latency_ms bigint,
+    error_class text,
+    error text,
+    trace_id {uuid}
+)",
+    "CREATE UNIQUE INDEX turns_one_open ON turns (chat_id) WHERE state IN ('asking', 'reconciling', 'waiting')",
+    "CREATE INDEX turns_asking ON turns (deadline) WHERE state = 'asking'",
+    "CREATE INDEX turns_chat ON turns (chat_id, id DESC)",
+    "CREATE INDEX turns_goes_on ON turns (connection_id, chat_id) WHERE state IN ('asking', 'reconciling')",
+];
+
+const COORDINATION: &[&str] = &[
+    "CREATE TABLE gates (
+    key text PRIMARY KEY,
+    closed_until bigint NOT NULL,
+    reason text,
+    failures integer NOT NULL,
+    probe_until bigint NOT NULL,
+    last_success_at bigint NOT NULL,
+    updated_at bigint NOT NULL
+)",
+    "CREATE TABLE leaders (
+    name text PRIMARY KEY,
+    holder {uuid} NOT NULL,
+    until bigint NOT NULL
+)",
+    "CREATE TABLE workers (
+    id {uuid} PRIMARY KEY,
+    alive_until bigint NOT NULL,
+    started_at bigint NOT NULL
+)",
+];
+
+const RECORDS: &[&str] = &[
+    "CREATE TABLE activities (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    connection_id {uuid},
+    kind text NOT NULL,
+    actor text NOT NULL,
+    subject text,
+    details text NOT NULL,
+    at bigint NOT NULL
+)",
+    "CREATE INDEX activities_recent ON activities (subaccount_id, id DESC)",
+    "CREATE INDEX activities_of_mode ON activities (subject, id)
+    WHERE kind IN ('INSTAGRAM_BOT_PAUSED', 'INSTAGRAM_BOT_RESUMED')",
+    "CREATE TABLE dead_letters (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    connection_id {uuid},
+    chat_id {uuid},
+    kind text NOT NULL,
+    reference {uuid} NOT NULL,
+    class text NOT NULL,
+    error text NOT NULL,
+    attempts integer NOT NULL,
+    created_at bigint NOT NULL,
+    replayed_at bigint,
+    discarded_at bigint,
+    closed_by text
+)",
+    "CREATE INDEX dead_letters_open ON dead_letters (subaccount_id, id DESC)
+    WHERE replayed_at IS NULL AND discarded_at IS NULL",
+    "CREATE INDEX dead_letters_all ON dead_letters (subaccount_id, id DESC)",
+];
+
+const ACCESS: &[&str] = &[
+    "CREATE TABLE api_keys (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    role text NOT NULL,
+    name text NOT NULL,
+    hash {bytes} NOT NULL,
+    created_by text,
+    created_at bigint NOT NULL,
+    last_used_at bigint,
+    expires_at bigint,
+    revoked_at bigint
+)",
+    "CREATE UNIQUE INDEX api_keys_hash ON api_keys (hash)",
+    "CREATE INDEX api_keys_subaccount ON api_keys (subaccount_id, id DESC)",
+    "CREATE TABLE idempotency_keys (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    principal text NOT NULL,
+    key text NOT NULL,
+    fingerprint {bytes} NOT NULL,
+    status integer,
+    response {bytes},
+    locked_until bigint NOT NULL,
+    created_at bigint NOT NULL
+)",
+    "CREATE UNIQUE INDEX idempotency_keys_key ON idempotency_keys (subaccount_id, principal, key)",
+    "CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at)",
+];

@@ -1,0 +1,154 @@
+//! Rows written straight into the tables, for tests of what is read and of what commands make of it.
+
+use anyhow::{Context, Result};
+use dmrelay_domain::ids::{ConnectionId, InstagramUserId};
+use dmrelay_domain::states::{Author, DeadLetterKind, Direction, MessageStatus, TurnState};
+use dmrelay_store::Store;
+use dmrelay_store::entity::{chat, dead_letter, message, turn};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use uuid::Uuid;
+
+/// A message to be stored.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// Which way it went.
+    pub direction: Direction,
+    /// Who wrote it.
+    pub author: Author,
+    /// Where it stands.
+    pub status: MessageStatus,
+    /// What it is.
+    pub kind: String,
+    /// What it says.
+    pub text: String,
+    /// Meta's time of it.
+    pub at: i64,
+    /// Whether the agent is to answer it.
+    pub needs_answer: bool,
+    /// The turn it answers, and its place in the answer.
+    pub part: Option<(Uuid, i32)>,
+}
+
+impl NewMessage {
+    /// A text.
+    pub fn text(author: Author, status: MessageStatus, text: &str) -> Self {
+        let direction = if author == Author::User { Direction::Inbound } else { Direction::Outbound };
+        let (kind, text) = ("text".to_owned(), text.to_owned());
+        Self { direction, author, status, kind, text, at: 0, needs_answer: false, part: None }
+    }
+}
+
+/// The chat of a user, made if it is not there.
+///
+/// # Errors
+/// What the database says.
+pub async fn chat(store: &Store, connection: ConnectionId, user: &str) -> Result<chat::Model> {
+    let user = InstagramUserId::parse(user)?;
+    let ids = store.ensure_chats(&[(connection, user)]).await?;
+    let id = ids.first().context("the chat")?.0;
+    chat::Entity::find_by_id(id).one(store.connection()).await?.context("the chat")
+}
+
+/// Changes a chat.
+///
+/// # Errors
+/// What the database says.
+pub async fn change_chat(store: &Store, chat: chat::Model) -> Result<()> {
+    chat.into_active_model().reset_all().update(store.connection()).await?;
+    Ok(())
+}
+
+/// Adds a message at the end of a chat.
+///
+/// # Errors
+/// What the database says.
+pub async fn add_message(store: &Store, chat: &mut chat::Model, new: NewMessage) -> Result<Uuid> {
+    let (now, id) = (store.now().await?, Uuid::now_v7());
+    chat.last_seq += 1;
+    chat.last_message_at = chat.last_message_at.max(now);
+    let (turn_id, part) = new.part.unzip();
+    let row = message::ActiveModel {
+        id: Set(id),
+        connection_id: Set(chat.connection_id),
+        chat_id: Set(chat.id),
+        seq: Set(chat.last_seq),
+        direction: Set(new.direction.to_string()),
+        author: Set(new.author.to_string()),
+        kind: Set(new.kind),
+        text: Set(Some(new.text)),
+        needs_answer: Set(new.needs_answer),
+        turn_id: Set(turn_id),
+        part: Set(part),
+        status: Set(new.status.to_string()),
+        at: Set(new.at),
+        received_at: Set(now),
+        created_at: Set(now),
+        attempt: Set(0),
+        lookups: Set(0),
+        ..Default::default()
+    };
+    message::Entity::insert(row).exec_without_returning(store.connection()).await?;
+    change_chat(store, chat.clone()).await?;
+    Ok(id)
+}
+
+/// Adds a turn that asks these messages.
+///
+/// # Errors
+/// What the database says.
+pub async fn add_turn(store: &Store, chat: &chat::Model, asked: &[Uuid], state: TurnState) -> Result<Uuid> {
+    let (now, id) = (store.now().await?, Uuid::now_v7());
+    let row = turn::ActiveModel {
+        id: Set(id),
+        connection_id: Set(chat.connection_id),
+        chat_id: Set(chat.id),
+        message_ids: Set(serde_json::to_string(asked)?),
+        asked_seq: Set(chat.last_seq),
+        asked_hash: Set(vec![7; 32]),
+        agent_chat_id: Set(Some("agent chat".to_owned())),
+        rollovers: Set(0),
+        state: Set(state.to_string()),
+        attempt: Set(1),
+        lookups: Set(0),
+        deadline: Set(now + 30_000),
+        received_at: Set(now),
+        started_at: Set(now),
+        ..Default::default()
+    };
+    turn::Entity::insert(row).exec_without_returning(store.connection()).await?;
+    message::Entity::update_many()
+        .col_expr(message::Column::TurnId, sea_orm::sea_query::Expr::value(id))
+        .filter(message::Column::Id.is_in(asked.iter().copied()))
+        .exec(store.connection())
+        .await?;
+    Ok(id)
+}
+
+/// Adds an open dead letter.
+///
+/// # Errors
+/// What the database says.
+pub async fn add_letter(
+    store: &Store,
+    (subaccount, connection): (&str, ConnectionId),
+    chat: Option<Uuid>,
+    (kind, reference): (DeadLetterKind, Uuid),
+    class: &str,
+) -> Result<dead_letter::Model> {
+    let row = dead_letter::ActiveModel {
+        id: Set(Uuid::now_v7()),
+        subaccount_id: Set(subaccount.to_owned()),
+        connection_id: Set(Some(connection.0)),
+        chat_id: Set(chat),
+        kind: Set(kind.to_string()),
+        reference: Set(reference),
+        class: Set(class.to_owned()),
+        error: Set("bad".to_owned()),
+        attempts: Set(1),
+        created_at: Set(store.now().await?),
+        replayed_at: Set(None),
+        discarded_at: Set(None),
+        closed_by: Set(None),
+    };
+    Ok(row.insert(store.connection()).await?)
+}

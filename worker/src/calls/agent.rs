@@ -1,0 +1,217 @@
+//! Asking the agent, and reading its record of a question whose outcome is unknown.
+
+use crate::Context;
+use crate::breakers::{of_agent, pause};
+use crate::calls::{courtesy, graph};
+use crate::follow::{About, Hands, follow, reserve};
+use crate::liveness::time_left;
+use crate::slots::AskSlot;
+use dmrelay_agent::{AgentError, Opening};
+use dmrelay_domain::conversation::{
+    AgentFailure, Ask, Command, Effect, RecordAgentFailure, RecordAnswer, ResolveTurn, StartTurn, TurnLookup,
+};
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::ids::TurnId;
+use dmrelay_runtime::span_of;
+use dmrelay_store::{Connection, DueWork, GateKey};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+/// How long the agent is left alone when its provider refuses our key.
+const REFUSED: Duration = Duration::from_mins(1);
+/// The same when it is throttled without being told for how long.
+const THROTTLED: Duration = Duration::from_secs(10);
+
+/// Carries out what a turn asks for.
+pub(crate) async fn carry_out(ctx: &Arc<Context>, about: About, effect: Effect, slot: AskSlot) {
+    let running = ctx.metrics.jobs_running.with_label_values(&["turn"]);
+    running.inc();
+    let began = Instant::now();
+    let reply = match effect {
+        Effect::OpenAgentChat => open(ctx, about, slot).await,
+        Effect::Ask(question) => {
+            let span = span_of!(question.trace, "ask", chat = %about.chat);
+            ask(ctx, about, question, slot).instrument(span).await
+        }
+        Effect::LookUpTurn(lookup) => {
+            let span = span_of!(lookup.trace, "reconcile", turn = %lookup.turn);
+            look_up(ctx, about, lookup, slot).instrument(span).await
+        }
+        _ => None,
+    };
+    running.dec();
+    if let Some(reply) = reply {
+        ctx.count_job("turn", &reply, began);
+    }
+}
+
+/// What a step has come to, for the metrics.
+type Done = Option<dmrelay_domain::conversation::Reply>;
+
+/// Opens a chat with the agent, telling it whom it talks to, and begins the turn in it.
+async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
+    let connection = ctx.accounts.by_id(about.connection).await.ok().flatten();
+    let Some(connection) = connection else {
+        reserve(ctx, DueWork::Turns, about.chat, Duration::from_secs(1)).await;
+        return None;
+    };
+    let began = Instant::now();
+    let opening = opening(ctx, &connection, &about).await;
+    let command = match ctx.agent.open(&connection.agent, &opening).await {
+        Ok(agent_chat) => {
+            tracing::info!(chat = %about.chat, agent_chat, "chat with the agent opened");
+            let agent_chat = Some(agent_chat);
+            Command::StartTurn(StartTurn { worker: ctx.worker, turn: TurnId::new(), agent_chat })
+        }
+        Err(err) => {
+            tracing::warn!(chat = %about.chat, class = err.class.as_str(), error = %err, "no chat with the agent");
+            report(ctx, &about, &err, began).await;
+            Command::RecordNoAgentChat(failure_of(&err))
+        }
+    };
+    let until = began + ctx.options.agent_timeout;
+    let applied = ctx.record(about.chat, command, until).await?;
+    let reply = applied.reply.clone();
+    follow(ctx, applied, Hands { ask: Some(slot), ..Hands::default() }).await;
+    Some(reply)
+}
+
+async fn opening(ctx: &Context, connection: &Connection, about: &About) -> Opening {
+    let profile = courtesy::profile(ctx, connection, about).await;
+    let user = about.user.to_string();
+    let mut variables: BTreeMap<String, String> = connection.settings.agent_variables.clone();
+    variables.insert("channel".to_owned(), "instagram".to_owned());
+    variables.insert("instagram_user_id".to_owned(), user.clone());
+    variables.extend(profile.username.map(|username| ("instagram_username".to_owned(), username)));
+    variables.extend(profile.name.map(|name| ("instagram_name".to_owned(), name)));
+    let metadata = BTreeMap::from([
+        ("dmrelay_chat_id".to_owned(), about.chat.to_string()),
+        ("instagram_user_id".to_owned(), user),
+        ("channel".to_owned(), "instagram".to_owned()),
+    ]);
+    Opening { metadata, variables }
+}
+
+async fn ask(ctx: &Arc<Context>, about: About, question: Ask, slot: AskSlot) -> Done {
+    let timeout = ctx.options.agent_timeout;
+    let until = about.began + timeout + ctx.options.worker.reconcile_grace;
+    let Ask { turn, attempt, .. } = question;
+    let outcome = match time_left(about.began, timeout).filter(|_| ctx.liveness.is_alive()) {
+        None => Err(too_late()),
+        Some(left) => {
+            let thinking = CancellationToken::new();
+            courtesy::show_typing(ctx, &about, thinking.clone());
+            let outcome = ctx.agent.ask(&question.agent_chat, &question.text, left).await;
+            thinking.cancel();
+            outcome
+        }
+    };
+    let mut send = None;
+    let command = match &outcome {
+        Ok(answer) => {
+            let (claim, slot) = graph::may_send(ctx, &about.route, None).await;
+            send = slot;
+            Command::RecordAnswer(RecordAnswer {
+                turn,
+                attempt,
+                replies: answer.replies.clone(),
+                watermark: answer.last_message_id.clone(),
+                claim,
+            })
+        }
+        Err(err) => {
+            tracing::warn!(%turn, attempt, class = err.class.as_str(), error = %err, "question not answered");
+            let retry = StartTurn { worker: ctx.worker, turn: TurnId::new(), agent_chat: None };
+            Command::RecordAgentFailure(RecordAgentFailure {
+                turn,
+                attempt,
+                failure: failure_of(err),
+                retry: Some(retry),
+            })
+        }
+    };
+    // The outcome first: nothing may keep it from being recorded.
+    let applied = ctx.record(about.chat, command, until).await;
+    match &outcome {
+        Ok(_) => ctx.breakers.passed(&of_agent(&about.route), about.began).await,
+        Err(err) => report(ctx, &about, err, about.began).await,
+    }
+    let applied = applied?;
+    let reply = applied.reply.clone();
+    follow(ctx, applied, Hands { ask: Some(slot), send, timer: false }).await;
+    Some(reply)
+}
+
+async fn look_up(ctx: &Arc<Context>, about: About, lookup: TurnLookup, slot: AskSlot) -> Done {
+    let began = Instant::now();
+    let record = match &lookup.agent_chat {
+        Some(chat) => ctx.agent.record(chat).await,
+        None => Ok(dmrelay_domain::conversation::Record::default()),
+    };
+    // Reads tell nothing of whether questions are answered: no circuit breaker hears of them, but for a refusal.
+    if let Err(err) = &record {
+        tracing::warn!(turn = %lookup.turn, class = err.class.as_str(), error = %err, "the agent's record was not read");
+        if matches!(err.class, FailureClass::Throttled | FailureClass::AgentRefused) {
+            report(ctx, &about, err, began).await;
+        }
+    }
+    let (claim, send) = graph::may_send(ctx, &about.route, None).await;
+    let resolve = ResolveTurn {
+        turn: lookup.turn,
+        attempt: lookup.attempt,
+        record: record.map_err(|err| failure_of(&err)),
+        claim,
+    };
+    let until = began + ctx.options.agent_timeout;
+    let applied = ctx.record(about.chat, Command::ResolveTurn(resolve), until).await?;
+    let reply = applied.reply.clone();
+    follow(ctx, applied, Hands { ask: Some(slot), send, timer: false }).await;
+    Some(reply)
+}
+
+fn failure_of(err: &AgentError) -> AgentFailure {
+    AgentFailure {
+        class: err.class,
+        answered: err.answered,
+        retry_after: pause(err.retry_after),
+        error: err.message.clone(),
+    }
+}
+
+/// The question was written down, and it took too long: it is not asked.
+fn too_late() -> AgentError {
+    AgentError {
+        class: FailureClass::Transient,
+        answered: false,
+        retry_after: None,
+        message: "not asked: writing it down took too long".to_owned(),
+    }
+}
+
+/// Tells the circuit breakers of a failure.
+async fn report(ctx: &Context, about: &About, err: &AgentError, began: Instant) {
+    let keys = of_agent(&about.route);
+    let told = match err.class {
+        FailureClass::Throttled => {
+            ctx.breakers.close(&GateKey::Agent, err.retry_after.unwrap_or(THROTTLED), "throttled").await
+        }
+        FailureClass::AgentRefused => {
+            tracing::error!(error = %err, "the agent's provider refuses our key or plan: nothing is answered");
+            ctx.breakers.close(&GateKey::Agent, REFUSED, "refused").await
+        }
+        FailureClass::Transient | FailureClass::Ambiguous => {
+            ctx.breakers.failed(&keys, began, err.class.as_str()).await
+        }
+        // A refusal of the question is an answer too: the service is there.
+        _ => {
+            ctx.breakers.passed(&keys, began).await;
+            Ok(())
+        }
+    };
+    if let Err(err) = told {
+        tracing::warn!(error = %err, "a failure was not reported to its circuit breakers");
+    }
+}

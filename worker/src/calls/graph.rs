@@ -1,0 +1,261 @@
+//! Sending, and reading Meta's list of a conversation when the outcome of a send is unknown.
+
+use crate::Context;
+use crate::breakers::{Admission, of_graph, pause};
+use crate::follow::{About, Hands, follow};
+use crate::liveness::time_left;
+use crate::slots::SendSlot;
+use dmrelay_domain::conversation::{
+    Claim, Command, Message, RecordSendFailure, RecordSent, Reply, ResolveSend, Route, Send, SendFailure,
+    SendLookup,
+};
+use dmrelay_domain::failure::{self, FailureClass};
+use dmrelay_domain::states::ConnectionStatus;
+use dmrelay_instagram::{GraphError, Outgoing};
+use dmrelay_runtime::span_of;
+use dmrelay_store::{Connection, GateKey};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracing::Instrument;
+
+/// How long an account is left alone when it is throttled without being told for how long.
+const THROTTLED: Duration = Duration::from_mins(1);
+/// The same when its list was read too often.
+const READ_THROTTLED: Duration = Duration::from_secs(10);
+/// The same when the account or the app may not.
+const RESTRICTED: Duration = Duration::from_mins(5);
+/// The same after a bare code 100, which may mean the whole app.
+const BARE_100: Duration = Duration::from_secs(30);
+
+/// How long a message waits whose connection's token cannot be opened.
+const UNUSABLE: Duration = Duration::from_mins(1);
+
+/// Graph's codes of limits that are the app's, not the account's.
+const APP_LIMITS: [&str; 2] = ["4", "341"];
+
+/// Whether this worker may send for this route now, with the slot for it.
+pub(crate) async fn may_send(
+    ctx: &Context,
+    route: &Route,
+    slot: Option<SendSlot>,
+) -> (Claim, Option<SendSlot>) {
+    let Some(slot) = slot.or_else(|| ctx.slots.send()) else { return (Claim::NotBefore(None), None) };
+    let now = ctx.database_now();
+    match ctx.breakers.admit(&of_graph(route), now).await {
+        Ok(Admission::Admitted) if ctx.liveness.is_alive() => (Claim::By(ctx.worker), Some(slot)),
+        Ok(Admission::Wait(wait)) => {
+            (Claim::NotBefore(Some(now + dmrelay_domain::clock::millis(wait))), None)
+        }
+        Ok(Admission::Admitted) | Err(_) => (Claim::NotBefore(None), None),
+    }
+}
+
+/// Sends a claimed message, and goes on with the next.
+pub(crate) async fn send(ctx: &Arc<Context>, about: About, send: Send, slot: Option<SendSlot>) {
+    let running = ctx.metrics.jobs_running.with_label_values(&["deliver"]);
+    running.inc();
+    let began = Instant::now();
+    let span = span_of!(send.message.trace, "deliver", message_id = %send.message.id);
+    let reply = one_send(ctx, &about, send, slot).instrument(span).await;
+    running.dec();
+    if let Some(reply) = reply {
+        ctx.count_job("deliver", &reply, began);
+    }
+}
+
+async fn one_send(ctx: &Arc<Context>, about: &About, send: Send, slot: Option<SendSlot>) -> Option<Reply> {
+    let timeout = ctx.options.graph_timeout;
+    let until = about.began + timeout + ctx.options.worker.reconcile_grace;
+    let (message, attempt) = (send.message.id, send.message.attempt);
+    let outcome = attempt_send(ctx, about, &send, timeout).await;
+    let claim = if slot.is_some() { Claim::By(ctx.worker) } else { Claim::NotBefore(None) };
+    let command = match &outcome {
+        Ok(mid) => Command::RecordSent(RecordSent { message, attempt, mid: mid.clone(), claim }),
+        Err(failure) => {
+            tracing::warn!(
+                message_id = %message, attempt, class = failure.class.as_str(), code = failure.code,
+                "send not accepted"
+            );
+            let host_succeeded_at = ctx.breakers.succeeded_at(&GateKey::GraphApp(about.route.login));
+            let failure = failure.clone();
+            Command::RecordSendFailure(RecordSendFailure {
+                message,
+                attempt,
+                failure,
+                host_succeeded_at,
+                claim,
+            })
+        }
+    };
+    // The outcome first: nothing may keep it from being recorded.
+    let applied = ctx.record(about.chat, command, until).await;
+    if outcome.is_ok() {
+        ctx.breakers.passed(&of_graph(&about.route), about.began).await;
+    }
+    let applied = applied?;
+    let reply = applied.reply.clone();
+    follow(ctx, applied, Hands { send: slot, ..Hands::default() }).await;
+    Some(reply)
+}
+
+async fn attempt_send(
+    ctx: &Context,
+    about: &About,
+    send: &Send,
+    timeout: Duration,
+) -> Result<String, SendFailure> {
+    let connection = connection(ctx, about).await?;
+    let access = ctx.access(&connection).map_err(|err| unusable(&err.to_string()))?;
+    let outgoing = outgoing(&send.message).map_err(|what| invalid(&what))?;
+    let left = time_left(about.began, timeout).filter(|_| ctx.liveness.is_alive()).ok_or_else(too_late)?;
+    match ctx.graph.send(&access, &about.user, &outgoing, (send.tagged, left)).await {
+        Ok(mid) => Ok(mid),
+        Err(err) => {
+            report(ctx, about, &connection, &err).await;
+            Err(failure_of(&err))
+        }
+    }
+}
+
+async fn connection(ctx: &Context, about: &About) -> Result<Arc<Connection>, SendFailure> {
+    match ctx.accounts.by_id(about.connection).await {
+        Ok(Some(connection)) => Ok(connection),
+        Ok(None) => Err(unusable("the connection is gone")),
+        Err(err) => Err(SendFailure { retry_after: Some(1_000), ..unusable(&err.to_string()) }),
+    }
+}
+
+/// Looks up what became of a send.
+pub(crate) async fn look_up(ctx: &Arc<Context>, about: About, lookup: SendLookup, slot: Option<SendSlot>) {
+    let began = Instant::now();
+    let span = span_of!(lookup.trace, "deliver", message_id = %lookup.message);
+    let thread = read_thread(ctx, &about).instrument(span).await;
+    let claim = if slot.is_some() { Claim::By(ctx.worker) } else { Claim::NotBefore(None) };
+    let resolve = ResolveSend {
+        message: lookup.message,
+        attempt: lookup.attempt,
+        thread,
+        host_succeeded_at: ctx.breakers.succeeded_at(&GateKey::GraphApp(about.route.login)),
+        claim,
+    };
+    let until = began + ctx.options.graph_timeout;
+    let Some(applied) = ctx.record(about.chat, Command::ResolveSend(resolve), until).await else { return };
+    ctx.count_job("deliver", &applied.reply, began);
+    follow(ctx, applied, Hands { send: slot, ..Hands::default() }).await;
+}
+
+async fn read_thread(
+    ctx: &Context,
+    about: &About,
+) -> Result<dmrelay_domain::conversation::Thread, SendFailure> {
+    let connection = connection(ctx, about).await?;
+    let access = ctx.access(&connection).map_err(|err| unusable(&err.to_string()))?;
+    match ctx.graph.thread(&access, &about.user).await {
+        Ok(thread) => Ok(thread),
+        Err(err) => {
+            tracing::warn!(chat = %about.chat, class = err.class.as_str(), code = %err.code, "conversation not read");
+            // Reads tell nothing of whether messages are accepted: no circuit breaker hears of them, but for a limit.
+            match err.class {
+                FailureClass::Throttled => {
+                    let account = GateKey::GraphAccount(about.route.account.clone());
+                    let pause = err.retry_after.unwrap_or(READ_THROTTLED);
+                    tell(ctx.breakers.close(&account, pause, &err.code).await);
+                }
+                FailureClass::Reauth => park(ctx, &connection, &err).await,
+                _ => {}
+            }
+            Err(failure_of(&err))
+        }
+    }
+}
+
+/// What is sent for a message: its payload if it is richer than text.
+fn outgoing(message: &Message) -> Result<Outgoing, String> {
+    let checked = match (&message.body.payload, &message.body.text) {
+        (Some(payload), _) => {
+            let json = serde_json::from_str(payload).map_err(|err| err.to_string())?;
+            Outgoing::from_json(&json)
+        }
+        (None, Some(text)) => Outgoing::text(text),
+        (None, None) => return Err("there is nothing in it".to_owned()),
+    };
+    checked.map_err(|err| err.to_string())
+}
+
+/// Tells the circuit breakers, and the connection, what a failed send means for them.
+async fn report(ctx: &Context, about: &About, connection: &Connection, err: &GraphError) {
+    let keys = of_graph(&about.route);
+    let [account, app] = &keys;
+    match err.class {
+        FailureClass::Transient | FailureClass::Ambiguous => {
+            tell(ctx.breakers.failed(&keys, about.began, &err.code).await);
+        }
+        FailureClass::Throttled => {
+            let is_app = APP_LIMITS.contains(&err.code.split('/').next().unwrap_or_default());
+            let pause = err.retry_after.unwrap_or(THROTTLED);
+            tell(ctx.breakers.close(if is_app { app } else { account }, pause, &err.code).await);
+        }
+        FailureClass::Reauth => park(ctx, connection, err).await,
+        FailureClass::Restricted if failure::is_bare_100(err.wire) => {
+            tell(ctx.breakers.failed(&keys, about.began, &err.code).await);
+            tell(ctx.breakers.close(account, BARE_100, &err.code).await);
+        }
+        FailureClass::Restricted => tell(ctx.breakers.close(account, RESTRICTED, &err.code).await),
+        // A refusal of the message is an answer too: the service is there.
+        _ => ctx.breakers.passed(&keys, about.began).await,
+    }
+}
+
+/// The token was refused: the connection waits for a new one, unless it has one by now.
+async fn park(ctx: &Context, connection: &Connection, err: &GraphError) {
+    ctx.accounts.forget(connection.id);
+    match ctx.store.park_connection(connection, ConnectionStatus::ReauthRequired, &err.code).await {
+        Ok(true) => tracing::error!(connection = %connection.id, code = %err.code, "Meta refused the token"),
+        Ok(false) => {}
+        Err(err) => tracing::warn!(connection = %connection.id, error = %err, "connection not parked"),
+    }
+}
+
+fn tell(outcome: dmrelay_store::Result<()>) {
+    if let Err(err) = outcome {
+        tracing::warn!(error = %err, "a failure was not reported to its circuit breakers");
+    }
+}
+
+fn failure_of(err: &GraphError) -> SendFailure {
+    SendFailure {
+        class: err.class,
+        answered: err.is_answered(),
+        code: err.code.clone(),
+        bare_100: failure::is_bare_100(err.wire),
+        retry_after: pause(err.retry_after),
+        error: err.message.clone(),
+    }
+}
+
+fn not_made(class: FailureClass, code: &str, error: &str) -> SendFailure {
+    SendFailure {
+        class,
+        answered: false,
+        code: code.to_owned(),
+        bare_100: false,
+        retry_after: None,
+        error: error.to_owned(),
+    }
+}
+
+/// The connection cannot be used now.
+fn unusable(error: &str) -> SendFailure {
+    tracing::error!(error, "the connection's token cannot be used");
+    let retry_after = Some(dmrelay_domain::clock::millis(UNUSABLE));
+    SendFailure { retry_after, ..not_made(FailureClass::Throttled, "token", error) }
+}
+
+fn invalid(error: &str) -> SendFailure {
+    not_made(FailureClass::Invalid, "message", error)
+}
+
+/// The send was written down, and it took too long: it is not made.
+fn too_late() -> SendFailure {
+    not_made(FailureClass::Transient, "late", "not sent: writing it down took too long")
+}

@@ -1,0 +1,114 @@
+//! Applying commands, and counting what they have brought about.
+
+use crate::Context;
+use dmrelay_domain::conversation::{Command, Fact, Reply, Sent};
+use dmrelay_domain::ids::ChatId;
+use dmrelay_domain::states::{Author, EventState};
+use dmrelay_runtime::metrics::{Stage, seconds};
+use dmrelay_store::{Applied, ApplyError};
+use std::time::{Duration, Instant};
+
+/// How long until a command is applied again, at first and at most.
+const AGAIN_FIRST: Duration = Duration::from_millis(50);
+const AGAIN_MAX: Duration = Duration::from_secs(1);
+
+impl Context {
+    /// Applies a command; when this returns, it is committed and counted.
+    pub(crate) async fn apply(&self, chat: ChatId, command: Command) -> Result<Applied, ApplyError> {
+        let applied = self.conversations.apply(chat, command).await?;
+        self.note_clock(applied.now);
+        self.count(&applied);
+        Ok(applied)
+    }
+
+    /// Records what a call brought, however often it takes until then: an outcome that is known must not be forgotten.
+    /// None if it could not be recorded in time; then it is looked up like that of a lost call.
+    pub(crate) async fn record(&self, chat: ChatId, command: Command, until: Instant) -> Option<Applied> {
+        let mut pause = AGAIN_FIRST;
+        loop {
+            match self.apply(chat, command.clone()).await {
+                Ok(applied) => return Some(applied),
+                Err(err @ (ApplyError::Unavailable(_) | ApplyError::Busy)) if Instant::now() < until => {
+                    tracing::warn!(%chat, error = %err, "an outcome is not recorded yet, tried again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(AGAIN_MAX);
+                }
+                Err(err) => {
+                    tracing::error!(%chat, error = %err, "an outcome was not recorded, it will be looked up");
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn count(&self, applied: &Applied) {
+        for fact in &applied.facts {
+            self.count_fact(applied, fact);
+        }
+    }
+
+    fn count_fact(&self, applied: &Applied, fact: &Fact) {
+        let (metrics, chat) = (&self.metrics, applied.chat);
+        match fact {
+            Fact::Ingested => metrics.ingested.with_label_values(&[EventState::Processed.as_str()]).inc(),
+            Fact::Received { inbox, pickup } => {
+                metrics.stage(Stage::Inbox, *inbox);
+                metrics.stage(Stage::Pickup, *pickup);
+            }
+            Fact::Asked { debounce, wait } => {
+                metrics.stage(Stage::Debounce, *debounce);
+                metrics.stage(Stage::Wait, *wait);
+            }
+            Fact::Answered { turn, took, replies } => {
+                metrics.stage(Stage::Agent, *took);
+                tracing::info!(%turn, %chat, replies, took_ms = took, "turn answered");
+            }
+            Fact::Sent(sent) => {
+                self.count_sent(sent);
+                let reply_ms = sent.now - sent.received_at;
+                tracing::info!(message_id = %sent.message, %chat, reply_ms, "message sent");
+            }
+            Fact::ReplyFailed(class) => metrics.replies_failed.with_label_values(&[class.as_str()]).inc(),
+            Fact::Reconciled { service, result } => {
+                metrics.reconciliations.with_label_values(&[service, result]).inc();
+                tracing::info!(%chat, service, result, "the outcome of a call was looked up");
+            }
+            Fact::Rescued => {
+                metrics.leases_rescued.inc();
+                tracing::warn!(%chat, "work of a worker that is gone was taken over");
+            }
+            Fact::Late { what } => {
+                tracing::warn!(id = %what, %chat, "an outcome came too late to count");
+            }
+            Fact::Runaway => tracing::warn!(%chat, "chat paused: too many turns in an hour"),
+        }
+    }
+
+    fn count_sent(&self, sent: &Sent) {
+        let metrics = &self.metrics;
+        metrics.messages_sent.with_label_values(&[sent.author.as_str()]).inc();
+        if sent.author != Author::Agent {
+            return;
+        }
+        metrics.answer_to_sent_seconds.observe(seconds(sent.now - sent.created_at));
+        // What follows in the same answer has waited for what came before it; a fallback answers nothing.
+        if sent.part != Some(0) {
+            return;
+        }
+        metrics.reply_seconds.observe(seconds(sent.now - sent.received_at));
+        metrics.stage(Stage::Queue, sent.started_at - sent.created_at);
+        metrics.stage(Stage::Send, sent.now - sent.started_at);
+    }
+
+    /// Counts a piece of work as a job of this kind.
+    pub(crate) fn count_job(&self, kind: &str, reply: &Reply, began: Instant) {
+        let (outcome, class) = match reply {
+            Reply::Done => ("done", "none"),
+            Reply::Idle | Reply::Refused(_) => ("idle", "none"),
+            Reply::Retry(class) => ("retry", class.as_str()),
+            Reply::Dead(class) => ("failed", class.as_str()),
+        };
+        self.metrics.jobs.with_label_values(&[kind, outcome, class]).inc();
+        self.metrics.job_seconds.with_label_values(&[kind]).observe(began.elapsed().as_secs_f64());
+    }
+}

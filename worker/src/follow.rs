@@ -1,0 +1,207 @@
+//! Carrying out what a commit asks for. The worker that holds a conversation goes on with it: the question, the sends and
+//! the next turn follow one another without a hop through the queue. What it has no hands for is handed over.
+
+use crate::Context;
+use crate::breakers::{Admission, of_agent};
+use crate::calls::{agent, graph};
+use crate::dispatch::Work;
+use crate::slots::{AskSlot, SendSlot};
+use dmrelay_domain::conversation::{Claim, Command, Effect, Reply, Route, StartTurn};
+use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId, TurnId};
+use dmrelay_queue::QueueName;
+use dmrelay_store::{Applied, ApplyError, DueWork};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a chat waits whose agent has its share of the slots already.
+const SHARE: Duration = Duration::from_millis(250);
+
+/// Whose conversation it is.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    pub(crate) chat: ChatId,
+    pub(crate) user: InstagramUserId,
+    pub(crate) connection: ConnectionId,
+    pub(crate) route: Route,
+    /// When the transaction began that asked for it.
+    pub(crate) began: Instant,
+}
+
+/// What the one who follows has free.
+#[derive(Default)]
+pub(crate) struct Hands {
+    pub(crate) ask: Option<AskSlot>,
+    pub(crate) send: Option<SendSlot>,
+    /// Whether it keeps a timer for the turn.
+    pub(crate) timer: bool,
+}
+
+impl About {
+    fn of(applied: &Applied) -> Self {
+        Self {
+            chat: applied.chat,
+            user: applied.user.clone(),
+            connection: applied.connection,
+            route: applied.route.clone(),
+            began: applied.began,
+        }
+    }
+}
+
+/// Carries out the effects of a commit, and what follows from that.
+pub(crate) fn follow<'a>(
+    ctx: &'a Arc<Context>,
+    applied: Applied,
+    mut hands: Hands,
+) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    Box::pin(async move {
+        let about = About::of(&applied);
+        let mut asks = false;
+        let mut wake = (None, None);
+        // Calls first: what only wakes may then find more to do.
+        for effect in applied.effects {
+            match effect {
+                Effect::WakeTurn(after) => wake.0 = Some(after),
+                Effect::WakeOutbox(after) => wake.1 = Some(after),
+                Effect::OpenAgentChat | Effect::Ask(_) | Effect::LookUpTurn(_) => {
+                    asks = true;
+                    let Some(slot) = hands.ask.take() else {
+                        hand_over(ctx, &about, DueWork::Turns).await;
+                        continue;
+                    };
+                    let (ctx_of_task, about) = (ctx.clone(), about.clone());
+                    ctx.tasks.spawn(async move { agent::carry_out(&ctx_of_task, about, effect, slot).await });
+                }
+                Effect::Send(send) => {
+                    let slot = hands.send.take();
+                    let (ctx_of_task, about) = (ctx.clone(), about.clone());
+                    ctx.tasks.spawn(async move { graph::send(&ctx_of_task, about, *send, slot).await });
+                }
+                Effect::LookUpSend(lookup) => {
+                    let slot = hands.send.take();
+                    let (ctx_of_task, about) = (ctx.clone(), about.clone());
+                    ctx.tasks.spawn(async move { graph::look_up(&ctx_of_task, about, lookup, slot).await });
+                }
+            }
+        }
+        if let Some(after) = wake.1 {
+            wake_outbox(ctx, &about, after, hands.send.take()).await;
+        }
+        if let Some(after) = wake.0.filter(|_| !asks) {
+            if after.is_zero() {
+                begin_turn(ctx, &about, hands.ask.take()).await;
+            } else if hands.timer {
+                keep_timer(ctx, about, after);
+            }
+        }
+    })
+}
+
+/// The turn is due after this time, and nobody else looks at it until then.
+fn keep_timer(ctx: &Arc<Context>, about: About, after: Duration) {
+    let number = ctx.timers.begin(about.chat);
+    let ctx_of_task = ctx.clone();
+    ctx.tasks.spawn(async move {
+        let ctx = ctx_of_task;
+        let over = ctx.stopping.run_until_cancelled(tokio::time::sleep(after)).await.is_some();
+        if !ctx.timers.end(about.chat, number) {
+            return;
+        }
+        if over {
+            begin_turn(&ctx, &about, None).await;
+        } else {
+            reserve(&ctx, DueWork::Turns, about.chat, Duration::ZERO).await;
+        }
+    });
+}
+
+/// Begins the turn of a chat, or hands it over if there is no slot for it.
+pub(crate) async fn begin_turn(ctx: &Arc<Context>, about: &About, slot: Option<AskSlot>) {
+    if ctx.stopping.is_cancelled() || !ctx.liveness.is_alive() {
+        reserve(ctx, DueWork::Turns, about.chat, Duration::ZERO).await;
+        return;
+    }
+    let Some(slot) = slot.or_else(|| ctx.slots.ask(&about.route.agent)) else {
+        hand_over(ctx, about, DueWork::Turns).await;
+        return;
+    };
+    if let Err(err) = start_turn(ctx, about, slot).await {
+        tracing::warn!(chat = %about.chat, error = %err, "turn not begun, the poller will find it");
+    }
+}
+
+/// Begins the turn of a chat with this slot.
+pub(crate) async fn start_turn(
+    ctx: &Arc<Context>,
+    about: &About,
+    slot: AskSlot,
+) -> Result<Reply, ApplyError> {
+    let unavailable = |err: dmrelay_store::Error| ApplyError::Unavailable(err.to_string());
+    let admission =
+        ctx.breakers.admit(&of_agent(&about.route), ctx.database_now()).await.map_err(unavailable)?;
+    if let Admission::Wait(wait) = admission {
+        reserve(ctx, DueWork::Turns, about.chat, wait).await;
+        return Ok(Reply::Idle);
+    }
+    let start = StartTurn { worker: ctx.worker, turn: TurnId::new(), agent_chat: None };
+    let applied = ctx.apply(about.chat, Command::StartTurn(start)).await?;
+    let reply = applied.reply.clone();
+    follow(ctx, applied, Hands { ask: Some(slot), ..Hands::default() }).await;
+    Ok(reply)
+}
+
+async fn wake_outbox(ctx: &Arc<Context>, about: &About, after: Duration, slot: Option<SendSlot>) {
+    if !after.is_zero() {
+        // The poller finds it.
+        return;
+    }
+    if ctx.stopping.is_cancelled() || !ctx.liveness.is_alive() {
+        return;
+    }
+    let Some(slot) = slot.or_else(|| ctx.slots.send()) else {
+        hand_over(ctx, about, DueWork::Outboxes).await;
+        return;
+    };
+    if let Err(err) = claim_send(ctx, about, slot).await {
+        tracing::warn!(chat = %about.chat, error = %err, "send not begun, the poller will find it");
+    }
+}
+
+/// Begins what is next in the outbox of a chat with this slot.
+pub(crate) async fn claim_send(
+    ctx: &Arc<Context>,
+    about: &About,
+    slot: SendSlot,
+) -> Result<Reply, ApplyError> {
+    let (claim, slot) = graph::may_send(ctx, &about.route, Some(slot)).await;
+    if let (Claim::NotBefore(Some(at)), None) = (claim, &slot) {
+        let wait = dmrelay_domain::clock::duration(at - ctx.database_now());
+        reserve(ctx, DueWork::Outboxes, about.chat, wait).await;
+        return Ok(Reply::Idle);
+    }
+    let applied = ctx.apply(about.chat, Command::ClaimSend(claim)).await?;
+    let reply = applied.reply.clone();
+    follow(ctx, applied, Hands { send: slot, ..Hands::default() }).await;
+    Ok(reply)
+}
+
+/// Another worker is to see to it, or this one when it has a slot again.
+pub(crate) async fn hand_over(ctx: &Arc<Context>, about: &About, work: DueWork) {
+    let queue = match work {
+        DueWork::Turns => QueueName::Turn,
+        DueWork::Outboxes => QueueName::Deliver,
+    };
+    let key = format!("{}:{}:{}", about.chat, ctx.worker, ctx.database_now());
+    let pushed = ctx.dispatcher.wake(Work { queue, id: about.chat.0, key, trace: None }).await;
+    if !pushed {
+        reserve(ctx, work, about.chat, SHARE).await;
+    }
+}
+
+/// The next look at this work is after `delay`.
+pub(crate) async fn reserve(ctx: &Context, work: DueWork, chat: ChatId, delay: Duration) {
+    if let Err(err) = ctx.store.reserve_chat(work, chat, delay).await {
+        tracing::warn!(%chat, error = %err, "work not given back, the poller finds it when its time is over");
+    }
+}
