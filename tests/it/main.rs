@@ -48,5 +48,6 @@ mod store_rest;
 mod takeover;
 mod tokens;
 mod tracing;
+mod unit_of_work;
 mod watching;
 mod webhook;

@@ -316,7 +316,12 @@ async fn postgres(
     connections: u32,
     synchronous_commit: &'static str,
 ) -> Result<DatabaseConnection> {
-    connect_postgres(options, connections, vec![("synchronous_commit", synchronous_commit)]).await
+    let mut settings = vec![("synchronous_commit", synchronous_commit)];
+    if synchronous_commit == "off" {
+        // What only marks rows is as fixed as what groups conversations.
+        settings.extend(GROUP_PLANNING);
+    }
+    connect_postgres(options, connections, settings).await
 }
 
 async fn connect_postgres(

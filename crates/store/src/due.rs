@@ -263,15 +263,22 @@ impl Store {
             gone("t")
         );
         let values = || vec![ORPHANS_MAX.into(), millis(OVERDUE).into()];
-        let turns: Vec<OrphanRow> = self.write(&sql, values()).await?;
+        let turns = self.mark_rows(&sql, values()).await?;
         let sql = format!(
             "SELECT m.id, m.chat_id, m.attempt FROM messages m WHERE m.status = 'sending' AND {} LIMIT $1",
             gone("m")
         );
-        let sends: Vec<OrphanRow> = self.write(&sql, values()).await?;
-        let turn = |row: OrphanRow| (row.chat_id.into(), Orphan::Turn(TurnId(row.id), row.attempt));
-        let send = |row: OrphanRow| (row.chat_id.into(), Orphan::Send(MessageId(row.id), row.attempt));
-        Ok(turns.into_iter().map(turn).chain(sends.into_iter().map(send)).collect())
+        let sends = self.mark_rows(&sql, values()).await?;
+        let mut orphans = Vec::with_capacity(turns.len() + sends.len());
+        for row in &turns {
+            let row = OrphanRow::from_query_result(row, "")?;
+            orphans.push((row.chat_id.into(), Orphan::Turn(TurnId(row.id), row.attempt)));
+        }
+        for row in &sends {
+            let row = OrphanRow::from_query_result(row, "")?;
+            orphans.push((row.chat_id.into(), Orphan::Send(MessageId(row.id), row.attempt)));
+        }
+        Ok(orphans)
     }
 
     /// Chats whose pause is over.
@@ -280,6 +287,7 @@ impl Store {
     /// What the database says.
     pub async fn due_resumes(&self, most: u64) -> Result<Vec<ChatId>> {
         let sql = "SELECT id FROM chats WHERE resume_at IS NOT NULL AND resume_at <= (SELECT {now}) LIMIT $1";
-        Ok(self.read::<Id>(sql, vec![most.into()]).await?.into_iter().map(|row| row.id.into()).collect())
+        let rows = self.mark_rows(sql, vec![most.into()]).await?;
+        rows.iter().map(|row| Ok(Id::from_query_result(row, "")?.id.into())).collect()
     }
 }

@@ -72,7 +72,7 @@ impl Store {
             ),
             Dialect::Sqlite => format!(
                 "SELECT id FROM (SELECT id, ROW_NUMBER() OVER (PARTITION BY account ORDER BY due_at) AS n FROM events \
-                 WHERE {free}) ORDER BY n LIMIT $1"
+                 WHERE {free}) WHERE n <= {PER_ACCOUNT_MAX} ORDER BY n LIMIT $1"
             ),
         };
         let sql = format!(

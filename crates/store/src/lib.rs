@@ -43,6 +43,8 @@ pub use chat_list::{ChatCounts, ChatFilter};
 pub use chats::Profile;
 pub use connect::{Options, Pool, Store, Tx};
 pub use connections::{Connection, Credentials, NewConnection, Snapshot};
+#[doc(hidden)]
+pub use conversations::round_trip;
 pub use conversations::{Applied, ApplyError, Batcher, BatcherOptions, ChatIds, EVENTS_MAX, Outcome};
 pub use dead_letters::DeadLetterFilter;
 pub use due::{Attempts, DueChat, DueEvent, DueWork};

@@ -192,7 +192,7 @@ pub struct MessageError {
 }
 
 /// A message, received or to be sent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     /// Our id.
     pub id: MessageId,

@@ -54,6 +54,13 @@ impl<T> Tracked<T> {
     }
 }
 
+/// By what the rows say, changed or not.
+impl<T: PartialEq> PartialEq for Tracked<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.row == other.row
+    }
+}
+
 impl<T> Deref for Tracked<T> {
     type Target = T;
 

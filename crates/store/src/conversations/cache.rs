@@ -84,14 +84,18 @@ pub(super) async fn ensure(store: &Store, users: &[(ConnectionId, InstagramUserI
          ORDER BY u.instagram_user_id, u.connection_id \
          ON CONFLICT (instagram_user_id, connection_id) DO NOTHING"
     );
-    store.execute(&sql, values).await?;
+    let tx = store.begin_grouped().await?;
+    tx.execute(&sql, values).await?;
+    tx.commit().await?;
     let mut values = Vec::new();
     let table = rows.as_table(store.dialect, "u", &mut values);
     let sql = format!(
         "SELECT c.id, c.connection_id, c.instagram_user_id FROM {table} JOIN chats c \
          ON c.instagram_user_id = u.instagram_user_id AND c.connection_id = u.connection_id"
     );
-    let found: Vec<Row> = store.write(&sql, values).await?;
+    let tx = store.begin_grouped().await?;
+    let found: Vec<Row> = tx.query(&sql, values).await?;
+    drop(tx);
     let ids: HashMap<(Uuid, &str), Uuid> =
         found.iter().map(|row| ((row.connection_id, row.instagram_user_id.as_str()), row.id)).collect();
     let missing =

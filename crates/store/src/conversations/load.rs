@@ -217,10 +217,10 @@ impl Tx {
             ),
         };
         let by_mid = match dialect {
-            // `OFFSET 0` keeps the look-up by the index that leads with the mid, whatever the tables' statistics say.
+            // On an empty table all indexes look alike: only the mid may be looked up by one, and `OFFSET 0` keeps it so.
             Dialect::Postgres => format!(
                 "{mids} CROSS JOIN LATERAL (SELECT {{messages.*}} FROM messages WHERE mid = i.mid \
-                 AND connection_id = i.connection_id OFFSET 0) m"
+                 AND connection_id IS NOT DISTINCT FROM i.connection_id OFFSET 0) m"
             ),
             Dialect::Sqlite => {
                 format!("{mids} CROSS JOIN messages m ON m.mid = i.mid AND m.connection_id = i.connection_id")

@@ -238,6 +238,27 @@ impl Tx {
     }
 }
 
+/// Saves a conversation whose chat is stored, and loads it again: for tests of the mapping.
+///
+/// # Errors
+/// What the database says.
+#[doc(hidden)]
+pub async fn round_trip(store: &Store, conversation: Conversation) -> Result<Option<Conversation>> {
+    let chat = conversation.chat.id;
+    let needs = Needs {
+        messages: conversation.messages.iter().map(|message| message.id).collect(),
+        turns: conversation.turns.iter().map(|turn| turn.id).collect(),
+        ..Needs::default()
+    };
+    let tx = store.begin_grouped().await?;
+    tx.save(&[&conversation]).await?;
+    tx.commit().await?;
+    let tx = store.begin_grouped().await?;
+    let mut loaded = tx.lock_conversations(&[chat], conversation.policy).await?;
+    tx.load(&mut loaded, &HashMap::from([(chat, needs)])).await?;
+    Ok(loaded.remove(&chat))
+}
+
 impl Outcome {
     /// What was applied.
     ///

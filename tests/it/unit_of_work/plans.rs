@@ -1,0 +1,151 @@
+//! Statements of conversations go by their indexes, on an empty database and on a full one: a plan made on empty tables is
+//! kept, and must serve full ones.
+
+use super::{Base, Footing, base, one, receive};
+use anyhow::{Context, Result};
+use dmrelay_domain::conversation::{Claim, Command, Effect, RecordAnswer, RecordSent};
+use dmrelay_domain::ids::WorkerId;
+use dmrelay_store::{Attempts, DueWork};
+use sea_orm::{ConnectionTrait, Statement};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Rows that the tables hold when they are full.
+const FULL: u32 = 20_000;
+
+const LEASE: Duration = Duration::from_secs(30);
+
+/// What PostgreSQL has read of a table: how often from one end to the other, and how many rows by each index.
+#[derive(Debug, Clone, Default)]
+struct Reads {
+    scans: i64,
+    by_index: BTreeMap<String, i64>,
+}
+
+impl Reads {
+    async fn of(base: &Base, table: &str) -> Result<Self> {
+        let db = base.store.connection();
+        // What other connections have read is told about once a second.
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        let sql = format!(
+            "SELECT indexrelname::text AS name, idx_tup_read AS n FROM pg_stat_user_indexes WHERE relname = '{table}' \
+             UNION ALL SELECT '' AS name, seq_scan AS n FROM pg_stat_user_tables WHERE relname = '{table}'"
+        );
+        let mut reads = Self::default();
+        for row in db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await? {
+            let (name, n): (String, i64) = (row.try_get("", "name")?, row.try_get("", "n")?);
+            if name.is_empty() {
+                reads.scans = n;
+            } else {
+                reads.by_index.insert(name, n);
+            }
+        }
+        Ok(reads)
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        let rows = |name: &String, n: &i64| n - before.by_index.get(name).copied().unwrap_or_default();
+        let by_index = self.by_index.iter().map(|(name, n)| (name.clone(), rows(name, n)));
+        Self { scans: self.scans - before.scans, by_index: by_index.filter(|(_, n)| *n > 0).collect() }
+    }
+}
+
+/// A message passes through all its commands; and the poller looks.
+async fn pass(base: &Base, number: u32) -> Result<()> {
+    let (store, worker) = (&base.store, WorkerId::new());
+    let user = format!("7{number}");
+    let chat = base.chat(&user).await?;
+    base.wrote("1", &user, &format!("mid-{number}")).await?;
+    store.claim_events(10, LEASE).await?;
+    let received = one(store, chat, receive(worker)).await?;
+    let ask = received.effects.iter().find_map(|effect| match effect {
+        Effect::Ask(ask) => Some(ask.clone()),
+        _ => None,
+    });
+    let ask = ask.context("not asked")?;
+    let answer = RecordAnswer {
+        turn: ask.turn,
+        attempt: 1,
+        replies: vec!["answer".to_owned()],
+        watermark: None,
+        claim: Claim::By(worker),
+    };
+    let answered = one(store, chat, Command::RecordAnswer(answer)).await?;
+    let send = answered.effects.iter().find_map(|effect| match effect {
+        Effect::Send(send) => Some(send.clone()),
+        _ => None,
+    });
+    let message = send.context("not sent")?.message.id;
+    let sent = RecordSent { message, attempt: 1, mid: format!("out-{number}"), claim: Claim::By(worker) };
+    one(store, chat, Command::RecordSent(sent)).await?;
+    for work in [DueWork::Turns, DueWork::Outboxes] {
+        for attempts in [Attempts::First, Attempts::Later] {
+            store.due_chats(work, attempts, (5, 5)).await?;
+        }
+    }
+    store.due_events(5).await?;
+    store.orphans().await?;
+    Ok(())
+}
+
+/// Chats, messages, turns and events that have nothing to do with the message that is followed, much of them due.
+async fn fill(base: &Base) -> Result<()> {
+    let connection = base.connection.id;
+    let statements = [
+        format!(
+            "INSERT INTO chats (id, connection_id, agent_id, instagram_user_id, chat_status, metadata, mode, \
+                turn_due_at, turn_reserved_until, created_at, updated_at) \
+             SELECT gen_random_uuid(), '{connection}', 'agent', 'u' || n, 'ongoing', '{{}}', 'bot', \
+                CASE WHEN n % 2 = 0 THEN 9000000000000 END, 0, 1, 1 FROM generate_series(1, {FULL}) n"
+        ),
+        "INSERT INTO messages (id, connection_id, chat_id, seq, direction, author, mid, kind, needs_answer, status, at, \
+            received_at, created_at) \
+         SELECT gen_random_uuid(), connection_id, id, s, 'outbound', 'agent', instagram_user_id || s, 'text', FALSE, \
+            'sent', 1, 1, 1 FROM chats CROSS JOIN generate_series(1, 4) s WHERE instagram_user_id LIKE 'u%'"
+            .to_owned(),
+        "INSERT INTO turns (id, connection_id, chat_id, message_ids, asked_hash, state, attempt, deadline, received_at, \
+            started_at) \
+         SELECT gen_random_uuid(), connection_id, id, '[]', '\\x00', 'answered', 1, 1, 1, 1 FROM chats"
+            .to_owned(),
+        format!(
+            "INSERT INTO events (id, key, account, thread, kind, container, at, received_at, state) \
+             SELECT gen_random_uuid(), ('\\x' || lpad(to_hex(n), 64, '0'))::bytea, '1', 'u' || n, 'message', \
+                'messaging', 1, 1, 'processed' FROM generate_series(1, {FULL}) n"
+        ),
+    ];
+    for statement in statements {
+        base.store.connection().execute_unprepared(&statement).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_go_by_their_indexes_on_an_empty_database_and_on_a_full_one() -> Result<()> {
+    let base = base(Footing::Servers).await?;
+    // The plans are made here, and kept.
+    for number in 0..8 {
+        pass(&base, number).await?;
+    }
+    fill(&base).await?;
+    let mut next = 100;
+    for analyzed in [false, true] {
+        if analyzed {
+            base.store.connection().execute_unprepared("ANALYZE").await?;
+        }
+        for table in ["chats", "messages", "turns", "events"] {
+            let before = Reads::of(&base, table).await?;
+            for _ in 0..5 {
+                next += 1;
+                pass(&base, next).await?;
+            }
+            let reads = Reads::of(&base, table).await?.since(&before);
+            assert_eq!(reads.scans, 0, "{table} is scanned; analyzed: {analyzed}");
+            let rows: i64 = reads.by_index.values().sum();
+            assert!(
+                rows < 2_000,
+                "five messages read {rows} rows of {table}, analyzed: {analyzed}: {reads:?}"
+            );
+        }
+    }
+    Ok(())
+}
