@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test: a row that is missing is a failure")]
 
+mod cases;
 mod check;
 mod database;
 mod pinned;
