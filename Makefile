@@ -120,6 +120,11 @@ fuzz: ## Try the OpenAPI document against a running API (needs python3; EXAMPLES
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
+.PHONY: model
+model: ## Play a million random histories of a conversation (MODEL_HISTORIES, MODEL_FIRST)
+	MODEL_HISTORIES=$${MODEL_HISTORIES:-1000000} \
+		$(CARGO) test --release -p dmrelay-domain --test model every_history
+
 .PHONY: bench
 bench: ## Measure the release build under load
 	$(CARGO) build --release -p dmrelay-api -p dmrelay-worker -p dmrelay-simulator

@@ -60,7 +60,7 @@ pub(crate) struct Scale {
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<usize>,
     /// WORKER_CONCURRENCY of each worker.
-    #[arg(long, default_value_t = 32, value_parser = value_parser!(u16).range(1..=1_000))]
+    #[arg(long, default_value_t = 256, value_parser = value_parser!(u16).range(1..=1_000))]
     pub(crate) worker_concurrency: u16,
     /// Parameters of DATABASE_URL, e.g. statement-cache-capacity=1000.
     #[arg(long, default_value = "")]
@@ -83,13 +83,13 @@ pub(crate) struct Load {
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u16).range(3..=100))]
     pub(crate) pairs: u16,
     /// Messages of the throughput run.
-    #[arg(long, default_value_t = 3_000, value_parser = value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 10_000, value_parser = value_parser!(u32).range(1..=100_000))]
     pub(crate) messages: u32,
     /// Users who write; in the throughput run each writes again when answered.
     #[arg(long, default_value_t = 256, value_parser = value_parser!(u32).range(1..=100_000))]
     pub(crate) users: u32,
     /// Messages a second of the steady run.
-    #[arg(long, default_value_t = 50, value_parser = value_parser!(u32).range(1..=10_000))]
+    #[arg(long, default_value_t = 200, value_parser = value_parser!(u32).range(1..=10_000))]
     pub(crate) rate: u32,
     /// Seconds of the steady run.
     #[arg(long, default_value_t = 30, value_parser = value_parser!(u64).range(1..=600))]
@@ -98,7 +98,7 @@ pub(crate) struct Load {
     #[arg(long, default_value_t = 50)]
     pub(crate) agent_latency_ms: u64,
     /// WORKER_CONCURRENCY of the worker.
-    #[arg(long, default_value_t = 32, value_parser = value_parser!(u16).range(1..=1_000))]
+    #[arg(long, default_value_t = 256, value_parser = value_parser!(u16).range(1..=1_000))]
     pub(crate) worker_concurrency: u16,
     /// Where the databases are made; a folder on the disk that is to be measured. The system's temporary
     /// folder if not given.

@@ -111,7 +111,7 @@ impl Report {
         writeln!(f, "### From webhook to reply\n")?;
         writeln!(
             f,
-            "One api, one worker with {worker_concurrency} jobs of each kind at a time, no debounce.\n"
+            "One api, one worker with up to {worker_concurrency} questions and as many sends under way, no debounce.\n"
         )?;
         if let Some((talk, _)) = &self.throughput {
             writeln!(

@@ -95,7 +95,7 @@ const EVENTS: &[&str] = &[
     state text NOT NULL,
     error text,
     trace_id {uuid}
-)",
+){room}",
     "CREATE UNIQUE INDEX events_key ON events (key)",
     "CREATE INDEX events_conversation ON events (thread, account, at, id) WHERE due_at IS NOT NULL",
     "CREATE INDEX events_due ON events (account, due_at) WHERE due_at IS NOT NULL",
@@ -138,7 +138,7 @@ const CHATS: &[&str] = &[
     trace_id {uuid},
     created_at bigint NOT NULL,
     updated_at bigint NOT NULL
-)",
+){room}",
     "CREATE UNIQUE INDEX chats_user ON chats (instagram_user_id, connection_id)",
     // First attempts and later ones apart, so that a long queue of either does not hide the other.
     "CREATE INDEX chats_turn_due ON chats (connection_id, turn_due_at)
@@ -189,7 +189,7 @@ const MESSAGES: &[&str] = &[
     actor text,
     trace_id {uuid},
     created_at bigint NOT NULL
-)",
+){room}",
     "CREATE UNIQUE INDEX messages_mid ON messages (mid, connection_id) WHERE mid IS NOT NULL",
     "CREATE UNIQUE INDEX messages_seq ON messages (chat_id, seq)",
     "CREATE UNIQUE INDEX messages_part ON messages (turn_id, part) WHERE part IS NOT NULL",
@@ -229,7 +229,7 @@ const TURNS: &[&str] = &[
     error_class text,
     error text,
     trace_id {uuid}
-)",
+){room}",
     "CREATE UNIQUE INDEX turns_one_open ON turns (chat_id) WHERE state IN ('asking', 'reconciling', 'waiting')",
     "CREATE INDEX turns_asking ON turns (deadline) WHERE state = 'asking'",
     "CREATE INDEX turns_chat ON turns (chat_id, id DESC)",

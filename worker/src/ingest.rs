@@ -9,11 +9,14 @@ use dmrelay_domain::event::Kind;
 use dmrelay_domain::ids::{ChatId, ConnectionId, EventId, InstagramUserId, TurnId};
 use dmrelay_domain::retry;
 use dmrelay_domain::states::{ConnectionStatus, EventState};
+use dmrelay_domain::trace::TraceId;
+use dmrelay_runtime::span_of;
 use dmrelay_store::{ApplyError, ClaimedEvent, Connection, EVENTS_MAX, Result};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument;
 
 /// Events claimed by one statement.
 const GROUP_MAX: usize = 256;
@@ -53,6 +56,8 @@ struct Waiting {
     user: InstagramUserId,
     events: Vec<EventId>,
     failures: i32,
+    /// The trace of the first of them.
+    trace: Option<TraceId>,
 }
 
 /// The same before its chat is known.
@@ -60,11 +65,12 @@ struct Found {
     connection: Arc<Connection>,
     events: Vec<EventId>,
     failures: i32,
+    trace: Option<TraceId>,
 }
 
 impl Found {
-    fn new(connection: Arc<Connection>) -> Self {
-        Self { connection, events: Vec::new(), failures: 0 }
+    fn new(connection: Arc<Connection>, trace: Option<TraceId>) -> Self {
+        Self { connection, events: Vec::new(), failures: 0, trace }
     }
 }
 
@@ -140,7 +146,10 @@ async fn take_in(ctx: &Arc<Context>, events: Vec<ClaimedEvent>, permit: OwnedSem
     let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
     match sort_out(ctx, events).await {
         Ok(waiting) => {
-            let all = waiting.into_iter().map(|one| take_in_one(ctx, one));
+            let all = waiting.into_iter().map(|one| {
+                let span = span_of!(one.trace, "ingest");
+                take_in_one(ctx, one).instrument(span)
+            });
             futures::future::join_all(all).await;
         }
         Err(err) => {
@@ -173,7 +182,7 @@ async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<Vec<Waitin
         match (state, InstagramUserId::parse(&event.thread)) {
             (None, Ok(user)) => {
                 let key = (connection.id, user);
-                let entry = found.entry(key).or_insert_with(|| Found::new(connection));
+                let entry = found.entry(key).or_insert_with(|| Found::new(connection, event.trace));
                 entry.events.push(event.id);
                 entry.failures = entry.failures.max(event.failures);
             }
@@ -190,8 +199,8 @@ async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<Vec<Waitin
     let users: Vec<_> = found.keys().cloned().collect();
     let chats = ctx.chat_ids.of(&ctx.store, &users).await?;
     let waiting = users.into_iter().zip(chats).filter_map(|(key, chat)| {
-        let Found { connection, events, failures } = found.remove(&key)?;
-        Some(Waiting { chat, connection, user: key.1, events, failures })
+        let Found { connection, events, failures, trace } = found.remove(&key)?;
+        Some(Waiting { chat, connection, user: key.1, events, failures, trace })
     });
     Ok(waiting.collect())
 }

@@ -36,7 +36,7 @@ pub(crate) async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<()> {
     let settings = DatabaseSettings { database_statement_timeout: STATEMENT, ..settings.clone() };
     let store = dmrelay_process::open_store(&settings).await?;
     let applied = dmrelay_process::migrate(&store).await?;
-    Ok(output::print(format!("{applied} changes applied, the schema is up to date"))?)
+    Ok(output::print(format!("changes applied: {applied}; the schema is up to date"))?)
 }
 
 async fn status(store: &Store) -> anyhow::Result<()> {

@@ -162,6 +162,7 @@ async fn look_up(ctx: &Arc<Context>, about: About, lookup: TurnLookup, slot: Ask
     let resolve = ResolveTurn {
         turn: lookup.turn,
         attempt: lookup.attempt,
+        settled: lookup.settled,
         record: record.map_err(|err| failure_of(&err)),
         claim,
     };

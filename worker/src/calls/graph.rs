@@ -134,6 +134,7 @@ pub(crate) async fn look_up(ctx: &Arc<Context>, about: About, lookup: SendLookup
     let resolve = ResolveSend {
         message: lookup.message,
         attempt: lookup.attempt,
+        settled: lookup.settled,
         thread,
         host_succeeded_at: ctx.breakers.succeeded_at(&GateKey::GraphApp(about.route.login)),
         claim,

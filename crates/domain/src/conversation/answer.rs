@@ -271,7 +271,8 @@ impl Conversation {
         let Some(turn) = found.filter(|turn| self.turns[*turn].state == TurnState::Reconciling) else {
             return Reply::Idle;
         };
-        let over = self.now >= self.turns[turn].deadline;
+        // What was read before the deadline does not tell what happened until then, however late it is recorded.
+        let over = resolve.settled;
         let record = match resolve.record {
             Ok(record) => record,
             Err(failure) => return self.record_unreadable(turn, &failure, over),

@@ -147,6 +147,8 @@ pub struct ResolveTurn {
     pub turn: TurnId,
     /// The attempt.
     pub attempt: i32,
+    /// As the lookup was ordered: whether absence is evidence.
+    pub settled: bool,
     /// The agent's record, or why it cannot be read.
     pub record: Result<Record, AgentFailure>,
     /// Who sends the first reply, if there is an answer.
@@ -205,6 +207,8 @@ pub struct ResolveSend {
     pub message: MessageId,
     /// The attempt.
     pub attempt: i32,
+    /// As the lookup was ordered: whether absence is evidence.
+    pub settled: bool,
     /// Meta's list, or why it cannot be read.
     pub thread: Result<Thread, SendFailure>,
     /// When another send through the same host last succeeded.

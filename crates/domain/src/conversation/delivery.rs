@@ -142,7 +142,8 @@ impl Conversation {
                 && message.is_unresolved()
         };
         let Some(index) = index.filter(current) else { return self.claim_next(resolve.claim) };
-        let over = self.messages[index].deadline.is_some_and(|deadline| self.now >= deadline);
+        // What was read before the deadline does not tell what happened until then, however late it is recorded.
+        let over = resolve.settled;
         let evidence = match resolve.thread {
             Ok(thread) => self.evidence_of_send(&self.messages[index], &thread),
             Err(failure) => return self.thread_unreadable(index, &failure, over),

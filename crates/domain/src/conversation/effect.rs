@@ -55,6 +55,8 @@ pub struct TurnLookup {
     pub attempt: i32,
     /// The agent's chat, if one was opened.
     pub agent_chat: Option<String>,
+    /// Whether the call could no longer have its effect when the lookup was ordered: only then is absence evidence.
+    pub settled: bool,
     /// The trace of its first message.
     pub trace: Option<TraceId>,
 }
@@ -75,6 +77,8 @@ pub struct SendLookup {
     pub message: MessageId,
     /// The attempt.
     pub attempt: i32,
+    /// Whether the call could no longer have its effect when the lookup was ordered: only then is absence evidence.
+    pub settled: bool,
     /// The trace of the message.
     pub trace: Option<TraceId>,
 }

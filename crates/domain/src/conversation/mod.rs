@@ -167,7 +167,8 @@ impl Conversation {
     /// Adds a message at the end of the chat.
     fn add_message(&mut self, mut message: Message) -> MessageId {
         self.chat.last_seq += 1;
-        self.chat.last_message_at = self.chat.last_message_at.max(self.now);
+        // In whole seconds: lists are ordered by it, and their index need not follow every message.
+        self.chat.last_message_at = self.chat.last_message_at.max(self.now - self.now.rem_euclid(1_000));
         message.seq = self.chat.last_seq;
         message.created_at = self.now;
         let id = message.id;

@@ -5,7 +5,7 @@ use super::rows::{Chat, Letter};
 use super::{Conversation, ModeReason};
 use crate::event::Content;
 use crate::ids::{DeadLetterId, MessageId, TurnId};
-use crate::states::{DeadLetterKind, TurnState};
+use crate::states::{DeadLetterKind, MessageStatus, TurnState};
 
 /// How many unanswered messages of a chat are loaded at a time.
 pub const UNANSWERED_MAX: i64 = 200;
@@ -128,6 +128,8 @@ pub struct SecondLook {
     pub turns: Vec<TurnId>,
     /// Messages by our ids of them.
     pub messages: Vec<MessageId>,
+    /// What a takeover sets aside: the unanswered messages, and those that the open turn asks.
+    pub takeover: bool,
     /// The messages that were suppressed or dropped for this reason.
     pub reason: Option<String>,
     /// The messages that were dropped together with what a dead letter speaks of.
@@ -153,7 +155,13 @@ impl Conversation {
                     }
                 }
                 Command::RecordAnswer(answer) => self.look_behind_answer(answer.turn, &mut look),
-                Command::RecordSent(sent) => self.look_behind_mid(&sent.mid, &mut look),
+                Command::RecordSent(sent) => {
+                    self.look_behind_mid(&sent.mid, &mut look);
+                    look.takeover |= self.echo_was_taken(sent.message, Some(&sent.mid));
+                }
+                Command::RecordSendFailure(failure) => {
+                    look.takeover |= self.echo_was_taken(failure.message, None);
+                }
                 Command::ResolveSend(resolve) => {
                     for message in resolve.thread.iter().flat_map(|thread| &thread.messages) {
                         self.look_behind_mid(&message.mid, &mut look);
@@ -164,6 +172,13 @@ impl Conversation {
             }
         }
         look
+    }
+
+    /// Whether an echo was taken for that of this send, which now turns out to be a human's, who takes over.
+    fn echo_was_taken(&self, message: MessageId, own_mid: Option<&str>) -> bool {
+        self.live().any(|row| {
+            row.id == message && row.status == MessageStatus::Sent && row.mid.as_deref() != own_mid
+        })
     }
 
     fn look_behind_event(&self, content: &Content, look: &mut SecondLook) {

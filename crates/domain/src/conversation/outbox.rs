@@ -4,7 +4,7 @@ use super::Conversation;
 use super::command::{Claim, RecordSent};
 use super::effect::{Effect, Fact, Reply, Send, SendLookup};
 use super::rows::{Message, MessageError};
-use crate::clock::duration;
+use crate::clock::{Millis, duration};
 use crate::failure::FailureClass;
 use crate::ids::WorkerId;
 use crate::states::{ActivityKind, Author, ChatMode, DeadLetterKind, MessageStatus};
@@ -60,7 +60,7 @@ impl Conversation {
         }
         let unresolved =
             self.live().filter(|message| message.is_unresolved()).min_by_key(|message| message.seq);
-        if let Some(lookup) = unresolved.map(|message| lookup_of(message)) {
+        if let Some(lookup) = unresolved.map(|message| lookup_of(message, self.now)) {
             return self.look_up_send(lookup, claim);
         }
         let worker = match claim {
@@ -259,6 +259,7 @@ impl Conversation {
     }
 }
 
-fn lookup_of(message: &Message) -> SendLookup {
-    SendLookup { message: message.id, attempt: message.attempt, trace: message.trace }
+fn lookup_of(message: &Message, now: Millis) -> SendLookup {
+    let settled = message.deadline.is_some_and(|deadline| now >= deadline);
+    SendLookup { message: message.id, attempt: message.attempt, settled, trace: message.trace }
 }

@@ -265,6 +265,7 @@ impl Conversation {
             turn: row.id,
             attempt: row.attempt,
             agent_chat: row.agent_chat_id.clone(),
+            settled: self.now >= row.deadline,
             trace: row.trace,
         };
         self.changes.effects.push(Effect::LookUpTurn(lookup));

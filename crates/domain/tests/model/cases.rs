@@ -111,9 +111,14 @@ impl Case {
     }
 
     fn looks_up(&mut self, message: MessageId, thread: Thread) -> Applied {
+        let settled = self.message(message).deadline.is_some_and(|deadline| deadline <= self.now);
+        self.looked_up(message, thread, settled)
+    }
+
+    fn looked_up(&mut self, message: MessageId, thread: Thread, settled: bool) -> Applied {
         let attempt = self.message(message).attempt;
-        let (host_succeeded_at, claim) = (None, self.claim());
-        let resolve = ResolveSend { message, attempt, thread: Ok(thread), host_succeeded_at, claim };
+        let (thread, host_succeeded_at, claim) = (Ok(thread), None, self.claim());
+        let resolve = ResolveSend { message, attempt, settled, thread, host_succeeded_at, claim };
         self.apply(Command::ResolveSend(resolve))
     }
 
@@ -294,4 +299,34 @@ fn a_message_whose_sender_is_the_account_is_its_own_whatever_flags_it_has() {
     });
     case.raw(&raw);
     assert_eq!((case.db.chat.mode, case.by(Author::Native)), (ChatMode::Human, vec!["Ada here"]));
+}
+
+#[test]
+fn an_echo_that_was_not_ours_after_all_sets_aside_what_came_meanwhile() {
+    let mut case = Case::new();
+    let message = case.answered("one", &["answer"]);
+    case.echo("human", "answer");
+    case.writes("two");
+    case.writes("three");
+    case.sent(message, "own");
+    assert_eq!((case.db.chat.mode, case.by(Author::Native)), (ChatMode::Human, vec!["answer"]));
+    let unanswered = case.db.messages.iter().filter(|message| message.is_unanswered());
+    assert_eq!(unanswered.count(), 0, "the agent would be asked about it once the chat is its again");
+}
+
+#[test]
+fn what_was_read_before_the_deadline_is_no_absence_after_it() {
+    let mut case = Case::new();
+    let message = case.answered("hi", &["answer"]);
+    case.lost(message);
+    let thread = || Thread { messages: vec![seen("in-1", NOW, true, "hi")], complete: true };
+    case.now += 600_000;
+    case.looked_up(message, thread(), false);
+    assert_eq!(
+        case.message(message).status,
+        MessageStatus::Unknown,
+        "it may have been sent since it was read"
+    );
+    let sent_again = case.looks_up(message, thread());
+    assert_eq!(sending(&sent_again), Some(message));
 }

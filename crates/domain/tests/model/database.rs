@@ -72,7 +72,9 @@ impl Database {
 
     fn load(&self, conversation: &mut Conversation, needs: &Needs) {
         for turn in self.turns.iter().filter(|turn| turn.is_open() || needs.turns.contains(&turn.id)) {
-            conversation.turns.push(Tracked::loaded(turn.clone()));
+            if conversation.turns.iter().all(|known| known.id != turn.id) {
+                conversation.turns.push(Tracked::loaded(turn.clone()));
+            }
         }
         let asked: Vec<_> = self
             .turns
@@ -111,6 +113,9 @@ impl Database {
             if conversation.turns.iter().all(|known| known.id != turn.id) {
                 conversation.turns.push(Tracked::loaded(turn.clone()));
             }
+        }
+        if look.takeover {
+            self.load(conversation, &Needs { unanswered: true, asked: true, ..Needs::default() });
         }
         self.add(conversation, |message| {
             message.turn_id.is_some_and(|turn| look.turns.contains(&turn))

@@ -122,6 +122,7 @@ impl World {
     }
 
     fn apply(&mut self, worker: WorkerId, command: Command) {
+        self.log.push(format!("  {}", brief(&command)));
         let again = command.clone();
         let applied: Applied = self.db.transact(self.now, 0.5, command);
         if std::mem::take(&mut self.lose_commit) {
@@ -187,7 +188,8 @@ impl World {
             _ => Err(agent_failure(FailureClass::Transient, false)),
         };
         let (turn, attempt, claim) = (lookup.turn, lookup.attempt, Claim::By(worker));
-        let resolve = ResolveTurn { turn, attempt, record, claim };
+        let settled = lookup.settled;
+        let resolve = ResolveTurn { turn, attempt, settled, record, claim };
         self.tasks.push(worker, Task::Apply(Command::ResolveTurn(resolve)));
     }
 
@@ -230,9 +232,15 @@ impl World {
             _ => Err(send_failure(FailureClass::Transient, false)),
         };
         let (message, attempt, claim) = (lookup.message, lookup.attempt, Claim::By(worker));
-        let resolve = ResolveSend { message, attempt, thread, host_succeeded_at: None, claim };
+        let (settled, host_succeeded_at) = (lookup.settled, None);
+        let resolve = ResolveSend { message, attempt, settled, thread, host_succeeded_at, claim };
         self.tasks.push(worker, Task::Apply(Command::ResolveSend(resolve)));
     }
+}
+
+/// The beginning of what it is, for the log.
+pub(crate) fn brief(what: &impl std::fmt::Debug) -> String {
+    format!("{what:?}").chars().take(100).collect()
 }
 
 fn agent_failure(class: FailureClass, answered: bool) -> AgentFailure {

@@ -3,7 +3,7 @@
 use crate::database::{Applied, Database, USER};
 use crate::services::{Agent, By, Meta, Said};
 use crate::step::{End, Step};
-use crate::task::{Task, Tasks};
+use crate::task::{Task, Tasks, brief};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::conversation::{
     Body, Claim, Command, Fact, Orphan, Policy, Received, Release, SendByHuman, StartTurn, TakeOver, Tracked,
@@ -41,6 +41,7 @@ pub(crate) struct World {
     pub(crate) written: u32,
     pub(crate) last_written: Millis,
     taken_back: HashSet<String>,
+    events: u128,
     human_texts: HashMap<String, usize>,
     /// How far the history has come, for messages about it.
     pub(crate) log: Vec<String>,
@@ -77,6 +78,7 @@ impl World {
             written: 0,
             last_written: 0,
             taken_back: HashSet::new(),
+            events: 0,
             human_texts: HashMap::new(),
             log: Vec::new(),
         }
@@ -99,7 +101,8 @@ impl World {
             Step::Redeliver(which) => {
                 if let Some(event) = pick(&self.delivered, which).cloned() {
                     // As if its key had been forgotten: then only the mid tells.
-                    self.delivered.push(Webhook { id: EventId::new(), ..event });
+                    let id = self.event_id();
+                    self.delivered.push(Webhook { id, ..event });
                     self.wake();
                 }
             }
@@ -194,14 +197,22 @@ impl World {
             "sender": { "id": ACCOUNT }, "recipient": { "id": USER }, "timestamp": said.at,
             "message": { "mid": said.mid, "text": said.text, "is_echo": true },
         });
-        self.waiting.push(Webhook { id: EventId::new(), at: said.at, raw });
+        let id = self.event_id();
+        self.waiting.push(Webhook { id, at: said.at, raw });
     }
 
     fn announce(&mut self, said: &Said, message: &serde_json::Value) {
         let raw = json!({
             "sender": { "id": USER }, "recipient": { "id": ACCOUNT }, "timestamp": said.at, "message": message,
         });
-        self.waiting.push(Webhook { id: EventId::new(), at: self.now, raw });
+        let id = self.event_id();
+        self.waiting.push(Webhook { id, at: self.now, raw });
+    }
+
+    /// Ids do not tell the order of events of the same millisecond.
+    fn event_id(&mut self) -> EventId {
+        self.events += 1;
+        EventId(uuid::Uuid::from_u128(self.events.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)))
     }
 
     /// A message is really sent: Meta has it, and an echo is on its way.
@@ -298,6 +309,7 @@ impl World {
         }
         self.log.push(format!("  {:?}", applied.reply));
         for effect in applied.effects {
+            self.log.push(format!("    {}", brief(&effect)));
             self.check_effect(&effect);
             self.tasks.push(worker, Task::of(effect, self.now));
         }

@@ -208,10 +208,10 @@ pub struct WorkerSettings {
     /// How long a worker that died keeps its work from the others.
     #[arg(long, env = "LEASE", default_value = "30s", value_parser = duration)]
     pub lease: Duration,
-    /// How often the sweep looks for due work.
+    /// How often the poller looks for due work.
     #[arg(long, env = "SWEEP_INTERVAL", default_value = "250ms", value_parser = duration)]
     pub sweep_interval: Duration,
-    /// The most chats of one connection in one sweep.
+    /// The most chats of one connection that the poller takes at a time.
     #[arg(long, env = "SWEEP_PER_CONNECTION", default_value_t = 50)]
     pub sweep_per_connection: u64,
     /// How long the agent is silent after a person wrote, in hours.

@@ -263,6 +263,14 @@ impl Tx {
         conversations: &mut HashMap<ChatId, Conversation>,
         looks: &HashMap<ChatId, SecondLook>,
     ) -> Result<()> {
+        let takeovers: HashMap<ChatId, Needs> = looks
+            .iter()
+            .filter(|(_, look)| look.takeover)
+            .map(|(id, _)| (*id, Needs { unanswered: true, asked: true, ..Needs::default() }))
+            .collect();
+        if !takeovers.is_empty() {
+            self.load(conversations, &takeovers).await?;
+        }
         let turns: Vec<Uuid> = looks.values().flat_map(|look| &look.turns).map(|id| id.0).collect();
         self.load_turns(conversations, turns.iter().copied()).await?;
         let (mut values, dialect) = (vec![SECOND_LOOK_MAX.into()], self.dialect);
