@@ -60,7 +60,7 @@ pub struct Tx {
 }
 
 /// Connections of one process to the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pool {
     /// In use.
     pub used: u32,
@@ -87,9 +87,10 @@ impl Store {
     /// [`Error::Url`] for an address of another kind, [`Error::Db`] when a SQLite file cannot be opened.
     pub async fn open(options: &Options) -> Result<Self> {
         if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") {
-            // A third of the connections is for marks, which are short.
-            let marks = (options.max_connections / 3).max(1);
-            let pool = postgres(options, options.max_connections.saturating_sub(marks).max(1), "on").await?;
+            // Some connections are for groups of changes, and a third of the rest for marks, which are short.
+            let others = options.max_connections.saturating_sub(group_connections(options)).max(2);
+            let marks = (others / 3).max(1);
+            let pool = postgres(options, others - marks, "on").await?;
             let relaxed = postgres(options, marks, "off").await?;
             let grouped = Grouped {
                 current: ArcSwap::from_pointee(for_groups(options).await?),
@@ -154,7 +155,7 @@ impl Store {
         Ok(Tx { inner, dialect: self.dialect })
     }
 
-    /// How the connections are used; of the two pools of PostgreSQL, that of which more is in use.
+    /// How the connections are used; of the pools of PostgreSQL, that of which more is in use.
     pub fn pool(&self) -> Pool {
         let of = |size: u32, idle: usize, max: u32| {
             let idle = u32::try_from(idle).unwrap_or(u32::MAX);
@@ -162,12 +163,13 @@ impl Store {
         };
         match self.dialect {
             Dialect::Postgres => {
-                let pools = [&self.writer, &self.relaxed].map(|connection| {
+                let grouped = self.grouped.current.load();
+                let pools = [&self.writer, &self.relaxed, &grouped].map(|connection| {
                     let pool = connection.get_postgres_connection_pool();
                     of(pool.size(), pool.num_idle(), pool.options().get_max_connections())
                 });
-                let [main, marks] = pools;
-                if marks.used * main.max > main.used * marks.max { marks } else { main }
+                let busier = |a: Pool, b: Pool| if b.used * a.max > a.used * b.max { b } else { a };
+                pools.into_iter().reduce(busier).unwrap_or_default()
             }
             Dialect::Sqlite => {
                 let pool = self.reader.get_sqlite_connection_pool();
@@ -284,8 +286,13 @@ fn base(options: &Options) -> ConnectOptions {
     connect
 }
 
-/// Groups under way at a time, and one to spare.
-const GROUP_CONNECTIONS: u32 = 4;
+/// The most connections for groups of changes: for those under way at a time, and some to spare.
+const GROUP_CONNECTIONS_MAX: u32 = 4;
+
+/// How many of a process's connections are for groups of changes.
+fn group_connections(options: &Options) -> u32 {
+    (options.max_connections / 4).clamp(1, GROUP_CONNECTIONS_MAX)
+}
 
 /// How a transaction that groups conversations is planned: by index and once, for its statements' texts are fixed, and a
 /// plan made on empty tables must serve full ones.
@@ -310,7 +317,7 @@ const SESSION_LIMITS: [(&str, &str); 4] = [
 async fn for_groups(options: &Options) -> Result<DatabaseConnection> {
     let mut settings = GROUP_PLANNING.to_vec();
     settings.push(("synchronous_commit", "on"));
-    connect_postgres(options, GROUP_CONNECTIONS, settings).await
+    connect_postgres(options, group_connections(options), settings).await
 }
 
 async fn postgres(

@@ -87,7 +87,7 @@ impl Case {
             watermark: None,
             claim: self.claim(),
         }));
-        sending(&answered).expect("nothing is sent")
+        sending(&answered).unwrap_or_else(|| panic!("nothing is sent"))
     }
 
     fn sent(&mut self, message: MessageId, mid: &str) -> Applied {
@@ -329,4 +329,57 @@ fn what_was_read_before_the_deadline_is_no_absence_after_it() {
     );
     let sent_again = case.looks_up(message, thread());
     assert_eq!(sending(&sent_again), Some(message));
+}
+
+#[test]
+fn an_outcome_counts_for_the_attempt_it_was_of() {
+    let mut case = Case::new();
+    let asked = case.writes("hi");
+    let [Effect::Ask(ask)] = &asked.effects[..] else { panic!("not asked: {:?}", asked.effects) };
+    let answer = |attempt| RecordAnswer {
+        turn: ask.turn,
+        attempt,
+        replies: vec!["answer".to_owned()],
+        watermark: None,
+        claim: case.claim(),
+    };
+    let (early, late) = (answer(ask.attempt), answer(ask.attempt + 1));
+    case.db.turns[0].attempt += 1;
+    let ignored = case.apply(Command::RecordAnswer(early));
+    assert_eq!((ignored.reply, case.by(Author::Agent)), (Reply::Idle, vec![]));
+    let sent = case.apply(Command::RecordAnswer(late));
+    let message = sending(&sent).expect("nothing is sent");
+    case.db.messages.iter_mut().find(|row| row.id == message).unwrap().attempt += 1;
+    let ignored = case.sent(message, "mid of the first attempt");
+    assert_eq!((ignored.reply, case.message(message).status), (Reply::Idle, MessageStatus::Sending));
+}
+
+#[test]
+fn no_turn_begins_while_another_is_asked_whatever_is_due() {
+    let mut case = Case::new();
+    case.writes("one");
+    case.writes("two");
+    case.db.chat.turn.due_at = Some(case.now);
+    let start = StartTurn { worker: case.worker, turn: TurnId::new(), agent_chat: Some("agent".to_owned()) };
+    let started = case.apply(Command::StartTurn(start));
+    assert_eq!((started.reply, case.db.turns.len()), (Reply::Idle, 1));
+}
+
+#[test]
+fn the_answer_to_what_was_taken_back_meanwhile_is_not_sent() {
+    let mut case = Case::new();
+    let asked = case.writes("hi");
+    let [Effect::Ask(ask)] = &asked.effects[..] else { panic!("not asked: {:?}", asked.effects) };
+    let answer = RecordAnswer {
+        turn: ask.turn,
+        attempt: ask.attempt,
+        replies: vec!["answer".to_owned()],
+        watermark: None,
+        claim: case.claim(),
+    };
+    case.event(true, &json!({ "mid": "in-1", "is_deleted": true }));
+    let answered = case.apply(Command::RecordAnswer(answer));
+    assert_eq!((sending(&answered), case.db.chat.mode), (None, ChatMode::Bot));
+    let reply = case.db.messages.iter().find(|message| message.author == Author::Agent).unwrap();
+    assert_eq!(reply.status, MessageStatus::Suppressed);
 }

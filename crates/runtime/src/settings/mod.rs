@@ -194,7 +194,7 @@ pub struct WorkerSettings {
     #[arg(long, env = "DEBOUNCE_MS", default_value_t = 1_500)]
     pub debounce_ms: u32,
     /// How many groups of changes a worker commits at a time.
-    #[arg(long, env = "COMMIT_LANES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=16))]
+    #[arg(long, env = "COMMIT_LANES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=4))]
     pub commit_lanes: u16,
     /// How long after the timeout of a call that was not answered its effect may still come.
     #[arg(long, env = "RECONCILE_GRACE", default_value = "30s", value_parser = duration)]
