@@ -2,17 +2,22 @@
 
 use anyhow::Result;
 use dmrelay_domain::event;
-use dmrelay_store::{Attempts, Connection, DueWork, Gate, GateKey, Leadership, NewEvent, Store};
+use dmrelay_domain::states::EventState;
+use dmrelay_entity::event as events;
+use dmrelay_store::{Attempts, Connection, DueWork, Gate, GateKey, Kept, Leadership, NewEvent, Store};
 use dmrelay_tests::database::{Database, connect};
 use dmrelay_tests::relay::Footing;
 use dmrelay_tests::rest::text_webhook;
 use dmrelay_tests::seed;
-use sea_orm::ConnectionTrait;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use uuid::Uuid;
 
 on_both_footings!(
     an_event_is_stored_once,
+    events_are_forgotten_when_their_time_is_over,
     a_gate_closes_after_five_failures_and_lets_one_probe_through,
     one_process_leads_at_a_time,
     the_poller_takes_a_share_of_each_connection,
@@ -60,6 +65,48 @@ async fn an_event_is_stored_once(footing: Footing) -> Result<()> {
     assert_eq!(base.store.insert_events(batch).await?.len(), 1);
     assert_eq!(base.store.count_events("new").await?, 2);
     Ok(())
+}
+
+async fn events_are_forgotten_when_their_time_is_over(footing: Footing) -> Result<()> {
+    const HOUR: i64 = 3_600_000;
+    let base = base(footing).await?;
+    let store = &base.store;
+    let now = store.now().await?;
+    // By hours of age: what ended in this state, and whether it is still wanted.
+    let cases = [
+        (200, EventState::Processed, false),
+        (100, EventState::Processed, true),
+        (100, EventState::Unrouted, false),
+        (1, EventState::Unrouted, true),
+        (200, EventState::Dead, true),
+        (200, EventState::New, true),
+    ];
+    let mut wanted = BTreeSet::new();
+    for (number, (age, state, stays)) in cases.into_iter().enumerate() {
+        let parsed = event::parse(&text_webhook("1", "2", &format!("m{number}"), "x"), 1).events;
+        let ids = store.insert_events(parsed.into_iter().map(NewEvent::new).collect()).await?;
+        let at = now - age * HOUR;
+        let id = id_of(at);
+        let change = events::Entity::update_many()
+            .col_expr(events::Column::Id, Expr::value(id))
+            .col_expr(events::Column::State, Expr::value(state.as_str()))
+            .col_expr(events::Column::ReceivedAt, Expr::value(at))
+            .col_expr(events::Column::DueAt, Expr::value((state == EventState::New).then_some(at)))
+            .filter(events::Column::Id.eq(ids[0].id.0));
+        change.exec(store.connection()).await?;
+        wanted.extend(stays.then_some(id));
+    }
+    assert_eq!(store.forget_events(&Kept::default()).await?, 2);
+    let left = events::Entity::find().all(store.connection()).await?;
+    assert_eq!(left.into_iter().map(|event| event.id).collect::<BTreeSet<_>>(), wanted);
+    assert_eq!(store.forget_events(&Kept::default()).await?, 0);
+    Ok(())
+}
+
+/// The id of an event that arrived then.
+fn id_of(at: i64) -> Uuid {
+    let at = Duration::from_millis(u64::try_from(at).unwrap_or_default());
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, at.as_secs(), at.subsec_nanos()))
 }
 
 async fn a_gate_closes_after_five_failures_and_lets_one_probe_through(footing: Footing) -> Result<()> {

@@ -1,8 +1,12 @@
 //! What is no longer needed is deleted, in small batches.
 
+use crate::activities::first_id_at;
 use crate::{Result, Store};
 use dmrelay_domain::clock::millis;
 use std::time::Duration;
+
+/// How far the clock of an API process, of which an event's id is, may be from the database's.
+const CLOCK_SKEW: Duration = Duration::from_hours(1);
 
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
@@ -24,11 +28,17 @@ impl Default for Kept {
 impl Store {
     /// Deletes one batch of what is kept no longer. Gives how many rows; fewer than a batch means done.
     pub async fn forget_events(&self, kept: &Kept) -> Result<u64> {
-        // The oldest by id: ids are UUIDv7, so this is a range of the primary key.
+        // Ids are UUIDv7, made when the event arrived: only old ones are looked at, a range of the primary key.
+        let youngest = self.now().await? - millis(kept.events.min(kept.unrouted)) + millis(CLOCK_SKEW);
         let sql = "DELETE FROM events WHERE id IN (SELECT id FROM events \
-             WHERE due_at IS NULL AND (received_at < {now} - $1 OR (state = 'unrouted' AND received_at < {now} - $2)) \
+             WHERE id < $4 AND due_at IS NULL AND (received_at < {now} - $1 OR (state = 'unrouted' AND received_at < {now} - $2)) \
              AND state <> 'dead' ORDER BY id LIMIT $3)";
-        let values = vec![millis(kept.events).into(), millis(kept.unrouted).into(), kept.batch.into()];
+        let values = vec![
+            millis(kept.events).into(),
+            millis(kept.unrouted).into(),
+            kept.batch.into(),
+            first_id_at(youngest).into(),
+        ];
         self.execute(sql, values).await
     }
 }
