@@ -3,13 +3,14 @@
 use crate::database::{Applied, Database};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::conversation::{
-    Claim, CloseLetter, Command, Effect, Policy, Receive, Received, RecordAnswer, RecordSendFailure,
-    RecordSent, Release, Reply, ResolveSend, Seen, SendFailure, SendLookup, StartTurn, Thread,
+    AgentFailure, Claim, CloseLetter, Command, Effect, Orphan, Policy, Receive, Received, Record,
+    RecordAgentFailure, RecordAnswer, RecordEntry, RecordSendFailure, RecordSent, Release, Reply,
+    ResolveSend, ResolveTurn, Role, Seen, SendFailure, SendLookup, StartTurn, Thread,
 };
 use dmrelay_domain::event::{self, Container};
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{EventId, MessageId, TurnId, WorkerId};
-use dmrelay_domain::states::{Author, ChatMode, MessageStatus};
+use dmrelay_domain::states::{Author, ChatMode, MessageStatus, TurnState};
 use serde_json::{Value, json};
 
 const NOW: Millis = 1_700_000_000_000;
@@ -382,4 +383,47 @@ fn the_answer_to_what_was_taken_back_meanwhile_is_not_sent() {
     assert_eq!((sending(&answered), case.db.chat.mode), (None, ChatMode::Bot));
     let reply = case.db.messages.iter().find(|message| message.author == Author::Agent).unwrap();
     assert_eq!(reply.status, MessageStatus::Suppressed);
+}
+
+#[test]
+fn a_record_that_still_grows_is_not_taken_for_the_answer_and_a_fuller_answer_adds_what_was_missing() {
+    let mut case = Case::new();
+    let asked = case.writes("hi");
+    let [Effect::Ask(ask)] = &asked.effects[..] else { panic!("not asked: {:?}", asked.effects) };
+    let (turn, attempt) = (ask.turn, ask.attempt);
+    let failure = AgentFailure {
+        class: FailureClass::Ambiguous,
+        answered: false,
+        retry_after: None,
+        error: String::new(),
+    };
+    case.apply(Command::RecordAgentFailure(RecordAgentFailure { turn, attempt, failure, retry: None }));
+    let entry =
+        |role, text: &str, id: &str| RecordEntry { role, text: text.to_owned(), id: Some(id.to_owned()) };
+    let question = entry(Role::User, &ask.text, "1");
+    let (first, second) = (entry(Role::Agent, "one moment", "2"), entry(Role::Agent, "done", "3"));
+    let resolve = |case: &mut Case, entries: &[&RecordEntry]| {
+        let record = Ok(Record { entries: Some(entries.iter().map(|entry| (*entry).clone()).collect()) });
+        let claim = case.claim();
+        case.apply(Command::ResolveTurn(ResolveTurn { turn, attempt, settled: false, record, claim }));
+        case.by(Author::Agent).len()
+    };
+    assert_eq!(resolve(&mut case, &[&question, &first]), 0, "it may not be all");
+    assert_eq!(resolve(&mut case, &[&question, &first, &second]), 0, "it has grown");
+    assert_eq!(resolve(&mut case, &[&question, &first, &second]), 2);
+    let claim = case.claim();
+    let replies = ["one moment", "done", "bye"].map(str::to_owned).to_vec();
+    case.apply(Command::RecordAnswer(RecordAnswer { turn, attempt, replies, watermark: None, claim }));
+    assert_eq!(case.by(Author::Agent), ["one moment", "done", "bye"]);
+}
+
+#[test]
+fn what_a_dead_worker_left_is_looked_up_for_the_attempt_it_was_of() {
+    let mut case = Case::new();
+    case.writes("hi");
+    let turn = case.db.turns[0].id;
+    let late = case.apply(Command::Orphan(Orphan::Turn(turn, 0)));
+    assert_eq!((late.reply, case.db.turns[0].state), (Reply::Idle, TurnState::Asking));
+    let orphan = case.apply(Command::Orphan(Orphan::Turn(turn, 1)));
+    assert_eq!((orphan.reply, case.db.turns[0].state), (Reply::Done, TurnState::Reconciling));
 }
