@@ -5,6 +5,7 @@ use dmrelay_simulator::{Fault, FaultMode, Operation};
 use dmrelay_tests::relay::{Footing, Relay};
 use dmrelay_tests::rest::ACCOUNT;
 use dmrelay_tests::wait;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ on_both_footings!(
     what_failed_is_discarded,
     nothing_is_replayed_over_a_person,
     many_are_replayed_page_by_page,
+    an_event_that_cannot_be_taken_in_becomes_a_dead_letter,
 );
 
 const USER: &str = "200000000000001";
@@ -129,5 +131,20 @@ async fn many_are_replayed_page_by_page(footing: Footing) -> Result<()> {
         body["cursor"] = json!(next);
     }
     assert_eq!((replayed, refused), (2, 1));
+    relay.end().await
+}
+
+/// What the database refuses is tried again and then given up, and holds nothing else up.
+async fn an_event_that_cannot_be_taken_in_becomes_a_dead_letter(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |settings| settings.worker.ingest_attempts = 3).await?;
+    let refuse = "CREATE UNIQUE INDEX poison ON messages (text) WHERE text = 'poison'";
+    relay.store.connection().execute_unprepared(refuse).await?;
+    relay.simulator.say(ACCOUNT, USER, "poison");
+    relay.replies(USER, 1).await?;
+    relay.simulator.say(ACCOUNT, USER, "poison");
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    assert_eq!(relay.replies(USER, 2).await?, ["Answer to: poison", "Answer to: hello"]);
+    let letter = dead_letters(&relay, 1).await?.remove(0);
+    assert_eq!((&letter["kind"], &letter["attempts"]), (&json!("event"), &json!(3)), "{letter}");
     relay.end().await
 }

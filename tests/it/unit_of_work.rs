@@ -12,7 +12,8 @@ use dmrelay_domain::conversation::{
 use dmrelay_domain::event;
 use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId, TurnId, WorkerId};
 use dmrelay_store::{
-    Applied, ApplyError, Attempts, Batcher, BatcherOptions, Connection, DueWork, NewEvent, Outcome, Store,
+    Applied, ApplyError, Attempts, Batcher, BatcherOptions, ChatIds, Connection, DueWork, NewEvent, Outcome,
+    Store,
 };
 use dmrelay_tests::database::{Database, connect};
 use dmrelay_tests::relay::Footing;
@@ -28,6 +29,7 @@ on_both_footings!(
     two_processes_on_the_same_chats_get_through,
     a_call_of_a_worker_that_is_gone_is_found,
     events_of_one_account_leave_room_for_others,
+    chats_are_told_apart_when_no_more_can_be_remembered,
 );
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -280,5 +282,19 @@ async fn a_chat_that_is_locked_keeps_nobody_waiting() -> Result<()> {
     let batcher = Batcher::start(store, policy(), BatcherOptions::default());
     drop(frozen);
     batcher.apply(chats[0], by_human("hello", None)).await?;
+    Ok(())
+}
+
+async fn chats_are_told_apart_when_no_more_can_be_remembered(footing: Footing) -> Result<()> {
+    let base = base(footing).await?;
+    let users: Vec<_> = ["7", "8", "9"]
+        .iter()
+        .map(|user| Ok((base.connection.id, InstagramUserId::parse(user)?)))
+        .collect::<Result<_>>()?;
+    let small = ChatIds::with_room_for(2);
+    let known = small.of(&base.store, &users[..2]).await?;
+    let all = small.of(&base.store, &users).await?;
+    assert_eq!((all.len(), &all[..2]), (3, &known[..]));
+    assert_eq!(ChatIds::default().of(&base.store, &users).await?, all);
     Ok(())
 }

@@ -85,6 +85,31 @@ impl Breakers {
         }
     }
 
+    /// Whether none of the breakers has tripped or is open at `now`, so that a call needs no admission.
+    pub(crate) fn are_closed(&self, keys: &[GateKey], now: i64) -> bool {
+        let seen = self.lock();
+        keys.iter().all(|key| {
+            let state = seen.states.get(&key.to_string());
+            state.is_none_or(|state| state.closed_until <= now && !state.is_tripped_of(key))
+        })
+    }
+
+    /// A call that was admitted is not made: if it was to find out whether the service is back, another may.
+    pub(crate) async fn unused(&self, keys: &[GateKey]) {
+        let tripped: Vec<GateKey> = {
+            let seen = self.lock();
+            let is_tripped = |key: &&GateKey| {
+                seen.states.get(&key.to_string()).is_some_and(|state| state.is_tripped_of(key))
+            };
+            keys.iter().filter(is_tripped).cloned().collect()
+        };
+        for key in &tripped {
+            if let Err(err) = self.store.release_probe(key).await {
+                tracing::debug!(key = %key, error = %err, "a probe was not given back, it ends by itself");
+            }
+        }
+    }
+
     /// How long the breakers are open from `now` on, if one is; no probe is begun.
     pub(crate) fn open_for(&self, keys: &[GateKey], now: i64) -> Option<Duration> {
         let seen = self.lock();

@@ -2,7 +2,7 @@
 //! the next turn follow one another without a hop through the queue. What it has no hands for is handed over.
 
 use crate::Context;
-use crate::breakers::{Admission, of_agent};
+use crate::breakers::{Admission, of_agent, of_graph};
 use crate::calls::{agent, graph};
 use crate::dispatch::Work;
 use crate::slots::{AskSlot, SendSlot};
@@ -145,7 +145,12 @@ pub(crate) async fn start_turn(
         return Ok(Reply::Idle);
     }
     let start = StartTurn { worker: ctx.worker, turn: TurnId::new(), agent_chat: None };
-    let applied = ctx.apply(about.chat, Command::StartTurn(start)).await?;
+    let applied = ctx.apply(about.chat, Command::StartTurn(start)).await;
+    let asks = |effect: &Effect| matches!(effect, Effect::Ask(_) | Effect::OpenAgentChat);
+    if !applied.as_ref().is_ok_and(|applied| applied.effects.iter().any(asks)) {
+        ctx.breakers.unused(&of_agent(&about.route)).await;
+    }
+    let applied = applied?;
     let reply = applied.reply.clone();
     follow(ctx, applied, Hands { ask: Some(slot), ..Hands::default() }).await;
     Ok(reply)
@@ -180,7 +185,13 @@ pub(crate) async fn claim_send(
         reserve(ctx, DueWork::Outboxes, about.chat, wait).await;
         return Ok(Reply::Idle);
     }
-    let applied = ctx.apply(about.chat, Command::ClaimSend(claim)).await?;
+    let admitted = slot.is_some();
+    let applied = ctx.apply(about.chat, Command::ClaimSend(claim)).await;
+    let sends = |effect: &Effect| matches!(effect, Effect::Send(_));
+    if admitted && !applied.as_ref().is_ok_and(|applied| applied.effects.iter().any(sends)) {
+        ctx.breakers.unused(&of_graph(&about.route)).await;
+    }
+    let applied = applied?;
     let reply = applied.reply.clone();
     follow(ctx, applied, Hands { send: slot, ..Hands::default() }).await;
     Ok(reply)

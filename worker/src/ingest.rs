@@ -4,7 +4,7 @@
 use crate::Context;
 use crate::breakers::of_agent;
 use crate::follow::{self, Hands};
-use dmrelay_domain::conversation::{Command, Receive, Reply, Route, StartTurn};
+use dmrelay_domain::conversation::{Command, Fact, Receive, Reply, Route, StartTurn};
 use dmrelay_domain::event::Kind;
 use dmrelay_domain::ids::{ChatId, ConnectionId, EventId, InstagramUserId, TurnId};
 use dmrelay_domain::retry;
@@ -12,7 +12,7 @@ use dmrelay_domain::states::{ConnectionStatus, EventState};
 use dmrelay_domain::trace::TraceId;
 use dmrelay_runtime::span_of;
 use dmrelay_store::{ApplyError, ClaimedEvent, Connection, EVENTS_MAX, Result};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -45,7 +45,8 @@ pub(crate) struct Inbox {
 
 #[derive(Default)]
 struct Remembered {
-    ids: HashSet<EventId>,
+    /// Since when each is claimed.
+    ids: HashMap<EventId, Instant>,
     order: VecDeque<EventId>,
 }
 
@@ -77,7 +78,7 @@ impl Found {
 impl Inbox {
     /// A job says that an event waits. Gives whether that was not known yet.
     pub(crate) fn wake(&self, event: EventId) -> bool {
-        if self.lock().ids.contains(&event) {
+        if self.lock().ids.get(&event).is_some_and(|claimed| claimed.elapsed() < CLAIM) {
             return false;
         }
         self.wake.notify_one();
@@ -87,7 +88,7 @@ impl Inbox {
     fn remember(&self, events: &[ClaimedEvent]) {
         let mut remembered = self.lock();
         for event in events {
-            if remembered.ids.insert(event.id) {
+            if remembered.ids.insert(event.id, Instant::now()).is_none() {
                 remembered.order.push_back(event.id);
             }
         }
@@ -215,10 +216,10 @@ async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
         login: connection.login,
     };
     // One transaction takes in only so many.
-    for _ in 0..=waiting.events.len() / EVENTS_MAX {
+    loop {
         // A turn that may begin at once begins in the same transaction, if there is a slot for it.
         let debounce = connection.settings.debounce_ms.unwrap_or(ctx.options.worker.debounce_ms);
-        let may_ask = debounce == 0 && ctx.breakers.open_for(&of_agent(&route), ctx.database_now()).is_none();
+        let may_ask = debounce == 0 && ctx.breakers.are_closed(&of_agent(&route), ctx.database_now());
         let slot = if may_ask { ctx.slots.ask(&route.agent) } else { None };
         let timer = ctx.timers.has_room();
         let start =
@@ -227,7 +228,11 @@ async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
         match ctx.apply(waiting.chat, Command::Receive(receive)).await {
             Ok(applied) => {
                 ctx.count_job("ingest", &applied.reply, began);
+                let taken = applied.facts.iter().filter(|fact| **fact == Fact::Ingested).count();
                 follow::follow(ctx, applied, Hands { ask: slot, send: None, timer }).await;
+                if taken < EVENTS_MAX {
+                    return;
+                }
             }
             Err(ApplyError::Refused(error)) => return one_by_one(ctx, &waiting, &error).await,
             Err(ApplyError::Conflict) => {

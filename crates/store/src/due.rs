@@ -221,8 +221,9 @@ impl Store {
                  WHERE {due}) ORDER BY n LIMIT $1"
             ),
         };
+        // One that has failed before is taken in only once it is due, so it stays due.
         let sql = format!(
-            "UPDATE events SET due_at = (SELECT {{now}}) + $2, dispatch_no = dispatch_no + 1 WHERE id IN (\
+            "UPDATE events SET due_at = CASE WHEN attempts > 0 THEN due_at ELSE (SELECT {{now}}) + $2 END, dispatch_no = dispatch_no + 1 WHERE id IN (\
                 SELECT id FROM events WHERE id IN ({candidates}) AND {due} {{free}}) \
              RETURNING id, key, dispatch_no, trace_id"
         );

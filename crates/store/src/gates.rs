@@ -148,6 +148,16 @@ impl Store {
         Ok(Gate::Open)
     }
 
+    /// The probe that this caller became is not made: another caller may be it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn release_probe(&self, gate: &GateKey) -> Result<()> {
+        let sql = "UPDATE gates SET probe_until = 0 WHERE key = $1 AND probe_until > {now}";
+        self.execute(sql, vec![gate.as_sql().into()]).await?;
+        Ok(())
+    }
+
     async fn probe(&self, key: &str) -> Result<bool> {
         let sql = "UPDATE gates SET probe_until = {now} + $2 WHERE key = $1 AND probe_until <= {now}";
         Ok(self.execute(sql, vec![key.into(), PROBE.into()]).await? == 1)

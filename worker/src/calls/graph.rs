@@ -29,6 +29,8 @@ const BARE_100: Duration = Duration::from_secs(30);
 
 /// How long a message waits whose connection's token cannot be opened.
 const UNUSABLE: Duration = Duration::from_mins(1);
+/// The same of one whose circuit breakers cannot be read, in milliseconds.
+const UNAVAILABLE: i64 = 1_000;
 
 /// Graph's codes of limits that are the app's, not the account's.
 const APP_LIMITS: [&str; 2] = ["4", "341"];
@@ -46,7 +48,8 @@ pub(crate) async fn may_send(
         Ok(Admission::Wait(wait)) => {
             (Claim::NotBefore(Some(now + dmrelay_domain::clock::millis(wait))), None)
         }
-        Ok(Admission::Admitted) | Err(_) => (Claim::NotBefore(None), None),
+        Ok(Admission::Admitted) => (Claim::NotBefore(None), None),
+        Err(_) => (Claim::NotBefore(Some(now + UNAVAILABLE)), None),
     }
 }
 

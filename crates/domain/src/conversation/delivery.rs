@@ -19,6 +19,8 @@ pub(super) const RESTORED: &str = "restored";
 const THROTTLED: Millis = 60_000;
 /// The same when its list was read too often.
 const READ_THROTTLED: Millis = 10_000;
+/// How long a refused token is left alone, should its connection not be parked meanwhile.
+const PARKED: Millis = 1_000;
 /// How long a message waits when the account or the app is restricted.
 const RESTRICTED: Millis = 300_000;
 /// How long it waits after a bare code 100, which may mean the whole app.
@@ -48,7 +50,7 @@ impl Conversation {
             FailureClass::Throttled => {
                 self.requeue_for(index, failure, failure.retry_after.unwrap_or(THROTTLED))
             }
-            FailureClass::Reauth => self.requeue_for(index, failure, 0),
+            FailureClass::Reauth => self.requeue_for(index, failure, PARKED),
             FailureClass::Restricted => self.restricted(index, failure, command.host_succeeded_at),
             FailureClass::WindowClosed | FailureClass::Gone | FailureClass::Invalid => {
                 self.give_up(index, MessageStatus::Failed, error_of(failure, class));
@@ -215,7 +217,7 @@ impl Conversation {
             FailureClass::Throttled => {
                 self.retry_outbox(failure.retry_after.unwrap_or(READ_THROTTLED), failure.class)
             }
-            FailureClass::Reauth => self.retry_outbox(0, failure.class),
+            FailureClass::Reauth => self.retry_outbox(PARKED, failure.class),
             class => {
                 let refused = class.is_final() || class == FailureClass::Restricted;
                 let closed = window::at(self.chat.window_expires_at, self.now) != Window::Open;

@@ -115,6 +115,9 @@ impl Conversation {
     /// if it was not sent, and the echo becomes a message of its own.
     pub(super) fn disown_echo(&mut self, id: MessageId, own_mid: Option<&str>) {
         let now = self.now;
+        if let Some(own) = own_mid {
+            self.merge_into(id, own);
+        }
         let Some(message) = self.message(id) else { return };
         let Some(other) = message.mid.take() else { return };
         let text = message.body.text.clone();

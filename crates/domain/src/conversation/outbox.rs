@@ -155,6 +155,13 @@ impl Conversation {
     }
 
     fn look_up_send(&mut self, lookup: SendLookup, claim: Claim) -> Reply {
+        if !self.connection.is_connected() {
+            // It stays due: the poller takes it once the connection may be used again.
+            let now = self.now;
+            self.chat.outbox.due_at.get_or_insert(now);
+            self.chat.outbox.reserved_until = 0;
+            return Reply::Idle;
+        }
         let due = self.chat.outbox.due_at.unwrap_or(self.now);
         if due > self.now {
             self.changes.effects.push(Effect::WakeOutbox(duration(due - self.now)));

@@ -32,10 +32,13 @@ impl Conversation {
                 TurnState::Asking if self.turns[open].id == start.turn => {
                     let deadline = self.turns[open].deadline;
                     let begun_at = deadline - self.policy.agent_timeout - self.policy.reconcile_grace;
-                    if self.now - begun_at < self.policy.agent_timeout / 2 {
+                    let now = self.now;
+                    if now - begun_at < self.policy.agent_timeout / 2 {
+                        // The call begins only now, and so does the time in which it may have its effect.
+                        self.turns[open].deadline =
+                            now + self.policy.agent_timeout + self.policy.reconcile_grace;
                         return self.ask(open);
                     }
-                    let now = self.now;
                     (self.turns[open].state, self.turns[open].worker) = (TurnState::Waiting, None);
                     self.chat.turn.schedule(now);
                 }

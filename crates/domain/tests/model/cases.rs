@@ -10,7 +10,7 @@ use dmrelay_domain::conversation::{
 use dmrelay_domain::event::{self, Container};
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{EventId, MessageId, TurnId, WorkerId};
-use dmrelay_domain::states::{Author, ChatMode, MessageStatus, TurnState};
+use dmrelay_domain::states::{Author, ChatMode, ConnectionStatus, MessageStatus, TurnState};
 use serde_json::{Value, json};
 
 const NOW: Millis = 1_700_000_000_000;
@@ -426,4 +426,45 @@ fn what_a_dead_worker_left_is_looked_up_for_the_attempt_it_was_of() {
     assert_eq!((late.reply, case.db.turns[0].state), (Reply::Idle, TurnState::Asking));
     let orphan = case.apply(Command::Orphan(Orphan::Turn(turn, 1)));
     assert_eq!((orphan.reply, case.db.turns[0].state), (Reply::Done, TurnState::Reconciling));
+}
+
+#[test]
+fn nothing_is_looked_up_with_a_token_that_is_refused() {
+    let mut case = Case::new();
+    let message = case.answered("hi", &["answer"]);
+    case.lost(message);
+    case.now += 60_000;
+    case.db.connection.status = Some(ConnectionStatus::ReauthRequired);
+    let claim = case.claim();
+    let claimed = case.apply(Command::ClaimSend(claim));
+    assert_eq!((claimed.reply, claimed.effects.len()), (Reply::Idle, 0));
+    case.db.connection.status = Some(ConnectionStatus::Connected);
+    let claimed = case.apply(Command::ClaimSend(claim));
+    assert!(matches!(claimed.effects[..], [Effect::LookUpSend(_)]), "{:?}", claimed.effects);
+}
+
+#[test]
+fn an_echo_of_ours_that_was_taken_for_a_humans_becomes_ours_when_the_send_names_it() {
+    let mut case = Case::new();
+    let message = case.answered("hi", &["answer"]);
+    case.echo("human", "answer");
+    case.echo("own", "answer");
+    case.sent(message, "own");
+    let natives: Vec<_> = case.db.messages.iter().filter(|row| row.author == Author::Native).collect();
+    assert_eq!(natives.iter().map(|row| row.mid.as_deref()).collect::<Vec<_>>(), [Some("human")]);
+    assert_eq!((case.message(message).mid.as_deref(), case.db.chat.mode), (Some("own"), ChatMode::Human));
+}
+
+#[test]
+fn a_question_that_is_asked_late_has_its_whole_time() {
+    let mut case = Case::new();
+    case.db.policy.agent_timeout = 10_000;
+    let asked = case.writes("hi");
+    let [Effect::Ask(ask)] = &asked.effects[..] else { panic!("not asked: {:?}", asked.effects) };
+    let start = StartTurn { worker: case.worker, turn: ask.turn, agent_chat: Some("agent".to_owned()) };
+    let before = case.db.turns[0].deadline;
+    case.now += 4_000;
+    let again = case.apply(Command::StartTurn(start));
+    assert!(matches!(again.effects[..], [Effect::Ask(_)]), "{:?}", again.effects);
+    assert_eq!(case.db.turns[0].deadline, before + 4_000);
 }

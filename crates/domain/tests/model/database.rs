@@ -117,6 +117,14 @@ impl Database {
         if look.takeover {
             self.load(conversation, &Needs { unanswered: true, asked: true, ..Needs::default() });
         }
+        if let Some(reason) = &look.reason {
+            let others = self.messages.iter().filter(|message| {
+                let is_echo = message.mid.as_ref().is_some_and(|mid| format!("echo:{mid}") == *reason);
+                message.is_by_human() && !is_echo
+            });
+            let last = others.max_by_key(|message| message.seq).map(|message| message.id);
+            self.add(conversation, |message| Some(message.id) == last);
+        }
         self.add(conversation, |message| {
             message.turn_id.is_some_and(|turn| look.turns.contains(&turn))
                 || (look.reason.is_some() && message.error.code == look.reason)

@@ -19,9 +19,16 @@ const USERS: &[Column] = &[
 ];
 
 /// The chats of users, as far as this process has seen them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ChatIds {
     known: Mutex<HashMap<(ConnectionId, InstagramUserId), ChatId>>,
+    most: usize,
+}
+
+impl Default for ChatIds {
+    fn default() -> Self {
+        Self::with_room_for(CHATS_MAX)
+    }
 }
 
 #[derive(FromQueryResult)]
@@ -32,26 +39,39 @@ struct Row {
 }
 
 impl ChatIds {
+    /// Remembers so many chats; then it begins anew.
+    pub fn with_room_for(most: usize) -> Self {
+        Self { known: Mutex::default(), most }
+    }
+
     /// The chats of these users, made if they are not there.
     ///
     /// # Errors
     /// What the database says.
     pub async fn of(&self, store: &Store, users: &[(ConnectionId, InstagramUserId)]) -> Result<Vec<ChatId>> {
-        let unknown: Vec<_> = {
+        let mut chats: Vec<Option<ChatId>> = {
             let known = self.lock();
-            users.iter().filter(|user| !known.contains_key(user)).cloned().collect()
+            users.iter().map(|user| known.get(user).copied()).collect()
         };
+        let unknown: Vec<_> = users
+            .iter()
+            .zip(&chats)
+            .filter(|(_, chat)| chat.is_none())
+            .map(|(user, _)| user.clone())
+            .collect();
         if !unknown.is_empty() {
             let found = ensure(store, &unknown).await?;
+            let mut places = found.iter().copied();
+            for chat in chats.iter_mut().filter(|chat| chat.is_none()) {
+                *chat = places.next();
+            }
             let mut known = self.lock();
-            if known.len() + unknown.len() > CHATS_MAX {
+            if known.len() + unknown.len() > self.most {
                 known.clear();
             }
             known.extend(unknown.into_iter().zip(found));
-            return Ok(users.iter().filter_map(|user| known.get(user).copied()).collect());
         }
-        let known = self.lock();
-        Ok(users.iter().filter_map(|user| known.get(user).copied()).collect())
+        Ok(chats.into_iter().flatten().collect())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(ConnectionId, InstagramUserId), ChatId>> {

@@ -291,6 +291,12 @@ impl Tx {
             }
         }
         let reasons = reasons.as_table(dialect, "w", &mut values);
+        // Whose takeover is undone, what another human agent wrote last counts again.
+        let by_human = format!(
+            "{reasons} JOIN messages m ON m.chat_id = w.chat_id AND m.seq = (SELECT MAX(o.seq) FROM messages o \
+                WHERE o.chat_id = w.chat_id AND o.author IN ('human', 'native') \
+                AND (o.mid IS NULL OR 'echo:' || o.mid <> w.reason))"
+        );
         let failures = failures.as_table(dialect, "f", &mut values);
         let sql = format!(
             "SELECT {{m:messages.*}} FROM {named} JOIN messages m ON m.id = n.id \
@@ -299,7 +305,8 @@ impl Tx {
                 AND m.error_code = w.reason ORDER BY m.seq DESC LIMIT $1) by_reason \
              UNION ALL SELECT * FROM (SELECT {{m:messages.*}} FROM {failures} JOIN messages m ON m.chat_id = f.chat_id \
                 AND m.error_class = f.class AND m.created_at <= f.until AND m.direction = 'inbound' \
-                ORDER BY m.seq DESC LIMIT $1) by_failure"
+                ORDER BY m.seq DESC LIMIT $1) by_failure \
+             UNION ALL SELECT {{m:messages.*}} FROM {by_human}"
         );
         let rows = self.query(&sql, values).await?;
         add_messages(conversations, rows);
