@@ -99,7 +99,8 @@ async fn ask(ctx: &Arc<Context>, about: About, question: Ask, slot: AskSlot) -> 
     let timeout = ctx.options.agent_timeout;
     let until = about.began + timeout + ctx.options.worker.reconcile_grace;
     let Ask { turn, attempt, .. } = question;
-    let outcome = match time_left(about.began, timeout).filter(|_| ctx.liveness.is_alive()) {
+    let left = time_left(about.began, timeout).filter(|_| ctx.liveness.is_alive());
+    let outcome = match left {
         None => Err(too_late()),
         Some(left) => {
             let thinking = CancellationToken::new();
@@ -137,7 +138,9 @@ async fn ask(ctx: &Arc<Context>, about: About, question: Ask, slot: AskSlot) -> 
     let applied = ctx.record(about.chat, command, until).await;
     match &outcome {
         Ok(_) => ctx.breakers.passed(&of_agent(&about.route), about.began).await,
-        Err(err) => report(ctx, &about, err, about.began).await,
+        Err(err) if left.is_some() => report(ctx, &about, err, about.began).await,
+        // It was not called, which says nothing about the agent.
+        Err(_) => ctx.breakers.unused(&of_agent(&about.route)).await,
     }
     let applied = applied?;
     let reply = applied.reply.clone();

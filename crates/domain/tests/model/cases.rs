@@ -468,3 +468,28 @@ fn a_question_that_is_asked_late_has_its_whole_time() {
     assert!(matches!(again.effects[..], [Effect::Ask(_)]), "{:?}", again.effects);
     assert_eq!(case.db.turns[0].deadline, before + 4_000);
 }
+
+#[test]
+fn a_record_that_was_read_before_the_deadline_does_not_show_that_nothing_was_asked() {
+    let mut case = Case::new();
+    let asked = case.writes("hi");
+    let [Effect::Ask(ask)] = &asked.effects[..] else { panic!("not asked: {:?}", asked.effects) };
+    let (turn, attempt) = (ask.turn, ask.attempt);
+    let failure = AgentFailure {
+        class: FailureClass::Ambiguous,
+        answered: false,
+        retry_after: None,
+        error: String::new(),
+    };
+    case.apply(Command::RecordAgentFailure(RecordAgentFailure { turn, attempt, failure, retry: None }));
+    case.now += 600_000;
+    let claim = case.claim();
+    let empty = |settled| {
+        let record = Ok(Record { entries: Some(Vec::new()) });
+        Command::ResolveTurn(ResolveTurn { turn, attempt, settled, record, claim })
+    };
+    case.apply(empty(false));
+    assert_eq!(case.db.turns[0].state, TurnState::Reconciling, "it may have been asked since it was read");
+    case.apply(empty(true));
+    assert_eq!(case.db.turns[0].state, TurnState::Waiting, "it is asked again");
+}
