@@ -493,3 +493,25 @@ fn a_record_that_was_read_before_the_deadline_does_not_show_that_nothing_was_ask
     case.apply(empty(true));
     assert_eq!(case.db.turns[0].state, TurnState::Waiting, "it is asked again");
 }
+
+#[test]
+fn a_call_that_was_answered_with_an_error_is_looked_up_soon() {
+    let mut case = Case::new();
+    let asked = case.writes("hi");
+    let [Effect::Ask(ask)] = &asked.effects[..] else { panic!("not asked: {:?}", asked.effects) };
+    let (turn, attempt) = (ask.turn, ask.attempt);
+    let failure = AgentFailure {
+        class: FailureClass::Ambiguous,
+        answered: true,
+        retry_after: None,
+        error: String::new(),
+    };
+    case.apply(Command::RecordAgentFailure(RecordAgentFailure { turn, attempt, failure, retry: None }));
+    let soon = case.now + case.db.policy.reconcile_settle;
+    assert_eq!((case.db.chat.turn.due_at, case.db.turns[0].deadline), (Some(soon), soon));
+    case.now = soon;
+    let start = StartTurn { worker: case.worker, turn: TurnId::new(), agent_chat: None };
+    let looked_up = case.apply(Command::StartTurn(start));
+    let [Effect::LookUpTurn(lookup)] = &looked_up.effects[..] else { panic!("{:?}", looked_up.effects) };
+    assert!(lookup.settled, "its absence counts already");
+}
