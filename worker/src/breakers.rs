@@ -62,7 +62,7 @@ impl Breakers {
     }
 
     /// Whether a call behind these breakers may be made at `now`, by the database's clock. Of a breaker that has tripped and
-    /// whose time is over, one call is admitted: it finds out whether the service is back.
+    /// whose time is over, one call is admitted to probe the service.
     pub(crate) async fn admit(&self, keys: &[GateKey], now: i64) -> Result<Admission> {
         let states: Vec<GateState> = {
             let seen = self.lock();
@@ -94,7 +94,7 @@ impl Breakers {
         })
     }
 
-    /// A call that was admitted is not made: if it was to find out whether the service is back, another may.
+    /// An admitted call will not be made: if it was the probe, another call may be the probe instead.
     pub(crate) async fn unused(&self, keys: &[GateKey]) {
         let tripped: Vec<GateKey> = {
             let seen = self.lock();

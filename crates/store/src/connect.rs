@@ -286,7 +286,7 @@ fn base(options: &Options) -> ConnectOptions {
     connect
 }
 
-/// The most connections for groups of changes: for those under way at a time, and some to spare.
+/// The most connections reserved for grouped transactions: enough for the lanes, and some to spare.
 const GROUP_CONNECTIONS_MAX: u32 = 4;
 
 /// How many of a process's connections are for groups of changes.

@@ -208,15 +208,4 @@ impl Store {
         self.execute(sql, vec![gate.as_sql().into(), reason.into(), millis(pause).into()]).await?;
         Ok(())
     }
-
-    /// When a call behind this gate last succeeded, to within ten seconds; nothing if the gate never failed.
-    pub async fn last_success(&self, gate: &GateKey) -> Result<Option<Millis>> {
-        #[derive(FromQueryResult)]
-        struct Success {
-            last_success_at: i64,
-        }
-        let sql = "SELECT last_success_at FROM gates WHERE key = $1";
-        let rows: Vec<Success> = self.read(sql, vec![gate.as_sql().into()]).await?;
-        Ok(rows.first().map(|row| row.last_success_at).filter(|at| *at > 0))
-    }
 }

@@ -3,7 +3,7 @@
 use crate::database::{Applied, Database};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::conversation::{
-    AgentFailure, Claim, CloseLetter, Command, Effect, Orphan, Policy, Receive, Received, Record,
+    AgentFailure, Ask, Claim, CloseLetter, Command, Effect, Orphan, Policy, Receive, Received, Record,
     RecordAgentFailure, RecordAnswer, RecordEntry, RecordSendFailure, RecordSent, Release, Reply,
     ResolveSend, ResolveTurn, Role, Seen, SendFailure, SendLookup, StartTurn, Thread,
 };
@@ -77,10 +77,24 @@ impl Case {
         self.event(false, &json!({ "mid": mid, "text": text, "is_echo": true }))
     }
 
-    /// The customer writes, and the agent answers; gives the first reply, which is being sent.
-    fn answered(&mut self, text: &str, replies: &[&str]) -> MessageId {
+    /// The customer writes, and the agent is asked.
+    fn asked(&mut self, text: &str) -> Ask {
         let asked = self.writes(text);
         let [Effect::Ask(ask)] = &asked.effects[..] else { panic!("not asked: {:?}", asked.effects) };
+        ask.clone()
+    }
+
+    /// Nobody knows what became of the question, answered with an error or not at all.
+    fn ask_fails(&mut self, ask: &Ask, answered: bool) {
+        let (turn, attempt) = (ask.turn, ask.attempt);
+        let class = FailureClass::Ambiguous;
+        let failure = AgentFailure { class, answered, retry_after: None, error: String::new() };
+        self.apply(Command::RecordAgentFailure(RecordAgentFailure { turn, attempt, failure, retry: None }));
+    }
+
+    /// The customer writes, and the agent answers; gives the first reply, which is being sent.
+    fn answered(&mut self, text: &str, replies: &[&str]) -> MessageId {
+        let ask = self.asked(text);
         let answered = self.apply(Command::RecordAnswer(RecordAnswer {
             turn: ask.turn,
             attempt: ask.attempt,
@@ -335,8 +349,7 @@ fn what_was_read_before_the_deadline_is_no_absence_after_it() {
 #[test]
 fn an_outcome_counts_for_the_attempt_it_was_of() {
     let mut case = Case::new();
-    let asked = case.writes("hi");
-    let [Effect::Ask(ask)] = &asked.effects[..] else { panic!("not asked: {:?}", asked.effects) };
+    let ask = case.asked("hi");
     let answer = |attempt| RecordAnswer {
         turn: ask.turn,
         attempt,
@@ -369,8 +382,7 @@ fn no_turn_begins_while_another_is_asked_whatever_is_due() {
 #[test]
 fn the_answer_to_what_was_taken_back_meanwhile_is_not_sent() {
     let mut case = Case::new();
-    let asked = case.writes("hi");
-    let [Effect::Ask(ask)] = &asked.effects[..] else { panic!("not asked: {:?}", asked.effects) };
+    let ask = case.asked("hi");
     let answer = RecordAnswer {
         turn: ask.turn,
         attempt: ask.attempt,
@@ -388,16 +400,9 @@ fn the_answer_to_what_was_taken_back_meanwhile_is_not_sent() {
 #[test]
 fn a_record_that_still_grows_is_not_taken_for_the_answer_and_a_fuller_answer_adds_what_was_missing() {
     let mut case = Case::new();
-    let asked = case.writes("hi");
-    let [Effect::Ask(ask)] = &asked.effects[..] else { panic!("not asked: {:?}", asked.effects) };
+    let ask = case.asked("hi");
     let (turn, attempt) = (ask.turn, ask.attempt);
-    let failure = AgentFailure {
-        class: FailureClass::Ambiguous,
-        answered: false,
-        retry_after: None,
-        error: String::new(),
-    };
-    case.apply(Command::RecordAgentFailure(RecordAgentFailure { turn, attempt, failure, retry: None }));
+    case.ask_fails(&ask, false);
     let entry =
         |role, text: &str, id: &str| RecordEntry { role, text: text.to_owned(), id: Some(id.to_owned()) };
     let question = entry(Role::User, &ask.text, "1");
@@ -459,8 +464,7 @@ fn an_echo_of_ours_that_was_taken_for_a_humans_becomes_ours_when_the_send_names_
 fn a_question_that_is_asked_late_has_its_whole_time() {
     let mut case = Case::new();
     case.db.policy.agent_timeout = 10_000;
-    let asked = case.writes("hi");
-    let [Effect::Ask(ask)] = &asked.effects[..] else { panic!("not asked: {:?}", asked.effects) };
+    let ask = case.asked("hi");
     let start = StartTurn { worker: case.worker, turn: ask.turn, agent_chat: Some("agent".to_owned()) };
     let before = case.db.turns[0].deadline;
     case.now += 4_000;
@@ -472,16 +476,9 @@ fn a_question_that_is_asked_late_has_its_whole_time() {
 #[test]
 fn a_record_that_was_read_before_the_deadline_does_not_show_that_nothing_was_asked() {
     let mut case = Case::new();
-    let asked = case.writes("hi");
-    let [Effect::Ask(ask)] = &asked.effects[..] else { panic!("not asked: {:?}", asked.effects) };
+    let ask = case.asked("hi");
     let (turn, attempt) = (ask.turn, ask.attempt);
-    let failure = AgentFailure {
-        class: FailureClass::Ambiguous,
-        answered: false,
-        retry_after: None,
-        error: String::new(),
-    };
-    case.apply(Command::RecordAgentFailure(RecordAgentFailure { turn, attempt, failure, retry: None }));
+    case.ask_fails(&ask, false);
     case.now += 600_000;
     let claim = case.claim();
     let empty = |settled| {
@@ -497,16 +494,8 @@ fn a_record_that_was_read_before_the_deadline_does_not_show_that_nothing_was_ask
 #[test]
 fn a_call_that_was_answered_with_an_error_is_looked_up_soon() {
     let mut case = Case::new();
-    let asked = case.writes("hi");
-    let [Effect::Ask(ask)] = &asked.effects[..] else { panic!("not asked: {:?}", asked.effects) };
-    let (turn, attempt) = (ask.turn, ask.attempt);
-    let failure = AgentFailure {
-        class: FailureClass::Ambiguous,
-        answered: true,
-        retry_after: None,
-        error: String::new(),
-    };
-    case.apply(Command::RecordAgentFailure(RecordAgentFailure { turn, attempt, failure, retry: None }));
+    let ask = case.asked("hi");
+    case.ask_fails(&ask, true);
     let soon = case.now + case.db.policy.reconcile_settle;
     assert_eq!((case.db.chat.turn.due_at, case.db.turns[0].deadline), (Some(soon), soon));
     case.now = soon;
