@@ -43,6 +43,7 @@ mod process;
 mod queue;
 mod release;
 mod send;
+mod silence;
 mod store;
 mod store_rest;
 mod takeover;

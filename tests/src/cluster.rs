@@ -96,11 +96,15 @@ impl Cluster {
 
     /// Has everything that starts from now on use another database.
     pub fn move_to(&mut self, postgres: PostgresServer) {
-        let url = postgres.url();
-        for (_, value) in self.env.iter_mut().filter(|(key, _)| key == "DATABASE_URL") {
-            value.clone_from(&url);
-        }
+        self.use_database(&postgres.url());
         self.postgres = postgres;
+    }
+
+    /// Has everything that starts from now on reach its database at this address.
+    pub fn use_database(&mut self, url: &str) {
+        for (_, value) in self.env.iter_mut().filter(|(key, _)| key == "DATABASE_URL") {
+            url.clone_into(value);
+        }
     }
 
     /// Starts the API again after it has ended.

@@ -7,6 +7,7 @@ pub mod port;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;
+pub mod proxy;
 pub mod redis;
 pub mod relay;
 pub mod rest;

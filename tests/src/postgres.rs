@@ -3,6 +3,7 @@
 use crate::port::Port;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -64,6 +65,11 @@ impl PostgresServer {
     /// Its address.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port.number)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port.number))
     }
 
     /// Writes everything in it into a file, as an operator's backup does: while it is in use.

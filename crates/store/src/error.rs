@@ -19,9 +19,6 @@ pub enum Error {
         /// What is odd about it.
         what: String,
     },
-    /// The database did not answer in time, and its connection was given up.
-    #[error("the database did not answer in time")]
-    Timeout,
     /// `DATABASE_URL` names no database we know.
     #[error("DATABASE_URL must begin with postgres:// or sqlite:, not {0:?}")]
     Url(String),

@@ -28,6 +28,7 @@ mod ingest;
 mod leader;
 mod operator;
 mod pages;
+mod pools;
 mod requests;
 mod restored;
 mod retention;

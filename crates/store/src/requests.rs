@@ -2,7 +2,7 @@
 //! a time.
 
 use crate::conversations::Outcome;
-use crate::{Applied, Connection, Error, Result, Store, Tx};
+use crate::{Applied, Connection, Result, Store, Tx};
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::conversation::{
     CloseLetter, Command, Policy, Refusal, Release, Reply, SendByHuman, TakeOver,
@@ -37,15 +37,16 @@ impl Store {
     /// # Errors
     /// What the database says; [`Error::Row`] if there is no such chat.
     pub async fn command(&self, policy: Policy, chat: ChatId, command: Command) -> Result<Applied> {
-        for _ in 0..BUSY_TRIES {
-            let outcome = self.transact(policy, vec![(chat, command.clone())]).await?.into_iter().next();
-            match outcome {
-                Some(Outcome::Busy(_)) => tokio::time::sleep(BUSY_PAUSE).await,
-                Some(outcome) => return outcome.applied(),
-                None => break,
+        let mut tries = 0;
+        loop {
+            let outcomes = self.transact(policy, vec![(chat, command.clone())]).await?;
+            let outcome = outcomes.into_iter().next().unwrap_or(Outcome::Missing);
+            if tries == BUSY_TRIES || !matches!(outcome, Outcome::Busy(_)) {
+                return outcome.applied();
             }
+            tries += 1;
+            tokio::time::sleep(BUSY_PAUSE).await;
         }
-        Err(Error::Timeout)
     }
 
     /// A human agent takes a chat of the connection over until `pause` has passed.

@@ -24,19 +24,11 @@ pub struct BatcherOptions {
     pub waiting_max: usize,
     /// How long a group is waited for to grow, once commands come faster than groups return.
     pub linger: Duration,
-    /// How long a group may take, from the client's side: then its connection is given up.
-    pub timeout: Duration,
 }
 
 impl Default for BatcherOptions {
     fn default() -> Self {
-        Self {
-            lanes: 2,
-            group_max: 256,
-            waiting_max: 4_096,
-            linger: Duration::from_millis(3),
-            timeout: Duration::from_secs(12),
-        }
+        Self { lanes: 2, group_max: 256, waiting_max: 4_096, linger: Duration::from_millis(3) }
     }
 }
 
@@ -194,7 +186,7 @@ impl Lane {
                 part.iter().map(|request| (request.chat, request.command.clone())).collect();
             self.health.groups.fetch_add(1, Ordering::Relaxed);
             self.health.commands.fetch_add(part.len() as u64, Ordering::Relaxed);
-            match self.transact(commands).await {
+            match self.store.transact(self.policy, commands).await {
                 Ok(outcomes) => {
                     self.health.failures.store(0, Ordering::Relaxed);
                     for (request, outcome) in part.into_iter().zip(outcomes) {
@@ -211,16 +203,6 @@ impl Lane {
                 Err(err) => self.fail(part, &err),
             }
         }
-    }
-
-    async fn transact(&self, commands: Vec<(ChatId, Command)>) -> crate::Result<Vec<Outcome>> {
-        let written = self.store.transact(self.policy, commands);
-        if let Ok(outcome) = tokio::time::timeout(self.options.timeout, written).await {
-            return outcome;
-        }
-        // The server may be gone without a reset: whatever its connections wait for will not come.
-        self.store.reconnect().await;
-        Err(Error::Timeout)
     }
 
     fn answer(&mut self, request: Request, outcome: Outcome) {

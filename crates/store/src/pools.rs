@@ -1,0 +1,320 @@
+//! The connections of a process, on which nothing waits without end.
+//!
+//! A server that is gone without a reset never ends the connections to it: whatever waits for them would wait for ever, and
+//! a pool would hand them out for ever. So every statement and every commit has a limit on this side. Where it passes, all
+//! pools are replaced; new connections are made when wanted.
+
+use crate::connect::Options;
+use crate::{Error, Result};
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
+    DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+use tracing::log::LevelFilter;
+
+type DbResult<T> = std::result::Result<T, DbErr>;
+
+/// What a connection is for. For SQLite, everything but reading is the one connection that writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Changes that must survive a crash.
+    Write,
+    /// Changes that need not wait for the disk: see [`crate::Store::mark`].
+    Mark,
+    /// Groups of conversations: see [`crate::Store::transact`].
+    Group,
+    /// Reads.
+    Read,
+}
+
+/// The pools of one process.
+#[derive(Debug)]
+pub(crate) struct Pools {
+    write: DatabaseConnection,
+    mark: DatabaseConnection,
+    group: DatabaseConnection,
+    read: DatabaseConnection,
+}
+
+/// The pools in use.
+#[derive(Debug)]
+pub(crate) struct Link {
+    current: ArcSwap<Pools>,
+    /// How to make new ones. None for SQLite, which has no server that could fall silent.
+    options: Option<Options>,
+}
+
+/// A connection, or a transaction on one, whose statements have a limit on this side.
+#[derive(Debug)]
+pub(crate) struct Guarded<C> {
+    inner: C,
+    pools: Arc<Pools>,
+    link: Arc<Link>,
+    limit: Duration,
+}
+
+/// How long after its own limit the server's answer is waited for.
+const ANSWER_MARGIN: Duration = Duration::from_secs(2);
+
+/// How long connections of replaced pools have to end in order.
+const CLOSE_TIMEOUT: Duration = Duration::from_mins(1);
+
+impl Pools {
+    /// Made when wanted; PostgreSQL need not be up.
+    async fn postgres(options: &Options) -> Result<Self> {
+        // Some connections are for groups of changes, and a third of the rest for marks, which are short.
+        let groups = group_connections(options);
+        let others = options.max_connections.saturating_sub(groups).max(2);
+        let marks = (others / 3).max(1);
+        let durable = [("synchronous_commit", "on")];
+        let relaxed = [("synchronous_commit", "off")];
+        let write = postgres(options, others - marks, durable.to_vec()).await?;
+        Ok(Self {
+            read: write.clone(),
+            write,
+            // What only marks rows is as fixed as what groups conversations.
+            mark: postgres(options, marks, [&relaxed[..], &GROUP_PLANNING].concat()).await?,
+            group: postgres(options, groups, [&durable[..], &GROUP_PLANNING].concat()).await?,
+        })
+    }
+
+    async fn sqlite(options: &Options) -> Result<Self> {
+        // Invariant: one connection writes, so SQLite's writers queue here and never fail as "locked".
+        let mut writer = base(options);
+        writer.max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
+        writer.acquire_timeout(Duration::from_secs(30));
+        sqlite(&mut writer);
+        let mut reader = base(options);
+        reader.max_connections(options.max_connections.clamp(1, 4));
+        sqlite(&mut reader);
+        let write = Database::connect(writer).await?;
+        let read = Database::connect(reader).await?;
+        Ok(Self { mark: write.clone(), group: write.clone(), write, read })
+    }
+
+    pub(crate) fn of(&self, role: Role) -> &DatabaseConnection {
+        match role {
+            Role::Write => &self.write,
+            Role::Mark => &self.mark,
+            Role::Group => &self.group,
+            Role::Read => &self.read,
+        }
+    }
+}
+
+impl Link {
+    pub(crate) async fn postgres(options: &Options) -> Result<Self> {
+        let pools = Pools::postgres(options).await?;
+        Ok(Self { current: ArcSwap::from_pointee(pools), options: Some(options.clone()) })
+    }
+
+    pub(crate) async fn sqlite(options: &Options) -> Result<Self> {
+        Ok(Self { current: ArcSwap::from_pointee(Pools::sqlite(options).await?), options: None })
+    }
+
+    pub(crate) fn pools(&self) -> Arc<Pools> {
+        self.current.load_full()
+    }
+
+    /// How long a statement on a connection that is at hand may take.
+    fn statement_limit(&self) -> Duration {
+        self.options.as_ref().map_or(Duration::MAX, |options| options.statement_timeout + ANSWER_MARGIN)
+    }
+
+    /// How long a statement may take whose connection is waited for first.
+    fn acquire_limit(&self) -> Duration {
+        let acquire = self.options.as_ref().map_or(Duration::ZERO, |options| options.acquire_timeout);
+        self.statement_limit().saturating_add(acquire)
+    }
+
+    /// Statements outside a transaction.
+    pub(crate) fn on(self: &Arc<Self>, role: Role) -> Guarded<DatabaseConnection> {
+        let pools = self.pools();
+        Guarded { inner: pools.of(role).clone(), limit: self.acquire_limit(), pools, link: self.clone() }
+    }
+
+    /// Replaces the pools, unless somebody has done so before.
+    async fn replace(&self, silent: &Arc<Pools>) {
+        let Some(options) = &self.options else { return };
+        if !Arc::ptr_eq(&self.current.load(), silent) {
+            return;
+        }
+        let fresh = match Pools::postgres(options).await {
+            Ok(fresh) => Arc::new(fresh),
+            Err(err) => {
+                tracing::warn!(error = %err, "database connections were not replaced");
+                return;
+            }
+        };
+        let before = self.current.compare_and_swap(silent, fresh);
+        if !Arc::ptr_eq(&before, silent) {
+            return;
+        }
+        tracing::warn!("the database does not answer: its connections are replaced");
+        let old = silent.clone();
+        tokio::spawn(async move {
+            for role in [Role::Write, Role::Mark, Role::Group] {
+                // What still runs on them may end; what hangs ends with its socket.
+                let _ = timeout(CLOSE_TIMEOUT, old.of(role).close_by_ref()).await;
+            }
+        });
+    }
+}
+
+impl<C> Guarded<C> {
+    async fn within<T>(&self, answer: impl Future<Output = DbResult<T>>) -> DbResult<T> {
+        match timeout(self.limit, answer).await {
+            Ok(Err(err)) if self.is_stuck(&err) => {
+                self.link.replace(&self.pools).await;
+                Err(err)
+            }
+            Ok(outcome) => outcome,
+            Err(_) => {
+                self.link.replace(&self.pools).await;
+                Err(DbErr::Conn(RuntimeErr::Internal("the database did not answer in time".to_owned())))
+            }
+        }
+    }
+
+    /// Whether a connection could not be had although not all are in use: then those at hand do not answer.
+    fn is_stuck(&self, err: &DbErr) -> bool {
+        let timed_out = matches!(err, DbErr::ConnectionAcquire(ConnAcquireErr::Timeout));
+        timed_out && self.link.options.is_some() && {
+            let in_use = |role| {
+                let pool = self.pools.of(role).get_postgres_connection_pool();
+                pool.size() >= pool.options().get_max_connections() && pool.num_idle() == 0
+            };
+            ![Role::Write, Role::Mark, Role::Group].into_iter().any(in_use)
+        }
+    }
+}
+
+impl Guarded<DatabaseConnection> {
+    /// Begins a transaction that may write.
+    pub(crate) async fn begin(self) -> Result<Guarded<DatabaseTransaction>> {
+        let sqlite = self.inner.get_database_backend() == DbBackend::Sqlite;
+        let options = TransactionOptions {
+            sqlite_transaction_mode: sqlite.then_some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let inner = self.within(self.inner.begin_with_options(options)).await?;
+        let limit = self.link.statement_limit();
+        Ok(Guarded { inner, limit, pools: self.pools, link: self.link })
+    }
+}
+
+impl Guarded<DatabaseTransaction> {
+    pub(crate) async fn commit(self) -> Result<()> {
+        let Self { inner, pools, link, limit } = self;
+        let rest = Guarded { inner: (), pools, link, limit };
+        rest.within(inner.commit()).await.map_err(Error::from)
+    }
+}
+
+#[async_trait]
+impl<C: ConnectionTrait> ConnectionTrait for Guarded<C>
+where
+    C: Send,
+{
+    fn get_database_backend(&self) -> DbBackend {
+        self.inner.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> DbResult<ExecResult> {
+        self.within(self.inner.execute_raw(statement)).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> DbResult<ExecResult> {
+        self.within(self.inner.execute_unprepared(sql)).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> DbResult<Option<QueryResult>> {
+        self.within(self.inner.query_one_raw(statement)).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> DbResult<Vec<QueryResult>> {
+        self.within(self.inner.query_all_raw(statement)).await
+    }
+}
+
+fn base(options: &Options) -> ConnectOptions {
+    let mut connect = ConnectOptions::new(options.url.clone());
+    connect
+        .acquire_timeout(options.acquire_timeout)
+        .sqlx_logging(false)
+        .sqlx_slow_statements_logging_settings(LevelFilter::Off, Duration::from_secs(1));
+    connect
+}
+
+/// The most connections reserved for grouped transactions: enough for the lanes, and some to spare.
+const GROUP_CONNECTIONS_MAX: u32 = 4;
+
+/// How many of a process's connections are for groups of changes.
+fn group_connections(options: &Options) -> u32 {
+    (options.max_connections / 4).clamp(1, GROUP_CONNECTIONS_MAX)
+}
+
+/// How a transaction that groups conversations is planned: by index and once, for its statements' texts are fixed, and a
+/// plan made on empty tables must serve full ones.
+const GROUP_PLANNING: [(&str, &str); 6] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    // Only a plain index scan tells the index which of its entries are dead, and those of work that is done are many.
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+];
+
+/// What keeps a process that is stopped, or a host that is gone, from holding locks for long.
+const SESSION_LIMITS: [(&str, &str); 4] = [
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+];
+
+/// A connection for migrations and for looking at the database by hand. It is made when wanted, beside the others, and ends soon
+/// after.
+pub(crate) async fn maintenance(options: &Options) -> Result<DatabaseConnection> {
+    let mut connect = base(options);
+    connect
+        .max_connections(4)
+        .idle_timeout(Duration::from_secs(1))
+        .statement_timeout(options.statement_timeout)
+        .connect_lazy(true)
+        .map_sqlx_postgres_opts(move |options| options.options(SESSION_LIMITS.iter().copied()));
+    Ok(Database::connect(connect).await?)
+}
+
+async fn postgres(
+    options: &Options,
+    connections: u32,
+    mut settings: Vec<(&'static str, &'static str)>,
+) -> Result<DatabaseConnection> {
+    settings.extend(SESSION_LIMITS);
+    let mut connect = base(options);
+    connect
+        .max_connections(connections)
+        .statement_timeout(options.statement_timeout)
+        .test_before_acquire_if_idle_for(Duration::from_secs(10))
+        .connect_lazy(true)
+        .map_sqlx_postgres_opts(move |options| options.options(settings.iter().copied()));
+    Ok(Database::connect(connect).await?)
+}
+
+fn sqlite(connect: &mut ConnectOptions) {
+    connect.map_sqlx_sqlite_opts(|options| {
+        options
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(5))
+    });
+}

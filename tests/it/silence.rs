@@ -1,0 +1,127 @@
+//! A database whose host is gone without a reset, while its successor answers at the same address: nothing waits for the old
+//! one without end.
+
+use anyhow::{Context, Result};
+use dmrelay_domain::conversation::{Command, Policy, TakeOver};
+use dmrelay_domain::event;
+use dmrelay_domain::ids::{ChatId, WorkerId};
+use dmrelay_store::{Batcher, BatcherOptions, InboxOptions, InboxWriter, NewEvent, Options, Store};
+use dmrelay_tests::cluster::Cluster;
+use dmrelay_tests::database::connect;
+use dmrelay_tests::postgres::PostgresServer;
+use dmrelay_tests::proxy::Proxy;
+use dmrelay_tests::relay::open_store;
+use dmrelay_tests::rest::{ACCOUNT, text_webhook};
+use dmrelay_tests::{seed, wait};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The limits of the database's settings, and what recovery may cost on a busy machine.
+const SOON: Duration = Duration::from_secs(15);
+
+const LEASE: Duration = Duration::from_secs(30);
+
+/// A store that reaches its database through a proxy.
+struct Silent {
+    store: Store,
+    proxy: Proxy,
+    chat: ChatId,
+    _postgres: PostgresServer,
+}
+
+async fn silent() -> Result<Silent> {
+    let postgres = PostgresServer::start()?;
+    let direct = open_store(postgres.url()).await?;
+    let connection = connect(&direct, "acme", "1").await?;
+    let chat = seed::chat(&direct, connection.id, "7").await?.id.into();
+    let proxy = Proxy::start(postgres.address()).await?;
+    let options = Options {
+        url: format!("postgres://postgres@{}/postgres", proxy.address()),
+        max_connections: 8,
+        acquire_timeout: Duration::from_millis(500),
+        statement_timeout: Duration::from_millis(500),
+    };
+    Ok(Silent { store: Store::open(&options).await?, proxy, chat, _postgres: postgres })
+}
+
+/// Warms up what `attempt` uses, has the host vanish, and waits until `attempt` succeeds again.
+async fn gets_through<T>(base: &Silent, what: &str, attempt: impl AsyncFn() -> Result<T>) -> Result<()> {
+    // More than one at a time, so that more than one connection is left behind.
+    for outcome in futures::future::join_all((0..3).map(|_| attempt())).await {
+        outcome.with_context(|| format!("{what}, before"))?;
+    }
+    base.proxy.vanish();
+    wait::until(what, SOON, async || {
+        // Long enough for any limit to pass, short enough to see a wait that has none.
+        let within = tokio::time::timeout(Duration::from_secs(6), attempt()).await;
+        let outcome = within.with_context(|| format!("{what} waits without end"))?;
+        Ok(outcome.ok().map(|_| ()))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_waits_for_a_database_that_is_gone() -> Result<()> {
+    let base = silent().await?;
+    let Silent { store, chat, .. } = &base;
+    gets_through(&base, "a read", async || Ok(store.now().await?)).await?;
+    let worker = WorkerId::new();
+    gets_through(&base, "a mark", async || Ok(store.heartbeat(worker, LEASE).await?)).await?;
+    let batcher = Batcher::start(store, Policy::default(), BatcherOptions::default());
+    let take_over = || Command::TakeOver(TakeOver { actor: "anna".to_owned(), pause: None });
+    gets_through(&base, "a command", async || Ok(batcher.apply(*chat, take_over()).await?)).await?;
+    gets_through(&base, "a transaction", async || Ok(store.begin().await?.commit().await?)).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_webhook_waits_for_a_database_that_is_gone() -> Result<()> {
+    let base = silent().await?;
+    let shutdown = CancellationToken::new();
+    let options = InboxOptions { pause: Duration::from_millis(50), ..InboxOptions::default() };
+    let inbox = InboxWriter::start(base.store.clone(), options, Arc::new(|_| {}), &shutdown);
+    gets_through(&base, "a webhook", async || {
+        let webhook = text_webhook("1", "7", &uuid::Uuid::new_v4().to_string(), "hello");
+        let events = event::parse(&webhook, 0).events.into_iter().map(NewEvent::new).collect();
+        Ok(inbox.store(events).await?)
+    })
+    .await
+}
+
+/// Nobody knows whether it was committed, but nobody waits either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_commit_waits_for_a_database_that_is_gone() -> Result<()> {
+    let base = silent().await?;
+    let tx = base.store.begin().await?;
+    base.proxy.vanish();
+    assert!(tokio::time::timeout(SOON, tx.commit()).await?.is_err());
+    base.store.now().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_vanishes_costs_time_and_no_message() -> Result<()> {
+    let limits = [("DATABASE_STATEMENT_TIMEOUT", "1s"), ("DATABASE_ACQUIRE_TIMEOUT", "1s")];
+    let mut cluster = Cluster::start(&limits).await?;
+    let proxy = Proxy::start(cluster.postgres.address()).await?;
+    cluster.use_database(&format!("postgres://postgres@{}/postgres", proxy.address()));
+    cluster.api.kill()?;
+    cluster.restart_api().await?;
+    let mut worker = cluster.worker()?;
+    let user = "200000000000001";
+    for (count, text) in [(1, "before"), (2, "while silent"), (3, "after")] {
+        cluster.simulator.say(ACCOUNT, user, text);
+        cluster
+            .simulator
+            .wait_for(text, Duration::from_secs(40), |record| record.sends_to(ACCOUNT, user).count() >= count)
+            .await
+            .with_context(|| format!("{}\n{}", cluster.api.output(), worker.output()))?;
+        if count == 1 {
+            proxy.vanish();
+        }
+    }
+    assert!(worker.runs()?, "{}", worker.output());
+    assert_eq!(cluster.simulator.record(|record| (record.completion_count, record.send_count)), (3, 3));
+    Ok(())
+}

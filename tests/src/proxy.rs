@@ -1,0 +1,65 @@
+//! A way to a server that can vanish, as when a host is gone without a word and its successor answers at the same address.
+
+use anyhow::Result;
+use std::net::SocketAddr;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// A TCP proxy; ended when dropped.
+pub struct Proxy {
+    address: SocketAddr,
+    vanished: watch::Sender<u32>,
+    task: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Passes on what comes to the server at this address.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start(server: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let vanished = watch::Sender::new(0);
+        let watched = vanished.subscribe();
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                connections.spawn(pass_on(client, server, watched.clone()));
+            }
+        });
+        Ok(Self { address, vanished, task })
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The server behind the connections there are is gone: nothing comes back on them, and they are not closed. New ones
+    /// reach its successor.
+    pub fn vanish(&self) {
+        self.vanished.send_modify(|times| *times += 1);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn pass_on(mut client: TcpStream, server: SocketAddr, mut vanished: watch::Receiver<u32>) {
+    vanished.borrow_and_update();
+    let Ok(mut upstream) = TcpStream::connect(server).await else { return };
+    tokio::select! {
+        _ = copy_bidirectional(&mut client, &mut upstream) => {}
+        _ = vanished.changed() => {
+            drop(upstream);
+            // The client's side stays open until the proxy ends.
+            std::future::pending::<()>().await;
+        }
+    }
+}
