@@ -281,3 +281,30 @@ async fn give_back(ctx: &Context, events: &[EventId], delay: Duration) {
         tracing::warn!(error = %err, "events not given back, the poller finds them when their claim is over");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_wakes_nobody_while_its_event_is_claimed_and_wakes_again_when_the_claim_is_over() {
+        let inbox = Inbox::default();
+        let claimed = || ClaimedEvent {
+            id: uuid::Uuid::now_v7().into(),
+            account: "1".to_owned(),
+            thread: "2".to_owned(),
+            kind: None,
+            failures: 0,
+            trace: None,
+        };
+        let (fresh, stale) = (claimed(), claimed());
+        inbox.remember(&[fresh.clone(), stale.clone()]);
+        let long_ago = Instant::now().checked_sub(CLAIM).unwrap();
+        inbox.lock().ids.insert(stale.id, long_ago);
+        assert!(!inbox.wake(fresh.id));
+        assert!(inbox.wake(stale.id), "an event whose claim is over is never taken in again");
+        inbox.forget(&[fresh.id]);
+        assert!(inbox.wake(fresh.id));
+        assert!(inbox.wake(claimed().id));
+    }
+}

@@ -1,0 +1,162 @@
+//! Circuit breakers: what fails is left alone, and what does not goes on.
+
+use anyhow::{Context, Result};
+use dmrelay_domain::ids::{AgentId, InstagramAccountId};
+use dmrelay_domain::states::LoginKind;
+use dmrelay_simulator::{AccountSpec, AgentRule, Fault, FaultMode, Operation, Record};
+use dmrelay_store::{Gate, GateKey, GateState, Store};
+use dmrelay_tests::database::Database;
+use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::rest::{ACCOUNT, AGENT, connect_body};
+use dmrelay_tests::wait;
+use sea_orm::ConnectionTrait;
+use serde_json::json;
+use std::time::Duration;
+
+on_both_footings!(
+    a_service_counts_as_failing_once_three_of_its_agents_or_accounts_do,
+    a_probe_that_is_not_made_is_given_back,
+    an_agent_that_fails_leaves_the_others_alone,
+    completions_that_fail_open_the_breaker_though_reads_succeed,
+    a_first_message_probes_a_breaker_whose_time_is_over,
+);
+
+const USER: &str = "200000000000001";
+const SOON: Duration = Duration::from_secs(20);
+
+async fn trip(store: &Store, key: &GateKey) -> Result<()> {
+    for _ in 0..5 {
+        store.gate_failed(key, "transient").await?;
+    }
+    Ok(())
+}
+
+async fn a_service_counts_as_failing_once_three_of_its_agents_or_accounts_do(footing: Footing) -> Result<()> {
+    let database = Database::start(footing)?;
+    let store = database.open().await?;
+    let agent = |n: u32| anyhow::Ok(GateKey::AgentOf(AgentId::parse(&format!("agent_{n}"))?));
+    let account = |n: u32| anyhow::Ok(GateKey::GraphAccount(InstagramAccountId::parse(&n.to_string())?));
+    let graph = GateKey::GraphApp(LoginKind::Instagram);
+    for n in 1..=3 {
+        // Accounts say nothing about the agent's provider, nor agents about Graph.
+        trip(&store, &account(n)?).await?;
+        let opened = store.trip_shared(&account(n)?, &graph, "transient").await?;
+        assert_eq!(opened, n == 3, "after {n} accounts");
+        assert_eq!(store.pass(&[GateKey::Agent]).await?, Gate::Open);
+    }
+    assert!(matches!(store.pass(&[graph]).await?, Gate::Closed(_)));
+    for n in 1..=2 {
+        trip(&store, &agent(n)?).await?;
+        assert!(!store.trip_shared(&agent(n)?, &GateKey::Agent, "transient").await?, "after {n} agents");
+    }
+    // What has failed and is over does not count.
+    store
+        .connection()
+        .execute_unprepared("UPDATE gates SET closed_until = 1 WHERE key = 'agent:agent_1'")
+        .await?;
+    trip(&store, &agent(3)?).await?;
+    assert!(!store.trip_shared(&agent(3)?, &GateKey::Agent, "transient").await?);
+    trip(&store, &agent(4)?).await?;
+    assert!(store.trip_shared(&agent(4)?, &GateKey::Agent, "transient").await?);
+    // Opened once, not again by whoever fails meanwhile.
+    assert!(!store.trip_shared(&agent(4)?, &GateKey::Agent, "transient").await?);
+    assert!(matches!(store.pass(&[GateKey::Agent]).await?, Gate::Closed(_)));
+    Ok(())
+}
+
+async fn a_probe_that_is_not_made_is_given_back(footing: Footing) -> Result<()> {
+    let database = Database::start(footing)?;
+    let store = database.open().await?;
+    trip(&store, &GateKey::Agent).await?;
+    store.connection().execute_unprepared("UPDATE gates SET closed_until = 1").await?;
+    let agent = [GateKey::Agent];
+    assert_eq!(store.pass(&agent).await?, Gate::Open);
+    assert!(matches!(store.pass(&agent).await?, Gate::Closed(_)), "two probes at a time");
+    store.release_probe(&GateKey::Agent).await?;
+    assert_eq!(store.pass(&agent).await?, Gate::Open);
+    Ok(())
+}
+
+async fn breaker(store: &Store, key: &str) -> Result<Option<GateState>> {
+    Ok(store.gate_states().await?.into_iter().find(|state| state.key == key))
+}
+
+/// Waits until this breaker is open.
+async fn opened(store: &Store, key: &str) -> Result<()> {
+    wait::until(&format!("an open breaker {key}"), SOON, async || {
+        let now = store.now().await?;
+        Ok(breaker(store, key).await?.filter(|state| state.closed_until > now).map(|_| ()))
+    })
+    .await
+}
+
+/// Every question to the tests' agent fails; its chats can be read.
+fn failing() -> Fault {
+    let fault = Fault::retell(Operation::Completion, FaultMode::Before).status(500).times(0);
+    Fault { agent: Some(AGENT.to_owned()), ..fault }
+}
+
+async fn an_agent_that_fails_leaves_the_others_alone(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    let (second, token) = ("17841400000000002", "IGAAtest-token-of-acme2");
+    relay.simulator.put_account(AccountSpec::new(second, "acme2", token));
+    relay.simulator.put_agent("agent_second", AgentRule::default());
+    let mut body = connect_body();
+    body["instagramAccountId"] = json!(second);
+    body["accessToken"] = json!(token);
+    let path = "/api/database/acme/chat-agents/agent_second/instagram/connect";
+    let connected = relay.rest.request("POST", path, Some(body.to_string().into_bytes()), &[]).await?;
+    assert_eq!(connected.status, 201, "{}", connected.text);
+
+    relay.simulator.add_fault(failing());
+    for n in 0..6 {
+        relay.simulator.say(ACCOUNT, &format!("20000000000000{n}"), "hello");
+    }
+    opened(&relay.store, &format!("agent:{AGENT}")).await?;
+    relay.simulator.say(second, USER, "hello");
+    let answered = |record: &Record| record.sends_to(second, USER).count() == 1;
+    relay.simulator.wait_for("the other agent's answer", SOON, answered).await?;
+    assert_eq!(breaker(&relay.store, "agent").await?, None, "the provider as a whole does not fail");
+    relay.end().await
+}
+
+/// A read that succeeds says nothing about whether questions are answered.
+async fn completions_that_fail_open_the_breaker_though_reads_succeed(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    relay.simulator.add_fault(failing());
+    // One question is tried again and again; each time a read tells that it was not asked.
+    relay.simulator.say(ACCOUNT, "200000000000009", "hello");
+    let looked_up = |record: &Record| record.calls_of("retell.get_chat") >= 2;
+    relay.simulator.wait_for("a question that is looked up twice", SOON, looked_up).await?;
+    for n in 0..5 {
+        relay.simulator.say(ACCOUNT, &format!("20000000000001{n}"), "hello");
+    }
+    opened(&relay.store, &format!("agent:{AGENT}")).await?;
+    relay.end().await
+}
+
+async fn a_first_message_probes_a_breaker_whose_time_is_over(footing: Footing) -> Result<()> {
+    let relay = Relay::connected(footing, |_| {}).await?;
+    let fault = relay.simulator.add_fault(failing());
+    // As many as it takes: one more that is under way would open it again.
+    for n in 0..5 {
+        relay.simulator.say(ACCOUNT, &format!("20000000000001{n}"), "hello");
+    }
+    let key = format!("agent:{AGENT}");
+    opened(&relay.store, &key).await?;
+    relay.simulator.clear_faults(Some(fault));
+    relay.store.connection().execute_unprepared("UPDATE gates SET closed_until = 1").await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    wait::until("an answer", SOON, async || {
+        // The worker may have put it off by what it knew of the breaker a second ago.
+        relay.store.connection().execute_unprepared("UPDATE chats SET turn_reserved_until = 0").await?;
+        Ok((relay.sent(USER) == ["Answer to: hello"]).then_some(()))
+    })
+    .await?;
+    wait::until("a breaker that is closed again", SOON, async || {
+        let state = breaker(&relay.store, &key).await?.context("the breaker")?;
+        Ok((state.failures == 0).then_some(()))
+    })
+    .await?;
+    relay.end().await
+}
