@@ -6,20 +6,14 @@ use crate::routes;
 use crate::state::{ApiOptions, ApiParts, ApiState};
 use anyhow::{Context as _, anyhow};
 use clap::{Parser, Subcommand};
-use dmrelay_domain::clock::SystemClock;
-use dmrelay_instagram::{Graph, GraphOptions};
-use dmrelay_queue::{JobQueue, QueueMetrics};
-use dmrelay_runtime::http::Client;
-use dmrelay_runtime::metrics::Metrics;
+use dmrelay_app::{App, Backend};
 use dmrelay_runtime::ops;
 use dmrelay_runtime::settings::{
-    ApiSettings, DatabaseSettings, GraphSettings, JwtSettings, LimitSettings, LogSettings, MetricsSettings,
-    QueueSettings, VaultSettings,
+    ApiSettings, DatabaseSettings, GraphSettings, InvalidSetting, JwtSettings, LimitSettings, LogSettings,
+    MetricsSettings, QueueSettings, VaultSettings,
 };
 use dmrelay_runtime::{logs, shutdown};
 use dmrelay_store::Store;
-use dmrelay_vault::Vault;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -83,9 +77,6 @@ pub enum Command {
     Admin(Admin),
 }
 
-/// How long a connection to Meta may take.
-const CONNECT: Duration = Duration::from_secs(5);
-
 /// Runs the command, or serves until a signal ends the process.
 ///
 /// # Errors
@@ -111,49 +102,43 @@ async fn with_database(args: Args, command: Option<Command>) -> anyhow::Result<(
     if let Some(Command::Migrate) = command {
         return admin::migrate(&args.database).await;
     }
-    let store = dmrelay_process::open_store(&args.database).await?;
+    let store = dmrelay_app::open_store(&args.database).await?;
     Box::pin(start(args, store)).await
 }
 
 async fn start(args: Args, store: Store) -> anyhow::Result<()> {
     let stop = shutdown::on_signal().context("signals cannot be handled")?;
     if args.migrate_on_start {
-        dmrelay_process::migrate(&store).await?;
+        dmrelay_app::migrate(&store).await?;
     }
-    dmrelay_process::require_schema(&store).await?;
-    let metrics = Arc::new(Metrics::new("api")?);
-    let queue = dmrelay_process::connect_queue(&args.queue, QueueMetrics::register(&metrics.registry)?)?;
-    let parts = parts(&args, store.clone(), &metrics, queue)?;
-    dmrelay_process::require_keys(&parts.vault, &store).await?;
+    dmrelay_app::require_schema(&store).await?;
+    let app = App::new(store, &args.app_settings())?;
+    let options = args.options()?;
+    dmrelay_app::require_keys(&app.vault, &app.store).await?;
     let listener = ops::bind(args.api.api_addr, "API_ADDR").await.map_err(|err| anyhow!(err))?;
-    dmrelay_process::watch(&store, &parts.queue, &metrics, &stop);
-    let ready = dmrelay_process::database_ready(store);
-    dmrelay_process::serve_operators(&args.metrics, metrics, ready, stop.clone()).await?;
+    dmrelay_app::watch(&app.store, &app.queue, &app.metrics, &stop);
+    let ready = dmrelay_app::database_ready(app.store.clone());
+    dmrelay_app::serve_operators(&args.metrics, app.metrics.clone(), ready, stop.clone()).await?;
     tracing::info!(address = %args.api.api_addr, metrics = %args.metrics.metrics_addr, "api started");
-    serve(parts, listener, stop, args.metrics.shutdown_grace).await?;
+    serve(ApiParts::new(app, options), listener, stop, args.metrics.shutdown_grace).await?;
     tracing::info!("api stopped");
     Ok(())
 }
 
-fn parts(
-    args: &Args,
-    store: Store,
-    metrics: &Arc<Metrics>,
-    queue: Arc<dyn JobQueue>,
-) -> anyhow::Result<ApiParts> {
-    let client = Client::new(CONNECT, metrics.clone()).map_err(|err| anyhow!(err))?;
-    let graph = GraphOptions::from(&args.graph);
-    let access = (args.limits.clone(), args.jwt.clone());
-    Ok(ApiParts {
-        store,
-        vault: Vault::parse(&args.vault.keys.require()?)?,
-        graph: Graph::new(client.clone(), graph),
-        client,
-        queue,
-        metrics: metrics.clone(),
-        clock: Arc::new(SystemClock),
-        options: ApiOptions::new(args.api.clone(), access, args.graph.clone(), args.takeover_hours)?,
-    })
+impl Args {
+    fn app_settings(&self) -> dmrelay_app::Settings<'_> {
+        dmrelay_app::Settings {
+            process: "api",
+            backend: Backend::Servers(&self.queue),
+            graph: &self.graph,
+            vault: &self.vault,
+        }
+    }
+
+    fn options(&self) -> Result<ApiOptions, InvalidSetting> {
+        let access = (self.limits.clone(), self.jwt.clone());
+        ApiOptions::new(self.api.clone(), access, self.graph.clone(), self.takeover_hours)
+    }
 }
 
 /// Serves until `stop` is cancelled and started requests have ended, or the grace is over.
@@ -169,7 +154,7 @@ pub async fn serve(
     // The inbox writer ends after the requests that wait for it.
     let drained = CancellationToken::new();
     // Redis is no condition: webhooks are taken without it.
-    let ready = dmrelay_process::database_ready(parts.store.clone());
+    let ready = dmrelay_app::database_ready(parts.app.store.clone());
     let limits = ListenerOptions {
         header_timeout: parts.options.api.header_timeout,
         connections: parts.options.api.api_connections,

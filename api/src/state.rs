@@ -5,11 +5,11 @@ use crate::limit::Limits;
 use crate::live::{Live, MostStreams};
 use crate::snapshot::Snapshots;
 use anyhow::Context as _;
+use dmrelay_app::App;
 use dmrelay_domain::clock::Clock;
 use dmrelay_domain::secret::Secret;
 use dmrelay_instagram::Graph;
 use dmrelay_queue::JobQueue;
-use dmrelay_runtime::http::Client;
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{ApiSettings, GraphSettings, InvalidSetting, JwtSettings, LimitSettings};
 use dmrelay_store::{InboxOptions, InboxWriter, Store};
@@ -100,22 +100,17 @@ fn check_origins(origins: &[String]) -> Result<(), InvalidSetting> {
 
 /// What an [`ApiState`] is made of.
 pub struct ApiParts {
-    /// The database.
-    pub store: Store,
-    /// Seals and opens secrets.
-    pub vault: Vault,
-    /// Meta.
-    pub graph: Graph,
-    /// Fetches the keys of an identity provider.
-    pub client: Client,
-    /// The queue.
-    pub queue: Arc<dyn JobQueue>,
-    /// The metrics.
-    pub metrics: Arc<Metrics>,
-    /// Reads the time.
-    pub clock: Arc<dyn Clock>,
+    /// What every process has.
+    pub(crate) app: App,
     /// Settings.
-    pub options: ApiOptions,
+    pub(crate) options: ApiOptions,
+}
+
+impl ApiParts {
+    /// The parts of an API with these settings.
+    pub fn new(app: App, options: ApiOptions) -> Self {
+        Self { app, options }
+    }
 }
 
 /// What every request needs; cheap to clone.
@@ -150,34 +145,35 @@ impl ApiState {
         stop: &CancellationToken,
         drained: &CancellationToken,
     ) -> anyhow::Result<Self> {
-        let tokens = Tokens::new(&parts.options.jwt, parts.client)?;
-        let api = &parts.options.api;
+        let ApiParts { app, options } = parts;
+        let tokens = Tokens::new(&options.jwt, app.client)?;
+        let api = &options.api;
         let limits = InboxOptions {
             batch: usize::from(api.inbox_batch),
             waiting: api.inbox_waiting,
             writers: api.inbox_writers,
             ..InboxOptions::default()
         };
-        let on_stored = crate::pusher::start(&parts.queue, parts.metrics.clone());
-        let inbox = InboxWriter::start(parts.store.clone(), limits, on_stored, drained);
-        show_waiting(&parts.metrics, &inbox);
-        let snapshots = Snapshots::new(parts.store.clone(), parts.vault.clone());
+        let on_stored = crate::pusher::start(&app.queue, app.metrics.clone());
+        let inbox = InboxWriter::start(app.store.clone(), limits, on_stored, drained);
+        show_waiting(&app.metrics, &inbox);
+        let snapshots = Snapshots::new(app.store.clone(), app.vault.clone());
         snapshots.refresh().await.context("the connections cannot be read")?;
         tokio::spawn(snapshots.clone().keep_fresh(api.snapshot_interval, drained.clone()));
-        let settings = &parts.options.limits;
+        let settings = &options.limits;
         let limits = Limits::new(settings);
         tokio::spawn(limits.clone().keep_small(drained.clone()));
         let most =
             MostStreams { in_all: settings.event_streams, of_one: settings.event_streams_per_subaccount };
-        let live = Live::new(parts.store.clone(), settings.event_interval, most);
+        let live = Live::new(app.store.clone(), settings.event_interval, most);
         Ok(Self {
-            store: parts.store,
-            vault: parts.vault,
-            graph: parts.graph,
-            queue: parts.queue,
-            metrics: parts.metrics,
-            clock: parts.clock,
-            options: Arc::new(parts.options),
+            store: app.store,
+            vault: app.vault,
+            graph: app.graph,
+            queue: app.queue,
+            metrics: app.metrics,
+            clock: app.clock,
+            options: Arc::new(options),
             inbox,
             snapshots,
             tokens,

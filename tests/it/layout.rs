@@ -16,9 +16,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["domain", "entity"]),
     ("instagram", &["domain", "runtime"]),
     ("agent", &["domain", "runtime"]),
-    ("process", &["runtime", "vault", "store", "queue", "migration"]),
-    ("api", &["domain", "runtime", "vault", "store", "queue", "instagram", "migration", "process"]),
-    ("worker", &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "process"]),
+    ("app", &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "migration"]),
+    ("api", &["domain", "runtime", "vault", "store", "queue", "instagram", "migration", "app"]),
+    ("worker", &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "app"]),
 ];
 
 /// What may depend on everything.

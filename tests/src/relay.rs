@@ -5,18 +5,13 @@ use crate::redis::RedisServer;
 use crate::rest::{ACCOUNT, APP_SECRET, Rest, TOKEN, VERIFY_TOKEN};
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow, ensure};
-use dmrelay_agent::{Retell, RetellOptions};
 use dmrelay_api::{ApiOptions, ApiParts};
-use dmrelay_domain::clock::SystemClock;
-use dmrelay_domain::secret::Secret;
-use dmrelay_instagram::{Graph, GraphOptions};
-use dmrelay_queue::{JobQueue, MemoryOptions, MemoryQueue, QueueMetrics, RedisOptions, RedisQueue};
-use dmrelay_runtime::http::Client;
+use dmrelay_app::{App, Backend};
 use dmrelay_runtime::metrics::Metrics;
+use dmrelay_runtime::settings::{DatabaseUrlArg, RedisUrlArg};
 use dmrelay_simulator::{AccountSpec, Options, Simulator, WebhookTarget};
 use dmrelay_store::Store;
-use dmrelay_vault::Vault;
-use dmrelay_worker::{Dispatcher, Parts, Worker};
+use dmrelay_worker::{Parts, Worker};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,17 +65,17 @@ impl Relay {
             Footing::Servers => (Some(PostgresServer::start()?), Some(RedisServer::start()?)),
         };
         let sqlite = format!("sqlite://{}?mode=rwc", dir.path().join("test.db").display());
-        let store = open_store(postgres.as_ref().map_or(sqlite, PostgresServer::url)).await?;
+        settings.database.url = DatabaseUrlArg::of(&postgres.as_ref().map_or(sqlite, PostgresServer::url));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let simulator = simulator(address).await?;
         settings.graph.graph_url = Url::parse(&simulator.graph_url())?;
         settings.graph.instagram_graph_url = Url::parse(&simulator.instagram_url())?;
         settings.agent.retell_url = Url::parse(&simulator.retell_url())?;
-        let metrics = Arc::new(Metrics::new("tests")?);
+        let app = app(&mut settings, redis.as_ref()).await?;
+        let (store, metrics) = (app.store.clone(), app.metrics.clone());
         let stop = CancellationToken::new();
-        let wiring = Wiring { settings, store: store.clone(), metrics: metrics.clone(), stop: stop.clone() };
-        let tasks = wiring.run(listener, redis.as_ref())?;
+        let tasks = run(app, settings, listener, &stop)?;
         let rest = Rest::new(address)?;
         Ok(Self { simulator, store, rest, address, metrics, postgres, redis, stop, tasks, _dir: dir })
     }
@@ -171,15 +166,9 @@ impl Drop for Relay {
 /// # Errors
 /// When it cannot be opened.
 pub async fn open_store(url: String) -> Result<Store> {
-    let options = dmrelay_store::Options {
-        url,
-        max_connections: 20,
-        acquire_timeout: Duration::from_secs(2),
-        statement_timeout: Duration::from_secs(10),
-    };
-    let store = Store::open(&options).await?;
-    dmrelay_migration::migrate(store.connection()).await?;
-    Ok(store)
+    let mut settings = Settings::for_tests()?;
+    settings.database.url = DatabaseUrlArg::of(&url);
+    migrated(&settings).await
 }
 
 /// A simulator whose webhooks go to `api`, with the tests' account.
@@ -197,69 +186,38 @@ pub async fn simulator(api: SocketAddr) -> Result<Simulator> {
     Ok(simulator)
 }
 
-struct Wiring {
-    settings: Settings,
-    store: Store,
-    metrics: Arc<Metrics>,
-    stop: CancellationToken,
+async fn migrated(settings: &Settings) -> Result<Store> {
+    let store = dmrelay_app::open_store(&settings.database).await?;
+    dmrelay_app::migrate(&store).await?;
+    Ok(store)
 }
 
-impl Wiring {
-    fn run(self, listener: TcpListener, redis: Option<&RedisServer>) -> Result<Vec<JoinHandle<Result<()>>>> {
-        let queue_metrics = QueueMetrics::register(&self.metrics.registry)?;
-        let memory: Arc<dyn JobQueue> =
-            Arc::new(MemoryQueue::new(MemoryOptions::default(), queue_metrics.clone()));
-        let (shared, local): (Arc<dyn JobQueue>, _) = match redis {
-            None => (memory, None),
-            Some(redis) => {
-                (Arc::new(RedisQueue::connect(RedisOptions::new(redis.url()), queue_metrics)?), Some(memory))
-            }
-        };
-        let client = Client::new(Duration::from_secs(1), self.metrics.clone()).map_err(|err| anyhow!(err))?;
-        let vault = Vault::parse(&Secret::new(Vault::generate("k1")))?;
-        let graph = self.graph(client.clone());
-        let grace = Duration::from_secs(10);
-        let api = ApiParts {
-            store: self.store.clone(),
-            vault: vault.clone(),
-            graph: graph.clone(),
-            client: client.clone(),
-            queue: shared.clone(),
-            metrics: self.metrics.clone(),
-            clock: Arc::new(SystemClock),
-            options: ApiOptions::new(
-                self.settings.api.clone(),
-                (self.settings.limits.clone(), self.settings.jwt.clone()),
-                self.settings.graph.clone(),
-                12,
-            )?,
-        };
-        let settings = &self.settings;
-        let retell = RetellOptions {
-            url: settings.agent.retell_url.clone(),
-            key: Secret::new("key_simulated".to_owned()),
-            agent_version: settings.agent.retell_agent_version.clone(),
-            timeout: settings.agent.agent_timeout,
-        };
-        let worker = Parts {
-            store: self.store.clone(),
-            vault,
-            graph,
-            agent: Arc::new(Retell::new(client, retell)),
-            dispatcher: Dispatcher::new(shared.clone(), local.clone()),
-            metrics: self.metrics.clone(),
-            clock: Arc::new(SystemClock),
-            options: dmrelay_worker::Options::new(settings.worker.clone(), &settings.agent, &settings.graph),
-        };
-        let worker = Worker::new(worker, shared, local);
-        Ok(vec![
-            tokio::spawn(dmrelay_api::serve(api, listener, self.stop.clone(), grace)),
-            tokio::spawn(worker.run(self.stop, grace)),
-        ])
-    }
+/// What API and worker share: on Redis if there is one.
+async fn app(settings: &mut Settings, redis: Option<&RedisServer>) -> Result<App> {
+    let store = migrated(settings).await?;
+    let backend = match redis {
+        None => Backend::Embedded,
+        Some(redis) => {
+            settings.queue.url = RedisUrlArg::of(&redis.url());
+            Backend::Servers(&settings.queue)
+        }
+    };
+    let (graph, vault) = (&settings.graph, &settings.vault);
+    App::new(store, &dmrelay_app::Settings { process: "tests", backend, graph, vault })
+}
 
-    fn graph(&self, client: Client) -> Graph {
-        let settings = &self.settings.graph;
-        Graph::new(client, GraphOptions::from(settings))
-    }
+fn run(
+    app: App,
+    settings: Settings,
+    listener: TcpListener,
+    stop: &CancellationToken,
+) -> Result<Vec<JoinHandle<Result<()>>>> {
+    let grace = Duration::from_secs(10);
+    let worker = Parts::new(app.clone(), settings.worker, &settings.agent, &settings.graph)?;
+    let access = (settings.limits, settings.jwt);
+    let api = ApiParts::new(app, ApiOptions::new(settings.api, access, settings.graph, 12)?);
+    Ok(vec![
+        tokio::spawn(dmrelay_api::serve(api, listener, stop.clone(), grace)),
+        tokio::spawn(Worker::new(worker).run(stop.clone(), grace)),
+    ])
 }

@@ -2,9 +2,11 @@
 
 use clap::Parser;
 use dmrelay_runtime::settings::{
-    AgentSettings, ApiSettings, GraphSettings, JwtSettings, LimitSettings, MetaVerifyTokenArg, WorkerSettings,
+    AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, EncryptionKeysArg, GraphSettings,
+    JwtSettings, LimitSettings, MetaAppSecretsArg, MetaVerifyTokenArg, QueueSettings, RetellApiKeyArg,
+    VaultSettings, WorkerSettings,
 };
-use dmrelay_runtime::settings::{BootstrapKeyArg, MetaAppSecretsArg};
+use dmrelay_vault::Vault;
 use std::time::Duration;
 
 use crate::rest::{APP_SECRET, KEY, VERIFY_TOKEN};
@@ -12,6 +14,15 @@ use crate::rest::{APP_SECRET, KEY, VERIFY_TOKEN};
 /// The settings a test may change before it starts.
 #[derive(Parser, Clone)]
 pub struct Settings {
+    /// The database; the tests say where it is.
+    #[command(flatten)]
+    pub database: DatabaseSettings,
+    /// Redis, likewise.
+    #[command(flatten)]
+    pub queue: QueueSettings,
+    /// Secrets.
+    #[command(flatten)]
+    pub vault: VaultSettings,
     /// The API.
     #[command(flatten)]
     pub api: ApiSettings,
@@ -51,6 +62,8 @@ impl Settings {
         settings.graph.verify_token = MetaVerifyTokenArg::of(VERIFY_TOKEN);
         settings.graph.graph_timeout = Duration::from_millis(1_500);
         settings.graph.graph_courtesy_timeout = Duration::from_millis(500);
+        settings.vault.keys = EncryptionKeysArg::of(&Vault::generate("k1"));
+        settings.agent.api_key = RetellApiKeyArg::of("key_simulated");
         settings.agent.agent_timeout = Duration::from_millis(1_500);
         settings.worker.reconcile_grace = Duration::from_millis(500);
         settings.worker.reconcile_settle = Duration::from_millis(200);

@@ -8,6 +8,7 @@ use crate::liveness::Liveness;
 use crate::slots::Slots;
 use crate::timers::Timers;
 use dmrelay_agent::ChatAgent;
+use dmrelay_app::App;
 use dmrelay_domain::clock::{Clock, Millis, millis};
 use dmrelay_domain::conversation::Policy;
 use dmrelay_domain::ids::WorkerId;
@@ -63,22 +64,28 @@ impl Options {
 
 /// What a [`Context`] is made of.
 pub struct Parts {
-    /// The database.
-    pub store: Store,
-    /// Opens sealed tokens.
-    pub vault: Vault,
-    /// Meta.
-    pub graph: Graph,
+    /// What every process has.
+    pub(crate) app: App,
     /// The agent.
-    pub agent: Arc<dyn ChatAgent>,
-    /// Pushes jobs.
-    pub dispatcher: Dispatcher,
-    /// The metrics.
-    pub metrics: Arc<Metrics>,
-    /// Reads the time.
-    pub clock: Arc<dyn Clock>,
+    pub(crate) agent: Arc<dyn ChatAgent>,
     /// Limits.
-    pub options: Options,
+    pub(crate) options: Options,
+}
+
+impl Parts {
+    /// The parts of a worker with these settings.
+    ///
+    /// # Errors
+    /// What is wrong with `RETELL_API_KEY`.
+    pub fn new(
+        app: App,
+        worker: WorkerSettings,
+        agent: &AgentSettings,
+        graph: &GraphSettings,
+    ) -> anyhow::Result<Self> {
+        let options = Options::new(worker, agent, graph);
+        Ok(Self { agent: app.chat_agent(agent)?, app, options })
+    }
 }
 
 /// What everything in a worker needs; shared by reference.
@@ -115,15 +122,16 @@ pub struct Context {
 impl Context {
     /// A context of these parts.
     pub fn new(parts: Parts) -> Self {
-        let worker = &parts.options.worker;
+        let Parts { app, agent, options } = parts;
+        let worker = &options.worker;
         let batching =
             BatcherOptions { lanes: usize::from(worker.commit_lanes), ..BatcherOptions::default() };
         Self {
             worker: WorkerId::new(),
-            conversations: Batcher::start(&parts.store, parts.options.policy(), batching),
+            conversations: Batcher::start(&app.store, options.policy(), batching),
             chat_ids: ChatIds::default(),
-            accounts: Accounts::new(parts.store.clone()),
-            breakers: Breakers::new(parts.store.clone()),
+            accounts: Accounts::new(app.store.clone()),
+            breakers: Breakers::new(app.store.clone()),
             slots: Slots::new(usize::from(worker.worker_concurrency)),
             timers: Timers::default(),
             inbox: Inbox::default(),
@@ -132,14 +140,14 @@ impl Context {
             stopping: CancellationToken::new(),
             clock_offset: AtomicI64::new(0),
             secrets_counted: Mutex::default(),
-            store: parts.store,
-            vault: parts.vault,
-            graph: parts.graph,
-            agent: parts.agent,
-            dispatcher: parts.dispatcher,
-            metrics: parts.metrics,
-            clock: parts.clock,
-            options: parts.options,
+            store: app.store,
+            vault: app.vault,
+            graph: app.graph,
+            agent,
+            dispatcher: Dispatcher::new(app.queue, app.local_queue),
+            metrics: app.metrics,
+            clock: app.clock,
+            options,
         }
     }
 

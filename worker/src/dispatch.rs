@@ -11,7 +11,7 @@ const WAITING_MAX: u64 = 2_000;
 
 /// Pushes jobs; cheap to clone.
 #[derive(Clone)]
-pub struct Dispatcher {
+pub(crate) struct Dispatcher {
     shared: Arc<dyn JobQueue>,
     local: Option<Arc<dyn JobQueue>>,
 }
@@ -19,7 +19,7 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Pushes to `shared`; where it fails, what may not wait is pushed to `local`, which this process runs
     /// itself.
-    pub fn new(shared: Arc<dyn JobQueue>, local: Option<Arc<dyn JobQueue>>) -> Self {
+    pub(crate) fn new(shared: Arc<dyn JobQueue>, local: Option<Arc<dyn JobQueue>>) -> Self {
         Self { shared, local }
     }
 

@@ -20,5 +20,4 @@ mod slots;
 mod timers;
 
 pub use context::{Context, Options, Parts};
-pub use dispatch::Dispatcher;
 pub use process::{Args, Worker, run};

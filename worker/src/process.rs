@@ -2,23 +2,17 @@
 //! order.
 
 use crate::handler::Handler;
-use crate::{Context, Dispatcher, Options, Parts, ingest, services};
+use crate::{Context, Parts, ingest, services};
 use anyhow::{Context as _, anyhow};
 use clap::{Parser, Subcommand};
-use dmrelay_agent::{ChatAgent, Retell, RetellOptions};
-use dmrelay_domain::clock::SystemClock;
-use dmrelay_instagram::{Graph, GraphOptions};
-use dmrelay_queue::{JobQueue, Lane, MemoryOptions, MemoryQueue, QueueMetrics, QueueName, Stop};
-use dmrelay_runtime::http::Client;
-use dmrelay_runtime::metrics::Metrics;
+use dmrelay_app::{App, Backend};
+use dmrelay_queue::{JobQueue, Lane, QueueName, Stop};
 use dmrelay_runtime::ops;
 use dmrelay_runtime::settings::{
     AgentSettings, DatabaseSettings, GraphSettings, LogSettings, MetricsSettings, QueueSettings,
     VaultSettings, WorkerSettings,
 };
 use dmrelay_runtime::{logs, shutdown};
-use dmrelay_store::Store;
-use dmrelay_vault::Vault;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -66,9 +60,6 @@ pub enum Command {
     Health,
 }
 
-/// How long a connection to Meta or Retell may take.
-const CONNECT: Duration = Duration::from_secs(5);
-
 /// A worker with everything it needs.
 pub struct Worker {
     ctx: Arc<Context>,
@@ -77,9 +68,9 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker on these parts. `shared` is the queue of all workers; `local` this process's own, for when
-    /// the shared one is down.
-    pub fn new(parts: Parts, shared: Arc<dyn JobQueue>, local: Option<Arc<dyn JobQueue>>) -> Self {
+    /// A worker on these parts.
+    pub fn new(parts: Parts) -> Self {
+        let (shared, local) = (parts.app.queue.clone(), parts.app.local_queue.clone());
         Self { ctx: Arc::new(Context::new(parts)), shared, local }
     }
 
@@ -153,49 +144,30 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     }
     logs::init(&args.logs, "dmrelay-worker").map_err(|err| anyhow!(err))?;
     let stop = shutdown::on_signal().context("signals cannot be handled")?;
-    let metrics = Arc::new(Metrics::new("worker")?);
-    let store = dmrelay_process::open_store(&args.database).await?;
-    dmrelay_process::require_schema(&store).await?;
-    let queue_metrics = QueueMetrics::register(&metrics.registry)?;
-    let shared = dmrelay_process::connect_queue(&args.queue, queue_metrics.clone())?;
-    let local: Arc<dyn JobQueue> = Arc::new(MemoryQueue::new(MemoryOptions::default(), queue_metrics));
-    let parts = parts(&args, store.clone(), &metrics, Dispatcher::new(shared.clone(), Some(local.clone())))?;
-    dmrelay_process::require_keys(&parts.vault, &store).await?;
+    let store = dmrelay_app::open_store(&args.database).await?;
+    dmrelay_app::require_schema(&store).await?;
+    let app = App::new(store, &args.app_settings())?;
+    let parts = Parts::new(app.clone(), args.worker.clone(), &args.agent, &args.graph)?;
+    dmrelay_app::require_keys(&app.vault, &app.store).await?;
 
-    dmrelay_process::watch(&store, &shared, &metrics, &stop);
-    let (database, redis) =
-        (dmrelay_process::database_ready(store), dmrelay_process::redis_ready(shared.clone()));
-    let ready = dmrelay_process::both_ready(database, redis);
-    dmrelay_process::serve_operators(&args.metrics, metrics, ready, stop.clone()).await?;
+    dmrelay_app::watch(&app.store, &app.queue, &app.metrics, &stop);
+    let (database, redis) = (dmrelay_app::database_ready(app.store), dmrelay_app::redis_ready(app.queue));
+    let ready = dmrelay_app::both_ready(database, redis);
+    dmrelay_app::serve_operators(&args.metrics, app.metrics, ready, stop.clone()).await?;
     tracing::info!(concurrency = args.worker.worker_concurrency, metrics = %args.metrics.metrics_addr, "worker started");
-    Worker::new(parts, shared, Some(local)).run(stop, args.metrics.shutdown_grace).await?;
+    Worker::new(parts).run(stop, args.metrics.shutdown_grace).await?;
     tracing::info!("worker stopped");
     logs::flush().await;
     Ok(())
 }
 
-/// The parts of a worker by these settings.
-///
-/// # Errors
-/// What is wrong with them, named.
-fn parts(args: &Args, store: Store, metrics: &Arc<Metrics>, dispatcher: Dispatcher) -> anyhow::Result<Parts> {
-    let client = Client::new(CONNECT, metrics.clone()).map_err(|err| anyhow!(err))?;
-    let graph = GraphOptions::from(&args.graph);
-    let retell = RetellOptions {
-        url: args.agent.retell_url.clone(),
-        key: args.agent.api_key.require()?,
-        agent_version: args.agent.retell_agent_version.clone(),
-        timeout: args.agent.agent_timeout,
-    };
-    let agent: Arc<dyn ChatAgent> = Arc::new(Retell::new(client.clone(), retell));
-    Ok(Parts {
-        store,
-        vault: Vault::parse(&args.vault.keys.require()?)?,
-        graph: Graph::new(client, graph),
-        agent,
-        dispatcher,
-        metrics: metrics.clone(),
-        clock: Arc::new(SystemClock),
-        options: Options::new(args.worker.clone(), &args.agent, &args.graph),
-    })
+impl Args {
+    fn app_settings(&self) -> dmrelay_app::Settings<'_> {
+        dmrelay_app::Settings {
+            process: "worker",
+            backend: Backend::Servers(&self.queue),
+            graph: &self.graph,
+            vault: &self.vault,
+        }
+    }
 }

@@ -22,7 +22,7 @@ const STATEMENT: Duration = Duration::from_hours(6);
 impl Migrate {
     pub(super) async fn run(&self, settings: &DatabaseSettings) -> anyhow::Result<()> {
         if self.status {
-            return status(&dmrelay_process::open_store(settings).await?).await;
+            return status(&dmrelay_app::open_store(settings).await?).await;
         }
         migrate(settings).await
     }
@@ -34,8 +34,8 @@ impl Migrate {
 /// What the database says.
 pub(crate) async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<()> {
     let settings = DatabaseSettings { database_statement_timeout: STATEMENT, ..settings.clone() };
-    let store = dmrelay_process::open_store(&settings).await?;
-    let applied = dmrelay_process::migrate(&store).await?;
+    let store = dmrelay_app::open_store(&settings).await?;
+    let applied = dmrelay_app::migrate(&store).await?;
     Ok(output::print(format!("changes applied: {applied}; the schema is up to date"))?)
 }
 

@@ -97,8 +97,8 @@ async fn begin(command: &Admin, args: &Args) -> anyhow::Result<()> {
     if let Admin::Migrate(command) = command {
         return command.run(&args.database).await;
     }
-    let store = Box::pin(dmrelay_process::open_store(&args.database)).await?;
-    dmrelay_process::require_schema(&store).await?;
+    let store = Box::pin(dmrelay_app::open_store(&args.database)).await?;
+    dmrelay_app::require_schema(&store).await?;
     match command {
         Admin::Keys(keys) => keys.run(&store).await,
         Admin::AfterRestore(after_restore) => after_restore.run(&store).await,

@@ -2,6 +2,7 @@
 
 use crate::embedded::System;
 use anyhow::{Context as _, anyhow};
+use dmrelay_app::CONNECT_TIMEOUT;
 use dmrelay_domain::secret::Secret;
 use dmrelay_runtime::http::{Answer, Call, Client, Method};
 use dmrelay_runtime::metrics::Metrics;
@@ -52,7 +53,7 @@ pub(crate) fn base(system: &System) -> String {
 
 async fn call(system: &System, method: Method, path: &str, json: Option<Value>) -> anyhow::Result<Answer> {
     let metrics = Arc::new(Metrics::new("quickstart")?);
-    let client = Client::new(Duration::from_secs(5), metrics).map_err(|err| anyhow!(err))?;
+    let client = Client::new(CONNECT_TIMEOUT, metrics).map_err(|err| anyhow!(err))?;
     let call = Call {
         service: "self",
         operation: "demo",

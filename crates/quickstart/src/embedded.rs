@@ -3,25 +3,18 @@
 use crate::{Args, folder};
 use anyhow::{Context as _, anyhow};
 use clap::Parser;
-use dmrelay_agent::{Retell, RetellOptions};
 use dmrelay_api::{ApiOptions, ApiParts};
-use dmrelay_domain::clock::SystemClock;
-use dmrelay_domain::secret::Secret;
-use dmrelay_instagram::{Graph, GraphOptions};
-use dmrelay_queue::{JobQueue, MemoryOptions, MemoryQueue, QueueMetrics};
-use dmrelay_runtime::http::Client;
-use dmrelay_runtime::metrics::Metrics;
+use dmrelay_app::{App, Backend};
 use dmrelay_runtime::ops;
 use dmrelay_runtime::settings::{
-    AgentSettings, BootstrapKeyArg, GraphSettings, JwtSettings, LimitSettings, MetaAppSecretsArg,
+    AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, DatabaseUrlArg, EncryptionKeysArg,
+    GraphSettings, JwtSettings, LimitSettings, MetaAppSecretsArg, RetellApiKeyArg, VaultSettings,
     WorkerSettings,
 };
 use dmrelay_simulator::{AgentRule, Options, ReplyRule, Simulator, WebhookTarget};
 use dmrelay_store::Store;
-use dmrelay_vault::Vault;
-use dmrelay_worker::{Dispatcher, Parts, Worker};
+use dmrelay_worker::{Parts, Worker};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -68,28 +61,28 @@ pub(crate) async fn start(args: &Args, stop: CancellationToken) -> anyhow::Resul
     let address = listener.local_addr()?;
     let simulator = simulate(args, &keys, address).await?;
     let defaults = settings(&keys, &simulator)?;
-    let metrics = Arc::new(Metrics::new("quickstart")?);
-    let queue_metrics = QueueMetrics::register(&metrics.registry)?;
-    let queue: Arc<dyn JobQueue> = Arc::new(MemoryQueue::new(MemoryOptions::default(), queue_metrics));
-    let client = Client::new(Duration::from_secs(5), metrics.clone()).map_err(|err| anyhow!(err))?;
-    let base = Base { args, keys: &keys, store, metrics, queue: queue.clone(), client, address };
-    let worker = Worker::new(base.worker(&defaults)?, queue, None);
-    let api = base.api(&defaults)?;
+    let vault = VaultSettings { keys: EncryptionKeysArg::of(&keys.encryption) };
+    let backend = Backend::Embedded;
+    let shared =
+        dmrelay_app::Settings { process: "quickstart", backend, graph: &defaults.graph, vault: &vault };
+    let app = App::new(store, &shared)?;
+    let parts = Parts::new(app.clone(), defaults.worker.clone(), &defaults.agent, &defaults.graph)?;
+    let api = ApiParts::new(app, api_options(&args.api, &keys, address, defaults)?);
     let tasks = vec![
         tokio::spawn(dmrelay_api::serve(api, listener, stop.clone(), GRACE)),
-        tokio::spawn(worker.run(stop, GRACE)),
+        tokio::spawn(Worker::new(parts).run(stop, GRACE)),
     ];
     Ok(System { simulator, keys, customer: crate::account::new_customer(), address, tasks })
 }
 
 async fn open_store(args: &Args) -> anyhow::Result<Store> {
-    let options = dmrelay_store::Options {
-        url: folder::database_url(&args.data),
-        max_connections: 4,
-        acquire_timeout: Duration::from_secs(5),
-        statement_timeout: Duration::from_secs(10),
+    let settings = DatabaseSettings {
+        url: DatabaseUrlArg::of(&folder::database_url(&args.data)),
+        database_max_connections: 4,
+        database_acquire_timeout: Duration::from_secs(5),
+        database_statement_timeout: Duration::from_secs(10),
     };
-    let opened = Store::open(&options).await;
+    let opened = dmrelay_app::open_store(&settings).await;
     let store = opened.with_context(|| format!("--data: no database in {}", args.data.display()))?;
     dmrelay_migration::migrate(store.connection())
         .await
@@ -120,65 +113,23 @@ fn settings(keys: &folder::Keys, simulator: &Simulator) -> anyhow::Result<Defaul
     defaults.graph.instagram_graph_url = Url::parse(&simulator.instagram_url())?;
     defaults.graph.app_secrets = MetaAppSecretsArg::of(&keys.app_secret);
     defaults.agent.retell_url = Url::parse(&simulator.retell_url())?;
+    defaults.agent.api_key = RetellApiKeyArg::of("key_simulated");
     defaults.worker.debounce_ms = DEBOUNCE_MS;
     Ok(defaults)
 }
 
-/// What API and worker have in common.
-struct Base<'a> {
-    args: &'a Args,
-    keys: &'a folder::Keys,
-    store: Store,
-    metrics: Arc<Metrics>,
-    queue: Arc<dyn JobQueue>,
-    client: Client,
+/// The API's settings, with the demo's key and the address where it listens.
+fn api_options(
+    settings: &ApiSettings,
+    keys: &folder::Keys,
     address: SocketAddr,
-}
-
-impl Base<'_> {
-    fn vault(&self) -> anyhow::Result<Vault> {
-        Ok(Vault::parse(&Secret::new(self.keys.encryption.clone()))?)
-    }
-
-    fn graph(&self, settings: &GraphSettings) -> Graph {
-        Graph::new(self.client.clone(), GraphOptions::from(settings))
-    }
-
-    fn worker(&self, defaults: &Defaults) -> anyhow::Result<Parts> {
-        let retell = RetellOptions {
-            url: defaults.agent.retell_url.clone(),
-            key: Secret::new("key_simulated".to_owned()),
-            agent_version: defaults.agent.retell_agent_version.clone(),
-            timeout: defaults.agent.agent_timeout,
-        };
-        Ok(Parts {
-            store: self.store.clone(),
-            vault: self.vault()?,
-            graph: self.graph(&defaults.graph),
-            agent: Arc::new(Retell::new(self.client.clone(), retell)),
-            dispatcher: Dispatcher::new(self.queue.clone(), None),
-            metrics: self.metrics.clone(),
-            clock: Arc::new(SystemClock),
-            options: dmrelay_worker::Options::new(defaults.worker.clone(), &defaults.agent, &defaults.graph),
-        })
-    }
-
-    fn api(&self, defaults: &Defaults) -> anyhow::Result<ApiParts> {
-        let mut api = self.args.api.clone();
-        api.bootstrap_key = BootstrapKeyArg::of(&self.keys.api_key);
-        api.public_url = Url::parse(&format!("http://{}", self.address))?;
-        let access = (defaults.limits.clone(), defaults.jwt.clone());
-        Ok(ApiParts {
-            store: self.store.clone(),
-            vault: self.vault()?,
-            graph: self.graph(&defaults.graph),
-            client: self.client.clone(),
-            queue: self.queue.clone(),
-            metrics: self.metrics.clone(),
-            clock: Arc::new(SystemClock),
-            options: ApiOptions::new(api, access, defaults.graph.clone(), defaults.worker.takeover_hours)?,
-        })
-    }
+    defaults: Defaults,
+) -> anyhow::Result<ApiOptions> {
+    let mut api = settings.clone();
+    api.bootstrap_key = BootstrapKeyArg::of(&keys.api_key);
+    api.public_url = Url::parse(&format!("http://{address}"))?;
+    let access = (defaults.limits, defaults.jwt);
+    Ok(ApiOptions::new(api, access, defaults.graph, defaults.worker.takeover_hours)?)
 }
 
 impl System {

@@ -27,7 +27,7 @@ pub(super) async fn check(
     vault: Option<&Vault>,
     report: &mut Report,
 ) -> Option<Store> {
-    let store = match in_time(Box::pin(dmrelay_process::open_store(settings))).await {
+    let store = match in_time(Box::pin(dmrelay_app::open_store(settings))).await {
         Ok(store) => store,
         Err(err) => {
             report.fail(CHECK, err);

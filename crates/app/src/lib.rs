@@ -1,12 +1,16 @@
 //! What every process of dmrelay does around its work: opens what it stands on, refuses to start where that does
-//! not fit, serves its operators, and tells them what it depends on.
+//! not fit, serves its operators, and tells them what it depends on. [`App`] holds the parts that all of them share.
+
+mod parts;
+
+pub use parts::{App, Backend, CONNECT_TIMEOUT, Settings};
 
 use anyhow::{Context as _, anyhow};
 use axum::Router;
-use dmrelay_queue::{JobQueue, QueueMetrics, RedisOptions, RedisQueue};
+use dmrelay_queue::JobQueue;
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::ops::{self, Ready};
-use dmrelay_runtime::settings::{DatabaseSettings, MetricsSettings, QueueSettings};
+use dmrelay_runtime::settings::{DatabaseSettings, MetricsSettings};
 use dmrelay_runtime::watch;
 use dmrelay_store::{Connection, Store};
 use dmrelay_vault::Vault;
@@ -60,20 +64,6 @@ pub async fn require_keys(vault: &Vault, store: &Store) -> anyhow::Result<()> {
         return Ok(());
     }
     Err(anyhow!("ENCRYPTION_KEYS: connections are sealed with keys that are missing: {missing:?}"))
-}
-
-/// The shared queue of these settings. Redis need not be up.
-///
-/// # Errors
-/// What is wrong with `REDIS_URL`.
-pub fn connect_queue(settings: &QueueSettings, metrics: QueueMetrics) -> anyhow::Result<Arc<dyn JobQueue>> {
-    let url = settings.url.require()?;
-    let options = RedisOptions {
-        namespace: settings.redis_namespace.clone(),
-        max_waiting: settings.queue_max_waiting,
-        ..RedisOptions::new(url.expose().clone())
-    };
-    Ok(Arc::new(RedisQueue::connect(options, metrics)?))
 }
 
 /// Whether the database answers.
