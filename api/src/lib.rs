@@ -4,12 +4,10 @@
 //! call. Everything else may take its time.
 
 mod access;
-mod admin;
 mod extract;
 mod front;
 mod idempotency;
 mod jwt;
-mod keys;
 mod limit;
 mod listener;
 mod live;
@@ -21,7 +19,6 @@ mod routes;
 mod settings;
 mod snapshot;
 mod state;
-mod views;
 
 pub use process::{Args, Command, run, serve};
 pub use state::{ApiOptions, ApiParts, ApiState};

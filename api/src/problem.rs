@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use dmrelay_instagram::links::InvalidLink;
 use dmrelay_store::Error;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -184,6 +185,13 @@ impl From<Error> for Problem {
         }
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", "The database cannot be used now")
             .retry_after(1)
+    }
+}
+
+/// Links are made of the `ref` of a call.
+impl From<InvalidLink> for Problem {
+    fn from(err: InvalidLink) -> Self {
+        Self::parameter("ref", err.to_string())
     }
 }
 

@@ -1,12 +1,14 @@
 //! The API process: reads its settings, serves, and ends in order; and the commands of its operator.
 
-use crate::admin::{self, Admin};
+use crate::jwt::Tokens;
 use crate::listener::{self, ListenerOptions};
 use crate::routes;
 use crate::state::{ApiOptions, ApiParts, ApiState};
 use anyhow::{Context as _, anyhow};
 use clap::{Parser, Subcommand};
+use dmrelay_admin::{self as admin, Admin, ApiChecks};
 use dmrelay_app::{App, Backend};
+use dmrelay_runtime::http::Client;
 use dmrelay_runtime::ops;
 use dmrelay_runtime::settings::{
     ApiSettings, DatabaseSettings, GraphSettings, InvalidSetting, JwtSettings, LimitSettings, LogSettings,
@@ -88,7 +90,7 @@ pub async fn run(mut args: Args) -> anyhow::Result<()> {
             println!("{:#}", routes::document());
             Ok(())
         }
-        Some(Command::Admin(command)) => admin::run(&command, &args).await,
+        Some(Command::Admin(command)) => admin::run(&command, &args.admin_settings()).await,
         command => {
             logs::init(&args.logs, "dmrelay-api").map_err(|err| anyhow!(err))?;
             let outcome = with_database(args, command).await;
@@ -126,6 +128,19 @@ async fn start(args: Args, store: Store) -> anyhow::Result<()> {
 }
 
 impl Args {
+    fn admin_settings(&self) -> admin::Settings<'_> {
+        admin::Settings {
+            database: &self.database,
+            queue: &self.queue,
+            api: &self.api,
+            jwt: &self.jwt,
+            graph: &self.graph,
+            vault: &self.vault,
+            logs: &self.logs,
+            checks: self,
+        }
+    }
+
     fn app_settings(&self) -> dmrelay_app::Settings<'_> {
         dmrelay_app::Settings {
             process: "api",
@@ -138,6 +153,16 @@ impl Args {
     fn options(&self) -> Result<ApiOptions, InvalidSetting> {
         let access = (self.limits.clone(), self.jwt.clone());
         ApiOptions::new(self.api.clone(), access, self.graph.clone(), self.takeover_hours)
+    }
+}
+
+impl ApiChecks for Args {
+    fn read_settings(&self) -> Result<(), InvalidSetting> {
+        self.options().map(|_| ())
+    }
+
+    fn accepts_tokens(&self, client: Client) -> Result<bool, InvalidSetting> {
+        Ok(Tokens::new(&self.jwt, client)?.is_some())
     }
 }
 

@@ -1,9 +1,10 @@
-//! What a business chooses for a connection, as the API takes and shows it.
+//! What a business chooses for a connection, as the API takes it.
 
 use crate::problem::Faults;
 use dmrelay_domain::split;
 use dmrelay_store::Settings;
-use serde::{Deserialize, Deserializer, Serialize};
+use dmrelay_views::ConnectionSettings;
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -16,28 +17,6 @@ pub(crate) const TAKEOVER_MAX: u32 = 720;
 const VARIABLES_MAX: usize = 50;
 const NAME_MAX: usize = 64;
 const VALUE_MAX: usize = 1_000;
-
-/// What a business chose for a connection; what is null follows the process's settings.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct ConnectionSettings {
-    /// How long the user must be quiet before the agent is asked, in milliseconds.
-    #[schema(maximum = 60_000, example = 1_500)]
-    debounce_ms: Option<u32>,
-    /// How long the agent is silent after a person wrote, in hours.
-    #[schema(minimum = 1, maximum = 720, example = 12)]
-    takeover_hours: Option<u32>,
-    /// Whether the user sees that the agent is typing.
-    typing: Option<bool>,
-    /// The Meta app has the Human Agent feature: people may answer for seven days.
-    human_agent: Option<bool>,
-    /// What the user is told when the agent fails for good, at most 1,000 bytes.
-    #[schema(min_length = 1, max_length = 1_000, example = "We will get back to you.")]
-    fallback_text: Option<String>,
-    /// Values for the agent's dynamic variables, at most 50.
-    #[schema(value_type = Option<BTreeMap<String, String>>)]
-    agent_variables: Option<BTreeMap<String, String>>,
-}
 
 /// A field of a merge patch (RFC 7396).
 #[derive(Debug, Clone, Default)]
@@ -110,35 +89,30 @@ impl<T: Clone> Change<T> {
     }
 }
 
-impl ConnectionSettings {
-    /// Notes what is out of its range; `at` is where the settings stand in the body.
-    pub(crate) fn check(&self, at: &str, faults: &mut Faults) {
-        if self.debounce_ms.is_some_and(|millis| millis > DEBOUNCE_MAX) {
-            faults.at(&format!("{at}/debounceMs"), format!("must be at most {DEBOUNCE_MAX}"));
-        }
-        if self.takeover_hours.is_some_and(|hours| !(1..=TAKEOVER_MAX).contains(&hours)) {
-            faults.at(&format!("{at}/takeoverHours"), format!("must be 1 to {TAKEOVER_MAX}"));
-        }
-        let fits = |text: &String| !text.trim().is_empty() && text.len() <= split::MAX_BYTES;
-        if self.fallback_text.as_ref().is_some_and(|text| !fits(text)) {
-            faults.at(
-                &format!("{at}/fallbackText"),
-                format!("must be 1 to {} bytes of text", split::MAX_BYTES),
-            );
-        }
-        let variables = self.agent_variables.iter().flatten();
-        if variables.clone().count() > VARIABLES_MAX {
-            faults.at(&format!("{at}/agentVariables"), format!("must be at most {VARIABLES_MAX}"));
-        }
-        for (name, value) in variables {
-            let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(word) {
-                let what = format!("the name {name:?} must be 1 to {NAME_MAX} letters, digits and _");
-                faults.at(&format!("{at}/agentVariables"), what);
-            } else if value.len() > VALUE_MAX || value.contains('\0') {
-                let what = format!("must be at most {VALUE_MAX} bytes, without U+0000");
-                faults.at(&format!("{at}/agentVariables/{name}"), what);
-            }
+/// Notes what is out of its range; `at` is where the settings stand in the body.
+pub(crate) fn check(settings: &ConnectionSettings, at: &str, faults: &mut Faults) {
+    if settings.debounce_ms.is_some_and(|millis| millis > DEBOUNCE_MAX) {
+        faults.at(&format!("{at}/debounceMs"), format!("must be at most {DEBOUNCE_MAX}"));
+    }
+    if settings.takeover_hours.is_some_and(|hours| !(1..=TAKEOVER_MAX).contains(&hours)) {
+        faults.at(&format!("{at}/takeoverHours"), format!("must be 1 to {TAKEOVER_MAX}"));
+    }
+    let fits = |text: &String| !text.trim().is_empty() && text.len() <= split::MAX_BYTES;
+    if settings.fallback_text.as_ref().is_some_and(|text| !fits(text)) {
+        faults.at(&format!("{at}/fallbackText"), format!("must be 1 to {} bytes of text", split::MAX_BYTES));
+    }
+    let variables = settings.agent_variables.iter().flatten();
+    if variables.clone().count() > VARIABLES_MAX {
+        faults.at(&format!("{at}/agentVariables"), format!("must be at most {VARIABLES_MAX}"));
+    }
+    for (name, value) in variables {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(word) {
+            let what = format!("the name {name:?} must be 1 to {NAME_MAX} letters, digits and _");
+            faults.at(&format!("{at}/agentVariables"), what);
+        } else if value.len() > VALUE_MAX || value.contains('\0') {
+            let what = format!("must be at most {VALUE_MAX} bytes, without U+0000");
+            faults.at(&format!("{at}/agentVariables/{name}"), what);
         }
     }
 }
@@ -173,30 +147,4 @@ impl ChangeSettings {
 
 fn cleaned(text: Option<String>) -> Option<String> {
     text.map(|text| dmrelay_domain::text::clean(&text).into_owned())
-}
-
-impl From<Settings> for ConnectionSettings {
-    fn from(settings: Settings) -> Self {
-        Self {
-            debounce_ms: settings.debounce_ms,
-            takeover_hours: settings.takeover_hours,
-            typing: settings.typing,
-            human_agent: settings.human_agent,
-            fallback_text: settings.fallback_text,
-            agent_variables: Some(settings.agent_variables).filter(|variables| !variables.is_empty()),
-        }
-    }
-}
-
-impl From<ConnectionSettings> for Settings {
-    fn from(settings: ConnectionSettings) -> Self {
-        Self {
-            debounce_ms: settings.debounce_ms,
-            takeover_hours: settings.takeover_hours,
-            typing: settings.typing,
-            human_agent: settings.human_agent,
-            fallback_text: cleaned(settings.fallback_text),
-            agent_variables: settings.agent_variables.unwrap_or_default(),
-        }
-    }
 }

@@ -11,7 +11,9 @@ use dmrelay_domain::secret::Secret;
 use dmrelay_instagram::Graph;
 use dmrelay_queue::JobQueue;
 use dmrelay_runtime::metrics::Metrics;
-use dmrelay_runtime::settings::{ApiSettings, GraphSettings, InvalidSetting, JwtSettings, LimitSettings};
+use dmrelay_runtime::settings::{
+    ApiSettings, BOOTSTRAP_KEY_BYTES_MIN, GraphSettings, InvalidSetting, JwtSettings, LimitSettings,
+};
 use dmrelay_store::{InboxOptions, InboxWriter, Store};
 use dmrelay_vault::Vault;
 use std::sync::Arc;
@@ -39,9 +41,6 @@ pub struct ApiOptions {
     pub takeover_hours: u32,
 }
 
-/// The shortest bootstrap key.
-pub(crate) const BOOTSTRAP_MIN: usize = 32;
-
 impl ApiOptions {
     /// Reads the secrets among the settings.
     ///
@@ -59,8 +58,8 @@ impl ApiOptions {
         let app_secrets =
             list.filter(|secret| !secret.is_empty()).map(|secret| Secret::new(secret.to_owned())).collect();
         let bootstrap = api.bootstrap_key.get()?;
-        if bootstrap.as_ref().is_some_and(|key| key.expose().len() < BOOTSTRAP_MIN) {
-            let what = format!("must have at least {BOOTSTRAP_MIN} characters");
+        if bootstrap.as_ref().is_some_and(|key| key.expose().len() < BOOTSTRAP_KEY_BYTES_MIN) {
+            let what = format!("must have at least {BOOTSTRAP_KEY_BYTES_MIN} characters");
             return Err(InvalidSetting { name: "BOOTSTRAP_API_KEY", what });
         }
         Ok(Self {

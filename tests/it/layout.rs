@@ -17,7 +17,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("instagram", &["domain", "runtime"]),
     ("agent", &["domain", "runtime"]),
     ("app", &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "migration"]),
-    ("api", &["domain", "runtime", "vault", "store", "queue", "instagram", "migration", "app"]),
+    ("views", &["domain", "store", "instagram"]),
+    ("admin", &["domain", "runtime", "vault", "store", "queue", "instagram", "migration", "app", "views"]),
+    ("api", &["domain", "runtime", "vault", "store", "queue", "instagram", "app", "views", "admin"]),
     ("worker", &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "app"]),
 ];
 

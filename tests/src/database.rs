@@ -36,7 +36,7 @@ impl Database {
     /// # Errors
     /// When it cannot be opened.
     pub async fn open(&self) -> Result<Store> {
-        open_store(self.url.clone()).await
+        open_store(&self.url).await
     }
 }
 

@@ -165,9 +165,9 @@ impl Drop for Relay {
 ///
 /// # Errors
 /// When it cannot be opened.
-pub async fn open_store(url: String) -> Result<Store> {
+pub async fn open_store(url: &str) -> Result<Store> {
     let mut settings = Settings::for_tests()?;
-    settings.database.url = DatabaseUrlArg::of(&url);
+    settings.database.url = DatabaseUrlArg::of(url);
     migrated(&settings).await
 }
 

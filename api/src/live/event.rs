@@ -1,8 +1,8 @@
 //! Activities as events of the stream.
 
-use crate::views::time;
 use dmrelay_domain::states::ActivityKind;
 use dmrelay_store::entity::activity;
+use dmrelay_views::time;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;

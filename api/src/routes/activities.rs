@@ -5,12 +5,12 @@ use crate::access::{Scope, Tenant};
 use crate::extract::Params;
 use crate::problem::{Faults, Problem};
 use crate::state::ApiState;
-use crate::views::{ActivityView, List};
 use axum::extract::State;
 use axum::response::Json;
 use dmrelay_domain::ids::{ConnectionId, SubaccountId};
 use dmrelay_domain::states::ActivityKind;
 use dmrelay_store::ActivityFilter;
+use dmrelay_views::{ActivityView, List};
 use serde::Deserialize;
 use utoipa::IntoParams;
 

@@ -3,18 +3,19 @@
 use super::paging;
 use crate::access::Tenant;
 use crate::extract::{Body, Id, Params};
-use crate::keys::{self, NAME_MAX};
 use crate::problem::{Faults, Problem};
 use crate::state::ApiState;
-use crate::views::{ApiKeyCreated, ApiKeyView, List, words};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
+use dmrelay_domain::api_key::{self, NAME_MAX};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::permission::Role;
 use dmrelay_store::NewApiKey;
-use serde::Deserialize;
+use dmrelay_views::{ApiKeyView, List, words};
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -41,6 +42,16 @@ pub(super) struct CreateApiKey {
     /// When it ends to be valid; never where it is missing.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
+}
+
+/// A new API key.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ApiKeyCreated {
+    key_id: Uuid,
+    /// The key itself. It is shown here once, and never again.
+    #[schema(example = "dmr_…")]
+    key: String,
 }
 
 /// Lists the subaccount's API keys, newest first
@@ -77,7 +88,7 @@ pub(super) async fn create(
     if role as u8 > tenant.role as u8 {
         return Err(Problem::forbidden());
     }
-    let (key, hash) = keys::generate();
+    let (key, hash) = api_key::generate();
     let new = NewApiKey {
         subaccount: tenant.subaccount,
         role,
@@ -108,13 +119,13 @@ pub(super) async fn revoke(
 
 fn check(request: &CreateApiKey, now: Millis) -> Result<(Role, Option<Millis>), Problem> {
     let mut faults = Faults::default();
-    if !keys::is_name(&request.name) {
+    if !api_key::is_name(&request.name) {
         faults.at("/name", format!("must be 1 to {NAME_MAX} bytes of printable text"));
     }
     let role = Role::parse(&request.role).ok_or("must be viewer, operator, admin or owner");
     let role = faults.check("/role", role);
     let expires_at = request.expires_at.as_deref();
-    let expires_at = expires_at.and_then(|text| faults.check("/expiresAt", paging::time(text)));
+    let expires_at = expires_at.and_then(|text| faults.check("/expiresAt", dmrelay_views::parse_time(text)));
     if expires_at.is_some_and(|at| at <= now) {
         faults.at("/expiresAt", "must be in the future");
     }

@@ -5,14 +5,14 @@ use crate::access::Scope;
 use crate::extract::{Id, Params};
 use crate::problem::{Faults, Problem};
 use crate::state::ApiState;
-use crate::views::{self, ChatDetail, ChatView, List, MessageView, TurnView};
 use axum::extract::State;
 use axum::response::Json;
 use dmrelay_store::MessageFilter;
 use dmrelay_store::entity::{chat, message};
-use serde::Deserialize;
+use dmrelay_views::{ChatCounts, ChatView, List, MessageView, TimelineEntry, TurnView};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 /// The most changes of who answers on one page.
@@ -30,6 +30,20 @@ pub(super) struct Query {
     limit: Option<u64>,
     #[param(maximum = 10_000, default = 0)]
     skip: Option<u64>,
+}
+
+/// A chat with a page of its messages and what happened around them.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ChatDetail {
+    chat: ChatView,
+    counts: ChatCounts,
+    /// Newest first.
+    messages: List<MessageView>,
+    /// The questions to the agent that these messages ask or answer.
+    turns: Vec<TurnView>,
+    /// What happened to these messages, oldest first.
+    timeline: Vec<TimelineEntry>,
 }
 
 /// Shows a chat with a page of its messages and their time line
@@ -65,7 +79,7 @@ pub(super) async fn chat(
         counts: state.store.chat_counts(row.id).await?.into(),
         messages: List::of(page, (limit, skip), MessageView::of, paging::write_id),
         turns: turns.iter().map(TurnView::of).collect(),
-        timeline: views::timeline(&rows, &turns, &modes),
+        timeline: dmrelay_views::timeline(&rows, &turns, &modes),
     }))
 }
 

@@ -5,9 +5,8 @@ use super::is_live;
 use crate::access::Scope;
 use crate::extract::Body;
 use crate::problem::{Faults, Problem};
-use crate::settings::ConnectionSettings;
+use crate::settings;
 use crate::state::ApiState;
-use crate::views::{ConnectionView, EntryPoints, WebhookView};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
@@ -18,6 +17,7 @@ use dmrelay_domain::states::LoginKind;
 use dmrelay_instagram::{Access, Account, GraphError, links};
 use dmrelay_store::{Activity, ActivityKind, Connection, Credentials, NewConnection};
 use dmrelay_vault::Place;
+use dmrelay_views::{ConnectionSettings, ConnectionView, EntryPoints, WebhookView};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use utoipa::ToSchema;
@@ -169,7 +169,7 @@ fn check(request: &Connect) -> Result<Checked, Problem> {
         // Any username will do: it is the ref that is checked.
         faults.check("/ref", links::direct_message("a", Some(reference)));
     }
-    request.settings.check("/settings", &mut faults);
+    settings::check(&request.settings, "/settings", &mut faults);
     faults.end()?;
     let checked = account.zip(page).zip(login);
     let ((account, page), login) = checked.ok_or_else(|| Problem::invalid("", "is not valid"))?;

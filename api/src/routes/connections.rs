@@ -4,9 +4,9 @@ use crate::access::Scope;
 use crate::extract::Params;
 use crate::problem::Problem;
 use crate::state::ApiState;
-use crate::views::{ConnectionView, List};
 use axum::extract::State;
 use axum::response::Json;
+use dmrelay_views::{ConnectionView, List};
 use serde::Deserialize;
 
 /// There is nothing to ask; an unknown parameter is refused.

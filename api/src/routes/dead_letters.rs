@@ -5,13 +5,13 @@ use crate::access::Scope;
 use crate::extract::Params;
 use crate::problem::{Faults, Problem};
 use crate::state::ApiState;
-use crate::views::{DeadLetterView, List, words};
 use axum::extract::State;
 use axum::response::Json;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ConnectionId, SubaccountId};
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_store::DeadLetterFilter;
+use dmrelay_views::{DeadLetterView, List, words};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -83,4 +83,4 @@ fn filter(
 }
 
 /// What can fail for good.
-pub(crate) const KINDS: [&str; 3] = ["event", "turn", "message"];
+pub(super) const KINDS: [&str; 3] = ["event", "turn", "message"];

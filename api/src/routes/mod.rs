@@ -19,9 +19,6 @@ mod status;
 mod takeover;
 mod webhook;
 
-pub(crate) use dead_letters::KINDS;
-pub(crate) use paging::time;
-
 use crate::access::{self, Guard, Scope};
 use crate::front;
 use crate::openapi;
@@ -157,7 +154,7 @@ async fn select(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<
         (Some(connection), 0) => Ok(connection),
         (Some(last), _) => {
             all.push(last);
-            let list = all.iter().map(crate::views::ConnectionView::of).collect::<Vec<_>>();
+            let list = all.iter().map(dmrelay_views::ConnectionView::of).collect::<Vec<_>>();
             Err(Problem::new(
                 StatusCode::CONFLICT,
                 "ambiguous-connection",

@@ -4,8 +4,6 @@ use crate::problem::Faults;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use dmrelay_domain::clock::Millis;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 /// How many items a page has, unless asked, and at most.
@@ -60,16 +58,9 @@ pub(super) fn read_time_and_id(cursor: Option<&str>, faults: &mut Faults) -> Opt
     faults.check_parameter("cursor", both.ok_or(NO_CURSOR))
 }
 
-/// A time given as RFC 3339, in milliseconds; or what is wrong with it.
-pub(crate) fn time(text: &str) -> Result<Millis, &'static str> {
-    let at = OffsetDateTime::parse(text, &Rfc3339).ok();
-    let millis = at.and_then(|at| Millis::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
-    millis.ok_or("must be a time like 2026-11-22T17:30:00Z (RFC 3339)")
-}
-
-/// The same of a query string.
+/// A time in a query string, given as RFC 3339.
 pub(super) fn moment(name: &str, text: Option<&str>, faults: &mut Faults) -> Option<Millis> {
-    faults.check_parameter(name, time(text?))
+    faults.check_parameter(name, dmrelay_views::parse_time(text?))
 }
 
 /// A text to look for.

@@ -6,7 +6,6 @@ use crate::access::Scope;
 use crate::extract::{Body, Id, MaybeBody};
 use crate::problem::{Faults, Problem};
 use crate::state::ApiState;
-use crate::views::{DeadLetterView, words};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
@@ -14,6 +13,7 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_store::entity::dead_letter;
 use dmrelay_store::{Connection, DeadLetterFilter, Replay};
+use dmrelay_views::{DeadLetterView, words};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -219,7 +219,8 @@ fn filter(
         faults.at("/kind", format!("must be one of {}", KINDS.join(", ")));
     }
     let created_before = request.created_before.as_deref();
-    let created_before = created_before.and_then(|text| faults.check("/createdBefore", paging::time(text)));
+    let created_before =
+        created_before.and_then(|text| faults.check("/createdBefore", dmrelay_views::parse_time(text)));
     faults.end()?;
     Ok(DeadLetterFilter {
         subaccount: scope.subaccount.clone(),

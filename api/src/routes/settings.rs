@@ -4,11 +4,11 @@ use super::select;
 use crate::access::Scope;
 use crate::extract::Body;
 use crate::problem::{Faults, Problem};
-use crate::settings::ChangeSettings;
+use crate::settings::{self, ChangeSettings};
 use crate::state::ApiState;
-use crate::views::ConnectionView;
 use axum::extract::State;
 use axum::response::Json;
+use dmrelay_views::ConnectionView;
 
 /// Changes a connection's settings
 ///
@@ -26,7 +26,7 @@ pub(super) async fn change_settings(
     Body(change): Body<ChangeSettings>,
 ) -> Result<Json<ConnectionView>, Problem> {
     let mut faults = Faults::default();
-    change.values().check("", &mut faults);
+    settings::check(&change.values(), "", &mut faults);
     faults.end()?;
     let connection = select(&state, &scope, change.connection_id).await?;
     let changed = state

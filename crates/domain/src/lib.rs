@@ -3,6 +3,7 @@
 //! Everything here is a pure function or a plain type, so that every decision can be read and tested in
 //! one place. The only effectful thing is [`clock::SystemClock`], the one place that reads the time.
 
+pub mod api_key;
 pub mod clock;
 pub mod conversation;
 pub mod event;

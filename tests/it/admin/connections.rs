@@ -22,7 +22,7 @@ async fn an_account_is_shown_with_what_keeps_it() -> Result<()> {
 
     // Without a worker, what comes waits.
     cluster.simulator.say(ACCOUNT, super::USER, "hello");
-    let store = open_store(cluster.postgres.url()).await?;
+    let store = open_store(&cluster.postgres.url()).await?;
     let at = store.now().await? + 9 * 86_400_000 + 3_600_000;
     let db = store.connection();
     db.execute_unprepared(&format!("UPDATE instagram_connections SET token_expires_at = {at}")).await?;

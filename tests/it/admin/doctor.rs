@@ -102,7 +102,7 @@ async fn a_good_installation_is_found_good() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_thing_that_is_wrong_is_named() -> Result<()> {
     let clinic = Clinic::open().await?;
-    let store = open_store(clinic.database.clone()).await?;
+    let store = open_store(&clinic.database).await?;
     store.connection().execute_unprepared("CREATE DATABASE empty").await?;
     let empty = format!("{}empty", clinic.database.strip_suffix("postgres").context("url")?);
     let undurable = clinic.cluster.postgres.url();

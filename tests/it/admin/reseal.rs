@@ -105,7 +105,7 @@ async fn sealed_with(key: &str) -> Result<(Cluster, Store)> {
     body["appSecret"] = json!("app-secret-of-acme");
     let again = cluster.rest.post("connect", body).await?;
     ensure!(again.status == 201, "{}", again.text);
-    let store = open_store(cluster.postgres.url()).await?;
+    let store = open_store(&cluster.postgres.url()).await?;
     assert_eq!(store.sealed_counts().await?, [("k1".to_owned(), 4)]);
     assert_eq!(anywhere(&store).await?, 4, "a column with sealed values is missing in SEALED");
     Ok((cluster, store))

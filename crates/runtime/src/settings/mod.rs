@@ -64,6 +64,9 @@ pub struct QueueSettings {
     pub queue_max_waiting: u64,
 }
 
+/// The shortest `BOOTSTRAP_API_KEY`.
+pub const BOOTSTRAP_KEY_BYTES_MIN: usize = 32;
+
 /// The API's listeners and limits.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "API")]

@@ -10,7 +10,8 @@ use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 
 macro_rules! schemas {
     ($($name:ident: $words:ty,)+) => {
-        $(pub(crate) fn $name() -> ObjectBuilder {
+        $(#[doc = concat!("The words of `", stringify!($words), "`.")]
+        pub fn $name() -> ObjectBuilder {
             one_of(<$words>::ALL.iter().map(|word| word.as_str()))
         })+
     };
@@ -30,27 +31,27 @@ schemas! {
 }
 
 /// Whether people and the agent may still write.
-pub(crate) fn window() -> ObjectBuilder {
+pub fn window() -> ObjectBuilder {
     one_of(["open", "human_agent", "closed"].into_iter())
 }
 
 /// What failed.
-pub(crate) fn dead_letter_kind() -> ObjectBuilder {
+pub fn dead_letter_kind() -> ObjectBuilder {
     one_of(["event", "turn", "message"].into_iter())
 }
 
 /// What became of it.
-pub(crate) fn dead_letter_state() -> ObjectBuilder {
+pub fn dead_letter_state() -> ObjectBuilder {
     one_of(["open", "replayed", "discarded"].into_iter())
 }
 
 /// The same words, or null.
-pub(crate) fn failure_class_or_null() -> ObjectBuilder {
+pub fn failure_class_or_null() -> ObjectBuilder {
     or_null(failure_class())
 }
 
 /// The same words, or null.
-pub(crate) fn dead_letter_kind_or_null() -> ObjectBuilder {
+pub fn dead_letter_kind_or_null() -> ObjectBuilder {
     or_null(dead_letter_kind())
 }
 
@@ -63,6 +64,6 @@ fn or_null(words: ObjectBuilder) -> ObjectBuilder {
 }
 
 /// One of some words.
-pub(crate) fn one_of(words: impl Iterator<Item = &'static str>) -> ObjectBuilder {
+pub fn one_of(words: impl Iterator<Item = &'static str>) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).enum_values(Some(words))
 }

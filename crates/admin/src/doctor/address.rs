@@ -1,7 +1,7 @@
 //! Whether Meta can reach the API: the form of `PUBLIC_URL`, and its handshake.
 
 use super::report::Report;
-use crate::process::Args;
+use crate::Settings;
 use dmrelay_domain::secret::Secret;
 use dmrelay_runtime::http::{self, Call, Client, Method};
 use std::time::Duration;
@@ -52,14 +52,14 @@ fn is_public(name: &str) -> bool {
 }
 
 /// Makes the handshake as Meta does.
-pub(super) async fn check_callback(args: &Args, client: &Client, report: &mut Report) {
-    let token = match args.graph.verify_token.get() {
+pub(super) async fn check_callback(settings: &Settings<'_>, client: &Client, report: &mut Report) {
+    let token = match settings.graph.verify_token.get() {
         Ok(Some(token)) => token,
         Ok(None) => return report.warn(CALLBACK, "not checked: META_VERIFY_TOKEN is not given"),
         Err(err) => return report.fail(CALLBACK, err),
     };
     let challenge = format!("{:016x}", rand::random::<u64>());
-    match client.send(handshake(&args.api.public_url, &token, &challenge)).await {
+    match client.send(handshake(&settings.api.public_url, &token, &challenge)).await {
         Ok(answer) if answer.status == 200 && answer.body == challenge.as_bytes() => {
             report.ok(CALLBACK, "the handshake at /webhooks/instagram is answered");
         }

@@ -1,7 +1,6 @@
 //! Chats.
 
-use super::timeline::TimelineEntry;
-use super::{List, MessageView, TurnView, always, parsed, time, words};
+use super::{always, parsed, time, words};
 use dmrelay_domain::window::{self, Window};
 use dmrelay_store::entity::chat;
 use serde::Serialize;
@@ -13,7 +12,7 @@ use uuid::Uuid;
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Chat)]
-pub(crate) struct ChatView {
+pub struct ChatView {
     chat_id: Uuid,
     connection_id: Uuid,
     agent_id: String,
@@ -50,7 +49,7 @@ pub(crate) struct ChatView {
 /// How many there are of a chat; counting stops at 10,000.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ChatCounts {
+pub struct ChatCounts {
     /// Messages of the user.
     received: u64,
     /// Messages that Graph accepted.
@@ -63,23 +62,9 @@ pub(crate) struct ChatCounts {
     turns: u64,
 }
 
-/// A chat with a page of its messages and what happened around them.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ChatDetail {
-    pub(crate) chat: ChatView,
-    pub(crate) counts: ChatCounts,
-    /// Newest first.
-    pub(crate) messages: List<MessageView>,
-    /// The questions to the agent that these messages ask or answer.
-    pub(crate) turns: Vec<TurnView>,
-    /// What happened to these messages, oldest first.
-    pub(crate) timeline: Vec<TimelineEntry>,
-}
-
 impl ChatView {
     /// A chat as it is at `now`.
-    pub(crate) fn of(row: &chat::Model, now: i64) -> Self {
+    pub fn of(row: &chat::Model, now: i64) -> Self {
         let window = match window::at(row.window_expires_at, now) {
             Window::Open => "open",
             Window::HumanAgent => "human_agent",

@@ -9,7 +9,7 @@ use uuid::Uuid;
 /// Something that happened in a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct TimelineEntry {
+pub struct TimelineEntry {
     #[schema(format = DateTime)]
     at: String,
     event: TimelineEvent,
@@ -24,7 +24,7 @@ pub(crate) struct TimelineEntry {
 /// What happened, in the order in which it mostly does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum TimelineEvent {
+pub enum TimelineEvent {
     /// Meta's webhook with the message came.
     WebhookReceived,
     /// The agent was asked.
@@ -52,12 +52,17 @@ pub(crate) enum TimelineEvent {
 }
 
 /// An entry with the time it is sorted by.
-pub(crate) struct Moment {
-    pub(crate) at: i64,
-    pub(crate) event: TimelineEvent,
-    pub(crate) message: Option<Uuid>,
-    pub(crate) turn: Option<Uuid>,
-    pub(crate) detail: Option<String>,
+pub struct Moment {
+    /// When it happened, in milliseconds.
+    pub at: i64,
+    /// What happened.
+    pub event: TimelineEvent,
+    /// The message it happened to.
+    pub message: Option<Uuid>,
+    /// The turn it belongs to.
+    pub turn: Option<Uuid>,
+    /// More about it: an error, a reason, who did it.
+    pub detail: Option<String>,
 }
 
 impl Moment {
@@ -76,11 +81,7 @@ impl Moment {
 }
 
 /// What happened to some messages, the turns they belong to, and to who answers; oldest first.
-pub(crate) fn moments(
-    messages: &[message::Model],
-    turns: &[turn::Model],
-    modes: &[activity::Model],
-) -> Vec<Moment> {
+pub fn moments(messages: &[message::Model], turns: &[turn::Model], modes: &[activity::Model]) -> Vec<Moment> {
     let mut moments: Vec<Moment> = messages.iter().flat_map(of_message).collect();
     moments.extend(turns.iter().flat_map(of_turn));
     moments.extend(modes.iter().map(of_mode));
@@ -89,7 +90,7 @@ pub(crate) fn moments(
 }
 
 /// The same as the frontend sees it.
-pub(crate) fn timeline(
+pub fn timeline(
     messages: &[message::Model],
     turns: &[turn::Model],
     modes: &[activity::Model],

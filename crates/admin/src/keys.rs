@@ -2,16 +2,16 @@
 
 use super::output::{self, OfSubaccount, Table, or_nothing};
 use super::{ACTOR, EXIT_CODES, LIMIT, LIMIT_MAX, now, subaccount, times};
-use crate::keys;
-use crate::views::ApiKeyView;
 use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
+use dmrelay_domain::api_key as keys;
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::permission::Role;
 use dmrelay_runtime::settings;
 use dmrelay_store::entity::api_key;
 use dmrelay_store::{NewApiKey, Store};
+use dmrelay_views::ApiKeyView;
 use std::time::Duration;
 use uuid::Uuid;
 

@@ -5,7 +5,6 @@ mod step;
 
 use super::output::{self, Table, harmless, print};
 use super::{EXIT_CODES, LIMIT, now};
-use crate::views;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use dmrelay_domain::clock::Millis;
@@ -117,7 +116,7 @@ impl Timeline {
 
 impl Found {
     fn steps(&self, with_text: bool) -> Vec<Step> {
-        let moments = views::moments(&self.messages, &self.turns, &self.modes);
+        let moments = dmrelay_views::moments(&self.messages, &self.turns, &self.modes);
         let mut steps: Vec<Step> =
             moments.iter().map(|moment| Step::of_moment(moment, &self.messages, &self.turns)).collect();
         steps.extend(self.incidents.iter().map(Step::of_incident));

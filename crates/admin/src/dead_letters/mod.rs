@@ -5,16 +5,15 @@ mod replay;
 use super::output::{self, OfSubaccount, Table, or_nothing, print};
 use super::times::{self, Moment};
 use super::{ACTOR, EXIT_CODES, LIMIT, LIMIT_MAX, now, subaccount};
-use crate::routes::KINDS;
-use crate::views::DeadLetterView;
 use anyhow::{Context as _, ensure};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::SubaccountId;
-use dmrelay_domain::states::DeadLetterState;
+use dmrelay_domain::states::{DeadLetterKind, DeadLetterState};
 use dmrelay_store::entity::dead_letter;
 use dmrelay_store::{LetterSearch, Store};
+use dmrelay_views::DeadLetterView;
 use replay::ReplaySome;
 use uuid::Uuid;
 
@@ -56,7 +55,7 @@ pub(super) struct Filter {
     #[arg(long, value_parser = PossibleValuesParser::new(FailureClass::ALL.iter().map(|word| word.as_str())))]
     class: Option<String>,
     /// That speak of this.
-    #[arg(long, value_parser = PossibleValuesParser::new(KINDS))]
+    #[arg(long, value_parser = PossibleValuesParser::new(DeadLetterKind::ALL.iter().map(|word| word.as_str())))]
     kind: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ApiKey)]
-pub(crate) struct ApiKeyView {
+pub struct ApiKeyView {
     key_id: Uuid,
     #[schema(example = "frontend")]
     name: String,
@@ -28,18 +28,9 @@ pub(crate) struct ApiKeyView {
     revoked_at: Option<String>,
 }
 
-/// A new API key.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ApiKeyCreated {
-    pub(crate) key_id: Uuid,
-    /// The key itself. It is shown here once, and never again.
-    #[schema(example = "dmr_…")]
-    pub(crate) key: String,
-}
-
 impl ApiKeyView {
-    pub(crate) fn of(row: &api_key::Model) -> Self {
+    /// A row as it is shown.
+    pub fn of(row: &api_key::Model) -> Self {
         Self {
             key_id: row.id,
             name: row.name.clone(),

@@ -1,10 +1,8 @@
 //! Connections.
 
-use super::{always, time, words};
-use crate::problem::Problem;
-use crate::settings::ConnectionSettings;
+use super::{ConnectionSettings, always, time, words};
 use dmrelay_domain::states::ConnectionStatus;
-use dmrelay_instagram::links::{self, QrLink};
+use dmrelay_instagram::links::{self, InvalidLink, QrLink};
 use dmrelay_store::Connection;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,7 +12,7 @@ use uuid::Uuid;
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Connection)]
-pub(crate) struct ConnectionView {
+pub struct ConnectionView {
     connection_id: Uuid,
     /// The agent that answers.
     #[schema(example = "agent_acme")]
@@ -49,7 +47,7 @@ pub(crate) struct ConnectionView {
 /// Where customers reach the account.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct EntryPoints {
+pub struct EntryPoints {
     /// Opens the conversation.
     direct_message: QrView,
     /// Opens the profile.
@@ -60,7 +58,7 @@ pub(crate) struct EntryPoints {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = QrCode)]
-pub(crate) struct QrView {
+pub struct QrView {
     #[schema(example = "https://ig.me/m/acme")]
     link: String,
     /// The QR code as an SVG document.
@@ -73,13 +71,14 @@ pub(crate) struct QrView {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = WebhookAddress)]
-pub(crate) struct WebhookView {
+pub struct WebhookView {
     /// To be pasted into Meta's dashboard.
-    pub(crate) callback_url: String,
+    pub callback_url: String,
 }
 
 impl ConnectionView {
-    pub(crate) fn of(connection: &Connection) -> Self {
+    /// A row as it is shown.
+    pub fn of(connection: &Connection) -> Self {
         let row = &connection.row;
         Self {
             connection_id: connection.id.0,
@@ -103,15 +102,16 @@ impl ConnectionView {
 
 impl EntryPoints {
     /// The links of a connected account, with their QR codes. Nothing where Graph gave no username.
-    pub(crate) fn of(connection: &Connection, reference: Option<&str>) -> Result<Option<Self>, Problem> {
+    ///
+    /// # Errors
+    /// What is wrong with `reference`.
+    pub fn of(connection: &Connection, reference: Option<&str>) -> Result<Option<Self>, InvalidLink> {
         let Some(username) = connection.row.username.as_deref() else { return Ok(None) };
         if connection.status == ConnectionStatus::Disconnected {
             return Ok(None);
         }
-        let made = links::direct_message(username, reference)
-            .and_then(|link| links::qr(&link))
-            .and_then(|message| Ok((message, links::qr(&links::profile(username)?)?)));
-        let (message, profile) = made.map_err(|err| Problem::parameter("ref", err.to_string()))?;
+        let message = links::qr(&links::direct_message(username, reference)?)?;
+        let profile = links::qr(&links::profile(username)?)?;
         Ok(Some(Self { direct_message: QrView::of(message), profile: QrView::of(profile) }))
     }
 }

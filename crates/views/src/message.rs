@@ -12,7 +12,7 @@ use uuid::Uuid;
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Message)]
-pub(crate) struct MessageView {
+pub struct MessageView {
     message_id: Uuid,
     chat_id: Uuid,
     connection_id: Uuid,
@@ -66,7 +66,7 @@ pub(crate) struct MessageView {
 /// Why a message was not sent, or not at once.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct MessageError {
+pub struct MessageError {
     /// What kind of failure.
     #[schema(example = "window_closed")]
     class: String,
@@ -79,7 +79,7 @@ pub(crate) struct MessageError {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Turn)]
-pub(crate) struct TurnView {
+pub struct TurnView {
     turn_id: Uuid,
     #[schema(schema_with = words::turn_state)]
     state: String,
@@ -96,12 +96,13 @@ pub(crate) struct TurnView {
 }
 
 impl MessageView {
-    pub(crate) fn of(listed: &Listed) -> Self {
+    /// A message of a list.
+    pub fn of(listed: &Listed) -> Self {
         Self::of_user(&listed.message, &listed.instagram_user_id)
     }
 
     /// A message of a chat with this user.
-    pub(crate) fn of_user(row: &message::Model, user: &str) -> Self {
+    pub fn of_user(row: &message::Model, user: &str) -> Self {
         let error = row.error_class.as_ref().map(|class| MessageError {
             class: class.clone(),
             code: row.error_code.clone(),
@@ -136,7 +137,8 @@ impl MessageView {
 }
 
 impl TurnView {
-    pub(crate) fn of(row: &turn::Model) -> Self {
+    /// A row as it is shown.
+    pub fn of(row: &turn::Model) -> Self {
         Self {
             turn_id: row.id,
             state: row.state.clone(),

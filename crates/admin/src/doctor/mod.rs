@@ -8,14 +8,14 @@ mod report;
 mod secrets;
 mod services;
 
-use crate::process::Args;
+use crate::Settings;
 use anyhow::ensure;
+use dmrelay_app::CONNECT_TIMEOUT;
 use dmrelay_runtime::http::Client;
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::AgentSettings;
 use report::Report;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What is checked.
 #[derive(Debug, clap::Args)]
@@ -36,22 +36,23 @@ pub struct Doctor {
     agent: AgentSettings,
 }
 
-/// How long a connection to anything may take.
-const CONNECT: Duration = Duration::from_secs(5);
-
 impl Doctor {
-    pub(super) async fn run(&self, args: &Args, logging: anyhow::Result<()>) -> anyhow::Result<()> {
+    pub(super) async fn run(
+        &self,
+        settings: &Settings<'_>,
+        logging: anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let mut report = Report::new(!self.json);
-        report.judge("logs", logging.map(|()| format!("as RUST_LOG says: {}", args.logs.rust_log)));
+        report.judge("logs", logging.map(|()| format!("as RUST_LOG says: {}", settings.logs.rust_log)));
         let client = client();
-        let vault = secrets::check(args, client.as_ref().ok(), &mut report);
-        address::check_form(&args.api.public_url, &mut report);
-        let store = database::check(&args.database, vault.as_ref(), &mut report).await;
-        queue::check(&args.queue, &mut report).await;
+        let vault = secrets::check(settings, client.as_ref().ok(), &mut report);
+        address::check_form(&settings.api.public_url, &mut report);
+        let store = database::check(settings.database, vault.as_ref(), &mut report).await;
+        queue::check(settings.queue, &mut report).await;
         match client {
             Err(err) => report.fail("http", err),
             Ok(client) => {
-                let services = services::Services { args, client: &client, store: store.as_ref() };
+                let services = services::Services { settings, client: &client, store: store.as_ref() };
                 services.check_graph(&mut report).await;
                 services.check_jwks(&mut report).await;
                 services.check_retell(&self.agent, &mut report).await;
@@ -59,7 +60,7 @@ impl Doctor {
                     services.check_accounts(vault.as_ref(), most, &mut report).await;
                 }
                 if self.callback {
-                    address::check_callback(args, &client, &mut report).await;
+                    address::check_callback(settings, &client, &mut report).await;
                 }
             }
         }
@@ -80,5 +81,5 @@ impl Doctor {
 
 fn client() -> Result<Client, String> {
     let metrics = Metrics::new("doctor").map_err(|err| err.to_string())?;
-    Client::new(CONNECT, Arc::new(metrics))
+    Client::new(CONNECT_TIMEOUT, Arc::new(metrics))
 }

@@ -1,12 +1,10 @@
 //! Whether the settings can be used, and the secrets among them are what they should be.
 
 use super::report::Report;
-use crate::jwt::Tokens;
-use crate::process::Args;
-use crate::state::{ApiOptions, BOOTSTRAP_MIN};
+use crate::Settings;
 use dmrelay_domain::secret::Secret;
 use dmrelay_runtime::http::Client;
-use dmrelay_runtime::settings::InvalidSetting;
+use dmrelay_runtime::settings::{BOOTSTRAP_KEY_BYTES_MIN, InvalidSetting};
 use dmrelay_vault::Vault;
 
 /// The shortest verify token that nobody guesses.
@@ -19,24 +17,22 @@ const TOLD_BELOW: [&str; 3] = ["META_APP_SECRETS", "META_VERIFY_TOKEN", "BOOTSTR
 const APP_SECRET: usize = 32;
 
 /// Checks them; gives the keys for secrets at rest, where they can be used.
-pub(super) fn check(args: &Args, client: Option<&Client>, report: &mut Report) -> Option<Vault> {
-    let (limits, jwt) = (args.limits.clone(), args.jwt.clone());
-    let options = ApiOptions::new(args.api.clone(), (limits, jwt), args.graph.clone(), args.takeover_hours);
-    match options.err().filter(|err| !TOLD_BELOW.contains(&err.name)) {
+pub(super) fn check(settings: &Settings<'_>, client: Option<&Client>, report: &mut Report) -> Option<Vault> {
+    match settings.checks.read_settings().err().filter(|err| !TOLD_BELOW.contains(&err.name)) {
         Some(err) => report.fail("settings", err),
         None => report.ok("settings", "they can be read"),
     }
-    app_secrets(args.graph.app_secrets.get(), report);
-    verify_token(args.graph.verify_token.get(), report);
-    bootstrap_key(args.api.bootstrap_key.get(), report);
+    app_secrets(settings.graph.app_secrets.get(), report);
+    verify_token(settings.graph.verify_token.get(), report);
+    bootstrap_key(settings.api.bootstrap_key.get(), report);
     if let Some(client) = client {
-        match Tokens::new(&args.jwt, client.clone()) {
-            Ok(Some(_)) => report.ok("tokens (JWT)", "accepted beside API keys"),
-            Ok(None) => report.ok("tokens (JWT)", "not accepted: neither JWT_SECRET nor JWKS_URL is given"),
+        match settings.checks.accepts_tokens(client.clone()) {
+            Ok(true) => report.ok("tokens (JWT)", "accepted beside API keys"),
+            Ok(false) => report.ok("tokens (JWT)", "not accepted: neither JWT_SECRET nor JWKS_URL is given"),
             Err(err) => report.fail("tokens (JWT)", err),
         }
     }
-    keys(args, report)
+    keys(settings, report)
 }
 
 fn app_secrets(secrets: Result<Option<Secret<String>>, InvalidSetting>, report: &mut Report) {
@@ -81,8 +77,11 @@ fn verify_token(token: Result<Option<Secret<String>>, InvalidSetting>, report: &
 fn bootstrap_key(key: Result<Option<Secret<String>>, InvalidSetting>, report: &mut Report) {
     const CHECK: &str = "BOOTSTRAP_API_KEY";
     match key {
-        Ok(Some(key)) if key.expose().len() < BOOTSTRAP_MIN => {
-            report.fail(CHECK, format!("must have at least {BOOTSTRAP_MIN} characters, or not be given"));
+        Ok(Some(key)) if key.expose().len() < BOOTSTRAP_KEY_BYTES_MIN => {
+            report.fail(
+                CHECK,
+                format!("must have at least {BOOTSTRAP_KEY_BYTES_MIN} characters, or not be given"),
+            );
         }
         Ok(Some(_)) => report.ok(CHECK, "given; it may everything, so remove it once there are other keys"),
         Ok(None) => report.ok(CHECK, "not given"),
@@ -90,9 +89,9 @@ fn bootstrap_key(key: Result<Option<Secret<String>>, InvalidSetting>, report: &m
     }
 }
 
-fn keys(args: &Args, report: &mut Report) -> Option<Vault> {
+fn keys(settings: &Settings<'_>, report: &mut Report) -> Option<Vault> {
     const CHECK: &str = "ENCRYPTION_KEYS";
-    let keys = args.vault.keys.require().map_err(|err| err.to_string());
+    let keys = settings.vault.keys.require().map_err(|err| err.to_string());
     match keys.and_then(|keys| Vault::parse(&keys).map_err(|err| err.to_string())) {
         Ok(vault) => {
             let ids: Vec<&str> = vault.key_ids().collect();

@@ -2,10 +2,10 @@
 
 use super::super::output::or_nothing;
 use super::super::times;
-use crate::views::{Moment, TimelineEvent};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::trace::TraceId;
 use dmrelay_store::entity::{activity, dead_letter, message, turn};
+use dmrelay_views::{Moment, TimelineEvent};
 use serde::Serialize;
 use std::collections::HashSet;
 use uuid::Uuid;

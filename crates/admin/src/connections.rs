@@ -2,13 +2,13 @@
 
 use super::output::{self, OfSubaccount, Table, or_nothing};
 use super::{EXIT_CODES, LIMIT_MAX, now, subaccount, times};
-use crate::views::ConnectionView;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_store::{Backlog, Connection, GateKey, GateRow, Store};
+use dmrelay_views::ConnectionView;
 use serde::Serialize;
 
 /// Which accounts are shown.

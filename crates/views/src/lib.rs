@@ -1,21 +1,24 @@
-//! Rows as the frontend sees them: camelCase, times as RFC 3339. Every field is always there, null where there
-//! is nothing.
+//! Rows as the REST API and the operator's commands show them: camelCase, times as RFC 3339. Every field is always
+//! there, null where there is nothing.
 
-mod access;
+mod api_key;
 mod chat;
 mod connection;
 mod message;
 mod operations;
+mod settings;
 mod timeline;
-pub(crate) mod words;
+pub mod words;
 
-pub(crate) use access::{ApiKeyCreated, ApiKeyView};
-pub(crate) use chat::{ChatDetail, ChatView};
-pub(crate) use connection::{ConnectionView, EntryPoints, WebhookView};
-pub(crate) use message::{MessageView, TurnView};
-pub(crate) use operations::{ActivityView, DeadLetterView};
-pub(crate) use timeline::{Moment, TimelineEvent, moments, timeline};
+pub use api_key::ApiKeyView;
+pub use chat::{ChatCounts, ChatView};
+pub use connection::{ConnectionView, EntryPoints, QrView, WebhookView};
+pub use message::{MessageError, MessageView, TurnView};
+pub use operations::{ActivityView, DeadLetterView};
+pub use settings::ConnectionSettings;
+pub use timeline::{Moment, TimelineEntry, TimelineEvent, moments, timeline};
 
+use dmrelay_domain::clock::Millis;
 use dmrelay_store::Page;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -25,7 +28,7 @@ use utoipa::ToSchema;
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct List<T> {
+pub struct List<T> {
     /// What is on the page.
     items: Vec<T>,
     /// How many there are in all; counting stops at 1,000.
@@ -43,7 +46,7 @@ pub(crate) struct List<T> {
 
 impl<T> List<T> {
     /// A page of rows, each made into its view.
-    pub(crate) fn of<R, C>(
+    pub fn of<R, C>(
         page: Page<R, C>,
         (limit, skip): (u64, u64),
         view: impl Fn(&R) -> T,
@@ -60,15 +63,25 @@ impl<T> List<T> {
     }
 
     /// A list that has only one page.
-    pub(crate) fn whole(items: Vec<T>) -> Self {
+    pub fn whole(items: Vec<T>) -> Self {
         let total = items.len() as u64;
         Self { items, total, total_is_exact: true, limit: total, skip: 0, next_cursor: None }
     }
 }
 
 /// Milliseconds as RFC 3339 in UTC.
-pub(crate) fn time(millis: i64) -> Option<String> {
+pub fn time(millis: i64) -> Option<String> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?.format(&Rfc3339).ok()
+}
+
+/// A time given as RFC 3339, in milliseconds.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn parse_time(text: &str) -> Result<Millis, &'static str> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok();
+    let millis = at.and_then(|at| Millis::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
+    millis.ok_or("must be a time like 2026-11-22T17:30:00Z (RFC 3339)")
 }
 
 /// A time that every row has.

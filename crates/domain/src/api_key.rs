@@ -1,17 +1,17 @@
 //! New API keys.
 
-use dmrelay_domain::signature;
+use crate::signature;
 
 /// The longest name, in bytes.
-pub(crate) const NAME_MAX: usize = 100;
+pub const NAME_MAX: usize = 100;
 
 /// Whether people can call a key this.
-pub(crate) fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     !name.trim().is_empty() && name.len() <= NAME_MAX && name.chars().all(|c| !c.is_control())
 }
 
 /// A new key of 256 random bits, and its hash, which is all that is stored.
-pub(crate) fn generate() -> (String, [u8; 32]) {
+pub fn generate() -> (String, [u8; 32]) {
     let secret: [u8; 32] = rand::random();
     let key = format!("dmr_{}", hex::encode(secret));
     let hash = signature::sha256(key.as_bytes());

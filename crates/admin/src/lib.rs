@@ -9,17 +9,18 @@ mod keys;
 mod migrate;
 mod output;
 mod reseal;
+mod settings;
 mod timeline;
 mod times;
 
-use crate::process::Args;
 use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_runtime::logs;
 use dmrelay_store::Store;
 
-pub(crate) use migrate::migrate;
+pub use migrate::migrate;
+pub use settings::{ApiChecks, Settings};
 
 use after_restore::AfterRestore;
 use connections::Connections;
@@ -38,7 +39,7 @@ const LIMIT: u64 = 50;
 const LIMIT_MAX: u64 = 100_000;
 
 /// How the commands end; a part of their help.
-pub(crate) const EXIT_CODES: &str = "Exit codes:
+pub const EXIT_CODES: &str = "Exit codes:
   0  done
   1  not done, or not all of it; what and why is printed
   2  the command line cannot be read";
@@ -82,27 +83,27 @@ pub enum Admin {
 ///
 /// # Errors
 /// What could not be done.
-pub(crate) async fn run(command: &Admin, args: &Args) -> anyhow::Result<()> {
-    let outcome = begin(command, args).await;
+pub async fn run(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
+    let outcome = begin(command, settings).await;
     logs::flush().await;
     outcome
 }
 
-async fn begin(command: &Admin, args: &Args) -> anyhow::Result<()> {
-    let logging = logs::init(&args.logs, "dmrelay-api").map_err(|err| anyhow!(err));
+async fn begin(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
+    let logging = logs::init(settings.logs, "dmrelay-api").map_err(|err| anyhow!(err));
     if let Admin::Doctor(doctor) = command {
-        return doctor.run(args, logging).await;
+        return doctor.run(settings, logging).await;
     }
     logging?;
     if let Admin::Migrate(command) = command {
-        return command.run(&args.database).await;
+        return command.run(settings.database).await;
     }
-    let store = Box::pin(dmrelay_app::open_store(&args.database)).await?;
+    let store = Box::pin(dmrelay_app::open_store(settings.database)).await?;
     dmrelay_app::require_schema(&store).await?;
     match command {
         Admin::Keys(keys) => keys.run(&store).await,
         Admin::AfterRestore(after_restore) => after_restore.run(&store).await,
-        Admin::Reseal(reseal) => reseal.run(&store, &args.vault).await,
+        Admin::Reseal(reseal) => reseal.run(&store, settings.vault).await,
         Admin::DeadLetters(letters) => letters.run(&store).await,
         Admin::Connections(connections) => connections.run(&store).await,
         Admin::Timeline(timeline) => timeline.run(&store).await,

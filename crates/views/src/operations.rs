@@ -11,7 +11,7 @@ use uuid::Uuid;
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Activity)]
-pub(crate) struct ActivityView {
+pub struct ActivityView {
     activity_id: Uuid,
     #[schema(schema_with = words::activity_kind)]
     kind: String,
@@ -32,7 +32,7 @@ pub(crate) struct ActivityView {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = DeadLetter)]
-pub(crate) struct DeadLetterView {
+pub struct DeadLetterView {
     dead_letter_id: Uuid,
     connection_id: Option<Uuid>,
     chat_id: Option<Uuid>,
@@ -59,7 +59,8 @@ pub(crate) struct DeadLetterView {
 }
 
 impl ActivityView {
-    pub(crate) fn of(row: &activity::Model) -> Self {
+    /// A row as it is shown.
+    pub fn of(row: &activity::Model) -> Self {
         Self {
             activity_id: row.id,
             kind: row.kind.clone(),
@@ -73,7 +74,8 @@ impl ActivityView {
 }
 
 impl DeadLetterView {
-    pub(crate) fn of(row: &dead_letter::Model) -> Self {
+    /// A row as it is shown.
+    pub fn of(row: &dead_letter::Model) -> Self {
         let state = match (row.replayed_at, row.discarded_at) {
             (Some(_), _) => "replayed",
             (None, Some(_)) => "discarded",

@@ -1,7 +1,7 @@
 //! Whether Graph and Retell are reached from here, and take our tokens and keys.
 
 use super::report::{Report, Verdict};
-use crate::process::Args;
+use crate::Settings;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
 use dmrelay_instagram::{Access, Graph, GraphOptions};
@@ -22,7 +22,7 @@ const AT_A_TIME: usize = 5;
 
 /// The checks of what is called over HTTP.
 pub(super) struct Services<'a> {
-    pub(super) args: &'a Args,
+    pub(super) settings: &'a Settings<'a>,
     pub(super) client: &'a Client,
     /// The database, where it can be used.
     pub(super) store: Option<&'a Store>,
@@ -33,7 +33,7 @@ impl Services<'_> {
     pub(super) async fn check_graph(&self, report: &mut Report) {
         let connections = self.connections().await;
         let needed = |login: LoginKind| connections.iter().any(|connection| connection.login == login);
-        let settings = &self.args.graph;
+        let settings = self.settings.graph;
         let hosts = [
             (LoginKind::Facebook, "GRAPH_URL", &settings.graph_url),
             (LoginKind::Instagram, "INSTAGRAM_GRAPH_URL", &settings.instagram_graph_url),
@@ -50,7 +50,7 @@ impl Services<'_> {
     async fn check_host(&self, setting: &'static str, url: &Url, report: &mut Report) {
         let host = url.origin().ascii_serialization();
         // Any answer says that the way there is open; without a token it is mostly a refusal.
-        let call = Call { service: "graph", timeout: self.args.graph.graph_timeout, ..get(url.clone()) };
+        let call = Call { service: "graph", timeout: self.settings.graph.graph_timeout, ..get(url.clone()) };
         match self.client.send(call).await {
             Ok(answer) if answer.status >= 500 => {
                 report
@@ -67,8 +67,8 @@ impl Services<'_> {
     /// Whether the identity provider's keys can be fetched, where there is one.
     pub(super) async fn check_jwks(&self, report: &mut Report) {
         const CHECK: &str = "JWKS_URL";
-        let Some(url) = &self.args.jwt.jwks_url else { return };
-        let call = Call { service: "jwks", timeout: self.args.jwt.jwks_timeout, ..get(url.clone()) };
+        let Some(url) = &self.settings.jwt.jwks_url else { return };
+        let call = Call { service: "jwks", timeout: self.settings.jwt.jwks_timeout, ..get(url.clone()) };
         match self.client.send(call).await {
             Ok(answer) if answer.json().is_some_and(|json| json["keys"].is_array()) => {
                 report.ok(CHECK, "the keys can be fetched");
@@ -111,7 +111,7 @@ impl Services<'_> {
         connections.retain(|connection| connection.status == ConnectionStatus::Connected);
         let all = connections.len();
         connections.truncate(usize::from(most));
-        let graph = Graph::new(self.client.clone(), GraphOptions::from(&self.args.graph));
+        let graph = Graph::new(self.client.clone(), GraphOptions::from(self.settings.graph));
         let asked: Vec<_> = futures::stream::iter(&connections)
             .map(|connection| identify(&graph, vault, connection))
             .buffered(AT_A_TIME)

@@ -1,6 +1,5 @@
 //! Times and spans, as people write and read them.
 
-use crate::routes;
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_runtime::settings;
 use time::OffsetDateTime;
@@ -60,7 +59,8 @@ pub(super) fn moment(text: &str) -> Result<Moment, String> {
     if let Ok(length) = settings::duration(text) {
         return Ok(Moment::Ago(millis(length)));
     }
-    let at = routes::time(text).map_err(|what| format!("{what}, or how long ago, like 36h or 7d"))?;
+    let at =
+        dmrelay_views::parse_time(text).map_err(|what| format!("{what}, or how long ago, like 36h or 7d"))?;
     Ok(Moment::At(at))
 }
 

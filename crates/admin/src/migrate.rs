@@ -32,7 +32,7 @@ impl Migrate {
 ///
 /// # Errors
 /// What the database says.
-pub(crate) async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<()> {
+pub async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<()> {
     let settings = DatabaseSettings { database_statement_timeout: STATEMENT, ..settings.clone() };
     let store = dmrelay_app::open_store(&settings).await?;
     let applied = dmrelay_app::migrate(&store).await?;

@@ -1,0 +1,55 @@
+//! What a business chooses for a connection, as the API takes and shows it.
+
+use dmrelay_domain::text;
+use dmrelay_store::Settings;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// What a business chose for a connection; what is null follows the process's settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConnectionSettings {
+    /// How long the user must be quiet before the agent is asked, in milliseconds.
+    #[schema(maximum = 60_000, example = 1_500)]
+    pub debounce_ms: Option<u32>,
+    /// How long the agent is silent after a person wrote, in hours.
+    #[schema(minimum = 1, maximum = 720, example = 12)]
+    pub takeover_hours: Option<u32>,
+    /// Whether the user sees that the agent is typing.
+    pub typing: Option<bool>,
+    /// The Meta app has the Human Agent feature: people may answer for seven days.
+    pub human_agent: Option<bool>,
+    /// What the user is told when the agent fails for good, at most 1,000 bytes.
+    #[schema(min_length = 1, max_length = 1_000, example = "We will get back to you.")]
+    pub fallback_text: Option<String>,
+    /// Values for the agent's dynamic variables, at most 50.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    pub agent_variables: Option<BTreeMap<String, String>>,
+}
+
+impl From<Settings> for ConnectionSettings {
+    fn from(settings: Settings) -> Self {
+        Self {
+            debounce_ms: settings.debounce_ms,
+            takeover_hours: settings.takeover_hours,
+            typing: settings.typing,
+            human_agent: settings.human_agent,
+            fallback_text: settings.fallback_text,
+            agent_variables: Some(settings.agent_variables).filter(|variables| !variables.is_empty()),
+        }
+    }
+}
+
+impl From<ConnectionSettings> for Settings {
+    fn from(settings: ConnectionSettings) -> Self {
+        Self {
+            debounce_ms: settings.debounce_ms,
+            takeover_hours: settings.takeover_hours,
+            typing: settings.typing,
+            human_agent: settings.human_agent,
+            fallback_text: settings.fallback_text.map(|words| text::clean(&words).into_owned()),
+            agent_variables: settings.agent_variables.unwrap_or_default(),
+        }
+    }
+}
