@@ -7,7 +7,7 @@ use dmrelay_store::Store;
 
 /// What is done after a restore.
 #[derive(Debug, Args)]
-#[command(after_help = super::EXIT_CODES)]
+#[command(after_help = crate::common::EXIT_CODES)]
 pub struct AfterRestore {
     /// Also while a worker runs.
     #[arg(long)]

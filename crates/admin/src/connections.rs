@@ -1,7 +1,8 @@
 //! `admin connections`: the connected accounts, how they are, and what waits.
 
+use super::common::{EXIT_CODES, LIMIT_MAX, now, subaccount};
 use super::output::{self, OfSubaccount, Table, or_nothing};
-use super::{EXIT_CODES, LIMIT_MAX, now, subaccount, times};
+use super::times;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use dmrelay_domain::clock::Millis;

@@ -1,7 +1,8 @@
 //! `admin keys`: API keys, of all subaccounts.
 
+use super::common::{ACTOR, EXIT_CODES, LIMIT, LIMIT_MAX, now, subaccount};
 use super::output::{self, OfSubaccount, Table, or_nothing};
-use super::{ACTOR, EXIT_CODES, LIMIT, LIMIT_MAX, now, subaccount, times};
+use super::times;
 use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
 use dmrelay_domain::api_key as keys;

@@ -2,6 +2,7 @@
 //! they print goes to standard output, and logs to standard error.
 
 mod after_restore;
+mod common;
 mod connections;
 mod dead_letters;
 mod doctor;
@@ -13,12 +14,11 @@ mod settings;
 mod timeline;
 mod times;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use clap::Subcommand;
-use dmrelay_domain::ids::SubaccountId;
 use dmrelay_runtime::logs;
-use dmrelay_store::Store;
 
+pub use common::EXIT_CODES;
 pub use migrate::migrate;
 pub use settings::{ApiChecks, Settings};
 
@@ -30,19 +30,6 @@ use keys::Keys;
 use migrate::Migrate;
 use reseal::Reseal;
 use timeline::Timeline;
-
-/// Who has done it, in the activity log.
-const ACTOR: &str = "command line";
-
-/// The most rows that are listed, unless asked; and at all.
-const LIMIT: u64 = 50;
-const LIMIT_MAX: u64 = 100_000;
-
-/// How the commands end; a part of their help.
-pub const EXIT_CODES: &str = "Exit codes:
-  0  done
-  1  not done, or not all of it; what and why is printed
-  2  the command line cannot be read";
 
 /// What an operator does to an installation.
 #[derive(Debug, Subcommand)]
@@ -109,14 +96,4 @@ async fn begin(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
         Admin::Timeline(timeline) => timeline.run(&store).await,
         Admin::Migrate(_) | Admin::Doctor(_) => Ok(()),
     }
-}
-
-/// Reads a subaccount's id.
-fn subaccount(text: &str) -> Result<SubaccountId, String> {
-    SubaccountId::parse(text).map_err(|err| err.to_string())
-}
-
-/// The database's clock: what is stored with a time has its time.
-async fn now(store: &Store) -> anyhow::Result<i64> {
-    store.now().await.context("the database's clock cannot be read")
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// What is done about the schema.
 #[derive(Debug, Args)]
-#[command(after_help = super::EXIT_CODES)]
+#[command(after_help = crate::common::EXIT_CODES)]
 pub struct Migrate {
     /// Only show which changes the database has and which it lacks.
     #[arg(long)]

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 /// How secrets are sealed anew.
 #[derive(Debug, Args)]
-#[command(after_help = super::EXIT_CODES)]
+#[command(after_help = crate::common::EXIT_CODES)]
 pub struct Reseal {
     /// Only open what is to be sealed anew, and change nothing.
     #[arg(long)]

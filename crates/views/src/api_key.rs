@@ -1,6 +1,7 @@
 //! API keys.
 
-use super::{always, time, words};
+use super::format::{always, time};
+use super::words;
 use dmrelay_store::entity::api_key;
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,6 +1,7 @@
 //! Chats.
 
-use super::{always, parsed, time, words};
+use super::format::{always, parsed, time};
+use super::words;
 use dmrelay_domain::window::{self, Window};
 use dmrelay_store::entity::chat;
 use serde::Serialize;

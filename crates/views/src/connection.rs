@@ -1,6 +1,8 @@
 //! Connections.
 
-use super::{ConnectionSettings, always, time, words};
+use super::format::{always, time};
+use super::settings::ConnectionSettings;
+use super::words;
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_instagram::links::{self, InvalidLink, QrLink};
 use dmrelay_store::Connection;

@@ -4,6 +4,7 @@
 mod api_key;
 mod chat;
 mod connection;
+mod format;
 mod message;
 mod operations;
 mod settings;
@@ -13,16 +14,14 @@ pub mod words;
 pub use api_key::ApiKeyView;
 pub use chat::{ChatCounts, ChatView};
 pub use connection::{ConnectionView, EntryPoints, QrView, WebhookView};
+pub use format::{parse_time, time};
 pub use message::{MessageError, MessageView, TurnView};
 pub use operations::{ActivityView, DeadLetterView};
 pub use settings::ConnectionSettings;
 pub use timeline::{Moment, TimelineEntry, TimelineEvent, moments, timeline};
 
-use dmrelay_domain::clock::Millis;
 use dmrelay_store::Page;
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 /// A page of a list.
@@ -67,29 +66,4 @@ impl<T> List<T> {
         let total = items.len() as u64;
         Self { items, total, total_is_exact: true, limit: total, skip: 0, next_cursor: None }
     }
-}
-
-/// Milliseconds as RFC 3339 in UTC.
-pub fn time(millis: i64) -> Option<String> {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?.format(&Rfc3339).ok()
-}
-
-/// A time given as RFC 3339, in milliseconds.
-///
-/// # Errors
-/// What is wrong with it, for people.
-pub fn parse_time(text: &str) -> Result<Millis, &'static str> {
-    let at = OffsetDateTime::parse(text, &Rfc3339).ok();
-    let millis = at.and_then(|at| Millis::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
-    millis.ok_or("must be a time like 2026-11-22T17:30:00Z (RFC 3339)")
-}
-
-/// A time that every row has.
-fn always(millis: i64) -> String {
-    time(millis).unwrap_or_default()
-}
-
-/// JSON that is stored as text.
-fn parsed(text: Option<&String>) -> serde_json::Value {
-    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }

@@ -1,6 +1,7 @@
 //! Messages and turns.
 
-use super::{always, parsed, time, words};
+use super::format::{always, parsed, time};
+use super::words;
 use dmrelay_store::Listed;
 use dmrelay_store::entity::{message, turn};
 use serde::Serialize;

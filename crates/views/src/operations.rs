@@ -1,6 +1,7 @@
 //! Activities and dead letters.
 
-use super::{always, time, words};
+use super::format::{always, time};
+use super::words;
 use dmrelay_store::entity::{activity, dead_letter};
 use serde::Serialize;
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! One time line of a conversation: webhook, turn, agent call, send, echo.
 
-use super::always;
+use super::format::always;
 use dmrelay_store::entity::{activity, message, turn};
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,19 +1,19 @@
 //! `admin dead-letters`: what failed for good, of all subaccounts.
 
+mod filter;
 mod replay;
 
+use super::common::{ACTOR, EXIT_CODES, LIMIT, LIMIT_MAX, now};
 use super::output::{self, OfSubaccount, Table, or_nothing, print};
 use super::times::{self, Moment};
-use super::{ACTOR, EXIT_CODES, LIMIT, LIMIT_MAX, now, subaccount};
 use anyhow::{Context as _, ensure};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use dmrelay_domain::failure::FailureClass;
-use dmrelay_domain::ids::SubaccountId;
-use dmrelay_domain::states::{DeadLetterKind, DeadLetterState};
+use dmrelay_domain::states::DeadLetterState;
 use dmrelay_store::entity::dead_letter;
 use dmrelay_store::{LetterSearch, Store};
 use dmrelay_views::DeadLetterView;
+use filter::Filter;
 use replay::ReplaySome;
 use uuid::Uuid;
 
@@ -40,23 +40,6 @@ pub enum DeadLetters {
         #[arg(required = true)]
         ids: Vec<Uuid>,
     },
-}
-
-/// Which dead letters: those that fit all of it.
-#[derive(Debug, Args)]
-pub(super) struct Filter {
-    /// Of this subaccount.
-    #[arg(long, value_parser = subaccount)]
-    subaccount: Option<SubaccountId>,
-    /// Of this connection.
-    #[arg(long)]
-    connection: Option<Uuid>,
-    /// That failed for this.
-    #[arg(long, value_parser = PossibleValuesParser::new(FailureClass::ALL.iter().map(|word| word.as_str())))]
-    class: Option<String>,
-    /// That speak of this.
-    #[arg(long, value_parser = PossibleValuesParser::new(DeadLetterKind::ALL.iter().map(|word| word.as_str())))]
-    kind: Option<String>,
 }
 
 /// Which dead letters are listed.
@@ -87,23 +70,6 @@ impl DeadLetters {
             Self::Show { id, json } => show(store, *id, *json).await,
             Self::Replay(replay) => replay.run(store).await,
             Self::Discard { ids } => discard(store, ids).await,
-        }
-    }
-}
-
-impl Filter {
-    fn is_empty(&self) -> bool {
-        self.subaccount.is_none() && self.connection.is_none() && self.class.is_none() && self.kind.is_none()
-    }
-
-    fn search(&self, state: DeadLetterState) -> LetterSearch {
-        LetterSearch {
-            subaccount: self.subaccount.clone(),
-            connection: self.connection.map(Into::into),
-            class: self.class.clone(),
-            kind: self.kind.clone(),
-            state: Some(state),
-            ..LetterSearch::default()
         }
     }
 }

@@ -1,9 +1,9 @@
 //! `admin dead-letters replay`: what failed is tried again, by the same rules as through the API.
 
+use super::super::common::{ACTOR, EXIT_CODES, now};
 use super::super::output::{self, print};
 use super::super::times::{self, Moment};
-use super::super::{ACTOR, EXIT_CODES, now};
-use super::Filter;
+use super::filter::Filter;
 use anyhow::{bail, ensure};
 use clap::Args;
 use dmrelay_domain::states::DeadLetterState;

@@ -1,7 +1,7 @@
 //! Whether Meta can reach the API: the form of `PUBLIC_URL`, and its handshake.
 
 use super::report::Report;
-use crate::Settings;
+use crate::settings::Settings;
 use dmrelay_domain::secret::Secret;
 use dmrelay_runtime::http::{self, Call, Client, Method};
 use std::time::Duration;

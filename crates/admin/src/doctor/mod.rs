@@ -8,7 +8,7 @@ mod report;
 mod secrets;
 mod services;
 
-use crate::Settings;
+use crate::settings::Settings;
 use anyhow::ensure;
 use dmrelay_app::CONNECT_TIMEOUT;
 use dmrelay_runtime::http::Client;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// What is checked.
 #[derive(Debug, clap::Args)]
-#[command(after_help = super::EXIT_CODES)]
+#[command(after_help = crate::common::EXIT_CODES)]
 pub struct Doctor {
     /// Make Meta's handshake with PUBLIC_URL, from here. The API must run.
     #[arg(long)]

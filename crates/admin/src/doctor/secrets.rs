@@ -1,7 +1,7 @@
 //! Whether the settings can be used, and the secrets among them are what they should be.
 
 use super::report::Report;
-use crate::Settings;
+use crate::settings::Settings;
 use dmrelay_domain::secret::Secret;
 use dmrelay_runtime::http::Client;
 use dmrelay_runtime::settings::{BOOTSTRAP_KEY_BYTES_MIN, InvalidSetting};

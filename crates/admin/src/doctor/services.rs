@@ -1,7 +1,7 @@
 //! Whether Graph and Retell are reached from here, and take our tokens and keys.
 
 use super::report::{Report, Verdict};
-use crate::Settings;
+use crate::settings::Settings;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
 use dmrelay_instagram::{Access, Graph, GraphOptions};

@@ -3,8 +3,8 @@
 
 mod step;
 
+use super::common::{EXIT_CODES, LIMIT, now};
 use super::output::{self, Table, harmless, print};
-use super::{EXIT_CODES, LIMIT, now};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use dmrelay_domain::clock::Millis;

@@ -1,0 +1,44 @@
+//! Which dead letters a command is about.
+
+use super::super::common::subaccount;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::ids::SubaccountId;
+use dmrelay_domain::states::{DeadLetterKind, DeadLetterState};
+use dmrelay_store::LetterSearch;
+use uuid::Uuid;
+
+/// Which dead letters: those that fit all of it.
+#[derive(Debug, Args)]
+pub(super) struct Filter {
+    /// Of this subaccount.
+    #[arg(long, value_parser = subaccount)]
+    subaccount: Option<SubaccountId>,
+    /// Of this connection.
+    #[arg(long)]
+    connection: Option<Uuid>,
+    /// That failed for this.
+    #[arg(long, value_parser = PossibleValuesParser::new(FailureClass::ALL.iter().map(|word| word.as_str())))]
+    class: Option<String>,
+    /// That speak of this.
+    #[arg(long, value_parser = PossibleValuesParser::new(DeadLetterKind::ALL.iter().map(|word| word.as_str())))]
+    kind: Option<String>,
+}
+
+impl Filter {
+    pub(super) fn is_empty(&self) -> bool {
+        self.subaccount.is_none() && self.connection.is_none() && self.class.is_none() && self.kind.is_none()
+    }
+
+    pub(super) fn search(&self, state: DeadLetterState) -> LetterSearch {
+        LetterSearch {
+            subaccount: self.subaccount.clone(),
+            connection: self.connection.map(Into::into),
+            class: self.class.clone(),
+            kind: self.kind.clone(),
+            state: Some(state),
+            ..LetterSearch::default()
+        }
+    }
+}

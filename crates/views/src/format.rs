@@ -1,0 +1,30 @@
+//! Times and JSON as they are shown.
+
+use dmrelay_domain::clock::Millis;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Milliseconds as RFC 3339 in UTC.
+pub fn time(millis: i64) -> Option<String> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?.format(&Rfc3339).ok()
+}
+
+/// A time given as RFC 3339, in milliseconds.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn parse_time(text: &str) -> Result<Millis, &'static str> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok();
+    let millis = at.and_then(|at| Millis::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
+    millis.ok_or("must be a time like 2026-11-22T17:30:00Z (RFC 3339)")
+}
+
+/// A time that every row has.
+pub(crate) fn always(millis: i64) -> String {
+    time(millis).unwrap_or_default()
+}
+
+/// JSON that is stored as text.
+pub(crate) fn parsed(text: Option<&String>) -> serde_json::Value {
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
