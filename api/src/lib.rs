@@ -20,7 +20,7 @@ mod settings;
 mod snapshot;
 mod state;
 
-pub use process::{Args, Command, run, serve};
+pub use process::{Api, Args, Command, run};
 pub use state::{ApiOptions, ApiParts, ApiState};
 
 /// The OpenAPI 3.1 document of the REST API.

@@ -9,13 +9,14 @@ use clap::{Parser, Subcommand};
 use dmrelay_admin::{self as admin, Admin, ApiChecks};
 use dmrelay_app::{App, Backend};
 use dmrelay_runtime::http::Client;
-use dmrelay_runtime::ops;
+use dmrelay_runtime::ops::{self, Ready};
 use dmrelay_runtime::settings::{
     ApiSettings, DatabaseSettings, GraphSettings, InvalidSetting, JwtSettings, LimitSettings, LogSettings,
     MetricsSettings, QueueSettings, VaultSettings,
 };
 use dmrelay_runtime::{logs, shutdown};
 use dmrelay_store::Store;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -119,10 +120,11 @@ async fn start(args: Args, store: Store) -> anyhow::Result<()> {
     dmrelay_app::require_keys(&app.vault, &app.store).await?;
     let listener = ops::bind(args.api.api_addr, "API_ADDR").await.map_err(|err| anyhow!(err))?;
     dmrelay_app::watch(&app.store, &app.queue, &app.metrics, &stop);
-    let ready = dmrelay_app::database_ready(app.store.clone());
-    dmrelay_app::serve_operators(&args.metrics, app.metrics.clone(), ready, stop.clone()).await?;
+    let metrics = app.metrics.clone();
+    let api = Api::start(ApiParts::new(app, options), stop.clone()).await?;
+    dmrelay_app::serve_operators(&args.metrics, metrics, api.ready(), stop).await?;
     tracing::info!(address = %args.api.api_addr, metrics = %args.metrics.metrics_addr, "api started");
-    serve(ApiParts::new(app, options), listener, stop, args.metrics.shutdown_grace).await?;
+    api.serve(listener, args.metrics.shutdown_grace).await?;
     tracing::info!("api stopped");
     Ok(())
 }
@@ -166,39 +168,59 @@ impl ApiChecks for Args {
     }
 }
 
-/// Serves until `stop` is cancelled and started requests have ended, or the grace is over.
-///
-/// # Errors
-/// When the connections cannot be read, or the listener fails.
-pub async fn serve(
-    parts: ApiParts,
-    listener: TcpListener,
+/// An API whose inbox writer runs; it serves once [`Api::serve`] is called.
+pub struct Api {
+    state: ApiState,
+    limits: ListenerOptions,
     stop: CancellationToken,
-    grace: Duration,
-) -> anyhow::Result<()> {
-    // The inbox writer ends after the requests that wait for it.
-    let drained = CancellationToken::new();
-    // Redis is no condition: webhooks are taken without it.
-    let ready = dmrelay_app::database_ready(parts.app.store.clone());
-    let limits = ListenerOptions {
-        header_timeout: parts.options.api.header_timeout,
-        connections: parts.options.api.api_connections,
-    };
-    let state = ApiState::start(parts, &stop, &drained).await?;
-    let router = routes::router(&state).merge(ops::health(ready, stop.clone()));
-    let stopping = stop.clone();
-    let serving = listener::serve(listener, router, limits, stop);
-    let too_long = async {
-        stopping.cancelled().await;
-        tokio::time::sleep(grace).await;
-    };
-    let served = tokio::select! {
-        served = serving => served.context("the listener failed"),
-        () = too_long => {
-            tracing::warn!("requests were still open when the grace was over");
-            Ok(())
-        }
-    };
-    drained.cancel();
-    served
+    /// Ends what requests wait for, after the last of them.
+    drained: CancellationToken,
+}
+
+impl Api {
+    /// Starts what requests stand on. `stop` will end it.
+    ///
+    /// # Errors
+    /// A setting that cannot be used; or that the connections cannot be read.
+    pub async fn start(parts: ApiParts, stop: CancellationToken) -> anyhow::Result<Self> {
+        let drained = CancellationToken::new();
+        let limits = ListenerOptions {
+            header_timeout: parts.options.api.header_timeout,
+            connections: parts.options.api.api_connections,
+        };
+        let state = ApiState::start(parts, &stop, &drained).await?;
+        Ok(Self { state, limits, stop, drained })
+    }
+
+    /// Tells whether webhooks are stored. Redis is no condition: webhooks are taken without it.
+    pub fn ready(&self) -> Ready {
+        let inbox = self.state.inbox.clone();
+        Arc::new(move || {
+            let ready = inbox.check().map_err(|err| format!("inbox: {err}"));
+            Box::pin(std::future::ready(ready))
+        })
+    }
+
+    /// Serves until it is stopped and started requests have ended, or the grace is over.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(self, listener: TcpListener, grace: Duration) -> anyhow::Result<()> {
+        let router = routes::router(&self.state).merge(ops::health(self.ready(), self.stop.clone()));
+        let serving = listener::serve(listener, router, self.limits, self.stop.clone());
+        let too_long = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(grace).await;
+        };
+        let served = tokio::select! {
+            served = serving => served.context("the listener failed"),
+            () = too_long => {
+                tracing::warn!("requests were still open when the grace was over");
+                Ok(())
+            }
+        };
+        // The inbox writer ends after the requests that wait for it.
+        self.drained.cancel();
+        served
+    }
 }

@@ -11,8 +11,9 @@ use dmrelay_tests::database::connect;
 use dmrelay_tests::postgres::PostgresServer;
 use dmrelay_tests::proxy::Proxy;
 use dmrelay_tests::relay::open_store;
-use dmrelay_tests::rest::{ACCOUNT, text_webhook};
+use dmrelay_tests::rest::{ACCOUNT, Rest, text_webhook};
 use dmrelay_tests::{seed, wait};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,7 @@ struct Silent {
 
 async fn silent() -> Result<Silent> {
     let postgres = PostgresServer::start()?;
-    let direct = open_store(postgres.url()).await?;
+    let direct = open_store(&postgres.url()).await?;
     let connection = connect(&direct, "acme", "1").await?;
     let chat = seed::chat(&direct, connection.id, "7").await?.id.into();
     let proxy = Proxy::start(postgres.address()).await?;
@@ -108,7 +109,17 @@ async fn a_database_that_vanishes_costs_time_and_no_message() -> Result<()> {
     cluster.use_database(&format!("postgres://postgres@{}/postgres", proxy.address()));
     cluster.api.kill()?;
     cluster.restart_api().await?;
-    let mut worker = cluster.worker()?;
+    let (mut worker, port) = cluster.watched_worker()?;
+    let watched = Rest::new(SocketAddr::from(([127, 0, 0, 1], port.number)))?;
+    let ready = async |rest: &Rest, wanted: u16| {
+        let what = format!("{wanted} of /readyz");
+        wait::until(&what, Duration::from_secs(20), async || {
+            let answer = rest.request("GET", "/readyz", None, &[]).await;
+            Ok(answer.ok().filter(|answer| answer.status == wanted).map(|_| ()))
+        })
+        .await
+    };
+    ready(&watched, 200).await?;
     let user = "200000000000001";
     for (count, text) in [(1, "before"), (2, "while silent"), (3, "after")] {
         cluster.simulator.say(ACCOUNT, user, text);
@@ -119,8 +130,11 @@ async fn a_database_that_vanishes_costs_time_and_no_message() -> Result<()> {
             .with_context(|| format!("{}\n{}", cluster.api.output(), worker.output()))?;
         if count == 1 {
             proxy.vanish();
+            // The process tells: a new connection would be fine.
+            ready(&cluster.rest, 503).await?;
         }
     }
+    tokio::try_join!(ready(&cluster.rest, 200), ready(&watched, 200))?;
     assert!(worker.runs()?, "{}", worker.output());
     assert_eq!(cluster.simulator.record(|record| (record.completion_count, record.send_count)), (3, 3));
     Ok(())

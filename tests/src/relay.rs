@@ -5,7 +5,7 @@ use crate::redis::RedisServer;
 use crate::rest::{ACCOUNT, APP_SECRET, Rest, TOKEN, VERIFY_TOKEN};
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow, ensure};
-use dmrelay_api::{ApiOptions, ApiParts};
+use dmrelay_api::{Api, ApiOptions, ApiParts};
 use dmrelay_app::{App, Backend};
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{DatabaseUrlArg, RedisUrlArg};
@@ -75,7 +75,7 @@ impl Relay {
         let app = app(&mut settings, redis.as_ref()).await?;
         let (store, metrics) = (app.store.clone(), app.metrics.clone());
         let stop = CancellationToken::new();
-        let tasks = run(app, settings, listener, &stop)?;
+        let tasks = run(app, settings, listener, &stop).await?;
         let rest = Rest::new(address)?;
         Ok(Self { simulator, store, rest, address, metrics, postgres, redis, stop, tasks, _dir: dir })
     }
@@ -206,7 +206,7 @@ async fn app(settings: &mut Settings, redis: Option<&RedisServer>) -> Result<App
     App::new(store, &dmrelay_app::Settings { process: "tests", backend, graph, vault })
 }
 
-fn run(
+async fn run(
     app: App,
     settings: Settings,
     listener: TcpListener,
@@ -216,8 +216,9 @@ fn run(
     let worker = Parts::new(app.clone(), settings.worker, &settings.agent, &settings.graph)?;
     let access = (settings.limits, settings.jwt);
     let api = ApiParts::new(app, ApiOptions::new(settings.api, access, settings.graph, 12)?);
+    let api = Api::start(api, stop.clone()).await?;
     Ok(vec![
-        tokio::spawn(dmrelay_api::serve(api, listener, stop.clone(), grace)),
+        tokio::spawn(api.serve(listener, grace)),
         tokio::spawn(Worker::new(worker).run(stop.clone(), grace)),
     ])
 }

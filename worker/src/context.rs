@@ -16,7 +16,7 @@ use dmrelay_domain::secret::Secret;
 use dmrelay_instagram::{Access, Graph};
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{AgentSettings, GraphSettings, WorkerSettings};
-use dmrelay_store::{Batcher, BatcherOptions, ChatIds, Connection, Store};
+use dmrelay_store::{Batcher, BatcherOptions, ChatIds, Connection, Health, Store};
 use dmrelay_vault::{Place, SealError, Vault};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -61,6 +61,9 @@ impl Options {
         }
     }
 }
+
+/// A tick of the poller that takes longer waits for something that does not come.
+const TICK_MAX: Duration = Duration::from_secs(15);
 
 /// What a [`Context`] is made of.
 pub struct Parts {
@@ -109,6 +112,8 @@ pub struct Context {
     pub(crate) timers: Timers,
     pub(crate) inbox: Inbox,
     pub(crate) liveness: Liveness,
+    /// How the poller's ticks go.
+    pub(crate) polling: Health,
     /// Everything that goes on beside the jobs.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when no new work is to be begun.
@@ -136,6 +141,7 @@ impl Context {
             timers: Timers::default(),
             inbox: Inbox::default(),
             liveness: Liveness::new(worker.lease),
+            polling: Health::new(TICK_MAX),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             clock_offset: AtomicI64::new(0),

@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{Parser, Subcommand};
 use dmrelay_app::{App, Backend};
 use dmrelay_queue::{JobQueue, Lane, QueueName, Stop};
-use dmrelay_runtime::ops;
+use dmrelay_runtime::ops::{self, Ready};
 use dmrelay_runtime::settings::{
     AgentSettings, DatabaseSettings, GraphSettings, LogSettings, MetricsSettings, QueueSettings,
     VaultSettings, WorkerSettings,
@@ -72,6 +72,21 @@ impl Worker {
     pub fn new(parts: Parts) -> Self {
         let (shared, local) = (parts.app.queue.clone(), parts.app.local_queue.clone());
         Self { ctx: Arc::new(Context::new(parts)), shared, local }
+    }
+
+    /// Tells whether it works: its row is renewed, the poller's ticks end well, and Redis answers.
+    pub fn ready(&self) -> Ready {
+        let (ctx, redis) = (self.ctx.clone(), dmrelay_app::redis_ready(self.shared.clone()));
+        Arc::new(move || {
+            let (ctx, redis) = (ctx.clone(), redis());
+            Box::pin(async move {
+                if !ctx.liveness.is_alive() {
+                    return Err("database: this worker's row is not renewed".to_owned());
+                }
+                ctx.polling.check().map_err(|err| format!("poller: {err}"))?;
+                redis.await
+            })
+        })
     }
 
     /// Runs until the token is cancelled and started work has ended, or the grace is over.
@@ -151,11 +166,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     dmrelay_app::require_keys(&app.vault, &app.store).await?;
 
     dmrelay_app::watch(&app.store, &app.queue, &app.metrics, &stop);
-    let (database, redis) = (dmrelay_app::database_ready(app.store), dmrelay_app::redis_ready(app.queue));
-    let ready = dmrelay_app::both_ready(database, redis);
-    dmrelay_app::serve_operators(&args.metrics, app.metrics, ready, stop.clone()).await?;
+    let worker = Worker::new(parts);
+    dmrelay_app::serve_operators(&args.metrics, app.metrics, worker.ready(), stop.clone()).await?;
     tracing::info!(concurrency = args.worker.worker_concurrency, metrics = %args.metrics.metrics_addr, "worker started");
-    Worker::new(parts).run(stop, args.metrics.shutdown_grace).await?;
+    worker.run(stop, args.metrics.shutdown_grace).await?;
     tracing::info!("worker stopped");
     logs::flush().await;
     Ok(())

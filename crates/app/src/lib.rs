@@ -82,17 +82,6 @@ pub fn redis_ready(queue: Arc<dyn JobQueue>) -> Ready {
     })
 }
 
-/// Whether both do.
-pub fn both_ready(database: Ready, redis: Ready) -> Ready {
-    Arc::new(move || {
-        let (database, redis) = (database(), redis());
-        Box::pin(async move {
-            database.await?;
-            redis.await
-        })
-    })
-}
-
 /// Shows in the metrics whether the database and Redis answer, and how the pool is used, until `stop`.
 pub fn watch(store: &Store, queue: &Arc<dyn JobQueue>, metrics: &Arc<Metrics>, stop: &CancellationToken) {
     for (name, ready) in [("database", database_ready(store.clone())), ("redis", redis_ready(queue.clone()))]

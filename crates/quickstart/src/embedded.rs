@@ -3,7 +3,7 @@
 use crate::{Args, folder};
 use anyhow::{Context as _, anyhow};
 use clap::Parser;
-use dmrelay_api::{ApiOptions, ApiParts};
+use dmrelay_api::{Api, ApiOptions, ApiParts};
 use dmrelay_app::{App, Backend};
 use dmrelay_runtime::ops;
 use dmrelay_runtime::settings::{
@@ -68,10 +68,9 @@ pub(crate) async fn start(args: &Args, stop: CancellationToken) -> anyhow::Resul
     let app = App::new(store, &shared)?;
     let parts = Parts::new(app.clone(), defaults.worker.clone(), &defaults.agent, &defaults.graph)?;
     let api = ApiParts::new(app, api_options(&args.api, &keys, address, defaults)?);
-    let tasks = vec![
-        tokio::spawn(dmrelay_api::serve(api, listener, stop.clone(), GRACE)),
-        tokio::spawn(Worker::new(parts).run(stop, GRACE)),
-    ];
+    let api = Api::start(api, stop.clone()).await?;
+    let tasks =
+        vec![tokio::spawn(api.serve(listener, GRACE)), tokio::spawn(Worker::new(parts).run(stop, GRACE))];
     Ok(System { simulator, keys, customer: crate::account::new_customer(), address, tasks })
 }
 

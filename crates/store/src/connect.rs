@@ -100,6 +100,12 @@ impl Store {
         Ok(())
     }
 
+    /// Whether what is written gets through.
+    pub(crate) async fn ping_writer(&self) -> Result<()> {
+        self.on(Role::Write).execute_unprepared("SELECT 1").await?;
+        Ok(())
+    }
+
     /// Begins a transaction that may write.
     ///
     /// # Errors

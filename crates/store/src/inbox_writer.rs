@@ -1,7 +1,7 @@
 //! Groups the events of concurrent webhooks into one commit: whatever waits while a batch is being written
 //! is the next batch. A request is answered when its own batch is committed.
 
-use crate::{NewEvent, Store, Stored};
+use crate::{Health, NewEvent, Store, Stored};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,7 +52,14 @@ pub type OnStored = Arc<dyn Fn(Batch) + Send + Sync>;
 pub struct InboxWriter {
     requests: mpsc::Sender<Request>,
     down: Arc<Down>,
+    health: Arc<Health>,
 }
+
+/// A batch that waits for longer is no longer an acknowledgement that Meta waits for.
+const BATCH_WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// How often the writer looks whether it would get through, while no webhook comes.
+const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
 struct Request {
     events: Vec<NewEvent>,
@@ -78,12 +85,20 @@ impl InboxWriter {
     ) -> Self {
         let (requests, queue) = mpsc::channel(options.waiting.max(1));
         let down = Arc::new(Down { pause: options.pause, ..Down::default() });
-        let batches =
-            Arc::new(Batches { queue: Mutex::new(queue), store, on_stored, down: down.clone(), options });
+        let health = Arc::new(Health::new(BATCH_WAIT_MAX));
+        let batches = Arc::new(Batches {
+            queue: Mutex::new(queue),
+            store,
+            on_stored,
+            down: down.clone(),
+            health: health.clone(),
+            options,
+        });
         for _ in 0..options.writers.max(1) {
             tokio::spawn(batches.clone().run(shutdown.clone()));
         }
-        Self { requests, down }
+        tokio::spawn(batches.probe(shutdown.clone()));
+        Self { requests, down, health }
     }
 
     /// Stores the events of one request; when this returns `Ok`, they are committed. Gives how many were new.
@@ -102,6 +117,14 @@ impl InboxWriter {
         outcome.await.map_err(|_| Unavailable)?
     }
 
+    /// Whether what comes is stored.
+    ///
+    /// # Errors
+    /// What keeps it from being stored.
+    pub fn check(&self) -> Result<(), String> {
+        self.health.check()
+    }
+
     /// How many requests wait.
     pub fn waiting(&self) -> usize {
         self.requests.max_capacity() - self.requests.capacity()
@@ -113,10 +136,23 @@ struct Batches {
     store: Store,
     on_stored: OnStored,
     down: Arc<Down>,
+    health: Arc<Health>,
     options: InboxOptions,
 }
 
 impl Batches {
+    /// Looks whether a batch would get through, while there is none.
+    async fn probe(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut ticks = tokio::time::interval(PROBE_INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            if !self.health.succeeded_within(PROBE_INTERVAL) {
+                // The health remembers what came of it.
+                let _ = self.health.watch(self.store.ping_writer()).await;
+            }
+        }
+    }
+
     async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         loop {
             let requests = tokio::select! {
@@ -158,7 +194,7 @@ impl Batches {
             events.extend(request.events.into_iter().filter(|event| keys.insert(event.key())));
         }
         let started = Instant::now();
-        match self.insert(events).await {
+        match self.health.watch(self.insert(events)).await {
             Ok(stored) => {
                 self.down.clear();
                 for (done, count) in waiting {

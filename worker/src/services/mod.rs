@@ -19,8 +19,7 @@ const LEAD: Duration = Duration::from_secs(5);
 
 /// Starts them; they end when `shutdown` is cancelled.
 pub(crate) fn start(ctx: &Arc<Context>, shutdown: &CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
-    // The name is stored, and a label of metrics.
-    let poller = Service { name: "sweep", beat: ctx.options.worker.sweep_interval };
+    let poller = Service { name: POLLER, beat: ctx.options.worker.sweep_interval };
     let gauges = Service { name: GAUGES, beat: Duration::from_secs(5) };
     let retention = Service { name: "retention", beat: Duration::from_mins(10) };
     let upkeep = Service { name: "upkeep", beat: Duration::from_secs(5) };
@@ -36,6 +35,9 @@ pub(crate) fn start(ctx: &Arc<Context>, shutdown: &CancellationToken) -> Vec<tok
 
 /// The service whose results are this process's to show only while it leads.
 const GAUGES: &str = "gauges";
+
+/// The service by which a worker knows whether it is of use. The name is stored, and a label of metrics.
+const POLLER: &str = "sweep";
 
 struct Service {
     name: &'static str,
@@ -61,24 +63,27 @@ impl Service {
                 () = shutdown.cancelled() => break,
                 _ = ticks.tick() => {}
             }
-            let outcome = match leadership.hold(&ctx.store, lease).await {
-                Ok(true) => {
-                    held = Instant::now();
-                    leads.set(1);
-                    work(ctx.clone()).await
-                }
-                Ok(false) => {
-                    self.lost(&ctx);
-                    continue;
-                }
-                Err(err) => {
-                    // Cut off from the database for longer than the lease: another one may lead by now.
-                    if held.elapsed() > lease {
-                        self.lost(&ctx);
+            let tick = async {
+                match leadership.hold(&ctx.store, lease).await {
+                    Ok(true) => {
+                        held = Instant::now();
+                        leads.set(1);
+                        work(ctx.clone()).await
                     }
-                    Err(err)
+                    Ok(false) => {
+                        self.lost(&ctx);
+                        Ok(())
+                    }
+                    Err(err) => {
+                        // Cut off from the database for longer than the lease: another one may lead by now.
+                        if held.elapsed() > lease {
+                            self.lost(&ctx);
+                        }
+                        Err(err)
+                    }
                 }
             };
+            let outcome = if self.name == POLLER { ctx.polling.watch(tick).await } else { tick.await };
             if let Err(err) = outcome {
                 ctx.metrics.service_errors.with_label_values(&[self.name]).inc();
                 tracing::warn!(service = self.name, error = %err, "service failed on this beat, goes on at the next");
