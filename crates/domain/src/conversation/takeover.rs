@@ -3,7 +3,6 @@
 use super::Conversation;
 use super::command::{Release, SendByHuman, TakeOver};
 use super::effect::{Effect, Refusal, Reply};
-use super::needs::UNANSWERED_MAX;
 use super::outbox::{SendDecision, may_send};
 use super::rows::{Message, MessageError};
 use crate::clock::{Millis, duration};
@@ -99,16 +98,12 @@ impl Conversation {
 
     /// The unanswered messages will not be answered, for this reason.
     pub(super) fn drop_unanswered(&mut self, error: &MessageError) {
-        let mut dropped = 0;
         for message in self.live_mut().filter(|message| message.is_unanswered()) {
             message.needs_answer = false;
             message.error = error.clone();
-            dropped += 1;
         }
-        if i64::from(dropped) >= UNANSWERED_MAX {
-            // There may be more than were loaded.
-            self.changes.dropped = Some(error.clone());
-        }
+        // There may be more than were loaded.
+        self.changes.dropped = Some(error.clone());
         self.chat.first_unanswered_at = None;
     }
 

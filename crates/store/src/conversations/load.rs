@@ -19,7 +19,7 @@ use uuid::Uuid;
 /// How many events of one conversation are taken in by one transaction.
 pub const EVENTS_MAX: usize = 50;
 
-/// How many messages that share a reason or a failure are looked at.
+/// How many messages of a chat that share a reason or a failure are looked at.
 const SECOND_LOOK_MAX: i64 = 500;
 
 const IDS: &[Column] = &[Column("id", Kind::Uuid)];
@@ -46,6 +46,18 @@ fn ids(columns: &'static [Column], ids: impl Iterator<Item = Uuid>) -> Rows {
         rows.push(vec![id.into()]);
     }
     rows
+}
+
+/// For each row of `source` the first `$1` messages that meet the condition, in its order, as `m`.
+fn some_of_each(dialect: Dialect, source: &str, condition: &str) -> String {
+    match dialect {
+        Dialect::Postgres => format!(
+            "{source} CROSS JOIN LATERAL (SELECT {{messages.*}} FROM messages WHERE {condition} LIMIT $1) m"
+        ),
+        Dialect::Sqlite => format!(
+            "{source} CROSS JOIN messages m ON m.id IN (SELECT id FROM messages WHERE {condition} LIMIT $1)"
+        ),
+    }
 }
 
 impl Tx {
@@ -205,17 +217,8 @@ impl Tx {
         let mids = mids.as_table(dialect, "i", &mut values);
         let histories = histories.as_table(dialect, "h", &mut values);
         // One partial index for each branch, in the words of the index, and never an OR.
-        let waiting = "needs_answer AND turn_id IS NULL";
-        let unanswered = match dialect {
-            Dialect::Postgres => format!(
-                "{unanswered} CROSS JOIN LATERAL (SELECT {{messages.*}} FROM messages WHERE chat_id = a.chat_id \
-                 AND {waiting} ORDER BY at, seq LIMIT $1) m"
-            ),
-            Dialect::Sqlite => format!(
-                "{unanswered} CROSS JOIN messages m ON m.id IN (SELECT id FROM messages WHERE chat_id = a.chat_id \
-                 AND {waiting} ORDER BY at, seq LIMIT $1)"
-            ),
-        };
+        let waiting = "chat_id = a.chat_id AND needs_answer AND turn_id IS NULL ORDER BY at, seq";
+        let unanswered = some_of_each(dialect, &unanswered, waiting);
         let by_mid = match dialect {
             // On an empty table all indexes look alike: only the mid may be looked up by one, and `OFFSET 0` keeps it so.
             Dialect::Postgres => format!(
@@ -298,14 +301,16 @@ impl Tx {
                 AND (o.mid IS NULL OR 'echo:' || o.mid <> w.reason))"
         );
         let failures = failures.as_table(dialect, "f", &mut values);
+        let with_reason = "chat_id = w.chat_id AND error_code = w.reason ORDER BY seq DESC";
+        let by_reason = some_of_each(dialect, &reasons, with_reason);
+        let with_failure = "chat_id = f.chat_id AND error_class = f.class AND created_at <= f.until \
+             AND direction = 'inbound' ORDER BY seq DESC";
+        let by_failure = some_of_each(dialect, &failures, with_failure);
         let sql = format!(
             "SELECT {{m:messages.*}} FROM {named} JOIN messages m ON m.id = n.id \
              UNION ALL SELECT {{m:messages.*}} FROM {replies} JOIN messages m ON m.turn_id = r.id AND m.part IS NOT NULL \
-             UNION ALL SELECT * FROM (SELECT {{m:messages.*}} FROM {reasons} JOIN messages m ON m.chat_id = w.chat_id \
-                AND m.error_code = w.reason ORDER BY m.seq DESC LIMIT $1) by_reason \
-             UNION ALL SELECT * FROM (SELECT {{m:messages.*}} FROM {failures} JOIN messages m ON m.chat_id = f.chat_id \
-                AND m.error_class = f.class AND m.created_at <= f.until AND m.direction = 'inbound' \
-                ORDER BY m.seq DESC LIMIT $1) by_failure \
+             UNION ALL SELECT {{m:messages.*}} FROM {by_reason} \
+             UNION ALL SELECT {{m:messages.*}} FROM {by_failure} \
              UNION ALL SELECT {{m:messages.*}} FROM {by_human}"
         );
         let rows = self.query(&sql, values).await?;

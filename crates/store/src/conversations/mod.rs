@@ -2,6 +2,7 @@
 
 mod batcher;
 mod cache;
+mod columns;
 mod load;
 mod rows;
 mod save;

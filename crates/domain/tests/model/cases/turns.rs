@@ -1,0 +1,94 @@
+//! Turns and answers: what is asked, when, and what becomes of the answer.
+
+use super::*;
+
+#[test]
+fn edits_count_by_their_number_and_not_by_their_arrival() {
+    let mut case = Case::new();
+    let edit = |mid: &str, text: &str, number: i64| {
+        json!({
+            "sender": { "id": "200" }, "recipient": { "id": "17" }, "timestamp": NOW,
+            "message_edit": { "mid": mid, "text": text, "num_edit": number },
+        })
+    };
+    case.writes("one");
+    case.raw(&edit("in-1", "three", 2));
+    case.raw(&edit("in-1", "two", 1));
+    assert_eq!(case.by(Author::User), ["three"]);
+}
+
+#[test]
+fn an_answer_becomes_so_many_messages_and_the_last_says_that_it_was_cut() {
+    let mut case = Case::new();
+    let long = "word ".repeat(20_000);
+    case.answered("hi", &[&long]);
+    let replies: Vec<_> = case.db.messages.iter().filter(|message| message.author == Author::Agent).collect();
+    assert_eq!(replies.len(), case.db.policy.reply_parts_max);
+    let cut = replies.last().and_then(|reply| reply.body.metadata.as_deref()).unwrap_or_default();
+    assert!(cut.contains("\"truncated\":true"), "{cut}");
+    assert!(replies[..replies.len() - 1].iter().all(|reply| reply.body.metadata.is_none()));
+}
+
+#[test]
+fn an_outcome_counts_for_the_attempt_it_was_of() {
+    let mut case = Case::new();
+    let ask = case.asked("hi");
+    let answer = |attempt| RecordAnswer {
+        turn: ask.turn,
+        attempt,
+        replies: vec!["answer".to_owned()],
+        watermark: None,
+        claim: case.claim(),
+    };
+    let (early, late) = (answer(ask.attempt), answer(ask.attempt + 1));
+    case.db.turns[0].attempt += 1;
+    let ignored = case.apply(Command::RecordAnswer(early));
+    assert_eq!((ignored.reply, case.by(Author::Agent)), (Reply::Idle, vec![]));
+    let sent = case.apply(Command::RecordAnswer(late));
+    let message = sending(&sent).expect("nothing is sent");
+    case.db.messages.iter_mut().find(|row| row.id == message).unwrap().attempt += 1;
+    let ignored = case.sent(message, "mid of the first attempt");
+    assert_eq!((ignored.reply, case.message(message).status), (Reply::Idle, MessageStatus::Sending));
+}
+
+#[test]
+fn no_turn_begins_while_another_is_asked_whatever_is_due() {
+    let mut case = Case::new();
+    case.writes("one");
+    case.writes("two");
+    case.db.chat.turn.due_at = Some(case.now);
+    let start = StartTurn { worker: case.worker, turn: TurnId::new(), agent_chat: Some("agent".to_owned()) };
+    let started = case.apply(Command::StartTurn(start));
+    assert_eq!((started.reply, case.db.turns.len()), (Reply::Idle, 1));
+}
+
+#[test]
+fn the_answer_to_what_was_taken_back_meanwhile_is_not_sent() {
+    let mut case = Case::new();
+    let ask = case.asked("hi");
+    let answer = RecordAnswer {
+        turn: ask.turn,
+        attempt: ask.attempt,
+        replies: vec!["answer".to_owned()],
+        watermark: None,
+        claim: case.claim(),
+    };
+    case.event(true, &json!({ "mid": "in-1", "is_deleted": true }));
+    let answered = case.apply(Command::RecordAnswer(answer));
+    assert_eq!((sending(&answered), case.db.chat.mode), (None, ChatMode::Bot));
+    let reply = case.db.messages.iter().find(|message| message.author == Author::Agent).unwrap();
+    assert_eq!(reply.status, MessageStatus::Suppressed);
+}
+
+#[test]
+fn a_question_that_is_asked_late_has_its_whole_time() {
+    let mut case = Case::new();
+    case.db.policy.agent_timeout = 10_000;
+    let ask = case.asked("hi");
+    let start = StartTurn { worker: case.worker, turn: ask.turn, agent_chat: Some("agent".to_owned()) };
+    let before = case.db.turns[0].deadline;
+    case.now += 4_000;
+    let again = case.apply(Command::StartTurn(start));
+    assert!(matches!(again.effects[..], [Effect::Ask(_)]), "{:?}", again.effects);
+    assert_eq!(case.db.turns[0].deadline, before + 4_000);
+}
