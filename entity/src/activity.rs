@@ -25,8 +25,22 @@ pub struct Model {
     pub at: i64,
 }
 
-/// Nothing is joined through relations: statements that join stand in the store.
+/// How its rows are joined with others. The database checks no foreign keys.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The connection it belongs to.
+    #[sea_orm(
+        belongs_to = "super::instagram_connection::Entity",
+        from = "Column::ConnectionId",
+        to = "super::instagram_connection::Column::Id"
+    )]
+    Connection,
+}
+
+impl Related<super::instagram_connection::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Connection.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}

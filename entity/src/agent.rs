@@ -15,8 +15,18 @@ pub struct Model {
     pub created_at: i64,
 }
 
-/// Nothing is joined through relations: statements that join stand in the store.
+/// How its rows are joined with others. The database checks no foreign keys.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The accounts for which it answers.
+    #[sea_orm(has_many = "super::instagram_connection::Entity")]
+    Connections,
+}
+
+impl Related<super::instagram_connection::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Connections.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -29,7 +29,7 @@ pub struct Model {
     pub created_by: Option<String>,
 }
 
-/// Nothing is joined through relations: statements that join stand in the store.
+/// Belongs to no other table.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

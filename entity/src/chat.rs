@@ -77,8 +77,49 @@ pub struct Model {
     pub trace_id: Option<Uuid>,
 }
 
-/// Nothing is joined through relations: statements that join stand in the store.
+/// How its rows are joined with others. The database checks no foreign keys.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The connection it belongs to.
+    #[sea_orm(
+        belongs_to = "super::instagram_connection::Entity",
+        from = "Column::ConnectionId",
+        to = "super::instagram_connection::Column::Id"
+    )]
+    Connection,
+    /// Its messages.
+    #[sea_orm(has_many = "super::message::Entity")]
+    Messages,
+    /// Its turns.
+    #[sea_orm(has_many = "super::turn::Entity")]
+    Turns,
+    /// What failed for good in it.
+    #[sea_orm(has_many = "super::dead_letter::Entity")]
+    DeadLetters,
+}
+
+impl Related<super::instagram_connection::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Connection.def()
+    }
+}
+
+impl Related<super::message::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Messages.def()
+    }
+}
+
+impl Related<super::turn::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Turns.def()
+    }
+}
+
+impl Related<super::dead_letter::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::DeadLetters.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -35,8 +35,31 @@ pub struct Model {
     pub closed_by: Option<String>,
 }
 
-/// Nothing is joined through relations: statements that join stand in the store.
+/// How its rows are joined with others. The database checks no foreign keys.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The connection it belongs to.
+    #[sea_orm(
+        belongs_to = "super::instagram_connection::Entity",
+        from = "Column::ConnectionId",
+        to = "super::instagram_connection::Column::Id"
+    )]
+    Connection,
+    /// The chat it belongs to.
+    #[sea_orm(belongs_to = "super::chat::Entity", from = "Column::ChatId", to = "super::chat::Column::Id")]
+    Chat,
+}
+
+impl Related<super::instagram_connection::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Connection.def()
+    }
+}
+
+impl Related<super::chat::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Chat.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}

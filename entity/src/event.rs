@@ -43,7 +43,7 @@ pub struct Model {
     pub trace_id: Option<Uuid>,
 }
 
-/// Nothing is joined through relations: statements that join stand in the store.
+/// Belongs to no other table.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

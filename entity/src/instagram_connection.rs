@@ -53,8 +53,63 @@ pub struct Model {
     pub updated_at: i64,
 }
 
-/// Nothing is joined through relations: statements that join stand in the store.
+/// How its rows are joined with others. The database checks no foreign keys.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The agent that answers.
+    #[sea_orm(belongs_to = "super::agent::Entity", from = "Column::AgentId", to = "super::agent::Column::Id")]
+    Agent,
+    /// Its chats.
+    #[sea_orm(has_many = "super::chat::Entity")]
+    Chats,
+    /// Its messages.
+    #[sea_orm(has_many = "super::message::Entity")]
+    Messages,
+    /// Its turns.
+    #[sea_orm(has_many = "super::turn::Entity")]
+    Turns,
+    /// What failed for good in it.
+    #[sea_orm(has_many = "super::dead_letter::Entity")]
+    DeadLetters,
+    /// What happened to it.
+    #[sea_orm(has_many = "super::activity::Entity")]
+    Activities,
+}
+
+impl Related<super::agent::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Agent.def()
+    }
+}
+
+impl Related<super::chat::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Chats.def()
+    }
+}
+
+impl Related<super::message::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Messages.def()
+    }
+}
+
+impl Related<super::turn::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Turns.def()
+    }
+}
+
+impl Related<super::dead_letter::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::DeadLetters.def()
+    }
+}
+
+impl Related<super::activity::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Activities.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}

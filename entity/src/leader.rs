@@ -15,7 +15,7 @@ pub struct Model {
     pub until: i64,
 }
 
-/// Nothing is joined through relations: statements that join stand in the store.
+/// Belongs to no other table.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -13,3 +13,4 @@ pub mod instagram_connection;
 pub mod leader;
 pub mod message;
 pub mod turn;
+pub mod worker;

@@ -55,8 +55,40 @@ pub struct Model {
     pub trace_id: Option<Uuid>,
 }
 
-/// Nothing is joined through relations: statements that join stand in the store.
+/// How its rows are joined with others. The database checks no foreign keys.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The connection it belongs to.
+    #[sea_orm(
+        belongs_to = "super::instagram_connection::Entity",
+        from = "Column::ConnectionId",
+        to = "super::instagram_connection::Column::Id"
+    )]
+    Connection,
+    /// The chat it belongs to.
+    #[sea_orm(belongs_to = "super::chat::Entity", from = "Column::ChatId", to = "super::chat::Column::Id")]
+    Chat,
+    /// Its messages.
+    #[sea_orm(has_many = "super::message::Entity")]
+    Messages,
+}
+
+impl Related<super::instagram_connection::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Connection.def()
+    }
+}
+
+impl Related<super::chat::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Chat.def()
+    }
+}
+
+impl Related<super::message::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Messages.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}
