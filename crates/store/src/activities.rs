@@ -1,13 +1,13 @@
 //! The activity log: what happened, for people. Written in the transaction of the fact; never holds the
 //! customer's words.
 
-use crate::pages::{Conditions, Page};
+use crate::pages::Page;
 use crate::{Connection, Result, Store, Tx};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ConnectionId, SubaccountId};
 use dmrelay_domain::states::ActivityKind;
-use dmrelay_entity::activity;
-use sea_orm::{ActiveValue::Set, EntityTrait};
+use dmrelay_entity::activity::{self, Column};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicU32, Ordering};
 use uuid::{Builder, Uuid};
@@ -112,20 +112,20 @@ impl Store {
         if filter.connections.as_ref().is_some_and(Vec::is_empty) {
             return Ok(Page::empty());
         }
-        let mut wanted = Conditions::default();
-        wanted.with("subaccount_id = {}", Some(filter.subaccount.as_str()));
-        if let Some(connections) = &filter.connections {
-            wanted.any("connection_id", connections.iter().map(|id| id.0));
-        }
-        if !filter.kinds.is_empty() {
-            wanted.any("kind", filter.kinds.iter().map(|kind| kind.as_str()));
-        }
-        wanted.with("actor = {}", filter.actor.as_deref());
-        wanted.with("subject = {}", filter.subject.as_deref());
-        wanted.with("at >= {}", filter.since);
-        wanted.with("at < {}", filter.until);
+        let select = activity::Entity::find()
+            .filter(Column::SubaccountId.eq(filter.subaccount.as_str()))
+            .apply_if(filter.connections.as_ref(), |select, connections| {
+                select.filter(Column::ConnectionId.is_in(connections.iter().map(|id| id.0)))
+            })
+            .apply_if((!filter.kinds.is_empty()).then_some(&filter.kinds), |select, kinds| {
+                select.filter(Column::Kind.is_in(kinds.iter().map(|kind| kind.as_str())))
+            })
+            .apply_if(filter.actor.as_deref(), |select, actor| select.filter(Column::Actor.eq(actor)))
+            .apply_if(filter.subject.as_deref(), |select, subject| select.filter(Column::Subject.eq(subject)))
+            .apply_if(filter.since, |select, since| select.filter(Column::At.gte(since)))
+            .apply_if(filter.until, |select, until| select.filter(Column::At.lt(until)));
         let place = (filter.before, filter.limit, filter.skip);
-        self.newest("activities", wanted, place, |row: &activity::Model| row.id).await
+        self.newest(select, Column::Id, place, |row| row.id).await
     }
 
     /// The entries of a subaccount from a time on and after one of them, oldest first: for following the log.
@@ -137,15 +137,13 @@ impl Store {
         after: Option<Uuid>,
         most: u64,
     ) -> Result<Vec<activity::Model>> {
-        let mut wanted = Conditions::default();
-        wanted.with("subaccount_id = {}", Some(subaccount.as_str()));
-        wanted.with("id >= {}", Some(first_id_at(from)));
-        wanted.with("id > {}", after);
-        let condition = wanted.sql();
-        let most = wanted.place(most);
-        let sql =
-            format!("SELECT {{activities.*}} FROM activities WHERE {condition} ORDER BY id LIMIT {most}");
-        self.read(&sql, wanted.values()).await
+        let select = activity::Entity::find()
+            .filter(Column::SubaccountId.eq(subaccount.as_str()))
+            .filter(Column::Id.gte(first_id_at(from)))
+            .apply_if(after, |select, after| select.filter(Column::Id.gt(after)))
+            .order_by_asc(Column::Id)
+            .limit(most);
+        Ok(select.all(self.reader()).await?)
     }
 }
 

@@ -1,13 +1,14 @@
 //! API keys, of which only the hash is stored.
 
 use crate::activities::id_at;
-use crate::pages::{Conditions, Page};
+use crate::pages::Page;
 use crate::{Activity, ActivityKind, Result, Store, Tx};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::permission::Role;
-use dmrelay_entity::api_key::Model;
-use sea_orm::FromQueryResult;
+use dmrelay_entity::api_key::{ActiveModel, Column, Entity, Model};
+use sea_orm::sea_query::{ExprTrait, OnConflict};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 /// Who a key speaks for.
@@ -42,11 +43,6 @@ pub struct NewApiKey {
     pub created_by: String,
 }
 
-#[derive(FromQueryResult)]
-struct Found {
-    id: Uuid,
-}
-
 impl Store {
     /// Stores a key; a key of the same hash stays as it is. Gives its id.
     pub async fn create_api_key(&self, new: &NewApiKey) -> Result<Uuid> {
@@ -74,20 +70,20 @@ impl Store {
         limit: u64,
         skip: u64,
     ) -> Result<Page<Model>> {
-        let mut wanted = Conditions::default();
-        wanted.with("subaccount_id = {}", Some(subaccount.as_str()));
-        self.newest("api_keys", wanted, (before, limit, skip), |row: &Model| row.id).await
+        let select = Entity::find().filter(Column::SubaccountId.eq(subaccount.as_str()));
+        self.newest(select, Column::Id, (before, limit, skip), |row| row.id).await
     }
 
     /// Revokes a key of the subaccount, unless it was revoked before. False when there is none.
     pub async fn revoke_api_key(&self, subaccount: &SubaccountId, id: Uuid, actor: &str) -> Result<bool> {
         let tx = self.begin().await?;
-        let sql = "UPDATE api_keys SET revoked_at = {now} \
-             WHERE id = $1 AND subaccount_id = $2 AND revoked_at IS NULL RETURNING {api_keys.*}";
-        let values = vec![id.into(), subaccount.as_str().into()];
-        let Some(revoked) = tx.first::<Model>(sql, values.clone()).await? else {
-            let sql = "SELECT {api_keys.*} FROM api_keys WHERE id = $1 AND subaccount_id = $2";
-            return Ok(tx.first::<Model>(sql, values).await?.is_some());
+        let key = Condition::all().add(Column::Id.eq(id)).add(Column::SubaccountId.eq(subaccount.as_str()));
+        let revoke = Entity::update_many()
+            .col_expr(Column::RevokedAt, tx.clock())
+            .filter(key.clone())
+            .filter(Column::RevokedAt.is_null());
+        let Some(revoked) = revoke.exec_with_returning(tx.connection()).await?.pop() else {
+            return Ok(Entity::find().filter(key).one(tx.connection()).await?.is_some());
         };
         let activity = Activity::of_subaccount(subaccount, ActivityKind::ApiKeyRevoked, actor)
             .about(&id)
@@ -100,10 +96,12 @@ impl Store {
 
     /// The key with this hash, unless it has expired or was revoked.
     pub async fn api_key(&self, hash: &[u8; 32]) -> Result<Option<ApiKey>> {
-        let sql = "SELECT {api_keys.*} FROM api_keys WHERE hash = $1 AND revoked_at IS NULL \
-             AND (expires_at IS NULL OR expires_at > {now})";
-        let rows: Vec<Model> = self.read(sql, vec![hash.to_vec().into()]).await?;
-        let Some(row) = rows.into_iter().next() else {
+        let expires_later = Column::ExpiresAt.into_expr().gt(self.clock());
+        let key = Entity::find()
+            .filter(Column::Hash.eq(hash.to_vec()))
+            .filter(Column::RevokedAt.is_null())
+            .filter(Column::ExpiresAt.is_null().or(expires_later));
+        let Some(row) = key.one(self.reader()).await? else {
             return Ok(None);
         };
         // A role of a later version is no role here.
@@ -116,9 +114,12 @@ impl Store {
 
     /// The key was used; written at most once a minute.
     pub async fn touch_api_key(&self, id: Uuid) -> Result<()> {
-        let sql = "UPDATE api_keys SET last_used_at = {now} \
-             WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < {now} - 60000)";
-        self.execute(sql, vec![id.into()]).await?;
+        let used_long_ago = Column::LastUsedAt.into_expr().lt(self.clock().sub(60_000_i64));
+        let touch = Entity::update_many()
+            .col_expr(Column::LastUsedAt, self.clock())
+            .filter(Column::Id.eq(id))
+            .filter(Column::LastUsedAt.is_null().or(used_long_ago));
+        touch.exec(self.connection()).await?;
         Ok(())
     }
 }
@@ -126,23 +127,24 @@ impl Store {
 impl Tx {
     /// Writes a key; gives the id of the one that has its hash already, if there is one.
     async fn insert_key(&self, id: Uuid, new: &NewApiKey, now: Millis) -> Result<Option<Uuid>> {
-        let sql = "INSERT INTO api_keys (id, subaccount_id, role, name, hash, created_at, expires_at, created_by) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (hash) DO NOTHING";
-        let values = vec![
-            id.into(),
-            new.subaccount.as_str().into(),
-            new.role.as_str().into(),
-            new.name.as_str().into(),
-            new.hash.to_vec().into(),
-            now.into(),
-            new.expires_at.into(),
-            new.created_by.as_str().into(),
-        ];
-        if self.execute(sql, values).await? == 1 {
+        let key = ActiveModel {
+            id: Set(id),
+            subaccount_id: Set(new.subaccount.to_string()),
+            role: Set(new.role.to_string()),
+            name: Set(new.name.clone()),
+            hash: Set(new.hash.to_vec()),
+            created_at: Set(now),
+            expires_at: Set(new.expires_at),
+            created_by: Set(Some(new.created_by.clone())),
+            ..Default::default()
+        };
+        let same_hash = OnConflict::column(Column::Hash).do_nothing().to_owned();
+        let insert = Entity::insert(key).on_conflict(same_hash);
+        if insert.exec_without_returning(self.connection()).await? == 1 {
             return Ok(None);
         }
-        let sql = "SELECT id FROM api_keys WHERE hash = $1";
-        let known: Option<Found> = self.first(sql, vec![new.hash.to_vec().into()]).await?;
-        Ok(known.map(|row| row.id))
+        let known =
+            Entity::find().select_only().column(Column::Id).filter(Column::Hash.eq(new.hash.to_vec()));
+        Ok(known.into_tuple().one(self.connection()).await?)
     }
 }

@@ -1,11 +1,15 @@
 //! Chats as the frontend lists them, and what is shown of one.
 
-use crate::pages::{Conditions, Page, Rows, in_list};
-use crate::{Result, Store};
+use crate::pages::{Page, of_each};
+use crate::query::{count_if, literal, literals};
+use crate::{ActivityKind, Result, Store};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::ConnectionId;
-use dmrelay_entity::{activity, chat, turn};
-use sea_orm::FromQueryResult;
+use dmrelay_entity::{activity, chat, message, turn};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, Query};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
 use uuid::Uuid;
 
 /// Which chats to list. What is missing does not filter.
@@ -62,54 +66,72 @@ impl Store {
         if filter.connections.is_empty() {
             return Ok(Page::empty());
         }
-        let mut wanted = Conditions::default();
-        wanted.with("c.instagram_user_id = {}", filter.user.as_deref());
-        wanted.with("c.mode = {}", filter.mode.as_deref());
-        wanted.with("c.flag = {}", filter.flag.as_deref());
-        wanted.contains(&["c.username", "c.name", "c.instagram_user_id"], filter.q.as_deref());
-        let mut counted = wanted.clone();
-        counted.any("c.connection_id", filter.connections.iter().map(|id| id.0));
-        let total = self.count("chats c", &counted).await?;
-        if let Some((at, id)) = filter.before {
-            let (at, id) = (wanted.place(at), wanted.place(id));
-            // The first half alone is what the index can begin at.
-            wanted.must(format!("c.last_message_at <= {at} AND (c.last_message_at < {at} OR c.id < {id})"));
-        }
-        let rows = Rows {
-            columns: "{c:chats.*}",
-            from: "chats c",
-            connection: "c.connection_id",
-            table: "c",
-            order: &["last_message_at", "id"],
+        let contains = |q: &str| {
+            let columns = [chat::Column::Username, chat::Column::Name, chat::Column::InstagramUserId];
+            columns
+                .into_iter()
+                .fold(Condition::any(), |any, column| any.add(self.dialect.contains(column.into_expr(), q)))
         };
-        let size = (filter.limit.saturating_add(1), filter.skip);
-        let (sql, values) = rows.statement(&filter.connections, &wanted, size);
-        let items = self.list(&sql, values).await?;
+        let wanted = chat::Entity::find()
+            .apply_if(filter.user.as_deref(), |select, user| {
+                select.filter(chat::Column::InstagramUserId.eq(user))
+            })
+            .apply_if(filter.mode.as_deref(), |select, mode| select.filter(chat::Column::Mode.eq(mode)))
+            .apply_if(filter.flag.as_deref(), |select, flag| select.filter(chat::Column::Flag.eq(flag)))
+            .apply_if(filter.q.as_deref(), |select, q| select.filter(contains(q)));
+        let total = self.count(wanted.clone().filter(is_of(&filter.connections))).await?;
+        let page = wanted.apply_if(filter.before, |select, (at, id)| {
+            let later = chat::Column::LastMessageAt.lt(at).or(chat::Column::Id.lt(id));
+            // The first half alone is what the index can begin at.
+            select.filter(chat::Column::LastMessageAt.lte(at)).filter(later)
+        });
+        let order = [chat::Column::LastMessageAt, chat::Column::Id];
+        let of = (filter.connections.as_slice(), chat::Column::ConnectionId);
+        let query = of_each(page.as_query(), &order, of, (filter.limit.saturating_add(1), filter.skip));
+        let items = self.list_rows(&query).await?;
         Ok(Page::of(items, filter.limit, total, |chat: &chat::Model| (chat.last_message_at, chat.id)))
     }
 
     /// A chat by its id, if it is of one of these connections.
     pub async fn chat_of(&self, connections: &[ConnectionId], id: Uuid) -> Result<Option<chat::Model>> {
-        let mut wanted = Conditions::default();
-        wanted.with("id = {}", Some(id));
-        wanted.any("connection_id", connections.iter().map(|id| id.0));
-        let sql = format!("SELECT {{chats.*}} FROM chats WHERE {}", wanted.sql());
-        Ok(self.read(&sql, wanted.values()).await?.into_iter().next())
+        Ok(chat::Entity::find_by_id(id).filter(is_of(connections)).one(self.reader()).await?)
     }
 
     /// How many messages and turns a chat has.
     pub async fn chat_counts(&self, chat: Uuid) -> Result<ChatCounts> {
-        let sql = format!(
-            "SELECT COUNT(*) FILTER (WHERE author = 'user' AND kind <> 'stub') AS received, \
-                COUNT(*) FILTER (WHERE status = 'sent') AS sent, \
-                COUNT(*) FILTER (WHERE status = 'failed' OR (status = 'unknown' AND deadline IS NULL)) AS failed, \
-                COUNT(*) FILTER (WHERE status IN ('queued', 'sending') \
-                    OR (status = 'unknown' AND deadline IS NOT NULL)) AS waiting, \
-                (SELECT COUNT(*) FROM (SELECT 1 AS one FROM turns WHERE chat_id = $1 LIMIT {COUNTED}) t) AS turns \
-             FROM (SELECT author, kind, status, deadline FROM messages WHERE chat_id = $1 \
-                ORDER BY seq DESC LIMIT {COUNTED}) m"
-        );
-        let rows: Vec<CountsRow> = self.list(&sql, vec![chat.into()]).await?;
+        let newest = message::Entity::find()
+            .select_only()
+            .columns([
+                message::Column::Author,
+                message::Column::Kind,
+                message::Column::Status,
+                message::Column::Deadline,
+            ])
+            .filter(message::Column::ChatId.eq(chat))
+            .order_by_desc(message::Column::Seq)
+            .limit(COUNTED);
+        let turns = turn::Entity::find().select_only().expr(literal(1)).filter(turn::Column::ChatId.eq(chat));
+        let turns = Query::select()
+            .expr(Func::count(Expr::col(Asterisk)))
+            .from_subquery(turns.limit(COUNTED).into_query(), "t")
+            .take();
+        let status = |word: &'static str| Expr::col(message::Column::Status).eq(word);
+        let deadline = || Expr::col(message::Column::Deadline);
+        let of_user =
+            Expr::col(message::Column::Author).eq("user").and(Expr::col(message::Column::Kind).ne("stub"));
+        let failed = status("failed").or(status("unknown").and(deadline().is_null()));
+        let waiting = Expr::col(message::Column::Status)
+            .is_in(["queued", "sending"])
+            .or(status("unknown").and(deadline().is_not_null()));
+        let query = Query::select()
+            .expr_as(count_if(of_user), "received")
+            .expr_as(count_if(status("sent")), "sent")
+            .expr_as(count_if(failed), "failed")
+            .expr_as(count_if(waiting), "waiting")
+            .expr_as(turns, "turns")
+            .from_subquery(newest.into_query(), "m")
+            .take();
+        let rows: Vec<CountsRow> = self.list_rows(&query).await?;
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
         Ok(rows.first().map_or_else(ChatCounts::default, |row| ChatCounts {
             received: count(row.received),
@@ -125,10 +147,11 @@ impl Store {
         if turn_ids.is_empty() {
             return Ok(Vec::new());
         }
-        let (list, mut values) = in_list(turn_ids, 2);
-        values.insert(0, chat.into());
-        let sql = format!("SELECT {{turns.*}} FROM turns WHERE chat_id = $1 AND id IN ({list}) ORDER BY id");
-        self.read(&sql, values).await
+        let turns = turn::Entity::find()
+            .filter(turn::Column::ChatId.eq(chat))
+            .filter(turn::Column::Id.is_in(turn_ids.iter().copied()))
+            .order_by_asc(turn::Column::Id);
+        Ok(turns.all(self.reader()).await?)
     }
 
     /// When the agent fell silent in a chat and when it answered again, newest first.
@@ -139,10 +162,19 @@ impl Store {
         until: Millis,
         most: u64,
     ) -> Result<Vec<activity::Model>> {
-        let sql = "SELECT {activities.*} FROM activities WHERE subject = $1 \
-             AND kind IN ('INSTAGRAM_BOT_PAUSED', 'INSTAGRAM_BOT_RESUMED') AND at >= $2 AND at < $3 \
-             ORDER BY id DESC LIMIT $4";
-        let values = vec![chat.to_string().into(), since.into(), until.into(), most.into()];
-        self.read(sql, values).await
+        let kinds = [ActivityKind::BotPaused, ActivityKind::BotResumed].map(|kind| kind.as_str());
+        let changes = activity::Entity::find()
+            .filter(activity::Column::Subject.eq(chat.to_string()))
+            .filter(activity::Column::Kind.into_expr().is_in(literals(kinds)))
+            .filter(activity::Column::At.gte(since))
+            .filter(activity::Column::At.lt(until))
+            .order_by_desc(activity::Column::Id)
+            .limit(most);
+        Ok(changes.all(self.reader()).await?)
     }
+}
+
+/// The chat is of one of these connections.
+fn is_of(connections: &[ConnectionId]) -> Expr {
+    chat::Column::ConnectionId.is_in(connections.iter().map(|id| id.0))
 }

@@ -2,7 +2,9 @@
 
 use crate::{Result, Store};
 use dmrelay_domain::ids::{ChatId, InstagramUserId};
-use dmrelay_entity::chat;
+use dmrelay_entity::chat::{self, Column, Entity};
+use sea_orm::sea_query::{Expr, Func};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 /// What Graph says of an Instagram user; any of it may be missing.
@@ -23,32 +25,31 @@ impl Store {
         connection: Uuid,
         user: &InstagramUserId,
     ) -> Result<Option<chat::Model>> {
-        let sql = "SELECT {chats.*} FROM chats WHERE connection_id = $1 AND instagram_user_id = $2";
-        Ok(self.read(sql, vec![connection.into(), user.as_str().into()]).await?.into_iter().next())
+        let chat = Entity::find()
+            .filter(Column::ConnectionId.eq(connection))
+            .filter(Column::InstagramUserId.eq(user.as_str()));
+        Ok(chat.one(self.reader()).await?)
     }
 
     /// A chat by its id.
     pub async fn chat(&self, id: ChatId) -> Result<Option<chat::Model>> {
-        Ok(self
-            .read("SELECT {chats.*} FROM chats WHERE id = $1", vec![id.0.into()])
-            .await?
-            .into_iter()
-            .next())
+        Ok(Entity::find_by_id(id.0).one(self.reader()).await?)
     }
 
     /// Stores what Graph says of the user, and when it was asked.
     pub async fn save_profile(&self, chat: ChatId, profile: &Profile) -> Result<()> {
-        let sql = "UPDATE chats SET username = COALESCE($2, username), name = COALESCE($3, name), \
-                picture = COALESCE($4, picture), profile_at = {now} WHERE id = $1";
-        let clean =
-            |text: &Option<String>| text.as_deref().map(|t| dmrelay_domain::text::clean(t).into_owned());
-        let values = vec![
-            chat.0.into(),
-            clean(&profile.username).into(),
-            clean(&profile.name).into(),
-            clean(&profile.picture).into(),
-        ];
-        self.execute(sql, values).await?;
+        // What Graph does not say stays as it is.
+        let known = |text: &Option<String>, column: Column| -> Expr {
+            let text = text.as_deref().map(|text| dmrelay_domain::text::clean(text).into_owned());
+            Func::coalesce([Expr::val(text), column.into_expr()]).into()
+        };
+        let save = Entity::update_many()
+            .col_expr(Column::Username, known(&profile.username, Column::Username))
+            .col_expr(Column::Name, known(&profile.name, Column::Name))
+            .col_expr(Column::Picture, known(&profile.picture, Column::Picture))
+            .col_expr(Column::ProfileAt, self.clock())
+            .filter(Column::Id.eq(chat.0));
+        save.exec(self.connection()).await?;
         Ok(())
     }
 }

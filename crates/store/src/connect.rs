@@ -10,7 +10,7 @@ use sea_orm::{
 };
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -170,16 +170,6 @@ impl Store {
         rows(&self.on(Role::Write), self.dialect.statement(sql, values)).await
     }
 
-    /// Runs a statement that reads a list, which may take long: only so many run at a time, so that they never
-    /// have all the connections that webhooks and jobs need.
-    pub(crate) async fn list<T: FromQueryResult>(&self, sql: &str, values: Vec<Value>) -> Result<Vec<T>> {
-        let permit = tokio::time::timeout(self.acquire_timeout, self.lists.acquire()).await;
-        let Ok(Ok(_permit)) = permit else {
-            return Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout).into());
-        };
-        self.read(sql, values).await
-    }
-
     /// Runs a statement that only reads.
     pub(crate) async fn read<T: FromQueryResult>(&self, sql: &str, values: Vec<Value>) -> Result<Vec<T>> {
         rows(&self.on(Role::Read), self.dialect.statement(sql, values)).await
@@ -225,4 +215,31 @@ impl Tx {
 async fn rows<T: FromQueryResult>(db: &impl ConnectionTrait, statement: Statement) -> Result<Vec<T>> {
     let rows = db.query_all_raw(statement).await?;
     rows.iter().map(|row| T::from_query_result(row, "").map_err(Error::from)).collect()
+}
+
+/// What the query builder's statements are run on.
+impl Store {
+    /// Where changes are written.
+    pub(crate) fn writer(&self) -> Guarded<DatabaseConnection> {
+        self.on(Role::Write)
+    }
+
+    /// Where changes are written that need not wait for the disk: see [`Store::mark`].
+    pub(crate) fn relaxed(&self) -> Guarded<DatabaseConnection> {
+        self.on(Role::Mark)
+    }
+
+    /// Where is only read.
+    pub(crate) fn reader(&self) -> Guarded<DatabaseConnection> {
+        self.on(Role::Read)
+    }
+
+    /// To be held while a list is read, which may take long: only so many are read at a time, so that they never have
+    /// all the connections that webhooks and jobs need.
+    pub(crate) async fn list_permit(&self) -> Result<SemaphorePermit<'_>> {
+        match tokio::time::timeout(self.acquire_timeout, self.lists.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout).into()),
+        }
+    }
 }

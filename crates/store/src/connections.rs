@@ -1,11 +1,17 @@
 //! Instagram connections: who is connected, with what, and in which state.
 
+use crate::query::{insert, literal};
 use crate::{Activity, ActivityKind, Error, Result, Settings, Store, Tx};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{AgentId, ConnectionId, InstagramAccountId, PageId, SubaccountId};
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
-use dmrelay_entity::instagram_connection::{self, Model};
-use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult};
+use dmrelay_entity::agent;
+use dmrelay_entity::instagram_connection::{self, Column, Entity, Model};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select, UpdateMany,
+};
 
 /// A connection, with its words read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,10 +75,36 @@ pub struct NewConnection {
 /// What the webhook path must know of the connections without asking the database.
 pub type Snapshot = Vec<Connection>;
 
-#[derive(FromQueryResult)]
-struct Mark {
-    changes: Option<i64>,
-    count: i64,
+/// How old a token must be before Meta renews it.
+pub(crate) const DAY_MS: i64 = 24 * 3_600_000;
+
+/// The connection is not disconnected: what the index of live accounts holds.
+pub(crate) fn is_live() -> Expr {
+    Column::Status.into_expr().ne(literal(ConnectionStatus::Disconnected.as_str()))
+}
+
+/// The connection is in this state.
+pub(crate) fn is(status: ConnectionStatus) -> Expr {
+    Column::Status.eq(status.as_str())
+}
+
+/// The connection still has the credentials with which it was read.
+pub(crate) fn is_unchanged(connection: &Connection) -> Condition {
+    let version = connection.row.credential_version;
+    Condition::all().add(Column::Id.eq(connection.row.id)).add(Column::CredentialVersion.eq(version))
+}
+
+/// Puts a connection into a state, for this reason.
+pub(crate) fn set_status(now: Expr, status: ConnectionStatus, reason: Option<&str>) -> UpdateMany<Entity> {
+    Entity::update_many()
+        .col_expr(Column::Status, status.as_str().into())
+        .col_expr(Column::StatusReason, Expr::val(reason))
+        .col_expr(Column::UpdatedAt, now)
+}
+
+/// The next version of a connection's credentials.
+pub(crate) fn next_version() -> Expr {
+    Column::CredentialVersion.into_expr().add(1)
 }
 
 impl Connection {
@@ -104,9 +136,8 @@ impl Connection {
 impl Store {
     /// A connection by its id.
     pub async fn connection_by_id(&self, id: ConnectionId) -> Result<Option<Connection>> {
-        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE id = $1";
-        let rows: Vec<Model> = self.read(sql, vec![id.0.into()]).await?;
-        rows.into_iter().next().map(Connection::from_row).transpose()
+        let row = Entity::find_by_id(id.0).one(self.reader()).await?;
+        row.map(Connection::from_row).transpose()
     }
 
     /// All connections of a subaccount, of one agent if it is named; the newest first.
@@ -115,53 +146,56 @@ impl Store {
         subaccount: &SubaccountId,
         agent: Option<&AgentId>,
     ) -> Result<Vec<Connection>> {
-        let agent = agent.map_or("", AgentId::as_str);
-        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE subaccount_id = $1 AND ($2 = '' OR agent_id = $2) \
-             ORDER BY id DESC";
-        let rows: Vec<Model> = self.read(sql, vec![subaccount.as_str().into(), agent.into()]).await?;
-        rows.into_iter().map(Connection::from_row).collect()
+        let connections = Entity::find()
+            .filter(Column::SubaccountId.eq(subaccount.as_str()))
+            .apply_if(agent, |select, agent| select.filter(Column::AgentId.eq(agent.as_str())))
+            .order_by_desc(Column::Id);
+        connections.all(self.reader()).await?.into_iter().map(Connection::from_row).collect()
     }
 
     /// The connection under which an account is live, whoever has it.
     pub async fn live_connection(&self, account: &InstagramAccountId) -> Result<Option<Connection>> {
-        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE instagram_account_id = $1 AND status <> 'disconnected'";
-        let rows: Vec<Model> = self.read(sql, vec![account.as_str().into()]).await?;
-        rows.into_iter().next().map(Connection::from_row).transpose()
+        let row = live(account.as_str()).one(self.reader()).await?;
+        row.map(Connection::from_row).transpose()
     }
 
     /// Every connection that is not disconnected. Rows that this version cannot read are left out.
     pub async fn snapshot(&self) -> Result<Snapshot> {
-        let sql =
-            "SELECT {instagram_connections.*} FROM instagram_connections WHERE status <> 'disconnected'";
-        let rows: Vec<Model> = self.read(sql, Vec::new()).await?;
+        let rows = Entity::find().filter(is_live()).all(self.reader()).await?;
         Ok(rows.into_iter().filter_map(|row| Connection::from_row(row).ok()).collect())
     }
 
     /// A mark that changes whenever [`Store::snapshot`] would.
     pub async fn snapshot_mark(&self) -> Result<(i64, i64)> {
         // The sum, not the newest: a change may become visible after another one with a later time.
-        let sql =
-            "SELECT CAST(SUM(updated_at) AS bigint) AS changes, COUNT(*) AS count FROM instagram_connections";
-        let rows: Vec<Mark> = self.read(sql, Vec::new()).await?;
-        Ok(rows.first().map_or((0, 0), |mark| (mark.changes.unwrap_or(0), mark.count)))
+        let changes = Func::sum(Column::UpdatedAt.into_expr()).cast_as("bigint");
+        let mark = Entity::find()
+            .select_only()
+            .expr(changes)
+            .expr(Func::count(Expr::col(Asterisk)))
+            .into_tuple::<(Option<i64>, i64)>();
+        let mark = mark.one(self.reader()).await?;
+        Ok(mark.map_or((0, 0), |(changes, count)| (changes.unwrap_or(0), count)))
     }
 
     /// Binds an agent to a subaccount. False when it belongs to another one.
     pub async fn bind_agent(&self, agent: &AgentId, subaccount: &SubaccountId) -> Result<bool> {
-        let sql = "INSERT INTO agents (id, subaccount_id, created_at) VALUES ($1, $2, {now}) ON CONFLICT (id) DO NOTHING";
-        self.execute(sql, vec![agent.as_str().into(), subaccount.as_str().into()]).await?;
+        let bind = insert::<agent::Entity>([
+            (agent::Column::Id, agent.as_str().into()),
+            (agent::Column::SubaccountId, subaccount.as_str().into()),
+            (agent::Column::CreatedAt, self.clock()),
+        ])
+        .on_conflict(OnConflict::column(agent::Column::Id).do_nothing().to_owned())
+        .take();
+        self.connection().execute(&bind).await?;
         Ok(self.agent_subaccount(agent).await?.as_deref() == Some(subaccount.as_str()))
     }
 
     /// The subaccount an agent belongs to.
     pub async fn agent_subaccount(&self, agent: &AgentId) -> Result<Option<String>> {
-        #[derive(FromQueryResult)]
-        struct Owner {
-            subaccount_id: String,
-        }
-        let sql = "SELECT subaccount_id FROM agents WHERE id = $1";
-        let rows: Vec<Owner> = self.write(sql, vec![agent.as_str().into()]).await?;
-        Ok(rows.into_iter().next().map(|row| row.subaccount_id))
+        // The connection that writes: what was just bound must be seen.
+        let agent = agent::Entity::find_by_id(agent.as_str()).one(self.connection()).await?;
+        Ok(agent.map(|row| row.subaccount_id))
     }
 
     /// The disconnected connection of this account and agent, whose history a new one goes on with.
@@ -170,10 +204,13 @@ impl Store {
         scope: (&SubaccountId, &AgentId),
         account: &InstagramAccountId,
     ) -> Result<Option<ConnectionId>> {
-        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE subaccount_id = $1 AND agent_id = $2 \
-             AND instagram_account_id = $3 AND status = 'disconnected' ORDER BY id DESC LIMIT 1";
-        let values = vec![scope.0.as_str().into(), scope.1.as_str().into(), account.as_str().into()];
-        Ok(self.read::<Model>(sql, values).await?.first().map(|row| row.id.into()))
+        let former = Entity::find()
+            .filter(Column::SubaccountId.eq(scope.0.as_str()))
+            .filter(Column::AgentId.eq(scope.1.as_str()))
+            .filter(Column::InstagramAccountId.eq(account.as_str()))
+            .filter(is(ConnectionStatus::Disconnected))
+            .order_by_desc(Column::Id);
+        Ok(former.one(self.reader()).await?.map(|row| row.id.into()))
     }
 
     /// A disconnected connection is about to be connected again.
@@ -181,39 +218,44 @@ impl Store {
     /// # Errors
     /// [`Error::is_conflict`] when the account is live elsewhere.
     pub async fn revive_connection(&self, id: ConnectionId) -> Result<()> {
-        let sql = "UPDATE instagram_connections SET status = 'pending', status_reason = NULL, updated_at = {now} \
-             WHERE id = $1 AND status = 'disconnected'";
-        self.execute(sql, vec![id.0.into()]).await?;
+        let revive = set_status(self.clock(), ConnectionStatus::Pending, None)
+            .filter(Column::Id.eq(id.0))
+            .filter(is(ConnectionStatus::Disconnected));
+        revive.exec(self.connection()).await?;
         Ok(())
     }
 
     /// Connections that wait for something to end: being connected for longer than `pending`, or to be
     /// disconnected.
     pub async fn unfinished_connections(&self, pending: std::time::Duration) -> Result<Vec<Connection>> {
-        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE status = 'disconnecting' \
-             OR (status = 'pending' AND updated_at < {now} - $1)";
-        let values = vec![dmrelay_domain::clock::millis(pending).into()];
-        let rows: Vec<Model> = self.read(sql, values).await?;
-        rows.into_iter().map(Connection::from_row).collect()
+        let begun_before = self.clock().sub(dmrelay_domain::clock::millis(pending));
+        let overdue = is(ConnectionStatus::Pending).and(Column::UpdatedAt.into_expr().lt(begun_before));
+        let unfinished = Entity::find().filter(is(ConnectionStatus::Disconnecting).or(overdue));
+        unfinished.all(self.reader()).await?.into_iter().map(Connection::from_row).collect()
     }
 
     /// Removes a connection that never came to be.
     pub async fn drop_pending(&self, id: ConnectionId) -> Result<()> {
-        let sql =
-            "DELETE FROM instagram_connections WHERE id = $1 AND status = 'pending' AND connected_at IS NULL";
-        self.execute(sql, vec![id.0.into()]).await?;
+        let pending = Condition::all().add(Column::Id.eq(id.0)).add(is(ConnectionStatus::Pending));
+        let drop = Entity::delete_many().filter(pending.clone()).filter(Column::ConnectedAt.is_null());
+        drop.exec(self.connection()).await?;
         // One that was connected before goes back to what it was.
-        let sql = "UPDATE instagram_connections SET status = 'disconnected', updated_at = {now} \
-             WHERE id = $1 AND status = 'pending'";
-        self.execute(sql, vec![id.0.into()]).await?;
+        let put_back = Entity::update_many()
+            .col_expr(Column::Status, ConnectionStatus::Disconnected.as_str().into())
+            .col_expr(Column::UpdatedAt, self.clock())
+            .filter(pending);
+        put_back.exec(self.connection()).await?;
         Ok(())
     }
 
     /// The webhook of this account was just received; written at most once in ten seconds.
     pub async fn touch_connection(&self, id: ConnectionId) -> Result<()> {
-        let sql = "UPDATE instagram_connections SET last_event_at = {now} \
-             WHERE id = $1 AND COALESCE(last_event_at, 0) < {now} - 10000";
-        self.execute(sql, vec![id.0.into()]).await?;
+        let last_event_at = Func::coalesce([Column::LastEventAt.into_expr(), 0_i64.into()]);
+        let touch = Entity::update_many()
+            .col_expr(Column::LastEventAt, self.clock())
+            .filter(Column::Id.eq(id.0))
+            .filter(Expr::from(last_event_at).lt(self.clock().sub(10_000_i64)));
+        touch.exec(self.connection()).await?;
         Ok(())
     }
 
@@ -225,15 +267,10 @@ impl Store {
         reason: &str,
     ) -> Result<bool> {
         let tx = self.begin().await?;
-        let sql = "UPDATE instagram_connections SET status = $3, status_reason = $4, updated_at = {now} \
-             WHERE id = $1 AND credential_version = $2 AND status = 'connected'";
-        let values = vec![
-            connection.row.id.into(),
-            connection.row.credential_version.into(),
-            status.as_str().into(),
-            reason.into(),
-        ];
-        if tx.execute(sql, values).await? == 0 {
+        let park = set_status(tx.clock(), status, Some(reason))
+            .filter(is_unchanged(connection))
+            .filter(is(ConnectionStatus::Connected));
+        if park.exec(tx.connection()).await?.rows_affected == 0 {
             return Ok(false);
         }
         let activity = Activity::of_connection(connection, ActivityKind::ConnectionStateChanged, "system")
@@ -248,14 +285,14 @@ impl Store {
 impl Tx {
     /// A connection by its id.
     pub async fn connection_of(&self, id: uuid::Uuid) -> Result<Option<Connection>> {
-        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE id = $1";
-        self.first(sql, vec![id.into()]).await?.map(Connection::from_row).transpose()
+        let row = Entity::find_by_id(id).one(self.connection()).await?;
+        row.map(Connection::from_row).transpose()
     }
 
     /// The connection an account belongs to now.
     pub(crate) async fn route(&self, account: &str) -> Result<Option<Connection>> {
-        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE instagram_account_id = $1 AND status <> 'disconnected'";
-        self.first(sql, vec![account.into()]).await?.map(Connection::from_row).transpose()
+        let row = live(account).one(self.connection()).await?;
+        row.map(Connection::from_row).transpose()
     }
 
     /// Writes a new connection in state `pending`.
@@ -291,47 +328,63 @@ impl Tx {
     /// The connection is in use with these credentials: subscribed, and read back.
     pub async fn mark_connected(&self, new: &NewConnection, fields: &[String]) -> Result<()> {
         // A token whose end nobody knows may be new, and Meta renews none that is not a day old.
-        let sql = "UPDATE instagram_connections SET status = 'connected', status_reason = NULL, username = $2, \
-                page_id = $3, login_kind = $4, access_token = $5, token_expires_at = $6, verify_token = $7, \
-                app_secret = $8, settings = $9, subscribed_fields = $10, agent_id = $11, \
-                token_check_at = CASE WHEN $6 IS NULL THEN {now} + 86400000 END, \
-                credential_version = credential_version + 1, connected_at = COALESCE(connected_at, {now}), \
-                updated_at = {now} WHERE id = $1";
         let credentials = &new.credentials;
-        let values = vec![
-            new.id.0.into(),
-            new.username.clone().into(),
-            new.page.as_ref().map(ToString::to_string).into(),
-            new.login.as_str().into(),
-            credentials.access_token.clone().into(),
-            credentials.token_expires_at.into(),
-            credentials.verify_token.clone().into(),
-            credentials.app_secret.clone().into(),
-            serde_json::to_string(&new.settings).unwrap_or_else(|_| "{}".to_owned()).into(),
-            serde_json::to_string(fields).unwrap_or_else(|_| "[]".to_owned()).into(),
-            new.agent.as_str().into(),
-        ];
-        self.execute(sql, values).await?;
+        let token_check_at = match credentials.token_expires_at {
+            Some(_) => Expr::val(None::<i64>),
+            None => self.clock().add(DAY_MS),
+        };
+        let connected_at = Func::coalesce([Column::ConnectedAt.into_expr(), self.clock()]);
+        let row = instagram_connection::ActiveModel {
+            username: Set(new.username.clone()),
+            page_id: Set(new.page.as_ref().map(ToString::to_string)),
+            login_kind: Set(new.login.to_string()),
+            access_token: Set(Some(credentials.access_token.clone())),
+            token_expires_at: Set(credentials.token_expires_at),
+            verify_token: Set(Some(credentials.verify_token.clone())),
+            app_secret: Set(credentials.app_secret.clone()),
+            settings: Set(serde_json::to_string(&new.settings).unwrap_or_else(|_| "{}".to_owned())),
+            subscribed_fields: Set(serde_json::to_string(fields).unwrap_or_else(|_| "[]".to_owned())),
+            agent_id: Set(new.agent.to_string()),
+            ..Default::default()
+        };
+        let connect = set_status(self.clock(), ConnectionStatus::Connected, None)
+            .set(row)
+            .col_expr(Column::TokenCheckAt, token_check_at)
+            .col_expr(Column::CredentialVersion, next_version())
+            .col_expr(Column::ConnectedAt, connected_at.into())
+            .filter(Column::Id.eq(new.id.0));
+        connect.exec(self.connection()).await?;
         Ok(())
     }
 
     /// The connection is disconnected, and its secrets are forgotten. False where it was connected anew since
     /// it was read.
     pub async fn mark_disconnected(&self, connection: &Connection, reason: &str) -> Result<bool> {
-        let sql = "UPDATE instagram_connections SET status = 'disconnected', status_reason = $2, \
-                access_token = NULL, token_expires_at = NULL, verify_token = NULL, app_secret = NULL, \
-                credential_version = credential_version + 1, updated_at = {now} \
-             WHERE id = $1 AND credential_version = $3";
-        let row = &connection.row;
-        let values = vec![row.id.into(), reason.into(), row.credential_version.into()];
-        Ok(self.execute(sql, values).await? == 1)
+        let forgotten = instagram_connection::ActiveModel {
+            access_token: Set(None),
+            token_expires_at: Set(None),
+            verify_token: Set(None),
+            app_secret: Set(None),
+            ..Default::default()
+        };
+        let disconnect = set_status(self.clock(), ConnectionStatus::Disconnected, Some(reason))
+            .set(forgotten)
+            .col_expr(Column::CredentialVersion, next_version())
+            .filter(is_unchanged(connection));
+        Ok(disconnect.exec(self.connection()).await?.rows_affected == 1)
     }
 
     /// The connection is to be disconnected once Meta can be reached; nothing is sent through it any more.
     pub async fn mark_disconnecting(&self, id: ConnectionId, reason: &str) -> Result<()> {
-        let sql = "UPDATE instagram_connections SET status = 'disconnecting', status_reason = $2, updated_at = {now} \
-             WHERE id = $1 AND status <> 'disconnected'";
-        self.execute(sql, vec![id.0.into(), reason.into()]).await?;
+        let disconnect = set_status(self.clock(), ConnectionStatus::Disconnecting, Some(reason))
+            .filter(Column::Id.eq(id.0))
+            .filter(is_live());
+        disconnect.exec(self.connection()).await?;
         Ok(())
     }
+}
+
+/// The connection under which an account is live.
+fn live(account: &str) -> Select<Entity> {
+    Entity::find().filter(Column::InstagramAccountId.eq(account)).filter(is_live())
 }

@@ -4,6 +4,8 @@ use crate::activities::first_id_at;
 use crate::{ActivityKind, Connection, Result, Store};
 use dmrelay_domain::clock::Millis;
 use dmrelay_entity::{activity, turn};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{ColumnTrait, EntityTrait, Iterable, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
 /// What happens to a connection as a whole, and touches all its conversations.
@@ -19,14 +21,17 @@ const INCIDENTS: [ActivityKind; 8] = [
 ];
 
 /// Of a subaccount's log no more entries are looked at for a connection's incidents.
-const LOOKED_AT: u32 = 100_000;
+const LOOKED_AT: u64 = 100_000;
 
 impl Store {
     /// The newest turns of a chat that began at this time or later.
     pub async fn turns_since(&self, chat: Uuid, since: Millis, most: u64) -> Result<Vec<turn::Model>> {
-        let sql =
-            "SELECT {turns.*} FROM turns WHERE chat_id = $1 AND started_at >= $2 ORDER BY id DESC LIMIT $3";
-        self.list(sql, vec![chat.into(), since.into(), most.into()]).await
+        let turns = turn::Entity::find()
+            .filter(turn::Column::ChatId.eq(chat))
+            .filter(turn::Column::StartedAt.gte(since))
+            .order_by_desc(turn::Column::Id)
+            .limit(most);
+        self.list_all(turns).await
     }
 
     /// What happened to the connection as a whole from one time until another, oldest first. Of what the log of
@@ -37,21 +42,22 @@ impl Store {
         since: Millis,
         until: Millis,
     ) -> Result<Vec<activity::Model>> {
-        let kinds: Vec<String> = INCIDENTS.iter().map(|kind| format!("'{kind}'")).collect();
-        let sql = format!(
-            "SELECT {{activities.*}} FROM (SELECT {{activities.*}} FROM activities \
-                WHERE subaccount_id = $1 AND id >= $2 AND id < $3 ORDER BY id DESC LIMIT {LOOKED_AT}) recent \
-             WHERE connection_id = $4 AND kind IN ({}) AND (subject IS NULL OR subject = $5) ORDER BY id",
-            kinds.join(", ")
-        );
+        let recent = activity::Entity::find()
+            .filter(activity::Column::SubaccountId.eq(connection.subaccount.as_str()))
+            .filter(activity::Column::Id.gte(first_id_at(since)))
+            .filter(activity::Column::Id.lt(first_id_at(until)))
+            .order_by_desc(activity::Column::Id)
+            .limit(LOOKED_AT);
         let id = connection.row.id;
-        let values = vec![
-            connection.subaccount.as_str().into(),
-            first_id_at(since).into(),
-            first_id_at(until).into(),
-            id.into(),
-            id.to_string().into(),
-        ];
-        self.list(&sql, values).await
+        let subject = || Expr::col(activity::Column::Subject);
+        let incidents = Query::select()
+            .columns(activity::Column::iter())
+            .from_subquery(recent.into_query(), "recent")
+            .and_where(Expr::col(activity::Column::ConnectionId).eq(id))
+            .and_where(Expr::col(activity::Column::Kind).is_in(INCIDENTS.map(|kind| kind.as_str())))
+            .and_where(subject().is_null().or(subject().eq(id.to_string())))
+            .order_by(activity::Column::Id, Order::Asc)
+            .take();
+        self.list_rows(&incidents).await
     }
 }

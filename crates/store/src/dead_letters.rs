@@ -1,11 +1,13 @@
 //! Dead letters: what failed for good, with its reason, so that a person can see it and replay it.
 
-use crate::pages::{Conditions, Page};
+use crate::pages::Page;
 use crate::{Activity, ActivityKind, Error, Result, Store, Tx};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ConnectionId, SubaccountId};
 use dmrelay_domain::states::DeadLetterState;
-use dmrelay_entity::dead_letter;
+use dmrelay_entity::dead_letter::{self, Column, Entity};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryTrait};
 use uuid::Uuid;
 
 /// Which dead letters to list. What is missing does not filter.
@@ -33,18 +35,26 @@ pub struct DeadLetterFilter {
     pub skip: u64,
 }
 
-/// What holds of a letter nobody has looked at.
-pub(crate) const OPEN: &str = "replayed_at IS NULL AND discarded_at IS NULL";
+/// What holds of a letter of which this became.
+pub(crate) fn is(state: DeadLetterState) -> Expr {
+    match state {
+        DeadLetterState::Open => Column::ReplayedAt.is_null().and(Column::DiscardedAt.is_null()),
+        DeadLetterState::Replayed => Column::ReplayedAt.is_not_null(),
+        DeadLetterState::Discarded => Column::DiscardedAt.is_not_null(),
+    }
+}
 
 impl Tx {
     /// Closes an open letter; only one of two at once does.
     pub(crate) async fn close_letter(&self, id: Uuid, state: DeadLetterState, actor: &str) -> Result<bool> {
-        let column = if state == DeadLetterState::Replayed { "replayed_at" } else { "discarded_at" };
-        let sql = format!(
-            "UPDATE dead_letters SET {column} = {{now}}, closed_by = $2 \
-             WHERE id = $1 AND replayed_at IS NULL AND discarded_at IS NULL"
-        );
-        Ok(self.execute(&sql, vec![id.into(), actor.into()]).await? == 1)
+        let column =
+            if state == DeadLetterState::Replayed { Column::ReplayedAt } else { Column::DiscardedAt };
+        let close = Entity::update_many()
+            .col_expr(column, self.clock())
+            .col_expr(Column::ClosedBy, actor.into())
+            .filter(Column::Id.eq(id))
+            .filter(is(DeadLetterState::Open));
+        Ok(close.exec(self.connection()).await?.rows_affected == 1)
     }
 
     /// Logs that a letter was closed.
@@ -77,20 +87,16 @@ impl Store {
         if filter.connections.is_empty() {
             return Ok(Page::empty());
         }
-        let mut wanted = Conditions::default();
-        wanted.with("subaccount_id = {}", Some(filter.subaccount.as_str()));
-        wanted.any("connection_id", filter.connections.iter().map(|id| id.0));
-        wanted.must(match filter.state {
-            DeadLetterState::Open => OPEN,
-            DeadLetterState::Replayed => "replayed_at IS NOT NULL",
-            DeadLetterState::Discarded => "discarded_at IS NOT NULL",
-        });
-        wanted.with("class = {}", filter.class.as_deref());
-        wanted.with("kind = {}", filter.kind.as_deref());
-        wanted.with("chat_id = {}", filter.chat);
-        wanted.with("created_at < {}", filter.created_before);
+        let select = Entity::find()
+            .filter(Column::SubaccountId.eq(filter.subaccount.as_str()))
+            .filter(is_of(&filter.connections))
+            .filter(is(filter.state))
+            .apply_if(filter.class.as_deref(), |select, class| select.filter(Column::Class.eq(class)))
+            .apply_if(filter.kind.as_deref(), |select, kind| select.filter(Column::Kind.eq(kind)))
+            .apply_if(filter.chat, |select, chat| select.filter(Column::ChatId.eq(chat)))
+            .apply_if(filter.created_before, |select, before| select.filter(Column::CreatedAt.lt(before)));
         let place = (filter.before, filter.limit, filter.skip);
-        self.newest("dead_letters", wanted, place, |row: &dead_letter::Model| row.id).await
+        self.newest(select, Column::Id, place, |row| row.id).await
     }
 
     /// A dead letter by its id, if it is of one of these connections.
@@ -108,10 +114,12 @@ impl Store {
         connections: &[ConnectionId],
         ids: &[Uuid],
     ) -> Result<Vec<dead_letter::Model>> {
-        let mut wanted = Conditions::default();
-        wanted.any("id", ids.iter().copied());
-        wanted.any("connection_id", connections.iter().map(|id| id.0));
-        let sql = format!("SELECT {{dead_letters.*}} FROM dead_letters WHERE {}", wanted.sql());
-        self.read(&sql, wanted.values()).await
+        let letters = Entity::find().filter(Column::Id.is_in(ids.iter().copied())).filter(is_of(connections));
+        Ok(letters.all(self.reader()).await?)
     }
+}
+
+/// The letter is of one of these connections.
+fn is_of(connections: &[ConnectionId]) -> Expr {
+    Column::ConnectionId.is_in(connections.iter().map(|id| id.0))
 }

@@ -62,17 +62,21 @@ impl Dialect {
         }
     }
 
+    /// The database's clock, in milliseconds.
+    pub(crate) fn clock(self) -> &'static str {
+        match self {
+            Self::Postgres => "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+            Self::Sqlite => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+        }
+    }
+
     /// A statement of this database.
     pub(crate) fn statement(self, sql: &str, values: Vec<Value>) -> Statement {
-        let (now, lock, free, like) = match self {
-            Self::Postgres => (
-                "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-                "FOR UPDATE",
-                "FOR UPDATE SKIP LOCKED",
-                "ILIKE",
-            ),
+        let now = self.clock();
+        let (lock, free, like) = match self {
+            Self::Postgres => ("FOR UPDATE", "FOR UPDATE SKIP LOCKED", "ILIKE"),
             // A write transaction is the only one (immediate, one connection), so its rows are locked.
-            Self::Sqlite => ("CAST(unixepoch('subsec') * 1000 AS INTEGER)", "", "", "LIKE"),
+            Self::Sqlite => ("", "", "LIKE"),
         };
         let mut whole = String::with_capacity(sql.len() * 2);
         let mut rest = sql;

@@ -1,11 +1,16 @@
 //! Gates: whether a service may be called now. A gate closes because it was told to (throttled, restricted)
 //! or because calls keep failing; then one probe at a time finds out whether it is back.
 
+use crate::query::{first, insert, returning};
 use crate::{Result, Store};
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::{AgentId, InstagramAccountId};
 use dmrelay_domain::states::LoginKind;
-use sea_orm::FromQueryResult;
+use dmrelay_entity::gate::{Column, Entity, Model};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, InsertStatement, OnConflict};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QuerySelect,
+};
 use std::fmt;
 use std::time::Duration;
 
@@ -33,13 +38,6 @@ impl fmt::Display for GateKey {
     }
 }
 
-impl GateKey {
-    /// The key as it stands in a statement: words and digits only, so nothing needs to be escaped.
-    pub(crate) fn as_sql(&self) -> String {
-        self.to_string()
-    }
-}
-
 /// A gate that has failed, or is closed.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
 pub struct GateState {
@@ -61,7 +59,7 @@ impl GateState {
 }
 
 /// How many accounts, or agents, must fail until the whole service counts as failing.
-const SHARED: i64 = 3;
+const SHARED: u64 = 3;
 
 /// Whether a gate lets a call through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,54 +88,88 @@ struct Row {
     now: i64,
 }
 
-#[derive(FromQueryResult)]
-struct Closed {
-    closed_until: i64,
+/// The gate is closed at this time.
+pub(crate) fn is_closed(now: Expr) -> Expr {
+    Column::ClosedUntil.into_expr().gt(now)
+}
+
+/// The gate is one of these.
+fn is_of(gates: &[GateKey]) -> Expr {
+    Column::Key.is_in(gates.iter().map(ToString::to_string))
+}
+
+/// Writes a gate that has not failed before; `known` says what becomes of one that has.
+fn write(gate: &GateKey, now: Expr, failed: Failed<'_>, known: &OnConflict) -> InsertStatement {
+    insert::<Entity>([
+        (Column::Key, gate.to_string().into()),
+        (Column::ClosedUntil, failed.closed_until),
+        (Column::Reason, failed.reason.into()),
+        (Column::Failures, failed.failures.into()),
+        (Column::ProbeUntil, 0_i64.into()),
+        (Column::LastSuccessAt, 0_i64.into()),
+        (Column::UpdatedAt, now.clone()),
+    ])
+    .on_conflict(
+        known
+            .clone()
+            .value(Column::Reason, failed.reason)
+            .value(Column::ProbeUntil, 0_i64)
+            .value(Column::UpdatedAt, now)
+            .to_owned(),
+    )
+    .take()
+}
+
+/// What is written of a gate that has not failed before.
+struct Failed<'a> {
+    closed_until: Expr,
+    failures: i64,
+    reason: &'a str,
 }
 
 impl Store {
     /// The gates that have failed or were closed; those that never have are not there.
     pub async fn gate_states(&self) -> Result<Vec<GateState>> {
-        self.read("SELECT key, closed_until, failures, last_success_at FROM gates", Vec::new()).await
+        Ok(Entity::find().into_model().all(self.reader()).await?)
     }
 
     /// Closes the gate of a whole service once several of its accounts or agents fail, `own` among them. Gives whether
     /// this closed it.
     pub async fn trip_shared(&self, own: &GateKey, shared: &GateKey, reason: &str) -> Result<bool> {
-        #[derive(FromQueryResult)]
-        struct Tripped {
-            n: i64,
-        }
         let kind = match own {
             GateKey::AgentOf(_) => "agent:%",
             GateKey::GraphAccount(_) => "graph:account:%",
             GateKey::Agent | GateKey::GraphApp(_) => return Ok(false),
         };
-        let sql =
-            "SELECT COUNT(*) AS n FROM gates WHERE key LIKE $1 AND failures >= $2 AND closed_until > {now}";
-        let rows: Vec<Tripped> = self.write(sql, vec![kind.into(), FAILURES.into()]).await?;
-        if rows.first().is_none_or(|row| row.n < SHARED) {
+        let tripped = Entity::find()
+            .filter(Column::Key.like(kind))
+            .filter(Column::Failures.gte(FAILURES))
+            .filter(is_closed(self.clock()));
+        if tripped.count(self.connection()).await? < SHARED {
             return Ok(false);
         }
         // Like one that has failed by itself: a probe finds out whether the service is back.
-        let sql = "INSERT INTO gates (key, closed_until, reason, failures, probe_until, last_success_at, updated_at) \
-             VALUES ($1, {now} + $3, $2, $4, 0, 0, {now}) \
-             ON CONFLICT (key) DO UPDATE SET reason = $2, failures = $4, probe_until = 0, updated_at = {now}, \
-                closed_until = {now} + $3 WHERE gates.closed_until <= {now}";
-        let values = vec![shared.as_sql().into(), reason.into(), FIRST.into(), FAILURES.into()];
-        Ok(self.execute(sql, values).await? == 1)
+        let closed_until = self.clock().add(FIRST);
+        let known = OnConflict::column(Column::Key)
+            .value(Column::Failures, FAILURES)
+            .value(Column::ClosedUntil, closed_until.clone())
+            .action_and_where(is_closed(self.clock()).not())
+            .to_owned();
+        let trip = write(shared, self.clock(), Failed { closed_until, failures: FAILURES, reason }, &known);
+        Ok(self.connection().execute(&trip).await?.rows_affected() == 1)
     }
 
     /// Whether all these gates are open. Where one has failed and its time is over, the caller becomes its
     /// probe: it must report with [`Store::gate_passed`] or [`Store::gate_failed`].
     pub async fn pass(&self, gates: &[GateKey]) -> Result<Gate> {
-        let keys: Vec<String> = gates.iter().map(|gate| format!("'{}'", gate.as_sql())).collect();
-        let sql = format!(
-            "SELECT key, closed_until, failures, {{now}} AS now FROM gates WHERE key IN ({})",
-            keys.join(", ")
-        );
+        let known = Entity::find()
+            .select_only()
+            .columns([Column::Key, Column::ClosedUntil, Column::Failures])
+            .expr_as(self.clock(), "now")
+            .filter(is_of(gates))
+            .into_model::<Row>();
         // No row exists before the first failure, so this is the only statement of a healthy day.
-        for row in self.read::<Row>(&sql, Vec::new()).await? {
+        for row in known.all(self.reader()).await? {
             if row.closed_until > row.now {
                 return Ok(Gate::Closed(row.closed_until));
             }
@@ -153,59 +185,75 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn release_probe(&self, gate: &GateKey) -> Result<()> {
-        let sql = "UPDATE gates SET probe_until = 0 WHERE key = $1 AND probe_until > {now}";
-        self.execute(sql, vec![gate.as_sql().into()]).await?;
+        let release = Entity::update_many()
+            .col_expr(Column::ProbeUntil, 0_i64.into())
+            .filter(Column::Key.eq(gate.to_string()))
+            .filter(Column::ProbeUntil.into_expr().gt(self.clock()));
+        release.exec(self.connection()).await?;
         Ok(())
     }
 
     async fn probe(&self, key: &str) -> Result<bool> {
-        let sql = "UPDATE gates SET probe_until = {now} + $2 WHERE key = $1 AND probe_until <= {now}";
-        Ok(self.execute(sql, vec![key.into(), PROBE.into()]).await? == 1)
+        let probe = Entity::update_many()
+            .col_expr(Column::ProbeUntil, self.clock().add(PROBE))
+            .filter(Column::Key.eq(key))
+            .filter(Column::ProbeUntil.into_expr().lte(self.clock()));
+        Ok(probe.exec(self.connection()).await?.rows_affected == 1)
     }
 
     /// A call behind these gates succeeded: failures in a row begin anew, and a gate that failures closed is
     /// open. One that was told to close stays so: the call may have begun before.
     pub async fn gate_passed(&self, gates: &[GateKey]) -> Result<()> {
-        let keys: Vec<String> = gates.iter().map(|gate| format!("'{}'", gate.as_sql())).collect();
-        let sql = format!(
-            "UPDATE gates SET failures = 0, probe_until = 0, \
-                closed_until = CASE WHEN failures >= {FAILURES} THEN 0 ELSE closed_until END, \
-                last_success_at = {{now}}, updated_at = {{now}} \
-             WHERE key IN ({}) AND (failures > 0 OR last_success_at < {{now}} - 10000)",
-            keys.join(", ")
-        );
-        self.execute(&sql, Vec::new()).await?;
+        let closed_until = CaseStatement::new()
+            .case(Column::Failures.gte(FAILURES), 0_i64)
+            .finally(Column::ClosedUntil.into_expr());
+        let passed_long_ago = Column::LastSuccessAt.into_expr().lt(self.clock().sub(10_000_i64));
+        let pass = Entity::update_many()
+            .col_expr(Column::Failures, 0.into())
+            .col_expr(Column::ProbeUntil, 0_i64.into())
+            .col_expr(Column::ClosedUntil, closed_until.into())
+            .col_expr(Column::LastSuccessAt, self.clock())
+            .col_expr(Column::UpdatedAt, self.clock())
+            .filter(is_of(gates))
+            .filter(Column::Failures.gt(0).or(passed_long_ago));
+        pass.exec(self.connection()).await?;
         Ok(())
     }
 
     /// A call failed in a way that may be the service's state. After five in a row the gate closes, 30 s at
     /// first and up to five minutes. Gives until when it is closed, if it is.
     pub async fn gate_failed(&self, gate: &GateKey, reason: &str) -> Result<Option<Millis>> {
+        let failures = || Column::Failures.into_expr();
+        let counted = CaseStatement::new().case(failures().lt(1_000), failures().add(1)).finally(1_000);
+        let stays = failures().add(1).lt(FAILURES).or(is_closed(self.clock()));
         // Doubling with each failure past the fifth: 30 s, 60 s, 120 s, 240 s, 300 s.
-        let sql = "INSERT INTO gates (key, closed_until, reason, failures, probe_until, last_success_at, updated_at) \
-             VALUES ($1, 0, $2, 1, 0, 0, {now}) \
-             ON CONFLICT (key) DO UPDATE SET failures = CASE WHEN gates.failures < 1000 THEN gates.failures + 1 ELSE 1000 END, \
-                reason = $2, probe_until = 0, updated_at = {now}, \
-                closed_until = CASE \
-                    WHEN gates.failures + 1 < $3 OR gates.closed_until > {now} THEN gates.closed_until \
-                    WHEN gates.failures + 1 = $3 THEN {now} + $4 \
-                    WHEN gates.failures + 1 = $3 + 1 THEN {now} + $4 * 2 \
-                    WHEN gates.failures + 1 = $3 + 2 THEN {now} + $4 * 4 \
-                    WHEN gates.failures + 1 = $3 + 3 THEN {now} + $4 * 8 \
-                    ELSE {now} + $5 END \
-             RETURNING CASE WHEN closed_until > {now} THEN closed_until ELSE 0 END AS closed_until";
-        let values = vec![gate.as_sql().into(), reason.into(), FAILURES.into(), FIRST.into(), LONGEST.into()];
-        let rows: Vec<Closed> = self.write(sql, values).await?;
-        Ok(rows.first().map(|row| row.closed_until).filter(|until| *until > 0))
+        let closed_until = (0..4)
+            .fold(CaseStatement::new().case(stays, Column::ClosedUntil.into_expr()), |case, more| {
+                case.case(failures().add(1).eq(FAILURES + more), self.clock().add(FIRST << more))
+            });
+        let known = OnConflict::column(Column::Key)
+            .value(Column::Failures, counted)
+            .value(Column::ClosedUntil, closed_until.finally(self.clock().add(LONGEST)))
+            .to_owned();
+        let once = Failed { closed_until: 0_i64.into(), failures: 1, reason };
+        let fail = write(gate, self.clock(), once, &known).returning(returning::<Entity>()).take();
+        let row: Option<Model> = first(self.connection(), &fail).await?;
+        Ok(row.filter(|row| row.closed_until > row.updated_at).map(|row| row.closed_until))
     }
 
     /// Closes a gate for `pause`, unless it is closed for longer already.
     pub async fn close_gate(&self, gate: &GateKey, pause: Duration, reason: &str) -> Result<()> {
-        let sql = "INSERT INTO gates (key, closed_until, reason, failures, probe_until, last_success_at, updated_at) \
-             VALUES ($1, {now} + $3, $2, 0, 0, 0, {now}) \
-             ON CONFLICT (key) DO UPDATE SET reason = $2, failures = 0, probe_until = 0, updated_at = {now}, \
-                closed_until = CASE WHEN gates.closed_until > {now} + $3 THEN gates.closed_until ELSE {now} + $3 END";
-        self.execute(sql, vec![gate.as_sql().into(), reason.into(), millis(pause).into()]).await?;
+        let closed_until = self.clock().add(millis(pause));
+        let is_longer = Column::ClosedUntil.into_expr().gt(closed_until.clone());
+        let longer = CaseStatement::new()
+            .case(is_longer, Column::ClosedUntil.into_expr())
+            .finally(closed_until.clone());
+        let known = OnConflict::column(Column::Key)
+            .value(Column::Failures, 0)
+            .value(Column::ClosedUntil, longer)
+            .to_owned();
+        let close = write(gate, self.clock(), Failed { closed_until, failures: 0, reason }, &known);
+        self.connection().execute(&close).await?;
         Ok(())
     }
 }

@@ -1,11 +1,20 @@
 //! What operators watch: how old the oldest due work is, and how much there is.
 
-use crate::dead_letters::OPEN;
+use crate::connections::DAY_MS;
 use crate::gates::FAILURES;
-use crate::{Result, Store};
+use crate::query::{count_if, first as first_row, literal, rows};
+use crate::{Result, Store, connections, dead_letters, gates};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::ConnectionId;
-use sea_orm::FromQueryResult;
+use dmrelay_domain::states::{ConnectionStatus, DeadLetterState, MessageStatus, TurnState};
+use dmrelay_entity::{chat, dead_letter, event, gate, instagram_connection, message, turn};
+use sea_orm::sea_query::{
+    Asterisk, BinOper, CaseStatement, Expr, ExprTrait, Func, Query, SelectStatement, UnionType,
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QuerySelect,
+    QueryTrait, Select,
+};
 
 /// Due work of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromQueryResult)]
@@ -24,8 +33,8 @@ pub struct Backlog {
 }
 
 #[derive(FromQueryResult)]
-struct StatusCount {
-    status: String,
+struct WordCount {
+    word: String,
     n: i64,
 }
 
@@ -64,121 +73,204 @@ pub struct AccountCounts {
 }
 
 /// The most dead letters that are counted.
-const DEAD_LETTERS: u32 = 20_000;
+const DEAD_LETTERS: u64 = 20_000;
 
 /// The most due events that are looked at for the oldest.
-const EVENTS: u32 = 1_000;
+const EVENTS: u64 = 1_000;
 
 impl Store {
     /// The oldest due event, turn and outbox, of connections in use whose agent is not paused; of outboxes, those of
     /// accounts whose own gate is open. Of events, the oldest among a thousand of those that wait.
     pub async fn oldest_due(&self) -> Result<[(&'static str, Due); 3]> {
-        // One look into the index for each connection, however much of it is due.
-        let chats = |what: &str, gate: &str| {
-            format!(
-                "SELECT CASE WHEN MIN(due) < {{now}} THEN {{now}} - MIN(due) ELSE 0 END AS oldest_ms FROM (\
-                    SELECT (SELECT MIN(c.due) FROM (\
-                        SELECT MIN({what}_due_at) AS due FROM chats WHERE connection_id = k.id \
-                            AND {what}_due_at IS NOT NULL AND {what}_attempts = 0 \
-                        UNION ALL SELECT MIN({what}_due_at) AS due FROM chats WHERE connection_id = k.id \
-                            AND {what}_due_at IS NOT NULL AND {what}_attempts > 0) c) AS due \
-                    FROM instagram_connections k WHERE k.status = 'connected' AND NOT k.bot_paused{gate}) d"
-            )
-        };
-        // What Meta lets an account not send now is not late by our doing.
-        let held_back = " AND NOT EXISTS (SELECT 1 FROM gates g WHERE g.closed_until > {now} \
-             AND g.key = 'graph:account:' || k.instagram_account_id)";
         // An event is due for real when it came; `due_at` moves with every dispatch.
-        let events = format!(
-            "SELECT CASE WHEN MIN(received_at) < {{now}} THEN {{now}} - MIN(received_at) ELSE 0 END AS oldest_ms \
-             FROM (SELECT received_at FROM events WHERE due_at IS NOT NULL LIMIT {EVENTS}) e"
-        );
-        let first = |rows: Vec<Due>| rows.into_iter().next().unwrap_or_default();
+        let events = event::Entity::find()
+            .select_only()
+            .column_as(event::Column::ReceivedAt, "due")
+            .filter(event::Column::DueAt.is_not_null())
+            .limit(EVENTS);
+        let turn_due = |retry| match retry {
+            false => chat::Column::TurnAttempts.into_expr().eq(literal(0)),
+            true => chat::Column::TurnAttempts.into_expr().gt(literal(0)),
+        };
+        let outbox_due = |retry| match retry {
+            false => chat::Column::OutboxAttempts.into_expr().eq(literal(0)),
+            true => chat::Column::OutboxAttempts.into_expr().gt(literal(0)),
+        };
+        let turns = oldest_of_each(chat::Column::TurnDueAt, [false, true].map(turn_due));
+        let outboxes = oldest_of_each(chat::Column::OutboxDueAt, [false, true].map(outbox_due))
+            .and_where(Expr::not_exists(closed_gate_of_account(self.clock())))
+            .take();
         Ok([
-            ("ingest", first(self.read(&events, Vec::new()).await?)),
-            ("turn", first(self.read(&chats("turn", ""), Vec::new()).await?)),
-            ("deliver", first(self.read(&chats("outbox", held_back), Vec::new()).await?)),
+            ("ingest", self.oldest(events.into_query()).await?),
+            ("turn", self.oldest(turns).await?),
+            ("deliver", self.oldest(outboxes).await?),
         ])
+    }
+
+    /// How long the first of these has been `due`.
+    async fn oldest(&self, due: SelectStatement) -> Result<Due> {
+        let first = || Expr::col("due").min();
+        let oldest =
+            CaseStatement::new().case(first().lt(self.clock()), self.clock().sub(first())).finally(0_i64);
+        let query = Query::select().expr_as(oldest, "oldest_ms").from_subquery(due, "d").take();
+        Ok(first_row(self.reader(), &query).await?.unwrap_or_default())
     }
 
     /// The gates that are closed now, by what they stand before and why.
     pub async fn closed_gates(&self) -> Result<Vec<ClosedGates>> {
-        let sql = "SELECT CASE WHEN key = 'agent' OR key LIKE 'agent:%' THEN 'agent' WHEN key LIKE 'graph:app:%' THEN 'graph_app' \
-                ELSE 'graph_account' END AS gate, \
-             CASE WHEN failures >= $1 THEN 'failing' ELSE 'told' END AS cause, COUNT(*) AS n \
-             FROM gates WHERE closed_until > {now} GROUP BY 1, 2";
-        self.read(sql, vec![FAILURES.into()]).await
+        let key = gate::Column::Key;
+        let gate = CaseStatement::new()
+            .case(key.eq("agent").or(key.like("agent:%")), "agent")
+            .case(key.like("graph:app:%"), "graph_app")
+            .finally("graph_account");
+        let cause =
+            CaseStatement::new().case(gate::Column::Failures.gte(FAILURES), "failing").finally("told");
+        let closed = gate::Entity::find()
+            .select_only()
+            .expr_as(gate, "gate")
+            .expr_as(cause, "cause")
+            .column_as(key.count(), "n")
+            .filter(gates::is_closed(self.clock()))
+            .into_query()
+            .group_by_columns(["gate", "cause"])
+            .take();
+        rows(self.reader(), &closed).await
     }
 
     /// How many open dead letters there are of each class, counted up to a bound in all.
     pub async fn dead_letter_counts(&self) -> Result<Vec<(String, i64)>> {
-        let sql = format!(
-            "SELECT class AS status, COUNT(*) AS n FROM (SELECT class FROM dead_letters \
-             WHERE {OPEN} LIMIT {DEAD_LETTERS}) d GROUP BY class"
-        );
-        let rows: Vec<StatusCount> = self.read(&sql, Vec::new()).await?;
-        Ok(rows.into_iter().map(|row| (row.status, row.n)).collect())
+        let open = dead_letter::Entity::find()
+            .select_only()
+            .column(dead_letter::Column::Class)
+            .filter(dead_letters::is(DeadLetterState::Open))
+            .limit(DEAD_LETTERS);
+        let class = || Expr::col(dead_letter::Column::Class);
+        let counts = Query::select()
+            .expr_as(class(), "word")
+            .expr_as(class().count(), "n")
+            .from_subquery(open.into_query(), "d")
+            .group_by_col(dead_letter::Column::Class)
+            .take();
+        self.word_counts(&counts).await
     }
 
     /// How the connected accounts are. One without an event for `silent` milliseconds is silent.
     pub async fn account_counts(&self, silent: Millis) -> Result<AccountCounts> {
-        let count = |what: &str| format!("COALESCE(SUM(CASE WHEN {what} THEN 1 ELSE 0 END), 0)");
-        let left = |from: i64, to: i64| {
-            let day = 86_400_000;
-            count(&format!(
-                "token_expires_at - {{now}} > {} AND token_expires_at - {{now}} <= {}",
-                from * day,
-                to * day
-            ))
+        use instagram_connection::Column;
+        let expires_at = || Column::TokenExpiresAt.into_expr();
+        let left = |from_days: i64, to_days: i64| {
+            let left = || expires_at().sub(self.clock());
+            count_if(left().gt(from_days * DAY_MS).and(left().lte(to_days * DAY_MS)))
         };
-        let sql = format!(
-            "SELECT {paused} AS paused, {silent} AS silent, {expired} AS expired, {one} AS one_day, \
-                {seven} AS seven_days, {thirty} AS thirty_days, {more} AS more, {endless} AS endless, \
-                MIN(token_expires_at) - {{now}} AS first_expiry \
-             FROM instagram_connections WHERE status = 'connected'",
-            paused = count("bot_paused"),
-            silent = count("COALESCE(last_event_at, connected_at, created_at) < {now} - $1"),
-            expired = count("token_expires_at <= {now}"),
-            one = left(0, 1),
-            seven = left(1, 7),
-            thirty = left(7, 30),
-            more = count("token_expires_at - {now} > 2592000000"),
-            endless = count("token_expires_at IS NULL"),
+        let last_seen = Func::coalesce(
+            [Column::LastEventAt, Column::ConnectedAt, Column::CreatedAt].map(|column| column.into_expr()),
         );
-        Ok(self.read(&sql, vec![silent.into()]).await?.into_iter().next().unwrap_or_default())
+        let is_silent = Expr::from(last_seen).lt(self.clock().sub(silent));
+        let counts = instagram_connection::Entity::find()
+            .select_only()
+            .expr_as(count_if(Column::BotPaused.into_expr()), "paused")
+            .expr_as(count_if(is_silent), "silent")
+            .expr_as(count_if(expires_at().lte(self.clock())), "expired")
+            .expr_as(left(0, 1), "one_day")
+            .expr_as(left(1, 7), "seven_days")
+            .expr_as(left(7, 30), "thirty_days")
+            .expr_as(count_if(expires_at().sub(self.clock()).gt(30 * DAY_MS)), "more")
+            .expr_as(count_if(expires_at().is_null()), "endless")
+            .expr_as(expires_at().min().sub(self.clock()), "first_expiry")
+            .filter(connections::is(ConnectionStatus::Connected))
+            .into_model();
+        Ok(counts.one(self.reader()).await?.unwrap_or_default())
     }
 
     /// Whether any event, turn or outbox of a connection in use waits for anything.
     pub async fn anything_due(&self) -> Result<bool> {
-        let sql = "SELECT CAST(1 AS bigint) AS oldest_ms FROM events WHERE due_at IS NOT NULL \
-             UNION ALL SELECT CAST(1 AS bigint) AS oldest_ms FROM turns t JOIN instagram_connections k ON k.id = t.connection_id \
-             WHERE k.status = 'connected' AND t.state = 'asking' \
-             UNION ALL SELECT CAST(1 AS bigint) AS oldest_ms FROM messages m JOIN instagram_connections k ON k.id = m.connection_id \
-             WHERE k.status = 'connected' AND m.status = 'sending' \
-             UNION ALL SELECT CAST(1 AS bigint) AS oldest_ms FROM chats c JOIN instagram_connections k ON k.id = c.connection_id \
-             WHERE k.status = 'connected' AND (c.turn_due_at IS NOT NULL OR c.outbox_due_at IS NOT NULL) LIMIT 1";
-        Ok(!self.read::<Due>(sql, Vec::new()).await?.is_empty())
+        let connected = connections::is(ConnectionStatus::Connected);
+        let asking = turn::Entity::find()
+            .inner_join(instagram_connection::Entity)
+            .filter(turn::Column::State.into_expr().eq(literal(TurnState::Asking.as_str())));
+        let sending = message::Entity::find()
+            .inner_join(instagram_connection::Entity)
+            .filter(message::Column::Status.into_expr().eq(literal(MessageStatus::Sending.as_str())));
+        let due = chat::Column::TurnDueAt.is_not_null().or(chat::Column::OutboxDueAt.is_not_null());
+        let chats = chat::Entity::find().inner_join(instagram_connection::Entity).filter(due);
+        let events = event::Entity::find().filter(event::Column::DueAt.is_not_null());
+        let any = one(events)
+            .union(UnionType::All, one(asking.filter(connected.clone())))
+            .union(UnionType::All, one(sending.filter(connected.clone())))
+            .union(UnionType::All, one(chats.filter(connected)))
+            .limit(1)
+            .take();
+        Ok(self.reader().query_one(&any).await?.is_some())
     }
 
     /// How many events of the inbox are in a state. Reads the whole inbox: for tests and for people.
     pub async fn count_events(&self, state: &str) -> Result<i64> {
-        let sql = "SELECT state AS status, COUNT(*) AS n FROM events WHERE state = $1 GROUP BY state";
-        let rows: Vec<StatusCount> = self.read(sql, vec![state.into()]).await?;
-        Ok(rows.first().map_or(0, |row| row.n))
+        let events = event::Entity::find().filter(event::Column::State.eq(state));
+        Ok(i64::try_from(events.count(self.reader()).await?).unwrap_or(i64::MAX))
     }
 
     /// How many connections are in each state.
     pub async fn connection_counts(&self) -> Result<Vec<(String, i64)>> {
-        let sql = "SELECT status, COUNT(*) AS n FROM instagram_connections GROUP BY status";
-        let rows: Vec<StatusCount> = self.read(sql, Vec::new()).await?;
-        Ok(rows.into_iter().map(|row| (row.status, row.n)).collect())
+        use instagram_connection::Column;
+        let counts = instagram_connection::Entity::find()
+            .select_only()
+            .column_as(Column::Status, "word")
+            .column_as(Column::Status.count(), "n")
+            .group_by(Column::Status);
+        self.word_counts(counts.as_query()).await
+    }
+
+    async fn word_counts(&self, query: &SelectStatement) -> Result<Vec<(String, i64)>> {
+        let counts: Vec<WordCount> = rows(self.reader(), query).await?;
+        Ok(counts.into_iter().map(|count| (count.word, count.n)).collect())
     }
 
     /// What waits in a connection.
     pub async fn backlog(&self, connection: ConnectionId) -> Result<Backlog> {
-        let sql = "SELECT (SELECT COUNT(*) FROM chats WHERE connection_id = $1 AND turn_due_at IS NOT NULL) AS turns, \
-             (SELECT COUNT(*) FROM chats WHERE connection_id = $1 AND outbox_due_at IS NOT NULL) AS outboxes";
-        let rows = self.read(sql, vec![connection.0.into()]).await?;
-        Ok(rows.into_iter().next().unwrap_or_default())
+        let waiting = |due_at: chat::Column| {
+            let of_connection = chat::Column::ConnectionId.eq(connection.0);
+            let chats = chat::Entity::find().filter(of_connection).filter(due_at.is_not_null());
+            chats.select_only().expr(Func::count(Expr::col(Asterisk))).into_query()
+        };
+        let query = Query::select()
+            .expr_as(waiting(chat::Column::TurnDueAt), "turns")
+            .expr_as(waiting(chat::Column::OutboxDueAt), "outboxes")
+            .take();
+        Ok(first_row(self.reader(), &query).await?.unwrap_or_default())
     }
+}
+
+/// A row for each that is found, without its columns.
+fn one<E: EntityTrait>(select: Select<E>) -> SelectStatement {
+    select.select_only().expr(literal(1)).into_query()
+}
+
+/// The first time at which something is `due` in each connection in use whose agent is not paused. One look into each
+/// of these indexes of a connection, however much of it is due.
+fn oldest_of_each(due_at: chat::Column, indexes: [Expr; 2]) -> SelectStatement {
+    use instagram_connection::Column;
+    let [fresh, again] = indexes.map(|index| {
+        chat::Entity::find()
+            .select_only()
+            .column_as(due_at.min(), "due")
+            .filter(chat::Column::ConnectionId.into_expr().eq(Column::Id.into_expr()))
+            .filter(due_at.is_not_null())
+            .filter(index)
+            .into_query()
+    });
+    let both = fresh.clone().union(UnionType::All, again).take();
+    let oldest = Query::select().expr(Expr::col("due").min()).from_subquery(both, "c").take();
+    instagram_connection::Entity::find()
+        .select_only()
+        .expr_as(oldest, "due")
+        .filter(connections::is(ConnectionStatus::Connected))
+        .filter(Column::BotPaused.into_expr().not())
+        .into_query()
+}
+
+/// The gate of a connection's account, if it is closed: what Meta lets an account not send now is not late by our doing.
+fn closed_gate_of_account(now: Expr) -> SelectStatement {
+    let account = instagram_connection::Column::InstagramAccountId.into_expr();
+    let key = literal("graph:account:").binary(BinOper::Custom("||"), account);
+    one(gate::Entity::find().filter(gates::is_closed(now)).filter(gate::Column::Key.into_expr().eq(key)))
 }

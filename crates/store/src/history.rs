@@ -1,11 +1,13 @@
 //! Messages as the frontend lists them, and the messages people send.
 
-use crate::pages::{Conditions, Page, Rows, Total};
+use crate::pages::{Page, Total, of_each};
 use crate::{Result, Store};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ConnectionId, MessageId};
-use dmrelay_entity::message;
-use sea_orm::FromQueryResult;
+use dmrelay_entity::chat;
+use dmrelay_entity::message::{self, Column, Entity};
+use sea_orm::sea_query::SelectStatement;
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait, Select};
 use uuid::Uuid;
 
 /// Which messages to list. What is missing does not filter.
@@ -50,11 +52,16 @@ pub struct Listed {
 }
 
 #[derive(FromQueryResult)]
-struct Id {
+struct Edge {
     id: Uuid,
 }
 
 impl MessageFilter {
+    /// Whether only messages of certain chats are wanted.
+    fn is_of_chats(&self) -> bool {
+        self.chat.is_some() || self.user.is_some()
+    }
+
     /// Whether many messages may have to be read to find a few.
     fn has_no_index(&self) -> bool {
         self.q.is_some()
@@ -65,8 +72,6 @@ impl MessageFilter {
     }
 }
 
-const TABLES: &str = "messages m JOIN chats c ON c.id = m.chat_id";
-
 impl Store {
     /// A page of messages, newest first.
     ///
@@ -76,22 +81,21 @@ impl Store {
         if filter.connections.is_empty() {
             return Ok(Page::empty());
         }
-        let mut wanted = wanted(filter);
+        let wanted = self.wanted(filter);
         if filter.has_no_index() {
             return self.search(filter, wanted).await;
         }
-        let total = self.count(TABLES, &of_all(filter, &wanted)).await?;
-        wanted.with("m.id < {}", filter.before);
-        self.listed(filter, &wanted, total).await
+        let total = self.count(of_all(filter, wanted.clone())).await?;
+        self.listed(filter, before(filter, wanted), total).await
     }
 
-    async fn search(&self, filter: &MessageFilter, mut wanted: Conditions) -> Result<Page<Listed>> {
+    async fn search(&self, filter: &MessageFilter, wanted: Select<Entity>) -> Result<Page<Listed>> {
         let edge = self.search_edge(filter).await?;
-        wanted.with("m.id < {}", filter.before);
-        wanted.with("m.id >= {}", edge);
-        let mut total = self.count(TABLES, &of_all(filter, &wanted)).await?;
+        let wanted =
+            before(filter, wanted).apply_if(edge, |select, edge| select.filter(Column::Id.gte(edge)));
+        let mut total = self.count(of_all(filter, wanted.clone())).await?;
         total.is_exact &= edge.is_none() && filter.before.is_none();
-        let mut page = self.listed(filter, &wanted, total).await?;
+        let mut page = self.listed(filter, wanted, total).await?;
         page.next = page.next.or(edge);
         Ok(page)
     }
@@ -99,26 +103,36 @@ impl Store {
     async fn listed(
         &self,
         filter: &MessageFilter,
-        wanted: &Conditions,
+        wanted: Select<Entity>,
         total: Total,
     ) -> Result<Page<Listed>> {
-        let size = (filter.limit.saturating_add(1), filter.skip);
-        let (sql, values) =
-            rows(filter, "{m:messages.*}, c.instagram_user_id").statement(&filter.connections, wanted, size);
-        let items = self.list(&sql, values).await?;
+        let wanted = wanted.column(chat::Column::InstagramUserId);
+        let query = newest_of_each(filter, &wanted, (filter.limit.saturating_add(1), filter.skip));
+        let items = self.list_rows(&query).await?;
         Ok(Page::of(items, filter.limit, total, |listed: &Listed| listed.message.id))
     }
 
     /// The last of the newest messages that a search may look at; none where it may look at all of them.
     async fn search_edge(&self, filter: &MessageFilter) -> Result<Option<Uuid>> {
-        let mut looked_at = scope(filter);
-        looked_at.with("m.id < {}", filter.before);
         // Without a table more than is needed, so that the index alone is read.
-        let from = if of_chats(filter) { TABLES } else { "messages m" };
-        let rows = Rows { from, ..rows(filter, "m.id") };
-        let last = (1, filter.search_most.saturating_sub(1));
-        let (sql, values) = rows.statement(&filter.connections, &looked_at, last);
-        Ok(self.list::<Id>(&sql, values).await?.first().map(|row| row.id))
+        let select = if filter.is_of_chats() { of_chats(filter) } else { Entity::find() };
+        let looked_at = before(filter, select).select_only().column(Column::Id);
+        let query = newest_of_each(filter, &looked_at, (1, filter.search_most.saturating_sub(1)));
+        Ok(self.list_rows::<Edge>(&query).await?.first().map(|row| row.id))
+    }
+
+    /// What a message must be, wherever the page begins.
+    fn wanted(&self, filter: &MessageFilter) -> Select<Entity> {
+        of_chats(filter)
+            .filter(Column::Kind.ne("stub"))
+            .apply_if(filter.direction.as_deref(), |select, way| select.filter(Column::Direction.eq(way)))
+            .apply_if(filter.status.as_deref(), |select, status| select.filter(Column::Status.eq(status)))
+            .apply_if(filter.author.as_deref(), |select, author| select.filter(Column::Author.eq(author)))
+            .apply_if(filter.since, |select, since| select.filter(Column::At.gte(since)))
+            .apply_if(filter.until, |select, until| select.filter(Column::At.lt(until)))
+            .apply_if(filter.q.as_deref(), |select, q| {
+                select.filter(self.dialect.contains(Column::Text.into_expr(), q))
+            })
     }
 
     /// The message a client sent before under the same key.
@@ -127,58 +141,49 @@ impl Store {
         connection: ConnectionId,
         key: &str,
     ) -> Result<Option<message::Model>> {
-        let sql = "SELECT {messages.*} FROM messages WHERE connection_id = $1 AND idempotency_key = $2";
-        Ok(self.read(sql, vec![connection.0.into(), key.into()]).await?.into_iter().next())
+        let message = Entity::find()
+            .filter(Column::ConnectionId.eq(connection.0))
+            .filter(Column::IdempotencyKey.eq(key));
+        Ok(message.one(self.reader()).await?)
     }
 
     /// A message by its id.
     pub async fn message(&self, id: MessageId) -> Result<Option<message::Model>> {
-        Ok(self
-            .read("SELECT {messages.*} FROM messages WHERE id = $1", vec![id.0.into()])
-            .await?
-            .into_iter()
-            .next())
+        Ok(Entity::find_by_id(id.0).one(self.reader()).await?)
     }
 }
 
-/// Whether only messages of certain chats are wanted.
-fn of_chats(filter: &MessageFilter) -> bool {
-    filter.chat.is_some() || filter.user.is_some()
+/// The messages of the chats that are wanted, with their chats.
+fn of_chats(filter: &MessageFilter) -> Select<Entity> {
+    Entity::find()
+        .inner_join(chat::Entity)
+        .apply_if(filter.chat, |select, chat| select.filter(chat::Column::Id.eq(chat)))
+        .apply_if(filter.user.as_deref(), |select, user| {
+            select.filter(chat::Column::InstagramUserId.eq(user))
+        })
 }
 
-/// The column by which a connection's messages are found: those of certain chats through their chat.
-fn connection_column(filter: &MessageFilter) -> &'static str {
-    if of_chats(filter) { "c.connection_id" } else { "m.connection_id" }
+/// Those that are on the page and after it.
+fn before(filter: &MessageFilter, select: Select<Entity>) -> Select<Entity> {
+    select.apply_if(filter.before, |select, before| select.filter(Column::Id.lt(before)))
 }
 
-fn rows<'a>(filter: &MessageFilter, columns: &'a str) -> Rows<'a> {
-    Rows { columns, from: TABLES, connection: connection_column(filter), table: "m", order: &["id"] }
-}
-
-/// Where a search may look.
-fn scope(filter: &MessageFilter) -> Conditions {
-    let mut scope = Conditions::default();
-    scope.with("c.id = {}", filter.chat);
-    scope.with("c.instagram_user_id = {}", filter.user.as_deref());
-    scope
-}
-
-/// What a message must be, wherever the page begins.
-fn wanted(filter: &MessageFilter) -> Conditions {
-    let mut wanted = scope(filter);
-    wanted.must("m.kind <> 'stub'");
-    wanted.with("m.direction = {}", filter.direction.as_deref());
-    wanted.with("m.status = {}", filter.status.as_deref());
-    wanted.with("m.author = {}", filter.author.as_deref());
-    wanted.with("m.at >= {}", filter.since);
-    wanted.with("m.at < {}", filter.until);
-    wanted.contains(&["m.text"], filter.q.as_deref());
-    wanted
+fn newest_of_each(filter: &MessageFilter, select: &Select<Entity>, size: (u64, u64)) -> SelectStatement {
+    let connections = filter.connections.as_slice();
+    // Those of certain chats are found through their chat.
+    if filter.is_of_chats() {
+        of_each(select.as_query(), &[Column::Id], (connections, chat::Column::ConnectionId), size)
+    } else {
+        of_each(select.as_query(), &[Column::Id], (connections, Column::ConnectionId), size)
+    }
 }
 
 /// The same, of all connections at once.
-fn of_all(filter: &MessageFilter, wanted: &Conditions) -> Conditions {
-    let mut counted = wanted.clone();
-    counted.any(connection_column(filter), filter.connections.iter().map(|id| id.0));
-    counted
+fn of_all(filter: &MessageFilter, select: Select<Entity>) -> Select<Entity> {
+    let ids = filter.connections.iter().map(|id| id.0);
+    select.filter(if filter.is_of_chats() {
+        chat::Column::ConnectionId.is_in(ids)
+    } else {
+        Column::ConnectionId.is_in(ids)
+    })
 }

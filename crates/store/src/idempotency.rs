@@ -1,11 +1,13 @@
 //! Writes that a client may repeat: one of those with the same key runs, the others are told what it was
 //! answered.
 
+use crate::query::{first, insert, returning};
 use crate::{Error, Result, Store};
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::ids::SubaccountId;
-use dmrelay_entity::idempotency_key::Model;
-use sea_orm::Value;
+use dmrelay_entity::idempotency_key::{Column, Entity, Model};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, LockBehavior, LockType, OnConflict};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -70,16 +72,20 @@ impl Store {
 
     /// Keeps the answer of a write; the first one counts.
     pub async fn finish_write(&self, id: Uuid, status: u16, response: &[u8]) -> Result<()> {
-        let sql = "UPDATE idempotency_keys SET status = $2, response = $3, locked_until = 0 \
-             WHERE id = $1 AND status IS NULL";
-        self.execute(sql, vec![id.into(), i32::from(status).into(), response.to_vec().into()]).await?;
+        let finish = Entity::update_many()
+            .col_expr(Column::Status, i32::from(status).into())
+            .col_expr(Column::Response, response.to_vec().into())
+            .col_expr(Column::LockedUntil, 0_i64.into())
+            .filter(Column::Id.eq(id))
+            .filter(Column::Status.is_null());
+        finish.exec(self.connection()).await?;
         Ok(())
     }
 
     /// The write had no effect: the next one with the key runs.
     pub async fn forget_write(&self, id: Uuid) -> Result<()> {
-        let sql = "DELETE FROM idempotency_keys WHERE id = $1 AND status IS NULL";
-        self.execute(sql, vec![id.into()]).await?;
+        let forget = Entity::delete_many().filter(Column::Id.eq(id)).filter(Column::Status.is_null());
+        forget.exec(self.connection()).await?;
         Ok(())
     }
 
@@ -91,45 +97,63 @@ impl Store {
         fingerprint: &[u8; 32],
         (lock, kept): (Duration, Duration),
     ) -> Result<Option<Model>> {
-        let old = "k.created_at < {now} - $7";
-        let sql = format!(
-            "INSERT INTO idempotency_keys AS k (id, subaccount_id, principal, key, fingerprint, locked_until, created_at) \
-             VALUES ($1, $2, $3, $4, $5, {{now}} + $6, {{now}}) \
-             ON CONFLICT (subaccount_id, principal, key) DO UPDATE SET \
-                id = CASE WHEN {old} THEN excluded.id ELSE k.id END, \
-                created_at = CASE WHEN {old} THEN excluded.created_at ELSE k.created_at END, \
-                fingerprint = excluded.fingerprint, status = NULL, response = NULL, \
-                locked_until = excluded.locked_until \
-             WHERE k.locked_until <= {{now}} \
-                AND ({old} OR (k.status IS NULL AND k.fingerprint = excluded.fingerprint)) \
-             RETURNING {{idempotency_keys.*}}"
-        );
-        let values = vec![
-            Uuid::now_v7().into(),
-            key.subaccount.as_str().into(),
-            key.principal.as_str().into(),
-            key.key.as_str().into(),
-            fingerprint.to_vec().into(),
-            millis(lock).into(),
-            millis(kept).into(),
-        ];
-        Ok(self.write(&sql, values).await?.into_iter().next())
+        let is_old = || Column::CreatedAt.into_expr().lt(self.clock().sub(millis(kept)));
+        let new_if_old = |column: Column| {
+            CaseStatement::new().case(is_old(), excluded(column)).finally(column.into_expr())
+        };
+        let same_again =
+            Column::Status.is_null().and(Column::Fingerprint.into_expr().eq(excluded(Column::Fingerprint)));
+        let take_over = OnConflict::columns([Column::SubaccountId, Column::Principal, Column::Key])
+            .value(Column::Id, new_if_old(Column::Id))
+            .value(Column::CreatedAt, new_if_old(Column::CreatedAt))
+            .update_columns([Column::Fingerprint, Column::LockedUntil])
+            .value(Column::Status, Expr::val(None::<i32>))
+            .value(Column::Response, Expr::val(None::<Vec<u8>>))
+            .action_and_where(Column::LockedUntil.into_expr().lte(self.clock()))
+            .action_and_where(is_old().or(same_again))
+            .to_owned();
+        let claim = insert::<Entity>([
+            (Column::Id, Uuid::now_v7().into()),
+            (Column::SubaccountId, key.subaccount.as_str().into()),
+            (Column::Principal, key.principal.as_str().into()),
+            (Column::Key, key.key.as_str().into()),
+            (Column::Fingerprint, fingerprint.to_vec().into()),
+            (Column::LockedUntil, self.clock().add(millis(lock))),
+            (Column::CreatedAt, self.clock()),
+        ])
+        .on_conflict(take_over)
+        .returning(returning::<Entity>())
+        .take();
+        first(self.connection(), &claim).await
     }
 
     async fn written(&self, key: &WriteKey) -> Result<Option<Model>> {
         // The writer's connection: what another process just wrote must be seen.
-        let sql = "SELECT {idempotency_keys.*} FROM idempotency_keys WHERE subaccount_id = $1 AND principal = $2 AND key = $3";
-        let values: Vec<Value> =
-            vec![key.subaccount.as_str().into(), key.principal.as_str().into(), key.key.as_str().into()];
-        Ok(self.write(sql, values).await?.into_iter().next())
+        let written = Entity::find()
+            .filter(Column::SubaccountId.eq(key.subaccount.as_str()))
+            .filter(Column::Principal.eq(key.principal.as_str()))
+            .filter(Column::Key.eq(key.key.as_str()));
+        Ok(written.one(self.connection()).await?)
     }
 
     async fn forget_expired_writes(&self, kept: Duration) -> Result<()> {
-        let sql = "DELETE FROM idempotency_keys WHERE id IN (SELECT id FROM idempotency_keys \
-             WHERE created_at < {now} - $1 AND locked_until <= {now} ORDER BY created_at LIMIT $2 {free})";
-        self.execute(sql, vec![millis(kept).into(), EXPIRED.into()]).await?;
+        let expired = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::CreatedAt.into_expr().lt(self.clock().sub(millis(kept))))
+            .filter(Column::LockedUntil.into_expr().lte(self.clock()))
+            .order_by_asc(Column::CreatedAt)
+            .limit(EXPIRED)
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        let forget = Entity::delete_many().filter(Column::Id.in_subquery(expired.into_query()));
+        forget.exec(self.connection()).await?;
         Ok(())
     }
+}
+
+/// A column of the row that was to be inserted.
+fn excluded(column: Column) -> Expr {
+    Expr::col(("excluded", column))
 }
 
 /// What a row of another write says about this one.

@@ -1,7 +1,11 @@
 //! Services of which one may run among all workers: whoever holds the row's lease leads.
 
+use crate::query::insert;
 use crate::{Result, Store};
 use dmrelay_domain::clock::millis;
+use dmrelay_entity::leader::{Column, Entity};
+use sea_orm::sea_query::{ExprTrait, OnConflict};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -20,17 +24,30 @@ impl Leadership {
 
     /// Becomes or stays the leader for `lease`, unless another one leads.
     pub async fn hold(&self, store: &Store, lease: Duration) -> Result<bool> {
-        let sql = "INSERT INTO leaders (name, holder, until) VALUES ($1, $2, {now} + $3) \
-             ON CONFLICT (name) DO UPDATE SET holder = $2, until = {now} + $3 \
-                WHERE leaders.holder = $2 OR leaders.until <= {now}";
-        let values = vec![self.name.into(), self.holder.into(), millis(lease).into()];
-        Ok(store.mark(sql, values).await? == 1)
+        let until = || store.clock().add(millis(lease));
+        let is_free = Column::Holder.eq(self.holder).or(Column::Until.into_expr().lte(store.clock()));
+        let take = OnConflict::column(Column::Name)
+            .value(Column::Holder, self.holder)
+            .value(Column::Until, until())
+            .action_and_where(is_free)
+            .to_owned();
+        let hold = insert::<Entity>([
+            (Column::Name, self.name.into()),
+            (Column::Holder, self.holder.into()),
+            (Column::Until, until()),
+        ])
+        .on_conflict(take)
+        .take();
+        Ok(store.relaxed().execute(&hold).await?.rows_affected() == 1)
     }
 
     /// Lets another one lead at once.
     pub async fn resign(&self, store: &Store) -> Result<()> {
-        let sql = "UPDATE leaders SET until = 0 WHERE name = $1 AND holder = $2";
-        store.mark(sql, vec![self.name.into(), self.holder.into()]).await?;
+        let resign = Entity::update_many()
+            .col_expr(Column::Until, 0_i64.into())
+            .filter(Column::Name.eq(self.name))
+            .filter(Column::Holder.eq(self.holder));
+        resign.exec(store.relaxed()).await?;
         Ok(())
     }
 }

@@ -30,6 +30,7 @@ mod leader;
 mod operator;
 mod pages;
 mod pools;
+mod query;
 mod requests;
 mod restored;
 mod retention;

@@ -1,14 +1,15 @@
 //! What the operator of the whole installation looks at: lists that keep to no subaccount unless asked, by the
 //! people at the command line and never by a caller of the API.
 
-use crate::dead_letters::OPEN;
-use crate::pages::Conditions;
-use crate::{Backlog, Connection, Result, Store};
+use crate::{Backlog, Connection, Result, Store, connections, dead_letters, gates};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ConnectionId, SubaccountId};
 use dmrelay_domain::states::{ConnectionStatus, DeadLetterState};
-use dmrelay_entity::{api_key, dead_letter, instagram_connection};
-use sea_orm::FromQueryResult;
+use dmrelay_entity::{api_key, chat, dead_letter, gate, instagram_connection};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{
+    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -52,29 +53,26 @@ struct BacklogRow {
 }
 
 impl LetterSearch {
-    fn conditions(&self) -> Conditions {
-        let mut wanted = Conditions::default();
-        wanted.with("subaccount_id = {}", self.subaccount.as_ref().map(SubaccountId::as_str));
-        wanted.with("connection_id = {}", self.connection.map(|id| id.0));
-        wanted.with("chat_id = {}", self.chat);
-        wanted.with("class = {}", self.class.as_deref());
-        wanted.with("kind = {}", self.kind.as_deref());
-        wanted.with("created_at >= {}", self.since);
-        wanted.with("created_at < {}", self.created_before);
-        match self.state {
-            None => {}
-            Some(DeadLetterState::Open) => wanted.must(OPEN),
-            Some(DeadLetterState::Replayed) => wanted.must("replayed_at IS NOT NULL"),
-            Some(DeadLetterState::Discarded) => wanted.must("discarded_at IS NOT NULL"),
-        }
-        wanted
+    fn select(&self) -> Select<dead_letter::Entity> {
+        use dead_letter::Column;
+        dead_letter::Entity::find()
+            .apply_if(self.subaccount.as_ref(), |select, subaccount| {
+                select.filter(Column::SubaccountId.eq(subaccount.as_str()))
+            })
+            .apply_if(self.connection, |select, id| select.filter(Column::ConnectionId.eq(id.0)))
+            .apply_if(self.chat, |select, chat| select.filter(Column::ChatId.eq(chat)))
+            .apply_if(self.class.as_deref(), |select, class| select.filter(Column::Class.eq(class)))
+            .apply_if(self.kind.as_deref(), |select, kind| select.filter(Column::Kind.eq(kind)))
+            .apply_if(self.since, |select, since| select.filter(Column::CreatedAt.gte(since)))
+            .apply_if(self.created_before, |select, before| select.filter(Column::CreatedAt.lt(before)))
+            .apply_if(self.state, |select, state| select.filter(dead_letters::is(state)))
     }
 }
 
 impl Store {
     /// The newest dead letters that fit.
     pub async fn newest_letters(&self, search: &LetterSearch, most: u64) -> Result<Vec<dead_letter::Model>> {
-        self.some("dead_letters", search.conditions(), "id DESC", most).await
+        self.list_all(search.select().order_by_desc(dead_letter::Column::Id).limit(most)).await
     }
 
     /// The oldest dead letters that fit, after one of them.
@@ -84,16 +82,18 @@ impl Store {
         after: Option<Uuid>,
         most: u64,
     ) -> Result<Vec<dead_letter::Model>> {
-        let mut wanted = search.conditions();
-        wanted.with("id > {}", after);
-        self.some("dead_letters", wanted, "id", most).await
+        let letters = search
+            .select()
+            .apply_if(after, |select, after| select.filter(dead_letter::Column::Id.gt(after)))
+            .order_by_asc(dead_letter::Column::Id)
+            .limit(most);
+        self.list_all(letters).await
     }
 
     /// The dead letters with these ids, in any order.
     pub async fn letters_with_ids(&self, ids: &[Uuid]) -> Result<Vec<dead_letter::Model>> {
-        let mut wanted = Conditions::default();
-        wanted.any("id", ids.iter().copied());
-        self.some("dead_letters", wanted, "id", ids.len() as u64).await
+        let named = dead_letter::Column::Id.is_in(ids.iter().copied());
+        self.list_all(dead_letter::Entity::find().filter(named)).await
     }
 
     /// The newest connections, of a subaccount if it is named; disconnected ones only where they are asked for.
@@ -104,30 +104,44 @@ impl Store {
         status: Option<ConnectionStatus>,
         most: u64,
     ) -> Result<Vec<Connection>> {
-        let mut wanted = Conditions::default();
-        wanted.with("subaccount_id = {}", subaccount.map(SubaccountId::as_str));
-        wanted.with("status = {}", status.map(ConnectionStatus::as_str));
-        if status.is_none() {
-            wanted.must("status <> 'disconnected'");
-        }
-        let rows: Vec<instagram_connection::Model> =
-            self.some("instagram_connections", wanted, "id DESC", most).await?;
+        use instagram_connection::Column;
+        let in_state = match status {
+            Some(status) => Column::Status.eq(status.as_str()),
+            None => connections::is_live(),
+        };
+        let newest = instagram_connection::Entity::find()
+            .apply_if(subaccount, |select, subaccount| {
+                select.filter(Column::SubaccountId.eq(subaccount.as_str()))
+            })
+            .filter(in_state)
+            .order_by_desc(Column::Id)
+            .limit(most);
+        let rows = self.list_all(newest).await?;
         Ok(rows.into_iter().filter_map(|row| Connection::from_row(row).ok()).collect())
     }
 
     /// What waits in each connection; nothing does in one that is not named.
     pub async fn backlogs(&self) -> Result<HashMap<ConnectionId, Backlog>> {
-        let sql = "SELECT connection_id, COUNT(turn_due_at) AS turns, COUNT(outbox_due_at) AS outboxes FROM chats \
-             WHERE turn_due_at IS NOT NULL OR outbox_due_at IS NOT NULL GROUP BY connection_id";
-        let rows: Vec<BacklogRow> = self.list(sql, Vec::new()).await?;
+        use chat::Column;
+        let waiting = chat::Entity::find()
+            .select_only()
+            .column(Column::ConnectionId)
+            .column_as(Column::TurnDueAt.count(), "turns")
+            .column_as(Column::OutboxDueAt.count(), "outboxes")
+            .filter(Column::TurnDueAt.is_not_null().or(Column::OutboxDueAt.is_not_null()))
+            .group_by(Column::ConnectionId);
+        let rows: Vec<BacklogRow> = self.list_rows(waiting.as_query()).await?;
         let backlog = |row: &BacklogRow| Backlog { turns: row.turns, outboxes: row.outboxes };
         Ok(rows.iter().map(|row| (row.connection_id.into(), backlog(row))).collect())
     }
 
     /// The gates that are closed now.
     pub async fn closed_gate_rows(&self) -> Result<Vec<GateRow>> {
-        let sql = "SELECT key, closed_until, reason FROM gates WHERE closed_until > {now} ORDER BY key";
-        self.read(sql, Vec::new()).await
+        let closed = gate::Entity::find()
+            .filter(gates::is_closed(self.clock()))
+            .order_by_asc(gate::Column::Key)
+            .into_model();
+        Ok(closed.all(self.reader()).await?)
     }
 
     /// The newest API keys, of a subaccount if it is named; those that expired or were revoked too.
@@ -136,29 +150,17 @@ impl Store {
         subaccount: Option<&SubaccountId>,
         most: u64,
     ) -> Result<Vec<api_key::Model>> {
-        let mut wanted = Conditions::default();
-        wanted.with("subaccount_id = {}", subaccount.map(SubaccountId::as_str));
-        self.some("api_keys", wanted, "id DESC", most).await
+        let newest = api_key::Entity::find()
+            .apply_if(subaccount, |select, subaccount| {
+                select.filter(api_key::Column::SubaccountId.eq(subaccount.as_str()))
+            })
+            .order_by_desc(api_key::Column::Id)
+            .limit(most);
+        self.list_all(newest).await
     }
 
     /// An API key by its id, whosever it is.
     pub async fn api_key_with_id(&self, id: Uuid) -> Result<Option<api_key::Model>> {
-        let mut wanted = Conditions::default();
-        wanted.with("id = {}", Some(id));
-        Ok(self.some("api_keys", wanted, "id", 1).await?.into_iter().next())
-    }
-
-    async fn some<T: FromQueryResult>(
-        &self,
-        table: &str,
-        mut wanted: Conditions,
-        order: &str,
-        most: u64,
-    ) -> Result<Vec<T>> {
-        let condition = wanted.sql();
-        let most = wanted.place(most);
-        let sql =
-            format!("SELECT {{{table}.*}} FROM {table} WHERE {condition} ORDER BY {order} LIMIT {most}");
-        self.list(&sql, wanted.values()).await
+        Ok(self.list_all(api_key::Entity::find_by_id(id)).await?.into_iter().next())
     }
 }

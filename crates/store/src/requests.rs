@@ -8,8 +8,10 @@ use dmrelay_domain::conversation::{
     CloseLetter, Command, Policy, Refusal, Release, Reply, SendByHuman, TakeOver,
 };
 use dmrelay_domain::ids::ChatId;
-use dmrelay_domain::states::{ActivityKind, DeadLetterState};
-use dmrelay_entity::{chat, dead_letter};
+use dmrelay_domain::states::{ActivityKind, DeadLetterState, EventState};
+use dmrelay_entity::{chat, dead_letter, event};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -88,8 +90,7 @@ impl Store {
             return Ok(None);
         }
         self.command(Policy::default(), chat, command).await?;
-        let sql = "SELECT {chats.*} FROM chats WHERE id = $1";
-        Ok(self.write(sql, vec![chat.0.into()]).await?.into_iter().next())
+        Ok(chat::Entity::find_by_id(chat.0).one(self.connection()).await?)
     }
 
     /// A human agent writes to a customer. `policy` says for how long that silences the agent.
@@ -197,8 +198,15 @@ fn outcome_of(reply: &Reply) -> Replay {
 
 impl Tx {
     async fn revive_event(&self, id: Uuid) -> Result<bool> {
-        let sql = "UPDATE events SET state = 'new', due_at = {now}, claimed_until = 0, attempts = 0, error = NULL \
-             WHERE id = $1 AND state = 'dead'";
-        Ok(self.execute(sql, vec![id.into()]).await? == 1)
+        use event::Column;
+        let revive = event::Entity::update_many()
+            .col_expr(Column::State, EventState::New.as_str().into())
+            .col_expr(Column::DueAt, self.clock())
+            .col_expr(Column::ClaimedUntil, 0_i64.into())
+            .col_expr(Column::Attempts, 0.into())
+            .col_expr(Column::Error, Expr::val(None::<String>))
+            .filter(Column::Id.eq(id))
+            .filter(Column::State.eq(EventState::Dead.as_str()));
+        Ok(revive.exec(self.connection()).await?.rows_affected == 1)
     }
 }

@@ -3,7 +3,9 @@
 use crate::{Result, Store};
 use dmrelay_domain::conversation::{Command, Policy, Reply};
 use dmrelay_domain::ids::ChatId;
-use sea_orm::FromQueryResult;
+use dmrelay_entity::{chat, event, leader};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 /// What is not believed any more.
@@ -11,17 +13,6 @@ use uuid::Uuid;
 pub struct Distrusted {
     /// Chats in which something waited: it is looked up before it is done.
     pub chats: u64,
-}
-
-#[derive(FromQueryResult)]
-struct One {
-    #[expect(dead_code, reason = "that there is a row is what counts")]
-    one: i64,
-}
-
-#[derive(FromQueryResult)]
-struct Id {
-    id: Uuid,
 }
 
 /// How many chats are changed by one transaction.
@@ -33,8 +24,9 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn is_worked_on(&self) -> Result<bool> {
-        let sql = "SELECT CAST(1 AS bigint) AS one FROM leaders WHERE name = 'sweep' AND until > {now}";
-        Ok(!self.read::<One>(sql, Vec::new()).await?.is_empty())
+        let led =
+            leader::Entity::find_by_id("sweep").filter(leader::Column::Until.into_expr().gt(self.clock()));
+        Ok(led.one(self.reader()).await?.is_some())
     }
 
     /// Marks what waits as unknown, so that each question and each send is looked up before it is made. To be called once
@@ -44,15 +36,25 @@ impl Store {
     /// What the database says.
     pub async fn distrust(&self) -> Result<Distrusted> {
         // What was written down after the cut is not there to be found: every agent's chat is looked into once.
-        let sql = "SELECT id FROM chats WHERE NOT verify AND (agent_chat_id IS NOT NULL OR turn_due_at IS NOT NULL \
-             OR outbox_due_at IS NOT NULL) ORDER BY id LIMIT $1";
+        use chat::Column;
+        let waits = Condition::any()
+            .add(Column::AgentChatId.is_not_null())
+            .add(Column::TurnDueAt.is_not_null())
+            .add(Column::OutboxDueAt.is_not_null());
+        let next = chat::Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::Verify.into_expr().not())
+            .filter(waits)
+            .order_by_asc(Column::Id)
+            .limit(CHATS);
         let mut distrusted = Distrusted::default();
         loop {
-            let page: Vec<Id> = self.write(sql, vec![CHATS.into()]).await?;
+            let page: Vec<Uuid> = next.clone().into_tuple().all(self.connection()).await?;
             if page.is_empty() {
                 break;
             }
-            let commands = page.iter().map(|row| (ChatId(row.id), Command::Distrust)).collect();
+            let commands = page.into_iter().map(|id| (ChatId(id), Command::Distrust)).collect();
             for outcome in self.transact(Policy::default(), commands).await? {
                 if outcome.applied()?.reply == Reply::Done {
                     distrusted.chats += 1;
@@ -60,11 +62,10 @@ impl Store {
             }
         }
         // Jobs that Redis remembers must not make new ones pass for old.
-        self.execute(
-            "UPDATE events SET dispatch_no = dispatch_no + 1000000 WHERE due_at IS NOT NULL",
-            Vec::new(),
-        )
-        .await?;
+        let renumber = event::Entity::update_many()
+            .col_expr(event::Column::DispatchNo, event::Column::DispatchNo.into_expr().add(1_000_000))
+            .filter(event::Column::DueAt.is_not_null());
+        renumber.exec(self.connection()).await?;
         Ok(distrusted)
     }
 }

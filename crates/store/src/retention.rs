@@ -3,6 +3,10 @@
 use crate::activities::first_id_at;
 use crate::{Result, Store};
 use dmrelay_domain::clock::millis;
+use dmrelay_domain::states::EventState;
+use dmrelay_entity::event::{Column, Entity};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use std::time::Duration;
 
 /// How far the clock of an API process, of which an event's id is, may be from the database's.
@@ -30,15 +34,19 @@ impl Store {
     pub async fn forget_events(&self, kept: &Kept) -> Result<u64> {
         // Ids are UUIDv7, made when the event arrived: only old ones are looked at, a range of the primary key.
         let youngest = self.now().await? - millis(kept.events.min(kept.unrouted)) + millis(CLOCK_SKEW);
-        let sql = "DELETE FROM events WHERE id IN (SELECT id FROM events \
-             WHERE id < $4 AND due_at IS NULL AND (received_at < {now} - $1 OR (state = 'unrouted' AND received_at < {now} - $2)) \
-             AND state <> 'dead' ORDER BY id LIMIT $3)";
-        let values = vec![
-            millis(kept.events).into(),
-            millis(kept.unrouted).into(),
-            kept.batch.into(),
-            first_id_at(youngest).into(),
-        ];
-        self.execute(sql, values).await
+        let received_before =
+            |age: Duration| Column::ReceivedAt.into_expr().lt(self.clock().sub(millis(age)));
+        let unrouted = Column::State.eq(EventState::Unrouted.as_str()).and(received_before(kept.unrouted));
+        let old = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::Id.lt(first_id_at(youngest)))
+            .filter(Column::DueAt.is_null())
+            .filter(received_before(kept.events).or(unrouted))
+            .filter(Column::State.ne(EventState::Dead.as_str()))
+            .order_by_asc(Column::Id)
+            .limit(kept.batch);
+        let forget = Entity::delete_many().filter(Column::Id.in_subquery(old.into_query()));
+        Ok(forget.exec(self.connection()).await?.rows_affected)
     }
 }

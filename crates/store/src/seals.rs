@@ -2,7 +2,8 @@
 //! and the exchange of one for the other. Nothing is opened here.
 
 use crate::{Result, Store};
-use sea_orm::FromQueryResult;
+use sea_orm::sea_query::{Asterisk, BinOper, Expr, ExprTrait, Func, Query, UnionType};
+use sea_orm::{ConnectionTrait, FromQueryResult, Order};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -46,19 +47,22 @@ impl Store {
     /// How many values each key has sealed, by the key's id; [`NO_KEY`] for what is no sealed value. One statement,
     /// which reads no more of a value than its first bytes.
     pub async fn sealed_counts(&self) -> Result<Vec<(String, i64)>> {
-        let columns: Vec<String> = SEALED
-            .iter()
-            .map(|SealedColumn { table, column }| {
-                let key = self.dialect.key_id(column);
-                format!("SELECT {key} AS key_id FROM {table} WHERE {column} IS NOT NULL")
-            })
-            .collect();
-        let sql = format!(
-            "SELECT key_id, COUNT(*) AS n FROM ({}) sealed GROUP BY key_id",
-            columns.join(" UNION ALL ")
-        );
+        let keys = SEALED.iter().map(|SealedColumn { table, column }| {
+            Query::select()
+                .expr_as(Expr::cust(self.dialect.key_id(column)), "key_id")
+                .from(*table)
+                .and_where(Expr::col(*column).is_not_null())
+                .take()
+        });
+        let all = keys.reduce(|mut all, keys| all.union(UnionType::All, keys).take()).unwrap_or_default();
+        let query = Query::select()
+            .column("key_id")
+            .expr_as(Func::count(Expr::col(Asterisk)), "n")
+            .from_subquery(all, "sealed")
+            .group_by_col("key_id")
+            .take();
         let mut counts: BTreeMap<String, i64> = BTreeMap::new();
-        for row in self.list::<Count>(&sql, Vec::new()).await? {
+        for row in self.list_rows::<Count>(&query).await? {
             *counts.entry(named(row.key_id)).or_default() += row.n;
         }
         Ok(counts.into_iter().collect())
@@ -73,12 +77,18 @@ impl Store {
         most: u64,
     ) -> Result<Vec<Sealed>> {
         let SealedColumn { table, column } = column;
-        let sealed_with = self.dialect.key_id(column);
-        let sql = format!(
-            "SELECT id, {column} AS value FROM {table} WHERE id > $1 AND {column} IS NOT NULL \
-             AND {sealed_with} IS DISTINCT FROM $2 ORDER BY id LIMIT $3"
-        );
-        self.list(&sql, vec![after.into(), key.as_bytes().to_vec().into(), most.into()]).await
+        let sealed_with = Expr::cust(self.dialect.key_id(column));
+        let query = Query::select()
+            .column("id")
+            .expr_as(Expr::col(column), "value")
+            .from(table)
+            .and_where(Expr::col("id").gt(after))
+            .and_where(Expr::col(column).is_not_null())
+            .and_where(sealed_with.binary(BinOper::Custom("IS DISTINCT FROM"), key.as_bytes().to_vec()))
+            .order_by("id", Order::Asc)
+            .limit(most)
+            .take();
+        self.list_rows(&query).await
     }
 
     /// Puts another value in the place of this one. False where it is not there any more: whoever wrote meanwhile
@@ -86,9 +96,13 @@ impl Store {
     /// goes on.
     pub async fn reseal(&self, column: SealedColumn, was: &Sealed, value: Vec<u8>) -> Result<bool> {
         let SealedColumn { table, column } = column;
-        let sql = format!("UPDATE {table} SET {column} = $3 WHERE id = $1 AND {column} = $2");
-        let values = vec![was.id.into(), was.value.clone().into(), value.into()];
-        Ok(self.execute(&sql, values).await? == 1)
+        let reseal = Query::update()
+            .table(table)
+            .value(column, value)
+            .and_where(Expr::col("id").eq(was.id))
+            .and_where(Expr::col(column).eq(was.value.clone()))
+            .take();
+        Ok(self.connection().execute(&reseal).await?.rows_affected() == 1)
     }
 }
 

@@ -1,8 +1,10 @@
 //! What the database is and how it is set up, for those who check an installation.
 
 use crate::dialect::Dialect;
+use crate::query::first;
 use crate::{Result, Store};
 use sea_orm::FromQueryResult;
+use sea_orm::sea_query::{Func, Query};
 
 /// The database's server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,7 @@ impl Store {
     pub async fn server(&self) -> Result<Server> {
         match self.dialect {
             Dialect::Postgres => {
+                // Settings are PostgreSQL's alone, so the query builder would add nothing.
                 let sql = "SELECT current_setting('server_version') AS version, \
                         current_setting('server_version_num')::int AS version_number, \
                         current_setting('fsync') AS fsync, \
@@ -61,8 +64,9 @@ impl Store {
                 rows.into_iter().next().map(Server::Postgres).ok_or_else(odd)
             }
             Dialect::Sqlite => {
-                let rows: Vec<Version> = self.read("SELECT sqlite_version() AS version", Vec::new()).await?;
-                Ok(Server::Sqlite(rows.into_iter().next().map(|row| row.version).unwrap_or_default()))
+                let version = Query::select().expr_as(Func::cust("sqlite_version"), "version").take();
+                let row: Option<Version> = first(self.reader(), &version).await?;
+                Ok(Server::Sqlite(row.map(|row| row.version).unwrap_or_default()))
             }
         }
     }

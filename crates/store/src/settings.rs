@@ -2,7 +2,9 @@
 
 use crate::{Activity, ActivityKind, Connection, Result, Store, Tx};
 use dmrelay_domain::ids::ConnectionId;
-use dmrelay_entity::instagram_connection::Model;
+use dmrelay_entity::instagram_connection::{Column, Entity};
+use sea_orm::sea_query::{CaseStatement, ExprTrait};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::{Map, Value};
 
 pub use dmrelay_domain::settings::ConnectionSettings as Settings;
@@ -34,8 +36,8 @@ impl Store {
         change: impl FnOnce(&mut Settings, &mut bool) + Send,
     ) -> Result<Option<Connection>> {
         let tx = self.begin().await?;
-        let sql = "SELECT {instagram_connections.*} FROM instagram_connections WHERE id = $1 {lock}";
-        let Some(row) = tx.first::<Model>(sql, vec![id.0.into()]).await? else { return Ok(None) };
+        let row = Entity::find_by_id(id.0).lock_exclusive().one(tx.connection()).await?;
+        let Some(row) = row else { return Ok(None) };
         let before = Connection::from_row(row)?;
         let (mut settings, mut paused) = (before.settings.clone(), before.row.bot_paused);
         change(&mut settings, &mut paused);
@@ -69,12 +71,16 @@ impl Tx {
         paused: bool,
     ) -> Result<Option<Connection>> {
         // Later than before even within a millisecond: snapshots are taken anew when it moves.
-        let sql = "UPDATE instagram_connections SET settings = $2, bot_paused = $3, \
-                updated_at = CASE WHEN updated_at >= {now} THEN updated_at + 1 ELSE {now} END \
-             WHERE id = $1 RETURNING {instagram_connections.*}";
+        let updated_at = CaseStatement::new()
+            .case(Column::UpdatedAt.into_expr().gte(self.clock()), Column::UpdatedAt.into_expr().add(1))
+            .finally(self.clock());
         let settings = serde_json::to_string(settings).unwrap_or_else(|_| "{}".to_owned());
-        let values = vec![id.0.into(), settings.into(), paused.into()];
-        self.first(sql, values).await?.map(Connection::from_row).transpose()
+        let write = Entity::update_many()
+            .col_expr(Column::Settings, settings.into())
+            .col_expr(Column::BotPaused, paused.into())
+            .col_expr(Column::UpdatedAt, updated_at.into())
+            .filter(Column::Id.eq(id.0));
+        write.exec_with_returning(self.connection()).await?.pop().map(Connection::from_row).transpose()
     }
 }
 

@@ -1,14 +1,14 @@
 //! Access tokens that end: which of them are to be renewed, and what came of it. Whatever is written is guarded
 //! by the version of the credentials it is about: a reconnect meanwhile counts more.
 
+use crate::connections::{DAY_MS, is, is_unchanged, next_version, set_status};
 use crate::{Activity, ActivityKind, Connection, Result, Store};
 use dmrelay_domain::clock::millis;
-use dmrelay_domain::states::LoginKind;
-use dmrelay_entity::instagram_connection::Model;
+use dmrelay_domain::states::{ConnectionStatus, LoginKind};
+use dmrelay_entity::instagram_connection::{Column, Entity};
+use sea_orm::sea_query::{Expr, ExprTrait, Func};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, UpdateMany};
 use std::time::Duration;
-
-/// How old a token must be before Meta renews it.
-const DAY_MS: i64 = 24 * 3_600_000;
 
 /// A renewed token.
 #[derive(Debug, Clone)]
@@ -24,18 +24,28 @@ impl Store {
     /// knows though it is older than a day and would have one. They are looked at again after `again`, unless
     /// what comes of this says otherwise.
     pub async fn claim_tokens(&self, left: Duration, again: Duration, most: u64) -> Result<Vec<Connection>> {
-        let instagram = LoginKind::Instagram.as_str();
-        let sql = format!(
-            "UPDATE instagram_connections SET token_check_at = {{now}} + $2 \
-             WHERE id IN (SELECT id FROM instagram_connections WHERE status = 'connected' \
-                AND access_token IS NOT NULL AND COALESCE(token_check_at, 0) <= {{now}} \
-                AND (token_expires_at <= {{now}} + $1 OR (token_expires_at IS NULL \
-                    AND login_kind = '{instagram}' AND COALESCE(connected_at, created_at) <= {{now}} - {DAY_MS})) \
-                ORDER BY token_expires_at LIMIT $3) \
-             AND COALESCE(token_check_at, 0) <= {{now}} RETURNING {{instagram_connections.*}}"
-        );
-        let values = vec![millis(left).into(), millis(again).into(), most.into()];
-        let rows: Vec<Model> = self.write(&sql, values).await?;
+        let check_at = Func::coalesce([Column::TokenCheckAt.into_expr(), 0_i64.into()]);
+        let to_be_checked = Expr::from(check_at).lte(self.clock());
+        let ends_soon = Column::TokenExpiresAt.into_expr().lte(self.clock().add(millis(left)));
+        let since = Func::coalesce([Column::ConnectedAt.into_expr(), Column::CreatedAt.into_expr()]);
+        let is_old_without_end = Column::TokenExpiresAt
+            .is_null()
+            .and(Column::LoginKind.eq(LoginKind::Instagram.as_str()))
+            .and(Expr::from(since).lte(self.clock().sub(DAY_MS)));
+        let due = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(is(ConnectionStatus::Connected))
+            .filter(Column::AccessToken.is_not_null())
+            .filter(to_be_checked.clone())
+            .filter(ends_soon.or(is_old_without_end))
+            .order_by_asc(Column::TokenExpiresAt)
+            .limit(most);
+        let claim = Entity::update_many()
+            .col_expr(Column::TokenCheckAt, self.clock().add(millis(again)))
+            .filter(Column::Id.in_subquery(due.into_query()))
+            .filter(to_be_checked);
+        let rows = claim.exec_with_returning(self.connection()).await?;
         // Rows that this version cannot read are a newer one's to renew.
         Ok(rows.into_iter().filter_map(|row| Connection::from_row(row).ok()).collect())
     }
@@ -44,19 +54,18 @@ impl Store {
     pub async fn renew_token(&self, connection: &Connection, renewed: &Renewed) -> Result<bool> {
         let tx = self.begin().await?;
         // Without an end that is known the next look is when the token may be renewed again.
-        let sql = format!(
-            "UPDATE instagram_connections SET access_token = $3, token_expires_at = {{now}} + $4, \
-                token_check_at = {{now}} + {DAY_MS}, credential_version = credential_version + 1, \
-                status = 'connected', status_reason = NULL, updated_at = {{now}} \
-             WHERE id = $1 AND credential_version = $2 AND status IN ('connected', 'reauth_required')"
-        );
-        let values = vec![
-            connection.row.id.into(),
-            connection.row.credential_version.into(),
-            renewed.access_token.clone().into(),
-            renewed.expires_in.map(millis).into(),
-        ];
-        if tx.execute(&sql, values).await? == 0 {
+        let expires_at = match renewed.expires_in {
+            Some(left) => self.clock().add(millis(left)),
+            None => Expr::val(None::<i64>),
+        };
+        let renew = set_status(self.clock(), ConnectionStatus::Connected, None)
+            .col_expr(Column::AccessToken, renewed.access_token.clone().into())
+            .col_expr(Column::TokenExpiresAt, expires_at)
+            .col_expr(Column::TokenCheckAt, self.clock().add(DAY_MS))
+            .col_expr(Column::CredentialVersion, next_version())
+            .filter(is_unchanged(connection))
+            .filter(is(ConnectionStatus::Connected).or(is(ConnectionStatus::ReauthRequired)));
+        if renew.exec(tx.connection()).await?.rows_affected == 0 {
             return Ok(false);
         }
         let activity = Activity::of_connection(connection, ActivityKind::TokenRefreshed, "system")
@@ -76,12 +85,8 @@ impl Store {
         code: Option<&str>,
     ) -> Result<bool> {
         let tx = self.begin().await?;
-        let sql = format!(
-            "UPDATE instagram_connections SET token_check_at = {{now}} + {DAY_MS} \
-             WHERE id = $1 AND credential_version = $2"
-        );
-        let row = &connection.row;
-        if tx.execute(&sql, vec![row.id.into(), row.credential_version.into()]).await? == 0 {
+        let check = check_token_in(tx.clock(), connection, DAY_MS);
+        if check.exec(tx.connection()).await?.rows_affected == 0 {
             return Ok(false);
         }
         let activity = Activity::of_connection(connection, ActivityKind::TokenFailing, "system")
@@ -95,11 +100,12 @@ impl Store {
 
     /// The connection's token could not be renewed now; it is tried again after `delay`.
     pub async fn put_token_off(&self, connection: &Connection, delay: Duration) -> Result<()> {
-        let sql = "UPDATE instagram_connections SET token_check_at = {now} + $3 \
-             WHERE id = $1 AND credential_version = $2";
-        let row = &connection.row;
-        let values = vec![row.id.into(), row.credential_version.into(), millis(delay).into()];
-        self.execute(sql, values).await?;
+        check_token_in(self.clock(), connection, millis(delay)).exec(self.connection()).await?;
         Ok(())
     }
+}
+
+/// The connection's token is looked at again after so many milliseconds, unless it has another one by now.
+fn check_token_in(now: Expr, connection: &Connection, delay_ms: i64) -> UpdateMany<Entity> {
+    Entity::update_many().col_expr(Column::TokenCheckAt, now.add(delay_ms)).filter(is_unchanged(connection))
 }

@@ -1,9 +1,13 @@
 //! Which workers live. What a worker has in hand names the worker; one row for each, renewed by one statement, says whether
 //! that still means anything.
 
+use crate::query::insert;
 use crate::{Result, Store};
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::ids::WorkerId;
+use dmrelay_entity::worker::{Column, Entity};
+use sea_orm::sea_query::{ExprTrait, OnConflict};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use std::time::Duration;
 
 /// How long the row of a worker that is gone is kept.
@@ -15,9 +19,16 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn heartbeat(&self, worker: WorkerId, lease: Duration) -> Result<()> {
-        let sql = "INSERT INTO workers (id, alive_until, started_at) VALUES ($1, {now} + $2, {now}) \
-             ON CONFLICT (id) DO UPDATE SET alive_until = {now} + $2";
-        self.mark(sql, vec![worker.0.into(), millis(lease).into()]).await?;
+        let alive_until = || self.clock().add(millis(lease));
+        let renew = OnConflict::column(Column::Id).value(Column::AliveUntil, alive_until()).to_owned();
+        let heartbeat = insert::<Entity>([
+            (Column::Id, worker.0.into()),
+            (Column::AliveUntil, alive_until()),
+            (Column::StartedAt, self.clock()),
+        ])
+        .on_conflict(renew)
+        .take();
+        self.relaxed().execute(&heartbeat).await?;
         Ok(())
     }
 
@@ -26,7 +37,9 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn retire_worker(&self, worker: WorkerId) -> Result<()> {
-        self.mark("UPDATE workers SET alive_until = 0 WHERE id = $1", vec![worker.0.into()]).await?;
+        let retire =
+            Entity::update_many().col_expr(Column::AliveUntil, 0_i64.into()).filter(Column::Id.eq(worker.0));
+        retire.exec(self.relaxed()).await?;
         Ok(())
     }
 
@@ -35,6 +48,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn forget_workers(&self) -> Result<u64> {
-        self.execute("DELETE FROM workers WHERE alive_until < {now} - $1", vec![millis(KEPT).into()]).await
+        let gone = Column::AliveUntil.into_expr().lt(self.clock().sub(millis(KEPT)));
+        Ok(Entity::delete_many().filter(gone).exec(self.connection()).await?.rows_affected)
     }
 }
