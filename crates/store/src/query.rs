@@ -47,10 +47,11 @@ impl Dialect {
 
     /// The column contains the text, whatever the case of its letters.
     pub(crate) fn contains(self, column: Expr, text: &str) -> Expr {
-        let pattern = LikeExpr::new(format!("%{}%", escaped(text))).escape('\\');
+        let pattern = format!("%{}%", escaped(text));
         match self {
+            // A backslash escapes unless something else is said.
             Self::Postgres => column.ilike(pattern),
-            Self::Sqlite => column.like(pattern),
+            Self::Sqlite => column.like(LikeExpr::new(pattern).escape('\\')),
         }
     }
 }
@@ -116,7 +117,7 @@ mod tests {
             Query::select().expr(dialect.contains(Expr::col("name"), "a%")).from("people").take()
         };
         let (sql, _) = query(Dialect::Postgres).build(PostgresQueryBuilder);
-        assert_eq!(sql, r#"SELECT "name" ILIKE $1 ESCAPE E'\\' FROM "people""#);
+        assert_eq!(sql, r#"SELECT "name" ILIKE $1 FROM "people""#);
         let (sql, _) = query(Dialect::Sqlite).build(SqliteQueryBuilder);
         assert_eq!(sql, r#"SELECT "name" LIKE ? ESCAPE '\' FROM "people""#);
     }
