@@ -88,16 +88,8 @@ impl Store {
             .column_as(event::Column::ReceivedAt, "due")
             .filter(event::Column::DueAt.is_not_null())
             .limit(EVENTS);
-        let turn_due = |retry| match retry {
-            false => chat::Column::TurnAttempts.into_expr().eq(literal(0)),
-            true => chat::Column::TurnAttempts.into_expr().gt(literal(0)),
-        };
-        let outbox_due = |retry| match retry {
-            false => chat::Column::OutboxAttempts.into_expr().eq(literal(0)),
-            true => chat::Column::OutboxAttempts.into_expr().gt(literal(0)),
-        };
-        let turns = oldest_of_each(chat::Column::TurnDueAt, [false, true].map(turn_due));
-        let outboxes = oldest_of_each(chat::Column::OutboxDueAt, [false, true].map(outbox_due))
+        let turns = oldest_of_each(chat::Column::TurnDueAt, chat::Column::TurnAttempts);
+        let outboxes = oldest_of_each(chat::Column::OutboxDueAt, chat::Column::OutboxAttempts)
             .and_where(Expr::not_exists(closed_gate_of_account(self.clock())))
             .take();
         Ok([
@@ -246,10 +238,11 @@ fn one<E: EntityTrait>(select: Select<E>) -> SelectStatement {
 }
 
 /// The first time at which something is `due` in each connection in use whose agent is not paused. One look into each
-/// of these indexes of a connection, however much of it is due.
-fn oldest_of_each(due_at: chat::Column, indexes: [Expr; 2]) -> SelectStatement {
+/// of the indexes of first and of later attempts, however much is due.
+fn oldest_of_each(due_at: chat::Column, attempts: chat::Column) -> SelectStatement {
     use instagram_connection::Column;
-    let [fresh, again] = indexes.map(|index| {
+    let attempts = || attempts.into_expr();
+    let [fresh, again] = [attempts().eq(literal(0)), attempts().gt(literal(0))].map(|index| {
         chat::Entity::find()
             .select_only()
             .column_as(due_at.min(), "due")
