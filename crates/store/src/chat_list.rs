@@ -162,7 +162,7 @@ impl Store {
         until: Millis,
         most: u64,
     ) -> Result<Vec<activity::Model>> {
-        let kinds = [ActivityKind::BotPaused, ActivityKind::BotResumed].map(|kind| kind.as_str());
+        let kinds = [ActivityKind::BotPaused, ActivityKind::BotResumed].map(ActivityKind::as_str);
         let changes = activity::Entity::find()
             .filter(activity::Column::Subject.eq(chat.to_string()))
             .filter(activity::Column::Kind.into_expr().is_in(literals(kinds)))

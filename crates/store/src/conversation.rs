@@ -54,7 +54,7 @@ impl Store {
             .columns(activity::Column::iter())
             .from_subquery(recent.into_query(), "recent")
             .and_where(Expr::col(activity::Column::ConnectionId).eq(id))
-            .and_where(Expr::col(activity::Column::Kind).is_in(INCIDENTS.map(|kind| kind.as_str())))
+            .and_where(Expr::col(activity::Column::Kind).is_in(INCIDENTS.map(ActivityKind::as_str)))
             .and_where(subject().is_null().or(subject().eq(id.to_string())))
             .order_by(activity::Column::Id, Order::Asc)
             .take();

@@ -1,30 +1,24 @@
 //! The differences between PostgreSQL and SQLite, in one place.
 //!
-//! Statements are written once, with `$1` for values (SQLite takes that form too) and these words:
-//! `{now}` is the database's clock in milliseconds, `{lock}` what locks a selected row, `{free}` the same,
-//! passing over what others have locked, `{like}` matches a pattern whatever the case of its letters.
+//! Statements that the query builder cannot express are written once as texts, with `$1` for values (SQLite takes that
+//! form too) and these words: `{now}` is the database's clock in milliseconds, `{lock}` what locks a selected row,
+//! `{free}` the same, passing over what others have locked.
 //! `{messages.*}` are the columns of a table that this version knows, `{m:messages.*}` the same of the table
 //! called `m`. A bare `*` is never read: a statement that PostgreSQL has prepared fails once a later version
 //! adds a column, and so would the processes that still run during a rolling deploy.
 
-use dmrelay_entity::{
-    activity, api_key, chat, dead_letter, event, idempotency_key, instagram_connection, message, turn,
-};
+use dmrelay_entity::{chat, dead_letter, event, message, turn};
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{DbBackend, EntityTrait, IdenStatic, Iterable, Statement, Value};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// The columns of each table that is read whole.
+/// The columns of each table of which statements that are texts read whole rows.
 static COLUMNS: LazyLock<HashMap<&str, Vec<&str>>> = LazyLock::new(|| {
     HashMap::from([
-        ("activities", columns::<activity::Entity>()),
-        ("api_keys", columns::<api_key::Entity>()),
         ("chats", columns::<chat::Entity>()),
         ("dead_letters", columns::<dead_letter::Entity>()),
         ("events", columns::<event::Entity>()),
-        ("idempotency_keys", columns::<idempotency_key::Entity>()),
-        ("instagram_connections", columns::<instagram_connection::Entity>()),
         ("messages", columns::<message::Entity>()),
         ("turns", columns::<turn::Entity>()),
     ])
@@ -73,10 +67,10 @@ impl Dialect {
     /// A statement of this database.
     pub(crate) fn statement(self, sql: &str, values: Vec<Value>) -> Statement {
         let now = self.clock();
-        let (lock, free, like) = match self {
-            Self::Postgres => ("FOR UPDATE", "FOR UPDATE SKIP LOCKED", "ILIKE"),
+        let (lock, free) = match self {
+            Self::Postgres => ("FOR UPDATE", "FOR UPDATE SKIP LOCKED"),
             // A write transaction is the only one (immediate, one connection), so its rows are locked.
-            Self::Sqlite => ("", "", "LIKE"),
+            Self::Sqlite => ("", ""),
         };
         let mut whole = String::with_capacity(sql.len() * 2);
         let mut rest = sql;
@@ -88,7 +82,6 @@ impl Dialect {
                 "now" => whole.push_str(now),
                 "lock" => whole.push_str(lock),
                 "free" => whole.push_str(free),
-                "like" => whole.push_str(like),
                 other => match all_of(other) {
                     Some(columns) => whole.push_str(&columns),
                     None => whole.extend(["{", other, "}"]),

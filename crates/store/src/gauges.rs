@@ -155,7 +155,7 @@ impl Store {
             count_if(left().gt(from_days * DAY_MS).and(left().lte(to_days * DAY_MS)))
         };
         let last_seen = Func::coalesce(
-            [Column::LastEventAt, Column::ConnectedAt, Column::CreatedAt].map(|column| column.into_expr()),
+            [Column::LastEventAt, Column::ConnectedAt, Column::CreatedAt].map(ColumnTrait::into_expr),
         );
         let is_silent = Expr::from(last_seen).lt(self.clock().sub(silent));
         let counts = instagram_connection::Entity::find()

@@ -116,6 +116,8 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dmrelay_entity::chat;
+    use sea_orm::sea_query::SqliteQueryBuilder;
 
     #[test]
     fn a_page_has_a_next_one_only_where_more_was_read() {
@@ -124,5 +126,19 @@ mod tests {
         assert_eq!((page.items, page.next), (vec![3, 2], Some(2)));
         let page: Page<i32, i32> = Page::of(vec![3, 2], 2, total, |item| *item);
         assert_eq!((page.items, page.next), (vec![3, 2], None));
+    }
+
+    #[test]
+    fn each_connection_is_asked_for_itself_and_gives_no_more_than_the_page_needs() {
+        let select = chat::Entity::find().select_only().column(chat::Column::Id).into_query();
+        let ids = [1, 2].map(|n| ConnectionId(Uuid::from_u128(n)));
+        let of = (ids.as_slice(), chat::Column::ConnectionId);
+        let query = of_each(&select, &[chat::Column::Id], of, (3, 4));
+        let (sql, _) = query.build(SqliteQueryBuilder);
+        let one = r#"SELECT * FROM (SELECT "chats"."id" FROM "chats" WHERE "chats"."connection_id" = ? ORDER BY "chats"."id" DESC LIMIT ?) AS "of_one""#;
+        let wanted = format!(
+            r#"SELECT * FROM ({one} UNION ALL {one}) AS "of_all" ORDER BY "of_all"."id" DESC LIMIT ? OFFSET ?"#
+        );
+        assert_eq!(sql, wanted);
     }
 }
