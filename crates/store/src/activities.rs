@@ -143,7 +143,7 @@ impl Store {
             .apply_if(after, |select, after| select.filter(Column::Id.gt(after)))
             .order_by_asc(Column::Id)
             .limit(most);
-        Ok(select.all(self.reader()).await?)
+        Ok(select.all(&self.reader()).await?)
     }
 }
 

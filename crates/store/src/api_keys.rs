@@ -101,7 +101,7 @@ impl Store {
             .filter(Column::Hash.eq(hash.to_vec()))
             .filter(Column::RevokedAt.is_null())
             .filter(Column::ExpiresAt.is_null().or(expires_later));
-        let Some(row) = key.one(self.reader()).await? else {
+        let Some(row) = key.one(&self.reader()).await? else {
             return Ok(None);
         };
         // A role of a later version is no role here.
@@ -119,7 +119,7 @@ impl Store {
             .col_expr(Column::LastUsedAt, self.clock())
             .filter(Column::Id.eq(id))
             .filter(Column::LastUsedAt.is_null().or(used_long_ago));
-        touch.exec(self.connection()).await?;
+        touch.exec(&self.writer()).await?;
         Ok(())
     }
 }

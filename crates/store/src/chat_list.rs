@@ -94,7 +94,7 @@ impl Store {
 
     /// A chat by its id, if it is of one of these connections.
     pub async fn chat_of(&self, connections: &[ConnectionId], id: Uuid) -> Result<Option<chat::Model>> {
-        Ok(chat::Entity::find_by_id(id).filter(is_of(connections)).one(self.reader()).await?)
+        Ok(chat::Entity::find_by_id(id).filter(is_of(connections)).one(&self.reader()).await?)
     }
 
     /// How many messages and turns a chat has.
@@ -151,7 +151,7 @@ impl Store {
             .filter(turn::Column::ChatId.eq(chat))
             .filter(turn::Column::Id.is_in(turn_ids.iter().copied()))
             .order_by_asc(turn::Column::Id);
-        Ok(turns.all(self.reader()).await?)
+        Ok(turns.all(&self.reader()).await?)
     }
 
     /// When the agent fell silent in a chat and when it answered again, newest first.
@@ -170,7 +170,7 @@ impl Store {
             .filter(activity::Column::At.lt(until))
             .order_by_desc(activity::Column::Id)
             .limit(most);
-        Ok(changes.all(self.reader()).await?)
+        Ok(changes.all(&self.reader()).await?)
     }
 }
 

@@ -28,12 +28,12 @@ impl Store {
         let chat = Entity::find()
             .filter(Column::ConnectionId.eq(connection))
             .filter(Column::InstagramUserId.eq(user.as_str()));
-        Ok(chat.one(self.reader()).await?)
+        Ok(chat.one(&self.reader()).await?)
     }
 
     /// A chat by its id.
     pub async fn chat(&self, id: ChatId) -> Result<Option<chat::Model>> {
-        Ok(Entity::find_by_id(id.0).one(self.reader()).await?)
+        Ok(Entity::find_by_id(id.0).one(&self.reader()).await?)
     }
 
     /// Stores what Graph says of the user, and when it was asked.
@@ -49,7 +49,7 @@ impl Store {
             .col_expr(Column::Picture, known(&profile.picture, Column::Picture))
             .col_expr(Column::ProfileAt, self.clock())
             .filter(Column::Id.eq(chat.0));
-        save.exec(self.connection()).await?;
+        save.exec(&self.writer()).await?;
         Ok(())
     }
 }

@@ -136,7 +136,7 @@ impl Connection {
 impl Store {
     /// A connection by its id.
     pub async fn connection_by_id(&self, id: ConnectionId) -> Result<Option<Connection>> {
-        let row = Entity::find_by_id(id.0).one(self.reader()).await?;
+        let row = Entity::find_by_id(id.0).one(&self.reader()).await?;
         row.map(Connection::from_row).transpose()
     }
 
@@ -150,18 +150,18 @@ impl Store {
             .filter(Column::SubaccountId.eq(subaccount.as_str()))
             .apply_if(agent, |select, agent| select.filter(Column::AgentId.eq(agent.as_str())))
             .order_by_desc(Column::Id);
-        connections.all(self.reader()).await?.into_iter().map(Connection::from_row).collect()
+        connections.all(&self.reader()).await?.into_iter().map(Connection::from_row).collect()
     }
 
     /// The connection under which an account is live, whoever has it.
     pub async fn live_connection(&self, account: &InstagramAccountId) -> Result<Option<Connection>> {
-        let row = live(account.as_str()).one(self.reader()).await?;
+        let row = live(account.as_str()).one(&self.reader()).await?;
         row.map(Connection::from_row).transpose()
     }
 
     /// Every connection that is not disconnected. Rows that this version cannot read are left out.
     pub async fn snapshot(&self) -> Result<Snapshot> {
-        let rows = Entity::find().filter(is_live()).all(self.reader()).await?;
+        let rows = Entity::find().filter(is_live()).all(&self.reader()).await?;
         Ok(rows.into_iter().filter_map(|row| Connection::from_row(row).ok()).collect())
     }
 
@@ -174,7 +174,7 @@ impl Store {
             .expr(changes)
             .expr(Func::count(Expr::col(Asterisk)))
             .into_tuple::<(Option<i64>, i64)>();
-        let mark = mark.one(self.reader()).await?;
+        let mark = mark.one(&self.reader()).await?;
         Ok(mark.map_or((0, 0), |(changes, count)| (changes.unwrap_or(0), count)))
     }
 
@@ -187,14 +187,14 @@ impl Store {
         ])
         .on_conflict(OnConflict::column(agent::Column::Id).do_nothing().to_owned())
         .take();
-        self.connection().execute(&bind).await?;
+        self.writer().execute(&bind).await?;
         Ok(self.agent_subaccount(agent).await?.as_deref() == Some(subaccount.as_str()))
     }
 
     /// The subaccount an agent belongs to.
     pub async fn agent_subaccount(&self, agent: &AgentId) -> Result<Option<String>> {
         // The connection that writes: what was just bound must be seen.
-        let agent = agent::Entity::find_by_id(agent.as_str()).one(self.connection()).await?;
+        let agent = agent::Entity::find_by_id(agent.as_str()).one(&self.writer()).await?;
         Ok(agent.map(|row| row.subaccount_id))
     }
 
@@ -210,7 +210,7 @@ impl Store {
             .filter(Column::InstagramAccountId.eq(account.as_str()))
             .filter(is(ConnectionStatus::Disconnected))
             .order_by_desc(Column::Id);
-        Ok(former.one(self.reader()).await?.map(|row| row.id.into()))
+        Ok(former.one(&self.reader()).await?.map(|row| row.id.into()))
     }
 
     /// A disconnected connection is about to be connected again.
@@ -221,7 +221,7 @@ impl Store {
         let revive = set_status(self.clock(), ConnectionStatus::Pending, None)
             .filter(Column::Id.eq(id.0))
             .filter(is(ConnectionStatus::Disconnected));
-        revive.exec(self.connection()).await?;
+        revive.exec(&self.writer()).await?;
         Ok(())
     }
 
@@ -231,20 +231,20 @@ impl Store {
         let begun_before = self.clock().sub(dmrelay_domain::clock::millis(pending));
         let overdue = is(ConnectionStatus::Pending).and(Column::UpdatedAt.into_expr().lt(begun_before));
         let unfinished = Entity::find().filter(is(ConnectionStatus::Disconnecting).or(overdue));
-        unfinished.all(self.reader()).await?.into_iter().map(Connection::from_row).collect()
+        unfinished.all(&self.reader()).await?.into_iter().map(Connection::from_row).collect()
     }
 
     /// Removes a connection that never came to be.
     pub async fn drop_pending(&self, id: ConnectionId) -> Result<()> {
         let pending = Condition::all().add(Column::Id.eq(id.0)).add(is(ConnectionStatus::Pending));
         let drop = Entity::delete_many().filter(pending.clone()).filter(Column::ConnectedAt.is_null());
-        drop.exec(self.connection()).await?;
+        drop.exec(&self.writer()).await?;
         // One that was connected before goes back to what it was.
         let put_back = Entity::update_many()
             .col_expr(Column::Status, ConnectionStatus::Disconnected.as_str().into())
             .col_expr(Column::UpdatedAt, self.clock())
             .filter(pending);
-        put_back.exec(self.connection()).await?;
+        put_back.exec(&self.writer()).await?;
         Ok(())
     }
 
@@ -255,7 +255,7 @@ impl Store {
             .col_expr(Column::LastEventAt, self.clock())
             .filter(Column::Id.eq(id.0))
             .filter(Expr::from(last_event_at).lt(self.clock().sub(10_000_i64)));
-        touch.exec(self.connection()).await?;
+        touch.exec(&self.writer()).await?;
         Ok(())
     }
 

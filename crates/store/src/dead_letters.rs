@@ -115,7 +115,7 @@ impl Store {
         ids: &[Uuid],
     ) -> Result<Vec<dead_letter::Model>> {
         let letters = Entity::find().filter(Column::Id.is_in(ids.iter().copied())).filter(is_of(connections));
-        Ok(letters.all(self.reader()).await?)
+        Ok(letters.all(&self.reader()).await?)
     }
 }
 

@@ -130,7 +130,7 @@ struct Failed<'a> {
 impl Store {
     /// The gates that have failed or were closed; those that never have are not there.
     pub async fn gate_states(&self) -> Result<Vec<GateState>> {
-        Ok(Entity::find().into_model().all(self.reader()).await?)
+        Ok(Entity::find().into_model().all(&self.reader()).await?)
     }
 
     /// Closes the gate of a whole service once several of its accounts or agents fail, `own` among them. Gives whether
@@ -145,7 +145,7 @@ impl Store {
             .filter(Column::Key.like(kind))
             .filter(Column::Failures.gte(FAILURES))
             .filter(is_closed(self.clock()));
-        if tripped.count(self.connection()).await? < SHARED {
+        if tripped.count(&self.writer()).await? < SHARED {
             return Ok(false);
         }
         // Like one that has failed by itself: a probe finds out whether the service is back.
@@ -156,7 +156,7 @@ impl Store {
             .action_and_where(is_closed(self.clock()).not())
             .to_owned();
         let trip = write(shared, self.clock(), Failed { closed_until, failures: FAILURES, reason }, &known);
-        Ok(self.connection().execute(&trip).await?.rows_affected() == 1)
+        Ok(self.writer().execute(&trip).await?.rows_affected() == 1)
     }
 
     /// Whether all these gates are open. Where one has failed and its time is over, the caller becomes its
@@ -169,7 +169,7 @@ impl Store {
             .filter(is_of(gates))
             .into_model::<Row>();
         // No row exists before the first failure, so this is the only statement of a healthy day.
-        for row in known.all(self.reader()).await? {
+        for row in known.all(&self.reader()).await? {
             if row.closed_until > row.now {
                 return Ok(Gate::Closed(row.closed_until));
             }
@@ -189,7 +189,7 @@ impl Store {
             .col_expr(Column::ProbeUntil, 0_i64.into())
             .filter(Column::Key.eq(gate.to_string()))
             .filter(Column::ProbeUntil.into_expr().gt(self.clock()));
-        release.exec(self.connection()).await?;
+        release.exec(&self.writer()).await?;
         Ok(())
     }
 
@@ -198,7 +198,7 @@ impl Store {
             .col_expr(Column::ProbeUntil, self.clock().add(PROBE))
             .filter(Column::Key.eq(key))
             .filter(Column::ProbeUntil.into_expr().lte(self.clock()));
-        Ok(probe.exec(self.connection()).await?.rows_affected == 1)
+        Ok(probe.exec(&self.writer()).await?.rows_affected == 1)
     }
 
     /// A call behind these gates succeeded: failures in a row begin anew, and a gate that failures closed is
@@ -216,7 +216,7 @@ impl Store {
             .col_expr(Column::UpdatedAt, self.clock())
             .filter(is_of(gates))
             .filter(Column::Failures.gt(0).or(passed_long_ago));
-        pass.exec(self.connection()).await?;
+        pass.exec(&self.writer()).await?;
         Ok(())
     }
 
@@ -237,7 +237,7 @@ impl Store {
             .to_owned();
         let once = Failed { closed_until: 0_i64.into(), failures: 1, reason };
         let fail = write(gate, self.clock(), once, &known).returning(returning::<Entity>()).take();
-        let row: Option<Model> = first(self.connection(), &fail).await?;
+        let row: Option<Model> = first(&self.writer(), &fail).await?;
         Ok(row.filter(|row| row.closed_until > row.updated_at).map(|row| row.closed_until))
     }
 
@@ -253,7 +253,7 @@ impl Store {
             .value(Column::ClosedUntil, longer)
             .to_owned();
         let close = write(gate, self.clock(), Failed { closed_until, failures: 0, reason }, &known);
-        self.connection().execute(&close).await?;
+        self.writer().execute(&close).await?;
         Ok(())
     }
 }

@@ -105,7 +105,7 @@ impl Store {
         let oldest =
             CaseStatement::new().case(first().lt(self.clock()), self.clock().sub(first())).finally(0_i64);
         let query = Query::select().expr_as(oldest, "oldest_ms").from_subquery(due, "d").take();
-        Ok(first_row(self.reader(), &query).await?.unwrap_or_default())
+        Ok(first_row(&self.reader(), &query).await?.unwrap_or_default())
     }
 
     /// The gates that are closed now, by what they stand before and why.
@@ -126,7 +126,7 @@ impl Store {
             .into_query()
             .group_by_columns(["gate", "cause"])
             .take();
-        rows(self.reader(), &closed).await
+        rows(&self.reader(), &closed).await
     }
 
     /// How many open dead letters there are of each class, counted up to a bound in all.
@@ -171,7 +171,7 @@ impl Store {
             .expr_as(expires_at().min().sub(self.clock()), "first_expiry")
             .filter(connections::is(ConnectionStatus::Connected))
             .into_model();
-        Ok(counts.one(self.reader()).await?.unwrap_or_default())
+        Ok(counts.one(&self.reader()).await?.unwrap_or_default())
     }
 
     /// Whether any event, turn or outbox of a connection in use waits for anything.
@@ -198,7 +198,7 @@ impl Store {
     /// How many events of the inbox are in a state. Reads the whole inbox: for tests and for people.
     pub async fn count_events(&self, state: &str) -> Result<i64> {
         let events = event::Entity::find().filter(event::Column::State.eq(state));
-        Ok(i64::try_from(events.count(self.reader()).await?).unwrap_or(i64::MAX))
+        Ok(i64::try_from(events.count(&self.reader()).await?).unwrap_or(i64::MAX))
     }
 
     /// How many connections are in each state.
@@ -213,7 +213,7 @@ impl Store {
     }
 
     async fn word_counts(&self, query: &SelectStatement) -> Result<Vec<(String, i64)>> {
-        let counts: Vec<WordCount> = rows(self.reader(), query).await?;
+        let counts: Vec<WordCount> = rows(&self.reader(), query).await?;
         Ok(counts.into_iter().map(|count| (count.word, count.n)).collect())
     }
 
@@ -228,7 +228,7 @@ impl Store {
             .expr_as(waiting(chat::Column::TurnDueAt), "turns")
             .expr_as(waiting(chat::Column::OutboxDueAt), "outboxes")
             .take();
-        Ok(first_row(self.reader(), &query).await?.unwrap_or_default())
+        Ok(first_row(&self.reader(), &query).await?.unwrap_or_default())
     }
 }
 

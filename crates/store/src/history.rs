@@ -144,12 +144,12 @@ impl Store {
         let message = Entity::find()
             .filter(Column::ConnectionId.eq(connection.0))
             .filter(Column::IdempotencyKey.eq(key));
-        Ok(message.one(self.reader()).await?)
+        Ok(message.one(&self.reader()).await?)
     }
 
     /// A message by its id.
     pub async fn message(&self, id: MessageId) -> Result<Option<message::Model>> {
-        Ok(Entity::find_by_id(id.0).one(self.reader()).await?)
+        Ok(Entity::find_by_id(id.0).one(&self.reader()).await?)
     }
 }
 

@@ -78,14 +78,14 @@ impl Store {
             .col_expr(Column::LockedUntil, 0_i64.into())
             .filter(Column::Id.eq(id))
             .filter(Column::Status.is_null());
-        finish.exec(self.connection()).await?;
+        finish.exec(&self.writer()).await?;
         Ok(())
     }
 
     /// The write had no effect: the next one with the key runs.
     pub async fn forget_write(&self, id: Uuid) -> Result<()> {
         let forget = Entity::delete_many().filter(Column::Id.eq(id)).filter(Column::Status.is_null());
-        forget.exec(self.connection()).await?;
+        forget.exec(&self.writer()).await?;
         Ok(())
     }
 
@@ -124,7 +124,7 @@ impl Store {
         .on_conflict(take_over)
         .returning(returning::<Entity>())
         .take();
-        first(self.connection(), &claim).await
+        first(&self.writer(), &claim).await
     }
 
     async fn written(&self, key: &WriteKey) -> Result<Option<Model>> {
@@ -133,7 +133,7 @@ impl Store {
             .filter(Column::SubaccountId.eq(key.subaccount.as_str()))
             .filter(Column::Principal.eq(key.principal.as_str()))
             .filter(Column::Key.eq(key.key.as_str()));
-        Ok(written.one(self.connection()).await?)
+        Ok(written.one(&self.writer()).await?)
     }
 
     async fn forget_expired_writes(&self, kept: Duration) -> Result<()> {
@@ -146,7 +146,7 @@ impl Store {
             .limit(EXPIRED)
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
         let forget = Entity::delete_many().filter(Column::Id.in_subquery(expired.into_query()));
-        forget.exec(self.connection()).await?;
+        forget.exec(&self.writer()).await?;
         Ok(())
     }
 }

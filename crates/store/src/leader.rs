@@ -47,7 +47,7 @@ impl Leadership {
             .col_expr(Column::Until, 0_i64.into())
             .filter(Column::Name.eq(self.name))
             .filter(Column::Holder.eq(self.holder));
-        resign.exec(store.relaxed()).await?;
+        resign.exec(&store.relaxed()).await?;
         Ok(())
     }
 }

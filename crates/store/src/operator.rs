@@ -141,7 +141,7 @@ impl Store {
             .filter(gates::is_closed(self.clock()))
             .order_by_asc(gate::Column::Key)
             .into_model();
-        Ok(closed.all(self.reader()).await?)
+        Ok(closed.all(&self.reader()).await?)
     }
 
     /// The newest API keys, of a subaccount if it is named; those that expired or were revoked too.

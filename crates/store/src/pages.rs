@@ -89,7 +89,7 @@ impl Store {
         let count = Func::count(Expr::col(Asterisk));
         let query = Query::select().expr_as(count, "n").from_subquery(counted, "counted").take();
         let _permit = self.list_permit().await?;
-        let counts: Vec<Count> = rows(self.reader(), &query).await?;
+        let counts: Vec<Count> = rows(&self.reader(), &query).await?;
         let n = counts.first().map_or(0, |row| u64::try_from(row.n).unwrap_or(0));
         Ok(Total { counted: n.min(COUNTED), is_exact: n <= COUNTED })
     }

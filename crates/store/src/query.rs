@@ -88,13 +88,13 @@ impl Store {
     /// Lists rows of an entity: see [`Store::list_permit`].
     pub(crate) async fn list_all<E: EntityTrait>(&self, select: Select<E>) -> Result<Vec<E::Model>> {
         let _permit = self.list_permit().await?;
-        Ok(select.all(self.reader()).await?)
+        Ok(select.all(&self.reader()).await?)
     }
 
     /// Lists what a query reads: see [`Store::list_permit`].
     pub(crate) async fn list_rows<T: FromQueryResult>(&self, query: &SelectStatement) -> Result<Vec<T>> {
         let _permit = self.list_permit().await?;
-        rows(self.reader(), query).await
+        rows(&self.reader(), query).await
     }
 }
 

@@ -90,7 +90,7 @@ impl Store {
             return Ok(None);
         }
         self.command(Policy::default(), chat, command).await?;
-        Ok(chat::Entity::find_by_id(chat.0).one(self.connection()).await?)
+        Ok(chat::Entity::find_by_id(chat.0).one(&self.writer()).await?)
     }
 
     /// A human agent writes to a customer. `policy` says for how long that silences the agent.

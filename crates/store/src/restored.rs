@@ -26,7 +26,7 @@ impl Store {
     pub async fn is_worked_on(&self) -> Result<bool> {
         let led =
             leader::Entity::find_by_id("sweep").filter(leader::Column::Until.into_expr().gt(self.clock()));
-        Ok(led.one(self.reader()).await?.is_some())
+        Ok(led.one(&self.reader()).await?.is_some())
     }
 
     /// Marks what waits as unknown, so that each question and each send is looked up before it is made. To be called once
@@ -50,7 +50,7 @@ impl Store {
             .limit(CHATS);
         let mut distrusted = Distrusted::default();
         loop {
-            let page: Vec<Uuid> = next.clone().into_tuple().all(self.connection()).await?;
+            let page: Vec<Uuid> = next.clone().into_tuple().all(&self.writer()).await?;
             if page.is_empty() {
                 break;
             }
@@ -65,7 +65,7 @@ impl Store {
         let renumber = event::Entity::update_many()
             .col_expr(event::Column::DispatchNo, event::Column::DispatchNo.into_expr().add(1_000_000))
             .filter(event::Column::DueAt.is_not_null());
-        renumber.exec(self.connection()).await?;
+        renumber.exec(&self.writer()).await?;
         Ok(distrusted)
     }
 }

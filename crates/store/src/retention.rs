@@ -47,6 +47,6 @@ impl Store {
             .order_by_asc(Column::Id)
             .limit(kept.batch);
         let forget = Entity::delete_many().filter(Column::Id.in_subquery(old.into_query()));
-        Ok(forget.exec(self.connection()).await?.rows_affected)
+        Ok(forget.exec(&self.writer()).await?.rows_affected)
     }
 }

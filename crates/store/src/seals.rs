@@ -102,7 +102,7 @@ impl Store {
             .and_where(Expr::col("id").eq(was.id))
             .and_where(Expr::col(column).eq(was.value.clone()))
             .take();
-        Ok(self.connection().execute(&reseal).await?.rows_affected() == 1)
+        Ok(self.writer().execute(&reseal).await?.rows_affected() == 1)
     }
 }
 

@@ -65,7 +65,7 @@ impl Store {
             }
             Dialect::Sqlite => {
                 let version = Query::select().expr_as(Func::cust("sqlite_version"), "version").take();
-                let row: Option<Version> = first(self.reader(), &version).await?;
+                let row: Option<Version> = first(&self.reader(), &version).await?;
                 Ok(Server::Sqlite(row.map(|row| row.version).unwrap_or_default()))
             }
         }

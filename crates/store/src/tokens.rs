@@ -45,7 +45,7 @@ impl Store {
             .col_expr(Column::TokenCheckAt, self.clock().add(millis(again)))
             .filter(Column::Id.in_subquery(due.into_query()))
             .filter(to_be_checked);
-        let rows = claim.exec_with_returning(self.connection()).await?;
+        let rows = claim.exec_with_returning(&self.writer()).await?;
         // Rows that this version cannot read are a newer one's to renew.
         Ok(rows.into_iter().filter_map(|row| Connection::from_row(row).ok()).collect())
     }
@@ -100,7 +100,7 @@ impl Store {
 
     /// The connection's token could not be renewed now; it is tried again after `delay`.
     pub async fn put_token_off(&self, connection: &Connection, delay: Duration) -> Result<()> {
-        check_token_in(self.clock(), connection, millis(delay)).exec(self.connection()).await?;
+        check_token_in(self.clock(), connection, millis(delay)).exec(&self.writer()).await?;
         Ok(())
     }
 }

@@ -39,7 +39,7 @@ impl Store {
     pub async fn retire_worker(&self, worker: WorkerId) -> Result<()> {
         let retire =
             Entity::update_many().col_expr(Column::AliveUntil, 0_i64.into()).filter(Column::Id.eq(worker.0));
-        retire.exec(self.relaxed()).await?;
+        retire.exec(&self.relaxed()).await?;
         Ok(())
     }
 
@@ -49,6 +49,6 @@ impl Store {
     /// What the database says.
     pub async fn forget_workers(&self) -> Result<u64> {
         let gone = Column::AliveUntil.into_expr().lt(self.clock().sub(millis(KEPT)));
-        Ok(Entity::delete_many().filter(gone).exec(self.connection()).await?.rows_affected)
+        Ok(Entity::delete_many().filter(gone).exec(&self.writer()).await?.rows_affected)
     }
 }
