@@ -38,7 +38,9 @@ impl Accounts {
         if let Some(known) = self.fresh(id) {
             return Ok(Some(known));
         }
-        Ok(self.store.connection_by_id(id).await?.map(|connection| self.remember(connection)))
+        // Boxed: every call to Graph holds this future, and mostly does not need it.
+        let found = Box::pin(self.store.connection_by_id(id)).await?;
+        Ok(found.map(|connection| self.remember(connection)))
     }
 
     /// The connection an account belongs to now, if it is connected to anybody.
@@ -48,7 +50,8 @@ impl Accounts {
             return Ok(Some(known));
         }
         let Ok(account) = dmrelay_domain::ids::InstagramAccountId::parse(account) else { return Ok(None) };
-        Ok(self.store.live_connection(&account).await?.map(|connection| self.remember(connection)))
+        let found = Box::pin(self.store.live_connection(&account)).await?;
+        Ok(found.map(|connection| self.remember(connection)))
     }
 
     /// Forgets a connection whose credentials were refused: there may be newer ones.

@@ -1,6 +1,8 @@
 //! Circuit breakers before the services that are called: one for each agent and each Instagram account, and one for each
 //! service as a whole, which opens when several of those have. Their state is shared through the database; a healthy day
 //! costs one small statement a second.
+//!
+//! Statements are boxed here: every call holds these futures, and on a healthy day needs none of them.
 
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::conversation::Route;
@@ -56,7 +58,7 @@ impl Breakers {
 
     /// Reads the breakers that have failed or are open.
     pub(crate) async fn refresh(&self) -> Result<()> {
-        let states = self.store.gate_states().await?;
+        let states = Box::pin(self.store.gate_states()).await?;
         self.lock().states = states.into_iter().map(|state| (state.key.clone(), state)).collect();
         Ok(())
     }
@@ -77,7 +79,7 @@ impl Breakers {
         if tripped.is_empty() {
             return Ok(Admission::Admitted);
         }
-        match self.store.pass(&tripped).await? {
+        match Box::pin(self.store.pass(&tripped)).await? {
             Gate::Open => Ok(Admission::Admitted),
             Gate::Closed(until) => {
                 Ok(Admission::Wait(dmrelay_domain::clock::duration(until - now).max(PROBED)))
@@ -104,7 +106,7 @@ impl Breakers {
             keys.iter().filter(is_tripped).cloned().collect()
         };
         for key in &tripped {
-            if let Err(err) = self.store.release_probe(key).await {
+            if let Err(err) = Box::pin(self.store.release_probe(key)).await {
                 tracing::debug!(key = %key, error = %err, "a probe was not given back, it ends by itself");
             }
         }
@@ -140,7 +142,7 @@ impl Breakers {
             return;
         }
         // What the call brought counts more than this: the next success reports again.
-        if let Err(err) = self.store.gate_passed(&due).await {
+        if let Err(err) = Box::pin(self.store.gate_passed(&due)).await {
             tracing::warn!(error = %err, "a success was not reported to its circuit breakers");
         }
     }
@@ -156,9 +158,9 @@ impl Breakers {
             }
             seen.reported.remove(own);
         }
-        if let Some(until) = self.store.gate_failed(own, reason).await? {
+        if let Some(until) = Box::pin(self.store.gate_failed(own, reason)).await? {
             tracing::warn!(breaker = %own, until, reason, "circuit breaker opened after repeated failures");
-            if self.store.trip_shared(own, shared, reason).await? {
+            if Box::pin(self.store.trip_shared(own, shared, reason)).await? {
                 tracing::warn!(breaker = %shared, reason, "circuit breaker opened: several accounts or agents fail");
             }
             self.refresh().await?;
@@ -172,7 +174,7 @@ impl Breakers {
     pub(crate) async fn close(&self, key: &GateKey, pause: Duration, reason: &str) -> Result<()> {
         self.lock().reported.remove(key);
         tracing::warn!(breaker = %key, pause_s = pause.as_secs(), reason, "the service wants to be left alone");
-        self.store.close_gate(key, pause, reason).await?;
+        Box::pin(self.store.close_gate(key, pause, reason)).await?;
         self.refresh().await
     }
 

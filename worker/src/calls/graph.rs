@@ -213,7 +213,8 @@ async fn report(ctx: &Context, about: &About, connection: &Connection, err: &Gra
 /// The token was refused: the connection waits for a new one, unless it has one by now.
 async fn park(ctx: &Context, connection: &Connection, err: &GraphError) {
     ctx.accounts.forget(connection.id);
-    match ctx.store.park_connection(connection, ConnectionStatus::ReauthRequired, &err.code).await {
+    let parking = ctx.store.park_connection(connection, ConnectionStatus::ReauthRequired, &err.code);
+    match Box::pin(parking).await {
         Ok(true) => tracing::error!(connection = %connection.id, code = %err.code, "Meta refused the token"),
         Ok(false) => {}
         Err(err) => tracing::warn!(connection = %connection.id, error = %err, "connection not parked"),
