@@ -119,6 +119,30 @@ async fn fill(base: &Base) -> Result<()> {
     Ok(())
 }
 
+/// However many events wait for the chats of an account, a chat's are found among them by its own index.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn taking_in_a_chats_events_does_not_read_those_of_other_chats() -> Result<()> {
+    let base = base(Footing::Servers).await?;
+    for number in 0..8 {
+        pass(&base, number).await?;
+    }
+    let others = format!(
+        "INSERT INTO events (id, key, account, thread, kind, container, at, received_at, due_at, state) \
+         SELECT gen_random_uuid(), ('\\x' || lpad(to_hex(n), 64, '0'))::bytea, '1', 'u' || n, 'message', \
+            'messaging', 1, 1, 1, 'new' FROM generate_series(1, {FULL}) n"
+    );
+    base.store.connection().execute_unprepared(&others).await?;
+    let chat = base.chat("7000").await?;
+    base.wrote("1", "7000", "mid-7000").await?;
+    let before = Reads::of(&base, "events").await?;
+    let received = one(&base.store, chat, receive(WorkerId::new())).await?;
+    assert!(received.effects.iter().any(|effect| matches!(effect, Effect::Ask(_))));
+    let reads = Reads::of(&base, "events").await?.since(&before);
+    let rows: i64 = reads.by_index.values().sum();
+    assert!(reads.scans == 0 && rows < 100, "one event read {rows} rows of events: {reads:?}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statements_go_by_their_indexes_on_an_empty_database_and_on_a_full_one() -> Result<()> {
     let base = base(Footing::Servers).await?;

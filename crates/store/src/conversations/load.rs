@@ -121,9 +121,10 @@ impl Tx {
         let table = threads.as_table(self.dialect, "u", &mut values);
         let columns = "{e:events.*}";
         let sql = match self.dialect {
+            // Only the thread may be looked up by an index: by the account, those of all its chats would be read.
             Dialect::Postgres => format!(
                 "SELECT {columns}, u.chat_id AS of_chat FROM {table} CROSS JOIN LATERAL (SELECT {{events.*}} FROM events \
-                 WHERE account = u.account AND thread = u.thread AND due_at IS NOT NULL AND state = 'new' \
+                 WHERE thread = u.thread AND account IS NOT DISTINCT FROM u.account AND due_at IS NOT NULL AND state = 'new' \
                     AND (attempts = 0 OR due_at <= {{now}}) \
                  ORDER BY at, id LIMIT $1) e ORDER BY e.at, e.id"
             ),
