@@ -2,6 +2,7 @@
 //! Meta and Retell, held against the least that any server with the same promise would have to do.
 
 mod args;
+mod counts;
 mod floor;
 mod generator;
 mod http;

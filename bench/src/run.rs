@@ -50,14 +50,14 @@ pub(crate) async fn run(load: Load) -> Result<ExitCode> {
 impl Run {
     /// Floor and API in turn, with the same webhooks.
     async fn acknowledgements(&mut self) -> Result<()> {
-        let plan = Plan { name: "acks", worker: None };
+        let plan = Plan::new("acks", 1);
         let stack = Stack::start(&self.servers, &self.simulator, plan).await?;
         let database = self.servers.postgres.create("floor").await?;
         let floor = Floor::start(&self.servers, Some(&database)).await?;
         let bare = Floor::start(&self.servers, None).await?;
         let floor_watched = |id| [vec![Watched::one("floor", id)], around(&self.servers)].concat();
         let floor_run = (floor.addr(), floor_watched(floor.id()));
-        let api_run = (stack.addr(), stack.watched(&self.servers));
+        let api_run = (stack.addr(), stack.watched());
         let mut volley = self.volley(1)?;
         let watched = floor_watched(bare.id());
         self.report.bare =
@@ -76,15 +76,16 @@ impl Run {
 
     /// The API while the worker has its hands full on the same machine.
     async fn acknowledgements_beside_worker(&mut self) -> Result<()> {
-        let plan = Plan { name: "busy", worker: Some(self.load.worker_concurrency) };
+        let plan = Plan::new("busy", self.load.worker_concurrency);
         self.simulator.configure(|settings| settings.keep_records = false);
-        let stack = Stack::start(&self.servers, &self.simulator, plan).await?;
+        let mut stack = Stack::start(&self.servers, &self.simulator, plan).await?;
+        stack.hire(1).await?;
         // Whoever is to be answered has written before, as far as the simulator is concerned.
         for user in 0..USERS {
             self.simulator.act(Act::new(ACCOUNT, &user_id(user), Action::text("Hello")).withheld());
         }
         let volley = self.volley(BESIDE_WORKER)?;
-        let watched = stack.watched(&self.servers);
+        let watched = stack.watched();
         let measured = self.saturate("api beside the worker", (stack.addr(), watched), &volley).await?;
         self.report.answered_meanwhile = self.simulator.record(|record| record.send_count);
         self.report.beside_worker = Some(measured);
@@ -95,14 +96,15 @@ impl Run {
 
     /// The whole way: as many as can be, then at a steady rate in the same conversations.
     async fn conversations(&mut self) -> Result<()> {
-        let plan = Plan { name: "conversations", worker: Some(self.load.worker_concurrency) };
+        let plan = Plan::new("conversations", self.load.worker_concurrency);
         self.simulator.configure(|settings| settings.keep_records = true);
-        let stack = Stack::start(&self.servers, &self.simulator, plan).await?;
+        let mut stack = Stack::start(&self.servers, &self.simulator, plan).await?;
+        stack.hire(1).await?;
         let people = pipeline::people(self.load.users);
 
         say("throughput: every user writes again when answered");
         self.servers.postgres.checkpoint().await?;
-        let meter = Meter::start(stack.watched(&self.servers));
+        let meter = Meter::start(stack.watched());
         let messages = usize::try_from(self.load.messages)?;
         let talk = pipeline::in_turn(&self.simulator, messages, &people, people.len()).await?;
         self.report.throughput = Some((talk, meter.stop()));
@@ -112,7 +114,7 @@ impl Run {
         self.simulator.configure(|settings| settings.retell.default_agent.latency_ms = latency);
         self.servers.postgres.checkpoint().await?;
         let messages = usize::try_from(u64::from(self.load.rate) * self.load.steady_seconds)?;
-        let meter = Meter::start(stack.watched(&self.servers));
+        let meter = Meter::start(stack.watched());
         let talk = pipeline::steadily(&self.simulator, messages, &people, self.load.rate).await?;
         self.report.steady = Some((talk, meter.stop()));
         self.report.complaints.extend(stack.end());

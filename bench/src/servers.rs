@@ -26,6 +26,7 @@ pub(crate) struct Postgres {
     addr: SocketAddr,
     data: PathBuf,
     version: String,
+    lists_statements: bool,
 }
 
 /// A running Redis.
@@ -53,12 +54,26 @@ const SETTINGS: &[&str] = &[
     "listen_addresses=127.0.0.1",
 ];
 
+/// Counts statements.
+const PRELOAD: &str = "shared_preload_libraries=pg_stat_statements";
+
 /// How long PostgreSQL may take to end.
 const END: Duration = Duration::from_secs(10);
 
 impl Servers {
-    /// Starts both, empty, with their files under `parent`; PostgreSQL with these settings besides its own.
+    /// Starts both, empty, with their files under `parent`; PostgreSQL with these settings besides its own, and
+    /// without pg_stat_statements if it does not have it.
     pub(crate) async fn start(parent: &Path, settings: &[&str]) -> Result<Self> {
+        let with_statements = [settings, &[PRELOAD]].concat();
+        let mut servers = match Self::start_with(parent, &with_statements).await {
+            Ok(servers) => servers,
+            Err(_) => Self::start_with(parent, settings).await?,
+        };
+        servers.postgres.list_statements().await;
+        Ok(servers)
+    }
+
+    async fn start_with(parent: &Path, settings: &[&str]) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("dmrelay-bench-")
             .tempdir_in(parent)
@@ -100,7 +115,7 @@ impl Postgres {
         let version = number.unwrap_or_default().to_owned();
         let process = Process::start("postgres", &mut command, folder)?;
         // From here on it ends with its handle.
-        let mut postgres = Self { process, addr, data, version };
+        let mut postgres = Self { process, addr, data, version, lists_statements: false };
         let url = url(addr, "postgres");
         postgres
             .process
@@ -119,9 +134,17 @@ impl Postgres {
         Ok(url(self.addr, name))
     }
 
-    /// Where it listens.
-    pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
+    /// Whether statements are counted, in the database `postgres`.
+    pub(crate) fn lists_statements(&self) -> bool {
+        self.lists_statements
+    }
+
+    async fn list_statements(&mut self) {
+        let sql = "CREATE EXTENSION pg_stat_statements; SELECT COUNT(*) FROM pg_stat_statements";
+        if let Ok(mut connection) = PgConnection::connect(&self.url("postgres")).await {
+            // Fails where the module is not installed, or was not loaded at the start.
+            self.lists_statements = raw_sql(sql).execute(&mut connection).await.is_ok();
+        }
     }
 
     /// The address of one of its databases.
@@ -179,10 +202,6 @@ impl Redis {
         Ok(Self { process, addr, version })
     }
 
-    pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
-    }
-
     pub(crate) fn url(&self) -> String {
         format!("redis://{}/", self.addr)
     }
@@ -196,7 +215,7 @@ impl Redis {
     }
 }
 
-pub(crate) fn url(addr: SocketAddr, database: &str) -> String {
+fn url(addr: SocketAddr, database: &str) -> String {
     format!("postgres://{OWNER}@{addr}/{database}")
 }
 

@@ -1,4 +1,4 @@
-//! The release builds of api and worker, on a database of their own, with one account connected.
+//! The builds of api and worker beside this program, on a database of their own, with their accounts connected.
 
 use crate::http;
 use crate::process::{Process, free_ports, output};
@@ -9,37 +9,73 @@ use anyhow::{Result, bail, ensure};
 use dmrelay_simulator::{AccountSpec, Simulator, WebhookTarget};
 use serde_json::json;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// What differs between the stacks of one run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Plan {
     /// Names the database, the keys in Redis and the logs.
-    pub(crate) name: &'static str,
-    /// Jobs of each kind at a time; nothing for no worker.
-    pub(crate) worker: Option<u16>,
+    pub(crate) name: String,
+    pub(crate) accounts: u16,
+    /// WORKER_CONCURRENCY: questions of a worker at a time, and as many sends.
+    pub(crate) concurrency: u16,
+    /// Settings besides those that all stacks have.
+    pub(crate) environment: Vec<(&'static str, String)>,
+    /// Parameters of DATABASE_URL.
+    pub(crate) url_parameters: String,
 }
 
 /// Running processes, killed when dropped.
 pub(crate) struct Stack {
+    plan: Plan,
+    environment: Vec<(&'static str, String)>,
+    folder: PathBuf,
     api: Process,
-    worker: Option<Process>,
     addr: SocketAddr,
+    workers: Vec<Worker>,
+    seats: Vec<Seat>,
+    /// PostgreSQL, Redis and this process.
+    around: Vec<Watched>,
+}
+
+struct Worker {
+    process: Process,
+    metrics: SocketAddr,
 }
 
 /// An account, and the agent that answers for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Seat {
     pub(crate) account: String,
-    token: String,
-    agent: String,
+    pub(crate) token: String,
+    pub(crate) agent: String,
 }
 
-const VERIFY_TOKEN: &str = "bench-verify-token";
+pub(crate) const VERIFY_TOKEN: &str = "bench-verify-token";
 /// Worth nothing: it guards databases that are thrown away.
 const BOOTSTRAP_KEY: &str = "bench-bootstrap-key-0123456789abcdef";
 /// The same: "0123456789abcdef" twice.
 const ENCRYPTION_KEYS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+impl Plan {
+    /// One account, and jobs of each kind at a time.
+    pub(crate) fn new(name: impl Into<String>, concurrency: u16) -> Self {
+        Self {
+            name: name.into(),
+            accounts: 1,
+            concurrency,
+            environment: Vec::new(),
+            url_parameters: String::new(),
+        }
+    }
+
+    /// With a setting besides the usual ones.
+    pub(crate) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.environment.push((name, value.to_string()));
+        self
+    }
+}
 
 impl Seat {
     /// The account of this number; that of 0 is [`ACCOUNT`].
@@ -51,36 +87,56 @@ impl Seat {
             agent: format!("agent_bench_{number}"),
         }
     }
+
+    /// The account as the simulator is to know it.
+    pub(crate) fn account(&self) -> AccountSpec {
+        AccountSpec::new(&self.account, "bench_shop", &self.token)
+    }
 }
 
 impl Stack {
-    /// Starts it on an empty database, and connects the account, which the simulator forgets everything about
-    /// beforehand.
+    /// Starts the api on an empty database, and connects the accounts, which the simulator forgets everything about
+    /// beforehand. There is no worker yet.
     pub(crate) async fn start(servers: &Servers, simulator: &Simulator, plan: Plan) -> Result<Self> {
-        let [addr, api_metrics, worker_metrics] = free_ports()?;
-        let database_url = servers.postgres.create(plan.name).await?;
-        let settings = settings(servers, simulator, plan, &database_url);
-        let command = |program: &str, metrics: SocketAddr| -> Result<Command> {
-            let mut command = Command::new(sibling(program)?);
-            command.current_dir(servers.folder()).envs(settings.clone());
+        let [addr, metrics] = free_ports()?;
+        let environment = environment(servers, simulator, &plan).await?;
+        let seats: Vec<Seat> = (0..plan.accounts).map(Seat::number).collect();
+        welcome(simulator, addr, seats.iter().map(Seat::account));
+        let folder = servers.folder().to_owned();
+        let command = || -> Result<Command> {
+            let mut command = Command::new(sibling("dmrelay-api")?);
+            command.current_dir(&folder).envs(environment.clone());
             command.env("API_ADDR", addr.to_string()).env("METRICS_ADDR", metrics.to_string());
             Ok(command)
         };
-        let seat = Seat::number(0);
-        welcome(simulator, addr, std::slice::from_ref(&seat));
-        output(command("dmrelay-api", api_metrics)?.arg("migrate"))?;
-        let (folder, name) = (servers.folder(), plan.name);
-        let mut api =
-            Process::start(&format!("{name}-api"), &mut command("dmrelay-api", api_metrics)?, folder)?;
+        output(command()?.arg("migrate"))?;
+        let mut api = Process::start(&format!("{}-api", plan.name), &mut command()?, &folder)?;
         api.wait_until(async || ready(addr).await).await?;
-        let mut worker = None;
-        if plan.worker.is_some() {
-            let mut command = command("dmrelay-worker", worker_metrics)?;
-            let process = worker.insert(Process::start(&format!("{name}-worker"), &mut command, folder)?);
-            process.wait_until(async || ready(worker_metrics).await).await?;
+        for seat in &seats {
+            connect(addr, seat).await?;
         }
-        connect(addr, &seat).await?;
-        Ok(Self { api, worker, addr })
+        let around = around(servers);
+        Ok(Self { plan, environment, folder, api, addr, workers: Vec::new(), seats, around })
+    }
+
+    /// Starts so many workers.
+    pub(crate) async fn hire(&mut self, workers: u16) -> Result<()> {
+        for _ in 0..workers {
+            let [metrics] = free_ports()?;
+            let mut command = Command::new(sibling("dmrelay-worker")?);
+            command.current_dir(&self.folder).envs(self.environment.clone());
+            command.env("METRICS_ADDR", metrics.to_string());
+            let name = format!("{}-worker-{}", self.plan.name, self.workers.len() + 1);
+            let mut process = Process::start(&name, &mut command, &self.folder)?;
+            process.wait_until(async || ready(metrics).await).await?;
+            self.workers.push(Worker { process, metrics });
+        }
+        Ok(())
+    }
+
+    /// Ends all workers but so many.
+    pub(crate) fn dismiss(&mut self, but: usize) {
+        self.workers.truncate(but);
     }
 
     /// Where webhooks go.
@@ -88,32 +144,48 @@ impl Stack {
         self.addr
     }
 
+    /// The name of its database.
+    pub(crate) fn database(&self) -> &str {
+        &self.plan.name
+    }
+
+    pub(crate) fn seats(&self) -> &[Seat] {
+        &self.seats
+    }
+
+    /// Where each worker tells its metrics.
+    pub(crate) fn metrics(&self) -> impl Iterator<Item = SocketAddr> {
+        self.workers.iter().map(|worker| worker.metrics)
+    }
+
     /// Its processes, and those it stands on.
-    pub(crate) fn watched(&self, servers: &Servers) -> Vec<Watched> {
-        let mut watched = vec![Watched::one("api", self.api.id())];
-        watched.extend(self.worker.as_ref().map(|worker| Watched::one("worker", worker.id())));
-        watched.extend(around(servers));
-        watched
+    pub(crate) fn watched(&self) -> Vec<Watched> {
+        let workers = self.workers.iter().map(|worker| Watched::one("worker", worker.process.id()));
+        let api = Watched::one("api", self.api.id());
+        std::iter::once(api).chain(workers).chain(self.around.iter().copied()).collect()
     }
 
     /// Ends it. Gives what its processes had to complain about.
     pub(crate) fn end(self) -> Vec<String> {
-        let complaints = [Some(&self.api), self.worker.as_ref()].into_iter().flatten();
-        complaints.filter_map(Process::complaints).collect()
+        let workers = self.workers.iter().map(|worker| &worker.process);
+        std::iter::once(&self.api).chain(workers).filter_map(Process::complaints).collect()
     }
 }
 
-/// The environment of both.
-pub(crate) fn settings(
+/// Makes the database; gives the environment of api and worker.
+async fn environment(
     servers: &Servers,
     simulator: &Simulator,
-    plan: Plan,
-    database_url: &str,
-) -> [(&'static str, String); 14] {
-    [
-        ("DATABASE_URL", database_url.to_owned()),
+    plan: &Plan,
+) -> Result<Vec<(&'static str, String)>> {
+    let mut database_url = servers.postgres.create(&plan.name).await?;
+    if !plan.url_parameters.is_empty() {
+        database_url = format!("{database_url}?{}", plan.url_parameters);
+    }
+    let usual = [
+        ("DATABASE_URL", database_url),
         ("REDIS_URL", servers.redis.url()),
-        ("REDIS_NAMESPACE", plan.name.to_owned()),
+        ("REDIS_NAMESPACE", plan.name.clone()),
         ("GRAPH_URL", simulator.graph_url()),
         ("INSTAGRAM_GRAPH_URL", simulator.instagram_url()),
         ("RETELL_URL", simulator.retell_url()),
@@ -124,16 +196,22 @@ pub(crate) fn settings(
         ("DEBOUNCE_MS", "0".to_owned()),
         // The simulated customers write more than people do.
         ("MAX_TURNS_PER_HOUR", "100000".to_owned()),
-        ("WORKER_CONCURRENCY", plan.worker.unwrap_or(1).to_string()),
+        ("WORKER_CONCURRENCY", plan.concurrency.to_string()),
         ("RUST_LOG", "warn".to_owned()),
-    ]
+    ];
+    // What comes later replaces what came before.
+    Ok(usual.into_iter().chain(plan.environment.iter().cloned()).collect())
 }
 
 /// The simulator forgets what was, and sends the webhooks of these accounts to `api`.
-pub(crate) fn welcome(simulator: &Simulator, api: SocketAddr, seats: &[Seat]) {
+pub(crate) fn welcome(
+    simulator: &Simulator,
+    api: SocketAddr,
+    accounts: impl IntoIterator<Item = AccountSpec>,
+) {
     simulator.reset();
-    for seat in seats {
-        simulator.put_account(AccountSpec::new(&seat.account, "bench_shop", &seat.token));
+    for account in accounts {
+        simulator.put_account(account);
     }
     simulator.set_webhook(Some(WebhookTarget {
         url: format!("http://{api}/webhooks/instagram"),
@@ -157,7 +235,7 @@ pub(crate) async fn ready(addr: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn connect(addr: SocketAddr, seat: &Seat) -> Result<()> {
+async fn connect(addr: SocketAddr, seat: &Seat) -> Result<()> {
     let request = json!({
         "accessToken": seat.token,
         "instagramAccountId": seat.account,

@@ -1,11 +1,12 @@
 //! The sweep: what it costs while work waits for later, how fast it hands out what is due, and what it costs with many
 //! accounts.
 
-use super::counts::Window;
-use super::fleet::Fleet;
+use super::fleet;
 use super::seed;
 use super::stage::Bench;
+use crate::counts::Window;
 use crate::run::say;
+use crate::stack::Stack;
 use anyhow::{Result, bail};
 use sea_orm::sqlx::{AssertSqlSafe, PgConnection, query_as, raw_sql};
 use std::time::{Duration, Instant};
@@ -51,27 +52,26 @@ const LEADS: &str = "dmrelay_leader{service=\"sweep\"}";
 /// Measures on the database of this stage, and leaves it so.
 pub(super) async fn measure(
     bench: &Bench<'_>,
-    fleet: &mut Fleet<'_>,
-    database: &str,
+    stack: &mut Stack,
     inside: &mut PgConnection,
 ) -> Result<Backlog> {
     let turns = wait_for_later(inside, bench.args.backlog).await?;
     say(&format!("{turns} turns that wait"));
-    let waiting = idle(bench, fleet, database).await?;
-    let mut drains = vec![drain(bench, fleet, (database, 1), inside).await?];
+    let waiting = idle(bench, stack).await?;
+    let mut drains = vec![drain(bench, stack, 1, inside).await?];
     if bench.args.workers > 1 {
-        fleet.hire(bench.args.workers - 1).await?;
+        stack.hire(bench.args.workers - 1).await?;
         wait_for_later(inside, turns).await?;
-        drains.push(drain(bench, fleet, (database, bench.args.workers), inside).await?);
-        fleet.dismiss(1);
+        drains.push(drain(bench, stack, bench.args.workers, inside).await?);
+        stack.dismiss(1);
     }
     say("many accounts");
     seed::accounts(inside, bench.args.quiet_accounts).await?;
     run(inside, "VACUUM ANALYZE chats").await?;
     // The workers that are gone have let another lead; the api has read the accounts.
     sleep(Duration::from_secs(12)).await;
-    let quiet = idle(bench, fleet, database).await?;
-    let accounts = bench.args.quiet_accounts + fleet.seats.len() as u64;
+    let quiet = idle(bench, stack).await?;
+    let accounts = bench.args.quiet_accounts + stack.seats().len() as u64;
     Ok(Backlog { turns, waiting, drains, quiet: (accounts, quiet) })
 }
 
@@ -94,22 +94,17 @@ async fn left(inside: &mut PgConnection) -> Result<i64> {
     Ok(left)
 }
 
-async fn idle(bench: &Bench<'_>, fleet: &Fleet<'_>, database: &str) -> Result<Window> {
-    let mut watch = bench.watch(fleet, database).await?;
+async fn idle(bench: &Bench<'_>, stack: &Stack) -> Result<Window> {
+    let mut watch = bench.watch(stack).await?;
     let before = watch.begin().await?;
     sleep(Duration::from_secs(bench.args.idle_seconds)).await;
     watch.end(before).await
 }
 
-async fn drain(
-    bench: &Bench<'_>,
-    fleet: &Fleet<'_>,
-    (database, workers): (&str, u16),
-    inside: &mut PgConnection,
-) -> Result<Drain> {
+async fn drain(bench: &Bench<'_>, stack: &Stack, workers: u16, inside: &mut PgConnection) -> Result<Drain> {
     say(&format!("the same turns due at once, {workers} workers"));
-    let mut watch = bench.watch(fleet, database).await?;
-    let claimed = fleet.counter(CLAIMED).await?;
+    let mut watch = bench.watch(stack).await?;
+    let claimed = fleet::counter(stack, CLAIMED).await?;
     let before = watch.begin().await?;
     let due = "UPDATE chats SET turn_due_at = (extract(epoch FROM clock_timestamp()) * 1000)::bigint \
          WHERE turn_due_at IS NOT NULL";
@@ -118,10 +113,10 @@ async fn drain(
     let (mut last, mut best, mut leaders) = ((began, claimed), 0.0_f64, 0.0_f64);
     for look in 1.. {
         sleep(LOOK).await;
-        let now = (Instant::now(), fleet.counter(CLAIMED).await?);
+        let now = (Instant::now(), fleet::counter(stack, CLAIMED).await?);
         best = best.max((now.1 - last.1) / (now.0 - last.0).as_secs_f64());
         last = now;
-        leaders = leaders.max(fleet.counter(LEADS).await?);
+        leaders = leaders.max(fleet::counter(stack, LEADS).await?);
         if look % LOOKS != 0 {
             continue;
         }

@@ -1,23 +1,18 @@
-//! What one answered message costs, in counts: statements, round trips, commits, bytes. Stage by stage one thing is changed,
+//! What one answered message costs, in counts: statements, transactions, flushes, bytes. Stage by stage one thing is changed,
 //! so that it shows what the cost depends on and what it does not.
 
 mod backlog;
-mod counts;
 mod fleet;
-mod redis;
 mod report;
 mod seed;
 mod stage;
-mod statements;
 mod tables;
-mod tap;
-mod wire;
 
 use crate::args::Scale;
 use crate::machine;
 use crate::run::say;
 use crate::servers::{Servers, sibling};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use dmrelay_simulator::{Options, Simulator};
 use report::Report;
 use sea_orm::sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
@@ -27,7 +22,6 @@ use std::process::ExitCode;
 /// What PostgreSQL has besides its settings of the load run. Vacuum is left out: it comes when it likes, and would be counted
 /// with whatever runs then.
 const SETTINGS: &[&str] = &[
-    "shared_preload_libraries=pg_stat_statements",
     "pg_stat_statements.track_planning=on",
     "pg_stat_statements.max=10000",
     "autovacuum=off",
@@ -45,6 +39,10 @@ pub(crate) async fn run(args: Scale) -> Result<ExitCode> {
     }
     say("starting PostgreSQL, Redis and the simulator");
     let servers = Servers::start(&args.folder(), SETTINGS).await?;
+    ensure!(
+        servers.postgres.lists_statements(),
+        "pg_stat_statements is needed: it is in Debian's package postgresql"
+    );
     prepare(&servers).await?;
     let simulator = Simulator::start(Options::default()).await.context("the simulator did not start")?;
     let mut report = Report::new(&args, machine::describe(&servers));
@@ -87,10 +85,6 @@ fn stages(args: &Scale) -> Vec<Stage> {
 
 async fn prepare(servers: &Servers) -> Result<()> {
     let mut connection = PgConnection::connect(&servers.postgres.url("postgres")).await?;
-    raw_sql(AssertSqlSafe("CREATE EXTENSION pg_stat_statements".to_owned()))
-        .execute(&mut connection)
-        .await
-        .context("pg_stat_statements is needed: it is in Debian's package postgresql")?;
     // Not before version 15; without it one figure less is shown.
     let _ =
         raw_sql(AssertSqlSafe("CREATE EXTENSION pg_walinspect".to_owned())).execute(&mut connection).await;

@@ -1,11 +1,11 @@
 //! What was counted, as Markdown.
 
 use super::backlog::Backlog;
-use super::counts::{EMPTY, Window};
 use super::stage::{Staged, thousands};
-use super::statements::{Runs, Statements, shorten};
 use super::tables::Table;
 use crate::args::Scale;
+use crate::counts::statements::{Runs, Statements, shorten};
+use crate::counts::{EMPTY, FLUSHES, SENT_BY_CLIENTS, STATEMENTS, WAL_BYTES, Window};
 use crate::pipeline::Talk;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -120,9 +120,7 @@ impl Report {
         }
         self.table(f, &rows)?;
         writeln!(f, "### The first message of a user: an account's agent opens a chat for it\n")?;
-        let names =
-            ["statements", "round trips", "writing transactions that wait for the disk", "WAL, bytes"];
-        let rows = names.map(|name| -> (String, Cell) {
+        let rows = [STATEMENTS, FLUSHES, WAL_BYTES].map(|name| -> (String, Cell) {
             let of = move |(talk, window): &(Talk, Window)| window.counts.get(name) / float(talk.messages);
             (name.to_owned(), Box::new(move |stage| Some(of(&stage.first))))
         });
@@ -191,8 +189,7 @@ impl Report {
         writeln!(f, "### Processor time, milliseconds by message\n")?;
         writeln!(
             f,
-            "Only the ratios say something, and of them only large ones: the statements are counted meanwhile, and every byte to \
-             PostgreSQL passes this program.\n"
+            "Only the ratios say something, and of them only large ones: the statements are counted meanwhile.\n"
         )?;
         let rows = ["api", "worker", "PostgreSQL", "Redis"].map(|name| -> (String, Cell) {
             let of = move |stage: &Staged| per_message(stage, stage.counted.1.cpu.get(name) * 1_000.0);
@@ -277,7 +274,7 @@ impl Report {
         writeln!(
             f,
             "| workers | seconds | turns a second | at its fastest, a second | handed out again | leaders at a time | \
-             round trips to PostgreSQL by turn | commands to Redis by turn | % of a processor: PostgreSQL | workers |"
+             statements by turn | commands to Redis by turn | % of a processor: PostgreSQL | workers |"
         )?;
         writeln!(f, "|{}", "---:|".repeat(10))?;
         for drain in drains {
@@ -289,8 +286,8 @@ impl Report {
                 drain.best,
                 drain.claimed - turns,
                 drain.leaders,
-                window.counts.get("round trips") / turns,
-                window.redis.get("commands of clients") / turns,
+                window.counts.get(STATEMENTS) / turns,
+                window.redis.get(SENT_BY_CLIENTS) / turns,
                 window.cpu.get("PostgreSQL") * 100.0 / window.seconds,
                 window.cpu.get("worker") * 100.0 / window.seconds,
             ];

@@ -1,16 +1,17 @@
 //! One stage: first messages, a look at the idle system, then the messages that are counted.
 
 use super::backlog::{self, Backlog};
-use super::counts::{Counts, Watch, Window, float};
-use super::fleet::{Fleet, Scrape};
+use super::fleet::{self, Scrape};
 use super::seed;
-use super::statements::{Runs, Statements};
 use super::tables::{Tables, connections, log_content};
 use crate::args::Scale;
+use crate::counts::redis::Info;
+use crate::counts::statements::{Runs, Statements};
+use crate::counts::{Counts, Watch, Window, float};
 use crate::pipeline::{self, Talk};
 use crate::run::say;
 use crate::servers::Servers;
-use crate::stack::Plan;
+use crate::stack::{Plan, Stack};
 use anyhow::Result;
 use dmrelay_simulator::Simulator;
 use sea_orm::sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
@@ -116,51 +117,44 @@ pub(super) fn thousands(number: u64) -> String {
 impl Bench<'_> {
     /// Runs a stage; after the `last`, the sweep is measured in what it leaves.
     pub(super) async fn run(&self, stage: Stage, number: usize, last: bool) -> Result<Staged> {
-        let names = ["scale_0", "scale_1", "scale_2", "scale_3", "scale_4", "scale_5", "scale_6", "scale_7"];
         let plan = Plan {
-            name: names.get(number).copied().unwrap_or("scale"),
-            worker: Some(self.args.worker_concurrency),
+            accounts: stage.accounts,
+            url_parameters: self.args.url_parameters.clone(),
+            ..Plan::new(format!("scale_{number}"), self.args.worker_concurrency)
         };
-        let accounts = (stage.accounts, stage.debounce_ms);
-        let mut fleet =
-            Fleet::start(self.servers, self.simulator, plan, accounts, &self.args.url_parameters).await?;
-        let mut inside = PgConnection::connect(&fleet.database_url).await?;
+        let plan = plan.with("DEBOUNCE_MS", stage.debounce_ms);
+        let mut stack = Stack::start(self.servers, self.simulator, plan).await?;
+        let mut inside = PgConnection::connect(&self.servers.postgres.url(stack.database())).await?;
         if stage.chats > 0 {
             say(&format!("filling the tables with {} chats", thousands(stage.chats)));
             seed::chats(&mut inside, stage.chats).await?;
         }
         let mut aside = PgConnection::connect(&self.servers.postgres.url("postgres")).await?;
         Statements::forget(&mut aside).await?;
-        fleet.hire(stage.workers).await?;
-        let retention = retention(&mut aside, plan.name).await?;
-        let mut staged = self.count(stage, number, (&fleet, plan.name), &mut inside).await?;
+        stack.hire(stage.workers).await?;
+        let retention = retention(&mut aside, stack.database()).await?;
+        let mut staged = self.count(stage, number, &stack, &mut inside).await?;
         if last && self.args.backlog > 0 {
-            staged.backlog = Some(backlog::measure(self, &mut fleet, plan.name, &mut inside).await?);
+            staged.backlog = Some(backlog::measure(self, &mut stack, &mut inside).await?);
         }
         staged.retention = retention;
-        staged.complaints = fleet.end();
+        staged.complaints = stack.end();
         Ok(staged)
     }
 
-    pub(super) async fn watch<'a>(&self, fleet: &'a Fleet<'_>, database: &str) -> Result<Watch<'a>> {
-        Ok(Watch {
-            taps: [&fleet.taps[0], &fleet.taps[1]],
-            redis: self.servers.redis.addr(),
-            aside: PgConnection::connect(&self.servers.postgres.url("postgres")).await?,
-            database: database.to_owned(),
-            watched: fleet.watched(),
-        })
+    pub(super) async fn watch(&self, stack: &Stack) -> Result<Watch> {
+        Watch::new(self.servers, stack.database(), stack.watched()).await
     }
 
     async fn count(
         &self,
         stage: Stage,
         number: usize,
-        (fleet, database): (&Fleet<'_>, &str),
+        stack: &Stack,
         inside: &mut PgConnection,
     ) -> Result<Staged> {
-        let people = fleet.people(self.args.users, stage.chats);
-        let mut watch = self.watch(fleet, database).await?;
+        let people = fleet::people(stack.seats(), self.args.users, stage.chats);
+        let mut watch = self.watch(stack).await?;
         let at_once = usize::from(self.args.at_once)
             + HELD_BACK * usize::try_from(stage.debounce_ms / 100).unwrap_or_default();
         let first = watch.begin().await?;
@@ -185,7 +179,7 @@ impl Bench<'_> {
         let log = log_content(&mut watch.aside, counted.log).await;
         sleep(REST).await;
         let tables = Tables::of(inside).await?.since(&tables, f64::from(self.args.messages));
-        let redis = super::redis::Info::of(watch.redis).await?;
+        let redis = Info::of(&self.servers.redis.url()).await?;
         Ok(Staged {
             number,
             stage,
@@ -196,7 +190,7 @@ impl Bench<'_> {
             tables,
             log,
             retention: None,
-            scrape: fleet.scrape().await?,
+            scrape: fleet::scrape(stack).await?,
             redis_peak: redis.memory_peak,
             connections: (connections(inside).await?, redis.clients),
             backlog: None,

@@ -1,6 +1,6 @@
 //! What became of the tables: rows written, and how much larger they are.
 
-use super::counts::float;
+use crate::counts::float;
 use anyhow::Result;
 use sea_orm::sqlx::{PgConnection, query_as};
 use std::collections::BTreeMap;

@@ -6,21 +6,21 @@ use std::collections::BTreeMap;
 
 /// A statement, its values left out, with what its runs came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Runs {
-    pub(super) calls: f64,
+pub(crate) struct Runs {
+    pub(crate) calls: f64,
     /// How often it was planned; the rest ran a plan that was kept.
-    pub(super) plans: f64,
+    pub(crate) plans: f64,
     /// Time to execute it.
-    pub(super) ms: f64,
-    pub(super) rows: f64,
+    pub(crate) ms: f64,
+    pub(crate) rows: f64,
     /// Pages of 8 KiB that were looked at, in memory or not.
-    pub(super) pages: f64,
-    pub(super) wal_bytes: f64,
+    pub(crate) pages: f64,
+    pub(crate) wal_bytes: f64,
 }
 
 /// The runs of every statement of one database, by its text.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Statements(pub(super) BTreeMap<String, Runs>);
+pub(crate) struct Statements(pub(crate) BTreeMap<String, Runs>);
 
 type Row = (String, i64, i64, f64, i64, i64, i64);
 
@@ -30,7 +30,7 @@ const READ: &str = "SELECT s.query, SUM(s.calls)::bigint, SUM(s.plans)::bigint, 
 
 impl Statements {
     /// Those since [`Statements::forget`], read through a connection to another database than the one looked at.
-    pub(super) async fn of(connection: &mut PgConnection, database: &str) -> Result<Self> {
+    pub(crate) async fn of(connection: &mut PgConnection, database: &str) -> Result<Self> {
         let rows: Vec<Row> = query_as(READ)
             .bind(database)
             .fetch_all(connection)
@@ -43,18 +43,24 @@ impl Statements {
         Ok(Self(runs.collect()))
     }
 
-    pub(super) async fn forget(connection: &mut PgConnection) -> Result<()> {
+    pub(crate) async fn forget(connection: &mut PgConnection) -> Result<()> {
         query("SELECT pg_stat_statements_reset()").execute(connection).await?;
         Ok(())
     }
 
+    /// How many were run, without `BEGIN`, `COMMIT` and their like.
+    pub(crate) fn calls(&self) -> f64 {
+        let asked = self.0.iter().filter(|(text, _)| !controls_a_transaction(text));
+        asked.map(|(_, runs)| runs.calls).sum()
+    }
+
     /// All together.
-    pub(super) fn sum(&self) -> Runs {
+    pub(crate) fn sum(&self) -> Runs {
         self.0.values().fold(Runs::default(), |sum, runs| sum.with(*runs, 1.0))
     }
 
     /// These without so much of others, e.g. what was asked all the same while nothing was to be done.
-    pub(super) fn without(&self, others: &Self, share: f64) -> Self {
+    pub(crate) fn without(&self, others: &Self, share: f64) -> Self {
         let rest = self.0.iter().map(|(text, runs)| {
             let other = others.0.get(text).copied().unwrap_or_default();
             (text.clone(), runs.with(other, -share))
@@ -63,7 +69,7 @@ impl Statements {
     }
 
     /// The `most` that come first by this, the greatest first.
-    pub(super) fn top(&self, most: usize, by: impl Fn(&Runs) -> f64) -> Vec<(&String, &Runs)> {
+    pub(crate) fn top(&self, most: usize, by: impl Fn(&Runs) -> f64) -> Vec<(&String, &Runs)> {
         let mut all: Vec<_> = self.0.iter().collect();
         all.sort_by(|a, b| by(b.1).total_cmp(&by(a.1)));
         all.truncate(most);
@@ -84,7 +90,7 @@ impl Runs {
     }
 
     /// The same of one run.
-    pub(super) fn each(self) -> Self {
+    pub(crate) fn each(self) -> Self {
         let calls = self.calls.max(f64::EPSILON);
         Self { calls: 1.0, ..Self::default().with(self, 1.0 / calls) }
     }
@@ -95,11 +101,16 @@ fn float(count: i64) -> f64 {
     count as f64
 }
 
+fn controls_a_transaction(text: &str) -> bool {
+    let word = text.split(|letter: char| !letter.is_ascii_alphabetic()).next().unwrap_or_default();
+    ["BEGIN", "START", "COMMIT", "ROLLBACK"].iter().any(|control| word.eq_ignore_ascii_case(control))
+}
+
 /// The longest text that is shown.
 const SHOWN: usize = 150;
 
 /// A statement in a line: lists of columns are left out, what is beyond [`SHOWN`] characters too.
-pub(super) fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     let mut words: Vec<&str> = Vec::new();
     let mut list = 0;
     for word in text.split_whitespace() {
@@ -169,5 +180,13 @@ mod tests {
         assert!((rest.sum().calls - 12.0).abs() < 1e-9);
         assert_eq!(rest.top(1, |runs| runs.calls)[0].0, "a");
         assert!((rest.0["b"].each().ms - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn statements_that_begin_or_end_a_transaction_are_not_counted() {
+        let runs = Runs { calls: 1.0, ..Runs::default() };
+        let texts = ["BEGIN", "COMMIT", "rollback", "SELECT 1", "DELETE FROM events"];
+        let all = Statements(texts.map(|text| (text.to_owned(), runs)).into());
+        assert!((all.calls() - 2.0).abs() < 1e-9);
     }
 }
