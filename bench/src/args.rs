@@ -1,9 +1,18 @@
 //! What can be asked of the load run.
 
-use clap::{Args as ClapArgs, Parser, Subcommand, value_parser};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, value_parser};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// The most that WORKER_CONCURRENCY may be.
+pub(crate) const MOST_CONCURRENCY: u16 = 1_000;
+
+/// Conversations in flight with two workers, and WORKER_CONCURRENCY of each.
+pub(crate) const OF_TWO_WORKERS: u16 = 256;
+
+/// Users who write while calls fail.
+pub(crate) const FAULT_USERS: u32 = 40;
 
 /// Measures the release builds of dmrelay-api and dmrelay-worker, and the floor they stand on.
 #[derive(Debug, Parser)]
@@ -60,7 +69,7 @@ pub(crate) struct Scale {
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<usize>,
     /// WORKER_CONCURRENCY of each worker.
-    #[arg(long, default_value_t = 256, value_parser = value_parser!(u16).range(1..=1_000))]
+    #[arg(long, default_value_t = 256, value_parser = value_parser!(u16).range(1..=i64::from(MOST_CONCURRENCY)))]
     pub(crate) worker_concurrency: u16,
     /// Parameters of DATABASE_URL, e.g. statement-cache-capacity=1000.
     #[arg(long, default_value = "")]
@@ -73,7 +82,7 @@ pub(crate) struct Scale {
 /// How much load, and for how long.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Load {
-    /// Seconds of each saturation run.
+    /// Seconds in which acknowledgements are counted, of each run.
     #[arg(long, default_value_t = 10, value_parser = value_parser!(u64).range(1..=600))]
     pub(crate) seconds: u64,
     /// Keep-alive connections that post webhooks, each its next one when the last is answered.
@@ -82,31 +91,63 @@ pub(crate) struct Load {
     /// How often floor and API are measured in turn.
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u16).range(3..=100))]
     pub(crate) pairs: u16,
-    /// Messages of the throughput run.
-    #[arg(long, default_value_t = 10_000, value_parser = value_parser!(u32).range(1..=100_000))]
+    /// Conversations in flight, of each saturation run: so many users, each of whom writes again when answered.
+    #[arg(long, value_delimiter = ',', default_value = "64,256,1024", value_parser = value_parser!(u16).range(1..=10_000))]
+    pub(crate) in_flight: Vec<u16>,
+    /// Messages of each saturation run.
+    #[arg(long, default_value_t = 10_000, value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub(crate) messages: u32,
-    /// Users who write; in the throughput run each writes again when answered.
-    #[arg(long, default_value_t = 256, value_parser = value_parser!(u32).range(1..=100_000))]
-    pub(crate) users: u32,
-    /// Messages a second of the steady run.
-    #[arg(long, default_value_t = 200, value_parser = value_parser!(u32).range(1..=10_000))]
-    pub(crate) rate: u32,
-    /// Seconds of the steady run.
+    /// Messages a second, of each steady run.
+    #[arg(long, value_delimiter = ',', default_value = "4,100,400,800", value_parser = value_parser!(u32).range(1..=10_000))]
+    pub(crate) rates: Vec<u32>,
+    /// Seconds of each steady run.
     #[arg(long, default_value_t = 30, value_parser = value_parser!(u64).range(1..=600))]
     pub(crate) steady_seconds: u64,
-    /// Milliseconds the agent takes to answer in the steady run; in the throughput run it takes none.
+    /// Users who write in the steady runs.
+    #[arg(long, default_value_t = 256, value_parser = value_parser!(u32).range(1..=100_000))]
+    pub(crate) users: u32,
+    /// Milliseconds the agent takes to answer in the steady runs and beside faults; at saturation it takes none.
     #[arg(long, default_value_t = 50)]
     pub(crate) agent_latency_ms: u64,
-    /// WORKER_CONCURRENCY of the worker.
-    #[arg(long, default_value_t = 256, value_parser = value_parser!(u16).range(1..=1_000))]
+    /// Messages a second while calls fail.
+    #[arg(long, default_value_t = 40, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub(crate) fault_rate: u32,
+    /// Seconds in which messages are written while calls fail.
+    #[arg(long, default_value_t = 60, value_parser = value_parser!(u64).range(1..=3_600))]
+    pub(crate) fault_seconds: u64,
+    /// WORKER_CONCURRENCY where it does not follow from the conversations in flight.
+    #[arg(long, default_value_t = 256, value_parser = value_parser!(u16).range(1..=i64::from(MOST_CONCURRENCY)))]
     pub(crate) worker_concurrency: u16,
+    /// Phases to run; all if not given.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    pub(crate) only: Vec<Phase>,
     /// Where the databases are made; a folder on the disk that is to be measured. The system's temporary
     /// folder if not given.
     #[arg(long)]
     pub(crate) dir: Option<PathBuf>,
 }
 
+/// What can be run alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Phase {
+    /// Acknowledgements: the floor, the API, and the API beside the worker.
+    Acks,
+    /// As many answers as can be, by dmrelay and by the peer.
+    Saturation,
+    /// The same with two workers.
+    Workers,
+    /// So many messages a second.
+    Steady,
+    /// Messages while calls fail.
+    Faults,
+}
+
 impl Load {
+    /// Whether this phase is to be run.
+    pub(crate) fn runs(&self, phase: Phase) -> bool {
+        self.only.is_empty() || self.only.contains(&phase)
+    }
+
     pub(crate) fn saturation(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }

@@ -77,8 +77,14 @@ impl Process {
 
     /// What it wrote, in a few lines; nothing if it wrote nothing.
     pub(crate) fn complaints(&self) -> Option<String> {
+        self.complaints_besides(|_| false)
+    }
+
+    /// The same without lines that are expected.
+    pub(crate) fn complaints_besides(&self, expected: impl Fn(&str) -> bool) -> Option<String> {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let complains = |line: &&str| !line.trim().is_empty() && !expected(line);
+        let lines: Vec<&str> = text.lines().filter(complains).collect();
         let shown = lines.iter().take(SHOWN).map(|line| format!("    {line}\n"));
         (!lines.is_empty())
             .then(|| format!("{} logged {} lines:\n{}", self.name, lines.len(), shown.collect::<String>()))

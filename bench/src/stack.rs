@@ -71,8 +71,8 @@ impl Plan {
     }
 
     /// With a setting besides the usual ones.
-    pub(crate) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.environment.push((name, value.to_string()));
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
         self
     }
 }

@@ -5,7 +5,7 @@ use super::fleet;
 use super::seed;
 use super::stage::Bench;
 use crate::counts::Window;
-use crate::run::say;
+use crate::progress::say;
 use crate::stack::Stack;
 use anyhow::{Result, bail};
 use sea_orm::sqlx::{AssertSqlSafe, PgConnection, query_as, raw_sql};

@@ -10,7 +10,7 @@ mod tables;
 
 use crate::args::Scale;
 use crate::machine;
-use crate::run::say;
+use crate::progress::say;
 use crate::servers::{Servers, sibling};
 use anyhow::{Context, Result, ensure};
 use dmrelay_simulator::{Options, Simulator};

@@ -9,7 +9,7 @@ use crate::counts::redis::Info;
 use crate::counts::statements::{Runs, Statements};
 use crate::counts::{Counts, Watch, Window, float};
 use crate::pipeline::{self, Talk};
-use crate::run::say;
+use crate::progress::say;
 use crate::servers::Servers;
 use crate::stack::{Plan, Stack};
 use anyhow::Result;
@@ -122,7 +122,7 @@ impl Bench<'_> {
             url_parameters: self.args.url_parameters.clone(),
             ..Plan::new(format!("scale_{number}"), self.args.worker_concurrency)
         };
-        let plan = plan.with("DEBOUNCE_MS", stage.debounce_ms);
+        let plan = plan.with("DEBOUNCE_MS", stage.debounce_ms.to_string());
         let mut stack = Stack::start(self.servers, self.simulator, plan).await?;
         let mut inside = PgConnection::connect(&self.servers.postgres.url(stack.database())).await?;
         if stage.chats > 0 {
