@@ -8,6 +8,7 @@ CARGO ?= cargo
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 TOOLS := $(TARGET)/tools
 FRONTEND := docs/examples/frontend
+PEER := bench/peer
 CARGO_DENY_VERSION := 0.20.2
 NEXTEST_PROFILE := $(if $(CI),ci,default)
 
@@ -126,9 +127,14 @@ model: ## Play a million random histories of a conversation (MODEL_HISTORIES, MO
 		$(CARGO) test --release -p dmrelay-domain --test model every_history
 
 .PHONY: bench
-bench: ## Measure the release build under load
-	$(CARGO) build --release -p dmrelay-api -p dmrelay-worker -p dmrelay-simulator
-	$(CARGO) run --release -p dmrelay-bench
+bench: ## Measure the release build under load, and the peer where Node.js is installed (BENCH_ARGS)
+	$(CARGO) build --release -p dmrelay-api -p dmrelay-worker -p dmrelay-bench
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(PEER)/node_modules/.package-lock.json; fi
+	$(TARGET)/release/dmrelay-bench $(BENCH_ARGS)
+
+$(PEER)/node_modules/.package-lock.json: $(PEER)/package.json $(PEER)/package-lock.json
+	cd $(PEER) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 .PHONY: clean
 clean: ## Remove what was built; ./data stays
