@@ -3,6 +3,7 @@
 use crate::http::Connection;
 use crate::webhook::Volley;
 use anyhow::{Context, Result};
+use hyper::header::HeaderValue;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -123,18 +124,18 @@ fn fire(gun: &Gun, connections: usize) -> Result<Acks> {
         }
         let mut all = Acks::default();
         while let Some(part) = running.join_next().await {
-            all.add(part?);
+            all.add(part??);
         }
         Ok(all)
     })
 }
 
 impl Gun {
-    async fn connection(self) -> Acks {
+    async fn connection(self) -> Result<Acks> {
         let counted_from = self.start + WARM_UP;
         let end = counted_from + self.load.counted;
         let mut acks = Acks::default();
-        let mut request = self.volley.request(self.load.addr);
+        let host = HeaderValue::try_from(self.load.addr.to_string())?;
         while Instant::now() < end {
             let Ok(mut connection) = Connection::open(self.load.addr).await else {
                 acks.broken += 1;
@@ -143,12 +144,12 @@ impl Gun {
             };
             loop {
                 let number = self.next.fetch_add(1, Ordering::Relaxed);
-                let bytes = self.volley.aim(&mut request, number);
+                let request = self.volley.request(&host, number)?;
                 let sent = Instant::now();
-                let answer = connection.exchange(bytes).await.map(|answer| answer.status);
+                let answer = connection.exchange(request).await.map(|(status, _)| status);
                 let now = Instant::now();
                 if now >= end {
-                    return acks;
+                    return Ok(acks);
                 }
                 match answer {
                     _ if now < counted_from => {}
@@ -165,7 +166,7 @@ impl Gun {
                 }
             }
         }
-        acks
+        Ok(acks)
     }
 }
 

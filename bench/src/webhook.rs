@@ -1,9 +1,12 @@
 //! Webhooks as Meta sends them, one message each, all distinct, signed beforehand.
 
+use crate::http::Whole;
 use anyhow::Result;
 use hmac::{Hmac, KeyInit, Mac};
+use http_body_util::Full;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::Request;
 use sha2::Sha256;
-use std::net::SocketAddr;
 use std::ops::Range;
 
 /// The account everything is sent to.
@@ -25,16 +28,11 @@ pub(crate) struct Volley {
     body: Vec<u8>,
     user: Range<usize>,
     number: Range<usize>,
+    /// What every request has.
+    headers: HeaderMap,
     mac: Hmac<Sha256>,
     /// Of the first messages; later ones are signed when they are sent.
     signatures: Vec<[u8; 32]>,
-}
-
-/// One request, written over for each message.
-pub(crate) struct Request {
-    bytes: Vec<u8>,
-    signature: Range<usize>,
-    body: usize,
 }
 
 impl Volley {
@@ -55,6 +53,7 @@ impl Volley {
             user: place(&user_id(0), 6),
             number: place(&format!("{round:05}{NUMBER}"), NUMBER.len()),
             body: body.into_bytes(),
+            headers: headers(),
             mac: Hmac::new_from_slice(APP_SECRET.as_bytes())?,
             signatures: Vec::new(),
         };
@@ -68,32 +67,18 @@ impl Volley {
         Ok(volley)
     }
 
-    /// A request to `addr`, to be written over.
-    pub(crate) fn request(&self, addr: SocketAddr) -> Request {
-        let mut head = format!(
-            "POST /webhooks/instagram HTTP/1.1\r\nhost: {addr}\r\nuser-agent: facebookexternalua\r\n\
-             accept-encoding: deflate, gzip\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-             facebook-api-version: v23.0\r\nx-hub-signature-256: sha256=",
-            self.body.len()
-        );
-        let signature = head.len()..head.len() + 64;
-        head.push_str(&"0".repeat(64));
-        head.push_str("\r\n\r\n");
-        let body = head.len();
-        let mut bytes = head.into_bytes();
-        bytes.extend_from_slice(&self.body);
-        Request { bytes, signature, body }
-    }
-
-    /// Makes the request that of message `number`.
-    pub(crate) fn aim<'a>(&self, request: &'a mut Request, number: u64) -> &'a [u8] {
-        let body = &mut request.bytes[request.body..];
-        self.number(body, number);
+    /// The request of message `number` to this host.
+    pub(crate) fn request(&self, host: &HeaderValue, number: u64) -> Result<Whole> {
+        let mut body = self.body.clone();
+        self.number(&mut body, number);
         let prepared = usize::try_from(number).ok().and_then(|at| self.signatures.get(at).copied());
-        let signature = prepared.unwrap_or_else(|| self.sign(body));
-        // Both lengths are fixed, so it always fits.
-        let _ = hex::encode_to_slice(signature, &mut request.bytes[request.signature.clone()]);
-        &request.bytes
+        let signature = hex::encode(prepared.unwrap_or_else(|| self.sign(&body)));
+        let mut request = Request::post("/webhooks/instagram").body(Full::from(body))?;
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
+        headers.insert(header::HOST, host.clone());
+        headers.insert("x-hub-signature-256", format!("sha256={signature}").try_into()?);
+        Ok(request)
     }
 
     fn number(&self, body: &mut [u8], number: u64) {
@@ -104,6 +89,17 @@ impl Volley {
     fn sign(&self, body: &[u8]) -> [u8; 32] {
         self.mac.clone().chain_update(body).finalize().into_bytes().into()
     }
+}
+
+/// As Meta's.
+fn headers() -> HeaderMap {
+    let own = [
+        (header::USER_AGENT, "facebookexternalua"),
+        (header::ACCEPT_ENCODING, "deflate, gzip"),
+        (header::CONTENT_TYPE, "application/json"),
+        (HeaderName::from_static("facebook-api-version"), "v23.0"),
+    ];
+    own.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
 }
 
 /// The id of a user, from its number.
@@ -122,21 +118,21 @@ fn digits(place: &mut [u8], mut number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_body_util::BodyExt;
 
-    #[test]
-    fn every_request_is_whole_signed_and_its_own() {
+    #[tokio::test]
+    async fn every_request_is_signed_and_its_own() {
         let volley = Volley::prepare(7, 1_753_742_689_000, 2).unwrap();
-        let mut request = volley.request(([127, 0, 0, 1], 8080).into());
+        let host = HeaderValue::from_static("127.0.0.1:8080");
         let mut mids = Vec::new();
         // The third is signed when it is sent.
         for number in 0..3 {
-            let bytes = volley.aim(&mut request, number).to_vec();
-            let text = String::from_utf8(bytes).unwrap();
-            let (head, body) = text.split_once("\r\n\r\n").unwrap();
-            let claimed = head.rsplit_once("sha256=").unwrap().1;
-            assert_eq!(claimed, hex::encode(volley.sign(body.as_bytes())));
-            assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
-            let json: serde_json::Value = serde_json::from_str(body).unwrap();
+            let (head, body) = volley.request(&host, number).unwrap().into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            let claimed = head.headers["x-hub-signature-256"].to_str().unwrap();
+            assert_eq!(claimed, format!("sha256={}", hex::encode(volley.sign(&body))));
+            assert_eq!((&head.headers[header::HOST], head.uri.path()), (&host, "/webhooks/instagram"));
+            let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
             let item = &json["entry"][0]["messaging"][0];
             assert_eq!(item["sender"]["id"], user_id(number));
             mids.push(item["message"]["mid"].as_str().unwrap().to_owned());
