@@ -16,9 +16,6 @@ use std::time::SystemTime;
 /// Where it lies.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peer");
 
-/// What it says when it is ready: nothing to complain about.
-const GREETING: &str = "listening on";
-
 /// Running processes, killed when dropped.
 pub(crate) struct Peer {
     name: String,
@@ -100,7 +97,6 @@ impl Peer {
 
     /// Ends it. Gives what its processes had to complain about.
     pub(crate) fn end(self) -> Vec<String> {
-        let complaints = |process: &Process| process.complaints_besides(|line| line.starts_with(GREETING));
-        [&self.api, &self.worker].into_iter().filter_map(complaints).collect()
+        [&self.api, &self.worker].into_iter().filter_map(Process::complaints).collect()
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    /// Bytes of its log when it was ready.
+    prologue: usize,
 }
 
 impl Process {
@@ -36,7 +38,7 @@ impl Process {
             .stderr(errors)
             .spawn()
             .with_context(|| format!("{name} cannot be started"))?;
-        Ok(Self { name: name.to_owned(), child, log })
+        Ok(Self { name: name.to_owned(), child, log, prologue: 0 })
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -54,7 +56,11 @@ impl Process {
                 bail!("{} ended before it was ready ({status}):\n{}", self.name, self.last_words());
             }
             match ready().await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.prologue =
+                        fs::metadata(&self.log).map_or(0, |log| log.len().try_into().unwrap_or(0));
+                    return Ok(());
+                }
                 Err(err) if Instant::now() >= deadline => {
                     bail!("{} is not ready after {START:?}: {err:#}\n{}", self.name, self.last_words());
                 }
@@ -75,16 +81,11 @@ impl Process {
         false
     }
 
-    /// What it wrote, in a few lines; nothing if it wrote nothing.
+    /// What it wrote since it was ready, in a few lines; nothing if it wrote nothing.
     pub(crate) fn complaints(&self) -> Option<String> {
-        self.complaints_besides(|_| false)
-    }
-
-    /// The same without lines that are expected.
-    pub(crate) fn complaints_besides(&self, expected: impl Fn(&str) -> bool) -> Option<String> {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
-        let complains = |line: &&str| !line.trim().is_empty() && !expected(line);
-        let lines: Vec<&str> = text.lines().filter(complains).collect();
+        let since = text.get(self.prologue..).unwrap_or(&text);
+        let lines: Vec<&str> = since.lines().filter(|line| !line.trim().is_empty()).collect();
         let shown = lines.iter().take(SHOWN).map(|line| format!("    {line}\n"));
         (!lines.is_empty())
             .then(|| format!("{} logged {} lines:\n{}", self.name, lines.len(), shown.collect::<String>()))

@@ -4,8 +4,8 @@ use crate::http::Whole;
 use anyhow::Result;
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::Full;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::Request;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use sha2::Sha256;
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
 //! From webhook to reply, as Markdown.
 
+use super::costs::Counted;
 use super::{Report, ms};
 use crate::args::{FAULT_USERS, MOST_CONCURRENCY, OF_TWO_WORKERS};
-use crate::counts::{SENT_BY_CLIENTS, STATEMENTS, WAL_BYTES, Window};
 use crate::pipeline::Talk;
 use std::fmt::{self, Formatter};
 use std::time::Duration;
@@ -12,8 +12,7 @@ use std::time::Duration;
 pub(crate) struct Measured {
     pub(crate) name: String,
     pub(crate) talk: Talk,
-    pub(crate) window: Window,
-    pub(crate) transactions: f64,
+    pub(crate) counted: Counted,
 }
 
 /// Dmrelay and the peer with so many conversations in flight.
@@ -29,35 +28,6 @@ pub(crate) struct Level {
 pub(crate) struct Struck {
     pub(crate) questions: Vec<u32>,
     pub(crate) sends: Vec<u32>,
-}
-
-/// Columns of the table of costs. The peer's processes stand in the columns of api and worker.
-const PROCESSES: [&str; 5] = ["api", "worker", "PostgreSQL", "Redis", "load"];
-
-impl Measured {
-    fn per_message(&self, count: f64) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "so few messages fit a float")]
-        let messages = self.talk.messages as f64;
-        count / messages.max(1.0)
-    }
-
-    /// Statements a message; nothing if PostgreSQL does not count them.
-    pub(super) fn statements(&self) -> Option<f64> {
-        self.window.counts.find(STATEMENTS).map(|count| self.per_message(count))
-    }
-
-    pub(super) fn redis_commands(&self) -> f64 {
-        self.per_message(self.window.redis.get(SENT_BY_CLIENTS))
-    }
-
-    pub(super) fn wal_kb(&self) -> f64 {
-        self.per_message(self.window.counts.get(WAL_BYTES)) / 1_000.0
-    }
-
-    /// Milliseconds of processor time a message.
-    pub(super) fn cpu_ms(&self, process: &str) -> Option<f64> {
-        self.window.cpu.find(process).map(|seconds| self.per_message(seconds * 1_000.0))
-    }
 }
 
 impl Level {
@@ -108,7 +78,7 @@ impl Report {
         writeln!(f, "### Steady: from the customer's message to the reply at Graph\n")?;
         writeln!(
             f,
-            "{} s each, {} users whose chats are open, one worker with WORKER_CONCURRENCY={}. The agent's {} ms are included.\n",
+            "{} s each (at least 20 messages), {} users whose chats are open, one worker with WORKER_CONCURRENCY={}. The agent's {} ms are included.\n",
             self.load.steady_seconds,
             self.load.users,
             self.load.worker_concurrency,
@@ -162,55 +132,6 @@ impl Report {
             "\n{verdict} ({} questions, {} sends). Messages that came while their chat waited were asked together.\n",
             talk.questions, talk.sends
         )
-    }
-
-    pub(super) fn write_costs(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.conversations().next().is_none() {
-            return Ok(());
-        }
-        writeln!(f, "### What a message costs\n")?;
-        writeln!(
-            f,
-            "Counted from the first message until {} s after the last answer; transactions until eleven seconds later. \
-             Statements are those without BEGIN, COMMIT and ROLLBACK; commands to Redis those that clients send. Processor \
-             time is user and system, in milliseconds; `load` is the simulator. The peer's processes stand in the columns of api \
-             and worker.\n",
-            crate::pipeline::SETTLE.as_secs()
-        )?;
-        writeln!(
-            f,
-            "| run | statements | transactions | to Redis | WAL, KB | CPU ms: {} |",
-            PROCESSES.join(" | ")
-        )?;
-        writeln!(f, "|---|{}", "---:|".repeat(4 + PROCESSES.len()))?;
-        for measured in self.conversations() {
-            let counts = [
-                measured.statements(),
-                Some(measured.per_message(measured.transactions)),
-                Some(measured.redis_commands()),
-                Some(measured.wal_kb()),
-            ];
-            let cpu = PROCESSES
-                .map(|process| measured.cpu_ms(process).or(measured.cpu_ms(&format!("peer {process}"))));
-            let cells = counts.into_iter().chain(cpu).map(|cell| cell.map(|value| format!("{value:.2}")));
-            let cells: Vec<String> = cells.map(Option::unwrap_or_default).collect();
-            writeln!(f, "| {} | {} |", measured.name, cells.join(" | "))?;
-        }
-        writeln!(
-            f,
-            "\nPeak memory in MiB, PostgreSQL's as it stands at the end with its shared memory once:\n"
-        )?;
-        writeln!(f, "| run | {} |", PROCESSES.join(" | "))?;
-        writeln!(f, "|---|{}", "---:|".repeat(PROCESSES.len()))?;
-        for Measured { name, window, .. } in self.conversations() {
-            let memory = |process: &str| {
-                let own = window.memory_kb.find(process);
-                own.or_else(|| window.memory_kb.find(&format!("peer {process}")))
-            };
-            let cells = PROCESSES.map(|process| memory(process).map(|kb| format!("{:.0}", kb / 1_024.0)));
-            writeln!(f, "| {name} | {} |", cells.map(Option::unwrap_or_default).join(" | "))?;
-        }
-        writeln!(f)
     }
 }
 

@@ -2,11 +2,13 @@
 
 pub(crate) mod acks;
 pub(crate) mod conversations;
+pub(crate) mod costs;
 mod targets;
 
 use crate::args::Load;
 use acks::Acks;
 use conversations::{Level, Measured, Struck};
+use costs::Counted;
 use std::fmt;
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ pub(crate) struct Report {
     pub(crate) acks: Acks,
     pub(crate) levels: Vec<Level>,
     pub(crate) two_workers: Option<Measured>,
+    /// What is done while nobody writes.
+    pub(crate) idle: Option<Counted>,
     /// By messages a second.
     pub(crate) steady: Vec<(u32, Measured)>,
     pub(crate) faults: Option<(Measured, Struck)>,
@@ -36,6 +40,7 @@ impl Report {
             acks: Acks::default(),
             levels: Vec::new(),
             two_workers: None,
+            idle: None,
             steady: Vec::new(),
             faults: None,
             complaints: Vec::new(),

@@ -80,35 +80,39 @@ impl Report {
                 of(|it| Some(it.talk.per_second())),
             ),
             Target::new("dmrelay / peer, 256 in flight", AtLeast(1.0), level.and_then(Level::ratio)),
-            Target::new("statements a message, 256 in flight", AtMost(3.0), of(Measured::statements)),
+            Target::new("statements a message, 256 in flight", AtMost(3.0), of(|it| it.costs().statements())),
             Target::new(
                 "PostgreSQL CPU, ms a message, 256 in flight",
                 AtMost(0.45),
-                of(|it| it.cpu_ms("PostgreSQL")),
+                of(|it| it.costs().cpu_ms("PostgreSQL")),
             ),
             Target::new(
                 "commands to Redis a message, 256 in flight",
                 AtMost(10.0),
-                of(|it| Some(it.redis_commands())),
+                of(|it| Some(it.costs().redis_commands())),
             ),
-            Target::new("WAL, KB a message, 256 in flight", AtMost(9.0), of(|it| Some(it.wal_kb()))),
+            Target::new("WAL, KB a message, 256 in flight", AtMost(9.0), of(|it| Some(it.costs().wal_kb()))),
         ]
     }
 
     fn steady_targets(&self) -> Vec<Target> {
         use Limit::AtMost;
         let busy = |figure: fn(&Measured) -> Option<f64>| self.at_rate(BUSY).and_then(figure);
-        let alone = self.at_rate(ALONE).and_then(Measured::statements);
+        let alone = self.at_rate(ALONE).and_then(|it| it.costs().statements());
         let p50 = busy(|it| Some(it.talk.reply.p50.as_secs_f64() * 1_000.0));
         let p99 = busy(|it| Some(it.talk.reply.p99.as_secs_f64() * 1_000.0));
         vec![
             Target::new("p50 at 400 a second, ms", AtMost(75.0), p50),
             Target::new("p99 at 400 a second, ms", AtMost(150.0), p99),
-            Target::new("statements a message, 400 a second", AtMost(15.0), busy(Measured::statements)),
+            Target::new(
+                "statements a message, 400 a second",
+                AtMost(15.0),
+                busy(|it| it.costs().statements()),
+            ),
             Target::new(
                 "PostgreSQL CPU, ms a message, 400 a second",
                 AtMost(1.5),
-                busy(|it| it.cpu_ms("PostgreSQL")),
+                busy(|it| it.costs().cpu_ms("PostgreSQL")),
             ),
             Target::new("statements a message, 4 a second", AtMost(45.0), alone),
         ]

@@ -7,6 +7,7 @@ use crate::peer::{Absent, Peer};
 use crate::pipeline::{self, Talk};
 use crate::progress::say;
 use crate::report::conversations::{Level, Measured, Struck};
+use crate::report::costs::Counted;
 use crate::stack::{Plan, Stack};
 use anyhow::Result;
 use dmrelay_simulator::{Fault, FaultMode, Operation, Service, Simulator};
@@ -92,13 +93,16 @@ impl Run {
     pub(super) async fn steady(&mut self) -> Result<()> {
         let plan = Plan::new("steady", self.load.worker_concurrency);
         let (stack, people) = self.open_chats(plan, self.load.users).await?;
+        let idle = self.idle(&stack).await?;
         for rate in self.load.rates.clone() {
             let messages = usize::try_from(u64::from(rate) * self.load.steady_seconds)?.max(FEWEST);
             let talk = pipeline::steadily(&self.simulator, messages, &people, rate);
             let watch = self.watch(&stack).await?;
-            let measured = self.measure(format!("{rate} a second"), watch, talk).await?;
+            let mut measured = self.measure(format!("steady, {rate} a second"), watch, talk).await?;
+            measured.counted.transactions -= idle.transactions / idle.window.seconds * REST.as_secs_f64();
             self.report.steady.push((rate, measured));
         }
+        self.report.idle = Some(idle);
         self.report.complaints.extend(stack.end());
         Ok(())
     }
@@ -135,6 +139,19 @@ impl Run {
         Ok((stack, people))
     }
 
+    /// What is done while nobody writes.
+    async fn idle(&self, stack: &Stack) -> Result<Counted> {
+        say("the idle system");
+        sleep(REST).await;
+        let mut watch = self.watch(stack).await?;
+        let commits = watch.commits().await?;
+        let before = watch.begin().await?;
+        sleep(REST).await;
+        let window = watch.end(before).await?;
+        let transactions = float(u64::try_from(watch.commits().await? - commits).unwrap_or_default());
+        Ok(Counted { window, transactions })
+    }
+
     async fn watch(&self, stack: &Stack) -> Result<Watch> {
         Watch::new(&self.servers, stack.database(), stack.watched()).await
     }
@@ -160,7 +177,7 @@ impl Run {
         ));
         sleep(REST).await;
         let commits = u64::try_from(watch.commits().await? - commits).unwrap_or_default();
-        Ok(Measured { name, talk, window, transactions: float(commits) })
+        Ok(Measured { name, talk, counted: Counted { window, transactions: float(commits) } })
     }
 
     fn agent_takes(&self, latency_ms: u64) {
