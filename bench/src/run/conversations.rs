@@ -33,19 +33,25 @@ impl Run {
     pub(super) async fn saturation(&mut self) -> Result<()> {
         say("preparing the peer");
         let mut absent = Peer::prepare().err();
+        if let Some(Absent(why)) = &absent {
+            say(why);
+        }
         for in_flight in self.load.in_flight.clone() {
             let dmrelay = self.saturate_dmrelay(&format!("dmrelay_{in_flight}"), in_flight, 1).await?;
             let mut level = Level { in_flight, dmrelay, peer: None };
             if absent.is_none() {
                 match self.saturate_peer(in_flight).await {
                     Ok(peer) => level.peer = Some(peer),
-                    Err(err) => absent = Some(Absent(format!("the peer failed: {err:#}"))),
+                    Err(err) => {
+                        let why = format!("the peer failed with {in_flight} in flight: {err:#}");
+                        say(&why);
+                        absent = Some(Absent(why));
+                    }
                 }
             }
             self.report.levels.push(level);
         }
         if let Some(Absent(why)) = absent {
-            say(&why);
             self.report.remark(why);
         }
         Ok(())

@@ -24,9 +24,9 @@ const ROWS: [(&str, &str); 5] = [
     (
         "chats",
         "INSERT INTO chats (id, connection_id, agent_id, instagram_user_id, chat_status, metadata, username, name, profile_at,
-            mode, window_expires_at, last_seq, last_message_at, dispatch_no, created_at, updated_at)
+            mode, window_expires_at, last_seq, last_message_at, created_at, updated_at)
         SELECT id, connection, agent, person, 'ongoing', '{\"instagram_user_id\":\"' || person || '\",\"channel\":\"instagram\"}',
-            'customer_' || i, 'Customer ' || i, opened, 'bot', opened + 86400000, 2, answered, 2, opened, answered
+            'customer_' || i, 'Customer ' || i, opened, 'bot', opened + 86400000, 2, answered, opened, answered
         FROM seed ORDER BY i",
     ),
     (

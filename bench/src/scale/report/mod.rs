@@ -26,10 +26,13 @@ const PROCESSES: [&str; 4] = ["api", "worker", "PostgreSQL", "Redis"];
 /// What is less is not listed, and nothing is compared with it.
 const OFTEN: f64 = 0.05;
 
+/// What a stage has in a row, if anything.
+type Cell = Box<dyn Fn(&Staged) -> Option<f64>>;
+
 /// A row of a table with a column for each stage.
 struct Row {
     name: String,
-    cell: Box<dyn Fn(&Staged) -> Option<f64>>,
+    cell: Cell,
 }
 
 impl Row {
