@@ -4,6 +4,18 @@ use crate::{QueueName, supervisor::Policy};
 use apalis_redis::Config;
 use std::{fmt, time::Duration};
 
+/// Jobs of the queue `ingest` fetched at a time.
+const INGEST_BATCH: usize = 64;
+
+/// How many jobs a worker fetches at a time.
+///
+/// In apalis-redis 1.0.0 a worker that holds prefetched jobs sends neither heartbeats nor acks: it is taken for dead while
+/// healthy, and its jobs run twice. So none is prefetched whose run takes time. An ingest job only wakes the one who claims
+/// events, which is done at once, and does no harm when it is done twice.
+fn batch_size(queue: QueueName) -> usize {
+    if queue == QueueName::Ingest { INGEST_BATCH } else { 1 }
+}
+
 /// Settings of the queue in Redis. [`RedisOptions::new`] has the defaults.
 #[derive(Clone)]
 pub struct RedisOptions {
@@ -57,9 +69,7 @@ impl RedisOptions {
     pub(super) fn config(&self, queue: QueueName) -> Config {
         Config::default()
             .queue(format!("{}:{}", self.namespace, queue.as_str()))
-            // In apalis-redis 1.0.0 a worker that holds prefetched jobs sends neither heartbeats nor acks:
-            // it is taken for dead while healthy, and its jobs run twice. So none is prefetched.
-            .batch_size(1)
+            .batch_size(batch_size(queue))
             // By default a dead worker's jobs are picked up only after 300 s (30 s × 10).
             .heartbeat_interval(self.heartbeat.max(Duration::from_secs(1)))
             .missed_heartbeats(self.missed_heartbeats.max(2))
@@ -117,10 +127,10 @@ mod tests {
             missed_heartbeats: 0,
             ..RedisOptions::new("redis://cache")
         }
-        .config(QueueName::Ingest);
+        .config(QueueName::Turn);
         assert_eq!(config.idempotency_ttl, Some(Duration::from_secs(1)));
         assert_eq!(config.orphaned_duration(), Duration::from_secs(2));
         assert_eq!(config.batch_size, 1);
-        assert_eq!(config.active_jobs_list(), "dmrelay:ingest:active");
+        assert_eq!(config.active_jobs_list(), "dmrelay:turn:active");
     }
 }
