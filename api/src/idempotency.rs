@@ -21,10 +21,10 @@ pub(crate) const KEY_MAX: usize = 255;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The most bytes of an answer that is kept.
-const ANSWER_MAX: usize = 1024 * 1024;
+const RESPONSE_BYTES_MAX: usize = 1024 * 1024;
 
 /// How much longer than a call may take its key is held.
-const MARGIN: Duration = Duration::from_secs(10);
+const LOCK_MARGIN: Duration = Duration::from_secs(10);
 
 /// The client's key, if it sent one.
 pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -61,7 +61,7 @@ async fn run(state: &ApiState, key: WriteKey, request: Request, next: Next) -> R
     let path = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
     let asked = [parts.method.as_str().as_bytes(), path.to_string().as_bytes(), &body].join(&0);
     let fingerprint = dmrelay_domain::signature::sha256(&asked);
-    let lock = state.options.api.api_timeout + MARGIN;
+    let lock = state.options.api.api_timeout + LOCK_MARGIN;
     let kept = state.options.limits.idempotency_time;
     match state.store.begin_write(&key, &fingerprint, lock, kept).await? {
         Begun::Run(id) => {
@@ -100,7 +100,7 @@ async fn keep(state: ApiState, id: Uuid, running: impl Future<Output = Response>
         return Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", title).into_response();
     };
     let (parts, body) = response.into_parts();
-    let Ok(body) = to_bytes(body, ANSWER_MAX).await else {
+    let Ok(body) = to_bytes(body, RESPONSE_BYTES_MAX).await else {
         return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The answer is too long")
             .into_response();
     };

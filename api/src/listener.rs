@@ -31,13 +31,13 @@ pub(crate) struct ListenerOptions {
 }
 
 /// How long to wait where no connection can be accepted: there are no more files, and one must be closed first.
-const PAUSE: Duration = Duration::from_secs(1);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// How long a client may take none of what it is sent.
-const WRITE: Duration = Duration::from_secs(30);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The most bytes of a connection in memory, but for what handlers keep: the longest head (longer: 431).
-const MOST_BUFFERED: usize = 64 * 1024;
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// Serves until `stop` is cancelled and every started request has been answered.
 ///
@@ -50,7 +50,7 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) -> Result<()> {
     let mut http = Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(MOST_BUFFERED);
+    http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(BUFFER_BYTES_MAX);
     // Its layers are built once, not for each request.
     let router: Router = router.with_state(());
     let places = Arc::new(Semaphore::new(usize::try_from(limits.connections).map_err(Error::other)?));
@@ -84,7 +84,7 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Result<Accep
             Err(err) if is_of_the_client(&err) => {}
             Err(err) => {
                 tracing::error!(error = %err, "no connection can be accepted, it is tried again in a second");
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
@@ -110,7 +110,7 @@ async fn attend(http: Builder, accepted: Accepted, router: Router, stop: Cancell
     });
     // A client that does not read its answer holds neither it nor a place for ever.
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE));
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let stream = TokioIo::new(Box::pin(stream));
     let mut connection = pin!(http.serve_connection(stream, TowerToHyperService::new(service)));
     let served = tokio::select! {

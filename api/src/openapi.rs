@@ -92,7 +92,9 @@ fn complete_path(path: &str, mut item: Value) -> Value {
 
 fn path_parameter(name: &str) -> Value {
     let (schema, description) = match name {
-        "subaccountId" => (json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" }), "The subaccount (tenant)."),
+        "subaccountId" => {
+            (json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" }), "The subaccount (tenant).")
+        }
         "agentId" => (json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$" }), "The chat agent."),
         _ => (json!({ "type": "string", "format": "uuid" }), "An id assigned by dmrelay."),
     };

@@ -9,16 +9,16 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
 
 /// Events that may wait to be pushed; more are left to the sweep.
-const WAITING: usize = 10_000;
+const EVENTS_WAITING_MAX: usize = 10_000;
 
 /// Pushes under way at a time.
-const PUSHING: usize = 16;
+const PUSHES_MAX: usize = 16;
 
 /// Starts the pusher; it ends when the returned function is dropped.
 pub(crate) fn start(queue: &Arc<dyn JobQueue>, metrics: Arc<Metrics>) -> OnStored {
-    let (events, waiting) = mpsc::channel::<Stored>(WAITING);
+    let (events, waiting) = mpsc::channel::<Stored>(EVENTS_WAITING_MAX);
     let waiting = Arc::new(Mutex::new(waiting));
-    for _ in 0..PUSHING {
+    for _ in 0..PUSHES_MAX {
         tokio::spawn(push(queue.clone(), waiting.clone()));
     }
     Arc::new(move |batch| {

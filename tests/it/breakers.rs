@@ -22,7 +22,7 @@ on_both_footings!(
 );
 
 const USER: &str = "200000000000001";
-const SOON: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(20);
 
 async fn trip(store: &Store, key: &GateKey) -> Result<()> {
     for _ in 0..5 {
@@ -83,7 +83,7 @@ async fn breaker(store: &Store, key: &str) -> Result<Option<GateState>> {
 
 /// Waits until this breaker is open.
 async fn opened(store: &Store, key: &str) -> Result<()> {
-    wait::until(&format!("an open breaker {key}"), SOON, async || {
+    wait::until(&format!("an open breaker {key}"), DEADLINE, async || {
         let now = store.now().await?;
         Ok(breaker(store, key).await?.filter(|state| state.closed_until > now).map(|_| ()))
     })
@@ -115,7 +115,7 @@ async fn an_agent_that_fails_leaves_the_others_alone(footing: Footing) -> Result
     opened(&relay.store, &format!("agent:{AGENT}")).await?;
     relay.simulator.say(second, USER, "hello");
     let answered = |record: &Record| record.sends_to(second, USER).count() == 1;
-    relay.simulator.wait_for("the other agent's answer", SOON, answered).await?;
+    relay.simulator.wait_for("the other agent's answer", DEADLINE, answered).await?;
     assert_eq!(breaker(&relay.store, "agent").await?, None, "the provider as a whole does not fail");
     relay.end().await
 }
@@ -127,7 +127,7 @@ async fn completions_that_fail_open_the_breaker_though_reads_succeed(footing: Fo
     // One question is tried again and again; each time a read tells that it was not asked.
     relay.simulator.say(ACCOUNT, "200000000000009", "hello");
     let looked_up = |record: &Record| record.calls_of("retell.get_chat") >= 2;
-    relay.simulator.wait_for("a question that is looked up twice", SOON, looked_up).await?;
+    relay.simulator.wait_for("a question that is looked up twice", DEADLINE, looked_up).await?;
     for n in 0..5 {
         relay.simulator.say(ACCOUNT, &format!("20000000000001{n}"), "hello");
     }
@@ -147,13 +147,13 @@ async fn a_first_message_probes_a_breaker_whose_time_is_over(footing: Footing) -
     relay.simulator.clear_faults(Some(fault));
     relay.store.connection().execute_unprepared("UPDATE gates SET closed_until = 1").await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
-    wait::until("an answer", SOON, async || {
+    wait::until("an answer", DEADLINE, async || {
         // The worker may have put it off by what it knew of the breaker a second ago.
         relay.store.connection().execute_unprepared("UPDATE chats SET turn_reserved_until = 0").await?;
         Ok((relay.sent(USER) == ["Answer to: hello"]).then_some(()))
     })
     .await?;
-    wait::until("a breaker that is closed again", SOON, async || {
+    wait::until("a breaker that is closed again", DEADLINE, async || {
         let state = breaker(&relay.store, &key).await?.context("the breaker")?;
         Ok((state.failures == 0).then_some(()))
     })

@@ -14,7 +14,7 @@ const USERS: usize = 100;
 const EACH: usize = 20;
 
 /// How long all of it may take.
-const PATIENCE: Duration = Duration::from_mins(4);
+const DEADLINE: Duration = Duration::from_mins(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_message_is_answered_once_while_workers_are_killed() -> Result<()> {
@@ -34,12 +34,12 @@ async fn every_message_is_answered_once_while_workers_are_killed() -> Result<()>
         }
     }
     while !answered(&cluster) {
-        ensure!(started.elapsed() < PATIENCE, "{}", missing(&cluster));
+        ensure!(started.elapsed() < DEADLINE, "{}", missing(&cluster));
         workers[kills % 2].kill()?;
         workers[kills % 2] = cluster.worker()?;
         kills += 1;
         tokio::time::sleep(Duration::from_secs(2)).await;
-        if started.elapsed() > PATIENCE / 2 {
+        if started.elapsed() > DEADLINE / 2 {
             break;
         }
     }
@@ -82,7 +82,7 @@ async fn twenty_thousand_due_events_are_swept(footing: Footing) -> Result<()> {
             relay.store.insert_events(batch.to_vec()).await?;
         }
     }
-    wait::until("every event is ingested", PATIENCE, async || {
+    wait::until("every event is ingested", DEADLINE, async || {
         Ok((relay.store.count_events("unrouted").await? == i64::try_from(DUE)?).then_some(()))
     })
     .await?;
@@ -128,7 +128,7 @@ fn answered(cluster: &Cluster) -> bool {
 
 async fn settle(cluster: &Cluster, started: Instant) -> Result<()> {
     while !answered(cluster) {
-        ensure!(started.elapsed() < PATIENCE, "not answered in {PATIENCE:?}: {}", missing(cluster));
+        ensure!(started.elapsed() < DEADLINE, "not answered in {DEADLINE:?}: {}", missing(cluster));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // What would be said twice would be said by now, or by the next sweep.

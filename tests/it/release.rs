@@ -14,7 +14,7 @@ on_both_footings!(
 );
 
 const USER: &str = "200000000000001";
-const SOON: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A relay whose agent has answered once; gives the chat too.
 async fn greeted(footing: Footing) -> Result<(Relay, String)> {
@@ -38,7 +38,7 @@ async fn what_a_person_has_answered_stays_answered_after_a_release(footing: Foot
     relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 1_000, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "are you open?");
     let asked = |record: &dmrelay_simulator::Record| record.calls_of("retell.completion") == 2;
-    relay.simulator.wait_for("the question", SOON, asked).await?;
+    relay.simulator.wait_for("the question", DEADLINE, asked).await?;
     let sent = relay.rest.post("send", json!({"to": USER, "message": "Yes, Ada"})).await?;
     assert_eq!(sent.status, 202, "{}", sent.text);
     // Given back before the agent has answered.
@@ -60,7 +60,7 @@ async fn a_question_that_waits_is_not_asked_after_a_person_answered(footing: Foo
         .header("retry-after", "1");
     let fault = relay.simulator.add_fault(fault);
     relay.simulator.say(ACCOUNT, USER, "are you open?");
-    wait::until("a turn that waits", SOON, async || {
+    wait::until("a turn that waits", DEADLINE, async || {
         let detail = relay.rest.get(&format!("chats/{chat}")).await?;
         let turns = detail.json["turns"].as_array().cloned().unwrap_or_default();
         Ok(turns.iter().any(|turn| turn["state"] == json!("waiting")).then_some(()))

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The limits of the database's settings, and what recovery may cost on a busy machine.
-const SOON: Duration = Duration::from_secs(15);
+const DEADLINE: Duration = Duration::from_secs(15);
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -53,7 +53,7 @@ async fn gets_through<T>(base: &Silent, what: &str, attempt: impl AsyncFn() -> R
         outcome.with_context(|| format!("{what}, before"))?;
     }
     base.proxy.vanish();
-    wait::until(what, SOON, async || {
+    wait::until(what, DEADLINE, async || {
         // Long enough for any limit to pass, short enough to see a wait that has none.
         let within = tokio::time::timeout(Duration::from_secs(6), attempt()).await;
         let outcome = within.with_context(|| format!("{what} waits without end"))?;
@@ -96,7 +96,7 @@ async fn no_commit_waits_for_a_database_that_is_gone() -> Result<()> {
     let base = silent().await?;
     let tx = base.store.begin().await?;
     base.proxy.vanish();
-    assert!(tokio::time::timeout(SOON, tx.commit()).await?.is_err());
+    assert!(tokio::time::timeout(DEADLINE, tx.commit()).await?.is_err());
     base.store.now().await?;
     Ok(())
 }

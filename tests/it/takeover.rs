@@ -27,7 +27,7 @@ on_both_footings!(
 
 const USER: &str = "200000000000001";
 const OTHER: &str = "200000000000002";
-const SOON: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(10);
 
 async fn greeted(footing: Footing) -> Result<Relay> {
     let relay = Relay::connected(footing, |_| {}).await?;
@@ -66,7 +66,7 @@ async fn activities(relay: &Relay, kind: &str) -> Result<Vec<Value>> {
 
 /// The states of a user's messages, once the last is in this one.
 async fn until_last_is(relay: &Relay, user: &str, status: &str) -> Result<()> {
-    wait::until(&format!("the last message is {status}"), SOON, async || {
+    wait::until(&format!("the last message is {status}"), DEADLINE, async || {
         let messages = relay.messages(user).await?;
         Ok(messages.last().is_some_and(|last| last["status"] == status).then_some(()))
     })
@@ -82,7 +82,8 @@ async fn swept(relay: &Relay) -> Result<()> {
         anyhow::Ok(row.context("nobody sweeps")?.try_get::<i64>("", "until")?)
     };
     let first = held().await?;
-    wait::until("the sweep's beats", SOON, async || Ok((held().await? >= first + 1_000).then_some(()))).await
+    wait::until("the sweep's beats", DEADLINE, async || Ok((held().await? >= first + 1_000).then_some(())))
+        .await
 }
 
 /// How many jobs of the pipeline have run.
@@ -104,7 +105,7 @@ async fn at_rest(relay: &Relay) -> Result<()> {
 
 async fn thinking(relay: &Relay, questions: u64) -> Result<()> {
     let asked = move |record: &dmrelay_simulator::Record| record.calls_of("retell.completion") == questions;
-    Ok(relay.simulator.wait_for("the question", SOON, asked).await?)
+    Ok(relay.simulator.wait_for("the question", DEADLINE, asked).await?)
 }
 
 async fn an_answer_being_thought_of_is_not_sent_after_a_takeover(footing: Footing) -> Result<()> {
@@ -179,7 +180,7 @@ async fn people_write_while_the_account_is_paused(footing: Footing) -> Result<()
 
 async fn a_question_in_doubt_is_found_out_during_the_pause(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
-    relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::SlowAfter).delay(SOON));
+    relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::SlowAfter).delay(DEADLINE));
     relay.simulator.say(ACCOUNT, USER, "hello");
     thinking(&relay, 1).await?;
     settings(&relay, json!({"botPaused": true})).await?;
@@ -221,7 +222,7 @@ async fn what_happens_to_a_message_is_told_once(footing: Footing) -> Result<()> 
     relay.replies(USER, 3).await?;
     relay.settled().await?;
     relay.simulator.act(Act::new(ACCOUNT, USER, Action::native("from the app")));
-    wait::until("the person's message", SOON, async || {
+    wait::until("the person's message", DEADLINE, async || {
         Ok((relay.messages(USER).await?.len() == 5).then_some(()))
     })
     .await?;
@@ -300,7 +301,7 @@ async fn the_agent_is_told_what_was_said_meanwhile(footing: Footing) -> Result<(
     relay.simulator.say(ACCOUNT, USER, "thanks\nAda");
     until_last_is(&relay, USER, "received").await?;
     relay.simulator.act(Act::new(ACCOUNT, USER, Action::native("Anything else?")));
-    wait::until("the person's message", SOON, async || {
+    wait::until("the person's message", DEADLINE, async || {
         let last = relay.messages(USER).await?.pop().context("no message")?;
         Ok((last["author"] == "native").then_some(()))
     })

@@ -23,7 +23,7 @@ on_both_footings!(
 );
 
 const USER: &str = "200000000000001";
-const SOON: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(10);
 const DAY_MS: i64 = 24 * 3_600_000;
 
 fn often(settings: &mut Settings) {
@@ -64,11 +64,11 @@ async fn looked(relay: &Relay) -> Result<()> {
         anyhow::Ok(row.context("nobody looks")?.try_get::<i64>("", "until")?)
     };
     let first = held().await?;
-    wait::until("beats", SOON, async || Ok((held().await? >= first + 1_000).then_some(()))).await
+    wait::until("beats", DEADLINE, async || Ok((held().await? >= first + 1_000).then_some(()))).await
 }
 
 async fn until_renewed(relay: &Relay, before: &Connection) -> Result<Connection> {
-    wait::until("a new token", SOON, async || {
+    wait::until("a new token", DEADLINE, async || {
         let now = row(relay).await?;
         Ok((now.row.credential_version > before.row.credential_version).then_some(now))
     })
@@ -76,7 +76,7 @@ async fn until_renewed(relay: &Relay, before: &Connection) -> Result<Connection>
 }
 
 async fn until_told(relay: &Relay) -> Result<Value> {
-    wait::until("people are told", SOON, async || Ok(told(relay, "INSTAGRAM_TOKEN_FAILING").await?.pop()))
+    wait::until("people are told", DEADLINE, async || Ok(told(relay, "INSTAGRAM_TOKEN_FAILING").await?.pop()))
         .await
 }
 
@@ -139,7 +139,7 @@ async fn an_outage_is_tried_again_soon_and_not_told(footing: Footing) -> Result<
     relay.simulator.add_fault(Fault::graph(Operation::RefreshToken, FaultMode::DropBefore));
     let before = row(&relay).await?;
     ends_in_days(&relay, 5).await?;
-    wait::until("an attempt", SOON, async || Ok((refreshes(&relay) == 1).then_some(()))).await?;
+    wait::until("an attempt", DEADLINE, async || Ok((refreshes(&relay) == 1).then_some(()))).await?;
     looked(&relay).await?;
     assert_eq!(refreshes(&relay), 1);
     let wait = row(&relay).await?.row.token_check_at.context("no next look")? - relay.store.now().await?;
@@ -157,7 +157,7 @@ async fn a_dead_token_parks_the_connection_of_a_paused_agent_too(footing: Footin
     ensure!(answer.status == 200, "{}", answer.text);
     relay.simulator.set_tokens(ACCOUNT, TokenState::Revoked);
     ends_in_days(&relay, 5).await?;
-    wait::until("the connection is parked", SOON, async || {
+    wait::until("the connection is parked", DEADLINE, async || {
         Ok((row(&relay).await?.status.as_str() == "reauth_required").then_some(()))
     })
     .await?;

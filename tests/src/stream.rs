@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// How long an event may take to come.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// An open stream.
 pub struct Stream {
@@ -50,7 +50,7 @@ impl Stream {
                     return Ok(data);
                 }
             }
-            let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await;
+            let chunk = tokio::time::timeout(TIMEOUT, self.response.chunk()).await;
             match chunk.with_context(|| format!("no {name}; there was {}", self.text))?? {
                 Some(bytes) => self.text.push_str(std::str::from_utf8(&bytes)?),
                 None => bail!("the stream ended without {name}; there was {}", self.text),
@@ -72,7 +72,7 @@ impl Stream {
             while self.response.chunk().await?.is_some() {}
             anyhow::Ok(())
         };
-        tokio::time::timeout(PATIENCE, end).await.context("the stream goes on")?
+        tokio::time::timeout(TIMEOUT, end).await.context("the stream goes on")?
     }
 
     fn block(&mut self) -> Option<String> {

@@ -13,7 +13,7 @@ const FRESH: Duration = Duration::from_secs(1);
 const ACCOUNTS_MAX: usize = 10_000;
 
 /// How often it is noted that the webhooks of an account come.
-const TOUCH_EVERY: Duration = Duration::from_secs(10);
+const TOUCH_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The connections this process has used lately.
 pub(crate) struct Accounts {
@@ -60,7 +60,7 @@ impl Accounts {
     pub(crate) async fn touch(&self, id: ConnectionId) {
         let due = {
             let (now, mut known) = (Instant::now(), self.lock());
-            let due = known.touched.get(&id).is_none_or(|at| now - *at >= TOUCH_EVERY);
+            let due = known.touched.get(&id).is_none_or(|at| now - *at >= TOUCH_INTERVAL);
             if due {
                 known.touched.insert(id, now);
             }

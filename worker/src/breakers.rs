@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a success is reported of a breaker that has failed before.
-const REPORT_EVERY: Duration = Duration::from_secs(2);
+const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long a call waits whose breaker is being probed by another one.
 const PROBED: Duration = Duration::from_secs(1);
@@ -130,7 +130,8 @@ impl Breakers {
             let mut seen = self.lock();
             seen.succeeded.extend(keys.iter().map(|key| (key.clone(), began)));
             let has_failed = |key: &GateKey| seen.states.contains_key(&key.to_string());
-            let is_late = |key: &GateKey| seen.reported.get(key).is_none_or(|at| now - *at >= REPORT_EVERY);
+            let is_late =
+                |key: &GateKey| seen.reported.get(key).is_none_or(|at| now - *at >= REPORT_INTERVAL);
             let due: Vec<GateKey> =
                 keys.iter().filter(|key| has_failed(key) && is_late(key)).cloned().collect();
             seen.reported.extend(due.iter().map(|key| (key.clone(), now)));

@@ -9,8 +9,8 @@ use dmrelay_store::{Applied, ApplyError};
 use std::time::{Duration, Instant};
 
 /// How long until a command is applied again, at first and at most.
-const AGAIN_FIRST: Duration = Duration::from_millis(50);
-const AGAIN_MAX: Duration = Duration::from_secs(1);
+const RETRY_DELAY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
 
 impl Context {
     /// Applies a command; when this returns, it is committed and counted.
@@ -24,14 +24,14 @@ impl Context {
     /// Records what a call brought, however often it takes until then: an outcome that is known must not be forgotten.
     /// None if it could not be recorded in time; then it is looked up like that of a lost call.
     pub(crate) async fn record(&self, chat: ChatId, command: Command, until: Instant) -> Option<Applied> {
-        let mut pause = AGAIN_FIRST;
+        let mut pause = RETRY_DELAY_FIRST;
         loop {
             match self.apply(chat, command.clone()).await {
                 Ok(applied) => return Some(applied),
                 Err(err @ (ApplyError::Unavailable(_) | ApplyError::Busy)) if Instant::now() < until => {
                     tracing::warn!(%chat, error = %err, "an outcome is not recorded yet, tried again");
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(AGAIN_MAX);
+                    pause = (pause * 2).min(RETRY_DELAY_MAX);
                 }
                 Err(err) => {
                     tracing::error!(%chat, error = %err, "an outcome was not recorded, it will be looked up");

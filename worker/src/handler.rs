@@ -20,7 +20,7 @@ pub(crate) struct Handler {
 }
 
 /// How long a chat waits for which there is no slot.
-const NO_SLOT: Duration = Duration::from_millis(250);
+const NO_SLOT_DELAY: Duration = Duration::from_millis(250);
 
 #[async_trait]
 impl JobHandler for Handler {
@@ -96,6 +96,6 @@ async fn chat(ctx: &Arc<Context>, work: DueWork, id: ChatId) -> Result<Reply, Ap
 }
 
 async fn no_slot(ctx: &Arc<Context>, work: DueWork, chat: ChatId) -> Result<Reply, ApplyError> {
-    follow::reserve(ctx, work, chat, NO_SLOT).await;
+    follow::reserve(ctx, work, chat, NO_SLOT_DELAY).await;
     Ok(Reply::Idle)
 }

@@ -25,7 +25,7 @@ const GROUP_MAX: usize = 256;
 const UNDER_WAY_MAX: usize = 1_024;
 
 /// How long a claim lasts: as long as taking an event in may take.
-const CLAIM: Duration = Duration::from_secs(30);
+const CLAIM_DURATION: Duration = Duration::from_secs(30);
 
 /// How long events are waited for to come together, while they come faster than one at a time.
 const LINGER: Duration = Duration::from_millis(3);
@@ -34,7 +34,7 @@ const LINGER: Duration = Duration::from_millis(3);
 const REMEMBERED_MAX: usize = 4_096;
 
 /// How long claimed events are left alone when the database cannot be written.
-const UNAVAILABLE: Duration = Duration::from_secs(1);
+const UNAVAILABLE_DELAY: Duration = Duration::from_secs(1);
 
 /// What wakes the one who claims.
 #[derive(Default)]
@@ -78,7 +78,7 @@ impl Found {
 impl Inbox {
     /// A job says that an event waits. Gives whether that was not known yet.
     pub(crate) fn wake(&self, event: EventId) -> bool {
-        if self.lock().ids.get(&event).is_some_and(|claimed| claimed.elapsed() < CLAIM) {
+        if self.lock().ids.get(&event).is_some_and(|claimed| claimed.elapsed() < CLAIM_DURATION) {
             return false;
         }
         self.wake.notify_one();
@@ -120,7 +120,7 @@ pub(crate) async fn run(ctx: Arc<Context>) {
                 break;
             }
             let Ok(permit) = room.clone().acquire_owned().await else { return };
-            match ctx.store.claim_events(GROUP_MAX as u64, CLAIM).await {
+            match ctx.store.claim_events(GROUP_MAX as u64, CLAIM_DURATION).await {
                 Ok(events) => {
                     let count = events.len();
                     ctx.inbox.remember(&events);
@@ -155,7 +155,7 @@ async fn take_in(ctx: &Arc<Context>, events: Vec<ClaimedEvent>, permit: OwnedSem
         }
         Err(err) => {
             tracing::warn!(error = %err, "events not taken in, tried again");
-            give_back(ctx, &ids, UNAVAILABLE).await;
+            give_back(ctx, &ids, UNAVAILABLE_DELAY).await;
         }
     }
     drop(permit);
@@ -240,7 +240,7 @@ async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
             }
             Err(err) => {
                 tracing::warn!(chat = %waiting.chat, error = %err, "events not taken in, tried again");
-                return give_back(ctx, &waiting.events, UNAVAILABLE).await;
+                return give_back(ctx, &waiting.events, UNAVAILABLE_DELAY).await;
             }
         }
     }
@@ -270,7 +270,7 @@ async fn one_by_one(ctx: &Arc<Context>, waiting: &Waiting, error: &str) {
                 give_back(ctx, &waiting.events, Duration::ZERO).await;
                 return;
             }
-            Err(_) => return give_back(ctx, &waiting.events, UNAVAILABLE).await,
+            Err(_) => return give_back(ctx, &waiting.events, UNAVAILABLE_DELAY).await,
         }
     }
 }
@@ -299,7 +299,7 @@ mod tests {
         };
         let (fresh, stale) = (claimed(), claimed());
         inbox.remember(&[fresh.clone(), stale.clone()]);
-        let long_ago = Instant::now().checked_sub(CLAIM).unwrap();
+        let long_ago = Instant::now().checked_sub(CLAIM_DURATION).unwrap();
         inbox.lock().ids.insert(stale.id, long_ago);
         assert!(!inbox.wake(fresh.id));
         assert!(inbox.wake(stale.id), "an event whose claim is over is never taken in again");

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// The longest subject, in characters: it is written into activities.
-const MAX_SUBJECT: usize = 128;
+const SUBJECT_CHARS_MAX: usize = 128;
 
 /// In a list of subaccounts: all of them.
 const EVERY: &str = "*";
@@ -75,14 +75,14 @@ impl Rules {
         self.check_parties(&claims)?;
         let expires_at = self.check_times(&claims, now)?;
         let subject = claims.get("sub").and_then(Value::as_str).filter(|text| is_subject(text));
-        let subject = subject.ok_or(wrong("its subject (sub) is missing or not usable"))?.to_owned();
+        let subject = subject.ok_or(wrong("its subject (sub) is missing or unusable"))?.to_owned();
         Ok(Identity { subject, grants: self.grants(&claims)?, expires_at })
     }
 
     fn check_parties(&self, claims: &Map<String, Value>) -> Result<(), TokenError> {
         let issuer = claims.get("iss").and_then(Value::as_str).ok_or(wrong("it has no issuer (iss)"))?;
         if issuer != self.issuer {
-            return Err(wrong("it is of another issuer (iss)"));
+            return Err(wrong("it comes from another issuer (iss)"));
         }
         let no_audience = wrong("it has no audience (aud)");
         let ours = match claims.get("aud").ok_or(no_audience)? {
@@ -98,12 +98,12 @@ impl Rules {
 
     /// When the token ends, if it has begun and not ended.
     fn check_times(&self, claims: &Map<String, Value>, now: Millis) -> Result<i64, TokenError> {
-        let expires_at = claims.get("exp").and_then(seconds).ok_or(wrong("it has no end (exp)"))?;
+        let expires_at = claims.get("exp").and_then(seconds).ok_or(wrong("it has no expiry (exp)"))?;
         if now.saturating_sub(self.leeway) >= expires_at.saturating_mul(1_000) {
             return Err(wrong("it has expired"));
         }
         if let Some(begin) = claims.get("nbf") {
-            let begin = seconds(begin).ok_or(wrong("its beginning (nbf) is not a time"))?;
+            let begin = seconds(begin).ok_or(wrong("its nbf claim is not a time"))?;
             if now.saturating_add(self.leeway) < begin.saturating_mul(1_000) {
                 return Err(wrong("it is not valid yet"));
             }
@@ -129,7 +129,7 @@ fn listed(ids: &[Value], role: Role) -> Result<Grants, TokenError> {
     let mut roles = BTreeMap::new();
     let mut every = false;
     for id in ids {
-        match id.as_str().ok_or(wrong("its subaccounts claim holds what is not an id"))? {
+        match id.as_str().ok_or(wrong("its subaccounts claim contains an invalid id"))? {
             EVERY => every = true,
             id => {
                 roles.insert(subaccount(id)?, role);
@@ -140,18 +140,18 @@ fn listed(ids: &[Value], role: Role) -> Result<Grants, TokenError> {
 }
 
 fn subaccount(id: &str) -> Result<SubaccountId, TokenError> {
-    SubaccountId::parse(id).map_err(|_| wrong("its subaccounts claim holds what is not an id"))
+    SubaccountId::parse(id).map_err(|_| wrong("its subaccounts claim contains an invalid id"))
 }
 
 fn role_of(word: &Value) -> Result<Role, TokenError> {
-    word.as_str().and_then(Role::parse).ok_or(wrong("it names a role that there is not"))
+    word.as_str().and_then(Role::parse).ok_or(wrong("it names an unknown role"))
 }
 
 /// A time of RFC 7519: a number, which may have a fraction.
 fn seconds(value: &Value) -> Option<i64> {
     /// Beyond it not every whole number is a float; no time is that far.
-    const MOST: f64 = 9_007_199_254_740_992.0;
-    let fraction = || value.as_f64().map(f64::floor).filter(|seconds| seconds.abs() < MOST);
+    const SECONDS_MAX: f64 = 9_007_199_254_740_992.0;
+    let fraction = || value.as_f64().map(f64::floor).filter(|seconds| seconds.abs() < SECONDS_MAX);
     #[expect(clippy::cast_possible_truncation, reason = "it is whole, and far from the limits of an i64")]
     value.as_i64().or_else(|| fraction().map(|seconds| seconds as i64))
 }
@@ -159,7 +159,7 @@ fn seconds(value: &Value) -> Option<i64> {
 /// Whether it can stand in an activity and in a log without disturbing what is around it.
 fn is_subject(text: &str) -> bool {
     let visible = text.chars().any(|c| !c.is_whitespace());
-    visible && text.chars().count() <= MAX_SUBJECT && text.chars().all(is_printable)
+    visible && text.chars().count() <= SUBJECT_CHARS_MAX && text.chars().all(is_printable)
 }
 
 /// Neither a control character, nor a line break, nor an invisible one that turns or joins the text.

@@ -17,19 +17,19 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::JoinHandle;
 
 /// The longest answer that is read as keys, in bytes.
-const MAX_ANSWER: usize = 512 * 1024;
+const RESPONSE_BYTES_MAX: usize = 512 * 1024;
 
 /// The most keys that are taken.
-const MAX_KEYS: usize = 100;
+const KEYS_MAX: usize = 100;
 
 /// How long keys go on that cannot be fetched again.
-const OUTAGE: Millis = 24 * 3_600_000;
+const STALE_KEYS_MAX: Millis = 24 * 3_600_000;
 
 /// How soon fetching is tried again while there are no keys at all: until then every token is refused.
-const RETRY: Millis = 5_000;
+const FETCH_RETRY_DELAY: Millis = 5_000;
 
 /// The least time between two fetches, whatever the settings: those who waited for one must not make the next.
-const LEAST_INTERVAL: Millis = 1_000;
+const FETCH_INTERVAL_MIN: Millis = 1_000;
 
 /// The keys, and how they are come by.
 pub(super) struct Jwks {
@@ -60,7 +60,7 @@ impl Jwks {
             client,
             call,
             cache: millis(settings.jwks_cache),
-            min_interval: millis(settings.jwks_min_interval).max(LEAST_INTERVAL),
+            min_interval: millis(settings.jwks_min_interval).max(FETCH_INTERVAL_MIN),
             clock,
             kept: ArcSwap::default(),
             fetching: Arc::default(),
@@ -79,14 +79,14 @@ impl Jwks {
                 return Ok(key);
             }
             // One call has waited for a provider that does not answer; the others need not.
-            if kept.is_failing() && kept.is_younger(OUTAGE, now) {
+            if kept.is_failing() && kept.is_younger(STALE_KEYS_MAX, now) {
                 self.refresh_behind();
                 return Ok(key);
             }
         }
         self.refresh().await;
         let kept = self.kept.load();
-        if !kept.is_younger(OUTAGE, self.clock.now()) {
+        if !kept.is_younger(STALE_KEYS_MAX, self.clock.now()) {
             return Err(TokenError::Unavailable);
         }
         kept.find(kid, algorithm)
@@ -116,8 +116,11 @@ impl Jwks {
 
     fn is_due(&self) -> bool {
         let (kept, now) = (self.kept.load(), self.clock.now());
-        let pause =
-            if kept.is_younger(OUTAGE, now) { self.min_interval } else { self.min_interval.min(RETRY) };
+        let pause = if kept.is_younger(STALE_KEYS_MAX, now) {
+            self.min_interval
+        } else {
+            self.min_interval.min(FETCH_RETRY_DELAY)
+        };
         kept.tried_at.is_none_or(|tried_at| !is_within(pause, tried_at, now))
     }
 
@@ -142,7 +145,7 @@ impl Jwks {
             }
             Err(why) => {
                 let kept = self.kept.load();
-                let going_on = kept.is_younger(OUTAGE, now);
+                let going_on = kept.is_younger(STALE_KEYS_MAX, now);
                 tracing::warn!(error = %why, going_on, "the keys of the identity provider cannot be fetched");
                 Kept { tried_at: Some(now), ..Kept::clone(&kept) }
             }
@@ -155,7 +158,7 @@ impl Jwks {
         if !answer.is_success() {
             return Err(format!("answered {}", answer.status));
         }
-        if answer.body.len() > MAX_ANSWER {
+        if answer.body.len() > RESPONSE_BYTES_MAX {
             return Err("the answer is too long".to_owned());
         }
         let keys = answer.json().and_then(|mut set| match set.get_mut("keys").map(Value::take) {
@@ -163,7 +166,7 @@ impl Jwks {
             _ => None,
         });
         let keys = keys.ok_or("the answer is not a set of keys")?;
-        Ok(keys.iter().filter_map(Key::read).take(MAX_KEYS).collect())
+        Ok(keys.iter().filter_map(Key::read).take(KEYS_MAX).collect())
     }
 }
 
@@ -171,9 +174,9 @@ impl Kept {
     fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Arc<DecodingKey>, TokenError> {
         let named = |key: &&Key| kid.is_none() || key.kid.as_deref() == kid;
         let mut fitting = self.keys.iter().filter(|key| key.algorithm == algorithm).filter(named);
-        let key = fitting.next().ok_or(TokenError::Invalid("its key is not known"))?;
+        let key = fitting.next().ok_or(TokenError::Invalid("its key is unknown"))?;
         if kid.is_none() && fitting.next().is_some() {
-            return Err(TokenError::Invalid("it does not say which key signed it"));
+            return Err(TokenError::Invalid("it does not name the key that signed it"));
         }
         Ok(Arc::clone(&key.verifying))
     }

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use url::{Host, Url};
 
 /// The longest token that is looked at, in bytes.
-const MAX_TOKEN: usize = 8 * 1024;
+const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 /// The shortest secret.
 const SECRET_MIN: usize = 32;
@@ -123,7 +123,7 @@ impl Tokens {
         };
         match crypto::verify(token.signature, token.signed.as_bytes(), &key, *algorithm) {
             Ok(true) => {}
-            Ok(false) | Err(_) => return Err(TokenError::Invalid("its signature is not right")),
+            Ok(false) | Err(_) => return Err(TokenError::Invalid("its signature is not valid")),
         }
         self.0.rules.identity(&decoded(token.claims)?, self.0.clock.now())
     }
@@ -152,7 +152,7 @@ struct Header {
 
 impl<'a> Token<'a> {
     fn split(token: &'a str) -> Result<Self, TokenError> {
-        if token.len() > MAX_TOKEN {
+        if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::Invalid("it is too long"));
         }
         let unreadable = TokenError::Invalid("it is not a signed token");

@@ -13,7 +13,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// The most keys that have a bucket of their own at a time; some 10 MB.
-const MOST_KEYS: usize = 100_000;
+const BUCKETS_MAX: usize = 100_000;
 
 /// One limit, and a bucket for each key.
 pub(super) struct Policy<K: Hash + Eq + Clone, C: Clock> {
@@ -26,7 +26,7 @@ pub(super) struct Policy<K: Hash + Eq + Clone, C: Clock> {
 impl<K: Hash + Eq + Clone, C: Clock> Policy<K, C> {
     /// `burst` calls at once, and `rate` a second over time.
     pub(super) fn new(name: &'static str, rate: u32, burst: u32, clock: C) -> Self {
-        Self::with_most(name, (rate, burst), clock, MOST_KEYS)
+        Self::with_most(name, (rate, burst), clock, BUCKETS_MAX)
     }
 
     pub(super) fn with_most(name: &'static str, (rate, burst): (u32, u32), clock: C, most: usize) -> Self {

@@ -7,9 +7,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Anything that does not come in this time never comes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-const OPTIONS: ListenerOptions = ListenerOptions { header_timeout: PATIENCE, connections: 100 };
+const OPTIONS: ListenerOptions = ListenerOptions { header_timeout: TIMEOUT, connections: 100 };
 
 /// A listener with two routes: `/` says who calls; `/slow` says when it has begun, and ends when it is let.
 struct Server {
@@ -44,7 +44,7 @@ impl Server {
     }
 
     async fn ended(self) {
-        timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
+        timeout(TIMEOUT, self.task).await.unwrap().unwrap().unwrap();
     }
 }
 
@@ -71,13 +71,13 @@ async fn answer(client: &mut TcpStream) -> (String, String) {
             assert_ne!(client.read_buf(&mut bytes).await.unwrap(), 0, "closed after {text:?}");
         }
     };
-    timeout(PATIENCE, read).await.unwrap()
+    timeout(TIMEOUT, read).await.unwrap()
 }
 
 /// What comes until the server closes the connection.
 async fn rest(client: &mut TcpStream) -> String {
     let mut text = String::new();
-    timeout(PATIENCE, client.read_to_string(&mut text)).await.expect("not closed").unwrap();
+    timeout(TIMEOUT, client.read_to_string(&mut text)).await.expect("not closed").unwrap();
     text
 }
 
@@ -105,7 +105,7 @@ async fn a_slow_head_is_cut_off_however_it_trickles() {
             _ = read.read_to_end(&mut text) => {}
         }
     };
-    timeout(PATIENCE / 2, cut_off).await.expect("not cut off");
+    timeout(TIMEOUT / 2, cut_off).await.expect("not cut off");
     assert_eq!((rest(&mut silent).await, rest(&mut half).await), (String::new(), String::new()));
     assert!(text.is_empty(), "{text:?}");
     assert!(started.elapsed() >= header_timeout);
@@ -117,7 +117,7 @@ async fn the_time_of_an_answer_is_not_that_of_the_head() {
     let mut server = Server::start(ListenerOptions { header_timeout, ..OPTIONS }).await;
     let (mut client, mut silent) = (server.client().await, server.client().await);
     ask(&mut client, "/slow").await;
-    timeout(PATIENCE, server.begun.recv()).await.unwrap();
+    timeout(TIMEOUT, server.begun.recv()).await.unwrap();
     // A connection that came no earlier has been cut off meanwhile.
     let mut idle = server.client().await;
     assert_eq!((rest(&mut silent).await, rest(&mut idle).await), (String::new(), String::new()));
@@ -143,9 +143,9 @@ async fn a_head_has_a_longest() {
     let server = Server::start(OPTIONS).await;
     let mut client = server.client().await;
     let head = |length| format!("GET / HTTP/1.1\r\nhost: test\r\nx-long: {}\r\n\r\n", "x".repeat(length));
-    send(&mut client, &head(MOST_BUFFERED / 2)).await;
+    send(&mut client, &head(BUFFER_BYTES_MAX / 2)).await;
     assert!(answer(&mut client).await.0.starts_with("HTTP/1.1 200 OK"));
-    send(&mut client, &head(MOST_BUFFERED)).await;
+    send(&mut client, &head(BUFFER_BYTES_MAX)).await;
     let (head, _) = answer(&mut client).await;
     assert!(head.starts_with("HTTP/1.1 431"), "{head}");
 }
@@ -165,7 +165,7 @@ async fn a_stop_lets_started_requests_end_and_closes_the_others() {
     let mut server = Server::start(OPTIONS).await;
     let mut slow = server.client().await;
     ask(&mut slow, "/slow").await;
-    timeout(PATIENCE, server.begun.recv()).await.unwrap();
+    timeout(TIMEOUT, server.begun.recv()).await.unwrap();
     let (mut fresh, mut idle) = (server.client().await, server.client().await);
     // They are accepted in their order: once this is answered the fresh one is in as well.
     ask(&mut idle, "/").await;
@@ -174,7 +174,7 @@ async fn a_stop_lets_started_requests_end_and_closes_the_others() {
     server.stop.cancel();
     assert_eq!((rest(&mut idle).await, rest(&mut fresh).await), (String::new(), String::new()));
     let refused = async { while TcpStream::connect(server.address).await.is_ok() {} };
-    timeout(PATIENCE, refused).await.expect("it still accepts");
+    timeout(TIMEOUT, refused).await.expect("it still accepts");
     assert!(!server.task.is_finished());
 
     server.release.notify_one();
@@ -200,7 +200,7 @@ async fn above_the_most_connections_the_next_waits_for_one_to_end() {
     ask(&mut first, "/").await;
     answer(&mut first).await;
     drop(second);
-    timeout(PATIENCE, server.begun.recv()).await.expect("the third has a place now").unwrap();
+    timeout(TIMEOUT, server.begun.recv()).await.expect("the third has a place now").unwrap();
     server.release.notify_one();
     assert_eq!(answer(&mut third).await.1, "at last");
 }

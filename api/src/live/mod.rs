@@ -25,7 +25,7 @@ use tokio::sync::{Mutex, broadcast};
 pub(crate) const OVERLAP_MS: i64 = 5_000;
 
 /// Activities a listener may be behind; one further behind must resume.
-const BEHIND: usize = 4_096;
+const BACKLOG_MAX: usize = 4_096;
 
 /// Tells the listeners of one subaccount.
 type Sender = broadcast::Sender<Arc<activity::Model>>;
@@ -86,7 +86,7 @@ impl Live {
         if let Some(faster) = feeds.get(subaccount) {
             return Ok(self.join(faster, place));
         }
-        let (sender, live) = broadcast::channel(BEHIND);
+        let (sender, live) = broadcast::channel(BACKLOG_MAX);
         feeds.insert(subaccount.clone(), sender.clone());
         tokio::spawn(self.clone().follow(feed, subaccount.clone(), sender));
         Ok(Some(Listener { live, _place: place }))

@@ -9,7 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use uuid::Uuid;
 
 /// The most activities that a resume reads; a client that missed more reads the lists again.
-const MOST: usize = 10_000;
+const ACTIVITIES_MAX: usize = 10_000;
 
 /// The past of one stream, oldest first. A few that the client has seen may be among it.
 pub(crate) struct Past {
@@ -68,7 +68,7 @@ impl Past {
             if self.last {
                 return Ok(Step::End);
             }
-            if self.read >= MOST {
+            if self.read >= ACTIVITIES_MAX {
                 return Ok(Step::TooMany);
             }
             let from = time_of(self.seen) - OVERLAP_MS;

@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 /// Maximum number of changes of who answers on a page.
-const MODE_CHANGES: u64 = 100;
+const MODE_CHANGES_MAX: u64 = 100;
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -73,7 +73,7 @@ pub(super) async fn chat(
     let turn_ids: BTreeSet<Uuid> = rows.iter().filter_map(|row| row.turn_id).collect();
     let turns = state.store.turns_of_messages(row.id, &turn_ids.into_iter().collect::<Vec<_>>()).await?;
     let (since, until) = span(&rows, before.is_none());
-    let modes = state.store.mode_changes(row.id, since, until, MODE_CHANGES).await?;
+    let modes = state.store.mode_changes(row.id, since, until, MODE_CHANGES_MAX).await?;
     Ok(Json(ChatDetail {
         chat: ChatView::of(&row, state.clock.now()),
         counts: state.store.chat_counts(row.id).await?.into(),

@@ -209,8 +209,12 @@ async fn before(
     if take_over {
         return Ok(Before::Elsewhere(Box::new(live)));
     }
-    Err(Problem::new(StatusCode::CONFLICT, "account-in-use", "The account is connected to another subaccount")
-        .detail("set takeOver to true to transfer it"))
+    Err(Problem::new(
+        StatusCode::CONFLICT,
+        "account-in-use",
+        "The account is connected to another subaccount",
+    )
+    .detail("set takeOver to true to transfer it"))
 }
 
 fn describe(

@@ -23,10 +23,10 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 /// Interval of keep-alive comments on an idle stream.
-const ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Delay before a client reconnects, in milliseconds.
-const COME_AGAIN: Duration = Duration::from_secs(2);
+const RECONNECT_DELAY: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -63,7 +63,8 @@ pub(super) async fn events(
         None => None,
     };
     let stream = Streaming::begin(state, wanted, past, listener);
-    let mut response = Sse::new(stream).keep_alive(KeepAlive::new().interval(ALIVE)).into_response();
+    let mut response =
+        Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL)).into_response();
     // Keeps a buffering proxy from holding events back.
     response
         .headers_mut()
@@ -131,7 +132,7 @@ impl Streaming {
         past: Option<Past>,
         listener: Listener,
     ) -> impl Stream<Item = Result<Event, Infallible>> {
-        let hello = Event::default().retry(COME_AGAIN).comment("dmrelay");
+        let hello = Event::default().retry(RECONNECT_DELAY).comment("dmrelay");
         let end = Instant::now() + state.options.limits.event_stream_time;
         let streaming = Self { state, wanted, listener, past, told: HashSet::new(), end };
         let rest = stream::unfold(streaming, |mut streaming| async move {

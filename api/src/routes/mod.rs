@@ -135,7 +135,11 @@ pub(crate) fn router(state: &ApiState) -> Router {
 }
 
 async fn not_allowed() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The path does not support this method")
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "The path does not support this method",
+    )
 }
 
 /// The connection a call refers to: the one named, or the agent's only one.

@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Maximum number of dead letters per call.
-const MOST: usize = 200;
+const LETTERS_MAX: usize = 200;
 
 /// The dead letters to replay: those named, or all open ones that match.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -197,17 +197,17 @@ fn filter(
     request: &ReplaySome,
 ) -> Result<DeadLetterFilter, Problem> {
     let mut faults = Faults::default();
-    if request.ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > MOST) {
-        faults.at("/ids", format!("must be 1 to {MOST} ids"));
+    if request.ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > LETTERS_MAX) {
+        faults.at("/ids", format!("must be 1 to {LETTERS_MAX} ids"));
     }
     let filtered = request.class.is_some() || request.kind.is_some() || request.created_before.is_some();
     let paged = request.limit.is_some() || request.cursor.is_some();
     if request.ids.is_some() && (filtered || paged) {
         faults.at("/ids", "cannot be combined with class, kind, createdBefore, limit or cursor");
     }
-    let most = MOST as u64;
+    let most = LETTERS_MAX as u64;
     if request.limit.is_some_and(|limit| !(1..=most).contains(&limit)) {
-        faults.at("/limit", format!("must be 1 to {MOST}"));
+        faults.at("/limit", format!("must be 1 to {LETTERS_MAX}"));
     }
     let before = request.cursor.as_deref().and_then(|cursor| {
         faults.check("/cursor", paging::id_of(cursor).ok_or("must be a nextCursor of this call"))

@@ -32,7 +32,7 @@ pub(super) struct Handshake {
 }
 
 /// Maximum length of a challenge that is echoed.
-const CHALLENGE: usize = 256;
+const CHALLENGE_BYTES_MAX: usize = 256;
 
 /// The accounts a webhook's signer may speak for.
 enum Signer {
@@ -88,7 +88,7 @@ fn handshake<'a>(state: &ApiState, query: &Handshake, tokens: impl Iterator<Item
         tokens.fold(false, |known, token| known | signature::same(token.as_bytes(), given.as_bytes()));
     let challenge = query.challenge.as_deref().unwrap_or_default();
     let plain = !challenge.is_empty()
-        && challenge.len() <= CHALLENGE
+        && challenge.len() <= CHALLENGE_BYTES_MAX
         && challenge.chars().all(|c| c.is_ascii_alphanumeric());
     if !known || given.is_empty() || query.mode.as_deref() != Some("subscribe") || !plain {
         state.metrics.webhook_requests.with_label_values(&["refused"]).inc();

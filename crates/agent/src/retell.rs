@@ -27,7 +27,7 @@ pub struct RetellOptions {
 }
 
 /// How long the calls may take that do not wait for the agent.
-const SHORT: Duration = Duration::from_secs(15);
+const CHAT_CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Its name in the metrics.
 const SERVICE: &str = "retell";
@@ -95,7 +95,7 @@ impl Retell {
 #[async_trait]
 impl ChatAgent for Retell {
     async fn open(&self, agent: &AgentId, opening: &Opening) -> Result<String, AgentError> {
-        let mut call = self.request("create_chat", Method::POST, &["create-chat"], SHORT);
+        let mut call = self.request("create_chat", Method::POST, &["create-chat"], CHAT_CALL_TIMEOUT);
         call.json = Some(json!({
             "agent_id": agent.as_str(),
             "agent_version": self.version(),
@@ -132,7 +132,7 @@ impl ChatAgent for Retell {
     }
 
     async fn record(&self, chat: &str) -> Result<Record, AgentError> {
-        let call = self.request("get_chat", Method::GET, &["get-chat", chat], SHORT);
+        let call = self.request("get_chat", Method::GET, &["get-chat", chat], CHAT_CALL_TIMEOUT);
         let chat = match self.call(Effect::Read, call).await {
             Ok(chat) => chat,
             Err(err) if err.class == FailureClass::Gone => return Ok(Record::default()),

@@ -23,12 +23,12 @@ pub struct GraphError {
 }
 
 /// The code of an answer that is not what the documentation promises.
-const ODD: &str = "odd answer";
+const UNEXPECTED: &str = "odd answer";
 
 impl GraphError {
     /// Whether Graph answered the call: then the call is over, whatever it did.
     pub fn is_answered(&self) -> bool {
-        matches!(self.wire, Wire::Answered { .. }) || self.code == ODD
+        matches!(self.wire, Wire::Answered { .. }) || self.code == UNEXPECTED
     }
 
     pub(crate) fn no_answer(effect: Effect, failure: &Failure) -> Self {
@@ -47,7 +47,7 @@ impl GraphError {
     pub(crate) fn odd(effect: Effect, what: &str) -> Self {
         Self {
             class: failure::graph(effect, Wire::Lost),
-            code: ODD.to_owned(),
+            code: UNEXPECTED.to_owned(),
             message: what.to_owned(),
             retry_after: None,
             wire: Wire::Lost,

@@ -8,7 +8,7 @@ use std::io::Cursor;
 use url::Url;
 
 /// The longest `ref` of an ig.me link.
-const MAX_REF: usize = 2_083;
+const REF_CHARS_MAX: usize = 2_083;
 
 /// A link that cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +43,7 @@ pub fn direct_message(username: &str, reference: Option<&str>) -> Result<String,
     let mut link = address("https://ig.me/m/", username)?;
     if let Some(reference) = reference {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '=' | '-');
-        if reference.is_empty() || reference.len() > MAX_REF || !reference.chars().all(allowed) {
+        if reference.is_empty() || reference.len() > REF_CHARS_MAX || !reference.chars().all(allowed) {
             return Err(InvalidLink::Reference);
         }
         link.query_pairs_mut().append_pair("ref", reference);

@@ -47,8 +47,8 @@ impl SenderAction {
 const MEDIA: [&str; 4] = ["image", "video", "audio", "file"];
 
 /// The most quick replies, and the longest title of one in characters.
-const QUICK_REPLIES: usize = 13;
-const QUICK_REPLY_TITLE: usize = 20;
+const QUICK_REPLIES_MAX: usize = 13;
+const TITLE_CHARS_MAX: usize = 20;
 
 impl Outgoing {
     /// A text of at most 1,000 bytes.
@@ -122,19 +122,19 @@ fn check_text(text: &str) -> Result<(), InvalidMessage> {
 fn check_quick_replies(replies: Option<&Value>) -> Result<(), InvalidMessage> {
     let Some(replies) = replies else { return Ok(()) };
     let list = replies.as_array().ok_or_else(|| invalid("/quick_replies", "must be a list"))?;
-    if list.is_empty() || list.len() > QUICK_REPLIES {
-        return Err(invalid("/quick_replies", &format!("must hold 1 to {QUICK_REPLIES}")));
+    if list.is_empty() || list.len() > QUICK_REPLIES_MAX {
+        return Err(invalid("/quick_replies", &format!("must hold 1 to {QUICK_REPLIES_MAX}")));
     }
     let good = |reply: &Value| {
         let title = reply["title"].as_str().unwrap_or_default();
-        let sized = !title.is_empty() && title.chars().count() <= QUICK_REPLY_TITLE;
+        let sized = !title.is_empty() && title.chars().count() <= TITLE_CHARS_MAX;
         reply["content_type"] == "text" && sized && reply["payload"].is_string()
     };
     if list.iter().all(good) {
         return Ok(());
     }
     let form = format!(
-        "each needs content_type \"text\", a title of 1 to {QUICK_REPLY_TITLE} characters, and a payload"
+        "each needs content_type \"text\", a title of 1 to {TITLE_CHARS_MAX} characters, and a payload"
     );
     Err(invalid("/quick_replies", &form))
 }

@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, warn};
 
 /// How long after its grace a run may take to hand back what it holds.
-const CLOSING: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Run {
         tokio::time::sleep(grace).await;
         warn!("the grace is over: the jobs still running are cut off");
         self.cut.cancel();
-        tokio::time::sleep(CLOSING).await;
+        tokio::time::sleep(CLOSE_TIMEOUT).await;
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const QUESTION: &str = "Hi! Are you open on Sunday?";
 
 /// How long an answer may take here.
-const PATIENCE: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Prints where to look.
 pub(crate) fn introduce(system: &System) -> anyhow::Result<()> {
@@ -37,7 +37,7 @@ pub(crate) async fn show_a_message_answered(system: &System) -> anyhow::Result<(
         |record: &dmrelay_simulator::Record| record.sends_to(ACCOUNT, &system.customer).count() > before;
     system
         .simulator
-        .wait_for("the answer", PATIENCE, answered)
+        .wait_for("the answer", ANSWER_TIMEOUT, answered)
         .await
         .map_err(|err| anyhow!("the message was not answered: {err}"))?;
     let took = started.elapsed();

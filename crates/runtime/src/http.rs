@@ -14,7 +14,7 @@ use url::Url;
 pub use reqwest::Method;
 
 /// The longest answer that is read, in bytes.
-const MAX_ANSWER: usize = 8 * 1024 * 1024;
+const RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The client; cheap to clone.
 #[derive(Clone)]
@@ -156,7 +156,7 @@ impl Client {
         let status = response.status().as_u16();
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(failure)? {
-            if body.len() + chunk.len() > MAX_ANSWER {
+            if body.len() + chunk.len() > RESPONSE_BYTES_MAX {
                 return Err(Failure::Lost("the answer is too long".to_owned()));
             }
             body.extend_from_slice(&chunk);

@@ -25,7 +25,7 @@ struct Ops {
 }
 
 /// The longest readiness may take to be found out.
-const PATIENCE: Duration = Duration::from_secs(2);
+const READINESS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `GET /livez`, `GET /readyz` and `GET /metrics`.
 pub fn router(metrics: Arc<Metrics>, ready: Ready, shutdown: CancellationToken) -> Router {
@@ -49,7 +49,7 @@ async fn readiness(State(ops): State<Ops>) -> (StatusCode, String) {
     if ops.shutdown.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
     }
-    match tokio::time::timeout(PATIENCE, (ops.ready)()).await {
+    match tokio::time::timeout(READINESS_TIMEOUT, (ops.ready)()).await {
         Ok(Ok(())) => (StatusCode::OK, "ready\n".to_owned()),
         Ok(Err(what)) => {
             // Anybody may ask: what is wrong is the log's.
@@ -73,7 +73,7 @@ pub async fn probe(address: SocketAddr) -> Result<(), String> {
     let url = format!("http://{}/readyz", SocketAddr::new(host, address.port()));
     install_tls();
     // Whatever proxy the environment names is not for this.
-    let client = reqwest::Client::builder().timeout(PATIENCE * 2).no_proxy().build();
+    let client = reqwest::Client::builder().timeout(READINESS_TIMEOUT * 2).no_proxy().build();
     let sent = client.map_err(|err| err.to_string())?.get(&url).send().await;
     let answer = sent.map_err(|err| format!("{url} does not answer: {}", err.without_url()))?;
     if answer.status().is_success() { Ok(()) } else { Err(format!("{url}: {}", answer.status())) }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How often it is asked.
-const BEAT: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The longest an answer may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Asks `dependency` until `stop` is cancelled; `ask` fails where it is not there.
 pub async fn dependency(
@@ -19,12 +19,12 @@ pub async fn dependency(
     ask: Ready,
     stop: CancellationToken,
 ) {
-    let mut beat = tokio::time::interval(BEAT);
+    let mut beat = tokio::time::interval(CHECK_INTERVAL);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut was_up = true;
     while stop.run_until_cancelled(beat.tick()).await.is_some() {
         let started = Instant::now();
-        let answer = tokio::time::timeout(PATIENCE, ask()).await;
+        let answer = tokio::time::timeout(CHECK_TIMEOUT, ask()).await;
         let up = matches!(answer, Ok(Ok(())));
         metrics.dependency(dependency, up, started.elapsed());
         if up != was_up {

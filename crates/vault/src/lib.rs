@@ -14,8 +14,8 @@ use std::fmt;
 use uuid::Uuid;
 
 const VERSION: u8 = 1;
-const NONCE: usize = 24;
-const MAX_KEY_ID: usize = 32;
+const NONCE_BYTES: usize = 24;
+const KEY_ID_BYTES_MAX: usize = 32;
 
 /// The keys of the process.
 #[derive(Clone)]
@@ -97,7 +97,7 @@ impl Vault {
         {
             let (id, key) = part.split_once(':').ok_or(InvalidKeys::Form(number + 1))?;
             let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-            if id.is_empty() || id.len() > MAX_KEY_ID || !id.chars().all(word) {
+            if id.is_empty() || id.len() > KEY_ID_BYTES_MAX || !id.chars().all(word) {
                 return Err(InvalidKeys::Id(number + 1));
             }
             if ring.iter().any(|(other, _)| other == id) {
@@ -121,7 +121,7 @@ impl Vault {
     pub fn seal(&self, place: Place, plain: &[u8]) -> Vec<u8> {
         // Invariant: `parse` lets no vault without a key come to be.
         let Some((id, cipher)) = self.keys.first() else { return Vec::new() };
-        let nonce: [u8; NONCE] = rand::random();
+        let nonce: [u8; NONCE_BYTES] = rand::random();
         let payload = Payload { msg: plain, aad: &place.associated_data() };
         // Encryption fails only for texts of 256 GiB and more.
         let sealed = cipher.encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
@@ -140,7 +140,7 @@ impl Vault {
             .iter()
             .find(|(key, _)| key == id)
             .ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
-        let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or(SealError::Malformed)?;
+        let (nonce, text) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::Malformed)?;
         let payload = Payload { msg: text, aad: &place.associated_data() };
         cipher.decrypt(&XNonce::from(*nonce), payload).map(Secret::new).map_err(|_| SealError::Refused)
     }

@@ -23,7 +23,7 @@ on_both_footings!(
 );
 
 const LOCK: Duration = Duration::from_secs(30);
-const KEPT: Duration = Duration::from_hours(24);
+const RETENTION: Duration = Duration::from_hours(24);
 
 fn write(key: &str) -> Result<WriteKey> {
     Ok(WriteKey { subaccount: SubaccountId::parse("acme")?, principal: "ada".into(), key: key.into() })
@@ -39,27 +39,27 @@ fn run(begun: Begun) -> Result<uuid::Uuid> {
 async fn a_write_runs_once_for_its_key(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let (store, key) = (&base.store, write("k")?);
-    let id = run(store.begin_write(&key, &[1; 32], LOCK, KEPT).await?)?;
-    assert_eq!(base.other.begin_write(&key, &[1; 32], LOCK, KEPT).await?, Begun::UnderWay);
-    assert_eq!(store.begin_write(&key, &[2; 32], LOCK, KEPT).await?, Begun::Different);
+    let id = run(store.begin_write(&key, &[1; 32], LOCK, RETENTION).await?)?;
+    assert_eq!(base.other.begin_write(&key, &[1; 32], LOCK, RETENTION).await?, Begun::UnderWay);
+    assert_eq!(store.begin_write(&key, &[2; 32], LOCK, RETENTION).await?, Begun::Different);
     // Another's key of the same name is another key.
     run(store
-        .begin_write(&WriteKey { principal: "grace".into(), ..key.clone() }, &[1; 32], LOCK, KEPT)
+        .begin_write(&WriteKey { principal: "grace".into(), ..key.clone() }, &[1; 32], LOCK, RETENTION)
         .await?)?;
     let subaccount = SubaccountId::parse("other")?;
-    run(store.begin_write(&WriteKey { subaccount, ..key.clone() }, &[1; 32], LOCK, KEPT).await?)?;
+    run(store.begin_write(&WriteKey { subaccount, ..key.clone() }, &[1; 32], LOCK, RETENTION).await?)?;
 
     store.finish_write(id, 202, b"sealed").await?;
     // Only the first answer counts, and it stays.
     store.finish_write(id, 500, b"later").await?;
     store.forget_write(id).await?;
     let answered = Begun::Answered { id, status: 202, response: b"sealed".to_vec() };
-    assert_eq!(base.other.begin_write(&key, &[1; 32], LOCK, KEPT).await?, answered);
-    assert_eq!(store.begin_write(&key, &[2; 32], LOCK, KEPT).await?, Begun::Different);
+    assert_eq!(base.other.begin_write(&key, &[1; 32], LOCK, RETENTION).await?, answered);
+    assert_eq!(store.begin_write(&key, &[2; 32], LOCK, RETENTION).await?, Begun::Different);
 
-    let failed = run(store.begin_write(&write("f")?, &[1; 32], LOCK, KEPT).await?)?;
+    let failed = run(store.begin_write(&write("f")?, &[1; 32], LOCK, RETENTION).await?)?;
     store.forget_write(failed).await?;
-    assert_ne!(run(store.begin_write(&write("f")?, &[2; 32], LOCK, KEPT).await?)?, failed);
+    assert_ne!(run(store.begin_write(&write("f")?, &[2; 32], LOCK, RETENTION).await?)?, failed);
     Ok(())
 }
 
@@ -69,7 +69,7 @@ async fn of_many_writes_at_once_one_runs(footing: Footing) -> Result<()> {
         let key = write(&round.to_string())?;
         let begun = (0..20).map(|n| {
             let store = if n % 2 == 0 { &base.store } else { &base.other };
-            store.begin_write(&key, &[1; 32], LOCK, KEPT)
+            store.begin_write(&key, &[1; 32], LOCK, RETENTION)
         });
         let begun: Vec<Begun> = futures::future::try_join_all(begun).await?;
         assert_eq!(begun.iter().filter(|begun| matches!(begun, Begun::Run(_))).count(), 1);
@@ -81,9 +81,9 @@ async fn of_many_writes_at_once_one_runs(footing: Footing) -> Result<()> {
 async fn a_write_nobody_answered_is_taken_over(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let (store, key) = (&base.store, write("k")?);
-    let dead = run(store.begin_write(&key, &[1; 32], Duration::ZERO, KEPT).await?)?;
-    assert_eq!(store.begin_write(&key, &[2; 32], LOCK, KEPT).await?, Begun::Different);
-    let begun = (0..10).map(|_| base.other.begin_write(&key, &[1; 32], LOCK, KEPT));
+    let dead = run(store.begin_write(&key, &[1; 32], Duration::ZERO, RETENTION).await?)?;
+    assert_eq!(store.begin_write(&key, &[2; 32], LOCK, RETENTION).await?, Begun::Different);
+    let begun = (0..10).map(|_| base.other.begin_write(&key, &[1; 32], LOCK, RETENTION));
     let begun: Vec<Begun> = futures::future::try_join_all(begun).await?;
     assert_eq!(begun.iter().filter(|begun| **begun == Begun::Run(dead)).count(), 1);
     assert_eq!(begun.iter().filter(|begun| **begun == Begun::UnderWay).count(), 9);
@@ -95,20 +95,20 @@ async fn old_keys_are_forgotten(footing: Footing) -> Result<()> {
     let store = &base.store;
     let mut first = None;
     for n in 0..25 {
-        let id = run(store.begin_write(&write(&n.to_string())?, &[1; 32], LOCK, KEPT).await?)?;
+        let id = run(store.begin_write(&write(&n.to_string())?, &[1; 32], LOCK, RETENTION).await?)?;
         store.finish_write(id, 200, b"x").await?;
         first.get_or_insert(id);
     }
     base.sql("UPDATE idempotency_keys SET created_at = created_at - 86400001").await?;
     // Twenty of them go with this call, and what is left counts as absent all the same.
-    run(store.begin_write(&write("new")?, &[1; 32], LOCK, KEPT).await?)?;
+    run(store.begin_write(&write("new")?, &[1; 32], LOCK, RETENTION).await?)?;
     assert_eq!(rows(&base).await?, 6);
-    let left = run(store.begin_write(&write("24")?, &[2; 32], LOCK, KEPT).await?)?;
+    let left = run(store.begin_write(&write("24")?, &[2; 32], LOCK, RETENTION).await?)?;
     assert_ne!(Some(left), first);
     assert_eq!(rows(&base).await?, 2);
     // One that runs is not taken for old.
     base.sql("UPDATE idempotency_keys SET created_at = 1").await?;
-    assert_eq!(store.begin_write(&write("24")?, &[2; 32], LOCK, KEPT).await?, Begun::UnderWay);
+    assert_eq!(store.begin_write(&write("24")?, &[2; 32], LOCK, RETENTION).await?, Begun::UnderWay);
     Ok(())
 }
 

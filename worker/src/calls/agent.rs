@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 /// How long the agent is left alone when its provider refuses our key.
-const REFUSED: Duration = Duration::from_mins(1);
+const REFUSED_DELAY: Duration = Duration::from_mins(1);
 /// The same when it is throttled without being told for how long.
-const THROTTLED: Duration = Duration::from_secs(10);
+const THROTTLED_DELAY: Duration = Duration::from_secs(10);
 
 /// Carries out what a turn asks for.
 pub(crate) async fn carry_out(ctx: &Arc<Context>, about: About, effect: Effect, slot: AskSlot) {
@@ -200,11 +200,11 @@ async fn report(ctx: &Context, about: &About, err: &AgentError, began: Instant) 
     let keys = of_agent(&about.route);
     let told = match err.class {
         FailureClass::Throttled => {
-            ctx.breakers.close(&GateKey::Agent, err.retry_after.unwrap_or(THROTTLED), "throttled").await
+            ctx.breakers.close(&GateKey::Agent, err.retry_after.unwrap_or(THROTTLED_DELAY), "throttled").await
         }
         FailureClass::AgentRefused => {
             tracing::error!(error = %err, "the agent's provider refuses our key or plan: nothing is answered");
-            ctx.breakers.close(&GateKey::Agent, REFUSED, "refused").await
+            ctx.breakers.close(&GateKey::Agent, REFUSED_DELAY, "refused").await
         }
         FailureClass::Transient | FailureClass::Ambiguous => {
             ctx.breakers.failed(&keys, began, err.class.as_str()).await

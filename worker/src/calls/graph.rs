@@ -19,18 +19,18 @@ use std::time::{Duration, Instant};
 use tracing::Instrument;
 
 /// How long an account is left alone when it is throttled without being told for how long.
-const THROTTLED: Duration = Duration::from_mins(1);
+const THROTTLED_DELAY: Duration = Duration::from_mins(1);
 /// The same when its list was read too often.
-const READ_THROTTLED: Duration = Duration::from_secs(10);
+const READ_THROTTLED_DELAY: Duration = Duration::from_secs(10);
 /// The same when the account or the app may not.
-const RESTRICTED: Duration = Duration::from_mins(5);
+const RESTRICTED_DELAY: Duration = Duration::from_mins(5);
 /// The same after a bare code 100, which may mean the whole app.
-const BARE_100: Duration = Duration::from_secs(30);
+const BARE_100_DELAY: Duration = Duration::from_secs(30);
 
 /// How long a message waits whose connection's token cannot be opened.
-const UNUSABLE: Duration = Duration::from_mins(1);
+const UNUSABLE_DELAY: Duration = Duration::from_mins(1);
 /// The same of one whose circuit breakers cannot be read, in milliseconds.
-const UNAVAILABLE: i64 = 1_000;
+const UNAVAILABLE_DELAY_MS: i64 = 1_000;
 
 /// Graph's codes of limits that are the app's, not the account's.
 const APP_LIMITS: [&str; 2] = ["4", "341"];
@@ -49,7 +49,7 @@ pub(crate) async fn may_send(
             (Claim::NotBefore(Some(now + dmrelay_domain::clock::millis(wait))), None)
         }
         Ok(Admission::Admitted) => (Claim::NotBefore(None), None),
-        Err(_) => (Claim::NotBefore(Some(now + UNAVAILABLE)), None),
+        Err(_) => (Claim::NotBefore(Some(now + UNAVAILABLE_DELAY_MS)), None),
     }
 }
 
@@ -162,7 +162,7 @@ async fn read_thread(
             match err.class {
                 FailureClass::Throttled => {
                     let account = GateKey::GraphAccount(about.route.account.clone());
-                    let pause = err.retry_after.unwrap_or(READ_THROTTLED);
+                    let pause = err.retry_after.unwrap_or(READ_THROTTLED_DELAY);
                     tell(ctx.breakers.close(&account, pause, &err.code).await);
                 }
                 FailureClass::Reauth => park(ctx, &connection, &err).await,
@@ -196,15 +196,15 @@ async fn report(ctx: &Context, about: &About, connection: &Connection, err: &Gra
         }
         FailureClass::Throttled => {
             let is_app = APP_LIMITS.contains(&err.code.split('/').next().unwrap_or_default());
-            let pause = err.retry_after.unwrap_or(THROTTLED);
+            let pause = err.retry_after.unwrap_or(THROTTLED_DELAY);
             tell(ctx.breakers.close(if is_app { app } else { account }, pause, &err.code).await);
         }
         FailureClass::Reauth => park(ctx, connection, err).await,
         FailureClass::Restricted if failure::is_bare_100(err.wire) => {
             tell(ctx.breakers.failed(&keys, about.began, &err.code).await);
-            tell(ctx.breakers.close(account, BARE_100, &err.code).await);
+            tell(ctx.breakers.close(account, BARE_100_DELAY, &err.code).await);
         }
-        FailureClass::Restricted => tell(ctx.breakers.close(account, RESTRICTED, &err.code).await),
+        FailureClass::Restricted => tell(ctx.breakers.close(account, RESTRICTED_DELAY, &err.code).await),
         // A refusal of the message is an answer too: the service is there.
         _ => ctx.breakers.passed(&keys, about.began).await,
     }
@@ -251,7 +251,7 @@ fn not_made(class: FailureClass, code: &str, error: &str) -> SendFailure {
 /// The connection cannot be used now.
 fn unusable(error: &str) -> SendFailure {
     tracing::error!(error, "the connection's token cannot be used");
-    let retry_after = Some(dmrelay_domain::clock::millis(UNUSABLE));
+    let retry_after = Some(dmrelay_domain::clock::millis(UNUSABLE_DELAY));
     SendFailure { retry_after, ..not_made(FailureClass::Throttled, "token", error) }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const DAY_MS: f64 = 86_400_000.0;
 
 /// How often what hardly changes is counted.
-const SELDOM: Duration = Duration::from_mins(1);
+const SLOW_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Another process leads now: what this one last saw is no longer shown.
 pub(super) fn forget(ctx: &Context) {
@@ -61,7 +61,7 @@ fn count_of(counts: &[(String, i64)], word: &str) -> i64 {
 /// Which keys seal what is stored: looked at seldom, for it is wanted only while a key is being replaced.
 async fn secrets(ctx: &Context) -> Result<()> {
     let counted = *ctx.secrets_counted.lock().unwrap_or_else(PoisonError::into_inner);
-    if counted.is_some_and(|at| at.elapsed() < SELDOM) {
+    if counted.is_some_and(|at| at.elapsed() < SLOW_INTERVAL) {
         return Ok(());
     }
     let current = ctx.vault.key_ids().next().unwrap_or_default();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How often the circuit breakers are read.
-const BREAKERS_EVERY: Duration = Duration::from_secs(1);
+const BREAKERS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Renews the row at a quarter of its lease, until `ended`; then the row ends too.
 pub(crate) async fn run(ctx: Arc<Context>, ended: CancellationToken) {
@@ -33,7 +33,7 @@ pub(crate) async fn run(ctx: Arc<Context>, ended: CancellationToken) {
 
 /// Reads the circuit breakers, until the worker stops.
 pub(crate) async fn watch_breakers(ctx: Arc<Context>) {
-    let mut ticks = tokio::time::interval(BREAKERS_EVERY);
+    let mut ticks = tokio::time::interval(BREAKERS_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while ctx.stopping.run_until_cancelled(ticks.tick()).await.is_some() {
         if let Err(err) = ctx.breakers.refresh().await {

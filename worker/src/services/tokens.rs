@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The most tokens of one beat: each may take as long as a call to Graph may.
-const MOST: u64 = 10;
+const BATCH_MAX: u64 = 10;
 
 /// How long until a token is tried again whose renewal failed by chance, or by a process that is gone.
-const AGAIN: Duration = Duration::from_mins(5);
+const RETRY_DELAY: Duration = Duration::from_mins(5);
 
 pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
     let left = Duration::from_hours(24) * u32::from(ctx.options.worker.token_refresh_days);
-    for connection in ctx.store.claim_tokens(left, AGAIN, MOST).await? {
+    for connection in ctx.store.claim_tokens(left, RETRY_DELAY, BATCH_MAX).await? {
         one(&ctx, &connection).await?;
     }
     Ok(())
@@ -33,7 +33,7 @@ async fn one(ctx: &Context, connection: &Connection) -> Result<()> {
         Ok(access) => access,
         Err(err) => {
             tracing::error!(connection = %connection.id, error = %err, "the connection's token cannot be opened");
-            return ctx.store.put_token_off(connection, AGAIN).await;
+            return ctx.store.put_token_off(connection, RETRY_DELAY).await;
         }
     };
     match ctx.graph.refresh(&access).await {
@@ -60,7 +60,7 @@ async fn failed(ctx: &Context, connection: &Connection, err: &GraphError) -> Res
     tracing::warn!(connection = %connection.id, class = err.class.as_str(), code = %err.code, "token not renewed");
     match err.class {
         FailureClass::Transient | FailureClass::Ambiguous | FailureClass::Throttled => {
-            let delay = err.retry_after.map_or(AGAIN, |after| after.max(AGAIN));
+            let delay = err.retry_after.map_or(RETRY_DELAY, |after| after.max(RETRY_DELAY));
             ctx.store.put_token_off(connection, delay).await
         }
         class => {

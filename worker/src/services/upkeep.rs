@@ -9,17 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long connecting may take before it is taken for given up.
-const PENDING: Duration = Duration::from_mins(10);
+const PENDING_MAX: Duration = Duration::from_mins(10);
 
 /// How long Meta is asked to end the webhooks before the token is forgotten all the same.
-const DISCONNECTING_MS: i64 = 24 * 3_600_000;
+const DISCONNECTING_MS_MAX: i64 = 24 * 3_600_000;
 
 pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
     let routed = ctx.store.route_events().await?;
     if routed > 0 {
         tracing::info!(routed, "events that came before their connection are ingested");
     }
-    for connection in ctx.store.unfinished_connections(PENDING).await? {
+    for connection in ctx.store.unfinished_connections(PENDING_MAX).await? {
         if connection.status == ConnectionStatus::Pending {
             tracing::warn!(connection = %connection.id, "connecting was given up");
             ctx.store.drop_pending(connection.id).await?;
@@ -60,5 +60,5 @@ async fn unsubscribed(ctx: &Context, connection: &Connection) -> Result<bool> {
             matches!(err.class, FailureClass::Transient | FailureClass::Ambiguous | FailureClass::Throttled)
         }
     };
-    Ok(!passing || ctx.store.now().await? - connection.row.updated_at > DISCONNECTING_MS)
+    Ok(!passing || ctx.store.now().await? - connection.row.updated_at > DISCONNECTING_MS_MAX)
 }

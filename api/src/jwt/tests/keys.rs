@@ -9,8 +9,8 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use tokio::sync::Semaphore;
 
-const UNKNOWN: &str = "its key is not known";
-const SIGNATURE: &str = "its signature is not right";
+const UNKNOWN: &str = "its key is unknown";
+const SIGNATURE: &str = "its signature is not valid";
 
 /// An identity provider that publishes what a test says, when the test lets it.
 #[derive(Clone)]
@@ -136,7 +136,7 @@ async fn without_a_name_only_one_key_may_fit() {
     provider.publish(&[&Signer::rs256(), &first, &second]);
     clock.forward(Duration::from_mins(10));
     let token = first.clone().without_kid().token(&claims_with("exp", &json!(NOW + 6_000)));
-    let why = "it does not say which key signed it";
+    let why = "it does not name the key that signed it";
     assert_eq!(tokens.verify(&token).await, Err(TokenError::Invalid(why)));
     let named = first.token(&claims_with("exp", &json!(NOW + 6_000)));
     assert!(tokens.verify(&named).await.is_ok());

@@ -5,7 +5,7 @@ use super::*;
 use futures::FutureExt;
 use futures::future::join_all;
 
-const UNKNOWN: TokenError = TokenError::Invalid("its key is not known");
+const UNKNOWN: TokenError = TokenError::Invalid("its key is unknown");
 const HOUR: Duration = Duration::from_hours(1);
 
 /// A token that outlives every test.

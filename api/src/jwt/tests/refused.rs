@@ -5,8 +5,8 @@ use super::*;
 
 const NOT_SIGNED: &str = "it is not a signed token";
 const ALGORITHM: &str = "its signature algorithm is not accepted";
-const SIGNATURE: &str = "its signature is not right";
-const IDS: &str = "its subaccounts claim holds what is not an id";
+const SIGNATURE: &str = "its signature is not valid";
+const IDS: &str = "its subaccounts claim contains an invalid id";
 
 fn encoded(text: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(text)
@@ -14,11 +14,10 @@ fn encoded(text: &str) -> String {
 
 #[tokio::test]
 async fn claims_that_do_not_do() {
-    let (no_end, no_role) = ("it has no end (exp)", "it names a role that there is not");
-    let (no_audience, no_subject) =
-        ("it has no audience (aud)", "its subject (sub) is missing or not usable");
+    let (no_end, no_role) = ("it has no expiry (exp)", "it names an unknown role");
+    let (no_audience, no_subject) = ("it has no audience (aud)", "its subject (sub) is missing or unusable");
     let cases = [
-        ("iss", json!("https://login.example.com"), "it is of another issuer (iss)"),
+        ("iss", json!("https://login.example.com"), "it comes from another issuer (iss)"),
         ("iss", Value::Null, "it has no issuer (iss)"),
         ("iss", json!([ISSUER]), "it has no issuer (iss)"),
         ("aud", json!("dmrelay2"), "it is for another audience (aud)"),
@@ -37,7 +36,7 @@ async fn claims_that_do_not_do() {
         ("exp", json!(u64::MAX), no_end),
         ("nbf", json!(NOW + 31), "it is not valid yet"),
         ("nbf", json!(i64::MAX), "it is not valid yet"),
-        ("nbf", json!("0"), "its beginning (nbf) is not a time"),
+        ("nbf", json!("0"), "its nbf claim is not a time"),
         ("sub", Value::Null, no_subject),
         ("sub", json!(""), no_subject),
         ("sub", json!("  "), no_subject),
@@ -68,9 +67,9 @@ async fn claims_that_do_not_do() {
 #[tokio::test]
 async fn null_is_not_absent() {
     let cases = [
-        ("nbf", "its beginning (nbf) is not a time"),
-        ("exp", "it has no end (exp)"),
-        ("role", "it names a role that there is not"),
+        ("nbf", "its nbf claim is not a time"),
+        ("exp", "it has no expiry (exp)"),
+        ("role", "it names an unknown role"),
     ];
     for (name, why) in cases {
         let mut claims = claims();

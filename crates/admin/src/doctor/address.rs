@@ -11,7 +11,7 @@ const CHECK: &str = "PUBLIC_URL";
 const CALLBACK: &str = "callback";
 
 /// How long the handshake may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Names that only a network of one's own knows (RFC 6761, RFC 6762, RFC 8375, RFC 9476).
 const PRIVATE: [&str; 10] =
@@ -89,7 +89,7 @@ fn handshake(public: &Url, token: &Secret<String>, challenge: &str) -> Call {
         url,
         bearer: None,
         json: None,
-        timeout: PATIENCE,
+        timeout: CALL_TIMEOUT,
     }
 }
 

@@ -12,10 +12,10 @@ use std::time::Duration;
 const CHECK: &str = "database";
 
 /// How long an answer may take, whatever the settings say.
-const PATIENCE: Duration = Duration::from_secs(15);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The first version of PostgreSQL that is not too old.
-const OLDEST: i32 = 14;
+const VERSION_MIN: i32 = 14;
 
 /// How far the clocks of this machine and the database's may differ, and how far before tokens are refused.
 const SKEW: Millis = 2_000;
@@ -53,9 +53,9 @@ pub(super) async fn check(
 }
 
 async fn in_time<T, E: Display>(work: impl Future<Output = Result<T, E>>) -> Result<T, String> {
-    match tokio::time::timeout(PATIENCE, work).await {
+    match tokio::time::timeout(QUERY_TIMEOUT, work).await {
         Ok(outcome) => outcome.map_err(|err| format!("{err:#}")),
-        Err(_) => Err(format!("no answer in {PATIENCE:?}")),
+        Err(_) => Err(format!("no answer in {QUERY_TIMEOUT:?}")),
     }
 }
 
@@ -63,8 +63,8 @@ fn postgres(server: &Postgres, wanted: u32, report: &mut Report) {
     let (version, number) = (&server.version, server.version_number / 10_000);
     if server.is_standby {
         report.fail(CHECK, "a standby, which takes no writes: DATABASE_URL must lead to the primary");
-    } else if number < OLDEST {
-        report.warn(CHECK, format!("PostgreSQL {version} is older than {OLDEST}"));
+    } else if number < VERSION_MIN {
+        report.warn(CHECK, format!("PostgreSQL {version} is older than {VERSION_MIN}"));
     } else {
         report.ok(CHECK, format!("PostgreSQL {version}"));
     }

@@ -9,10 +9,10 @@ use std::time::Duration;
 const CHECK: &str = "redis";
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The first version that is not too old.
-const OLDEST: (u32, u32) = (6, 2);
+const VERSION_MIN: (u32, u32) = (6, 2);
 
 pub(super) async fn check(settings: &QueueSettings, report: &mut Report) {
     let queue = match connect(settings) {
@@ -26,7 +26,7 @@ pub(super) async fn check(settings: &QueueSettings, report: &mut Report) {
         Err(err) => report.warn(CHECK, format!("it answers, but not what it is (INFO): {err}")),
         Ok(server) => {
             if is_old(&server.version) {
-                let (major, minor) = OLDEST;
+                let (major, minor) = VERSION_MIN;
                 report.warn(CHECK, format!("version {} is older than {major}.{minor}", server.version));
             } else {
                 report.ok(CHECK, format!("it answers, version {}", server.version));
@@ -41,7 +41,7 @@ fn connect(settings: &QueueSettings) -> anyhow::Result<RedisQueue> {
     let url = settings.url.require()?;
     let options = RedisOptions {
         namespace: settings.redis_namespace.clone(),
-        push_timeout: PATIENCE,
+        push_timeout: CALL_TIMEOUT,
         ..RedisOptions::new(url.expose().clone())
     };
     let metrics = Metrics::new("doctor")?;
@@ -52,7 +52,7 @@ fn connect(settings: &QueueSettings) -> anyhow::Result<RedisQueue> {
 fn is_old(version: &str) -> bool {
     let mut numbers = version.split('.').map_while(|number| number.parse().ok());
     let (major, minor): (Option<u32>, Option<u32>) = (numbers.next(), numbers.next());
-    major.is_some_and(|major| (major, minor.unwrap_or(0)) < OLDEST)
+    major.is_some_and(|major| (major, minor.unwrap_or(0)) < VERSION_MIN)
 }
 
 /// Whether it drops keys to make room: a job that was dropped waits until the sweep finds it again, and a queue whose

@@ -8,13 +8,13 @@ use dmrelay_runtime::settings::{BOOTSTRAP_KEY_BYTES_MIN, InvalidSetting};
 use dmrelay_vault::Vault;
 
 /// The shortest verify token that nobody guesses.
-const TOKEN_MIN: usize = 16;
+const TOKEN_CHARS_MIN: usize = 16;
 
 /// Settings with a check of their own.
 const TOLD_BELOW: [&str; 3] = ["META_APP_SECRETS", "META_VERIFY_TOKEN", "BOOTSTRAP_API_KEY"];
 
 /// The length of a Meta app's secret, in hexadecimal digits.
-const APP_SECRET: usize = 32;
+const APP_SECRET_CHARS: usize = 32;
 
 /// Checks them; gives the keys for secrets at rest, where they can be used.
 pub(super) fn check(settings: &Settings<'_>, client: Option<&Client>, report: &mut Report) -> Option<Vault> {
@@ -59,14 +59,14 @@ fn app_secrets(secrets: Result<Option<Secret<String>>, InvalidSetting>, report: 
 }
 
 fn is_app_secret(secret: &str) -> bool {
-    secret.len() == APP_SECRET && secret.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    secret.len() == APP_SECRET_CHARS && secret.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn verify_token(token: Result<Option<Secret<String>>, InvalidSetting>, report: &mut Report) {
     const CHECK: &str = "META_VERIFY_TOKEN";
     match token {
-        Ok(Some(token)) if token.expose().len() < TOKEN_MIN => {
-            report.warn(CHECK, format!("shorter than {TOKEN_MIN} characters: take a long random text"));
+        Ok(Some(token)) if token.expose().len() < TOKEN_CHARS_MIN => {
+            report.warn(CHECK, format!("shorter than {TOKEN_CHARS_MIN} characters: take a long random text"));
         }
         Ok(Some(_)) => report.ok(CHECK, "given"),
         Ok(None) => report.warn(CHECK, "not given: the handshake at /webhooks/instagram is refused"),

@@ -15,10 +15,10 @@ use url::{Host, Url};
 use uuid::Uuid;
 
 /// How long Retell may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How many accounts are asked for at a time.
-const AT_A_TIME: usize = 5;
+const CALLS_MAX: usize = 5;
 
 /// The checks of what is called over HTTP.
 pub(super) struct Services<'a> {
@@ -93,7 +93,7 @@ impl Services<'_> {
         // A chat that is not there: the answer says whether the key was taken, and shows nobody's words.
         let chat = format!("chat_{}", Uuid::new_v4().simple());
         let url = http::join(&settings.retell_url, &["get-chat", &chat]);
-        let call = Call { service: "retell", bearer: Some(key), timeout: PATIENCE, ..get(url) };
+        let call = Call { service: "retell", bearer: Some(key), timeout: CALL_TIMEOUT, ..get(url) };
         let host = settings.retell_url.origin().ascii_serialization();
         match retell(&self.client.send(call).await) {
             Ok(()) => report.ok(CHECK, format!("{host} takes the key")),
@@ -114,7 +114,7 @@ impl Services<'_> {
         let graph = Graph::new(self.client.clone(), GraphOptions::from(self.settings.graph));
         let asked: Vec<_> = futures::stream::iter(&connections)
             .map(|connection| identify(&graph, vault, connection))
-            .buffered(AT_A_TIME)
+            .buffered(CALLS_MAX)
             .collect()
             .await;
         for (connection, outcome) in connections.iter().zip(&asked) {
@@ -181,7 +181,7 @@ fn get(url: Url) -> Call {
         url,
         bearer: None,
         json: None,
-        timeout: PATIENCE,
+        timeout: CALL_TIMEOUT,
     }
 }
 

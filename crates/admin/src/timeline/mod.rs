@@ -43,7 +43,7 @@ pub struct Timeline {
 const MESSAGES_MAX: u64 = 2_000;
 
 /// The most turns, and the most dead letters, of one time line.
-const MOST: u64 = 1_000;
+const ROWS_MAX: u64 = 1_000;
 
 /// What there is to be told.
 struct Found {
@@ -106,10 +106,10 @@ impl Timeline {
         };
         Ok(Found {
             messages,
-            turns: store.turns_since(chat.id, since, MOST).await?,
-            modes: store.mode_changes(chat.id, since, until, MOST).await?,
+            turns: store.turns_since(chat.id, since, ROWS_MAX).await?,
+            modes: store.mode_changes(chat.id, since, until, ROWS_MAX).await?,
             incidents: store.incidents(connection, since, until).await?,
-            letters: store.newest_letters(&search, MOST).await?,
+            letters: store.newest_letters(&search, ROWS_MAX).await?,
         })
     }
 }

@@ -18,9 +18,9 @@ use crate::window::{self, Window};
 const FALLBACK_PART: i32 = -1;
 
 /// How long the agent is left alone when it is throttled without being told for how long.
-const THROTTLED: Millis = 10_000;
+const THROTTLED_DELAY: Millis = 10_000;
 /// The same when its provider refuses our key.
-const REFUSED: Millis = 60_000;
+const REFUSED_DELAY: Millis = 60_000;
 
 impl Conversation {
     pub(super) fn record_answer(&mut self, answer: RecordAnswer) -> Reply {
@@ -165,8 +165,8 @@ impl Conversation {
     /// How long to wait before the agent is asked again.
     fn agent_pause(&self, failure: &AgentFailure) -> Millis {
         match failure.class {
-            FailureClass::Throttled => failure.retry_after.unwrap_or(THROTTLED),
-            FailureClass::AgentRefused => REFUSED,
+            FailureClass::Throttled => failure.retry_after.unwrap_or(THROTTLED_DELAY),
+            FailureClass::AgentRefused => REFUSED_DELAY,
             _ => self.delay(retry::CALLS, self.chat.turn.attempts + 1),
         }
     }

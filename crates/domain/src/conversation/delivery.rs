@@ -16,15 +16,15 @@ use crate::window::{self, Window};
 pub(super) const RESTORED: &str = "restored";
 
 /// How long an account is left alone when it is throttled without being told for how long.
-const THROTTLED: Millis = 60_000;
+const THROTTLED_DELAY: Millis = 60_000;
 /// The same when its list was read too often.
-const READ_THROTTLED: Millis = 10_000;
+const READ_THROTTLED_DELAY: Millis = 10_000;
 /// How long a refused token is left alone, should its connection not be parked meanwhile.
-const PARKED: Millis = 1_000;
+const PARKED_DELAY: Millis = 1_000;
 /// How long a message waits when the account or the app is restricted.
-const RESTRICTED: Millis = 300_000;
+const RESTRICTED_DELAY: Millis = 300_000;
 /// How long it waits after a bare code 100, which may mean the whole app.
-const BARE_100: Millis = 30_000;
+const BARE_100_DELAY: Millis = 30_000;
 
 impl Conversation {
     pub(super) fn record_send_failure(&mut self, command: &RecordSendFailure) -> Reply {
@@ -48,9 +48,9 @@ impl Conversation {
             FailureClass::Transient => self.requeue_after_failure(index, failure),
             FailureClass::Ambiguous => self.look_up_send_later(index, failure),
             FailureClass::Throttled => {
-                self.requeue_for(index, failure, failure.retry_after.unwrap_or(THROTTLED))
+                self.requeue_for(index, failure, failure.retry_after.unwrap_or(THROTTLED_DELAY))
             }
-            FailureClass::Reauth => self.requeue_for(index, failure, PARKED),
+            FailureClass::Reauth => self.requeue_for(index, failure, PARKED_DELAY),
             FailureClass::Restricted => self.restricted(index, failure, command.host_succeeded_at),
             FailureClass::WindowClosed | FailureClass::Gone | FailureClass::Invalid => {
                 self.give_up(index, MessageStatus::Failed, error_of(failure, class));
@@ -123,7 +123,7 @@ impl Conversation {
         host_succeeded_at: Option<Millis>,
     ) -> Reply {
         if !failure.bare_100 {
-            return self.requeue_for(index, failure, RESTRICTED);
+            return self.requeue_for(index, failure, RESTRICTED_DELAY);
         }
         let message = &self.messages[index];
         // `requeue` left the code of the time before.
@@ -132,7 +132,7 @@ impl Conversation {
             self.give_up(index, MessageStatus::Failed, error_of(failure, FailureClass::Invalid));
             return Reply::Dead(FailureClass::Invalid);
         }
-        self.requeue_for(index, failure, BARE_100)
+        self.requeue_for(index, failure, BARE_100_DELAY)
     }
 
     pub(super) fn resolve_send(&mut self, resolve: ResolveSend) -> Reply {
@@ -215,9 +215,9 @@ impl Conversation {
     fn thread_unreadable(&mut self, index: usize, failure: &SendFailure, over: bool) -> Reply {
         match failure.class {
             FailureClass::Throttled => {
-                self.retry_outbox(failure.retry_after.unwrap_or(READ_THROTTLED), failure.class)
+                self.retry_outbox(failure.retry_after.unwrap_or(READ_THROTTLED_DELAY), failure.class)
             }
-            FailureClass::Reauth => self.retry_outbox(PARKED, failure.class),
+            FailureClass::Reauth => self.retry_outbox(PARKED_DELAY, failure.class),
             class => {
                 let refused = class.is_final() || class == FailureClass::Restricted;
                 let closed = window::at(self.chat.window_expires_at, self.now) != Window::Open;

@@ -63,7 +63,7 @@ const QUEUE: QueueName = QueueName::Turn;
 /// How many may wait.
 const MAX_WAITING: u64 = 2_000;
 /// Generous: a case that needs it has failed.
-const SOON: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 fn lanes(concurrency: usize) -> Vec<Lane> {
     vec![Lane { queue: QUEUE, concurrency }]
@@ -100,7 +100,7 @@ async fn until(what: &str, condition: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
     };
-    assert!(tokio::time::timeout(4 * SOON, met).await.is_ok(), "in vain: {what}");
+    assert!(tokio::time::timeout(4 * DEADLINE, met).await.is_ok(), "in vain: {what}");
 }
 
 fn server(footing: &dyn Footing) -> &dyn Server {

@@ -1,6 +1,6 @@
 //! A handler that remembers, and a run that can be ended in every way.
 
-use super::{SOON, until};
+use super::{DEADLINE, until};
 use crate::{Job, JobHandler, JobQueue, Lane, QueueError, Stop};
 use async_trait::async_trait;
 use std::{
@@ -121,7 +121,7 @@ pub(super) struct Runner {
 
 impl Runner {
     pub(super) fn start(queue: &Arc<dyn JobQueue>, lanes: Vec<Lane>, probe: &Arc<Probe>) -> Self {
-        Self::with_grace(queue, lanes, probe, SOON)
+        Self::with_grace(queue, lanes, probe, DEADLINE)
     }
 
     pub(super) fn with_grace(

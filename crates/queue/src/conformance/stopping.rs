@@ -1,7 +1,7 @@
 //! How a run ends, and what the next one finds.
 
 use super::{
-    Footing, QUEUE, SOON, accepted, job, lanes,
+    DEADLINE, Footing, QUEUE, accepted, job, lanes,
     probe::{Probe, Runner},
     until,
 };
@@ -50,7 +50,7 @@ pub async fn a_job_that_outlasts_the_grace_runs_again(footing: &dyn Footing) {
     let asked = Instant::now();
     runner.stop().await;
     assert!(asked.elapsed() > Duration::from_millis(290), "it had its grace");
-    assert!(asked.elapsed() < SOON);
+    assert!(asked.elapsed() < DEADLINE);
     assert_eq!((probe.running(), probe.ended()), (0, 0));
 
     let next = Probe::open();

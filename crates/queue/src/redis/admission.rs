@@ -11,11 +11,11 @@ use std::{
 use tokio::time::Instant;
 
 /// More may not wait, whatever is set: see [`Admission`].
-pub(super) const MOST_WAITING: u64 = 2_000;
+pub(super) const WAITING_MAX: u64 = 2_000;
 /// A depth that was read is good for so long …
-const GOOD_FOR: Duration = Duration::from_millis(50);
+const COUNT_CACHE_TTL: Duration = Duration::from_millis(50);
 /// … and for so many pushes of ours.
-const GOOD_FOR_PUSHES: u64 = 200;
+const COUNT_CACHE_PUSHES: u64 = 200;
 
 /// How many jobs wait: those that may be fetched, and those apalis has yet to move among them.
 ///
@@ -57,7 +57,8 @@ struct Known {
 
 impl Known {
     fn is_good(&self) -> bool {
-        self.pushed_since < GOOD_FOR_PUSHES && self.read_at.is_some_and(|at| at.elapsed() < GOOD_FOR)
+        self.pushed_since < COUNT_CACHE_PUSHES
+            && self.read_at.is_some_and(|at| at.elapsed() < COUNT_CACHE_TTL)
     }
 }
 
@@ -140,10 +141,10 @@ mod tests {
         assert!(!guard.known().is_good());
         guard.learn(0);
         assert!(guard.known().is_good());
-        tokio::time::advance(GOOD_FOR).await;
+        tokio::time::advance(COUNT_CACHE_TTL).await;
         assert!(!guard.known().is_good());
         guard.learn(0);
-        for _ in 0..GOOD_FOR_PUSHES {
+        for _ in 0..COUNT_CACHE_PUSHES {
             assert!(guard.try_enter().is_some());
         }
         assert!(!guard.known().is_good());

@@ -14,9 +14,9 @@ use tracing::debug;
 /// So many jobs are removed by one script, which must not hold Redis up.
 const PORTION: u64 = 250;
 /// So many portions are removed at one beat, from each queue.
-const PORTIONS_PER_BEAT: u64 = 80;
+const PORTIONS_MAX: u64 = 80;
 /// What is known of a worker that was killed is kept so long after it was last seen.
-const KEEP_WORKER_SECONDS: u64 = 3_600;
+const WORKER_RETENTION_SECONDS: u64 = 3_600;
 
 static SWEEP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("cleanup.lua")));
 
@@ -42,7 +42,7 @@ pub(super) async fn keep_clean(shared: Arc<Shared>, lanes: Vec<Lane>) {
 
 async fn clean(conn: &mut ConnectionManager, config: &Config) -> Result<u64, QueueError> {
     let mut removed = 0;
-    for _ in 0..PORTIONS_PER_BEAT {
+    for _ in 0..PORTIONS_MAX {
         let portion: u64 = SWEEP
             .key(config.done_jobs_set())
             .key(config.dead_jobs_set())
@@ -50,7 +50,7 @@ async fn clean(conn: &mut ConnectionManager, config: &Config) -> Result<u64, Que
             .key(config.job_meta_hash())
             .key(config.workers_set())
             .arg(PORTION)
-            .arg(KEEP_WORKER_SECONDS)
+            .arg(WORKER_RETENTION_SECONDS)
             .arg(format!("{}:workers:metadata:", config.queue))
             .invoke_async(conn)
             .await

@@ -2,7 +2,7 @@
 
 use super::{
     Shared,
-    admission::{Admission, MOST_WAITING},
+    admission::{Admission, WAITING_MAX},
     link::classified,
     payload::Payload,
     within,
@@ -18,7 +18,7 @@ use std::{
 use tokio::time::Instant;
 
 /// After a push that found no Redis, others fail at once for so long.
-const OUT_OF_ORDER_FOR: Duration = Duration::from_millis(200);
+const FAILURE_CACHE_TTL: Duration = Duration::from_millis(200);
 
 /// Pushes to all queues over one connection.
 pub(super) struct Pusher {
@@ -32,7 +32,7 @@ pub(super) struct Pusher {
 
 impl Pusher {
     pub(super) fn new(shared: Arc<Shared>, conn: ConnectionManager) -> Self {
-        let limit = shared.options.max_waiting.min(MOST_WAITING);
+        let limit = shared.options.max_waiting.min(WAITING_MAX);
         let doors = QueueName::ALL.map(|queue| (shared.config(queue), Admission::new(limit)));
         Self { shared, conn, doors, out_of_order_until: Mutex::default() }
     }
@@ -74,7 +74,7 @@ impl Pusher {
 
     fn set_out_of_order(&self) {
         *self.out_of_order_until.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Instant::now() + OUT_OF_ORDER_FOR);
+            Some(Instant::now() + FAILURE_CACHE_TTL);
     }
 }
 

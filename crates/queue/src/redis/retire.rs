@@ -8,7 +8,7 @@ use apalis_redis::Config;
 use std::sync::LazyLock;
 
 /// A job whose fetching has ended this many workers is dropped.
-const MAX_LOSSES: u32 = 3;
+const LOSSES_MAX: u32 = 3;
 
 static RETIRE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("retire.lua")));
 
@@ -46,7 +46,7 @@ pub(super) async fn retire(
         .key(config.worker_metadata_key(worker))
         .key(format!("{}:losses", config.queue))
         .arg(worker.name())
-        .arg(MAX_LOSSES);
+        .arg(LOSSES_MAX);
     for id in running {
         call.arg(id);
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Host;
 use super::errors::GraphError;
 
-const MAX_BODY: usize = 1 << 20;
+const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// One call of the Graph API.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Call {
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
             .map(str::to_owned);
-        let bytes = to_bytes(body, MAX_BODY)
+        let bytes = to_bytes(body, BODY_BYTES_MAX)
             .await
             .map_err(|_| GraphError::new(1, "The request could not be read"))?;
         let body = if bytes.is_empty() {

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{ANNA, PAGE_SHOP, SHOP, SOON, Setup};
+use super::{ANNA, DEADLINE, PAGE_SHOP, SHOP, Setup};
 use crate::{AccountSpec, Act, Action};
 
 /// What the receiver gets for an action.
@@ -99,7 +99,7 @@ async fn only_subscribed_fields_are_told() -> anyhow::Result<()> {
     let mid = setup.sim.say(SHOP, ANNA, "hi");
     setup.sim.say("17841499999999999", ANNA, "to an account nobody knows");
     assert_eq!(setup.receiver.received(1).await?[0].item()?["message"]["mid"], mid.as_str());
-    setup.sim.wait_for("the rest to be counted", SOON, |record| record.undelivered_updates == 2).await?;
+    setup.sim.wait_for("the rest to be counted", DEADLINE, |record| record.undelivered_updates == 2).await?;
     Ok(())
 }
 

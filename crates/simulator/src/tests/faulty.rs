@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::{ANNA, SHOP, SOON, Setup, code_of};
+use super::{ANNA, DEADLINE, SHOP, Setup, code_of};
 use crate::{Fault, FaultMode, Operation, Service};
 
 async fn ready() -> anyhow::Result<Setup> {
@@ -52,7 +52,7 @@ async fn a_slow_call_has_its_effect_even_if_nobody_waits() -> anyhow::Result<()>
         setup.sim.add_fault(Fault::graph(Operation::Send, mode).delay(Duration::from_millis(400)));
         let seen = setup.text_request("x").timeout(Duration::from_millis(250)).send().await;
         assert!(seen.is_err_and(|error| error.is_timeout()));
-        setup.sim.wait_for("the effect", SOON, |record| record.send_count == before + 1).await?;
+        setup.sim.wait_for("the effect", DEADLINE, |record| record.send_count == before + 1).await?;
     }
     let begun = Instant::now();
     setup.sim.add_fault(Fault::graph(Operation::Send, FaultMode::SlowAfter).delay(Duration::from_millis(30)));

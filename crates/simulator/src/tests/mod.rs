@@ -29,7 +29,7 @@ const PAGE_SHOP: &str = "17841400000000002";
 const PAGE: &str = "104500000000001";
 const ANNA: &str = "200000000000001";
 const SECRET: &str = "app-secret";
-const SOON: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A simulator with an account of each kind, and a receiver of its webhooks.
 struct Setup {
@@ -177,7 +177,7 @@ impl Receiver {
     /// Everything that came, once there are `count` of them.
     async fn received(&self, count: usize) -> anyhow::Result<Vec<Received>> {
         let mut counted = self.inbox.count.subscribe();
-        tokio::time::timeout(SOON, counted.wait_for(|came| *came >= count))
+        tokio::time::timeout(DEADLINE, counted.wait_for(|came| *came >= count))
             .await
             .context("webhooks did not come")??;
         Ok(locked(&self.inbox.received).clone())

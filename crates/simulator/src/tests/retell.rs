@@ -3,7 +3,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{SOON, Setup, answer};
+use super::{DEADLINE, Setup, answer};
 use crate::{AgentRule, ChatStatus, Fault, FaultMode, Operation, ReplyRule, UserTurn};
 
 fn error(status: u16, message: &str) -> (u16, Value) {
@@ -114,7 +114,7 @@ async fn the_user_turn_is_stored_before_or_with_the_answer() -> anyhow::Result<(
         let chat = setup.new_chat("slow").await?;
         let before = setup.sim.record(|record| record.completion_count);
         let during = async {
-            setup.sim.wait_for("the turn", SOON, |record| record.completion_count > before).await?;
+            setup.sim.wait_for("the turn", DEADLINE, |record| record.completion_count > before).await?;
             anyhow::Ok(setup.sim.chat(&chat).map(|chat| chat.messages.len()))
         };
         let (answered, during) = tokio::join!(setup.complete(&chat, "one"), during);
@@ -135,7 +135,7 @@ async fn an_answer_goes_on_when_the_caller_hangs_up() -> anyhow::Result<()> {
     assert!(given_up.is_err_and(|error| error.is_timeout()));
     let spoken = || setup.sim.chat(&chat).is_some_and(|chat| chat.messages.len() == 2);
     let mut changes = setup.sim.changes();
-    tokio::time::timeout(SOON, async {
+    tokio::time::timeout(DEADLINE, async {
         while !spoken() {
             changes.changed().await?;
         }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{ANNA, PAGE, PAGE_SHOP, SHOP, SOON, Setup, code_of, text_to};
+use super::{ANNA, DEADLINE, PAGE, PAGE_SHOP, SHOP, Setup, code_of, text_to};
 use crate::{Act, Action, Author, Echo, Person};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -154,6 +154,6 @@ async fn the_thread_shows_who_wrote_what() -> anyhow::Result<()> {
         thread.into_iter().flat_map(|thread| thread.messages).map(|said| (said.author, said.text)).collect();
     let expected = [(Author::Customer, "one"), (Author::Api, "two"), (Author::App, "three")];
     assert_eq!(said, expected.map(|(author, text)| (author, Some(text.to_owned()))));
-    setup.sim.wait_for("three webhooks", SOON, |record| record.acknowledged == 3).await?;
+    setup.sim.wait_for("three webhooks", DEADLINE, |record| record.acknowledged == 3).await?;
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::world::World;
 use crate::world::thread::ThreadKey;
 
 /// Updates in one POST at most (Messenger Platform, "Webhooks": up to 1000).
-const MAX_UPDATES: usize = 1000;
+const UPDATES_MAX: usize = 1000;
 
 /// The order in which held updates are let go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ pub(crate) fn dispatch(
     let mut queued = Vec::new();
     for (target, mut updates) in by_target(core, updates) {
         while !updates.is_empty() {
-            let rest = updates.split_off(updates.len().min(per_post.clamp(1, MAX_UPDATES)));
+            let rest = updates.split_off(updates.len().min(per_post.clamp(1, UPDATES_MAX)));
             let sent = std::mem::replace(&mut updates, rest);
             let body = encode::body(&sent);
             let headers = headers(core, &target, &body);
