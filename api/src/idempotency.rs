@@ -112,15 +112,15 @@ async fn keep(state: ApiState, id: Uuid, running: impl Future<Output = Response>
         state.store.finish_write(id, parts.status.as_u16(), &state.vault.seal(place(id), &body)).await
     };
     if let Err(err) = kept {
-        tracing::error!(error = %err, "the answer to a write with an Idempotency-Key was not kept");
+        tracing::error!(error = %err, "cannot store the response to a write with an Idempotency-Key");
     }
     Response::from_parts(parts, Body::from(body))
 }
 
 fn answered(state: &ApiState, id: Uuid, (status, sealed): (u16, &[u8])) -> Result<Response, Problem> {
     let body = state.vault.open(place(id), sealed).map_err(|err| {
-        tracing::error!(error = %err, "a kept answer does not open");
-        let title = "The call was made, and its answer is not there any more";
+        tracing::error!(error = %err, "cannot decrypt a stored response");
+        let title = "The call was made, but its response is no longer available";
         Problem::new(StatusCode::CONFLICT, "idempotency-answer-lost", title)
     })?;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
