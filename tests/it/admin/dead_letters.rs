@@ -79,7 +79,7 @@ async fn what_would_fail_again_is_refused_and_the_rest_goes_on() -> Result<()> {
     assert!(!success && dry.contains("2 would be replayed, 1 would be refused"), "{dry}");
     // The oldest come first.
     let (success, first) = run(&["replay", "--created-before", "0s", "--limit", "1", "--json"]).await?;
-    assert!(!success && first.contains(oldest) && first.contains("a person has taken over"), "{first}");
+    assert!(!success && first.contains(oldest) && first.contains("a human agent has taken over"), "{first}");
     let (success, named) = run(&["replay", middle, oldest, unknown]).await?;
     assert!(!success && named.contains("1 replayed, 2 refused"), "{named}");
     assert!(named.contains(&format!("refused   {unknown}  there is no such dead letter")), "{named}");
