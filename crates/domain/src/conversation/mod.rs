@@ -8,7 +8,7 @@
 //! Invariants, each held by the model test (`tests/model`):
 //! - At most one turn is open, and at most one message is being sent.
 //! - A message waiting for the agent belongs to an open turn, or the chat's turn is due, or a human has taken
-//! over the chat.
+//!   over the chat.
 //! - A waiting reply is behind a send in progress, or the outbox is due.
 
 mod answer;
