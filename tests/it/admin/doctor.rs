@@ -209,6 +209,6 @@ async fn metas_way_in_and_the_accounts_are_tried_on_request() -> Result<()> {
     assert!(!success && found(&output, "FAIL", "accounts", "connect it again"), "{output}");
     assert!(output.contains(ACCOUNT) && !output.contains(TOKEN), "{output}");
     let (_, output) = accounts(&[("ENCRYPTION_KEYS", &clinic.keys)]).await?;
-    assert!(found(&output, "FAIL", "accounts", "sealed with the key \"k1\""), "{output}");
+    assert!(found(&output, "FAIL", "accounts", "encrypted with the key \"k1\""), "{output}");
     Ok(())
 }

@@ -183,8 +183,8 @@ async fn a_value_that_does_not_open_is_named_and_the_rest_goes_on() -> Result<()
     let (success, output) = admin_with(&cluster, &["reseal"], &[("ENCRYPTION_KEYS", &both)]).await?;
     assert!(!success && output.contains("2 values sealed anew with k2"), "{output}");
     for says in [
-        format!("not opened: instagram_connections.app_secret of row {id}: sealed with the key \"k0\""),
-        format!("not opened: instagram_connections.verify_token of row {id}: does not open"),
+        format!("not opened: instagram_connections.app_secret of row {id}: encrypted with the key \"k0\""),
+        format!("not opened: instagram_connections.verify_token of row {id}: cannot be decrypted"),
         "k1 seals 1 values: it must stay".to_owned(),
         "2 values do not open".to_owned(),
     ] {
