@@ -72,7 +72,7 @@ async fn a_restored_database_goes_on_and_says_nothing_twice() -> Result<()> {
     cluster.move_to(restored);
     cluster.redis.flush()?;
     let (done, text) = cluster.run("dmrelay-api", &["admin", "after-restore"], &[]).await?;
-    assert!(done && text.contains("chats in which something waited: 1"), "{text}");
+    assert!(done && text.contains("chats with waiting work: 1"), "{text}");
     cluster.simulator.put_agent(AGENT, AgentRule::default());
     cluster.restart_api().await?;
     let _worker = cluster.worker()?;

@@ -93,12 +93,12 @@ async fn what_is_wrong_at_the_start_is_named() -> Result<()> {
         (
             "dmrelay-worker",
             &[("ENCRYPTION_KEYS", "k9:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")],
-            "keys that are missing: {\"k1\"}",
+            "are missing: {\"k1\"}",
         ),
         (
             "dmrelay-api",
             &[("ENCRYPTION_KEYS", "k9:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")],
-            "keys that are missing: {\"k1\"}",
+            "are missing: {\"k1\"}",
         ),
         ("dmrelay-api", &[("DATABASE_URL", "")], "DATABASE_URL: is required"),
         ("dmrelay-api", &[("DATABASE_URL", "mysql://x")], "DATABASE_URL must begin with postgres://"),

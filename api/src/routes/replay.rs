@@ -87,7 +87,7 @@ pub(super) async fn replay_some(
     for letter in wanted(&state, &scope, &connections, request, &mut done).await? {
         match one(&state, &scope, &connections, &letter).await? {
             Replay::Replayed => done.replayed += 1,
-            Replay::NotOpen => done.refuse(letter.id, "it was replayed or discarded already"),
+            Replay::NotOpen => done.refuse(letter.id, "it was already replayed or discarded"),
             Replay::Refused(why) => done.refuse(letter.id, why),
         }
     }

@@ -241,7 +241,7 @@ impl Refusal {
         match self {
             Self::TooLarge => {
                 let problem =
-                    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too long");
+                    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large");
                 ("too_large", problem.into_response())
             }
             Self::Unread => ("refused", Problem::malformed("cannot read the body").into_response()),

@@ -1,4 +1,4 @@
-//! Graph's errors (Meta, "Error codes"): the code and the subcode decide, never the localised message.
+//! Graph's errors (Meta, "Error codes"): the code and subcode decide, never the localized message.
 
 use dmrelay_domain::failure::{self, Effect, FailureClass, Wire};
 use dmrelay_domain::text::{mask, truncate};
@@ -6,27 +6,27 @@ use dmrelay_runtime::http::{Answer, Failure};
 use serde_json::Value;
 use std::time::Duration;
 
-/// A call to Graph that did not succeed.
+/// A failed call to Graph.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct GraphError {
-    /// What happens next.
+    /// The failure class.
     pub class: FailureClass,
-    /// `code/subcode` of Graph, `http <status>`, or how the connection failed.
+    /// Graph's `code/subcode`, `http <status>`, or how the connection failed.
     pub code: String,
-    /// Graph's own words, for operators. Carries no token.
+    /// Graph's error message, for operators. Contains no token.
     pub message: String,
-    /// How long to wait, where Graph said so.
+    /// The requested delay, if any.
     pub retry_after: Option<Duration>,
-    /// How far the call came.
+    /// How far the call got.
     pub wire: Wire,
 }
 
-/// The code of an answer that is not what the documentation promises.
+/// The code of a response that does not match the documentation.
 const UNEXPECTED: &str = "odd answer";
 
 impl GraphError {
-    /// Whether Graph answered the call: then the call is over, whatever it did.
+    /// Whether Graph responded: then the call is over, whatever it did.
     pub fn is_answered(&self) -> bool {
         matches!(self.wire, Wire::Answered { .. }) || self.code == UNEXPECTED
     }
@@ -43,7 +43,7 @@ impl GraphError {
         }
     }
 
-    /// An answer of 2xx that is not what the documentation promises: the effect may have happened.
+    /// A 2xx response that does not match the documentation: the call may have taken effect.
     pub(crate) fn odd(effect: Effect, what: &str) -> Self {
         Self {
             class: failure::graph(effect, Wire::Lost),
@@ -75,7 +75,8 @@ impl GraphError {
     }
 }
 
-/// How long an account is throttled, from `X-Business-Use-Case-Usage`, in minutes there (Meta, "Rate limits").
+/// How long an account is throttled, from `X-Business-Use-Case-Usage`, which gives minutes (Meta, "Rate
+/// limits").
 fn regain_access(usage: &str) -> Option<Duration> {
     let usage: Value = serde_json::from_str(usage).ok()?;
     let entries = usage.as_object()?.values().filter_map(Value::as_array).flatten();

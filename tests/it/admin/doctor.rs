@@ -74,21 +74,21 @@ async fn a_good_installation_is_found_good() -> Result<()> {
         clinic.examine(&[], &[("JWT_SECRET", JWT), ("JWT_ISSUER", "x"), ("JWT_AUDIENCE", "y")]).await?;
     assert!(success && output.ends_with(" 0 warn, 0 FAIL"), "{output}");
     for (check, says) in [
-        ("settings", "can be read"),
+        ("settings", "valid"),
         ("META_APP_SECRETS", "1 given"),
-        ("ENCRYPTION_KEYS", "k2 (k2 seals)"),
+        ("ENCRYPTION_KEYS", "k2 (k2 encrypts)"),
         ("tokens (JWT)", "accepted"),
         ("database", "PostgreSQL "),
         ("durability", "fsync on, synchronous_commit on"),
         ("connections", "room for"),
         ("clock", "ms"),
         ("schema", "up to date"),
-        ("sealed values", "none"),
+        ("encrypted values", "none"),
         ("redis", "version "),
         ("redis memory", "noeviction"),
-        ("GRAPH_URL", "is reached"),
-        ("INSTAGRAM_GRAPH_URL", "is reached"),
-        ("retell", "takes the key"),
+        ("GRAPH_URL", "is reachable"),
+        ("INSTAGRAM_GRAPH_URL", "is reachable"),
+        ("retell", "accepts the key"),
         ("PUBLIC_URL", "https://relay.example.com"),
     ] {
         assert!(found(&output, "ok", check, says), "{check}: {output}");
@@ -131,18 +131,18 @@ async fn each_thing_that_is_wrong_is_named() -> Result<()> {
         ),
         (&[("DATABASE_URL", &empty)], "schema", "run: dmrelay-api migrate"),
         (&[("DATABASE_URL", &undurable)], "durability", "fsync is off"),
-        (&[("DATABASE_URL", &undurable)], "sealed values", "lacks keys in use: sealed 2 by k1"),
+        (&[("DATABASE_URL", &undurable)], "encrypted values", "lacks keys in use: 2 values with k1"),
         (&[("DATABASE_MAX_CONNECTIONS", "500")], "connections", "lower it"),
         (&[("REDIS_URL", "")], "redis", "REDIS_URL: is required"),
         (&[("REDIS_URL", "redis://:short-secret@127.0.0.1:1/")], "redis", "not available"),
         (&[("REDIS_URL", "nonsense:short-secret")], "redis", "cannot be read"),
-        (&[("GRAPH_URL", NOWHERE)], "GRAPH_URL", "is not reached"),
-        (&[("INSTAGRAM_GRAPH_URL", NOWHERE)], "INSTAGRAM_GRAPH_URL", "is not reached"),
+        (&[("GRAPH_URL", NOWHERE)], "GRAPH_URL", "cannot be reached"),
+        (&[("INSTAGRAM_GRAPH_URL", NOWHERE)], "INSTAGRAM_GRAPH_URL", "cannot be reached"),
         (&[("RETELL_URL", NOWHERE)], "retell", "not reached"),
-        (&[("RETELL_API_KEY", SHORT)], "retell", "the key is refused"),
+        (&[("RETELL_API_KEY", SHORT)], "retell", "the key is rejected"),
         (&[("PUBLIC_URL", "http://relay.example.com")], "PUBLIC_URL", "must be https"),
         (&[("PUBLIC_URL", "https://192.0.2.1")], "PUBLIC_URL", "not an address"),
-        (&[("PUBLIC_URL", "https://localhost")], "PUBLIC_URL", "the internet knows"),
+        (&[("PUBLIC_URL", "https://localhost")], "PUBLIC_URL", "public host name"),
         (&[("PUBLIC_URL", "https://relay.example.com:8443")], "PUBLIC_URL", "no port"),
     ];
     for (settings, check, says) in table {
@@ -163,7 +163,7 @@ async fn what_should_be_looked_at_is_told_and_is_no_failure() -> Result<()> {
         (("META_VERIFY_TOKEN", SHORT), "META_VERIFY_TOKEN", "shorter than 16"),
         (("META_VERIFY_TOKEN", ""), "META_VERIFY_TOKEN", "not given"),
         (("RETELL_API_KEY", ""), "retell", "not checked"),
-        (("DATABASE_MAX_CONNECTIONS", "150"), "connections", "no room together"),
+        (("DATABASE_MAX_CONNECTIONS", "150"), "connections", "too few connections"),
     ] {
         let (success, output) = clinic.examine(&[], &[settings]).await?;
         assert!(success && found(&output, "warn", check, says), "{settings:?}: {output}");
@@ -194,7 +194,7 @@ async fn metas_way_in_and_the_accounts_are_tried_on_request() -> Result<()> {
         clinic.examine(&["--callback"], &[there, ("META_VERIFY_TOKEN", "not-the-token-of-the-api")]).await?;
     assert!(found(&output, "FAIL", "callback", "has another META_VERIFY_TOKEN"), "{output}");
     let (_, output) = clinic.examine(&["--callback"], &[("PUBLIC_URL", NOWHERE)]).await?;
-    assert!(found(&output, "FAIL", "callback", "is not reached"), "{output}");
+    assert!(found(&output, "FAIL", "callback", "cannot be reached"), "{output}");
 
     let accounts = async |settings: &[(&str, &str)]| {
         admin_with(&clinic.cluster, &["doctor", "--accounts=5"], settings).await

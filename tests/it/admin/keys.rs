@@ -60,7 +60,7 @@ async fn what_is_wrong_with_a_key_is_named() -> Result<()> {
         (&["create", "--subaccount", "acme", "--role", "king"], "must be viewer, operator, admin or owner"),
         (&["create", "--subaccount", "acme", "--name", " "], "must be 1 to 100 bytes"),
         (&["create", "--subaccount", "acme", "--expires-in", "90"], "needs a unit"),
-        (&["create", "--subaccount", "acme", "--expires-in", "0d"], "must be longer than nothing"),
+        (&["create", "--subaccount", "acme", "--expires-in", "0d"], "must be longer than zero"),
         (&["create"], "--subaccount"),
         (&["revoke", "01930000-0000-7000-8000-000000000000"], "no API key has the id"),
     ] {

@@ -1,4 +1,4 @@
-//! A key is changed while everything runs: what the old one sealed is sealed anew, and nothing is lost.
+//! A key is changed while everything runs: what the old one sealed is re-encrypted, and nothing is lost.
 
 use super::admin_with;
 use anyhow::{Context, Result, ensure};
@@ -81,7 +81,7 @@ async fn whoever_writes_meanwhile_counts_more(footing: Footing) -> Result<()> {
     assert_eq!(read.len(), 1);
     assert_eq!(store.sealed_with_another(SEALED[0], "k1", Uuid::nil(), 10).await?, []);
     assert_eq!(store.sealed_with_another(SEALED[0], "k2", id, 10).await?, []);
-    // A renewal whose call began before the value was sealed anew is stored.
+    // A renewal whose call began before the value was re-encrypted is stored.
     let both = vault(&[&new, &old])?;
     assert!(store.reseal(SEALED[0], &read[0], both.seal(token_of(id), b"old")).await?);
     assert_eq!(stale().await?, []);
@@ -135,13 +135,16 @@ async fn the_old_key_is_not_needed_any_more() -> Result<()> {
     let keys = [("ENCRYPTION_KEYS", both.as_str())];
     let before = live(&store).await?;
     let (success, dry) = admin_with(&cluster, &["reseal", "--dry-run"], &keys).await?;
-    assert!(success && dry.contains("4 values would be sealed anew with k2"), "{dry}");
-    assert!(dry.contains("k1 seals 4 values: it must stay"), "{dry}");
+    assert!(success && dry.contains("4 values would be re-encrypted with k2"), "{dry}");
+    assert!(dry.contains("k1 encrypts 4 values: it must stay"), "{dry}");
     assert_eq!(live(&store).await?.row, before.row);
 
     let (success, done) = admin_with(&cluster, &["reseal"], &keys).await?;
-    assert!(success && done.contains("4 values sealed anew with k2"), "{done}");
-    assert!(done.contains("k1 seals nothing: once every process has k2 first, it can be removed"), "{done}");
+    assert!(success && done.contains("4 values re-encrypted with k2"), "{done}");
+    assert!(
+        done.contains("k1 encrypts nothing: once every process has k2 first, it can be removed"),
+        "{done}"
+    );
     assert_eq!(store.sealed_counts().await?, [("k2".to_owned(), 4)]);
     let after = live(&store).await?;
     let sealed = after.row.access_token.clone().context("token")?;
@@ -156,7 +159,7 @@ async fn the_old_key_is_not_needed_any_more() -> Result<()> {
     assert_eq!(row, before.row);
 
     let (success, again) = admin_with(&cluster, &["reseal"], &keys).await?;
-    assert!(success && again.contains("0 values sealed anew"), "{again}");
+    assert!(success && again.contains("0 values re-encrypted"), "{again}");
     for output in [dry, done, again] {
         assert!(
             !output.contains(TOKEN) && !output.contains(&new[3..]) && !output.contains(&old[3..]),
@@ -181,12 +184,12 @@ async fn a_value_that_does_not_open_is_named_and_the_rest_goes_on() -> Result<()
     put(&store, "verify_token", id, vault(&[&old])?.seal(token_of(id), b"moved-token")).await?;
     let both = format!("{new},{old}");
     let (success, output) = admin_with(&cluster, &["reseal"], &[("ENCRYPTION_KEYS", &both)]).await?;
-    assert!(!success && output.contains("2 values sealed anew with k2"), "{output}");
+    assert!(!success && output.contains("2 values re-encrypted with k2"), "{output}");
     for says in [
-        format!("not opened: instagram_connections.app_secret of row {id}: encrypted with the key \"k0\""),
-        format!("not opened: instagram_connections.verify_token of row {id}: cannot be decrypted"),
-        "k1 seals 1 values: it must stay".to_owned(),
-        "2 values do not open".to_owned(),
+        format!("not decrypted: instagram_connections.app_secret of row {id}: encrypted with the key \"k0\""),
+        format!("not decrypted: instagram_connections.verify_token of row {id}: cannot be decrypted"),
+        "k1 encrypts 1 values: it must stay".to_owned(),
+        "2 values could not be decrypted".to_owned(),
     ] {
         assert!(output.contains(&says), "{says}: {output}");
     }
@@ -223,7 +226,7 @@ async fn a_reconnect_under_way_is_not_undone() -> Result<()> {
     };
     let (run, ()) = tokio::try_join!(admin_with(&cluster, &["reseal"], &keys), commit)?;
     // What the reconnect wrote was sealed in a second pass.
-    assert!(run.0 && run.1.contains("4 values sealed anew with k2"), "{}", run.1);
+    assert!(run.0 && run.1.contains("4 values re-encrypted with k2"), "{}", run.1);
     let after = live(&store).await?;
     let sealed = after.row.access_token.context("token")?;
     assert_eq!(vault(&[&new])?.open(token_of(id), &sealed)?.expose(), b"token of the reconnect");
