@@ -1,4 +1,4 @@
-//! What failed for good is looked at, tried again, or left at that, from the command line.
+//! Dead letters are shown, replayed and discarded on the command line.
 
 use super::{USER, admin, admin_json, admin_with, only, refuse, replied};
 use anyhow::{Context, Result};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const LETTERS: &[&str] = &["dead-letters"];
 
-/// So many open dead letters, the newest first.
+/// This many open dead letters, newest first.
 async fn letters(cluster: &Cluster, count: usize) -> Result<Vec<Value>> {
     wait::until("dead letters", Duration::from_secs(30), async || {
         let listed = admin_json(cluster, &["dead-letters", "list"]).await?;
@@ -25,7 +25,7 @@ fn id(letter: &Value) -> Result<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_replayed_is_answered() -> Result<()> {
+async fn a_replayed_question_is_answered() -> Result<()> {
     let mut cluster = Cluster::start(&[]).await?;
     let _worker = cluster.worker()?;
     refuse(&cluster, 1);
@@ -58,7 +58,7 @@ async fn what_is_replayed_is_answered() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_would_fail_again_is_refused_and_the_rest_goes_on() -> Result<()> {
+async fn replays_that_would_fail_again_are_refused_and_the_others_continue() -> Result<()> {
     let mut cluster = Cluster::start(&[]).await?;
     let _worker = cluster.worker()?;
     refuse(&cluster, 3);

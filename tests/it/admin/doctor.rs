@@ -1,5 +1,5 @@
-//! The doctor finds a good installation good, and names what is wrong with a broken one; and no secret is in
-//! anything it says.
+//! The doctor accepts a good installation, and names the problems of a broken one; its output contains no
+//! secret.
 
 use super::admin_with;
 use anyhow::{Context, Result};
@@ -17,13 +17,13 @@ const PASSWORD: &str = "password-of-the-database";
 const JWT: &str = "jwt-secret-0123456789abcdefghijklmnop";
 const RETELL: &str = "key_simulated";
 const SHORT: &str = "short-secret";
-/// Nobody listens there.
+/// An address where no one listens.
 const NOWHERE: &str = "http://127.0.0.1:1";
 
-/// Settings, the check that fails by them, and a part of what it says.
+/// Settings, the check that fails because of them, and a part of its message.
 type Broken<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
 
-/// An installation that can go live, but that its servers are on this machine.
+/// An installation ready for production, except that its servers are on this machine.
 struct Clinic {
     cluster: Cluster,
     database: String,
@@ -34,7 +34,7 @@ struct Clinic {
 impl Clinic {
     async fn open() -> Result<Self> {
         let durable = PostgresServer::durable()?;
-        // No password is asked for, and none may be shown.
+        // No password is required, and none may be shown.
         let database = durable.url().replace("postgres@", &format!("postgres:{PASSWORD}@"));
         let cluster = Cluster::start(&[]).await?;
         let (migrated, output) = admin_with(&cluster, &["migrate"], &[("DATABASE_URL", &database)]).await?;
@@ -61,14 +61,14 @@ impl Clinic {
     }
 }
 
-/// Whether a check came to this.
+/// Whether a check had this result.
 fn found(output: &str, verdict: &str, check: &str, says: &str) -> bool {
     let begins = format!("{verdict:<4}  {check:<19}  ");
     output.lines().any(|line| line.strip_prefix(&begins).is_some_and(|what| what.contains(says)))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_good_installation_is_found_good() -> Result<()> {
+async fn a_good_installation_passes() -> Result<()> {
     let clinic = Clinic::open().await?;
     let (success, output) =
         clinic.examine(&[], &[("JWT_SECRET", JWT), ("JWT_ISSUER", "x"), ("JWT_AUDIENCE", "y")]).await?;
@@ -100,7 +100,7 @@ async fn a_good_installation_is_found_good() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_thing_that_is_wrong_is_named() -> Result<()> {
+async fn each_problem_is_named() -> Result<()> {
     let clinic = Clinic::open().await?;
     let store = open_store(&clinic.database).await?;
     store.connection().execute_unprepared("CREATE DATABASE empty").await?;
@@ -148,14 +148,14 @@ async fn each_thing_that_is_wrong_is_named() -> Result<()> {
     for (settings, check, says) in table {
         let (success, output) = clinic.examine(&[], settings).await?;
         assert!(!success && found(&output, "FAIL", check, says), "{settings:?}: {output}");
-        // The others are checked all the same.
+        // The other checks run all the same.
         assert!(output.contains(" FAIL\n") && output.contains("retell"), "{settings:?}: {output}");
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_should_be_looked_at_is_told_and_is_no_failure() -> Result<()> {
+async fn warnings_are_reported_and_do_not_fail() -> Result<()> {
     let clinic = Clinic::open().await?;
     for (settings, check, says) in [
         (("META_APP_SECRETS", APP_SECRET), "META_APP_SECRETS", "number 1 is not 32"),
@@ -184,12 +184,12 @@ async fn what_should_be_looked_at_is_told_and_is_no_failure() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metas_way_in_and_the_accounts_are_tried_on_request() -> Result<()> {
+async fn the_callback_and_the_accounts_are_checked_on_request() -> Result<()> {
     let clinic = Clinic::open().await?;
     let here = clinic.cluster.rest.address();
     let there = ("PUBLIC_URL", here.as_str());
     let (_, output) = clinic.examine(&["--callback"], &[there]).await?;
-    assert!(found(&output, "ok", "callback", "is answered"), "{output}");
+    assert!(found(&output, "ok", "callback", "succeeds"), "{output}");
     let (_, output) =
         clinic.examine(&["--callback"], &[there, ("META_VERIFY_TOKEN", "not-the-token-of-the-api")]).await?;
     assert!(found(&output, "FAIL", "callback", "has another META_VERIFY_TOKEN"), "{output}");
@@ -201,7 +201,7 @@ async fn metas_way_in_and_the_accounts_are_tried_on_request() -> Result<()> {
     };
     let (_, output) = accounts(&[]).await?;
     assert!(found(&output, "ok", "accounts", "1 of 1 asked have a good token"), "{output}");
-    // Only the host that the account needs is asked for.
+    // Only the host the account needs is checked.
     let (_, output) = accounts(&[("GRAPH_URL", NOWHERE)]).await?;
     assert!(found(&output, "ok", "GRAPH_URL", "no account has facebook login"), "{output}");
     clinic.cluster.simulator.set_tokens(ACCOUNT, TokenState::Revoked);

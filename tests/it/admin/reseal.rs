@@ -1,4 +1,5 @@
-//! A key is changed while everything runs: what the old one sealed is re-encrypted, and nothing is lost.
+//! A key rotation while everything keeps running: values of the old key are re-encrypted, and nothing is
+//! lost.
 
 use super::admin_with;
 use anyhow::{Context, Result, ensure};
@@ -16,7 +17,7 @@ use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
-on_both_footings!(what_each_key_has_sealed_is_counted, whoever_writes_meanwhile_counts_more);
+on_both_footings!(values_are_counted_by_key, a_concurrent_write_takes_precedence);
 
 fn vault(keys: &[&str]) -> Result<Vault> {
     Ok(Vault::parse(&Secret::new(keys.join(",")))?)
@@ -31,7 +32,7 @@ async fn live(store: &Store) -> Result<Connection> {
     connection.context("no connection")
 }
 
-/// Puts bytes where a sealed value is, by hand.
+/// Replaces an encrypted value directly.
 async fn put(store: &Store, column: &str, id: Uuid, value: Vec<u8>) -> Result<()> {
     let db = store.connection();
     let sql = format!("UPDATE instagram_connections SET {column} = $1 WHERE id = $2");
@@ -40,13 +41,13 @@ async fn put(store: &Store, column: &str, id: Uuid, value: Vec<u8>) -> Result<()
     Ok(())
 }
 
-async fn what_each_key_has_sealed_is_counted(footing: Footing) -> Result<()> {
+async fn values_are_counted_by_key(footing: Footing) -> Result<()> {
     let database = Database::start(footing)?;
     let store = database.open().await?;
     assert_eq!(store.sealed_counts().await?, []);
     let (first, second) =
         (connect(&store, "acme", "1").await?.id.0, connect(&store, "acme", "2").await?.id.0);
-    // An access token and a verify token each, of which nothing is sealed.
+    // An access token and a verify token each, none of them encrypted.
     assert_eq!(store.sealed_counts().await?, [(NO_KEY.to_owned(), 4)]);
     let (old, new) =
         (Vault::generate("k1"), Vault::generate("a-longer_id-for-the-second-key-02"[..32].as_ref()));
@@ -69,7 +70,7 @@ async fn what_each_key_has_sealed_is_counted(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn whoever_writes_meanwhile_counts_more(footing: Footing) -> Result<()> {
+async fn a_concurrent_write_takes_precedence(footing: Footing) -> Result<()> {
     let database = Database::start(footing)?;
     let store = database.open().await?;
     let before = connect(&store, "acme", "1").await?;
@@ -87,14 +88,14 @@ async fn whoever_writes_meanwhile_counts_more(footing: Footing) -> Result<()> {
     assert_eq!(stale().await?, []);
     let renewed = Renewed { access_token: both.seal(token_of(id), b"renewed"), expires_in: None };
     assert!(store.renew_token(&before, &renewed).await?);
-    // What was read before it is not put back over it.
+    // The value read before must not overwrite it.
     assert!(!store.reseal(SEALED[0], &read[0], both.seal(token_of(id), b"old")).await?);
     let now = store.connection_by_id(id.into()).await?.context("gone")?;
     assert_eq!(both.open(token_of(id), &now.row.access_token.context("token")?)?.expose(), b"renewed");
     Ok(())
 }
 
-/// A cluster with secrets of every kind, all sealed with this key, called `k1`.
+/// A cluster with secrets of every kind, all encrypted with this key, called `k1`.
 async fn sealed_with(key: &str) -> Result<(Cluster, Store)> {
     let cluster = Cluster::start(&[("ENCRYPTION_KEYS", key)]).await?;
     let body = json!({"name": "frontend", "role": "viewer"}).to_string().into_bytes();
@@ -111,7 +112,7 @@ async fn sealed_with(key: &str) -> Result<(Cluster, Store)> {
     Ok((cluster, store))
 }
 
-/// How many values there are in the whole database, in whatever column, that look as if `k1` had sealed them.
+/// The number of values in the whole database, in any column, that look as if they were encrypted with `k1`.
 async fn anywhere(store: &Store) -> Result<i64> {
     let db = store.connection();
     let read = |sql: String| db.query_all_raw(Statement::from_string(db.get_database_backend(), sql));
@@ -128,7 +129,7 @@ async fn anywhere(store: &Store) -> Result<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_old_key_is_not_needed_any_more() -> Result<()> {
+async fn the_old_key_is_no_longer_needed() -> Result<()> {
     let (old, new) = (Vault::generate("k1"), Vault::generate("k2"));
     let (cluster, store) = sealed_with(&old).await?;
     let both = format!("{new},{old}");
@@ -149,7 +150,7 @@ async fn the_old_key_is_not_needed_any_more() -> Result<()> {
     let after = live(&store).await?;
     let sealed = after.row.access_token.clone().context("token")?;
     assert_eq!(vault(&[&new])?.open(token_of(after.id.0), &sealed)?.expose(), TOKEN.as_bytes());
-    // Nothing else of the row has changed.
+    // The rest of the row is unchanged.
     let row = dmrelay_store::entity::instagram_connection::Model {
         access_token: before.row.access_token.clone(),
         verify_token: before.row.verify_token.clone(),
@@ -166,7 +167,7 @@ async fn the_old_key_is_not_needed_any_more() -> Result<()> {
             "{output}"
         );
     }
-    // With the new key alone everything starts and opens, kept answers too.
+    // With the new key alone everything starts and decrypts, stored responses too.
     let (success, doctor) =
         admin_with(&cluster, &["doctor", "--accounts"], &[("ENCRYPTION_KEYS", &new)]).await?;
     assert!(!success && doctor.contains("all by k2"), "{doctor}");
@@ -175,12 +176,12 @@ async fn the_old_key_is_not_needed_any_more() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_value_that_does_not_open_is_named_and_the_rest_goes_on() -> Result<()> {
+async fn an_undecryptable_value_is_named_and_the_rest_continues() -> Result<()> {
     let (old, new, lost) = (Vault::generate("k1"), Vault::generate("k2"), Vault::generate("k0"));
     let (cluster, store) = sealed_with(&old).await?;
     let id = live(&store).await?.id.0;
     put(&store, "app_secret", id, vault(&[&lost])?.seal(token_of(id), b"secret")).await?;
-    // Sealed for another place.
+    // Encrypted for another location.
     put(&store, "verify_token", id, vault(&[&old])?.seal(token_of(id), b"moved-token")).await?;
     let both = format!("{new},{old}");
     let (success, output) = admin_with(&cluster, &["reseal"], &[("ENCRYPTION_KEYS", &both)]).await?;
@@ -202,12 +203,12 @@ async fn a_value_that_does_not_open_is_named_and_the_rest_goes_on() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reconnect_under_way_is_not_undone() -> Result<()> {
+async fn a_concurrent_reconnect_is_not_undone() -> Result<()> {
     let (old, new) = (Vault::generate("k1"), Vault::generate("k2"));
     let (cluster, store) = sealed_with(&old).await?;
     let id = live(&store).await?.id.0;
     let reconnected = vault(&[&old])?.seal(token_of(id), b"token of the reconnect");
-    // Somebody has written the row, and not yet committed.
+    // Another transaction has written the row, but not committed yet.
     let tx = store.connection().begin().await?;
     let sql =
         "UPDATE instagram_connections SET access_token = $1, credential_version = credential_version + 1";
@@ -225,7 +226,7 @@ async fn a_reconnect_under_way_is_not_undone() -> Result<()> {
         Ok(tx.commit().await?)
     };
     let (run, ()) = tokio::try_join!(admin_with(&cluster, &["reseal"], &keys), commit)?;
-    // What the reconnect wrote was sealed in a second pass.
+    // The reconnect's value was re-encrypted in a second pass.
     assert!(run.0 && run.1.contains("4 values re-encrypted with k2"), "{}", run.1);
     let after = live(&store).await?;
     let sealed = after.row.access_token.context("token")?;
