@@ -104,7 +104,11 @@ async fn nothing_is_replayed_after_a_takeover(footing: Footing) -> Result<()> {
         "{}",
         answer.text
     );
-    assert!(answer.json["detail"].as_str().is_some_and(|why| why.contains("a human agent")), "{}", answer.text);
+    assert!(
+        answer.json["detail"].as_str().is_some_and(|why| why.contains("a human agent")),
+        "{}",
+        answer.text
+    );
     relay.settled().await?;
     assert_eq!(relay.sent(USER), ["Ada here"]);
     relay.end().await

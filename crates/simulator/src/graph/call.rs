@@ -1,4 +1,4 @@
-//! A call as it came: path without version, query, JSON body, token.
+//! An incoming call: path without version, query, JSON body, token.
 
 use std::borrow::Cow;
 
@@ -73,7 +73,7 @@ fn segments(path: &str) -> Vec<String> {
     segments
 }
 
-/// Percent-decoding, by the form decoder with the one sign it reads differently kept.
+/// Percent-decodes with the form decoder, preserving the one character it would change.
 fn decoded(segment: &str) -> String {
     let kept: Cow<'_, str> = segment.replace('+', "%2B").into();
     url::form_urlencoded::parse(kept.as_bytes()).map(|(key, _)| key.into_owned()).next().unwrap_or_default()
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_no_part_of_the_path() {
+    fn the_version_is_removed_from_the_path() {
         assert_eq!(segments("/v25.0/me/messages"), ["me", "messages"]);
         assert_eq!(segments("/me"), ["me"]);
         assert_eq!(segments("/vip/x"), ["vip", "x"]);

@@ -1,4 +1,5 @@
-//! What a `message` may hold (Meta, "Messaging API", "Generic template", "Button template", "Quick replies").
+//! The allowed content of a `message` (Meta, "Messaging API", "Generic template", "Button template", "Quick
+//! replies").
 
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ const BUTTONS_MAX: usize = 3;
 const BUTTON_TEMPLATE_TEXT_CHARS_MAX: usize = 640;
 const IMAGES_MAX: usize = 10;
 
-/// A message that may be sent: its text and its attachments as an echo carries them.
+/// A valid message: its text and attachments as in an echo.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Composed {
     pub(crate) text: Option<String>,
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_within_the_limits_is_taken() {
+    fn messages_within_the_limits_are_accepted() {
         let element = json!({"title": "t".repeat(80), "subtitle": "s".repeat(80)});
         let image = json!({"type": "image", "payload": {"url": "https://example.com/a.jpg"}});
         for message in [

@@ -1,4 +1,4 @@
-//! A call as it came.
+//! An incoming call.
 
 use axum::body::to_bytes;
 use axum::extract::Request;

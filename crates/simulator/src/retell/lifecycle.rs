@@ -1,4 +1,4 @@
-//! Beginning, reading, changing and ending chats.
+//! Creating, reading, changing and ending chats.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value};

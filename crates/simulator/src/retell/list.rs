@@ -50,7 +50,7 @@ pub(super) fn list(world: &mut World, call: &Call, now: i64) -> (StatusCode, Val
     (StatusCode::OK, body)
 }
 
-/// Of the filters, those a relay could use: agent, chat id and status.
+/// The filters a relay might use: agent, chat id and status.
 fn fits(chat: &Chat, filter: &Value) -> bool {
     let agent = match &filter["agent"] {
         Value::Array(agents) => agents.iter().any(|agent| agent["agent_id"] == chat.agent.as_str()),

@@ -94,7 +94,7 @@ async fn held_updates_come_in_one_post_and_out_of_order() -> anyhow::Result<()> 
     assert_eq!(items.len(), 4);
     assert_eq!(items[0]["message"]["is_echo"], true);
     assert_eq!(items[3]["message"]["mid"], mids[0].as_str());
-    // And then as ever.
+    // Afterwards delivery works normally.
     setup.sim.say(SHOP, ANNA, "m4");
     setup.receiver.received(2).await?;
     Ok(())
@@ -116,7 +116,7 @@ async fn a_batch_goes_out_in_posts_of_many() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn an_account_can_have_a_target_of_its_own() -> anyhow::Result<()> {
+async fn an_account_can_have_its_own_target() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     let own = Receiver::start().await?;
     let target = WebhookTarget { app_secret: "other".to_owned(), ..own.target() };
@@ -127,7 +127,7 @@ async fn an_account_can_have_a_target_of_its_own() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_receiver_that_stays_down_is_unsubscribed_if_so_set() -> anyhow::Result<()> {
+async fn a_receiver_that_stays_down_is_unsubscribed_if_configured() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     setup.sim.configure(|settings| settings.webhooks.disable_after_ms = Some(0));
     setup.receiver.answer_with(&[500]);
@@ -141,7 +141,7 @@ async fn a_receiver_that_stays_down_is_unsubscribed_if_so_set() -> anyhow::Resul
 }
 
 #[tokio::test]
-async fn a_slow_receiver_is_not_waited_for_longer_than_set() -> anyhow::Result<()> {
+async fn a_slow_receiver_times_out() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/", deaf.local_addr()?);
@@ -151,14 +151,14 @@ async fn a_slow_receiver_is_not_waited_for_longer_than_set() -> anyhow::Result<(
     });
     setup.sim.say(SHOP, ANNA, "hi");
     setup.sim.wait_for("timeouts", DEADLINE, |record| record.failed_attempts >= 2).await?;
-    // It comes back elsewhere, and the same delivery reaches it.
+    // It recovers elsewhere, and the same delivery reaches it.
     setup.sim.set_webhook(Some(setup.receiver.target()));
     setup.receiver.received(1).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn the_handshake_tells_what_came_back() -> anyhow::Result<()> {
+async fn the_handshake_returns_the_response() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     assert!(setup.sim.handshake(None, None).await.accepted);
     let refused = setup.sim.handshake(None, Some("wrong")).await;
@@ -167,7 +167,7 @@ async fn the_handshake_tells_what_came_back() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn odd_bodies_are_sent_as_they_are() -> anyhow::Result<()> {
+async fn raw_bodies_are_sent_unchanged() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     for (n, signing) in [Signing::Right, Signing::Wrong, Signing::Missing].into_iter().enumerate() {
         let raw = RawWebhook { body: "{not json".to_owned(), signing, ..RawWebhook::default() };
@@ -182,7 +182,7 @@ async fn odd_bodies_are_sent_as_they_are() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_condition_that_never_comes_true_says_so() -> anyhow::Result<()> {
+async fn a_condition_that_is_never_met_is_an_error() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     let failed = setup.sim.wait_for("a miracle", Duration::from_millis(1), |_| false).await;
     assert!(failed.is_err_and(|failed| failed.to_string().contains("a miracle")));

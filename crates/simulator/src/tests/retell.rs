@@ -84,7 +84,7 @@ async fn errors_have_retells_statuses() -> anyhow::Result<()> {
 async fn silence_ends_a_chat() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     let chat = setup.new_chat("agent_1").await?;
-    // Counted from the agent's last word: nothing was said yet.
+    // Counted from the agent's last message: there is none yet.
     setup.sim.advance(Duration::from_hours(2));
     assert_eq!(setup.complete(&chat, "hello").await?.0, 201);
     setup.sim.advance(Duration::from_mins(59));
@@ -125,7 +125,7 @@ async fn the_user_turn_is_stored_before_or_with_the_answer() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn an_answer_goes_on_when_the_caller_hangs_up() -> anyhow::Result<()> {
+async fn a_completion_continues_when_the_caller_hangs_up() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     setup.sim.put_agent("slow", AgentRule { latency_ms: 400, ..AgentRule::default() });
     let chat = setup.new_chat("slow").await?;
@@ -146,7 +146,7 @@ async fn an_answer_goes_on_when_the_caller_hangs_up() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn agents_answer_in_all_the_ways_a_relay_must_bear() -> anyhow::Result<()> {
+async fn agents_answer_in_all_supported_ways() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     for (reply, expected) in [
         (json!({"kind": "texts", "texts": ["one {input}", "two"]}), vec!["agent", "agent"]),

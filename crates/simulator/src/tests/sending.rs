@@ -53,7 +53,7 @@ async fn a_page_sends_with_its_own_id() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_window_is_a_day_and_a_week_for_people() -> anyhow::Result<()> {
+async fn the_window_is_a_day_and_a_week_for_human_agents() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     let human = json!({
         "recipient": {"id": ANNA}, "message": {"text": "x"}, "messaging_type": "MESSAGE_TAG", "tag": "HUMAN_AGENT",
@@ -75,7 +75,7 @@ async fn the_window_is_a_day_and_a_week_for_people() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn who_has_not_written_or_cannot_be_reached_is_refused() -> anyhow::Result<()> {
+async fn unreachable_recipients_are_rejected() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     assert_eq!(code_of(&setup.send_text("x").await?), (400, 100, Some(2_534_014)));
     setup.sim.say(SHOP, ANNA, "hi");
