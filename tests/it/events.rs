@@ -160,7 +160,7 @@ async fn a_human_in_the_app_silences_the_agent(footing: Footing) -> Result<()> {
     relay.replies(USER, 1).await?;
     relay.settled().await?;
     relay.simulator.act(Act::new(ACCOUNT, USER, Action::native("Ada here")));
-    dmrelay_tests::wait::until("the person's message", Duration::from_secs(10), async || {
+    dmrelay_tests::wait::until("the human's message", Duration::from_secs(10), async || {
         let last = relay.messages(USER).await?.pop().context("no message")?;
         Ok((last["author"] == "native" && last["text"] == "Ada here").then_some(()))
     })

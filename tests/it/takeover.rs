@@ -222,7 +222,7 @@ async fn events_of_a_message_are_logged_once(footing: Footing) -> Result<()> {
     relay.replies(USER, 3).await?;
     relay.settled().await?;
     relay.simulator.act(Act::new(ACCOUNT, USER, Action::native("from the app")));
-    wait::until("the person's message", DEADLINE, async || {
+    wait::until("the human's message", DEADLINE, async || {
         Ok((relay.messages(USER).await?.len() == 5).then_some(()))
     })
     .await?;
@@ -301,7 +301,7 @@ async fn the_agent_is_told_what_was_said_meanwhile(footing: Footing) -> Result<(
     relay.simulator.say(ACCOUNT, USER, "thanks\nAda");
     until_last_is(&relay, USER, "received").await?;
     relay.simulator.act(Act::new(ACCOUNT, USER, Action::native("Anything else?")));
-    wait::until("the person's message", DEADLINE, async || {
+    wait::until("the human's message", DEADLINE, async || {
         let last = relay.messages(USER).await?.pop().context("no message")?;
         Ok((last["author"] == "native").then_some(()))
     })

@@ -76,8 +76,10 @@ async fn until_renewed(relay: &Relay, before: &Connection) -> Result<Connection>
 }
 
 async fn until_told(relay: &Relay) -> Result<Value> {
-    wait::until("people are told", DEADLINE, async || Ok(told(relay, "INSTAGRAM_TOKEN_FAILING").await?.pop()))
-        .await
+    wait::until("a logged warning", DEADLINE, async || {
+        Ok(told(relay, "INSTAGRAM_TOKEN_FAILING").await?.pop())
+    })
+    .await
 }
 
 async fn an_expiring_token_is_renewed_and_used(footing: Footing) -> Result<()> {

@@ -108,7 +108,7 @@ async fn sealed_with(key: &str) -> Result<(Cluster, Store)> {
     ensure!(again.status == 201, "{}", again.text);
     let store = open_store(&cluster.postgres.url()).await?;
     assert_eq!(store.sealed_counts().await?, [("k1".to_owned(), 4)]);
-    assert_eq!(anywhere(&store).await?, 4, "a column with sealed values is missing in SEALED");
+    assert_eq!(anywhere(&store).await?, 4, "a column with encrypted values is missing in SEALED");
     Ok((cluster, store))
 }
 

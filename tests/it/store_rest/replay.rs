@@ -121,7 +121,7 @@ async fn replays_that_would_fail_again_are_refused(footing: Footing) -> Result<(
         chat.row.mode = ChatMode::Human.to_string();
     })
     .await?;
-    assert!(refused(replay(&base, &letter).await?)?.contains("person"));
+    assert!(refused(replay(&base, &letter).await?)?.contains("human agent"));
     base.adjust("7", |chat| chat.row.mode = ChatMode::Paused.to_string()).await?;
     assert!(refused(replay(&base, &letter).await?)?.contains("paused"));
     base.adjust("7", |chat| chat.row.mode = ChatMode::Bot.to_string()).await?;
@@ -218,7 +218,7 @@ async fn a_message_never_asked_about_is_asked(footing: Footing) -> Result<()> {
     let subject = (DeadLetterKind::Message, dropped[0]);
     let letter = seed::add_letter(&base.store, place, Some(chat), subject, "window_closed").await?;
     base.adjust("7", |chat| chat.row.mode = ChatMode::Human.to_string()).await?;
-    assert!(refused(replay(&base, &letter).await?)?.contains("person"));
+    assert!(refused(replay(&base, &letter).await?)?.contains("human agent"));
     base.adjust("7", |chat| chat.row.mode = ChatMode::Bot.to_string()).await?;
     assert_eq!(replay(&base, &letter).await?, Replay::Replayed);
     for id in dropped {
