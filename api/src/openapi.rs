@@ -21,7 +21,7 @@ const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
     info(
         title = "dmrelay",
         description = "Instagram direct messages, answered by a business's chat agent. Errors are problem documents \
-            (RFC 9457). Lists answer `{items, total, totalIsExact, limit, skip, nextCursor}`.",
+            (RFC 9457). Lists return `{items, total, totalIsExact, limit, skip, nextCursor}`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(ProblemDocument)),
