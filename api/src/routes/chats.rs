@@ -30,7 +30,7 @@ pub(super) struct Query {
     /// Who answers: the agent or a human agent.
     #[param(schema_with = words::chat_mode)]
     mode: Option<String>,
-    /// Only chats that need a human's attention for this reason: `window_closed`, `runaway`.
+    /// Why the chat needs a human's attention: `window_closed`, `runaway`.
     #[param(min_length = 1, max_length = 200)]
     flag: Option<String>,
     /// Cursor: the `nextCursor` of the previous page. A chat that receives a message meanwhile moves to the
