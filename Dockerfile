@@ -1,18 +1,18 @@
-# The images of dmrelay. No feature of BuildKit is needed (without it all stages are built, with it those that are used), and
-# nothing is downloaded but the base images and the crates of Cargo.lock.
+# The images of dmrelay. BuildKit is not required (without it all stages are built, with it only those in use), and
+# only the base images and the crates of Cargo.lock are downloaded.
 #
 #   docker build -t dmrelay:local .                                 dmrelay-api and dmrelay-worker
 #   docker build -t dmrelay-simulator:local --target simulator .    the simulated Meta and Retell, for the demo
 
-# Both can be pointed at a mirror. Distroless has no tags with versions, so a digest pins it; a newer one:
+# Both can be replaced by a mirror. Distroless has no version tags, so a digest pins it; to get a newer one:
 #   docker buildx imagetools inspect gcr.io/distroless/cc-debian12:nonroot
 ARG RUST_IMAGE=rust:1.95.0-bookworm
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot@sha256:9dac0a79194e45a7da0158a9c6da57b217585af0786db3845d1f0ec1a0dd182f
 
 # --- The workspace without its code --------------------------------------------------------------------------
 
-# The manifests, and an empty file in the place of each crate's root. This stage runs at every change and takes a moment;
-# what it leaves behind is the same until a manifest changes, and by that the next stage is found in the cache.
+# The manifests, with an empty file in place of each crate's root. This stage runs on every change but takes a moment;
+# its result is the same until a manifest changes, so the next stage is found in the cache.
 FROM ${RUST_IMAGE} AS manifests
 WORKDIR /src
 COPY . .
@@ -28,16 +28,16 @@ WORKDIR /src
 COPY --from=manifests /src .
 # `otlp` exports spans to an OpenTelemetry collector (OTLP_ENDPOINT).
 ARG FEATURES=
-# Three quarters of the image would be line numbers for backtraces. A panic says where it was without them.
+# Three quarters of the image would be line numbers for backtraces. A panic reports its location without them.
 ENV CARGO_PROFILE_RELEASE_DEBUG=none CARGO_PROFILE_RELEASE_STRIP=debuginfo
-# What was made of the empty files goes: Cargo tells by the time of a file whether it is new, and the real sources may well be
+# Removes the results of the empty files: Cargo detects changes by file times, and the real sources may be
 # older than this.
 RUN cargo build --release --locked -p dmrelay-api -p dmrelay-worker --features "${FEATURES}" \
     && find target -name '*dmrelay*' -prune -exec rm -rf {} +
 
 # --- The simulator, for the demo -----------------------------------------------------------------------------
 
-# In a build of its own: together with the other two, its features would get into theirs.
+# In a separate build: together with the other two, its features would be unified with theirs.
 FROM ${RUST_IMAGE} AS simulator-build
 WORKDIR /src
 COPY --from=manifests /src .
@@ -45,7 +45,7 @@ RUN cargo build --release --locked -p dmrelay-simulator && find target -name '*d
 COPY . .
 RUN cargo build --release --locked -p dmrelay-simulator
 
-# On the image that has built it, which is there already, and has curl for the health check and for deploy/demo.sh.
+# Based on the build image, which exists already, and has curl for the health check and for deploy/demo.sh.
 FROM ${RUST_IMAGE} AS simulator
 COPY --from=simulator-build /src/target/release/dmrelay-simulator /usr/local/bin/
 USER 65532:65532
@@ -61,8 +61,8 @@ FROM dependencies AS build
 COPY . .
 RUN cargo build --release --locked -p dmrelay-api -p dmrelay-worker --features "${FEATURES}"
 
-# Without a shell and a package manager: the C library, root certificates (Meta and Retell are called over TLS) and time zones.
-# The last stage, so that a build without --target makes this one.
+# No shell or package manager: the C library, root certificates (Meta and Retell are called over TLS) and time zones.
+# The last stage, so that a build without --target builds this one.
 FROM ${RUNTIME_IMAGE} AS dmrelay
 COPY --from=build /src/target/release/dmrelay-api /src/target/release/dmrelay-worker /usr/local/bin/
 # By number, so that Kubernetes can see that it is not root. It is distroless' `nonroot`.
@@ -70,11 +70,11 @@ USER 65532:65532
 ENV API_ADDR=0.0.0.0:8080 METRICS_ADDR=0.0.0.0:9090 LOG_FORMAT=json
 EXPOSE 8080 9090
 STOPSIGNAL SIGTERM
-# Asks METRICS_ADDR, which is the worker's as well, where this image runs one.
+# Queries METRICS_ADDR, which also works for a worker run from this image.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=15s --retries=3 CMD ["/usr/local/bin/dmrelay-api", "health"]
 CMD ["/usr/local/bin/dmrelay-api"]
 
-# At the end: another commit changes these lines only.
+# At the end: a new commit changes only these lines.
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="dmrelay" \

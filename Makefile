@@ -1,4 +1,4 @@
-# `make` lists what there is.
+# `make` lists the targets.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -12,7 +12,7 @@ PEER := bench/peer
 CARGO_DENY_VERSION := 0.20.2
 NEXTEST_PROFILE := $(if $(CI),ci,default)
 
-# What `make deny` has installed is found like any other tool.
+# Tools installed by `make deny` are found like any other.
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .PHONY: help
@@ -31,7 +31,7 @@ test: test-servers frontend-examples bins deploy-checks ## Run all tests; each s
 		set -x; $(CARGO) test --workspace; \
 	fi
 
-# Installs the Debian packages named in the bash array `missing`, where that is allowed, or says which they are.
+# Installs the Debian packages named in the bash array `missing`, if permitted, or lists them.
 # RUNLEVEL=1 asks apt not to start any server.
 define INSTALL_MISSING
 if [ $${#missing[@]} -eq 0 ]; then exit 0; fi; \
@@ -48,7 +48,7 @@ fi; \
 	apt-get install -q -y --no-install-recommends "$${missing[@]}"
 endef
 
-# The tests start their own servers, on ports and in folders of their own; the machine's are never used.
+# The tests start their own servers, on their own ports and in their own folders; the machine's are never used.
 .PHONY: test-servers
 test-servers: ## Install redis-server, postgresql and prometheus where they are missing
 	@missing=(); needed='the binaries redis-server, postgres, prometheus and promtool'; \

@@ -1,12 +1,12 @@
 #!/bin/sh
-# What the demo of docker-compose.yml shows: an account is connected, a simulated customer writes, and is answered. Runs in
+# The demo of docker-compose.yml: connects an account, lets a simulated customer write, and shows the answer. Runs in
 # the network of the API and the simulator.
 set -eu
 
 api=http://api:8080
 simulator=http://simulator:4010/_sim
 account=17841400000000001
-# A customer of this run: in an earlier one's chat a person may have taken over.
+# A new customer per run: a human may have taken over the chat of an earlier one.
 customer=2$(date +%s)0000
 question='Do you ship to Norway?'
 
@@ -25,7 +25,7 @@ post() {
     curl -sS --fail-with-body -X POST -H 'Content-Type: application/json' --data-binary "$body" "$@" "$url"
 }
 
-# By a configuration, so that the key is not among the arguments of a process.
+# Through a configuration file, so that the key is not visible in the process arguments.
 authorized() { printf 'header = "Authorization: Bearer %s"\n' "$(cat /run/secrets/bootstrap_api_key)"; }
 
 base=$api/api/database/demo/chat-agents/agent_demo/instagram
@@ -43,7 +43,7 @@ post "$simulator/act" "{
     \"action\": {\"kind\": \"text\", \"text\": \"$question\"}
 }" -o /dev/null
 
-# The conversation as the simulated Meta has it; the account's messages are those it has accepted from the worker.
+# The simulated Meta's copy of the conversation; the account's messages are those it accepted from the worker.
 while :; do
     answer=$(curl -sS "$simulator/sends?account=$account&user=$customer" | sed -n 's/.*"text":"\([^"]*\)".*/\1/p')
     [ -z "$answer" ] || break

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes the files that hold dmrelay's secrets, with random values. What is there already is never changed, so it can be run
+# Creates the files with dmrelay's secrets, with random values. Existing files are never changed, so it can be run
 # again at any time. It prints no secret.
 #
 #   deploy/secrets.sh [DIR]           for docker-compose.yml, in ./secrets: with the passwords of its PostgreSQL and Redis
-#   deploy/secrets.sh demo [DIR]      for its demo, in ./secrets/demo: with what the simulated Meta and Retell want
-#   deploy/secrets.sh server [DIR]    for systemd or Kubernetes, in ./secrets: the addresses of PostgreSQL and Redis are yours
+#   deploy/secrets.sh demo [DIR]      for its demo, in ./secrets/demo: with the secrets of the simulated Meta and Retell
+#   deploy/secrets.sh server [DIR]    for systemd or Kubernetes, in ./secrets: fill in the URLs of PostgreSQL and Redis
 set -eu
 
 kind=compose
@@ -22,9 +22,9 @@ case $kind in
     *) dir=${1:-$root/secrets} ;;
 esac
 
-# Only the owner gets into the directory. Compose binds each file into a container as it is, with this machine's owner, and the
-# processes there are other users, by numbers that nobody here has: the files are readable, and the directory keeps everybody
-# else of this machine from them. Elsewhere root or the API server reads the files, so there they are the owner's.
+# Only the owner can enter the directory. Compose mounts each file into a container unchanged, with this machine's owner, and the
+# processes there run as other users, with ids unused here: the files are readable, and the directory keeps everyone
+# else on this machine from them. Elsewhere root or the API server reads the files, so there only the owner can read them.
 umask 077
 mkdir -p -- "$dir"
 chmod 0700 -- "$dir"
@@ -32,10 +32,10 @@ case $kind in
     server) mode=0600 ;;
     *) mode=0644 ;;
 esac
-# Nothing in it can be committed by mistake.
+# Prevents accidental commits of its files.
 [ -e "$dir/.gitignore" ] || echo '*' > "$dir/.gitignore"
 
-# put NAME: makes that file of the standard input, unless it is there. Whole or not at all.
+# put NAME: creates that file from standard input, unless it exists. Atomic.
 put() {
     if [ -e "$dir/$1" ]; then
         cat > /dev/null
@@ -47,10 +47,10 @@ put() {
     echo "made   $dir/$1"
 }
 
-# random BYTES: so many, as hexadecimal digits.
+# random BYTES: this many random bytes, as hexadecimal digits.
 random() { head -c "$1" /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
 
-# read_one NAME: what the file holds.
+# read_one NAME: the content of the file.
 read_one() { cat -- "$dir/$1"; }
 
 printf 'k1:%s\n' "$(head -c 32 /dev/urandom | base64 | tr -d '\n')" | put encryption_keys
@@ -59,7 +59,7 @@ random 32 | put bootstrap_api_key
 printf '' | put jwt_secret
 
 if [ "$kind" = demo ]; then
-    # The simulator's own. It is reachable from this machine only.
+    # The simulator's own secrets. It is reachable only from this machine.
     printf 'simulated-app-secret' | put meta_app_secrets
     printf 'simulated-verify-token' | put meta_verify_token
     printf 'key_simulated' | put retell_api_key
@@ -78,16 +78,16 @@ else
     printf 'postgres://dmrelay:%s@postgres:5432/dmrelay' "$(read_one database_password)" | put database_url
     random 24 | put redis_password
     printf 'redis://dmrelay:%s@redis:6379/0' "$(read_one redis_password)" | put redis_url
-    # Without the password a connection may ping, for the health check. With it, everything but the administration.
+    # Without the password a connection may only ping, for the health check; with it, everything except administration.
     printf 'user default reset on nopass +ping\nuser dmrelay reset on >%s ~* &* +@all -@admin\n' \
         "$(read_one redis_password)" | put redis_acl
     random 24 | put grafana_admin_password
 fi
 
-# An editor may have written a file anew, with a mode of its own.
+# An editor may have replaced a file, with another mode.
 find "$dir" -maxdepth 1 -type f ! -name '.*' -exec chmod "$mode" {} +
 
-# ask NAME WHAT: says what is to be filled in.
+# ask NAME WHAT: prints what must be filled in.
 ask() { [ -s "$dir/$1" ] || echo "empty  $dir/$1: $2"; }
 
 ask retell_api_key "put Retell's API key in"

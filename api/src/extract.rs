@@ -1,4 +1,4 @@
-//! Bodies and query strings, read with errors that name what is wrong.
+//! Extractors for bodies, query strings and ids that report validation errors.
 
 use crate::problem::Problem;
 use axum::body::Bytes;
@@ -14,13 +14,13 @@ use uuid::Uuid;
 /// A JSON body.
 pub(crate) struct Body<T>(pub(crate) T);
 
-/// A JSON body that may be missing.
+/// An optional JSON body.
 pub(crate) struct MaybeBody<T>(pub(crate) Option<T>);
 
 /// A query string.
 pub(crate) struct Params<T>(pub(crate) T);
 
-/// The id at the end of a path, or before its last word.
+/// The id at the end of a path, or before its last segment.
 pub(crate) struct Id(pub(crate) Uuid);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
@@ -47,7 +47,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MaybeBody<T> {
     }
 }
 
-/// A browser's form cannot send JSON, so that no other website's form can call in a user's name.
+/// HTML forms cannot send this content type, so other websites cannot forge calls in a user's name (CSRF).
 fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
@@ -62,7 +62,7 @@ fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    // Syntax first, so that a broken body and a wrong field are told apart.
+    // Check the syntax first, to distinguish a malformed body from a wrong field.
     let value: serde_json::Value = serde_json::from_slice(bytes)
         .map_err(|err| Problem::malformed(format!("the body is not JSON: {err}")))?;
     serde_path_to_error::deserialize(value).map_err(|err| {
@@ -71,8 +71,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// The place of an error as a JSON pointer (RFC 6901). A field that is missing or unknown is named by the error
-/// alone.
+/// The location of an error as a JSON pointer (RFC 6901). A missing or unknown field is named only by the
+/// error message.
 fn pointer(path: &Path, what: &str) -> String {
     let mut pointer: String = path
         .iter()
@@ -100,7 +100,7 @@ fn unread(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return Problem::too_large();
     }
-    Problem::malformed("the body cannot be read")
+    Problem::malformed("cannot read the body")
 }
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
@@ -130,7 +130,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
         let params = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|_| Problem::malformed("the path is not UTF-8"))?;
-        // Subaccount and agent come first; the id is what is left.
+        // Subaccount and agent come first; the last parameter is the id.
         let (name, value) = params.iter().last().unwrap_or_default();
         value.parse().map(Self).map_err(|_| Problem::parameter(name, "must be a UUID"))
     }

@@ -1,4 +1,4 @@
-//! What stands before the routes: limits by address and time, the log line, CORS and security headers.
+//! Middleware before the routes: limits per address, timeout, request log, CORS and security headers.
 
 use crate::limit;
 use crate::problem::Problem;
@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 
-/// How long a browser may remember what CORS allows.
+/// How long browsers may cache a CORS preflight response.
 const CORS_AGE: Duration = Duration::from_hours(1);
 
-/// The trace of a call, by which its log lines and spans are found.
+/// The trace id of a call, which its log lines and spans carry.
 const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
 
-/// Bounds the time of a REST call, counts it, and logs it in one line.
+/// Limits the duration of a REST call, measures it, and logs it in one line.
 pub(crate) async fn bounded(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
     let given = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
     let parent = given.and_then(Parent::from_header);
@@ -46,11 +46,11 @@ async fn answer(state: &ApiState, request: Request, next: Next) -> Response {
     let response = match tokio::time::timeout(state.options.api.api_timeout, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
-            Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "The call took too long").into_response()
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "The request timed out").into_response()
         }
     };
     let status = response.status().as_u16();
-    // Without what all calls have in common.
+    // Excludes what all calls have in common.
     let call = route.rsplit("/instagram/").next().unwrap_or_default();
     let call = call.strip_prefix("/api/database/{subaccountId}/").unwrap_or(call);
     state
@@ -62,16 +62,16 @@ async fn answer(state: &ApiState, request: Request, next: Next) -> Response {
     response
 }
 
-/// A handler panicked: a fault of ours, and no reason to leave the caller without an answer.
+/// A handler panicked: our bug, but the caller still gets a response.
 pub(crate) fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    tracing::error!("a call panicked");
+    tracing::error!("handler panicked");
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The call failed").into_response()
 }
 
-/// Limits how often one address may call, before it is looked at who calls.
+/// Limits the call rate per address, before authentication.
 pub(crate) async fn limited(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    // Every listener of ours tells the peer; without one, all share a limit.
+    // All our listeners provide the peer; without one, all calls share a limit.
     let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let rate = state.limits.check_address(state.limits.address(peer, request.headers()));
     let mut response =
@@ -80,7 +80,7 @@ pub(crate) async fn limited(State(state): State<ApiState>, request: Request, nex
     response
 }
 
-/// Which websites may call from a browser. Credentials are in a header that the page sets, never in cookies.
+/// The origins that may call from a browser. Credentials are in a header the page sets, never in cookies.
 pub(crate) fn cors(origins: &[String]) -> CorsLayer {
     let exposed =
         ["ratelimit", "ratelimit-policy", "idempotency-replayed", "trace-id"].map(HeaderName::from_static);
@@ -104,7 +104,7 @@ pub(crate) fn cors(origins: &[String]) -> CorsLayer {
     layer.allow_origin(AllowOrigin::list(origins))
 }
 
-/// Headers that keep a browser from doing more with an answer than it is meant for (OWASP, "REST Security").
+/// Headers that restrict what a browser may do with a response (OWASP, "REST Security").
 pub(crate) async fn secured(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

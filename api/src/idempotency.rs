@@ -1,5 +1,6 @@
-//! `Idempotency-Key` on writes (draft-ietf-httpapi-idempotency-key-header): the first call with a key runs, and
-//! whoever repeats it gets the same answer. Answers are sealed, for one of them holds a new API key.
+//! `Idempotency-Key` on writes (draft-ietf-httpapi-idempotency-key-header): the first call with a key runs,
+//! and repeated calls get its response. Responses are stored encrypted, because one of them contains a new
+//! API key.
 
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -14,17 +15,17 @@ use dmrelay_vault::Place;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The longest key.
+/// Maximum length of a key.
 pub(crate) const KEY_MAX: usize = 255;
 
-/// Tells an answer that was given before.
+/// Marks a response that was replayed.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// The most bytes of an answer that is kept.
-const ANSWER_MAX: usize = 1024 * 1024;
+/// Maximum size of a stored response, in bytes.
+const RESPONSE_BYTES_MAX: usize = 1024 * 1024;
 
-/// How much longer than a call may take its key is held.
-const MARGIN: Duration = Duration::from_secs(10);
+/// How much longer than the call timeout a key stays locked.
+const LOCK_MARGIN: Duration = Duration::from_secs(10);
 
 /// The client's key, if it sent one.
 pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -38,7 +39,7 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     })
 }
 
-/// Runs a write once for its key; without a key it just runs.
+/// Runs a write once per key; without a key it always runs.
 pub(crate) async fn once(
     state: &ApiState,
     (subaccount, principal): (&SubaccountId, &str),
@@ -57,16 +58,16 @@ pub(crate) async fn once(
 async fn run(state: &ApiState, key: WriteKey, request: Request, next: Next) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, state.options.api.api_max_bytes).await.map_err(|_| Problem::too_large())?;
-    // The whole path: what a nested router sees of it lacks the subaccount and the agent.
+    // The full path: the path seen by a nested router lacks the subaccount and the agent.
     let path = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
     let asked = [parts.method.as_str().as_bytes(), path.to_string().as_bytes(), &body].join(&0);
     let fingerprint = dmrelay_domain::signature::sha256(&asked);
-    let lock = state.options.api.api_timeout + MARGIN;
+    let lock = state.options.api.api_timeout + LOCK_MARGIN;
     let kept = state.options.limits.idempotency_time;
     match state.store.begin_write(&key, &fingerprint, lock, kept).await? {
         Begun::Run(id) => {
             let request = Request::from_parts(parts, Body::from(body));
-            // Goes on when the client goes away, so that the answer is there when it asks again.
+            // Continues after the client disconnects, so that a repeated call finds the response.
             let running = tokio::spawn(keep(state.clone(), id, next.run(request)));
             running
                 .await
@@ -74,16 +75,16 @@ async fn run(state: &ApiState, key: WriteKey, request: Request, next: Next) -> R
         }
         Begun::Answered { id, status, response } => answered(state, id, (status, &response)),
         Begun::UnderWay => {
-            let title = "A call with this Idempotency-Key is under way";
+            let title = "A call with this Idempotency-Key is in progress";
             Err(Problem::new(StatusCode::CONFLICT, "idempotency-key-in-use", title).retry_after(1))
         }
         Begun::Different => Err(reused()),
     }
 }
 
-/// The key was used for something else.
+/// The key was used for a different request.
 pub(crate) fn reused() -> Problem {
-    let title = "This Idempotency-Key was used for another call";
+    let title = "This Idempotency-Key was used for a different request";
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title)
 }
 
@@ -91,17 +92,17 @@ fn place(id: Uuid) -> Place {
     Place { table: "idempotency_keys", column: "response", row: id }
 }
 
-/// Keeps the answer, unless a repetition may get a better one.
+/// Stores the response, unless a retry may succeed.
 async fn keep(state: ApiState, id: Uuid, running: impl Future<Output = Response>) -> Response {
-    // Ends before the key is free for somebody else to run it.
+    // Must end before the lock expires and another call may run.
     let Ok(response) = tokio::time::timeout(state.options.api.api_timeout, running).await else {
-        tracing::error!("a write with an Idempotency-Key took too long");
-        let title = "The call took too long";
+        tracing::error!("write with an Idempotency-Key timed out");
+        let title = "The request timed out";
         return Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", title).into_response();
     };
     let (parts, body) = response.into_parts();
-    let Ok(body) = to_bytes(body, ANSWER_MAX).await else {
-        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The answer is too long")
+    let Ok(body) = to_bytes(body, RESPONSE_BYTES_MAX).await else {
+        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The response is too large")
             .into_response();
     };
     let passing = parts.status.is_server_error() || parts.status == StatusCode::TOO_MANY_REQUESTS;
@@ -111,15 +112,15 @@ async fn keep(state: ApiState, id: Uuid, running: impl Future<Output = Response>
         state.store.finish_write(id, parts.status.as_u16(), &state.vault.seal(place(id), &body)).await
     };
     if let Err(err) = kept {
-        tracing::error!(error = %err, "the answer to a write with an Idempotency-Key was not kept");
+        tracing::error!(error = %err, "cannot store the response to a write with an Idempotency-Key");
     }
     Response::from_parts(parts, Body::from(body))
 }
 
 fn answered(state: &ApiState, id: Uuid, (status, sealed): (u16, &[u8])) -> Result<Response, Problem> {
     let body = state.vault.open(place(id), sealed).map_err(|err| {
-        tracing::error!(error = %err, "a kept answer does not open");
-        let title = "The call was made, and its answer is not there any more";
+        tracing::error!(error = %err, "cannot decrypt a stored response");
+        let title = "The call was made, but its response is no longer available";
         Problem::new(StatusCode::CONFLICT, "idempotency-answer-lost", title)
     })?;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);

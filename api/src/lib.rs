@@ -1,7 +1,7 @@
 //! The API process: Meta's webhooks in, the REST API for the frontend out.
 //!
-//! The webhook path is HMAC, one parse and one group-committed insert: no other SQL once warm, no outgoing
-//! call. Everything else may take its time.
+//! The webhook path is an HMAC, one parse and one group-committed insert: no other SQL once warm, and no
+//! outgoing call. Everything else may take longer.
 
 mod access;
 mod extract;

@@ -1,6 +1,6 @@
-//! Accepts connections and serves a router on them, like `axum::serve`, with what that lacks: a request's head must
-//! arrive in time, and there are only so many connections. Without, a client that sends its head slowly holds a
-//! connection for ever, and enough of them hold all that the process can have.
+//! Accepts connections and serves a router on them, like `axum::serve`, with two additional limits: a
+//! request's head must arrive in time, and the number of connections is bounded. Otherwise a client that
+//! sends its head slowly would hold a connection for ever, and enough of them would exhaust the process.
 
 use axum::Router;
 use axum::body::Body;
@@ -23,26 +23,26 @@ use tower::ServiceExt as _;
 /// The limits of a listener.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ListenerOptions {
-    /// How long a request's head may take, from the connection or from the answer before it: also how long a
-    /// connection may be idle.
+    /// Timeout of a request's head, counted from the connection or the previous response; also the idle
+    /// timeout.
     pub(crate) header_timeout: Duration,
-    /// The most connections at a time. More wait in the system's backlog until one ends.
+    /// Maximum number of connections at a time. More wait in the system's backlog until one ends.
     pub(crate) connections: u32,
 }
 
-/// How long to wait where no connection can be accepted: there are no more files, and one must be closed first.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Delay after `accept` fails because file descriptors are exhausted and one must be closed first.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// How long a client may take none of what it is sent.
-const WRITE: Duration = Duration::from_secs(30);
+/// Timeout of a write: how long a client may read nothing of its response.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The most bytes of a connection in memory, but for what handlers keep: the longest head (longer: 431).
-const MOST_BUFFERED: usize = 64 * 1024;
+/// Maximum memory per connection, apart from what handlers hold, and of a request head (longer: 431).
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// Serves until `stop` is cancelled and every started request has been answered.
 ///
 /// # Errors
-/// None once it has begun: what goes wrong with one connection ends that one.
+/// Never after it has started: an error on one connection ends only that connection.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -50,26 +50,26 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) -> Result<()> {
     let mut http = Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(MOST_BUFFERED);
-    // Its layers are built once, not for each request.
+    http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(BUFFER_BYTES_MAX);
+    // The layers are built once, not per request.
     let router: Router = router.with_state(());
     let places = Arc::new(Semaphore::new(usize::try_from(limits.connections).map_err(Error::other)?));
     loop {
         let accepted = tokio::select! {
-            // When both are true it ends.
+            // `biased`: if both are ready, stop wins.
             biased;
             () = stop.cancelled() => break,
             accepted = accept(&listener, &places) => accepted?,
         };
         tokio::spawn(attend(http.clone(), accepted, router.clone(), stop.clone()));
     }
-    // From here on the system refuses new ones, and those in its backlog.
+    // From here on the system refuses new connections, including those in its backlog.
     drop(listener);
-    // With every place free nobody is connected.
+    // Once all permits are free, no client is connected.
     places.acquire_many(limits.connections).await.map(drop).map_err(Error::other)
 }
 
-/// A connection, and the place it takes.
+/// A connection and its permit.
 struct Accepted {
     stream: TcpStream,
     peer: SocketAddr,
@@ -83,14 +83,14 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Result<Accep
             Ok((stream, peer)) => return Ok(Accepted { stream, peer, place }),
             Err(err) if is_of_the_client(&err) => {}
             Err(err) => {
-                tracing::error!(error = %err, "no connection can be accepted, it is tried again in a second");
-                tokio::time::sleep(PAUSE).await;
+                tracing::error!(error = %err, "cannot accept connections; retrying in a second");
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
 }
 
-/// The client went before it was accepted: the next one may be there already.
+/// The client left before it was accepted: the next one may be waiting already.
 fn is_of_the_client(err: &Error) -> bool {
     matches!(
         err.kind(),
@@ -98,7 +98,7 @@ fn is_of_the_client(err: &Error) -> bool {
     )
 }
 
-/// Serves one connection until it is closed, or until `stop` and its request is answered.
+/// Serves one connection until it is closed, or until `stop` and the end of its request.
 async fn attend(http: Builder, accepted: Accepted, router: Router, stop: CancellationToken) {
     let Accepted { stream, peer, place } = accepted;
     if let Err(err) = stream.set_nodelay(true) {
@@ -108,21 +108,21 @@ async fn attend(http: Builder, accepted: Accepted, router: Router, stop: Cancell
         request.extensions_mut().insert(ConnectInfo(peer));
         request.map(Body::new)
     });
-    // A client that does not read its answer holds neither it nor a place for ever.
+    // A client that does not read its response must not hold the connection for ever.
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE));
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let stream = TokioIo::new(Box::pin(stream));
     let mut connection = pin!(http.serve_connection(stream, TowerToHyperService::new(service)));
     let served = tokio::select! {
         served = connection.as_mut() => served,
         () = stop.cancelled() => {
-            // Closes an idle one, and any other after its answer.
+            // Closes an idle connection now, any other after its response.
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
     if let Err(err) = served {
-        tracing::debug!(error = %err, "a connection ended early");
+        tracing::debug!(error = %err, "connection ended early");
     }
     drop(place);
 }

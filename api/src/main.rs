@@ -1,4 +1,4 @@
-//! The API's binary.
+//! The API binary.
 
 use clap::Parser;
 use dmrelay_api::Args;

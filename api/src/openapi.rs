@@ -1,5 +1,5 @@
-//! The OpenAPI 3.1 document, generated from the handlers. What all operations share is added here, in one place:
-//! security, the parameters of the path, the header of repeated writes, and the problems they may answer.
+//! The OpenAPI 3.1 document, generated from the handlers. What all operations share is added here: security,
+//! path parameters, the `Idempotency-Key` header, and problem responses.
 
 use crate::idempotency::KEY_MAX;
 use crate::problem::ProblemDocument;
@@ -10,10 +10,10 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::Paths;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-/// Which permission an operation needs.
+/// Extension with the permission an operation requires.
 const PERMISSION: &str = "x-permission";
 
-/// The methods of a path.
+/// The HTTP methods in use.
 const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
 
 #[derive(OpenApi)]
@@ -21,18 +21,18 @@ const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
     info(
         title = "dmrelay",
         description = "Instagram direct messages, answered by a business's chat agent. Errors are problem documents \
-            (RFC 9457). Lists answer `{items, total, totalIsExact, limit, skip, nextCursor}`.",
+            (RFC 9457). Lists return `{items, total, totalIsExact, limit, skip, nextCursor}`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(ProblemDocument)),
     tags(
         (name = "Connection", description = "Instagram accounts and their settings"),
         (name = "History", description = "Chats and messages"),
-        (name = "Takeover", description = "People who answer in the agent's place"),
-        (name = "Dead letters", description = "What failed for good"),
-        (name = "Activities", description = "Who did what, when"),
-        (name = "Events", description = "What happens, as it happens"),
-        (name = "API keys", description = "Who may call"),
+        (name = "Takeover", description = "Human agents who answer in the agent's place"),
+        (name = "Dead letters", description = "Events, turns and messages that failed permanently"),
+        (name = "Activities", description = "The activity log: who did what, and when"),
+        (name = "Events", description = "Live events"),
+        (name = "API keys", description = "API keys of a subaccount"),
     ),
 )]
 struct Head;
@@ -42,21 +42,21 @@ pub(crate) fn head() -> utoipa::openapi::OpenApi {
     let mut head = Head::openapi();
     let bearer = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("An API key (`dmr_…`), or a token (JWT) of the identity provider."))
+        .description(Some("An API key (`dmr_…`), or a JWT from the identity provider."))
         .build();
     let components = head.components.get_or_insert_default();
     components.security_schemes.insert("bearer".to_owned(), SecurityScheme::Http(bearer).into());
     head
 }
 
-/// Notes in the document what an operation needs.
+/// Documents the permission that operations require.
 pub(crate) fn note_permission(paths: &mut Paths, permission: Permission) {
     for item in paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             let note = ExtensionsBuilder::new().add(PERMISSION, permission.as_str()).build();
             operation.extensions.get_or_insert_default().merge(note);
-            let needs = format!("Needs the permission `{permission}`.");
+            let needs = format!("Requires the permission `{permission}`.");
             let text = operation.description.take().filter(|text| !text.is_empty());
             operation.description = Some(text.map_or(needs.clone(), |text| format!("{text}\n\n{needs}")));
         }
@@ -92,9 +92,11 @@ fn complete_path(path: &str, mut item: Value) -> Value {
 
 fn path_parameter(name: &str) -> Value {
     let (schema, description) = match name {
-        "subaccountId" => (json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" }), "The tenant."),
+        "subaccountId" => {
+            (json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" }), "The subaccount (tenant).")
+        }
         "agentId" => (json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$" }), "The chat agent."),
-        _ => (json!({ "type": "string", "format": "uuid" }), "An id of dmrelay's."),
+        _ => (json!({ "type": "string", "format": "uuid" }), "An id assigned by dmrelay."),
     };
     json!({ "name": name, "in": "path", "required": true, "schema": schema, "description": description })
 }
@@ -105,7 +107,7 @@ fn complete_operation(method: &str, path: &str, operation: &mut Value) {
         let list = operation["parameters"].as_array_mut().map(std::mem::take).unwrap_or_default();
         operation["parameters"] = list.into_iter().chain([idempotency_key()]).collect();
     }
-    // Whatever it answers besides comes from the layers before it.
+    // The middleware before the handlers adds these responses.
     let mut answers = vec![400, 401, 403, 404, 422, 429, 503, 504];
     if writes {
         answers.extend([409, 413]);
@@ -135,7 +137,7 @@ fn complete_operation(method: &str, path: &str, operation: &mut Value) {
     }
 }
 
-/// Each event of a stream has a name and, as text, its data; `reset` has no id.
+/// Each event of a stream has a name and its data as text; `reset` has no id.
 fn describe_events(schema: &mut Value) {
     let data = schema.take();
     *schema = json!({
@@ -167,12 +169,12 @@ fn idempotency_key() -> Value {
         "name": "Idempotency-Key",
         "in": "header",
         "required": false,
-        "description": "Any text of yours: a repeated call with the same one is answered like the first, and done once.",
+        "description": "A client-chosen key: a repeated call with the same key runs once and gets the first call's response.",
         "schema": { "type": "string", "pattern": "^[!-~]+$", "minLength": 1, "maxLength": KEY_MAX },
     })
 }
 
-/// The answers of the layers before the handlers.
+/// The problem responses of the middleware.
 fn problems() -> Value {
     let all = [400, 401, 403, 404, 409, 413, 415, 422, 429, 502, 503, 504];
     Value::Object(all.into_iter().map(|status| (format!("Problem{status}"), problem(status))).collect())
@@ -180,18 +182,18 @@ fn problems() -> Value {
 
 fn problem(status: u16) -> Value {
     let (description, example) = match status {
-        400 => ("The request cannot be read", "malformed-request"),
-        401 => ("There is no valid key or token", "unauthenticated"),
-        403 => ("The caller may not do this here", "forbidden"),
-        404 => ("There is no such thing", "not-found"),
-        409 => ("The state of things does not allow it now", "idempotency-key-in-use"),
-        413 => ("The body is too long", "too-large"),
+        400 => ("The request is malformed", "malformed-request"),
+        401 => ("A valid API key or token is required", "unauthenticated"),
+        403 => ("The caller lacks the permission", "forbidden"),
+        404 => ("Not found", "not-found"),
+        409 => ("The current state does not allow this", "idempotency-key-in-use"),
+        413 => ("The body is too large", "too-large"),
         415 => ("The body is not JSON", "unsupported-media-type"),
-        422 => ("Something in the request is wrong; `errors` says where", "invalid-request"),
-        429 => ("Too many calls; `Retry-After` says when to come again", "rate-limited"),
-        502 => ("Meta's answer is not as it should be", "not-subscribed"),
-        503 => ("The database, Meta or the identity provider cannot be reached now", "database-unavailable"),
-        _ => ("The call took too long", "timeout"),
+        422 => ("The request is not valid; `errors` lists each problem", "invalid-request"),
+        429 => ("Too many requests; retry after `Retry-After`", "rate-limited"),
+        502 => ("Unexpected response from Meta", "not-subscribed"),
+        503 => ("The database, Meta or the identity provider is unavailable", "database-unavailable"),
+        _ => ("The request timed out", "timeout"),
     };
     let mut response = json!({
         "description": description,
@@ -209,8 +211,8 @@ fn problem(status: u16) -> Value {
     response
 }
 
-/// In what we answer every field is always there, null where there is nothing: only what callers send, and
-/// problems, have optional fields.
+/// Responses always contain every field, null if it has no value. Only request bodies and problems have
+/// optional fields.
 fn require_all(document: &mut Value) {
     let mut asked = vec!["Problem".to_owned(), "Fault".to_owned(), "ConnectionSettings".to_owned()];
     for item in document["paths"].as_object().into_iter().flatten().map(|(_, item)| item) {
@@ -234,7 +236,7 @@ fn require_all(document: &mut Value) {
     }
 }
 
-/// One example of each schema that has some.
+/// Adds one example to each schema that has some.
 fn show_examples(document: &mut Value) {
     let examples: Map<String, Value> =
         serde_json::from_str(include_str!("openapi/examples.json")).unwrap_or_default();

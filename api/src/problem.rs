@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-/// What a call answers when it cannot do what it was asked.
+/// An error response.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem(Box<Parts>);
 
@@ -23,59 +23,59 @@ struct Parts {
     retry_after: Option<u64>,
 }
 
-/// One thing that is wrong with a request.
+/// A validation error.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Fault {
-    /// Where in the body, as a JSON pointer (RFC 6901); empty for the whole of it.
+    /// JSON pointer (RFC 6901) into the body; empty for the whole body.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "/to")]
     pointer: Option<String>,
-    /// Which parameter of the path, the query or the headers.
+    /// Name of the path, query or header parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
-    /// What is wrong with it.
+    /// What is wrong.
     detail: String,
 }
 
-/// An error (RFC 9457). Some types have further members, which docs/api.md lists.
+/// An error (RFC 9457). Some types have further members, listed in docs/api.md.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemDocument {
-    /// Which error; stable. `urn:dmrelay:problem:` and a word.
+    /// The stable error type: `urn:dmrelay:problem:` and a word.
     #[serde(rename = "type")]
     #[schema(example = "urn:dmrelay:problem:invalid-request")]
     kind: String,
-    /// The same in words, for people.
+    /// The error type in readable form.
     #[schema(example = "The request is not valid")]
     title: String,
     /// The HTTP status.
     #[schema(example = 422, minimum = 400, maximum = 599)]
     status: u16,
-    /// What happened this time.
+    /// Details of this occurrence.
     detail: Option<String>,
-    /// Each thing that is wrong with the request.
+    /// The validation errors.
     errors: Option<Vec<Fault>>,
 }
 
-/// What is wrong with a request, gathered so that a caller learns all of it at once.
+/// Collects validation errors, so that a caller sees all of them at once.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Vec<Fault>);
 
-/// The first part of every `type`.
+/// The prefix of every `type`.
 const TYPES: &str = "urn:dmrelay:problem:";
 
 impl Faults {
-    /// Something in the body is wrong.
+    /// Adds an error about the body.
     pub(crate) fn at(&mut self, pointer: &str, what: impl Into<String>) {
         self.0.push(Fault { pointer: Some(pointer.to_owned()), parameter: None, detail: what.into() });
     }
 
-    /// A parameter is wrong.
+    /// Adds an error about a parameter.
     pub(crate) fn parameter(&mut self, name: &str, what: impl Into<String>) {
         self.0.push(Fault { pointer: None, parameter: Some(name.to_owned()), detail: what.into() });
     }
 
-    /// Notes what is wrong with a part of the body, if anything is.
+    /// Adds the error of a part of the body, if it is one.
     pub(crate) fn check<T>(
         &mut self,
         pointer: &str,
@@ -84,7 +84,7 @@ impl Faults {
         checked.map_err(|err| self.at(pointer, err.to_string())).ok()
     }
 
-    /// Notes what is wrong with a parameter, if anything is.
+    /// Adds the error of a parameter, if it is one.
     pub(crate) fn check_parameter<T>(
         &mut self,
         name: &str,
@@ -93,7 +93,7 @@ impl Faults {
         checked.map_err(|err| self.parameter(name, err.to_string())).ok()
     }
 
-    /// The problem, if anything is wrong.
+    /// Fails if there are errors.
     pub(crate) fn end(self) -> Result<(), Problem> {
         if self.0.is_empty() { Ok(()) } else { Err(Problem::faulty(self.0)) }
     }
@@ -140,14 +140,14 @@ impl Problem {
         problem
     }
 
-    /// A body that is wrong at `pointer`, a JSON pointer.
+    /// A validation error at `pointer`, a JSON pointer into the body.
     pub(crate) fn invalid(pointer: &str, what: impl Into<String>) -> Self {
         let mut faults = Faults::default();
         faults.at(pointer, what);
         Self::faulty(faults.0)
     }
 
-    /// A parameter of the path, the query or the headers that is wrong.
+    /// A validation error of a path, query or header parameter.
     pub(crate) fn parameter(name: &str, what: impl Into<String>) -> Self {
         let mut faults = Faults::default();
         faults.parameter(name, what);
@@ -155,7 +155,7 @@ impl Problem {
     }
 
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed-request", "The request cannot be read").detail(detail)
+        Self::new(StatusCode::BAD_REQUEST, "malformed-request", "The request is malformed").detail(detail)
     }
 
     pub(crate) fn unauthenticated(why: &'static str) -> Self {
@@ -164,31 +164,31 @@ impl Problem {
     }
 
     pub(crate) fn forbidden() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "This key may not do that")
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "The caller lacks the permission")
     }
 
     pub(crate) fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing").detail(what)
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found").detail(what)
     }
 
     pub(crate) fn too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too long")
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large")
     }
 }
 
 impl From<Error> for Problem {
     fn from(err: Error) -> Self {
-        tracing::error!(error = %err, "call failed in the database");
+        tracing::error!(error = %err, "database call failed");
         if err.is_refusal() {
-            let title = "The request holds what cannot be stored";
+            let title = "The request contains data that cannot be stored";
             return Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-request", title);
         }
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", "The database cannot be used now")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", "The database is unavailable")
             .retry_after(1)
     }
 }
 
-/// Links are made of the `ref` of a call.
+/// Links are built from the request's `ref`.
 impl From<InvalidLink> for Problem {
     fn from(err: InvalidLink) -> Self {
         Self::parameter("ref", err.to_string())

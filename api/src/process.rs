@@ -1,4 +1,4 @@
-//! The API process: reads its settings, serves, and ends in order; and the commands of its operator.
+//! The API process: reads its settings, serves, and shuts down in order; and the operator's commands.
 
 use crate::jwt::Tokens;
 use crate::listener::{self, ListenerOptions};
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Parser)]
 #[command(name = "dmrelay-api", version)]
 pub struct Args {
-    /// What to do; serves by default.
+    /// The command; default: serve.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The database.
@@ -37,10 +37,10 @@ pub struct Args {
     /// Listeners and limits.
     #[command(flatten)]
     pub api: ApiSettings,
-    /// Tokens beside API keys.
+    /// JWT authentication.
     #[command(flatten)]
     pub jwt: JwtSettings,
-    /// How often somebody may call, and from where.
+    /// Rate limits and CORS.
     #[command(flatten)]
     pub limits: LimitSettings,
     /// Meta.
@@ -49,7 +49,7 @@ pub struct Args {
     /// Secrets.
     #[command(flatten)]
     pub vault: VaultSettings,
-    /// How long the agent is silent after a person wrote, in hours.
+    /// Hours the agent stays silent after a human agent writes.
     #[arg(long, env = "TAKEOVER_HOURS", default_value_t = 12)]
     pub takeover_hours: u32,
     /// Apply pending migrations before serving, instead of refusing to start.
@@ -63,27 +63,27 @@ pub struct Args {
     pub logs: LogSettings,
 }
 
-/// What an operator can ask of the binary. Settings stand before the command.
+/// The commands of the binary. Settings go before the command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve webhooks and REST (the default).
     Serve,
-    /// Bring the database's schema up to date, and end.
+    /// Apply pending database migrations and exit.
     Migrate,
-    /// Ask the API that runs at METRICS_ADDR whether it is ready; exit code 1 where it is not. For health checks
-    /// without a shell.
+    /// Check whether the API at METRICS_ADDR is ready; exit code 1 if it is not. For health checks without a
+    /// shell.
     Health,
-    /// Print the OpenAPI document of the REST API, and end.
+    /// Print the OpenAPI document of the REST API and exit.
     Openapi,
-    /// What operators do to an installation: its keys, secrets, dead letters and accounts.
+    /// Administer an installation: keys, secrets, dead letters and accounts.
     #[command(subcommand, after_help = admin::EXIT_CODES)]
     Admin(Admin),
 }
 
-/// Runs the command, or serves until a signal ends the process.
+/// Runs the command, or serves until a signal stops the process.
 ///
 /// # Errors
-/// What keeps it from starting, named by its setting.
+/// If it cannot start; the error names the setting.
 pub async fn run(mut args: Args) -> anyhow::Result<()> {
     match args.command.take() {
         Some(Command::Health) => ops::probe(args.metrics.metrics_addr).await.map_err(|err| anyhow!(err)),
@@ -110,7 +110,7 @@ async fn with_database(args: Args, command: Option<Command>) -> anyhow::Result<(
 }
 
 async fn start(args: Args, store: Store) -> anyhow::Result<()> {
-    let stop = shutdown::on_signal().context("signals cannot be handled")?;
+    let stop = shutdown::on_signal().context("cannot install signal handlers")?;
     if args.migrate_on_start {
         dmrelay_app::migrate(&store).await?;
     }
@@ -168,20 +168,20 @@ impl ApiChecks for Args {
     }
 }
 
-/// An API whose inbox writer runs; it serves once [`Api::serve`] is called.
+/// An API whose inbox writer is running; [`Api::serve`] starts serving.
 pub struct Api {
     state: ApiState,
     limits: ListenerOptions,
     stop: CancellationToken,
-    /// Ends what requests wait for, after the last of them.
+    /// Stops the tasks that requests wait for, after the last request.
     drained: CancellationToken,
 }
 
 impl Api {
-    /// Starts what requests stand on. `stop` will end it.
+    /// Starts the tasks that requests depend on; `stop` ends them.
     ///
     /// # Errors
-    /// A setting that cannot be used; or that the connections cannot be read.
+    /// An invalid setting, or the connections cannot be loaded.
     pub async fn start(parts: ApiParts, stop: CancellationToken) -> anyhow::Result<Self> {
         let drained = CancellationToken::new();
         let limits = ListenerOptions {
@@ -192,7 +192,7 @@ impl Api {
         Ok(Self { state, limits, stop, drained })
     }
 
-    /// Tells whether webhooks are stored. Redis is no condition: webhooks are taken without it.
+    /// Reports whether webhooks can be stored. Redis is not required: webhooks are accepted without it.
     pub fn ready(&self) -> Ready {
         let inbox = self.state.inbox.clone();
         Arc::new(move || {
@@ -201,7 +201,7 @@ impl Api {
         })
     }
 
-    /// Serves until it is stopped and started requests have ended, or the grace is over.
+    /// Serves until stopped and all started requests have ended, or the grace period is over.
     ///
     /// # Errors
     /// When the listener fails.
@@ -215,11 +215,11 @@ impl Api {
         let served = tokio::select! {
             served = serving => served.context("the listener failed"),
             () = too_long => {
-                tracing::warn!("requests were still open when the grace was over");
+                tracing::warn!("grace period over: requests were still open");
                 Ok(())
             }
         };
-        // The inbox writer ends after the requests that wait for it.
+        // The inbox writer must outlive the requests that wait for it.
         self.drained.cancel();
         served
     }

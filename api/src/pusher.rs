@@ -1,5 +1,5 @@
-//! Pushes an `ingest` job for each stored event, beside the requests: a webhook is acknowledged whether its
-//! job could be pushed or not, for the sweep finds the row.
+//! Pushes an `ingest` job for each stored event, outside the request: a webhook is acknowledged whether or
+//! not its job could be pushed, because the poller finds the row.
 
 use dmrelay_domain::clock::{Clock, SystemClock};
 use dmrelay_queue::{Job, JobQueue, QueueName};
@@ -8,24 +8,24 @@ use dmrelay_store::{Batch, OnStored, Stored};
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
 
-/// Events that may wait to be pushed; more are left to the sweep.
-const WAITING: usize = 10_000;
+/// Maximum number of events waiting to be pushed; the poller handles the rest.
+const EVENTS_WAITING_MAX: usize = 10_000;
 
-/// Pushes under way at a time.
-const PUSHING: usize = 16;
+/// Maximum number of concurrent pushes.
+const PUSHES_MAX: usize = 16;
 
-/// Starts the pusher; it ends when the returned function is dropped.
+/// Starts the pusher; it stops when the returned function is dropped.
 pub(crate) fn start(queue: &Arc<dyn JobQueue>, metrics: Arc<Metrics>) -> OnStored {
-    let (events, waiting) = mpsc::channel::<Stored>(WAITING);
+    let (events, waiting) = mpsc::channel::<Stored>(EVENTS_WAITING_MAX);
     let waiting = Arc::new(Mutex::new(waiting));
-    for _ in 0..PUSHING {
+    for _ in 0..PUSHES_MAX {
         tokio::spawn(push(queue.clone(), waiting.clone()));
     }
     Arc::new(move |batch| {
         count(&metrics, &batch);
         for event in batch.stored {
             if events.try_send(event).is_err() {
-                tracing::debug!("too many events wait to be pushed, the sweep will find the row");
+                tracing::debug!("job not pushed, backlog full; the poller will pick up the row");
             }
         }
     })
@@ -55,7 +55,7 @@ async fn push(queue: Arc<dyn JobQueue>, waiting: Arc<Mutex<mpsc::Receiver<Stored
             trace: Some(event.trace.to_string()),
         };
         if let Err(err) = queue.push(job).await {
-            tracing::debug!(event = %event.id, error = %err, "job not pushed, the sweep will find the row");
+            tracing::debug!(event = %event.id, error = %err, "job not pushed; the poller will pick up the row");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a business chooses for a connection, as the API takes it.
+//! The settings of a connection, as the API accepts them.
 
 use crate::problem::Faults;
 use dmrelay_domain::split;
@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The longest pause before the agent is asked, in milliseconds.
+/// Maximum debounce, in milliseconds.
 const DEBOUNCE_MAX: u32 = 60_000;
-/// The longest silence of the agent after a person wrote, in hours: 30 days.
+/// Maximum hours the agent stays silent after a human agent writes: 30 days.
 pub(crate) const TAKEOVER_MAX: u32 = 720;
-/// How many variables an agent may have, and how long they may be, in bytes.
+/// Maximum number of agent variables, and maximum lengths of their names and values in bytes.
 const VARIABLES_MAX: usize = 50;
 const NAME_MAX: usize = 64;
 const VALUE_MAX: usize = 1_000;
@@ -21,46 +21,46 @@ const VALUE_MAX: usize = 1_000;
 /// A field of a merge patch (RFC 7396).
 #[derive(Debug, Clone, Default)]
 enum Change<T> {
-    /// It is not there: nothing changes.
+    /// Absent: no change.
     #[default]
     Stays,
-    /// It is null: back to the process's setting.
+    /// Null: reset to the process default.
     Back,
-    /// This from now on.
+    /// Set to this value.
     Becomes(T),
 }
 
-/// What is to change; what is not there stays, null goes back to the process's settings.
+/// Settings to change: omitted fields stay as they are, null resets a field to the process default.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ChangeSettings {
-    /// Which account, where the agent has several.
+    /// The connection; required if the agent has several.
     pub(crate) connection_id: Option<Uuid>,
-    /// How long the user must be quiet before the agent is asked, in milliseconds.
+    /// How long the user must be silent before the agent is asked, in milliseconds.
     #[schema(value_type = Option<u32>, maximum = 60_000)]
     #[serde(default)]
     debounce_ms: Change<u32>,
-    /// How long the agent is silent after a person wrote, in hours.
+    /// How long the agent stays silent after a human agent writes, in hours.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 720)]
     #[serde(default)]
     takeover_hours: Change<u32>,
-    /// Whether the user sees that the agent is typing.
+    /// Whether the user sees a typing indicator while the agent answers.
     #[schema(value_type = Option<bool>)]
     #[serde(default)]
     typing: Change<bool>,
-    /// The Meta app has the Human Agent feature: people may answer for seven days.
+    /// Whether the Meta app has the Human Agent feature, which lets human agents answer for seven days.
     #[schema(value_type = Option<bool>)]
     #[serde(default)]
     human_agent: Change<bool>,
-    /// What the user is told when the agent fails for good, at most 1,000 bytes.
+    /// What the user is told when the agent fails permanently, at most 1,000 bytes.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 1_000)]
     #[serde(default)]
     fallback_text: Change<String>,
-    /// Values for the agent's dynamic variables; replaces all of them.
+    /// Values for the agent's dynamic variables; replaces all existing ones.
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     #[serde(default)]
     agent_variables: Change<BTreeMap<String, String>>,
-    /// Pauses the bot for the whole account, or lets it go on.
+    /// Pauses or resumes the bot for the whole account.
     pub(crate) bot_paused: Option<bool>,
 }
 
@@ -71,7 +71,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
 }
 
 impl<T: Clone> Change<T> {
-    /// The new value, if there is one.
+    /// The new value, if set.
     fn value(&self) -> Option<T> {
         match self {
             Self::Becomes(value) => Some(value.clone()),
@@ -79,7 +79,7 @@ impl<T: Clone> Change<T> {
         }
     }
 
-    /// Changes a setting.
+    /// Applies the change to a setting.
     fn apply(self, setting: &mut Option<T>) {
         match self {
             Self::Stays => {}
@@ -89,7 +89,7 @@ impl<T: Clone> Change<T> {
     }
 }
 
-/// Notes what is out of its range; `at` is where the settings stand in the body.
+/// Adds validation errors for values out of range; `at` is the settings' location in the body.
 pub(crate) fn check(settings: &ConnectionSettings, at: &str, faults: &mut Faults) {
     if settings.debounce_ms.is_some_and(|millis| millis > DEBOUNCE_MAX) {
         faults.at(&format!("{at}/debounceMs"), format!("must be at most {DEBOUNCE_MAX}"));
@@ -118,7 +118,7 @@ pub(crate) fn check(settings: &ConnectionSettings, at: &str, faults: &mut Faults
 }
 
 impl ChangeSettings {
-    /// The new values, for checking them.
+    /// The new values, for validation.
     pub(crate) fn values(&self) -> ConnectionSettings {
         ConnectionSettings {
             debounce_ms: self.debounce_ms.value(),
@@ -130,7 +130,7 @@ impl ChangeSettings {
         }
     }
 
-    /// Changes what is to change.
+    /// Applies all changes.
     pub(crate) fn apply(self, settings: &mut Settings, bot_paused: &mut bool) {
         self.debounce_ms.apply(&mut settings.debounce_ms);
         self.takeover_hours.apply(&mut settings.takeover_hours);

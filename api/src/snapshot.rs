@@ -1,5 +1,5 @@
-//! The connections, as the webhook path sees them: in memory, with their secrets opened, read again when
-//! they change. No SQL is asked before a signature holds.
+//! The connections as the webhook path needs them: cached in memory with decrypted secrets, reloaded when
+//! they change. No SQL runs before a signature is verified.
 
 use arc_swap::ArcSwap;
 use dmrelay_domain::ids::{AgentId, SubaccountId};
@@ -11,23 +11,23 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// One connection, as far as webhooks need it.
+/// A connection, as far as webhooks need it.
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
     /// The tenant.
     pub(crate) subaccount: SubaccountId,
     /// The agent.
     pub(crate) agent: AgentId,
-    /// The token of its handshake.
+    /// Its verification token.
     pub(crate) verify_token: Option<Secret<String>>,
-    /// The secret that signs its webhooks, where it has one of its own.
+    /// Its own app secret, if it has one.
     pub(crate) app_secret: Option<Secret<String>>,
 }
 
-/// Every connection by its Instagram account.
+/// All connections by Instagram account.
 pub(crate) type Accounts = HashMap<String, Known>;
 
-/// The snapshot; cheap to clone.
+/// The credential cache; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Snapshots {
     store: Store,
@@ -40,12 +40,12 @@ impl Snapshots {
         Self { store, vault, current: Arc::default() }
     }
 
-    /// The connections as last read.
+    /// The connections last loaded.
     pub(crate) fn current(&self) -> Arc<Accounts> {
         self.current.load_full()
     }
 
-    /// Reads the connections.
+    /// Loads the connections.
     pub(crate) async fn refresh(&self) -> Result<()> {
         let connections = self.store.snapshot().await?;
         let accounts = connections.iter().map(|c| (c.account.to_string(), self.known(c))).collect();
@@ -53,7 +53,7 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Reads them again whenever they have changed, until `shutdown`.
+    /// Reloads the connections whenever they change, until `shutdown`.
     pub(crate) async fn keep_fresh(self, interval: Duration, shutdown: CancellationToken) {
         let mut mark = None;
         loop {
@@ -61,9 +61,11 @@ impl Snapshots {
                 Ok(now) if Some(now) == mark => {}
                 Ok(now) => match self.refresh().await {
                     Ok(()) => mark = Some(now),
-                    Err(err) => tracing::warn!(error = %err, "connections not read, the last ones are kept"),
+                    Err(err) => {
+                        tracing::warn!(error = %err, "cannot load connections; using the cached ones")
+                    }
                 },
-                Err(err) => tracing::warn!(error = %err, "connections not read, the last ones are kept"),
+                Err(err) => tracing::warn!(error = %err, "cannot load connections; using the cached ones"),
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -78,7 +80,7 @@ impl Snapshots {
             match self.vault.open_text(place, sealed?) {
                 Ok(secret) => Some(secret),
                 Err(err) => {
-                    tracing::error!(connection = %connection.id, column, error = %err, "a secret does not open");
+                    tracing::error!(connection = %connection.id, column, error = %err, "cannot decrypt a secret");
                     None
                 }
             }

@@ -1,4 +1,4 @@
-//! What every request needs, made once per process.
+//! Shared state of all requests, created once per process.
 
 use crate::jwt::Tokens;
 use crate::limit::Limits;
@@ -20,32 +20,32 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use tokio_util::sync::CancellationToken;
 
-/// Settings of the API, with their secrets read.
+/// Settings of the API, with their secrets loaded.
 #[derive(Debug, Clone)]
 pub struct ApiOptions {
     /// Listeners and limits.
     pub api: ApiSettings,
-    /// How often somebody may call, and from where.
+    /// Rate limits and CORS.
     pub limits: LimitSettings,
-    /// Tokens beside API keys.
+    /// JWT authentication.
     pub jwt: JwtSettings,
-    /// The fields a connection subscribes.
+    /// The webhook fields a connection subscribes to.
     pub graph: GraphSettings,
-    /// Secrets that sign webhooks for every account.
+    /// App secrets that sign webhooks for all accounts.
     pub app_secrets: Vec<Secret<String>>,
-    /// The token of the shared handshake.
+    /// The verification token of the shared webhook.
     pub verify_token: Option<Secret<String>>,
     /// SHA-256 of the bootstrap key.
     pub bootstrap_hash: Option<[u8; 32]>,
-    /// How long a person's message silences the agent, in hours.
+    /// Hours a human agent's message silences the agent.
     pub takeover_hours: u32,
 }
 
 impl ApiOptions {
-    /// Reads the secrets among the settings.
+    /// Loads the secrets among the settings.
     ///
     /// # Errors
-    /// The setting that cannot be used.
+    /// An invalid setting.
     pub fn new(
         api: ApiSettings,
         (limits, jwt): (LimitSettings, JwtSettings),
@@ -80,7 +80,7 @@ fn show_waiting(metrics: &Metrics, inbox: &InboxWriter) {
     metrics.on_scrape(move || gauge.set(i64::try_from(inbox.waiting()).unwrap_or(i64::MAX)));
 }
 
-/// An origin that no browser sends would silently allow nobody.
+/// An origin that no browser sends would silently match nothing.
 fn check_origins(origins: &[String]) -> Result<(), InvalidSetting> {
     let is_origin = |text: &str| {
         let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
@@ -97,7 +97,7 @@ fn check_origins(origins: &[String]) -> Result<(), InvalidSetting> {
     }
 }
 
-/// What an [`ApiState`] is made of.
+/// The dependencies of an [`ApiState`].
 pub struct ApiParts {
     /// What every process has.
     pub(crate) app: App,
@@ -106,13 +106,13 @@ pub struct ApiParts {
 }
 
 impl ApiParts {
-    /// The parts of an API with these settings.
+    /// The dependencies of an API with these settings.
     pub fn new(app: App, options: ApiOptions) -> Self {
         Self { app, options }
     }
 }
 
-/// What every request needs; cheap to clone.
+/// Shared state of all requests; cheap to clone.
 #[derive(Clone)]
 pub struct ApiState {
     pub(crate) store: Store,
@@ -127,18 +127,18 @@ pub struct ApiState {
     pub(crate) tokens: Option<Tokens>,
     pub(crate) limits: Limits,
     pub(crate) live: Live,
-    /// Cancelled when the process is to end: open streams end with it.
+    /// Cancelled when the process shuts down: ends open streams.
     pub(crate) stop: CancellationToken,
-    /// Bytes of webhook bodies being read now.
+    /// Bytes of webhook bodies currently being read.
     pub(crate) reading: Arc<AtomicUsize>,
 }
 
 impl ApiState {
-    /// Starts the inbox writer and reads the connections. `stop` ends what is open, `drained` what requests
+    /// Starts the inbox writer and loads the connections. `stop` ends open streams, `drained` what requests
     /// wait for.
     ///
     /// # Errors
-    /// A setting that cannot be used; or that the connections cannot be read.
+    /// An invalid setting, or the connections cannot be loaded.
     pub async fn start(
         parts: ApiParts,
         stop: &CancellationToken,
@@ -157,7 +157,7 @@ impl ApiState {
         let inbox = InboxWriter::start(app.store.clone(), limits, on_stored, drained);
         show_waiting(&app.metrics, &inbox);
         let snapshots = Snapshots::new(app.store.clone(), app.vault.clone());
-        snapshots.refresh().await.context("the connections cannot be read")?;
+        snapshots.refresh().await.context("cannot load the connections")?;
         tokio::spawn(snapshots.clone().keep_fresh(api.snapshot_interval, drained.clone()));
         let settings = &options.limits;
         let limits = Limits::new(settings);
@@ -189,7 +189,7 @@ mod tests {
     use super::check_origins;
 
     #[test]
-    fn origins_are_those_a_browser_sends() {
+    fn only_origins_that_browsers_send_are_accepted() {
         let check = |origin: &str| check_origins(&[origin.to_owned()]).is_ok();
         for good in ["", "*", "https://app.example.com", "http://localhost:5173/", " https://a.example "] {
             assert!(check(good), "{good:?}");

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Writes components/monitoring/prometheus-rule.yaml: the rules of grafana/rules in the form of the Prometheus Operator. Run it
-# after a change there; tests/deploy/check.sh tells when that was forgotten.
+# after a change there; tests/deploy/check.sh detects if that was forgotten.
 #   deploy/kubernetes/prometheus-rule.sh [FILE]
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -14,7 +14,7 @@ rules=$here/../../grafana/rules
     echo 'spec:'
     echo '  groups:'
     for file in "$rules"/*.yml; do
-        # What stands below `groups:`, as it is, two columns to the right.
+        # The content below `groups:`, indented by two more columns.
         sed -e '1,/^groups:/d' -e 's/^./  &/' "$file"
     done
 } > "${1:-$here/components/monitoring/prometheus-rule.yaml}"

@@ -1,5 +1,5 @@
-//! Who may call, and what they learn when they may not: every route of the OpenAPI document, every role, own and
-//! foreign subaccounts, by key and by token.
+//! Authentication and authorization: every route of the OpenAPI document, every role, own and foreign
+//! subaccounts, by key and by token.
 
 use anyhow::{Context, Result};
 use dmrelay_domain::ids::SubaccountId;
@@ -14,15 +14,15 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 on_both_footings!(
-    every_route_asks_for_its_permission_and_subaccount,
-    a_token_may_what_its_claims_say,
-    tokens_that_are_not_genuine_are_refused,
-    keys_are_made_listed_and_revoked,
-    ids_of_another_subaccount_lead_nowhere,
-    what_cannot_be_read_is_named,
+    every_route_requires_its_permission_and_subaccount,
+    a_token_grants_what_its_claims_say,
+    invalid_tokens_are_rejected,
+    keys_are_created_listed_and_revoked,
+    ids_of_another_subaccount_are_not_found,
+    validation_errors_name_the_field,
 );
 
-/// A call of the document.
+/// An operation of the document.
 struct Call {
     method: String,
     path: String,
@@ -30,7 +30,7 @@ struct Call {
 }
 
 impl Call {
-    /// Its path in a subaccount, with ids that nothing has.
+    /// Its path in a subaccount, with nonexistent ids.
     fn path_in(&self, subaccount: &str, agent: &str) -> String {
         let path = self.path.replace("{subaccountId}", subaccount).replace("{agentId}", agent);
         let ids = ["{chatId}", "{deadLetterId}", "{keyId}"];
@@ -38,7 +38,7 @@ impl Call {
     }
 }
 
-/// Every call of the document; none without a permission.
+/// All operations of the document; each must have a permission.
 fn calls() -> Result<Vec<Call>> {
     let document = dmrelay_api::openapi_document();
     let mut calls = Vec::new();
@@ -55,7 +55,7 @@ fn calls() -> Result<Vec<Call>> {
     Ok(calls)
 }
 
-/// Streams end at once, so that calling one ends.
+/// Streams end at once, so that calling one returns.
 fn short_streams(settings: &mut Settings) {
     settings.limits.event_stream_time = Duration::from_millis(1);
 }
@@ -74,13 +74,13 @@ async fn key(relay: &Relay, subaccount: &str, role: Role, expires_at: Option<i64
     Ok(key)
 }
 
-/// Calls as one with `role` in acme, and checks what they may.
+/// Calls every operation as `role` in acme, and checks the permissions.
 async fn check(rest: &Rest, call: &Call, role: Role) -> Result<()> {
     let own = rest.request(&call.method, &call.path_in("acme", "agent_acme"), None, &[]).await?;
     let what = format!("{} {} as {role}: {} {}", call.method, call.path, own.status, own.text);
     assert_eq!(own.status != 403, role.may(call.permission), "{what}");
     assert!(own.status < 500 && own.status != 401, "{what}");
-    // Whether the other subaccount or its agent exists cannot be told apart.
+    // The response must not reveal whether the other subaccount or its agent exists.
     let foreign = rest.request(&call.method, &call.path_in("other", "agent_other"), None, &[]).await?;
     let missing = rest.request(&call.method, &call.path_in("no-such", "agent_none"), None, &[]).await?;
     assert_eq!((foreign.status, &foreign.text), (403, &missing.text), "{what}");
@@ -91,7 +91,7 @@ async fn check(rest: &Rest, call: &Call, role: Role) -> Result<()> {
     Ok(())
 }
 
-async fn every_route_asks_for_its_permission_and_subaccount(footing: Footing) -> Result<()> {
+async fn every_route_requires_its_permission_and_subaccount(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, short_streams).await?;
     let other = SubaccountId::parse("other")?;
     assert!(relay.store.bind_agent(&dmrelay_domain::ids::AgentId::parse("agent_other")?, &other).await?);
@@ -122,7 +122,7 @@ fn with_tokens(settings: &mut Settings) {
     token::accept(&mut settings.jwt);
 }
 
-async fn a_token_may_what_its_claims_say(footing: Footing) -> Result<()> {
+async fn a_token_grants_what_its_claims_say(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, with_tokens).await?;
     let other = SubaccountId::parse("other")?;
     relay.store.bind_agent(&dmrelay_domain::ids::AgentId::parse("agent_other")?, &other).await?;
@@ -136,17 +136,17 @@ async fn a_token_may_what_its_claims_say(footing: Footing) -> Result<()> {
         let second = "/api/database/second/chat-agents/agent_new/instagram/connections";
         assert_eq!(rest.request("GET", second, None, &[]).await?.status, 200);
     }
-    // Another role in each subaccount.
+    // A different role in each subaccount.
     let claims = token::claims(&json!({ "subaccounts": { "acme": "viewer", "second": "owner" } }));
     let rest = relay.rest.with_key(Some(&token::sign(&claims)));
     assert_eq!(rest.request("GET", "/api/database/acme/api-keys", None, &[]).await?.status, 403);
     assert_eq!(rest.request("GET", "/api/database/second/api-keys", None, &[]).await?.status, 200);
-    // API keys go on beside tokens.
+    // API keys still work besides tokens.
     assert_eq!(relay.rest.get("status").await?.status, 200);
     relay.end().await
 }
 
-async fn tokens_that_are_not_genuine_are_refused(footing: Footing) -> Result<()> {
+async fn invalid_tokens_are_rejected(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, with_tokens).await?;
     let good = token::claims(&json!({ "role": "owner", "subaccounts": ["acme"] }));
     let with = |changes: Value| {
@@ -185,7 +185,7 @@ async fn tokens_that_are_not_genuine_are_refused(footing: Footing) -> Result<()>
     relay.end().await
 }
 
-async fn keys_are_made_listed_and_revoked(footing: Footing) -> Result<()> {
+async fn keys_are_created_listed_and_revoked(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     let keys = "/api/database/acme/api-keys";
     let body =
@@ -196,7 +196,7 @@ async fn keys_are_made_listed_and_revoked(footing: Footing) -> Result<()> {
     };
     let made = create().await?;
     assert_eq!(made.status, 201, "{}", made.text);
-    // A repeated call makes no second key, and shows the same one.
+    // A repeated call creates no second key, and shows the same one.
     assert_eq!(create().await?.json, made.json);
     let (id, key) = (made.json["keyId"].as_str().context("id")?, made.json["key"].as_str().context("key")?);
     let frontend = relay.rest.with_key(Some(key));
@@ -238,7 +238,7 @@ async fn keys_are_made_listed_and_revoked(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn ids_of_another_subaccount_lead_nowhere(footing: Footing) -> Result<()> {
+async fn ids_of_another_subaccount_are_not_found(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, short_streams).await?;
     relay.simulator.say(dmrelay_tests::rest::ACCOUNT, "200000000000001", "a secret");
     relay.replies("200000000000001", 1).await?;
@@ -293,7 +293,7 @@ async fn ids_of_another_subaccount_lead_nowhere(footing: Footing) -> Result<()> 
     relay.end().await
 }
 
-async fn what_cannot_be_read_is_named(footing: Footing) -> Result<()> {
+async fn validation_errors_name_the_field(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |settings| settings.api.api_max_bytes = 1_000).await?;
     for (query, parameter) in [
         ("limit=0", "limit"),
@@ -339,7 +339,7 @@ async fn what_cannot_be_read_is_named(footing: Footing) -> Result<()> {
         assert_eq!(answer.content_type, "application/problem+json");
         assert!(answer.json["type"].is_string() && answer.json["title"].is_string());
     }
-    // Everything that is wrong is told at once.
+    // All errors are reported at once.
     let mut wrong = connect_body();
     wrong["instagramAccountId"] = json!("x");
     wrong["webhookVerificationToken"] = json!("short");

@@ -1,4 +1,4 @@
-//! The agent fails: nothing is lost, and nothing is asked or said twice.
+//! Agent failures: nothing is lost, and nothing is asked or said twice.
 
 use anyhow::Result;
 use dmrelay_simulator::{AgentRule, Fault, FaultMode, Operation, Service, UserTurn};
@@ -10,13 +10,13 @@ on_both_footings!(
     a_lost_answer_is_found_and_not_asked_again,
     a_slow_answer_is_found_and_not_asked_again,
     a_question_that_did_not_arrive_is_asked_again,
-    an_error_after_the_effect_is_found_out,
+    an_error_after_the_effect_is_reconciled,
     an_outage_costs_time_and_no_message,
-    a_throttled_agent_is_asked_when_it_said,
-    a_question_taken_and_never_answered_is_shown,
-    an_agent_that_is_not_there_is_a_dead_letter,
+    a_throttled_agent_is_asked_again_after_its_delay,
+    a_question_received_and_never_answered_is_shown,
+    an_unknown_agent_leads_to_a_dead_letter,
     a_new_chat_that_cannot_be_opened_is_opened_later,
-    more_than_one_question_holds_is_asked_by_the_next,
+    messages_beyond_a_questions_limit_go_into_the_next_one,
 );
 
 const USER: &str = "200000000000001";
@@ -51,7 +51,7 @@ async fn a_question_that_did_not_arrive_is_asked_again(footing: Footing) -> Resu
     answered_once(relay).await
 }
 
-async fn an_error_after_the_effect_is_found_out(footing: Footing) -> Result<()> {
+async fn an_error_after_the_effect_is_reconciled(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::After).status(500));
     answered_once(relay).await
@@ -70,7 +70,7 @@ async fn an_outage_costs_time_and_no_message(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_throttled_agent_is_asked_when_it_said(footing: Footing) -> Result<()> {
+async fn a_throttled_agent_is_asked_again_after_its_delay(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     let throttled =
         Fault::retell(Operation::Completion, FaultMode::Before).status(429).header("retry-after", "1");
@@ -78,14 +78,14 @@ async fn a_throttled_agent_is_asked_when_it_said(footing: Footing) -> Result<()>
     answered_once(relay).await
 }
 
-async fn a_question_taken_and_never_answered_is_shown(footing: Footing) -> Result<()> {
+async fn a_question_received_and_never_answered_is_shown(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Partial));
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.settled().await?;
     assert!(relay.sent(USER).is_empty());
     assert_eq!(relay.store.dead_letter_counts().await?, [("ambiguous".to_owned(), 1)]);
-    // The conversation goes on.
+    // The conversation continues.
     relay.simulator.say(ACCOUNT, USER, "still there?");
     assert_eq!(relay.replies(USER, 1).await?, ["Answer to: still there?"]);
     relay.end().await
@@ -106,7 +106,7 @@ async fn a_new_chat_that_cannot_be_opened_is_opened_later(footing: Footing) -> R
     relay.end().await
 }
 
-async fn more_than_one_question_holds_is_asked_by_the_next(footing: Footing) -> Result<()> {
+async fn messages_beyond_a_questions_limit_go_into_the_next_one(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |settings| settings.worker.debounce_ms = 1_500).await?;
     for n in 0..60 {
         relay.simulator.say(ACCOUNT, USER, format!("m{n:02}"));
@@ -118,7 +118,7 @@ async fn more_than_one_question_holds_is_asked_by_the_next(footing: Footing) -> 
     relay.end().await
 }
 
-async fn an_agent_that_is_not_there_is_a_dead_letter(footing: Footing) -> Result<()> {
+async fn an_unknown_agent_leads_to_a_dead_letter(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.configure(|settings| settings.retell.any_agent = false);
     relay.simulator.say(ACCOUNT, USER, "hello");

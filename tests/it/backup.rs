@@ -1,4 +1,4 @@
-//! A backup taken while everything runs, and a restore from it, as docs/operations.md tells.
+//! A backup taken while everything runs, and a restore from it, as described in docs/operations.md.
 
 use anyhow::{Context, Result};
 use dmrelay_simulator::{AgentRule, Fault, FaultMode, Operation};
@@ -21,7 +21,7 @@ fn said(cluster: &Cluster, user: &str) -> Vec<String> {
     cluster.simulator.record(|r| r.sends_to(ACCOUNT, user).filter_map(|send| send.text.clone()).collect())
 }
 
-/// How many events the API has written.
+/// The number of events the API has written.
 async fn written(cluster: &Cluster) -> Result<u64> {
     let metrics = cluster.metrics().await?;
     let line =
@@ -29,15 +29,15 @@ async fn written(cluster: &Cluster) -> Result<u64> {
     Ok(line.context("no such metric")?.parse()?)
 }
 
-/// The database is lost and restored; Redis is empty, too. What was acknowledged before the backup is answered, and
-/// nothing that was answered is answered again: not even what was sent after the backup.
+/// The database is lost and restored; Redis is empty, too. What was acknowledged before the backup is
+/// answered, and nothing is answered twice: not even what was sent after the backup.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restored_database_goes_on_and_says_nothing_twice() -> Result<()> {
+async fn a_restored_database_continues_and_says_nothing_twice() -> Result<()> {
     let mut cluster = Cluster::start(&[]).await?;
     let mut worker = cluster.worker()?;
     cluster.simulator.say(ACCOUNT, USER, "before");
     replied(&cluster, USER, 1).await?;
-    // An answer that waits for Graph while the backup is taken, and a message nobody has taken in yet.
+    // An answer waiting for Graph while the backup is taken, and a message that is not ingested yet.
     let down = Fault::graph(Operation::Send, FaultMode::Before).code(4, None).header("retry-after", "2");
     let down = cluster.simulator.add_fault(down.times(0));
     cluster.simulator.say(ACCOUNT, USER, "meanwhile");
@@ -59,7 +59,8 @@ async fn a_restored_database_goes_on_and_says_nothing_twice() -> Result<()> {
     let file = dir.path().join("backup");
     cluster.postgres.dump(&file)?;
 
-    // After the backup the answer is sent; then the database is lost. The agent is not done with the other question.
+    // After the backup the answer is sent; then the database is lost. The agent has not finished the other
+    // question.
     cluster.simulator.clear_faults(Some(down));
     cluster.simulator.put_agent(AGENT, AgentRule { latency_ms: 20_000, ..AgentRule::default() });
     let mut late = cluster.worker()?;
@@ -72,7 +73,7 @@ async fn a_restored_database_goes_on_and_says_nothing_twice() -> Result<()> {
     cluster.move_to(restored);
     cluster.redis.flush()?;
     let (done, text) = cluster.run("dmrelay-api", &["admin", "after-restore"], &[]).await?;
-    assert!(done && text.contains("chats in which something waited: 1"), "{text}");
+    assert!(done && text.contains("chats with waiting work: 1"), "{text}");
     cluster.simulator.put_agent(AGENT, AgentRule::default());
     cluster.restart_api().await?;
     let _worker = cluster.worker()?;

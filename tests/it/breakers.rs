@@ -1,4 +1,4 @@
-//! Circuit breakers: what fails is left alone, and what does not goes on.
+//! Circuit breakers: a failing service gets a pause, and everything else continues.
 
 use anyhow::{Context, Result};
 use dmrelay_domain::ids::{AgentId, InstagramAccountId};
@@ -14,15 +14,15 @@ use serde_json::json;
 use std::time::Duration;
 
 on_both_footings!(
-    a_service_counts_as_failing_once_three_of_its_agents_or_accounts_do,
-    a_probe_that_is_not_made_is_given_back,
-    an_agent_that_fails_leaves_the_others_alone,
-    completions_that_fail_open_the_breaker_though_reads_succeed,
-    a_first_message_probes_a_breaker_whose_time_is_over,
+    a_service_breaker_opens_once_three_of_its_agents_or_accounts_fail,
+    an_unused_probe_is_released,
+    a_failing_agent_does_not_affect_the_others,
+    failing_completions_open_the_breaker_even_if_reads_succeed,
+    a_first_message_probes_an_expired_breaker,
 );
 
 const USER: &str = "200000000000001";
-const SOON: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(20);
 
 async fn trip(store: &Store, key: &GateKey) -> Result<()> {
     for _ in 0..5 {
@@ -31,7 +31,7 @@ async fn trip(store: &Store, key: &GateKey) -> Result<()> {
     Ok(())
 }
 
-async fn a_service_counts_as_failing_once_three_of_its_agents_or_accounts_do(footing: Footing) -> Result<()> {
+async fn a_service_breaker_opens_once_three_of_its_agents_or_accounts_fail(footing: Footing) -> Result<()> {
     let database = Database::start(footing)?;
     let store = database.open().await?;
     let agent = |n: u32| anyhow::Ok(GateKey::AgentOf(AgentId::parse(&format!("agent_{n}"))?));
@@ -49,7 +49,7 @@ async fn a_service_counts_as_failing_once_three_of_its_agents_or_accounts_do(foo
         trip(&store, &agent(n)?).await?;
         assert!(!store.trip_shared(&agent(n)?, &GateKey::Agent, "transient").await?, "after {n} agents");
     }
-    // What has failed and is over does not count.
+    // Past failures do not count.
     store
         .connection()
         .execute_unprepared("UPDATE gates SET closed_until = 1 WHERE key = 'agent:agent_1'")
@@ -58,13 +58,13 @@ async fn a_service_counts_as_failing_once_three_of_its_agents_or_accounts_do(foo
     assert!(!store.trip_shared(&agent(3)?, &GateKey::Agent, "transient").await?);
     trip(&store, &agent(4)?).await?;
     assert!(store.trip_shared(&agent(4)?, &GateKey::Agent, "transient").await?);
-    // Opened once, not again by whoever fails meanwhile.
+    // Opened once, and not again by later failures.
     assert!(!store.trip_shared(&agent(4)?, &GateKey::Agent, "transient").await?);
     assert!(matches!(store.pass(&[GateKey::Agent]).await?, Gate::Closed(_)));
     Ok(())
 }
 
-async fn a_probe_that_is_not_made_is_given_back(footing: Footing) -> Result<()> {
+async fn an_unused_probe_is_released(footing: Footing) -> Result<()> {
     let database = Database::start(footing)?;
     let store = database.open().await?;
     trip(&store, &GateKey::Agent).await?;
@@ -83,7 +83,7 @@ async fn breaker(store: &Store, key: &str) -> Result<Option<GateState>> {
 
 /// Waits until this breaker is open.
 async fn opened(store: &Store, key: &str) -> Result<()> {
-    wait::until(&format!("an open breaker {key}"), SOON, async || {
+    wait::until(&format!("an open breaker {key}"), DEADLINE, async || {
         let now = store.now().await?;
         Ok(breaker(store, key).await?.filter(|state| state.closed_until > now).map(|_| ()))
     })
@@ -96,7 +96,7 @@ fn failing() -> Fault {
     Fault { agent: Some(AGENT.to_owned()), ..fault }
 }
 
-async fn an_agent_that_fails_leaves_the_others_alone(footing: Footing) -> Result<()> {
+async fn a_failing_agent_does_not_affect_the_others(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     let (second, token) = ("17841400000000002", "IGAAtest-token-of-acme2");
     relay.simulator.put_account(AccountSpec::new(second, "acme2", token));
@@ -115,19 +115,19 @@ async fn an_agent_that_fails_leaves_the_others_alone(footing: Footing) -> Result
     opened(&relay.store, &format!("agent:{AGENT}")).await?;
     relay.simulator.say(second, USER, "hello");
     let answered = |record: &Record| record.sends_to(second, USER).count() == 1;
-    relay.simulator.wait_for("the other agent's answer", SOON, answered).await?;
+    relay.simulator.wait_for("the other agent's answer", DEADLINE, answered).await?;
     assert_eq!(breaker(&relay.store, "agent").await?, None, "the provider as a whole does not fail");
     relay.end().await
 }
 
-/// A read that succeeds says nothing about whether questions are answered.
-async fn completions_that_fail_open_the_breaker_though_reads_succeed(footing: Footing) -> Result<()> {
+/// A successful read says nothing about whether questions are answered.
+async fn failing_completions_open_the_breaker_even_if_reads_succeed(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.add_fault(failing());
-    // One question is tried again and again; each time a read tells that it was not asked.
+    // One question is tried repeatedly; each time a read shows that it was not asked.
     relay.simulator.say(ACCOUNT, "200000000000009", "hello");
     let looked_up = |record: &Record| record.calls_of("retell.get_chat") >= 2;
-    relay.simulator.wait_for("a question that is looked up twice", SOON, looked_up).await?;
+    relay.simulator.wait_for("a question that is looked up twice", DEADLINE, looked_up).await?;
     for n in 0..5 {
         relay.simulator.say(ACCOUNT, &format!("20000000000001{n}"), "hello");
     }
@@ -135,10 +135,10 @@ async fn completions_that_fail_open_the_breaker_though_reads_succeed(footing: Fo
     relay.end().await
 }
 
-async fn a_first_message_probes_a_breaker_whose_time_is_over(footing: Footing) -> Result<()> {
+async fn a_first_message_probes_an_expired_breaker(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     let fault = relay.simulator.add_fault(failing());
-    // As many as it takes: one more that is under way would open it again.
+    // As many as it takes: one more in progress would open it again.
     for n in 0..5 {
         relay.simulator.say(ACCOUNT, &format!("20000000000001{n}"), "hello");
     }
@@ -147,13 +147,13 @@ async fn a_first_message_probes_a_breaker_whose_time_is_over(footing: Footing) -
     relay.simulator.clear_faults(Some(fault));
     relay.store.connection().execute_unprepared("UPDATE gates SET closed_until = 1").await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
-    wait::until("an answer", SOON, async || {
-        // The worker may have put it off by what it knew of the breaker a second ago.
+    wait::until("an answer", DEADLINE, async || {
+        // The worker may have rescheduled it by its state of the breaker a second ago.
         relay.store.connection().execute_unprepared("UPDATE chats SET turn_reserved_until = 0").await?;
         Ok((relay.sent(USER) == ["Answer to: hello"]).then_some(()))
     })
     .await?;
-    wait::until("a breaker that is closed again", SOON, async || {
+    wait::until("a breaker that is closed again", DEADLINE, async || {
         let state = breaker(&relay.store, &key).await?.context("the breaker")?;
         Ok((state.failures == 0).then_some(()))
     })

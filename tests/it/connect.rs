@@ -1,4 +1,4 @@
-//! Connecting, disconnecting, and what the frontend sees of it.
+//! Connecting, disconnecting, and the frontend's view of it.
 
 use anyhow::Result;
 use dmrelay_simulator::{AccountSpec, Fault, FaultMode, Operation, Service, TokenState};
@@ -9,14 +9,14 @@ use serde_json::json;
 
 on_both_footings!(
     connecting_answers_with_links_and_subscribes,
-    a_refused_connect_leaves_nothing_behind,
+    a_failed_connect_leaves_nothing_behind,
     connecting_again_renews_the_connection,
     an_account_of_another_subaccount_is_not_taken_by_accident,
     events_that_came_before_are_ingested_by_a_late_connect,
-    disconnecting_ends_the_webhooks_and_forgets_the_token,
-    several_accounts_of_one_agent_are_told_apart,
+    disconnecting_unsubscribes_the_webhooks_and_deletes_the_token,
+    several_accounts_of_one_agent_are_separate,
     a_page_connects_with_facebook_login,
-    secrets_are_sealed_in_the_database,
+    secrets_are_encrypted_in_the_database,
 );
 
 const USER: &str = "200000000000001";
@@ -51,7 +51,7 @@ async fn connecting_answers_with_links_and_subscribes(footing: Footing) -> Resul
     relay.end().await
 }
 
-async fn a_refused_connect_leaves_nothing_behind(footing: Footing) -> Result<()> {
+async fn a_failed_connect_leaves_nothing_behind(footing: Footing) -> Result<()> {
     let relay = Relay::start(footing, |_| {}).await?;
     let mut wrong_token = connect_body();
     wrong_token["accessToken"] = json!("IGAAwrong");
@@ -109,7 +109,7 @@ async fn connecting_again_renews_the_connection(footing: Footing) -> Result<()> 
     assert_eq!(relay.rest.connect().await?.status, 201);
     let second = relay.rest.get("status").await?.json;
     assert_eq!(first["connectionId"], second["connectionId"]);
-    // A refused renewal leaves the connection as it was.
+    // A rejected renewal leaves the connection as it was.
     relay.simulator.add_fault(Fault::graph(Operation::Subscribe, FaultMode::DropBefore));
     assert_eq!(relay.rest.connect().await?.status, 503);
     assert_eq!(relay.rest.get("status").await?.json["status"], "connected");
@@ -154,7 +154,7 @@ async fn events_that_came_before_are_ingested_by_a_late_connect(footing: Footing
     relay.end().await
 }
 
-async fn disconnecting_ends_the_webhooks_and_forgets_the_token(footing: Footing) -> Result<()> {
+async fn disconnecting_unsubscribes_the_webhooks_and_deletes_the_token(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     let answer = relay.rest.post("disconnect", json!({})).await?;
     assert_eq!((answer.status, &answer.json["status"]), (200, &json!("disconnected")));
@@ -164,11 +164,11 @@ async fn disconnecting_ends_the_webhooks_and_forgets_the_token(footing: Footing)
     let statement = sea_orm::Statement::from_string(relay.store.connection().get_database_backend(), sql);
     assert!(relay.store.connection().query_one_raw(statement).await?.is_none());
     assert_eq!(relay.rest.post("disconnect", json!({})).await?.status, 404);
-    // A reconnect that fails leaves it as it was, and can be repeated.
+    // A failed reconnect leaves it as it was, and can be repeated.
     relay.simulator.add_fault(Fault::graph(Operation::Subscribe, FaultMode::DropBefore));
     assert_eq!(relay.rest.connect().await?.status, 503);
     assert_eq!(relay.rest.get("status").await?.json["status"], "disconnected");
-    // Meta not reachable: nothing is sent any more, and the rest is done later.
+    // Meta is unreachable: nothing is sent any more, and the rest is done later.
     assert_eq!(relay.rest.connect().await?.status, 201);
     relay.simulator.add_fault(Fault::graph(Operation::Unsubscribe, FaultMode::DropBefore));
     let answer = relay.rest.post("disconnect", json!({})).await?;
@@ -177,14 +177,14 @@ async fn disconnecting_ends_the_webhooks_and_forgets_the_token(footing: Footing)
         Ok((relay.rest.get("status").await?.json["status"] == "disconnected").then_some(()))
     })
     .await?;
-    // A token that is dead cannot end anything any more.
+    // An invalid token can no longer unsubscribe anything.
     assert_eq!(relay.rest.connect().await?.status, 201);
     relay.simulator.set_tokens(ACCOUNT, TokenState::Revoked);
     assert_eq!(relay.rest.post("disconnect", json!({})).await?.status, 200);
     relay.end().await
 }
 
-async fn several_accounts_of_one_agent_are_told_apart(footing: Footing) -> Result<()> {
+async fn several_accounts_of_one_agent_are_separate(footing: Footing) -> Result<()> {
     const SECOND: &str = "17841400000000002";
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.put_account(AccountSpec::new(SECOND, "acme_two", "IGAAsecond"));
@@ -233,7 +233,7 @@ async fn a_page_connects_with_facebook_login(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn secrets_are_sealed_in_the_database(footing: Footing) -> Result<()> {
+async fn secrets_are_encrypted_in_the_database(footing: Footing) -> Result<()> {
     let relay = Relay::start(footing, |_| {}).await?;
     let mut body = connect_body();
     body["appSecret"] = json!("own-app-secret");

@@ -1,4 +1,4 @@
-//! What failed for good is looked at, tried again, or left at that.
+//! Dead letters are shown, replayed and discarded.
 
 use anyhow::{Context, Result};
 use dmrelay_simulator::{Fault, FaultMode, Operation};
@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 on_both_footings!(
-    a_dead_letter_is_replayed_once_and_told,
-    what_failed_is_discarded,
-    nothing_is_replayed_over_a_person,
+    a_dead_letter_is_replayed_once_and_logged,
+    a_dead_letter_is_discarded,
+    nothing_is_replayed_after_a_takeover,
     many_are_replayed_page_by_page,
-    an_event_that_cannot_be_taken_in_becomes_a_dead_letter,
+    an_event_that_cannot_be_ingested_becomes_a_dead_letter,
 );
 
 const USER: &str = "200000000000001";
 
-/// A relay whose agent has refused a question for good.
+/// A relay whose agent has rejected a question permanently.
 async fn refused(footing: Footing) -> Result<Relay> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Before).status(400));
@@ -38,7 +38,7 @@ async fn dead_letters(relay: &Relay, count: usize) -> Result<Vec<Value>> {
     .await
 }
 
-async fn a_dead_letter_is_replayed_once_and_told(footing: Footing) -> Result<()> {
+async fn a_dead_letter_is_replayed_once_and_logged(footing: Footing) -> Result<()> {
     let relay = refused(footing).await?;
     let letter = dead_letters(&relay, 1).await?.remove(0);
     assert_eq!(
@@ -69,7 +69,7 @@ async fn a_dead_letter_is_replayed_once_and_told(footing: Footing) -> Result<()>
     relay.end().await
 }
 
-async fn what_failed_is_discarded(footing: Footing) -> Result<()> {
+async fn a_dead_letter_is_discarded(footing: Footing) -> Result<()> {
     let relay = refused(footing).await?;
     let letter = dead_letters(&relay, 1).await?.remove(0);
     let id = letter["deadLetterId"].as_str().context("id")?;
@@ -89,7 +89,7 @@ async fn what_failed_is_discarded(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn nothing_is_replayed_over_a_person(footing: Footing) -> Result<()> {
+async fn nothing_is_replayed_after_a_takeover(footing: Footing) -> Result<()> {
     let relay = refused(footing).await?;
     let letter = dead_letters(&relay, 1).await?.remove(0);
     relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
@@ -104,7 +104,11 @@ async fn nothing_is_replayed_over_a_person(footing: Footing) -> Result<()> {
         "{}",
         answer.text
     );
-    assert!(answer.json["detail"].as_str().is_some_and(|why| why.contains("a person")), "{}", answer.text);
+    assert!(
+        answer.json["detail"].as_str().is_some_and(|why| why.contains("a human agent")),
+        "{}",
+        answer.text
+    );
     relay.settled().await?;
     assert_eq!(relay.sent(USER), ["Ada here"]);
     relay.end().await
@@ -117,7 +121,7 @@ async fn many_are_replayed_page_by_page(footing: Footing) -> Result<()> {
         relay.simulator.say(ACCOUNT, &format!("20000000000000{user}"), "hello");
     }
     let letters = dead_letters(&relay, 3).await?;
-    // The newest cannot be replayed: a person has the chat. It does not keep the others from it.
+    // The newest cannot be replayed: a human has the chat. It does not block the others.
     let chat = letters[0]["chatId"].as_str().context("chat")?;
     relay.rest.post(&format!("chats/{chat}/takeover"), json!({})).await?;
     let mut body = json!({"kind": "turn", "limit": 1});
@@ -134,8 +138,8 @@ async fn many_are_replayed_page_by_page(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-/// What the database refuses is tried again and then given up, and holds nothing else up.
-async fn an_event_that_cannot_be_taken_in_becomes_a_dead_letter(footing: Footing) -> Result<()> {
+/// An event the database rejects is retried and then given up, and blocks nothing else.
+async fn an_event_that_cannot_be_ingested_becomes_a_dead_letter(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |settings| settings.worker.ingest_attempts = 3).await?;
     let refuse = "CREATE UNIQUE INDEX poison ON messages (text) WHERE text = 'poison'";
     relay.store.connection().execute_unprepared(refuse).await?;

@@ -1,5 +1,4 @@
-//! The documents say what is so: code blocks are files that compile, tables are the tables of the code, links
-//! lead somewhere.
+//! The documents match the code: code blocks are files that compile, tables match the code, links resolve.
 
 use anyhow::{Context, Result, ensure};
 use dmrelay_domain::permission::{Permission, Role};
@@ -26,7 +25,7 @@ impl Block {
 }
 
 #[test]
-fn code_in_the_frontend_guide_is_the_code_that_compiles() -> Result<()> {
+fn code_in_the_frontend_guide_matches_the_compiled_files() -> Result<()> {
     let mut shown = BTreeSet::new();
     for block in blocks(&read(GUIDE)?)? {
         let language = block.info.split_whitespace().next().unwrap_or_default();
@@ -59,7 +58,7 @@ fn every_example_is_in_the_frontend_guide() -> Result<()> {
         }
         looked += 1;
         assert!(guide.contains(name), "{GUIDE} does not speak of {name}");
-        // What customers write is never HTML, not even in an example.
+        // Customers' messages are never HTML, not even in an example.
         assert!(!fs::read_to_string(&file)?.contains("dangerouslySetInnerHTML="), "{name}");
     }
     assert!(looked > 10, "only {looked} examples were found");
@@ -67,14 +66,14 @@ fn every_example_is_in_the_frontend_guide() -> Result<()> {
 }
 
 #[test]
-fn the_permission_table_is_the_one_of_the_code() -> Result<()> {
+fn the_permission_table_matches_the_code() -> Result<()> {
     let page = read("docs/api.md")?;
     let table = between(&page, "<!-- permissions -->\n", "<!-- /permissions -->").context("docs/api.md")?;
     assert_eq!(table.trim(), permissions().trim(), "docs/api.md has another table than the code");
     Ok(())
 }
 
-/// Each permission, and who has it.
+/// Each permission, and the roles that have it.
 fn permissions() -> String {
     let row = |first: &str, cell: &dyn Fn(Role) -> String| {
         let cells: Vec<String> = Role::ALL.iter().map(|role| cell(*role)).collect();
@@ -90,7 +89,7 @@ fn permissions() -> String {
 }
 
 #[test]
-fn links_between_documents_lead_somewhere() -> Result<()> {
+fn links_between_documents_resolve() -> Result<()> {
     let mut pages = files(&Path::new(ROOT).join("docs"), &["md"])?;
     pages.push(Path::new(ROOT).join("README.md"));
     let mut followed = 0;
@@ -120,7 +119,7 @@ fn links(page: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for line in prose(page)? {
         let mut outside = String::new();
-        // Every second part is inside of backticks; a link's own text may be code.
+        // Every second part is inside backticks; a link's own text may be code.
         for (index, part) in line.split('`').enumerate() {
             outside.push_str(if index % 2 == 0 { part } else { "code" });
         }
@@ -134,7 +133,7 @@ fn links(page: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// The headings of a page as anchors, the way GitHub makes them.
+/// The headings of a page as anchors, as GitHub generates them.
 fn headings(page: &str) -> Result<BTreeSet<String>> {
     let anchor = |title: &str| -> String {
         let kept = title.trim().to_lowercase();
@@ -203,7 +202,7 @@ fn read(file: &str) -> Result<String> {
     fs::read_to_string(Path::new(ROOT).join(file)).with_context(|| file.to_owned())
 }
 
-/// The files of a folder with one of these extensions; what is installed or built is left out.
+/// The files of a folder with one of these extensions, except installed or built ones.
 fn files(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {

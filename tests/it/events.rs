@@ -1,4 +1,4 @@
-//! What each kind of event does.
+//! The effect of each kind of event.
 
 use anyhow::{Context, Result};
 use dmrelay_simulator::{Act, Action, AgentRule};
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 on_both_footings!(
-    what_words_can_tell_reaches_the_agent,
-    what_is_no_question_is_stored_and_not_asked,
-    marks_reach_the_message_they_speak_of,
-    a_message_taken_back_is_erased_and_not_answered,
+    content_expressible_as_text_reaches_the_agent,
+    events_without_a_question_are_stored_and_not_asked,
+    marks_reach_their_message,
+    an_unsent_message_is_erased_and_not_answered,
     an_unsend_before_its_message_leaves_nothing,
-    a_person_in_the_app_silences_the_agent,
-    an_answer_that_comes_after_a_person_wrote_is_not_sent,
+    a_human_in_the_app_silences_the_agent,
+    an_answer_that_arrives_after_a_human_wrote_is_not_sent,
 );
 
 const USER: &str = "200000000000001";
@@ -23,7 +23,7 @@ fn attachment(kind: &str) -> Value {
     json!({"type": kind, "payload": {"url": "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=1"}})
 }
 
-async fn what_words_can_tell_reaches_the_agent(footing: Footing) -> Result<()> {
+async fn content_expressible_as_text_reaches_the_agent(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     let story = "https://example.com/story".to_owned();
     let actions = [
@@ -58,7 +58,7 @@ fn postback(title: &str, payload: &str, without_mid: bool) -> Action {
     Action::Postback { title: title.into(), payload: payload.into(), referral: None, without_mid }
 }
 
-async fn what_is_no_question_is_stored_and_not_asked(footing: Footing) -> Result<()> {
+async fn events_without_a_question_are_stored_and_not_asked(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
@@ -98,7 +98,7 @@ fn comment(live: bool, flat: bool) -> Action {
     Action::Comment { text: "Where?".into(), live, flat, own: false, parent_id: None }
 }
 
-async fn marks_reach_the_message_they_speak_of(footing: Footing) -> Result<()> {
+async fn marks_reach_their_message(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
@@ -119,7 +119,7 @@ async fn marks_reach_the_message_they_speak_of(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_message_taken_back_is_erased_and_not_answered(footing: Footing) -> Result<()> {
+async fn an_unsent_message_is_erased_and_not_answered(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |settings| settings.worker.debounce_ms = 1_000).await?;
     let mid = relay.simulator.say(ACCOUNT, USER, "a secret");
     relay.simulator.act(Act::new(ACCOUNT, USER, Action::Unsend { mid }));
@@ -154,13 +154,13 @@ async fn an_unsend_before_its_message_leaves_nothing(footing: Footing) -> Result
     relay.end().await
 }
 
-async fn a_person_in_the_app_silences_the_agent(footing: Footing) -> Result<()> {
+async fn a_human_in_the_app_silences_the_agent(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
     relay.settled().await?;
     relay.simulator.act(Act::new(ACCOUNT, USER, Action::native("Ada here")));
-    dmrelay_tests::wait::until("the person's message", Duration::from_secs(10), async || {
+    dmrelay_tests::wait::until("the human's message", Duration::from_secs(10), async || {
         let last = relay.messages(USER).await?.pop().context("no message")?;
         Ok((last["author"] == "native" && last["text"] == "Ada here").then_some(()))
     })
@@ -172,7 +172,7 @@ async fn a_person_in_the_app_silences_the_agent(footing: Footing) -> Result<()> 
     relay.end().await
 }
 
-async fn an_answer_that_comes_after_a_person_wrote_is_not_sent(footing: Footing) -> Result<()> {
+async fn an_answer_that_arrives_after_a_human_wrote_is_not_sent(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 1_000, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "hello");

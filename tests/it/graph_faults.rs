@@ -1,4 +1,4 @@
-//! Graph fails: nothing is lost, and nothing is said twice.
+//! Graph failures: nothing is lost, and nothing is said twice.
 
 use anyhow::Result;
 use dmrelay_simulator::{
@@ -12,15 +12,15 @@ use std::time::Duration;
 on_both_footings!(
     a_lost_acceptance_is_found_by_its_echo,
     a_lost_acceptance_is_found_in_the_conversation,
-    a_reaction_before_the_mid_is_known_does_not_say_it_twice,
-    a_conversation_that_cannot_be_read_for_good_is_shown,
+    a_reaction_before_the_mid_is_known_does_not_duplicate_the_message,
+    a_permanently_unreadable_conversation_is_shown,
     a_send_that_did_not_arrive_is_repeated,
     an_error_after_the_effect_is_not_repeated,
     an_outage_costs_time_and_no_message,
     a_throttled_account_waits,
-    a_dead_token_parks_and_a_reconnect_delivers,
-    a_closed_window_is_a_dead_letter,
-    a_part_that_fails_cancels_the_later_ones,
+    an_invalid_token_parks_and_a_reconnect_delivers,
+    a_closed_window_leads_to_a_dead_letter,
+    a_failed_part_cancels_the_later_ones,
     courtesies_never_fail_a_turn,
 );
 
@@ -40,7 +40,7 @@ async fn answered_once(relay: Relay) -> Result<()> {
 async fn a_lost_acceptance_is_found_by_its_echo(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
-    // The conversation cannot be read: only the echo tells.
+    // The conversation cannot be read: only the echo shows the outcome.
     relay.simulator.add_fault(Fault::graph(Operation::Conversations, FaultMode::Before).status(500).times(0));
     answered_once(relay).await
 }
@@ -52,7 +52,7 @@ async fn a_lost_acceptance_is_found_in_the_conversation(footing: Footing) -> Res
     answered_once(relay).await
 }
 
-async fn a_reaction_before_the_mid_is_known_does_not_say_it_twice(footing: Footing) -> Result<()> {
+async fn a_reaction_before_the_mid_is_known_does_not_duplicate_the_message(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.configure(|settings| settings.graph.echo = Echo::Never);
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
@@ -72,7 +72,7 @@ async fn a_reaction_before_the_mid_is_known_does_not_say_it_twice(footing: Footi
     relay.end().await
 }
 
-async fn a_conversation_that_cannot_be_read_for_good_is_shown(footing: Footing) -> Result<()> {
+async fn a_permanently_unreadable_conversation_is_shown(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.configure(|settings| settings.graph.echo = Echo::Never);
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
@@ -82,7 +82,7 @@ async fn a_conversation_that_cannot_be_read_for_good_is_shown(footing: Footing) 
     relay.settled().await?;
     assert_eq!(relay.store.dead_letter_counts().await?, [("ambiguous".to_owned(), 1)]);
     assert_eq!(relay.messages(USER).await?[1]["status"], "unknown");
-    // The conversation goes on.
+    // The conversation continues.
     relay.simulator.say(ACCOUNT, USER, "still there?");
     assert_eq!(relay.replies(USER, 2).await?, ["Answer to: hello", "Answer to: still there?"]);
     relay.end().await
@@ -122,7 +122,7 @@ async fn a_throttled_account_waits(footing: Footing) -> Result<()> {
     answered_once(relay).await
 }
 
-async fn a_dead_token_parks_and_a_reconnect_delivers(footing: Footing) -> Result<()> {
+async fn an_invalid_token_parks_and_a_reconnect_delivers(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.set_tokens(ACCOUNT, TokenState::Expired);
     relay.simulator.say(ACCOUNT, USER, "hello");
@@ -142,7 +142,7 @@ async fn a_dead_token_parks_and_a_reconnect_delivers(footing: Footing) -> Result
     relay.end().await
 }
 
-async fn a_closed_window_is_a_dead_letter(footing: Footing) -> Result<()> {
+async fn a_closed_window_leads_to_a_dead_letter(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::GraphError).code(10, Some(2_534_022)));
     relay.simulator.say(ACCOUNT, USER, "hello");
@@ -154,7 +154,7 @@ async fn a_closed_window_is_a_dead_letter(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_part_that_fails_cancels_the_later_ones(footing: Footing) -> Result<()> {
+async fn a_failed_part_cancels_the_later_ones(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     let reply = ReplyRule::Texts { texts: vec!["one".into(), "two".into(), "three".into()] };
     relay.simulator.put_agent(AGENT, AgentRule { reply, ..AgentRule::default() });

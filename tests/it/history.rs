@@ -1,4 +1,4 @@
-//! Chats, messages and their time line, as a frontend reads them.
+//! Chats, messages and their timeline, as a frontend reads them.
 
 use anyhow::{Context, Result};
 use dmrelay_tests::relay::{Footing, Relay};
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 on_both_footings!(
     chats_are_listed_searched_and_paged,
     a_chat_shows_what_happened_in_it,
-    pages_stay_right_while_messages_come,
+    pages_are_stable_while_messages_arrive,
     messages_are_found_by_text_time_and_author,
 );
 
@@ -87,7 +87,7 @@ async fn a_chat_shows_what_happened_in_it(footing: Footing) -> Result<()> {
     assert!(turn["latencyMs"].as_i64().is_some_and(|millis| millis >= 0), "{turn}");
     let line = body["timeline"].as_array().context("no time line")?;
     let mut events: Vec<&str> = line.iter().filter_map(|entry| entry["event"].as_str()).collect();
-    // The echo may come before the send's answer.
+    // The echo may arrive before the send's response.
     let echo = events.iter().position(|event| *event == "echo_received").context("no echo")?;
     events.remove(echo);
     assert_eq!(
@@ -109,7 +109,7 @@ async fn a_chat_shows_what_happened_in_it(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn pages_stay_right_while_messages_come(footing: Footing) -> Result<()> {
+async fn pages_are_stable_while_messages_arrive(footing: Footing) -> Result<()> {
     let relay = with_chats(footing, 6).await?;
     let before: BTreeSet<String> = items(&relay.rest.get("messages?limit=200").await?)?
         .iter()
@@ -139,7 +139,7 @@ async fn messages_are_found_by_text_time_and_author(footing: Footing) -> Result<
         items.iter().filter_map(|m| m["text"].as_str().map(str::to_owned)).collect::<Vec<_>>()
     };
     assert_eq!(texts(&found("q=HELLO%20FROM%201&direction=inbound").await?), ["hello from 1"]);
-    // What a pattern would mean is taken as it stands.
+    // Pattern characters are taken literally.
     assert_eq!(found("q=h%25o").await?.len(), 0);
     assert_eq!(found("q=hell_").await?.len(), 0);
     assert_eq!(found("author=agent").await?.len(), 3);

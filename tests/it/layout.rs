@@ -1,4 +1,5 @@
-//! Who may depend on whom. A new arrow must be wanted: it is added here, with the architecture's page.
+//! The allowed dependencies between crates. A new one must be deliberate: add it here and to the architecture
+//! document.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -23,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("worker", &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "app"]),
 ];
 
-/// What may depend on everything.
+/// Crates that may depend on everything.
 const FREE: [&str; 3] = ["dmrelay", "dmrelay-tests", "dmrelay-bench"];
 
 #[test]
@@ -58,7 +59,7 @@ fn crates_depend_only_in_the_direction_of_the_architecture() -> Result<()> {
 }
 
 #[test]
-fn apalis_the_environment_and_the_clock_stay_in_their_homes() -> Result<()> {
+fn apalis_the_environment_and_the_clock_are_used_only_where_allowed() -> Result<()> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let homes = [
         ("apalis", "crates/queue/"),
@@ -85,13 +86,13 @@ fn apalis_the_environment_and_the_clock_stay_in_their_homes() -> Result<()> {
 
 /// A prepared statement that reads `*` fails once a later version adds a column.
 #[test]
-fn no_statement_reads_whatever_columns_there_are() -> Result<()> {
+fn no_statement_selects_all_columns() -> Result<()> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/store/src");
     let mut looked = 0;
     for file in rust_files(&root.into())? {
         let text = std::fs::read_to_string(&file)?;
         looked += 1;
-        // What a subquery or an array gives is named there.
+        // The columns of a subquery or an array are named there.
         let text = text.replace("SELECT * FROM (", "").replace("SELECT * FROM UNNEST(", "");
         for word in ["SELECT *", "RETURNING *"] {
             assert!(!text.contains(word), "{} has {word}", file.display());

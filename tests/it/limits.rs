@@ -1,4 +1,4 @@
-//! How often, how much and how slowly somebody may call.
+//! Limits on how often, how much and how slowly a client may call.
 
 use anyhow::{Context, Result};
 use dmrelay_tests::relay::{Footing, Relay};
@@ -10,13 +10,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 on_both_footings!(
-    a_key_that_calls_too_often_is_told_to_wait,
-    an_address_is_limited_before_it_is_looked_at_who_calls,
+    a_key_that_calls_too_often_must_wait,
+    an_address_is_limited_before_authentication,
     webhooks_are_not_limited_by_address,
-    bodies_too_long_or_too_slow_are_refused,
+    bodies_too_long_or_too_slow_are_rejected,
 );
 
-async fn a_key_that_calls_too_often_is_told_to_wait(footing: Footing) -> Result<()> {
+async fn a_key_that_calls_too_often_must_wait(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |settings| {
         settings.limits.rate_per_principal = 1;
         settings.limits.burst_per_principal = 5;
@@ -37,7 +37,7 @@ async fn a_key_that_calls_too_often_is_told_to_wait(footing: Footing) -> Result<
         assert!(answer.header("ratelimit-policy").contains("\"address\""), "{answer:?}");
         assert!(answer.header("ratelimit").contains("\"principal\";r="), "{answer:?}");
     }
-    // It passes again by itself.
+    // The limit passes on its own.
     wait::until("a call passes again", Duration::from_secs(10), async || {
         Ok((relay.rest.get("status").await?.status == 200).then_some(()))
     })
@@ -45,7 +45,7 @@ async fn a_key_that_calls_too_often_is_told_to_wait(footing: Footing) -> Result<
     relay.end().await
 }
 
-async fn an_address_is_limited_before_it_is_looked_at_who_calls(footing: Footing) -> Result<()> {
+async fn an_address_is_limited_before_authentication(footing: Footing) -> Result<()> {
     let relay = Relay::start(footing, |settings| {
         settings.limits.rate_per_address = 1;
         settings.limits.burst_per_address = 5;
@@ -54,7 +54,7 @@ async fn an_address_is_limited_before_it_is_looked_at_who_calls(footing: Footing
     let stranger = relay.rest.with_key(Some("no such key"));
     let mut statuses = Vec::new();
     for number in 0..12 {
-        // No proxy is trusted, so that naming other addresses does not help.
+        // No proxy is trusted, so naming other addresses does not help.
         let forwarded = format!("203.0.113.{number}");
         let headers = [("x-forwarded-for", forwarded.as_str())];
         statuses.push(stranger.request("GET", &agent_path("status"), None, &headers).await?.status);
@@ -79,7 +79,7 @@ async fn webhooks_are_not_limited_by_address(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn bodies_too_long_or_too_slow_are_refused(footing: Footing) -> Result<()> {
+async fn bodies_too_long_or_too_slow_are_rejected(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |settings| {
         settings.api.api_timeout = Duration::from_secs(1);
         settings.api.header_timeout = Duration::from_secs(1);
@@ -91,7 +91,7 @@ async fn bodies_too_long_or_too_slow_are_refused(footing: Footing) -> Result<()>
         let method = if path == "settings" { "PATCH" } else { "POST" };
         let headers: Vec<(&str, &str)> = key.map(|key| ("idempotency-key", key)).into_iter().collect();
         let answer = relay.rest.request(method, &agent_path(path), Some(long.clone()), &headers).await;
-        // The connection may be closed before all of it is sent.
+        // The connection may be closed before everything is sent.
         if let Ok(answer) = answer {
             assert_eq!(answer.status, 413, "{path}: {}", answer.text);
         }
@@ -104,14 +104,14 @@ async fn bodies_too_long_or_too_slow_are_refused(footing: Footing) -> Result<()>
     assert!(answer_to(&relay, &begin).await?.starts_with("HTTP/1.1 504"));
     let webhook = "POST /webhooks/instagram HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{";
     assert!(answer_to(&relay, webhook).await?.starts_with("HTTP/1.1 503"));
-    // A head that never ends holds no connection.
+    // A head that never ends does not hold a connection.
     let head = answer_to(&relay, "GET / HTTP/1.1\r\nhost: x\r\n").await?;
     assert!(head.is_empty() || head.starts_with("HTTP/1.1 408"), "{head}");
     assert_eq!(relay.rest.get("status").await?.status, 200);
     relay.end().await
 }
 
-/// What is answered to these bytes, after which nothing more comes.
+/// The response to these bytes, after which nothing more is sent.
 async fn answer_to(relay: &Relay, bytes: &str) -> Result<String> {
     let mut stream = TcpStream::connect(relay.address).await?;
     stream.write_all(bytes.as_bytes()).await?;

@@ -1,4 +1,4 @@
-//! Live events: what happens, as it happens, to whoever listens, whichever process they are connected to.
+//! Live events reach all listeners, whichever process they are connected to.
 
 use anyhow::{Context, Result};
 use dmrelay_tests::relay::{Footing, Relay};
@@ -9,15 +9,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 on_both_footings!(
-    what_happens_is_told_as_it_happens,
-    a_client_that_comes_again_misses_nothing,
-    a_stream_ends_and_there_are_only_so_many,
-    what_is_written_out_of_order_is_told_too,
+    events_are_delivered_live,
+    a_client_that_reconnects_misses_nothing,
+    streams_end_and_are_limited_in_number,
+    events_written_out_of_order_are_delivered,
 );
 
 const USER: &str = "200000000000001";
 
-async fn what_happens_is_told_as_it_happens(footing: Footing) -> Result<()> {
+async fn events_are_delivered_live(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     let mut stream = Stream::open(&relay.rest, &agent_path("events"), None).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
@@ -25,7 +25,7 @@ async fn what_happens_is_told_as_it_happens(footing: Footing) -> Result<()> {
     let sent = stream.next("message.sent").await?;
     assert_eq!((received["actor"].as_str(), sent["actor"].as_str()), (Some("user"), Some("agent")));
     assert_eq!(received["chatId"], sent["chatId"]);
-    // It holds ids, by which the message is found; never its words.
+    // It contains ids to find the message, never its text.
     let messages = relay.messages(USER).await?;
     assert_eq!(
         (&messages[0]["messageId"], &messages[1]["messageId"]),
@@ -40,7 +40,7 @@ async fn what_happens_is_told_as_it_happens(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_client_that_comes_again_misses_nothing(footing: Footing) -> Result<()> {
+async fn a_client_that_reconnects_misses_nothing(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     let path = agent_path("events");
     let mut stream = Stream::open(&relay.rest, &path, None).await?;
@@ -58,7 +58,7 @@ async fn a_client_that_comes_again_misses_nothing(footing: Footing) -> Result<()
         assert_ne!(event["id"], json!(last), "the event that was seen came again");
         missed.insert(event["chatId"].to_string());
     }
-    // And it goes on with what is new.
+    // Then it continues with new events.
     relay.simulator.say(ACCOUNT, "400000000000001", "now");
     relay.replies("400000000000001", 1).await?;
     let chat = relay.messages("400000000000001").await?[0]["chatId"].clone();
@@ -68,7 +68,7 @@ async fn a_client_that_comes_again_misses_nothing(footing: Footing) -> Result<()
     relay.end().await
 }
 
-async fn a_stream_ends_and_there_are_only_so_many(footing: Footing) -> Result<()> {
+async fn streams_end_and_are_limited_in_number(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |settings| {
         settings.limits.event_streams = 1;
         settings.limits.event_stream_time = Duration::from_secs(2);
@@ -80,14 +80,14 @@ async fn a_stream_ends_and_there_are_only_so_many(footing: Footing) -> Result<()
     assert_eq!((full.status, &full.json["type"]), (503, &json!("urn:dmrelay:problem:too-many-streams")));
     stream.ended().await?;
     let mut next = Stream::open(&relay.rest, &path, None).await?;
-    // A process that is to end does not wait for listeners.
+    // A process that shuts down does not wait for listeners.
     relay.simulator.say(ACCOUNT, USER, "hello");
     next.next("message.received").await?;
     relay.end().await
 }
 
-/// A transaction that takes longer commits after one that began later: its entry, with the older id, is told too.
-async fn what_is_written_out_of_order_is_told_too(footing: Footing) -> Result<()> {
+/// A long transaction commits after one that began later: its entry, with the older id, is delivered too.
+async fn events_written_out_of_order_are_delivered(footing: Footing) -> Result<()> {
     use dmrelay_store::{Activity, ActivityKind};
     let relay = Relay::connected(footing, |_| {}).await?;
     let mut stream = Stream::open(&relay.rest, &agent_path("events"), None).await?;

@@ -1,4 +1,4 @@
-//! Many users at once while things die: each message is answered exactly once, in order.
+//! Many users at once while processes die: each message is answered exactly once, in order.
 
 use anyhow::{Result, ensure};
 use dmrelay_domain::event;
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 const USERS: usize = 100;
 const EACH: usize = 20;
 
-/// How long all of it may take.
-const PATIENCE: Duration = Duration::from_mins(4);
+/// Deadline of the whole test.
+const DEADLINE: Duration = Duration::from_mins(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_message_is_answered_once_while_workers_are_killed() -> Result<()> {
@@ -34,12 +34,12 @@ async fn every_message_is_answered_once_while_workers_are_killed() -> Result<()>
         }
     }
     while !answered(&cluster) {
-        ensure!(started.elapsed() < PATIENCE, "{}", missing(&cluster));
+        ensure!(started.elapsed() < DEADLINE, "{}", missing(&cluster));
         workers[kills % 2].kill()?;
         workers[kills % 2] = cluster.worker()?;
         kills += 1;
         tokio::time::sleep(Duration::from_secs(2)).await;
-        if started.elapsed() > PATIENCE / 2 {
+        if started.elapsed() > DEADLINE / 2 {
             break;
         }
     }
@@ -66,10 +66,10 @@ async fn every_message_is_answered_once_through_a_flush_of_redis() -> Result<()>
     check(&cluster)
 }
 
-on_both_footings!(twenty_thousand_due_events_are_swept);
+on_both_footings!(twenty_thousand_due_events_are_dispatched);
 
-/// More is due in the database than a queue may hold, and no wake-up was ever pushed for any of it.
-async fn twenty_thousand_due_events_are_swept(footing: Footing) -> Result<()> {
+/// More work is due in the database than a queue may hold, and no wake-up was ever pushed for any of it.
+async fn twenty_thousand_due_events_are_dispatched(footing: Footing) -> Result<()> {
     const DUE: usize = 20_000;
     let relay = Relay::start(footing, |_| {}).await?;
     for thousand in 0..DUE / 1_000 {
@@ -82,7 +82,7 @@ async fn twenty_thousand_due_events_are_swept(footing: Footing) -> Result<()> {
             relay.store.insert_events(batch.to_vec()).await?;
         }
     }
-    wait::until("every event is ingested", PATIENCE, async || {
+    wait::until("every event is ingested", DEADLINE, async || {
         Ok((relay.store.count_events("unrouted").await? == i64::try_from(DUE)?).then_some(()))
     })
     .await?;
@@ -107,7 +107,8 @@ fn say(cluster: &Cluster, round: usize) {
     cluster.simulator.say_all(Batch { messages: (0..USERS).map(message).collect(), updates_per_post: 1 });
 }
 
-/// The lines each user's replies answer, in the order they were sent. Several messages may have been
+/// The lines each user's replies answer, in the order they were sent. Several messages may have been asked,
+/// and so answered, together.
 /// asked, and so answered, together.
 fn answers(cluster: &Cluster, n: usize) -> Vec<String> {
     let user = user(n);
@@ -128,10 +129,10 @@ fn answered(cluster: &Cluster) -> bool {
 
 async fn settle(cluster: &Cluster, started: Instant) -> Result<()> {
     while !answered(cluster) {
-        ensure!(started.elapsed() < PATIENCE, "not answered in {PATIENCE:?}: {}", missing(cluster));
+        ensure!(started.elapsed() < DEADLINE, "not answered in {DEADLINE:?}: {}", missing(cluster));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // What would be said twice would be said by now, or by the next sweep.
+    // A duplicate would have been sent by now, or would be by the next tick of the poller.
     tokio::time::sleep(Duration::from_secs(3)).await;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The integration tests: one binary.
 
-/// Runs each test on both footings: SQLite with the in-process queue, and PostgreSQL with Redis.
+/// Runs each test on both backends: SQLite with the in-process queue, and PostgreSQL with Redis.
 macro_rules! on_both_footings {
     ($($test:ident),+ $(,)?) => {
         mod embedded {

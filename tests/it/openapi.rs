@@ -1,4 +1,4 @@
-//! The OpenAPI document, its page, and what a browser is told.
+//! The OpenAPI document, its page, and CORS and security headers.
 
 use anyhow::{Context, Result};
 use dmrelay_tests::relay::{Footing, Relay};
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-on_both_footings!(the_document_and_its_page_are_served, browsers_are_told_what_they_may,);
+on_both_footings!(the_document_and_its_page_are_served, browsers_get_cors_and_security_headers,);
 
-/// What is committed for people who read it without a server.
+/// The committed document, for reading without a server.
 #[test]
-fn the_written_document_is_the_handlers() -> Result<()> {
+fn the_committed_document_matches_the_handlers() -> Result<()> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json");
     let written: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
     let current = dmrelay_api::openapi_document();
@@ -47,7 +47,7 @@ fn the_document_is_complete() -> Result<()> {
         }
     }
     assert_eq!(null_at(&document), None, "a member has no value");
-    // Every reference leads somewhere.
+    // Every reference resolves.
     let text = document.to_string();
     for reference in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
         assert!(document.pointer(reference).is_some(), "{reference}");
@@ -55,7 +55,7 @@ fn the_document_is_complete() -> Result<()> {
     Ok(())
 }
 
-/// A member without a value, but for examples, where null says something.
+/// A member without a value, except in examples, where null is meaningful.
 fn null_at(value: &Value) -> Option<String> {
     let members = value.as_object().into_iter().flatten().filter(|(name, _)| *name != "examples");
     let inside = members.map(|(name, member)| (name.clone(), member));
@@ -66,7 +66,7 @@ fn null_at(value: &Value) -> Option<String> {
     })
 }
 
-/// An example has the fields of its schema, and no other.
+/// An example has exactly the fields of its schema.
 #[test]
 fn the_examples_fit_their_schemas() -> Result<()> {
     let document = dmrelay_api::openapi_document();
@@ -94,7 +94,7 @@ async fn the_document_and_its_page_are_served(footing: Footing) -> Result<()> {
     assert_eq!((served.status, served.json), (200, dmrelay_api::openapi_document()));
     let page = anyone.request("GET", "/api/docs", None, &[]).await?;
     assert_eq!((page.status, page.content_type.starts_with("text/html")), (200, true), "{}", page.text);
-    // Nothing of the page comes from elsewhere.
+    // The page loads nothing from elsewhere.
     assert!(!page.text.contains("https://") && !page.text.contains("//cdn"), "{}", page.text);
     let policy = page.header("content-security-policy");
     assert!(policy.contains("default-src 'none'") && policy.contains("script-src 'self'"), "{policy}");
@@ -113,7 +113,7 @@ fn is_file(link: &str) -> bool {
     Path::new(link).extension().is_some_and(|kind| kind == "js" || kind == "css")
 }
 
-async fn browsers_are_told_what_they_may(footing: Footing) -> Result<()> {
+async fn browsers_get_cors_and_security_headers(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |settings| {
         settings.limits.cors_origins = vec!["https://app.example".to_owned()];
     })

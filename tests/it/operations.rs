@@ -1,4 +1,4 @@
-//! What operators do: settings, activities, and writes that are repeated.
+//! Settings, activities, and idempotent writes.
 
 use anyhow::{Context, Result};
 use dmrelay_simulator::AgentRule;
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 on_both_footings!(
-    a_key_is_of_one_agent_and_outlives_a_disconnect,
-    settings_are_changed_and_put_back,
-    a_paused_bot_waits_and_people_do_not,
-    activities_tell_who_did_what,
-    a_repeated_write_is_done_once,
-    two_accounts_of_one_agent_are_told_apart,
-    two_agents_of_a_subaccount_are_told_apart,
+    an_idempotency_key_belongs_to_one_agent_and_outlives_a_disconnect,
+    settings_are_changed_and_reset,
+    a_paused_bot_waits_and_human_agents_do_not,
+    activities_record_who_did_what,
+    a_repeated_write_runs_once,
+    two_accounts_of_one_agent_are_separate,
+    two_agents_of_a_subaccount_are_separate,
 );
 
 const USER: &str = "200000000000001";
@@ -23,7 +23,7 @@ async fn change(relay: &Relay, body: Value) -> Result<dmrelay_tests::rest::Answe
     relay.rest.request("PATCH", &agent_path("settings"), Some(body.to_string().into_bytes()), &[]).await
 }
 
-async fn settings_are_changed_and_put_back(footing: Footing) -> Result<()> {
+async fn settings_are_changed_and_reset(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     let wanted = json!({
         "debounceMs": 10, "takeoverHours": 3, "typing": false, "fallbackText": "Later.", "agentVariables": {"shop": "Acme"}
@@ -33,7 +33,7 @@ async fn settings_are_changed_and_put_back(footing: Footing) -> Result<()> {
     for (name, value) in wanted.as_object().context("object")? {
         assert_eq!(&changed.json["settings"][name], value, "{name}");
     }
-    // What is not named stays, null goes back.
+    // Omitted fields stay, null resets.
     let back = change(&relay, json!({"debounceMs": null, "fallbackText": null})).await?;
     assert_eq!(
         (&back.json["settings"]["debounceMs"], &back.json["settings"]["takeoverHours"]),
@@ -66,7 +66,7 @@ async fn settings_are_changed_and_put_back(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_paused_bot_waits_and_people_do_not(footing: Footing) -> Result<()> {
+async fn a_paused_bot_waits_and_human_agents_do_not(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
@@ -93,7 +93,7 @@ async fn a_paused_bot_waits_and_people_do_not(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn activities_tell_who_did_what(footing: Footing) -> Result<()> {
+async fn activities_record_who_did_what(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "a secret");
     relay.replies(USER, 1).await?;
@@ -135,7 +135,7 @@ async fn activities_tell_who_did_what(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_repeated_write_is_done_once(footing: Footing) -> Result<()> {
+async fn a_repeated_write_runs_once(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     let write = async |key: &str, body: Value| {
         let body = body.to_string().into_bytes();
@@ -152,7 +152,7 @@ async fn a_repeated_write_is_done_once(footing: Footing) -> Result<()> {
         (other.status, &other.json["type"]),
         (422, &json!("urn:dmrelay:problem:idempotency-key-reused"))
     );
-    // A refusal is kept like any other answer.
+    // An error response is stored like any other.
     assert_eq!(write("bad", json!({"debounceMs": -1})).await?.status, 422);
     let bad = write("bad", json!({"debounceMs": -1})).await?;
     assert_eq!((bad.status, bad.header("idempotency-replayed")), (422, "true"));
@@ -165,7 +165,7 @@ async fn a_repeated_write_is_done_once(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn two_accounts_of_one_agent_are_told_apart(footing: Footing) -> Result<()> {
+async fn two_accounts_of_one_agent_are_separate(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     let second = "17841400000000002";
     relay.simulator.put_account(dmrelay_simulator::AccountSpec::new(
@@ -205,7 +205,7 @@ async fn two_accounts_of_one_agent_are_told_apart(footing: Footing) -> Result<()
     };
     assert_eq!(texts("messages?direction=inbound".into()).await?.len(), 2);
     assert_eq!(texts(format!("messages?direction=inbound&connectionId={id}")).await?, ["to the second"]);
-    // The pause of one is not the other's.
+    // The pause of one does not affect the other.
     assert_eq!(change(&relay, json!({"connectionId": id, "botPaused": true})).await?.status, 200);
     relay.simulator.say(second, USER, "nobody");
     relay.simulator.say(ACCOUNT, USER, "again");
@@ -217,7 +217,7 @@ async fn two_accounts_of_one_agent_are_told_apart(footing: Footing) -> Result<()
     relay.end().await
 }
 
-async fn two_agents_of_a_subaccount_are_told_apart(footing: Footing) -> Result<()> {
+async fn two_agents_of_a_subaccount_are_separate(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     let (second, token) = ("17841400000000002", "IGAAtest-token-of-acme2");
     relay.simulator.put_account(dmrelay_simulator::AccountSpec::new(second, "acme2", token));
@@ -226,7 +226,7 @@ async fn two_agents_of_a_subaccount_are_told_apart(footing: Footing) -> Result<(
     let mut body = connect_body();
     body["instagramAccountId"] = json!(second);
     body["accessToken"] = json!(token);
-    // An account answers with one agent.
+    // An account is answered by one agent.
     let mut taken = connect_body();
     taken["webhookVerificationToken"] = json!("another-token");
     let connect = async |body: &Value| {
@@ -245,7 +245,7 @@ async fn two_agents_of_a_subaccount_are_told_apart(footing: Footing) -> Result<(
     };
     assert_eq!(texts(&agent_path("messages?direction=inbound")).await?, ["to the first"]);
     assert_eq!(texts(&format!("{base}/messages?direction=inbound")).await?, ["to the second"]);
-    // The chat of one is not the other's, nor are its activities; the subaccount has all of them.
+    // Chats and activities are separate; the subaccount sees all of them.
     let chat = relay.rest.get("chats").await?.json["items"][0]["chatId"].as_str().context("chat")?.to_owned();
     let other = relay.rest.request("GET", &format!("{base}/chats/{chat}"), None, &[]).await?;
     assert_eq!(other.status, 404, "{}", other.text);
@@ -260,7 +260,7 @@ async fn two_agents_of_a_subaccount_are_told_apart(footing: Footing) -> Result<(
     relay.end().await
 }
 
-async fn a_key_is_of_one_agent_and_outlives_a_disconnect(footing: Footing) -> Result<()> {
+async fn an_idempotency_key_belongs_to_one_agent_and_outlives_a_disconnect(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
@@ -276,7 +276,7 @@ async fn a_key_is_of_one_agent_and_outlives_a_disconnect(footing: Footing) -> Re
         (second.status, &second.json["type"]),
         (422, &json!("urn:dmrelay:problem:idempotency-key-reused"))
     );
-    // A repeated send is answered like the first, whatever became of the account.
+    // A repeated send gets the first response, whatever happened to the account.
     let send = json!({"to": USER, "message": "Ada here"}).to_string().into_bytes();
     let headers = [("idempotency-key", "s")];
     let sent = relay.rest.request("POST", &agent_path("send"), Some(send.clone()), &headers).await?;

@@ -1,4 +1,4 @@
-//! The main job: a direct message comes in, the agent's answer goes out.
+//! The main flow: a direct message comes in, the agent's answer goes out.
 
 use anyhow::Result;
 use dmrelay_simulator::{Act, Action, AgentRule, Echo, ReplyRule};
@@ -9,7 +9,7 @@ use serde_json::json;
 use std::time::Duration;
 
 on_both_footings!(
-    a_column_of_a_later_version_disturbs_nobody,
+    a_column_of_a_later_version_is_ignored,
     a_message_is_answered_and_stored,
     a_webhook_delivered_again_changes_nothing,
     messages_of_one_user_are_answered_in_order_and_never_overlap,
@@ -17,8 +17,8 @@ on_both_footings!(
     a_long_answer_is_split_and_sent_in_order,
     several_agent_messages_are_sent_in_order,
     a_chat_that_ended_is_replaced_by_a_new_one,
-    an_answer_without_words_ends_the_turn,
-    two_bots_that_talk_are_stopped,
+    an_empty_answer_ends_the_turn,
+    a_loop_between_two_bots_is_stopped,
 );
 
 const USER: &str = "200000000000001";
@@ -108,7 +108,7 @@ async fn several_agent_messages_are_sent_in_order(footing: Footing) -> Result<()
     relay.simulator.say(ACCOUNT, USER, "x");
     assert_eq!(relay.replies(USER, 3).await?, ["One moment.", "Here: x", "Bye."]);
     relay.settled().await?;
-    // Echoes that came before the answers were not taken for a person's.
+    // Echoes that arrived before the responses were not attributed to a human.
     let authors: Vec<_> = relay.messages(USER).await?.iter().map(|m| m["author"].clone()).collect();
     assert_eq!(authors, ["user", "agent", "agent", "agent"]);
     relay.end().await
@@ -125,7 +125,7 @@ async fn a_chat_that_ended_is_replaced_by_a_new_one(footing: Footing) -> Result<
     relay.end().await
 }
 
-async fn an_answer_without_words_ends_the_turn(footing: Footing) -> Result<()> {
+async fn an_empty_answer_ends_the_turn(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.put_agent(AGENT, AgentRule { reply: ReplyRule::ToolOnly, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "silence");
@@ -140,7 +140,7 @@ async fn an_answer_without_words_ends_the_turn(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn two_bots_that_talk_are_stopped(footing: Footing) -> Result<()> {
+async fn a_loop_between_two_bots_is_stopped(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |settings| settings.worker.max_turns_per_hour = 3).await?;
     for n in 1..=3 {
         relay.simulator.say(ACCOUNT, USER, format!("ping {n}"));
@@ -153,8 +153,8 @@ async fn two_bots_that_talk_are_stopped(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-/// During a rolling deploy the schema is newer than the processes that still run.
-async fn a_column_of_a_later_version_disturbs_nobody(footing: Footing) -> Result<()> {
+/// During a rolling deploy the schema is newer than the processes still running.
+async fn a_column_of_a_later_version_is_ignored(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "before");
     relay.replies(USER, 1).await?;

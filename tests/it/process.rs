@@ -1,4 +1,4 @@
-//! The real binaries as an operator meets them.
+//! The real binaries, as an operator runs them.
 
 use anyhow::{Context, Result};
 use dmrelay_simulator::AgentRule;
@@ -32,7 +32,7 @@ async fn sigterm_finishes_what_was_started_and_exits_zero() -> Result<()> {
     assert!(status.success(), "{status}: {}", worker.output());
     cluster.api.terminate()?;
     assert!(cluster.api.ended(Duration::from_secs(20)).await?.success(), "{}", cluster.api.output());
-    // What the first worker left is done by the next, and asked once.
+    // The next worker completes what the first one left, and asks only once.
     cluster.restart_api().await?;
     let _second = cluster.worker()?;
     replied(&cluster, USER, 1).await?;
@@ -41,7 +41,7 @@ async fn sigterm_finishes_what_was_started_and_exits_zero() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_redis_messages_are_answered_all_the_same() -> Result<()> {
+async fn without_redis_messages_are_still_answered() -> Result<()> {
     let mut cluster = Cluster::start(&[]).await?;
     let mut worker = cluster.worker()?;
     cluster.simulator.say(ACCOUNT, USER, "before");
@@ -84,7 +84,7 @@ async fn a_restart_of_the_database_costs_time_and_no_message() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_wrong_at_the_start_is_named() -> Result<()> {
+async fn startup_errors_name_the_setting() -> Result<()> {
     let cluster = Cluster::start(&[]).await?;
     let empty = dmrelay_tests::postgres::PostgresServer::start()?;
     for (binary, settings, says) in [
@@ -93,12 +93,12 @@ async fn what_is_wrong_at_the_start_is_named() -> Result<()> {
         (
             "dmrelay-worker",
             &[("ENCRYPTION_KEYS", "k9:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")],
-            "keys that are missing: {\"k1\"}",
+            "are missing: {\"k1\"}",
         ),
         (
             "dmrelay-api",
             &[("ENCRYPTION_KEYS", "k9:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")],
-            "keys that are missing: {\"k1\"}",
+            "are missing: {\"k1\"}",
         ),
         ("dmrelay-api", &[("DATABASE_URL", "")], "DATABASE_URL: is required"),
         ("dmrelay-api", &[("DATABASE_URL", "mysql://x")], "DATABASE_URL must begin with postgres://"),
@@ -119,7 +119,7 @@ async fn what_is_wrong_at_the_start_is_named() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn logs_are_json_and_hold_no_words_of_the_customer() -> Result<()> {
+async fn logs_are_json_without_message_text() -> Result<()> {
     let mut cluster = Cluster::start(&[("LOG_FORMAT", "json"), ("RUST_LOG", "debug")]).await?;
     let worker = cluster.worker()?;
     cluster.simulator.say(ACCOUNT, USER, "a very private question");
@@ -140,9 +140,9 @@ async fn logs_are_json_and_hold_no_words_of_the_customer() -> Result<()> {
     Ok(())
 }
 
-/// A client of one API process is told what comes in through another.
+/// A client of one API process receives events that arrive through another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_are_told_by_every_api_process() -> Result<()> {
+async fn events_are_delivered_by_every_api_process() -> Result<()> {
     let mut cluster = Cluster::start(&[]).await?;
     let (mut second, other) = cluster.another_api().await?;
     let mut worker = cluster.worker()?;
@@ -156,7 +156,7 @@ async fn events_are_told_by_every_api_process() -> Result<()> {
     drop(stream);
     cluster.simulator.say(ACCOUNT, "200000000000077", "while away");
     replied(&cluster, "200000000000077", 1).await?;
-    // What the second told is where the first goes on.
+    // Resumes after the event delivered by the second.
     let mut resumed = Stream::open(&cluster.rest, &path, Some(last)).await?;
     resumed.next("message.received").await?;
     for process in [&mut second, &mut worker] {

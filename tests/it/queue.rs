@@ -1,4 +1,4 @@
-//! The queue's conformance suite, on both footings.
+//! The queue's conformance suite, on both backends.
 
 #![expect(clippy::unwrap_used, reason = "test code: the footings' methods cannot return errors")]
 
@@ -14,7 +14,7 @@ use prometheus::Registry;
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// Inside one process there is one queue.
+/// Inside one process there is a single queue.
 struct Memory {
     queue: Arc<MemoryQueue>,
     registry: Registry,
@@ -39,7 +39,7 @@ impl Footing for Memory {
     }
 }
 
-/// A server of its own for every case; every queue asked for is one more process.
+/// A separate server per case; every queue requested is another process.
 struct Redis {
     server: RedisServer,
     registry: Registry,
@@ -112,14 +112,14 @@ impl Server for Redis {
         poison("no-metadata", Some(b"{}"), &[]);
         poison("odd-number", Some(b"{}"), &odd);
         poison("odd-status", Some(b"{}"), &strange);
-        // apalis reads it as another number; the ack then names a job that does not exist.
+        // apalis parses it as another number; the ack then names a job that does not exist.
         poison("00123", Some(b"{}"), &good);
         for n in 0..200 {
             poison(&format!("evicted-{n}"), None, &good);
         }
         pipe.set(key(queue, "meta:wrong-type"), "a string");
         pipe.rpush(key(queue, "active"), "wrong-type").hset(key(queue, "data"), "wrong-type", "{}");
-        // More than what apalis can move at once.
+        // More than apalis can move at once.
         for n in 0..9_000 {
             pipe.zadd(key(queue, "scheduled"), format!("too-many-{n}"), 1);
         }
@@ -139,7 +139,7 @@ impl Server for Redis {
     }
 }
 
-/// One test per case and footing.
+/// One test per case and backend.
 macro_rules! cases {
     ($footing:ident in $module:ident: $($case:ident),+ $(,)?) => {
         mod $module {
@@ -188,7 +188,7 @@ cases!(Redis in redis_only:
 );
 
 #[test]
-fn an_address_that_cannot_be_read_is_a_clear_error() -> Result<()> {
+fn an_invalid_url_is_a_clear_error() -> Result<()> {
     let metrics = QueueMetrics::register(&Registry::new())?;
     let error = RedisQueue::connect(RedisOptions::new("redis//:hunter2@nowhere"), metrics).err().unwrap();
     assert!(!error.to_string().contains("hunter2"), "{error}");
@@ -204,7 +204,7 @@ impl JobHandler for Nothing {
 }
 
 #[tokio::test]
-async fn a_run_gives_up_after_the_time_that_is_set() -> Result<()> {
+async fn a_run_gives_up_after_the_configured_time() -> Result<()> {
     let server = RedisServer::start()?;
     server.kill()?;
     let options =

@@ -1,4 +1,4 @@
-//! A chat is given back to the agent: what a person has answered meanwhile stays answered.
+//! A chat is returned to the agent: what a human answered meanwhile stays answered.
 
 use anyhow::{Context, Result};
 use dmrelay_simulator::{AgentRule, Fault, FaultMode, Operation};
@@ -9,14 +9,14 @@ use serde_json::json;
 use std::time::Duration;
 
 on_both_footings!(
-    what_a_person_has_answered_stays_answered_after_a_release,
-    a_question_that_waits_is_not_asked_after_a_person_answered,
+    messages_answered_by_a_human_stay_answered_after_a_release,
+    a_waiting_question_is_not_asked_after_a_human_answered,
 );
 
 const USER: &str = "200000000000001";
-const SOON: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A relay whose agent has answered once; gives the chat too.
+/// A relay whose agent has answered once; also returns the chat.
 async fn greeted(footing: Footing) -> Result<(Relay, String)> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
@@ -33,26 +33,26 @@ async fn release(relay: &Relay, chat: &str) -> Result<()> {
     Ok(())
 }
 
-async fn what_a_person_has_answered_stays_answered_after_a_release(footing: Footing) -> Result<()> {
+async fn messages_answered_by_a_human_stay_answered_after_a_release(footing: Footing) -> Result<()> {
     let (relay, chat) = greeted(footing).await?;
     relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 1_000, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "are you open?");
     let asked = |record: &dmrelay_simulator::Record| record.calls_of("retell.completion") == 2;
-    relay.simulator.wait_for("the question", SOON, asked).await?;
+    relay.simulator.wait_for("the question", DEADLINE, asked).await?;
     let sent = relay.rest.post("send", json!({"to": USER, "message": "Yes, Ada"})).await?;
     assert_eq!(sent.status, 202, "{}", sent.text);
-    // Given back before the agent has answered.
+    // Released before the agent has answered.
     release(&relay, &chat).await?;
     relay.settled().await?;
     assert_eq!(relay.sent(USER), ["Answer to: hello", "Yes, Ada"]);
-    // What comes then is the agent's.
+    // Later messages are the agent's.
     relay.simulator.put_agent(AGENT, AgentRule::default());
     relay.simulator.say(ACCOUNT, USER, "thanks");
     assert_eq!(relay.replies(USER, 3).await?.len(), 3);
     relay.end().await
 }
 
-async fn a_question_that_waits_is_not_asked_after_a_person_answered(footing: Footing) -> Result<()> {
+async fn a_waiting_question_is_not_asked_after_a_human_answered(footing: Footing) -> Result<()> {
     let (relay, chat) = greeted(footing).await?;
     let fault = Fault::retell(Operation::Completion, FaultMode::Before)
         .status(429)
@@ -60,7 +60,7 @@ async fn a_question_that_waits_is_not_asked_after_a_person_answered(footing: Foo
         .header("retry-after", "1");
     let fault = relay.simulator.add_fault(fault);
     relay.simulator.say(ACCOUNT, USER, "are you open?");
-    wait::until("a turn that waits", SOON, async || {
+    wait::until("a turn that waits", DEADLINE, async || {
         let detail = relay.rest.get(&format!("chats/{chat}")).await?;
         let turns = detail.json["turns"].as_array().cloned().unwrap_or_default();
         Ok(turns.iter().any(|turn| turn["state"] == json!("waiting")).then_some(()))

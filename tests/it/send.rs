@@ -1,4 +1,4 @@
-//! A person writes through the REST API.
+//! A human agent writes through the REST API.
 
 use anyhow::Result;
 use dmrelay_simulator::{Action, AgentRule};
@@ -9,11 +9,11 @@ use serde_json::json;
 use std::time::Duration;
 
 on_both_footings!(
-    a_persons_message_is_sent_and_silences_the_agent,
+    a_human_agents_message_is_sent_and_silences_the_agent,
     the_same_idempotency_key_sends_once,
     richer_messages_are_sent_as_they_are,
-    who_cannot_be_answered_is_told_at_once,
-    an_answer_being_thought_of_is_not_sent_over_a_person,
+    unanswerable_recipients_are_rejected_at_once,
+    an_answer_in_progress_is_not_sent_after_a_human_writes,
 );
 
 const USER: &str = "200000000000001";
@@ -26,7 +26,7 @@ async fn greeted(footing: Footing) -> Result<Relay> {
     Ok(relay)
 }
 
-async fn a_persons_message_is_sent_and_silences_the_agent(footing: Footing) -> Result<()> {
+async fn a_human_agents_message_is_sent_and_silences_the_agent(footing: Footing) -> Result<()> {
     let relay = greeted(footing).await?;
     let answer = relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
     assert_eq!((answer.status, &answer.json["status"]), (202, &json!("queued")), "{}", answer.text);
@@ -83,7 +83,7 @@ async fn richer_messages_are_sent_as_they_are(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn who_cannot_be_answered_is_told_at_once(footing: Footing) -> Result<()> {
+async fn unanswerable_recipients_are_rejected_at_once(footing: Footing) -> Result<()> {
     let relay = greeted(footing).await?;
     let stranger = relay.rest.post("send", json!({"to": "299", "message": "hi"})).await?;
     assert_eq!(
@@ -97,7 +97,7 @@ async fn who_cannot_be_answered_is_told_at_once(footing: Footing) -> Result<()> 
     relay.end().await
 }
 
-async fn an_answer_being_thought_of_is_not_sent_over_a_person(footing: Footing) -> Result<()> {
+async fn an_answer_in_progress_is_not_sent_after_a_human_writes(footing: Footing) -> Result<()> {
     let relay = greeted(footing).await?;
     relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 800, ..AgentRule::default() });
     relay.simulator.act(dmrelay_simulator::Act::new(ACCOUNT, USER, Action::text("and now?")));

@@ -1,5 +1,5 @@
-//! A database whose host is gone without a reset, while its successor answers at the same address: nothing waits for the old
-//! one without end.
+//! A database host that vanishes without a reset, while its successor responds at the same address: nothing
+//! waits for the old one indefinitely.
 
 use anyhow::{Context, Result};
 use dmrelay_domain::conversation::{Command, Policy, TakeOver};
@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The limits of the database's settings, and what recovery may cost on a busy machine.
-const SOON: Duration = Duration::from_secs(15);
+/// The limits in the database settings, and how long recovery may take on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(15);
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -46,15 +46,15 @@ async fn silent() -> Result<Silent> {
     Ok(Silent { store: Store::open(&options).await?, proxy, chat, _postgres: postgres })
 }
 
-/// Warms up what `attempt` uses, has the host vanish, and waits until `attempt` succeeds again.
+/// Warms up what `attempt` uses, lets the host vanish, and waits until `attempt` succeeds again.
 async fn gets_through<T>(base: &Silent, what: &str, attempt: impl AsyncFn() -> Result<T>) -> Result<()> {
-    // More than one at a time, so that more than one connection is left behind.
+    // Several at a time, so that several connections are left behind.
     for outcome in futures::future::join_all((0..3).map(|_| attempt())).await {
         outcome.with_context(|| format!("{what}, before"))?;
     }
     base.proxy.vanish();
-    wait::until(what, SOON, async || {
-        // Long enough for any limit to pass, short enough to see a wait that has none.
+    wait::until(what, DEADLINE, async || {
+        // Long enough for any timeout to pass, short enough to detect a wait without one.
         let within = tokio::time::timeout(Duration::from_secs(6), attempt()).await;
         let outcome = within.with_context(|| format!("{what} waits without end"))?;
         Ok(outcome.ok().map(|_| ()))
@@ -63,7 +63,7 @@ async fn gets_through<T>(base: &Silent, what: &str, attempt: impl AsyncFn() -> R
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_statement_waits_for_a_database_that_is_gone() -> Result<()> {
+async fn no_statement_waits_for_a_vanished_database() -> Result<()> {
     let base = silent().await?;
     let Silent { store, chat, .. } = &base;
     gets_through(&base, "a read", async || Ok(store.now().await?)).await?;
@@ -77,7 +77,7 @@ async fn no_statement_waits_for_a_database_that_is_gone() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_webhook_waits_for_a_database_that_is_gone() -> Result<()> {
+async fn no_webhook_waits_for_a_vanished_database() -> Result<()> {
     let base = silent().await?;
     let shutdown = CancellationToken::new();
     let options = InboxOptions { pause: Duration::from_millis(50), ..InboxOptions::default() };
@@ -90,19 +90,19 @@ async fn no_webhook_waits_for_a_database_that_is_gone() -> Result<()> {
     .await
 }
 
-/// Nobody knows whether it was committed, but nobody waits either.
+/// It is unknown whether it was committed, but no one waits either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_commit_waits_for_a_database_that_is_gone() -> Result<()> {
+async fn no_commit_waits_for_a_vanished_database() -> Result<()> {
     let base = silent().await?;
     let tx = base.store.begin().await?;
     base.proxy.vanish();
-    assert!(tokio::time::timeout(SOON, tx.commit()).await?.is_err());
+    assert!(tokio::time::timeout(DEADLINE, tx.commit()).await?.is_err());
     base.store.now().await?;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_vanishes_costs_time_and_no_message() -> Result<()> {
+async fn a_vanished_database_costs_time_and_no_message() -> Result<()> {
     let limits = [("DATABASE_STATEMENT_TIMEOUT", "1s"), ("DATABASE_ACQUIRE_TIMEOUT", "1s")];
     let mut cluster = Cluster::start(&limits).await?;
     let proxy = Proxy::start(cluster.postgres.address()).await?;
@@ -130,7 +130,7 @@ async fn a_database_that_vanishes_costs_time_and_no_message() -> Result<()> {
             .with_context(|| format!("{}\n{}", cluster.api.output(), worker.output()))?;
         if count == 1 {
             proxy.vanish();
-            // The process tells: a new connection would be fine.
+            // The process reports it: a new connection would work.
             ready(&cluster.rest, 503).await?;
         }
     }

@@ -1,4 +1,4 @@
-//! Statements that must mean the same on PostgreSQL and SQLite.
+//! Statements that must behave the same on PostgreSQL and SQLite.
 
 use anyhow::Result;
 use dmrelay_domain::event;
@@ -17,11 +17,11 @@ use uuid::Uuid;
 
 on_both_footings!(
     an_event_is_stored_once,
-    events_are_forgotten_when_their_time_is_over,
-    a_gate_closes_after_five_failures_and_lets_one_probe_through,
+    events_are_deleted_after_their_retention,
+    a_breaker_opens_after_five_failures_and_admits_one_probe,
     one_process_leads_at_a_time,
-    the_poller_takes_a_share_of_each_connection,
-    migrations_can_be_taken_back_and_applied_again,
+    the_poller_takes_a_fair_share_of_each_connection,
+    migrations_can_be_reverted_and_reapplied,
 );
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -67,12 +67,12 @@ async fn an_event_is_stored_once(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn events_are_forgotten_when_their_time_is_over(footing: Footing) -> Result<()> {
+async fn events_are_deleted_after_their_retention(footing: Footing) -> Result<()> {
     const HOUR: i64 = 3_600_000;
     let base = base(footing).await?;
     let store = &base.store;
     let now = store.now().await?;
-    // By hours of age: what ended in this state, and whether it is still wanted.
+    // By age in hours: events with this final state, and whether they must remain.
     let cases = [
         (200, EventState::Processed, false),
         (100, EventState::Processed, true),
@@ -109,7 +109,7 @@ fn id_of(at: i64) -> Uuid {
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, at.as_secs(), at.subsec_nanos()))
 }
 
-async fn a_gate_closes_after_five_failures_and_lets_one_probe_through(footing: Footing) -> Result<()> {
+async fn a_breaker_opens_after_five_failures_and_admits_one_probe(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let store = &base.store;
     let gate = [GateKey::Agent];
@@ -141,7 +141,7 @@ async fn one_process_leads_at_a_time(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn the_poller_takes_a_share_of_each_connection(footing: Footing) -> Result<()> {
+async fn the_poller_takes_a_fair_share_of_each_connection(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let store = &base.store;
     let (busy, quiet) = (connection(store, "1").await?, connection(store, "2").await?);
@@ -152,25 +152,25 @@ async fn the_poller_takes_a_share_of_each_connection(footing: Footing) -> Result
     let due = async |each| store.due_chats(DueWork::Turns, Attempts::First, (each, 100)).await;
     let first = due(5).await?;
     assert_eq!(first.len(), 6);
-    // What was dispatched is not dispatched again; the rest is.
+    // Dispatched work is not dispatched again; the rest is.
     assert_eq!(due(50).await?.len(), 7);
     assert!(due(50).await?.is_empty());
     store.reserve_chat(DueWork::Turns, first[0].id, Duration::ZERO).await?;
     store.close_gate(&GateKey::Agent, LEASE, "x").await?;
     assert!(due(50).await?.is_empty());
-    // A success that was under way does not open a gate that was told to close.
+    // A success of a call in progress does not close a breaker that was opened on request.
     store.gate_passed(&[GateKey::Agent]).await?;
     assert!(due(50).await?.is_empty());
     store.connection().execute_unprepared("UPDATE gates SET closed_until = 1").await?;
     assert_eq!(due(50).await?.len(), 1);
-    // Retries are a list of their own.
+    // Retries are a separate list.
     store
         .connection()
         .execute_unprepared("UPDATE chats SET turn_reserved_until = 0, turn_attempts = 1")
         .await?;
     assert!(due(50).await?.is_empty());
     assert_eq!(store.due_chats(DueWork::Turns, Attempts::Later, (5, 100)).await?.len(), 6);
-    // Behind a gate that has tripped, one chat of a connection finds out whether the service is back.
+    // Behind a tripped breaker, one chat of a connection probes whether the service has recovered.
     let tripped =
         "UPDATE gates SET failures = 5; UPDATE chats SET turn_reserved_until = 0, turn_attempts = 0";
     store.connection().execute_unprepared(tripped).await?;
@@ -189,7 +189,7 @@ async fn the_poller_takes_a_share_of_each_connection(footing: Footing) -> Result
     Ok(())
 }
 
-async fn migrations_can_be_taken_back_and_applied_again(footing: Footing) -> Result<()> {
+async fn migrations_can_be_reverted_and_reapplied(footing: Footing) -> Result<()> {
     use sea_orm_migration::MigratorTrait;
     let base = base(footing).await?;
     let db = base.store.connection();

@@ -1,4 +1,4 @@
-//! What the REST API asks of the database must mean the same on PostgreSQL and SQLite.
+//! Statements of the REST API that must behave the same on PostgreSQL and SQLite.
 
 mod lists;
 mod replay;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 const HOUR: i64 = 3_600_000;
 
-/// A database of one test, as two processes see it; its server and files live as long.
+/// A test database as seen by two processes; owns its server and files.
 struct Base {
     store: Store,
     other: Store,
@@ -40,14 +40,14 @@ fn text(author: Author, status: MessageStatus, text: &str) -> NewMessage {
     NewMessage::text(author, status, text)
 }
 
-/// A chat to be changed, and the database's clock.
+/// A chat to change, and the database's clock.
 struct Adjusted {
     row: chat::Model,
     now: i64,
 }
 
 impl Adjusted {
-    /// A message waits for its answer, and the turn is due.
+    /// Lets a message wait for its answer, with the turn due.
     fn await_answer(&mut self) {
         self.row.first_unanswered_at = Some(self.now);
         if self.row.mode == "bot" {
@@ -56,12 +56,12 @@ impl Adjusted {
     }
 }
 
-/// What the user says.
+/// A message from the user.
 fn said(words: &str) -> NewMessage {
     text(Author::User, MessageStatus::Received, words)
 }
 
-/// What the agent has queued.
+/// A message queued by the agent.
 fn queued(words: &str) -> NewMessage {
     text(Author::Agent, MessageStatus::Queued, words)
 }
@@ -99,7 +99,7 @@ impl Base {
         Ok(self.store.connection().execute_unprepared(sql).await?.rows_affected())
     }
 
-    /// A message will not be sent, nor what comes after it in the same answer.
+    /// Marks a message as one that will not be sent, along with the later parts of its answer.
     async fn give_up(&self, id: Uuid, status: MessageStatus) -> Result<dead_letter::Model> {
         let message = self.message(id).await?;
         let mut rows = vec![(id, status)];
@@ -162,7 +162,7 @@ impl Base {
         }
     }
 
-    /// The entries of the log of one kind, oldest first.
+    /// The activities of one kind, oldest first.
     async fn logged(&self, kind: ActivityKind) -> Result<Vec<activity::Model>> {
         let filter = ActivityFilter { kinds: vec![kind], ..self.log() };
         let mut items = self.store.activities(&filter).await?.items;
@@ -171,7 +171,7 @@ impl Base {
     }
 }
 
-/// The details of an entry of the log.
+/// The details of an activity.
 fn details(activity: &activity::Model) -> Result<serde_json::Value> {
     Ok(serde_json::from_str(&activity.details)?)
 }

@@ -1,5 +1,5 @@
-//! Who speaks: a person takes a chat over and gives it back, the business pauses the agent of an account, and
-//! people answer after a day.
+//! Who answers: a human takes over a chat and releases it, the business pauses an account's agent, and human
+//! agents answer after a day.
 
 use anyhow::{Context, Result};
 use dmrelay_simulator::{Act, Action, AgentRule, Fault, FaultMode, Operation};
@@ -11,23 +11,23 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 on_both_footings!(
-    an_answer_being_thought_of_is_not_sent_after_a_takeover,
+    an_answer_in_progress_is_not_sent_after_a_takeover,
     a_paused_account_answers_after_the_pause,
-    an_answer_that_comes_during_the_pause_waits_for_its_end,
-    people_write_while_the_account_is_paused,
-    a_question_in_doubt_is_found_out_during_the_pause,
-    the_agent_speaks_again_by_itself,
-    what_happens_to_a_message_is_told_once,
-    the_fallback_is_said_once_when_the_agent_fails_for_good,
-    nothing_is_said_for_the_agent_over_a_person_or_too_late,
+    an_answer_during_the_pause_waits_for_its_end,
+    human_agents_write_while_the_account_is_paused,
+    an_unknown_question_is_reconciled_during_the_pause,
+    the_agent_resumes_on_its_own,
+    events_of_a_message_are_logged_once,
+    the_fallback_is_sent_once_when_the_agent_fails_permanently,
+    no_fallback_is_sent_after_a_takeover_or_too_late,
     the_agent_is_told_what_was_said_meanwhile,
     the_agent_is_told_what_was_left_unanswered,
-    people_answer_after_a_day_with_the_tag_and_the_agent_never,
+    human_agents_answer_after_a_day_with_the_tag_and_the_agent_never,
 );
 
 const USER: &str = "200000000000001";
 const OTHER: &str = "200000000000002";
-const SOON: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(10);
 
 async fn greeted(footing: Footing) -> Result<Relay> {
     let relay = Relay::connected(footing, |_| {}).await?;
@@ -56,7 +56,7 @@ async fn chat_call(relay: &Relay, user: &str, call: &str) -> Result<()> {
     Ok(())
 }
 
-/// Who did what to what, oldest first.
+/// The activities, oldest first.
 async fn activities(relay: &Relay, kind: &str) -> Result<Vec<Value>> {
     let answer = relay.rest.get(&format!("activities?kind={kind}&limit=200")).await?;
     let mut items = answer.json["items"].as_array().cloned().context("no items")?;
@@ -64,16 +64,16 @@ async fn activities(relay: &Relay, kind: &str) -> Result<Vec<Value>> {
     Ok(items)
 }
 
-/// The states of a user's messages, once the last is in this one.
+/// The statuses of a user's messages, once the last one has this status.
 async fn until_last_is(relay: &Relay, user: &str, status: &str) -> Result<()> {
-    wait::until(&format!("the last message is {status}"), SOON, async || {
+    wait::until(&format!("the last message is {status}"), DEADLINE, async || {
         let messages = relay.messages(user).await?;
         Ok(messages.last().is_some_and(|last| last["status"] == status).then_some(()))
     })
     .await
 }
 
-/// Until the sweep has looked for due work for a second.
+/// Waits until the poller has ticked for a second.
 async fn swept(relay: &Relay) -> Result<()> {
     let db = relay.store.connection();
     let sql = "SELECT until FROM leaders WHERE name = 'sweep'";
@@ -82,19 +82,20 @@ async fn swept(relay: &Relay) -> Result<()> {
         anyhow::Ok(row.context("nobody sweeps")?.try_get::<i64>("", "until")?)
     };
     let first = held().await?;
-    wait::until("the sweep's beats", SOON, async || Ok((held().await? >= first + 1_000).then_some(()))).await
+    wait::until("the sweep's beats", DEADLINE, async || Ok((held().await? >= first + 1_000).then_some(())))
+        .await
 }
 
-/// How many jobs of the pipeline have run.
+/// Number of pipeline jobs run so far.
 fn jobs(relay: &Relay) -> f64 {
     let families = relay.metrics.registry.gather();
     let jobs = families.iter().find(|family| family.name() == "dmrelay_jobs_total");
     jobs.map_or(0.0, |jobs| jobs.get_metric().iter().map(|metric| metric.get_counter().get_value()).sum())
 }
 
-/// Sweeps, and no job: what waits is not looked at again and again.
+/// Lets the poller tick without producing jobs: waiting work is not dispatched repeatedly.
 async fn at_rest(relay: &Relay) -> Result<()> {
-    // A job that was pushed directly may still run.
+    // A job that was pushed directly may still be running.
     swept(relay).await?;
     let before = jobs(relay);
     swept(relay).await?;
@@ -104,10 +105,10 @@ async fn at_rest(relay: &Relay) -> Result<()> {
 
 async fn thinking(relay: &Relay, questions: u64) -> Result<()> {
     let asked = move |record: &dmrelay_simulator::Record| record.calls_of("retell.completion") == questions;
-    Ok(relay.simulator.wait_for("the question", SOON, asked).await?)
+    Ok(relay.simulator.wait_for("the question", DEADLINE, asked).await?)
 }
 
-async fn an_answer_being_thought_of_is_not_sent_after_a_takeover(footing: Footing) -> Result<()> {
+async fn an_answer_in_progress_is_not_sent_after_a_takeover(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 800, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "hello");
@@ -116,7 +117,7 @@ async fn an_answer_being_thought_of_is_not_sent_after_a_takeover(footing: Footin
     relay.settled().await?;
     assert!(relay.sent(USER).is_empty());
     until_last_is(&relay, USER, "suppressed").await?;
-    // What the customer writes then is a person's to answer, until the chat is given back.
+    // What the customer writes then is the human agent's to answer, until the chat is released.
     relay.simulator.say(ACCOUNT, USER, "anyone?");
     relay.settled().await?;
     assert_eq!(relay.asked().len(), 1);
@@ -141,7 +142,7 @@ async fn a_paused_account_answers_after_the_pause(footing: Footing) -> Result<()
     relay.end().await
 }
 
-async fn an_answer_that_comes_during_the_pause_waits_for_its_end(footing: Footing) -> Result<()> {
+async fn an_answer_during_the_pause_waits_for_its_end(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 800, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "hello");
@@ -157,7 +158,7 @@ async fn an_answer_that_comes_during_the_pause_waits_for_its_end(footing: Footin
     relay.end().await
 }
 
-async fn people_write_while_the_account_is_paused(footing: Footing) -> Result<()> {
+async fn human_agents_write_while_the_account_is_paused(footing: Footing) -> Result<()> {
     let relay = greeted(footing).await?;
     settings(&relay, json!({"botPaused": true})).await?;
     relay.simulator.say(ACCOUNT, OTHER, "I wait");
@@ -166,7 +167,7 @@ async fn people_write_while_the_account_is_paused(footing: Footing) -> Result<()
     assert_eq!(answer.status, 202, "{}", answer.text);
     assert_eq!(relay.replies(USER, 2).await?[1], "Ada here");
     until_last_is(&relay, USER, "sent").await?;
-    // Also where nobody pushed a job for it.
+    // Also if no job was pushed for it.
     let jobless = "UPDATE messages SET status = 'queued', mid = NULL, sent_at = NULL WHERE author = 'human'";
     relay.store.connection().execute_unprepared(jobless).await?;
     let due = format!("UPDATE chats SET outbox_due_at = 1 WHERE instagram_user_id = '{USER}'");
@@ -177,13 +178,13 @@ async fn people_write_while_the_account_is_paused(footing: Footing) -> Result<()
     relay.end().await
 }
 
-async fn a_question_in_doubt_is_found_out_during_the_pause(footing: Footing) -> Result<()> {
+async fn an_unknown_question_is_reconciled_during_the_pause(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
-    relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::SlowAfter).delay(SOON));
+    relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::SlowAfter).delay(DEADLINE));
     relay.simulator.say(ACCOUNT, USER, "hello");
     thinking(&relay, 1).await?;
     settings(&relay, json!({"botPaused": true})).await?;
-    // The call ends without an answer; that there is one is found, and it waits.
+    // The call ends without a response; the answer is found, and it waits.
     until_last_is(&relay, USER, "queued").await?;
     at_rest(&relay).await?;
     assert!(relay.sent(USER).is_empty());
@@ -193,7 +194,7 @@ async fn a_question_in_doubt_is_found_out_during_the_pause(footing: Footing) -> 
     relay.end().await
 }
 
-async fn the_agent_speaks_again_by_itself(footing: Footing) -> Result<()> {
+async fn the_agent_resumes_on_its_own(footing: Footing) -> Result<()> {
     let relay = greeted(footing).await?;
     chat_call(&relay, USER, "takeover").await?;
     relay.simulator.say(ACCOUNT, USER, "anyone?");
@@ -212,16 +213,16 @@ async fn the_agent_speaks_again_by_itself(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn what_happens_to_a_message_is_told_once(footing: Footing) -> Result<()> {
+async fn events_of_a_message_are_logged_once(footing: Footing) -> Result<()> {
     let relay = greeted(footing).await?;
-    // Its echo tells that it was sent; the call does not.
+    // Its echo shows that it was sent; the call does not.
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
     assert_eq!(relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?.status, 202);
     assert_eq!(relay.rest.post("send", json!({"to": USER, "message": "and here"})).await?.status, 202);
     relay.replies(USER, 3).await?;
     relay.settled().await?;
     relay.simulator.act(Act::new(ACCOUNT, USER, Action::native("from the app")));
-    wait::until("the person's message", SOON, async || {
+    wait::until("the human's message", DEADLINE, async || {
         Ok((relay.messages(USER).await?.len() == 5).then_some(()))
     })
     .await?;
@@ -253,10 +254,10 @@ async fn what_happens_to_a_message_is_told_once(footing: Footing) -> Result<()> 
     relay.end().await
 }
 
-async fn the_fallback_is_said_once_when_the_agent_fails_for_good(footing: Footing) -> Result<()> {
+async fn the_fallback_is_sent_once_when_the_agent_fails_permanently(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     settings(&relay, json!({"fallbackText": "A colleague will write to you."})).await?;
-    // Refused; taken and never answered; no agent at all.
+    // Rejected; received and never answered; no agent at all.
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Before).status(400));
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Partial));
     for (n, text) in ["one", "two"].into_iter().enumerate() {
@@ -276,7 +277,7 @@ async fn the_fallback_is_said_once_when_the_agent_fails_for_good(footing: Footin
     relay.end().await
 }
 
-async fn nothing_is_said_for_the_agent_over_a_person_or_too_late(footing: Footing) -> Result<()> {
+async fn no_fallback_is_sent_after_a_takeover_or_too_late(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     settings(&relay, json!({"fallbackText": "A colleague will write to you."})).await?;
     let slow = Fault::retell(Operation::Completion, FaultMode::Before).status(400);
@@ -300,7 +301,7 @@ async fn the_agent_is_told_what_was_said_meanwhile(footing: Footing) -> Result<(
     relay.simulator.say(ACCOUNT, USER, "thanks\nAda");
     until_last_is(&relay, USER, "received").await?;
     relay.simulator.act(Act::new(ACCOUNT, USER, Action::native("Anything else?")));
-    wait::until("the person's message", SOON, async || {
+    wait::until("the human's message", DEADLINE, async || {
         let last = relay.messages(USER).await?.pop().context("no message")?;
         Ok((last["author"] == "native").then_some(()))
     })
@@ -309,7 +310,7 @@ async fn the_agent_is_told_what_was_said_meanwhile(footing: Footing) -> Result<(
     until_last_is(&relay, USER, "received").await?;
     relay.settled().await?;
     assert_eq!(relay.asked(), ["hello"]);
-    // The answer is lost on its way: the question is recognised with all that was said in it.
+    // The response is lost: the question is recognized with everything that was said in it.
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::DropAfter));
     chat_call(&relay, USER, "release").await?;
     relay.replies(USER, 3).await?;
@@ -324,7 +325,7 @@ async fn the_agent_is_told_what_was_said_meanwhile(footing: Footing) -> Result<(
 
 async fn the_agent_is_told_what_was_left_unanswered(footing: Footing) -> Result<()> {
     let relay = greeted(footing).await?;
-    // A question that waits for the agent to be back, and is a person's by then.
+    // A question waiting for the agent to recover, which a human has taken over by then.
     let outage =
         relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::DropBefore).times(0));
     relay.simulator.say(ACCOUNT, USER, "My parcel?");
@@ -340,7 +341,7 @@ async fn the_agent_is_told_what_was_left_unanswered(footing: Footing) -> Result<
     relay.end().await
 }
 
-async fn people_answer_after_a_day_with_the_tag_and_the_agent_never(footing: Footing) -> Result<()> {
+async fn human_agents_answer_after_a_day_with_the_tag_and_the_agent_never(footing: Footing) -> Result<()> {
     const HOUR_MS: i64 = 3_600_000;
     let relay = greeted(footing).await?;
     let send = async |text: &str| {
@@ -357,7 +358,7 @@ async fn people_answer_after_a_day_with_the_tag_and_the_agent_never(footing: Foo
     assert_eq!(send("the same day").await?, "202");
     relay.replies(USER, 2).await?;
     relay.settled().await?;
-    // An answer of the agent waits, and the day ends.
+    // An answer of the agent is waiting when the day ends.
     chat_call(&relay, USER, "release").await?;
     relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 800, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "and?");

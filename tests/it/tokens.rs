@@ -1,4 +1,4 @@
-//! Tokens that end are renewed in time; where that fails, people are told.
+//! Expiring tokens are renewed in time; if that fails, operators are told.
 
 use anyhow::{Context, Result, ensure};
 use dmrelay_domain::ids::InstagramAccountId;
@@ -13,17 +13,17 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 on_both_footings!(
-    a_token_that_ends_soon_is_renewed_and_used,
-    a_token_whose_end_nobody_knows_is_renewed_after_a_day,
-    a_refusal_is_told_once_and_tried_again_in_a_day,
-    an_outage_is_tried_again_soon_and_not_told,
-    a_dead_token_parks_the_connection_of_a_paused_agent_too,
-    a_pages_token_is_left_alone_and_people_are_told,
-    a_reconnect_counts_more_than_a_renewal,
+    an_expiring_token_is_renewed_and_used,
+    a_token_of_unknown_expiry_is_renewed_after_a_day,
+    a_rejection_is_logged_once_and_retried_after_a_day,
+    an_outage_is_retried_soon_and_not_logged,
+    an_invalid_token_parks_the_connection_of_a_paused_agent_too,
+    a_pages_token_is_not_renewed_and_a_warning_is_logged,
+    a_reconnect_takes_precedence_over_a_renewal,
 );
 
 const USER: &str = "200000000000001";
-const SOON: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(10);
 const DAY_MS: i64 = 24 * 3_600_000;
 
 fn often(settings: &mut Settings) {
@@ -55,7 +55,7 @@ async fn told(relay: &Relay, kind: &str) -> Result<Vec<Value>> {
     answer.json["items"].as_array().cloned().context("no items")
 }
 
-/// Until it was looked for tokens to renew for a second.
+/// Waits until the token check has run for a second.
 async fn looked(relay: &Relay) -> Result<()> {
     let db = relay.store.connection();
     let sql = "SELECT until FROM leaders WHERE name = 'tokens'";
@@ -64,11 +64,11 @@ async fn looked(relay: &Relay) -> Result<()> {
         anyhow::Ok(row.context("nobody looks")?.try_get::<i64>("", "until")?)
     };
     let first = held().await?;
-    wait::until("beats", SOON, async || Ok((held().await? >= first + 1_000).then_some(()))).await
+    wait::until("beats", DEADLINE, async || Ok((held().await? >= first + 1_000).then_some(()))).await
 }
 
 async fn until_renewed(relay: &Relay, before: &Connection) -> Result<Connection> {
-    wait::until("a new token", SOON, async || {
+    wait::until("a new token", DEADLINE, async || {
         let now = row(relay).await?;
         Ok((now.row.credential_version > before.row.credential_version).then_some(now))
     })
@@ -76,11 +76,13 @@ async fn until_renewed(relay: &Relay, before: &Connection) -> Result<Connection>
 }
 
 async fn until_told(relay: &Relay) -> Result<Value> {
-    wait::until("people are told", SOON, async || Ok(told(relay, "INSTAGRAM_TOKEN_FAILING").await?.pop()))
-        .await
+    wait::until("a logged warning", DEADLINE, async || {
+        Ok(told(relay, "INSTAGRAM_TOKEN_FAILING").await?.pop())
+    })
+    .await
 }
 
-async fn a_token_that_ends_soon_is_renewed_and_used(footing: Footing) -> Result<()> {
+async fn an_expiring_token_is_renewed_and_used(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, often).await?;
     let before = row(&relay).await?;
     ends_in_days(&relay, 11).await?;
@@ -91,7 +93,7 @@ async fn a_token_that_ends_soon_is_renewed_and_used(footing: Footing) -> Result<
     let left = after.row.token_expires_at.context("no end")? - relay.store.now().await?;
     assert!((59 * DAY_MS..61 * DAY_MS).contains(&left), "{left}");
     assert_ne!(after.row.access_token, before.row.access_token);
-    // The new token is one that opens and that Graph knows.
+    // The new token can be decrypted, and Graph knows it.
     relay.simulator.say(ACCOUNT, USER, "hello");
     assert_eq!(relay.replies(USER, 1).await?, ["Answer to: hello"]);
     looked(&relay).await?;
@@ -101,12 +103,12 @@ async fn a_token_that_ends_soon_is_renewed_and_used(footing: Footing) -> Result<
     relay.end().await
 }
 
-async fn a_token_whose_end_nobody_knows_is_renewed_after_a_day(footing: Footing) -> Result<()> {
+async fn a_token_of_unknown_expiry_is_renewed_after_a_day(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, often).await?;
     let before = row(&relay).await?;
     assert_eq!(before.row.token_expires_at, None);
     let old = relay.store.now().await? - 2 * DAY_MS;
-    // The row is old; the token is of today, by a reconnect.
+    // The row is old; the token is from today, by a reconnect.
     set(&relay, &format!("connected_at = {old}")).await?;
     looked(&relay).await?;
     assert_eq!(refreshes(&relay), 0);
@@ -116,7 +118,7 @@ async fn a_token_whose_end_nobody_knows_is_renewed_after_a_day(footing: Footing)
     relay.end().await
 }
 
-async fn a_refusal_is_told_once_and_tried_again_in_a_day(footing: Footing) -> Result<()> {
+async fn a_rejection_is_logged_once_and_retried_after_a_day(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, often).await?;
     relay.simulator.add_fault(Fault::graph(Operation::RefreshToken, FaultMode::GraphError).code(100, None));
     let before = row(&relay).await?;
@@ -134,12 +136,12 @@ async fn a_refusal_is_told_once_and_tried_again_in_a_day(footing: Footing) -> Re
     relay.end().await
 }
 
-async fn an_outage_is_tried_again_soon_and_not_told(footing: Footing) -> Result<()> {
+async fn an_outage_is_retried_soon_and_not_logged(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, often).await?;
     relay.simulator.add_fault(Fault::graph(Operation::RefreshToken, FaultMode::DropBefore));
     let before = row(&relay).await?;
     ends_in_days(&relay, 5).await?;
-    wait::until("an attempt", SOON, async || Ok((refreshes(&relay) == 1).then_some(()))).await?;
+    wait::until("an attempt", DEADLINE, async || Ok((refreshes(&relay) == 1).then_some(()))).await?;
     looked(&relay).await?;
     assert_eq!(refreshes(&relay), 1);
     let wait = row(&relay).await?.row.token_check_at.context("no next look")? - relay.store.now().await?;
@@ -150,14 +152,14 @@ async fn an_outage_is_tried_again_soon_and_not_told(footing: Footing) -> Result<
     relay.end().await
 }
 
-async fn a_dead_token_parks_the_connection_of_a_paused_agent_too(footing: Footing) -> Result<()> {
+async fn an_invalid_token_parks_the_connection_of_a_paused_agent_too(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, often).await?;
     let paused = json!({"botPaused": true}).to_string().into_bytes();
     let answer = relay.rest.request("PATCH", &agent_path("settings"), Some(paused), &[]).await?;
     ensure!(answer.status == 200, "{}", answer.text);
     relay.simulator.set_tokens(ACCOUNT, TokenState::Revoked);
     ends_in_days(&relay, 5).await?;
-    wait::until("the connection is parked", SOON, async || {
+    wait::until("the connection is parked", DEADLINE, async || {
         Ok((row(&relay).await?.status.as_str() == "reauth_required").then_some(()))
     })
     .await?;
@@ -171,7 +173,7 @@ async fn a_dead_token_parks_the_connection_of_a_paused_agent_too(footing: Footin
     relay.end().await
 }
 
-async fn a_pages_token_is_left_alone_and_people_are_told(footing: Footing) -> Result<()> {
+async fn a_pages_token_is_not_renewed_and_a_warning_is_logged(footing: Footing) -> Result<()> {
     let relay = Relay::start(footing, often).await?;
     let (token, page) = ("EAAtest-token-of-acme", "100000000000001");
     relay.simulator.put_account(AccountSpec::new(ACCOUNT, "acme", token).facebook_login(page));
@@ -180,7 +182,7 @@ async fn a_pages_token_is_left_alone_and_people_are_told(footing: Footing) -> Re
     body["pageId"] = json!(page);
     let answer = relay.rest.post("connect", body).await?;
     ensure!(answer.status == 201, "{}", answer.text);
-    // One that never ends, as they mostly are.
+    // One that never expires, as most of them.
     let old = relay.store.now().await? - 2 * DAY_MS;
     set(&relay, &format!("connected_at = {old}, token_check_at = NULL")).await?;
     looked(&relay).await?;
@@ -194,8 +196,8 @@ async fn a_pages_token_is_left_alone_and_people_are_told(footing: Footing) -> Re
     relay.end().await
 }
 
-async fn a_reconnect_counts_more_than_a_renewal(footing: Footing) -> Result<()> {
-    // Nobody else looks for tokens.
+async fn a_reconnect_takes_precedence_over_a_renewal(footing: Footing) -> Result<()> {
+    // No other process checks tokens.
     let seldom = |settings: &mut Settings| settings.worker.token_check_interval = Duration::from_hours(1);
     let relay = Relay::connected(footing, seldom).await?;
     ends_in_days(&relay, 5).await?;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 const USER: &str = "200000000000001";
 
-/// Where a trace id stands, and which.
+/// The location and value of a trace id.
 #[derive(Debug, FromQueryResult)]
 struct Row {
     place: String,
@@ -71,7 +71,7 @@ async fn one_trace_from_the_webhook_to_the_send() -> Result<()> {
     assert_eq!(traces.len(), 1, "{rows:?}");
     let trace = rows[0].trace_id.context("a trace")?.simple().to_string();
 
-    // Both processes end in order, and so export the last of their spans.
+    // Both processes shut down in order, and so export the last of their spans.
     for process in [&mut worker, &mut cluster.api] {
         process.terminate()?;
         assert!(process.ended(Duration::from_secs(30)).await?.success(), "{}", process.output());
@@ -80,8 +80,8 @@ async fn one_trace_from_the_webhook_to_the_send() -> Result<()> {
     spans_hang_together(&collector, &trace)
 }
 
-/// Whatever the worker logged while it worked on a message names a trace: that of the message, or that of the echo
-/// and the read receipt that Meta sends afterwards.
+/// Everything the worker logged about a message names a trace: that of the message, or of the echo and the
+/// read receipt that Meta sends afterwards.
 fn lines_name_it(output: &str, trace: &str) -> Result<()> {
     let mut said = BTreeSet::new();
     for line in output.lines() {
@@ -115,12 +115,12 @@ fn spans_hang_together(collector: &Collector, trace: &str) -> Result<()> {
     let calls: BTreeSet<&str> =
         spans.iter().filter_map(|span| span.attributes.get("operation")).map(String::as_str).collect();
     assert!(calls.contains("completion") && calls.contains("send"), "{calls:?}");
-    // What a person said or was told is in no span.
+    // No span contains message text.
     assert!(spans.iter().all(|span| span.attributes.values().all(|value| !value.contains("hello"))));
     Ok(())
 }
 
-/// Messages of two webhooks make one turn: it goes on under the trace of the first.
+/// Messages of two webhooks form one turn, which continues the trace of the first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_turn_of_two_webhooks_has_the_trace_of_the_first() -> Result<()> {
     let mut cluster = Cluster::start(&[("DEBOUNCE_MS", "1500")]).await?;
@@ -139,7 +139,7 @@ async fn a_turn_of_two_webhooks_has_the_trace_of_the_first() -> Result<()> {
     Ok(())
 }
 
-/// A call is told its trace, or keeps the one it came with; what it brings about carries it.
+/// A call gets a trace id, or keeps the one it sent; everything it causes carries it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_of_the_frontend_has_a_trace_too() -> Result<()> {
     let mut cluster = Cluster::start(&[]).await?;

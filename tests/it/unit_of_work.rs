@@ -1,5 +1,5 @@
-//! Conversations are loaded, changed and saved the same way on PostgreSQL and SQLite: without loss, in groups, and without
-//! waiting for what others have locked.
+//! Conversations are loaded, changed and saved the same way on PostgreSQL and SQLite: without loss, in
+//! groups, and without waiting for rows locked by others.
 
 mod plans;
 mod round_trip;
@@ -24,17 +24,17 @@ use std::time::Duration;
 
 on_both_footings!(
     a_message_passes_through_its_commands,
-    a_command_that_is_refused_fails_alone,
+    a_rejected_command_fails_alone,
     commands_of_a_chat_keep_their_order_in_a_group,
-    two_processes_on_the_same_chats_get_through,
-    a_call_of_a_worker_that_is_gone_is_found,
+    two_processes_on_the_same_chats_make_progress,
+    a_call_of_a_dead_worker_is_found,
     events_of_one_account_leave_room_for_others,
-    chats_are_told_apart_when_no_more_can_be_remembered,
+    chats_stay_separate_when_the_cache_is_full,
 );
 
 const LEASE: Duration = Duration::from_secs(30);
 
-/// A database as two processes see it.
+/// A database as seen by two processes.
 struct Base {
     store: Store,
     other: Store,
@@ -66,7 +66,7 @@ impl Base {
         Ok(chats)
     }
 
-    /// The customer's words stand in the inbox.
+    /// Puts the customer's message into the inbox.
     async fn wrote(&self, account: &str, user: &str, mid: &str) -> Result<()> {
         let webhook = text_webhook(account, user, mid, "hello");
         let events = event::parse(&webhook, 1).events.into_iter().map(NewEvent::new).collect();
@@ -113,7 +113,7 @@ async fn a_message_passes_through_its_commands(footing: Footing) -> Result<()> {
         anyhow::bail!("not asked: {:?} {:?}", received.reply, received.effects);
     };
     assert_eq!((ask.text.as_str(), ask.attempt, ask.agent_chat.as_str()), ("hello", 1, "agent chat"));
-    // The events are taken in once, whoever asks.
+    // The events are ingested once, whoever asks.
     assert_eq!(one(&base.other, chat, receive(worker)).await?.reply, Reply::Idle);
     assert_eq!(store.count_events("processed").await?, 1);
 
@@ -134,7 +134,7 @@ async fn a_message_passes_through_its_commands(footing: Footing) -> Result<()> {
     };
     let first = sends(&answered).pop().context("no send")?;
     assert_eq!(first.body.text.as_deref(), Some("one"));
-    // The same again is recorded already, and nothing passes the send under way.
+    // The same again is already recorded, and nothing overtakes the send in progress.
     assert!(sends(&one(store, chat, Command::RecordAnswer(answer)).await?).is_empty());
 
     let sent = |message: MessageId, mid: &str| {
@@ -150,12 +150,12 @@ async fn a_message_passes_through_its_commands(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn a_command_that_is_refused_fails_alone(footing: Footing) -> Result<()> {
+async fn a_rejected_command_fails_alone(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let chats = base.chats(30).await?;
     let batcher =
         Batcher::start(&base.store, policy(), BatcherOptions { lanes: 1, ..BatcherOptions::default() });
-    // Two of them use the same key: one of those is refused.
+    // Two of them use the same key: one of those is rejected.
     let commands = chats.iter().enumerate().map(|(number, chat)| {
         let key = if number < 2 { "same".to_owned() } else { number.to_string() };
         batcher.apply(*chat, by_human("hello", Some(&key)))
@@ -192,7 +192,7 @@ async fn commands_of_a_chat_keep_their_order_in_a_group(footing: Footing) -> Res
     Ok(())
 }
 
-async fn two_processes_on_the_same_chats_get_through(footing: Footing) -> Result<()> {
+async fn two_processes_on_the_same_chats_make_progress(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let chats = base.chats(12).await?;
     let batchers =
@@ -214,7 +214,7 @@ async fn two_processes_on_the_same_chats_get_through(footing: Footing) -> Result
     Ok(())
 }
 
-async fn a_call_of_a_worker_that_is_gone_is_found(footing: Footing) -> Result<()> {
+async fn a_call_of_a_dead_worker_is_found(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let (store, worker) = (&base.store, WorkerId::new());
     let chat = base.chat("7").await?;
@@ -223,7 +223,7 @@ async fn a_call_of_a_worker_that_is_gone_is_found(footing: Footing) -> Result<()
     let received = one(store, chat, receive(worker)).await?;
     assert!(matches!(received.effects[..], [Effect::Ask(_)]), "{:?}", received.effects);
     assert!(store.orphans().await?.is_empty());
-    // A call of a worker that lives is nobody's only once its deadline is over.
+    // A call of a live worker is orphaned only once its deadline has passed.
     store.connection().execute_unprepared("UPDATE turns SET deadline = 1").await?;
     assert_eq!(store.orphans().await?.len(), 1);
     store.connection().execute_unprepared("UPDATE turns SET deadline = 9000000000000").await?;
@@ -250,15 +250,15 @@ async fn events_of_one_account_leave_room_for_others(footing: Footing) -> Result
     let mut accounts: Vec<_> = claimed.iter().map(|event| event.account.as_str()).collect();
     accounts.sort_unstable();
     assert_eq!(accounts, ["1", "1", "1", "1", "2", "3"]);
-    // What is claimed is claimed once.
+    // Each row is claimed once.
     assert_eq!(base.other.claim_events(200, LEASE).await?.len(), 64);
     assert_eq!(base.store.claim_events(200, LEASE).await?.len(), 32);
     Ok(())
 }
 
-/// A worker that is stopped inside a transaction keeps its chats locked: nobody else waits for that.
+/// A worker stopped inside a transaction keeps its chats locked: no one else waits for them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_chat_that_is_locked_keeps_nobody_waiting() -> Result<()> {
+async fn a_locked_chat_does_not_block_others() -> Result<()> {
     let base = base(Footing::Servers).await?;
     let store = &base.store;
     let chats = base.chats(3).await?;
@@ -278,14 +278,14 @@ async fn a_chat_that_is_locked_keeps_nobody_waiting() -> Result<()> {
         .await?;
     let due = store.due_chats(DueWork::Turns, Attempts::First, (50, 50));
     assert_eq!(tokio::time::timeout(soon, due).await??.len(), 2);
-    // The server ends the transaction of whoever does not go on with it, and the chat is free again.
+    // The server ends idle transactions, and the chat is free again.
     let batcher = Batcher::start(store, policy(), BatcherOptions::default());
     drop(frozen);
     batcher.apply(chats[0], by_human("hello", None)).await?;
     Ok(())
 }
 
-async fn chats_are_told_apart_when_no_more_can_be_remembered(footing: Footing) -> Result<()> {
+async fn chats_stay_separate_when_the_cache_is_full(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let users: Vec<_> = ["7", "8", "9"]
         .iter()

@@ -1,5 +1,5 @@
-//! What an operator is shown, and what wakes them: the dashboards and alerts this project ships, on a real Prometheus
-//! that scrapes the real processes under load and faults.
+//! Dashboards and alerts: those this project ships, on a real Prometheus that scrapes the real processes
+//! under load and faults.
 
 use anyhow::{Context, Result, ensure};
 use dmrelay_domain::clock::{Clock, SystemClock};
@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// An expression, and where it stands.
+/// An expression and its location.
 struct Expression {
     place: String,
     text: String,
@@ -89,7 +89,7 @@ fn promtool(arguments: &[&str]) -> Result<()> {
 }
 
 #[test]
-fn the_rules_hold_what_their_tests_say() -> Result<()> {
+fn the_rules_pass_their_tests() -> Result<()> {
     promtool(&["check", "config", "prometheus.yml"])?;
     let mut files = Vec::new();
     for entry in fs::read_dir(grafana().join("rules/tests"))? {
@@ -101,9 +101,9 @@ fn the_rules_hold_what_their_tests_say() -> Result<()> {
     promtool(&arguments)
 }
 
-/// Every alert is tested firing and not firing, and the runbook tells what to do about it.
+/// Every alert is tested firing and not firing, and the runbook explains what to do about it.
 #[test]
-fn every_alert_has_its_tests_and_its_place_in_the_runbook() -> Result<()> {
+fn every_alert_has_tests_and_a_runbook_section() -> Result<()> {
     let rules = fs::read_to_string(grafana().join("rules/alerts.yml"))?;
     let alerts: BTreeSet<&str> =
         rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(str::trim).collect();
@@ -136,7 +136,8 @@ fn every_alert_has_its_tests_and_its_place_in_the_runbook() -> Result<()> {
     Ok(())
 }
 
-/// Something of everything, by a crowd of users of its own: messages in and out, calls of a frontend, a token by an identity provider.
+/// A bit of everything, by its own set of users: messages in and out, calls of a frontend, a token of an
+/// identity provider.
 async fn traffic(cluster: &Cluster, crowd: u64, seconds: u64) -> Result<()> {
     let stranger = cluster.rest.with_key(Some(SIGNED_BY_NOBODY));
     for second in 0..seconds {
@@ -154,7 +155,7 @@ async fn traffic(cluster: &Cluster, crowd: u64, seconds: u64) -> Result<()> {
     Ok(())
 }
 
-/// A token whose key the identity provider must be asked for: `{"alg":"RS256","kid":"x"}`.
+/// A token whose key must be fetched from the identity provider: `{"alg":"RS256","kid":"x"}`.
 const SIGNED_BY_NOBODY: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.e30.AAAA";
 
 /// An identity provider without keys.
@@ -171,11 +172,11 @@ fn token_ends_in(cluster: &Cluster, days: i64) -> Result<()> {
     cluster.postgres.execute(&format!("UPDATE instagram_connections SET token_expires_at = {at}"))
 }
 
-/// Panels that show something only in certain weather; empty is what they are to be on a fine day.
+/// Panels that show data only under certain faults; they must be empty on a normal day.
 const MAY_BE_EMPTY: [&str; 1] = ["ALERTS"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dashboards_show_what_runs_and_alerts_what_does_not() -> Result<()> {
+async fn dashboards_and_alerts_work_under_load_and_faults() -> Result<()> {
     let provider = identity_provider().await?;
     let settings = [
         ("TOKEN_CHECK_INTERVAL", "10h"),
@@ -198,7 +199,7 @@ async fn dashboards_show_what_runs_and_alerts_what_does_not() -> Result<()> {
     assert_eq!(prometheus.firing().await?, BTreeSet::new(), "on a fine day");
     stages_add_up(&prometheus).await?;
 
-    // A day on which nothing goes right, one thing after the other.
+    // One fault after another.
     faults_of_the_outside(&cluster, &prometheus).await?;
     cluster.redis.kill()?;
     prometheus.fires(&["DmrelayRedisDown"], Duration::from_secs(30)).await?;
@@ -219,12 +220,12 @@ async fn dashboards_show_what_runs_and_alerts_what_does_not() -> Result<()> {
     fired
 }
 
-/// Every expression parses, names only metrics there are, and gives data.
+/// Every expression parses, names only existing metrics, and returns data.
 async fn everything_shows(prometheus: &Prometheus) -> Result<()> {
     let mut all = expressions()?;
     assert!(all.len() > 80, "{} expressions", all.len());
     for name in ["recording.yml", "alerts.yml"] {
-        // Of the rules the names alone: Prometheus itself has parsed and evaluates them.
+        // For the rules only the names: Prometheus itself has parsed and evaluated them.
         let text = fs::read_to_string(grafana().join("rules").join(name))?;
         all.push(Expression { place: "rules".to_owned(), text });
     }
@@ -240,7 +241,7 @@ async fn everything_shows(prometheus: &Prometheus) -> Result<()> {
     }
 }
 
-/// What does not show, and where it should.
+/// Panels that are empty but should not be.
 async fn missing(prometheus: &Prometheus, all: &[Expression]) -> Result<BTreeMap<String, String>> {
     let known = prometheus.names().await?;
     let mut missing = BTreeMap::new();
@@ -258,7 +259,7 @@ async fn missing(prometheus: &Prometheus, all: &[Expression]) -> Result<BTreeMap
     Ok(missing)
 }
 
-/// The stages of a reply are all of it: their means add up to the mean of the whole.
+/// The stages of a reply are complete: their means add up to the total mean.
 async fn stages_add_up(prometheus: &Prometheus) -> Result<()> {
     let one = async |expression: &str| -> Result<f64> {
         let result = prometheus.query(expression).await?;
@@ -275,9 +276,9 @@ async fn stages_add_up(prometheus: &Prometheus) -> Result<()> {
     Ok(())
 }
 
-/// What Meta, Retell and strangers do to us.
+/// Faults caused by Meta, Retell and strangers.
 async fn faults_of_the_outside(cluster: &Cluster, prometheus: &Prometheus) -> Result<()> {
-    // A stranger, and tokens that end; an account that has not been heard of.
+    // A stranger, and expiring tokens; a silent account.
     for _ in 0..30 {
         let body = Some(b"{}".to_vec());
         cluster
@@ -286,7 +287,7 @@ async fn faults_of_the_outside(cluster: &Cluster, prometheus: &Prometheus) -> Re
             .await?;
     }
     token_ends_in(cluster, 3)?;
-    // Replies that Graph refuses for good, then takes its time for.
+    // Replies that Graph rejects permanently, then accepts slowly.
     let invalid = Fault::graph(Operation::Send, FaultMode::GraphError).code(100, Some(2_534_015)).times(0);
     let invalid = cluster.simulator.add_fault(invalid);
     traffic(cluster, 1, 3).await?;
@@ -294,7 +295,7 @@ async fn faults_of_the_outside(cluster: &Cluster, prometheus: &Prometheus) -> Re
         ["DmrelayWebhooksUnsigned", "DmrelayTokenExpiring", "DmrelayDeadLetters", "DmrelayReplyBudgetBurns"];
     prometheus.fires(&seen, Duration::from_mins(1)).await?;
     cluster.simulator.clear_faults(Some(invalid));
-    // Retell is gone; then it is back, and refuses our key.
+    // Retell is down; then it recovers, and rejects our key.
     cluster.simulator.add_fault(Fault::new(Service::Retell, FaultMode::DropBefore).times(0));
     traffic(cluster, 2, 5).await?;
     prometheus.fires(&["DmrelayCircuitOpen"], Duration::from_mins(1)).await?;

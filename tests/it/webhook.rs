@@ -1,4 +1,4 @@
-//! Meta's webhooks: who may speak, what is acknowledged, and when.
+//! Meta's webhooks: authentication, acknowledgement, and its timing.
 
 use anyhow::Result;
 use dmrelay_domain::signature::sign;
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 on_both_footings!(
     the_handshake_echoes_the_challenge_and_nothing_else,
-    only_signed_bytes_are_taken,
-    a_secret_of_ones_own_speaks_for_its_account_only,
-    every_item_of_a_thousand_is_kept,
-    odd_bodies_are_acknowledged_and_kept,
-    a_long_body_is_refused,
+    only_signed_bytes_are_accepted,
+    an_accounts_own_secret_speaks_for_that_account_only,
+    all_of_a_thousand_items_are_stored,
+    unknown_bodies_are_acknowledged_and_stored,
+    a_long_body_is_rejected,
 );
 
 const SHARED: &str = "/webhooks/instagram";
@@ -50,7 +50,7 @@ async fn the_handshake_echoes_the_challenge_and_nothing_else(footing: Footing) -
     relay.end().await
 }
 
-async fn only_signed_bytes_are_taken(footing: Footing) -> Result<()> {
+async fn only_signed_bytes_are_accepted(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |settings| {
         settings.graph.app_secrets =
             dmrelay_runtime::settings::MetaAppSecretsArg::of(&format!("an-older-secret, {APP_SECRET}"));
@@ -83,7 +83,7 @@ async fn only_signed_bytes_are_taken(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_secret_of_ones_own_speaks_for_its_account_only(footing: Footing) -> Result<()> {
+async fn an_accounts_own_secret_speaks_for_that_account_only(footing: Footing) -> Result<()> {
     let relay = Relay::start(footing, |_| {}).await?;
     let mut body = connect_body();
     body["appSecret"] = json!("own-app-secret");
@@ -93,7 +93,7 @@ async fn a_secret_of_ones_own_speaks_for_its_account_only(footing: Footing) -> R
     let theirs = text_webhook("17841400000000042", USER, "theirs", "hello");
     assert_eq!(relay.rest.webhook(SHARED, &mine, "own-app-secret").await?.status, 403);
     assert_eq!(relay.rest.webhook(&own, &mine, "own-app-secret").await?.status, 200);
-    // Acknowledged, counted, and not stored: the signer may not speak for these accounts.
+    // Acknowledged and counted, but not stored: the signer may not speak for these accounts.
     assert_eq!(relay.rest.webhook(&own, &theirs, "own-app-secret").await?.status, 200);
     assert_eq!(
         relay.rest.webhook(SHARED, &text_webhook(ACCOUNT, USER, "platform", "x"), APP_SECRET).await?.status,
@@ -116,7 +116,7 @@ async fn a_secret_of_ones_own_speaks_for_its_account_only(footing: Footing) -> R
     relay.end().await
 }
 
-async fn every_item_of_a_thousand_is_kept(footing: Footing) -> Result<()> {
+async fn all_of_a_thousand_items_are_stored(footing: Footing) -> Result<()> {
     let relay = Relay::start(footing, |_| {}).await?;
     let now = relay.store.now().await?;
     let item = |n: usize| {
@@ -136,7 +136,7 @@ async fn every_item_of_a_thousand_is_kept(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn odd_bodies_are_acknowledged_and_kept(footing: Footing) -> Result<()> {
+async fn unknown_bodies_are_acknowledged_and_stored(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |_| {}).await?;
     for body in [
         "",
@@ -148,23 +148,24 @@ async fn odd_bodies_are_acknowledged_and_kept(footing: Footing) -> Result<()> {
         let answer = relay.rest.webhook(SHARED, body.as_bytes(), APP_SECRET).await?;
         assert_eq!(answer.status, 200, "{body}");
     }
-    // A NUL in a text does not keep the message from being answered.
+    // A NUL in a text does not prevent the message from being answered.
     relay.simulator.say(ACCOUNT, USER, "a\0b");
     assert_eq!(relay.replies(USER, 1).await?, ["Answer to: ab"]);
     assert!(relay.store.count_events("unknown").await? >= 3);
     relay.end().await
 }
 
-async fn a_long_body_is_refused(footing: Footing) -> Result<()> {
+async fn a_long_body_is_rejected(footing: Footing) -> Result<()> {
     let relay = Relay::connected(footing, |settings| settings.api.webhook_max_bytes = 2_000).await?;
     let long = vec![b' '; 2_001];
     assert_eq!(relay.rest.webhook(SHARED, &long, APP_SECRET).await?.status, 413);
     relay.end().await
 }
 
-/// The database is gone: webhooks are refused at once, so that Meta delivers them again; then all is answered.
+/// The database is down: webhooks are rejected at once, so that Meta delivers them again; then all are
+/// answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_database_is_down_webhooks_are_refused_and_none_is_lost() -> Result<()> {
+async fn while_the_database_is_down_webhooks_are_rejected_and_none_is_lost() -> Result<()> {
     let relay = Relay::connected(Footing::Servers, |_| {}).await?;
     let postgres = relay.postgres.as_ref().ok_or_else(|| anyhow::anyhow!("no PostgreSQL"))?;
     postgres.kill()?;

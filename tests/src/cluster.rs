@@ -14,23 +14,23 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How long a process may take to be ready.
+/// Timeout for a process to become ready.
 const READY: Duration = Duration::from_secs(20);
 
-/// One API and as many workers as a test starts.
+/// One API and any number of workers.
 pub struct Cluster {
-    /// PostgreSQL.
+    /// The PostgreSQL server.
     pub postgres: PostgresServer,
-    /// Redis.
+    /// The Redis server.
     pub redis: RedisServer,
-    /// Meta and Retell.
+    /// The simulator of Meta and Retell.
     pub simulator: Simulator,
-    /// The frontend.
+    /// The REST client.
     pub rest: Rest,
-    /// The API's process.
+    /// The API process.
     pub api: Process,
     ports: [Port; 2],
-    /// Those of further APIs.
+    /// Further API processes.
     more: Vec<[Port; 2]>,
     env: Vec<(String, String)>,
     dir: TempDir,
@@ -38,10 +38,10 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the servers, migrates, and starts the API; the tests' account is connected.
+    /// Starts the servers, migrates, starts the API, and connects the tests' account.
     ///
     /// # Errors
-    /// When a part does not start, with what it printed.
+    /// If a part does not start, with its output.
     pub async fn start(settings: &[(&str, &str)]) -> Result<Self> {
         let (postgres, redis) = (PostgresServer::start()?, RedisServer::start()?);
         let ports = [Port::reserve()?, Port::reserve()?];
@@ -67,15 +67,15 @@ impl Cluster {
     /// Starts a worker.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// If it cannot start.
     pub fn worker(&mut self) -> Result<Process> {
         self.worker_at("127.0.0.1:0".to_owned())
     }
 
-    /// Starts a worker whose metrics are at a port that is known; it is kept for as long as the value lives.
+    /// Starts a worker with a known metrics port, reserved for as long as the returned value lives.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// If it cannot start.
     pub fn watched_worker(&mut self) -> Result<(Process, Port)> {
         let port = Port::reserve()?;
         Ok((self.worker_at(format!("127.0.0.1:{}", port.number))?, port))
@@ -89,37 +89,37 @@ impl Cluster {
         Process::start("dmrelay-worker", &[], &env, log)
     }
 
-    /// Where the API shows its metrics.
+    /// The address of the API's metrics.
     pub fn metrics_address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.ports[1].number))
     }
 
-    /// Has everything that starts from now on use another database.
+    /// Makes everything started from now on use another database.
     pub fn move_to(&mut self, postgres: PostgresServer) {
         self.use_database(&postgres.url());
         self.postgres = postgres;
     }
 
-    /// Has everything that starts from now on reach its database at this address.
+    /// Makes everything started from now on reach its database at this address.
     pub fn use_database(&mut self, url: &str) {
         for (_, value) in self.env.iter_mut().filter(|(key, _)| key == "DATABASE_URL") {
             url.clone_into(value);
         }
     }
 
-    /// Starts the API again after it has ended.
+    /// Restarts the API after it has ended.
     ///
     /// # Errors
-    /// When it does not become ready.
+    /// If it does not become ready.
     pub async fn restart_api(&mut self) -> Result<()> {
         self.api = start_api(&self.env, &self.ports, &self.dir)?;
         self.api_ready().await
     }
 
-    /// Runs a command of a binary to its end.
+    /// Runs a command of a binary to completion.
     ///
     /// # Errors
-    /// When it does not end in time.
+    /// If it does not end in time.
     pub async fn run(&self, name: &str, args: &[&str], settings: &[(&str, &str)]) -> Result<(bool, String)> {
         let mut env = self.env.clone();
         env.retain(|(key, _)| settings.iter().all(|(other, _)| other != key));
@@ -134,15 +134,15 @@ impl Cluster {
     /// The API's metrics.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// If there is no response.
     pub async fn metrics(&self) -> Result<String> {
         Ok(Rest::new(self.metrics_address())?.request("GET", "/metrics", None, &[]).await?.text)
     }
 
-    /// Starts one more API, to which Meta sends nothing.
+    /// Starts another API, which receives no webhooks from Meta.
     ///
     /// # Errors
-    /// When it does not become ready.
+    /// If it does not become ready.
     pub async fn another_api(&mut self) -> Result<(Process, Rest)> {
         let ports = [Port::reserve()?, Port::reserve()?];
         let rest = Rest::new(SocketAddr::from(([127, 0, 0, 1], ports[0].number)))?;

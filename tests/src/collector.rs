@@ -1,4 +1,4 @@
-//! A stand-in for an OpenTelemetry collector: it keeps the spans it is sent (OTLP over HTTP, protobuf).
+//! A fake OpenTelemetry collector: it stores the spans it receives (OTLP over HTTP, protobuf).
 
 use anyhow::Result;
 use axum::Router;
@@ -13,24 +13,24 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 
-/// A span as it was exported.
+/// An exported span.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
-    /// The process that made it.
+    /// The process that created it.
     pub service: String,
-    /// What it is.
+    /// Its name.
     pub name: String,
     /// Its trace, in hexadecimal.
     pub trace: String,
     /// Its id.
     pub id: String,
-    /// The span it is below; empty for a first one.
+    /// Its parent; empty for a root span.
     pub parent: String,
-    /// Its attributes that are texts.
+    /// Its text attributes.
     pub attributes: BTreeMap<String, String>,
 }
 
-/// A running collector, gone when dropped.
+/// A running collector, stopped on drop.
 pub struct Collector {
     address: SocketAddr,
     spans: Arc<Mutex<Vec<Span>>>,
@@ -38,10 +38,10 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Starts one.
+    /// Starts a collector.
     ///
     /// # Errors
-    /// When no port can be had.
+    /// If no port is available.
     pub async fn start() -> Result<Self> {
         let spans: Arc<Mutex<Vec<Span>>> = Arc::default();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -54,12 +54,12 @@ impl Collector {
         Ok(Self { address, spans, server })
     }
 
-    /// For `OTLP_ENDPOINT`.
+    /// The value of `OTLP_ENDPOINT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What was exported so far of one trace.
+    /// The exported spans of one trace so far.
     pub fn spans(&self, trace: &str) -> Vec<Span> {
         let spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
         spans.iter().filter(|span| span.trace == trace).cloned().collect()

@@ -1,4 +1,4 @@
-//! A database of one test, on either footing, without the rest of dmrelay.
+//! The database of one test, on either backend, without the rest of dmrelay.
 
 use crate::postgres::PostgresServer;
 use crate::relay::{Footing, open_store};
@@ -8,7 +8,7 @@ use dmrelay_domain::states::LoginKind;
 use dmrelay_store::{Connection, Credentials, NewConnection, Settings, Store};
 use tempfile::TempDir;
 
-/// A database; its server and files live as long.
+/// A database; owns its server and files.
 pub struct Database {
     url: String,
     _postgres: Option<PostgresServer>,
@@ -16,10 +16,10 @@ pub struct Database {
 }
 
 impl Database {
-    /// Starts it, empty.
+    /// Starts an empty database.
     ///
     /// # Errors
-    /// When PostgreSQL does not start.
+    /// If PostgreSQL does not start.
     pub fn start(footing: Footing) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let postgres = match footing {
@@ -31,10 +31,10 @@ impl Database {
         Ok(Self { url, _postgres: postgres, _dir: dir })
     }
 
-    /// Opens it, with its schema up to date: as often as there are processes to be played.
+    /// Opens the database with its schema migrated: once per simulated process.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// If it cannot be opened.
     pub async fn open(&self) -> Result<Store> {
         open_store(&self.url).await
     }
@@ -43,7 +43,7 @@ impl Database {
 /// Connects an account, without Graph.
 ///
 /// # Errors
-/// What the database says.
+/// A database error.
 pub async fn connect(store: &Store, subaccount: &str, account: &str) -> Result<Connection> {
     let new = NewConnection {
         id: ConnectionId::new(),

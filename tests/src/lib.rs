@@ -1,4 +1,4 @@
-//! The harness of the integration tests: servers of their own, the simulator, and dmrelay on both footings.
+//! The harness of the integration tests: dedicated servers, the simulator, and dmrelay on both backends.
 
 pub mod cluster;
 pub mod collector;

@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::net::TcpListener;
 
-/// A port that no other test uses, even while the server on it is down. Below the range the kernel gives out,
-/// so that no connection happens to use it either.
+/// A port that no other test uses, even while its server is down. Outside the kernel's ephemeral range, so
+/// that no outgoing connection uses it either.
 pub struct Port {
     /// The number.
     pub number: u16,
@@ -14,7 +14,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// Reserves one, for as long as the value lives.
+    /// Reserves a port for as long as the value lives.
     pub fn reserve() -> Result<Self> {
         let dir = std::env::temp_dir().join("dmrelay-test-ports");
         fs::create_dir_all(&dir)?;
@@ -22,7 +22,7 @@ impl Port {
             let mut file = File::options().create(true).append(true).open(dir.join(number.to_string()))?;
             if file.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", number)).is_ok() {
                 file.set_len(0)?;
-                // For the one who wonders what holds the port.
+                // For anyone who wonders what holds the port.
                 writeln!(file, "{}", std::process::id())?;
                 return Ok(Self { number, _reserved: file });
             }

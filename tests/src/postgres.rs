@@ -1,4 +1,4 @@
-//! A PostgreSQL of one test: a cluster of its own, copied from a template, gone when dropped.
+//! The PostgreSQL of one test: a separate cluster, copied from a template, removed on drop.
 
 use crate::port::Port;
 use anyhow::{Context, Result, bail, ensure};
@@ -10,11 +10,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How long a server may take to come up.
+/// Timeout for a server to start.
 const START: Duration = Duration::from_secs(30);
 
-/// Starts the server and ends it when standard input closes: at the latest when the test's process is gone.
-/// The signal is repeated: a server that is just starting may miss it.
+/// Starts the server and stops it when standard input closes: at the latest when the test process has ended.
+/// The signal is repeated, because a server that is just starting may miss it.
 const TETHERED: &str = r#"
 "$@" & server=$!
 read -r _
@@ -37,12 +37,12 @@ impl PostgresServer {
     /// Starts an empty cluster.
     ///
     /// # Errors
-    /// When PostgreSQL is not installed, with how to get it; or does not start.
+    /// If PostgreSQL is not installed (with instructions), or does not start.
     pub fn start() -> Result<Self> {
         Self::start_with("off")
     }
 
-    /// The same, as one that people rely on: what is committed is on the disk.
+    /// Starts a cluster with production durability: commits reach the disk.
     ///
     /// # Errors
     /// Those of [`PostgresServer::start`].
@@ -62,30 +62,30 @@ impl PostgresServer {
         Ok(server)
     }
 
-    /// Its address.
+    /// Its URL.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port.number)
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port.number))
     }
 
-    /// Writes everything in it into a file, as an operator's backup does: while it is in use.
+    /// Dumps the database into a file while it is in use, as an operator's backup does.
     ///
     /// # Errors
-    /// When `pg_dump` fails.
+    /// If `pg_dump` fails.
     pub fn dump(&self, file: &Path) -> Result<()> {
         let mut command = Command::new(self.bin.join("pg_dump"));
         command.args(["--format=custom", "--no-owner", "--file"]).arg(file).args(["--dbname", &self.url()]);
         run(&mut command, "pg_dump")
     }
 
-    /// Reads such a file into this server, which is empty.
+    /// Restores such a file into this empty server.
     ///
     /// # Errors
-    /// When `pg_restore` fails.
+    /// If `pg_restore` fails.
     pub fn restore(&self, file: &Path) -> Result<()> {
         let mut command = Command::new(self.bin.join("pg_restore"));
         command
@@ -97,16 +97,16 @@ impl PostgresServer {
     /// Runs a statement.
     ///
     /// # Errors
-    /// When it fails.
+    /// If it fails.
     pub fn execute(&self, sql: &str) -> Result<()> {
         let mut command = Command::new(self.bin.join("psql"));
         run(command.args(["--dbname", &self.url(), "-v", "ON_ERROR_STOP=1", "-qc", sql]), "psql")
     }
 
-    /// Ends it at once, as a crash would.
+    /// Stops it abruptly, as a crash would.
     ///
     /// # Errors
-    /// When the process cannot be waited for.
+    /// If the process cannot be waited for.
     pub fn kill(&self) -> Result<()> {
         if let Some(mut process) = self.process().take() {
             drop(process.stdin.take());
@@ -115,10 +115,10 @@ impl PostgresServer {
         Ok(())
     }
 
-    /// Starts it again on the same port, with its data.
+    /// Restarts it on the same port, with its data.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// If it does not start.
     pub fn up(&self) -> Result<()> {
         let mut command = Command::new("sh");
         command.args(["-c", TETHERED, "sh"]);
@@ -167,12 +167,12 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        // Nobody is left to tell, should it fail.
+        // No one is left to report a failure to.
         let _ = self.kill();
     }
 }
 
-/// Where Debian, or the path, has PostgreSQL's server.
+/// The location of PostgreSQL's server, in Debian's directory or in the path.
 fn binaries() -> Result<PathBuf> {
     let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = installed.map(|entry| entry.path().join("bin")).collect();
@@ -187,7 +187,7 @@ fn binaries() -> Result<PathBuf> {
         .context("PostgreSQL was not found: `make test` installs it, or `apt-get install postgresql` does")
 }
 
-/// An initialised cluster, made once on a machine.
+/// The template cluster, created once per machine.
 fn template(bin: &Path) -> Result<PathBuf> {
     let version = Command::new(bin.join("postgres")).arg("--version").output()?;
     let version: String =
@@ -223,7 +223,7 @@ fn template(bin: &Path) -> Result<PathBuf> {
     Ok(data)
 }
 
-/// PostgreSQL refuses to run as root: the files are its own user's then.
+/// PostgreSQL refuses to run as root: the files then belong to its own user.
 fn own(path: &Path) -> Result<()> {
     if is_root()? {
         run(Command::new("chown").args(["-R", "postgres:postgres"]).arg(path), "chown")?;

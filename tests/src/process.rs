@@ -12,10 +12,10 @@ pub struct Process {
     log: PathBuf,
 }
 
-/// The path of a binary of this workspace, built before the tests are.
+/// The path of a binary of this workspace, which must already be built.
 ///
 /// # Errors
-/// When it is not there, with how to build it.
+/// If it does not exist, with instructions.
 pub fn binary(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     // target/debug/deps/it-… → target/debug
@@ -30,10 +30,10 @@ pub fn binary(name: &str) -> Result<PathBuf> {
 }
 
 impl Process {
-    /// Starts a binary with these arguments and this environment only; its output goes to `log`.
+    /// Starts a binary with only these arguments and this environment; its output goes to `log`.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// If it cannot start.
     pub fn start(name: &str, args: &[&str], env: &[(String, String)], log: PathBuf) -> Result<Self> {
         let output = File::options().create(true).append(true).open(&log)?;
         let child = Command::new(binary(name)?)
@@ -48,10 +48,10 @@ impl Process {
         Ok(Self { child, log })
     }
 
-    /// Ends it with SIGKILL.
+    /// Kills it with SIGKILL.
     ///
     /// # Errors
-    /// When it is gone already.
+    /// If it has already ended.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -61,17 +61,17 @@ impl Process {
     /// Sends SIGTERM.
     ///
     /// # Errors
-    /// When the signal cannot be sent.
+    /// If the signal cannot be sent.
     pub fn terminate(&self) -> Result<()> {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         ensure!(sent.success(), "the process is gone");
         Ok(())
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it exits on its own.
     ///
     /// # Errors
-    /// When it has not within this time.
+    /// If it does not exit within this time.
     pub async fn ended(&mut self, within: Duration) -> Result<ExitStatus> {
         let deadline = Instant::now() + within;
         loop {
@@ -85,15 +85,15 @@ impl Process {
         }
     }
 
-    /// Whether it still runs.
+    /// Whether it is still running.
     ///
     /// # Errors
-    /// When the operating system does not tell.
+    /// If the operating system does not report it.
     pub fn runs(&mut self) -> Result<bool> {
         Ok(self.child.try_wait()?.is_none())
     }
 
-    /// What it printed.
+    /// Its output.
     pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! A Prometheus of one test, with the rules this project ships. A minute of theirs is a second here, so that a test
-//! need not wait for the five minutes of an alert.
+//! The Prometheus of one test, with the rules this project ships. A minute of the rules is a second here, so
+//! that a test need not wait for the five minutes of an alert.
 
 use crate::port::Port;
 use crate::rest::Rest;
@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How long it may take to come up.
+/// Timeout for it to start.
 const START: Duration = Duration::from_secs(20);
 
 /// A running `prometheus`.
@@ -32,10 +32,10 @@ pub fn grafana() -> PathBuf {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes these addresses every second: each under the name of its scrape job.
+    /// Starts a Prometheus that scrapes these addresses every second, each under the name of its scrape job.
     ///
     /// # Errors
-    /// When it is not installed, or does not come up.
+    /// If it is not installed, or does not start.
     pub async fn start(targets: &[(&str, SocketAddr)]) -> Result<Self> {
         let found = Command::new("prometheus").arg("--version").output();
         ensure!(
@@ -68,10 +68,10 @@ impl Prometheus {
         Ok(this)
     }
 
-    /// What an expression gives now: its series.
+    /// Evaluates an expression and returns its series.
     ///
     /// # Errors
-    /// When it does not parse or cannot be evaluated, with what Prometheus says.
+    /// If it does not parse or cannot be evaluated, with Prometheus' message.
     pub async fn query(&self, expression: &str) -> Result<Vec<Value>> {
         let query: String = url::form_urlencoded::byte_serialize(expression.as_bytes()).collect();
         let answer = self.api.request("GET", &format!("/api/v1/query?query={query}"), None, &[]).await?;
@@ -80,20 +80,20 @@ impl Prometheus {
         result.as_array().cloned().with_context(|| format!("{expression}: {}", answer.text))
     }
 
-    /// The names of all series there are.
+    /// The names of all series.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// If there is no response.
     pub async fn names(&self) -> Result<BTreeSet<String>> {
         let answer = self.api.request("GET", "/api/v1/label/__name__/values", None, &[]).await?;
         let names = answer.json["data"].as_array().context("no names")?;
         Ok(names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
     }
 
-    /// The alerts that fire now.
+    /// The alerts currently firing.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// If there is no response.
     pub async fn firing(&self) -> Result<BTreeSet<String>> {
         let answer = self.api.request("GET", "/api/v1/alerts", None, &[]).await?;
         let alerts = answer.json["data"]["alerts"].as_array().context("no alerts")?;
@@ -101,10 +101,10 @@ impl Prometheus {
         Ok(firing.filter_map(|alert| alert["labels"]["alertname"].as_str()).map(str::to_owned).collect())
     }
 
-    /// Waits until these alerts have fired, at the same time or one after the other.
+    /// Waits until all of these alerts have fired, not necessarily at the same time.
     ///
     /// # Errors
-    /// When one has not within this time, with those that have.
+    /// If one has not fired in time, with those that have.
     pub async fn fires(&self, alerts: &[&str], within: Duration) -> Result<()> {
         let deadline = Instant::now() + within;
         let mut seen = BTreeSet::new();
@@ -131,7 +131,8 @@ fn configuration(targets: &[(&str, SocketAddr)]) -> String {
     text
 }
 
-/// The rules with every duration divided by 60: those in brackets, those of `for`, `offset` and `interval`.
+/// The rules with every duration divided by 60: those in brackets, and those of `for`, `offset` and
+/// `interval`.
 pub fn faster(rules: &str) -> String {
     let mut text = String::with_capacity(rules.len());
     for line in rules.lines() {
@@ -148,7 +149,7 @@ pub fn faster(rules: &str) -> String {
     text
 }
 
-/// The durations in brackets, `[5m]` or `[30d:1h]`, made shorter; at least what five scrapes take.
+/// Shortens the durations in brackets, `[5m]` or `[30d:1h]`, to no less than five scrapes.
 fn ranges(line: &str) -> String {
     let mut parts = line.split('[');
     let mut text = parts.next().unwrap_or_default().to_owned();
@@ -159,7 +160,7 @@ fn ranges(line: &str) -> String {
                 let (range, step) = range.split_once(':').map_or((range, None), |(r, s)| (r, Some(s)));
                 text.push_str(&shorter(range, 5));
                 if step.is_some() {
-                    // Steps are aligned: a minute for an hour would mean waiting for one.
+                    // Steps are aligned: keeping one for an hour would mean a long wait.
                     text.push_str(":5s");
                 }
                 text.push(']');
@@ -171,7 +172,7 @@ fn ranges(line: &str) -> String {
     text
 }
 
-/// A duration of Prometheus divided by 60, in seconds, and not less than `least`.
+/// A Prometheus duration divided by 60, in seconds, and not less than `least`.
 fn shorter(duration: &str, least: u64) -> String {
     let (number, unit) = duration.trim().split_at(duration.trim().len().saturating_sub(1));
     let seconds = match unit {

@@ -1,4 +1,5 @@
-//! A way to a server that can vanish, as when a host is gone without a word and its successor answers at the same address.
+//! A network path to a server that can vanish, as when a host disappears silently and its successor responds
+//! at the same address.
 
 use anyhow::Result;
 use std::net::SocketAddr;
@@ -7,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// A TCP proxy; ended when dropped.
+/// A TCP proxy, stopped on drop.
 pub struct Proxy {
     address: SocketAddr,
     vanished: watch::Sender<u32>,
@@ -15,10 +16,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Passes on what comes to the server at this address.
+    /// Forwards connections to the server at this address.
     ///
     /// # Errors
-    /// When no port can be had.
+    /// If no port is available.
     pub async fn start(server: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -33,13 +34,13 @@ impl Proxy {
         Ok(Self { address, vanished, task })
     }
 
-    /// Where clients connect.
+    /// The address clients connect to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The server behind the connections there are is gone: nothing comes back on them, and they are not closed. New ones
-    /// reach its successor.
+    /// The server behind the existing connections vanishes: they return nothing, and are not closed. New
+    /// connections reach its successor.
     pub fn vanish(&self) {
         self.vanished.send_modify(|times| *times += 1);
     }

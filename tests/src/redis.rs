@@ -1,4 +1,4 @@
-//! A Redis of one test: on a port of its own, without persistence, gone when dropped.
+//! The Redis of one test: on its own port, without persistence, stopped on drop.
 
 use crate::port::Port;
 use crate::tether::Tethered;
@@ -10,7 +10,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// How long a server may take to come up.
+/// Timeout for a server to start.
 const START: Duration = Duration::from_secs(20);
 
 /// A running `redis-server`.
@@ -21,7 +21,7 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts a server, empty.
+    /// Starts an empty server.
     pub fn start() -> Result<Self> {
         let found = Command::new("redis-server").arg("--version").output();
         ensure!(
@@ -34,28 +34,28 @@ impl RedisServer {
         Ok(server)
     }
 
-    /// Its address.
+    /// Its URL.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port.number)
     }
 
-    /// A connection to look into it.
+    /// A connection for inspection.
     pub fn connection(&self) -> Result<redis::Connection> {
         Ok(redis::Client::open(self.url())?.get_connection()?)
     }
 
-    /// Empties it.
+    /// Flushes it.
     pub fn flush(&self) -> Result<()> {
         redis::cmd("FLUSHALL").exec(&mut self.connection()?)?;
         Ok(())
     }
 
-    /// Ends it where it stands.
+    /// Kills it.
     pub fn kill(&self) -> Result<()> {
         self.process().take().map_or(Ok(()), |mut process| process.kill())
     }
 
-    /// Starts it again on the same port, empty.
+    /// Restarts it on the same port, empty.
     pub fn restart(&self) -> Result<()> {
         self.kill()?;
         let (port, dir) = (self.port.number.to_string(), self.dir.path().to_string_lossy().into_owned());

@@ -1,4 +1,4 @@
-//! API and worker inside the test's process, on either footing, against the simulator.
+//! API and worker inside the test process, on either backend, against the simulator.
 
 use crate::postgres::PostgresServer;
 use crate::redis::RedisServer;
@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-/// On what a test runs.
+/// The backend of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Footing {
     /// SQLite and the in-process queue.
@@ -30,21 +30,21 @@ pub enum Footing {
     Servers,
 }
 
-/// A running dmrelay with everything around it.
+/// A running dmrelay with its surroundings.
 pub struct Relay {
-    /// Meta and Retell.
+    /// The simulator of Meta and Retell.
     pub simulator: Simulator,
     /// The database.
     pub store: Store,
-    /// The frontend.
+    /// The REST client.
     pub rest: Rest,
-    /// Where the API listens.
+    /// The API's address.
     pub address: SocketAddr,
-    /// The metrics of both.
+    /// The metrics of API and worker.
     pub metrics: Arc<Metrics>,
-    /// PostgreSQL, on the footing of servers.
+    /// The PostgreSQL server, on the server backend.
     pub postgres: Option<PostgresServer>,
-    /// Redis, on the footing of servers.
+    /// The Redis server, on the server backend.
     pub redis: Option<RedisServer>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<Result<()>>>,
@@ -52,10 +52,10 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts with the tests' settings, changed by `adjust`; nothing is connected yet.
+    /// Starts with the tests' settings, changed by `adjust`; no account is connected yet.
     ///
     /// # Errors
-    /// When a part does not start.
+    /// If a part does not start.
     pub async fn start(footing: Footing, adjust: impl FnOnce(&mut Settings)) -> Result<Self> {
         let mut settings = Settings::for_tests()?;
         adjust(&mut settings);
@@ -83,7 +83,7 @@ impl Relay {
     /// Starts, and connects the tests' account.
     ///
     /// # Errors
-    /// When a part does not start, or the account is not connected.
+    /// If a part does not start, or the account cannot be connected.
     pub async fn connected(footing: Footing, adjust: impl FnOnce(&mut Settings)) -> Result<Self> {
         let relay = Self::start(footing, adjust).await?;
         let answer = relay.rest.connect().await?;
@@ -94,7 +94,7 @@ impl Relay {
     /// The texts sent to a user, in order, once there are `count`.
     ///
     /// # Errors
-    /// When there are fewer in time.
+    /// If there are fewer in time.
     pub async fn replies(&self, user: &str, count: usize) -> Result<Vec<String>> {
         let within = Duration::from_secs(20);
         let what = format!("{count} replies to {user}");
@@ -106,14 +106,14 @@ impl Relay {
         Ok(self.sent(user))
     }
 
-    /// The texts sent to a user until now.
+    /// The texts sent to a user so far.
     pub fn sent(&self, user: &str) -> Vec<String> {
         self.simulator.record(|record| {
             record.sends_to(ACCOUNT, user).map(|sent| sent.text.clone().unwrap_or_default()).collect()
         })
     }
 
-    /// What the agent was asked, in order.
+    /// The questions to the agent, in order.
     pub fn asked(&self) -> Vec<String> {
         self.simulator
             .record(|record| record.completions.iter().map(|completion| completion.content.clone()).collect())
@@ -122,7 +122,7 @@ impl Relay {
     /// The messages of a user as the API lists them, oldest first.
     ///
     /// # Errors
-    /// When they cannot be listed.
+    /// If they cannot be listed.
     pub async fn messages(&self, user: &str) -> Result<Vec<serde_json::Value>> {
         let answer = self.rest.get(&format!("messages?user={user}&limit=200")).await?;
         let mut items = answer.json["items"].as_array().cloned().context("no items")?;
@@ -130,10 +130,10 @@ impl Relay {
         Ok(items)
     }
 
-    /// Waits until nothing is due any more.
+    /// Waits until nothing is due.
     ///
     /// # Errors
-    /// When something still is.
+    /// If something is still due.
     pub async fn settled(&self) -> Result<()> {
         crate::wait::until("nothing due", Duration::from_secs(30), async || {
             let webhooks = self.simulator.record(dmrelay_simulator::Record::webhooks_idle);
@@ -142,10 +142,10 @@ impl Relay {
         .await
     }
 
-    /// Ends it in order.
+    /// Shuts down in order.
     ///
     /// # Errors
-    /// When a part failed.
+    /// If a part failed.
     pub async fn end(mut self) -> Result<()> {
         self.stop.cancel();
         for task in self.tasks.drain(..) {
@@ -161,20 +161,20 @@ impl Drop for Relay {
     }
 }
 
-/// Opens a database and brings its schema up to date.
+/// Opens a database and migrates its schema.
 ///
 /// # Errors
-/// When it cannot be opened.
+/// If it cannot be opened.
 pub async fn open_store(url: &str) -> Result<Store> {
     let mut settings = Settings::for_tests()?;
     settings.database.url = DatabaseUrlArg::of(url);
     migrated(&settings).await
 }
 
-/// A simulator whose webhooks go to `api`, with the tests' account.
+/// A simulator that sends its webhooks to `api`, with the tests' account.
 ///
 /// # Errors
-/// When it does not start.
+/// If it does not start.
 pub async fn simulator(api: SocketAddr) -> Result<Simulator> {
     let simulator = Simulator::start(Options::default()).await?;
     simulator.set_webhook(Some(WebhookTarget {
@@ -192,7 +192,7 @@ async fn migrated(settings: &Settings) -> Result<Store> {
     Ok(store)
 }
 
-/// What API and worker share: on Redis if there is one.
+/// The parts shared by API and worker: on Redis if there is one.
 async fn app(settings: &mut Settings, redis: Option<&RedisServer>) -> Result<App> {
     let store = migrated(settings).await?;
     let backend = match redis {

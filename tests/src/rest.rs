@@ -12,14 +12,14 @@ pub const AGENT: &str = "agent_acme";
 pub const ACCOUNT: &str = "17841400000000001";
 /// The token of the account.
 pub const TOKEN: &str = "IGAAtest-token-of-acme";
-/// A key with every permission.
+/// An API key with all permissions.
 pub const KEY: &str = "test-bootstrap-key-0123456789abcdef";
-/// The secret that signs webhooks.
+/// The app secret that signs webhooks.
 pub const APP_SECRET: &str = "test-app-secret";
-/// The token of the shared handshake.
+/// The verification token of the shared webhook.
 pub const VERIFY_TOKEN: &str = "test-verify-token";
 
-/// A caller with a key.
+/// A client with an API key.
 #[derive(Clone)]
 pub struct Rest {
     client: reqwest::Client,
@@ -27,7 +27,7 @@ pub struct Rest {
     key: Option<String>,
 }
 
-/// What a call answered.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The HTTP status.
@@ -52,29 +52,29 @@ impl Answer {
         Ok(Self { content_type: answer.header("content-type").to_owned(), ..answer })
     }
 
-    /// A header's text; empty where it is not there.
+    /// The text of a header; empty if missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
 impl Rest {
-    /// A caller of the API at `address` with [`KEY`].
+    /// A client of the API at `address` with [`KEY`].
     ///
     /// # Errors
-    /// When the HTTP client cannot be built.
+    /// If the HTTP client cannot be built.
     pub fn new(address: SocketAddr) -> Result<Self> {
         dmrelay_runtime::http::install_tls();
         let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(70)).build()?;
         Ok(Self { client, base: format!("http://{address}"), key: Some(KEY.to_owned()) })
     }
 
-    /// Where the API is.
+    /// The API's base URL.
     pub fn address(&self) -> String {
         self.base.clone()
     }
 
-    /// The same caller with another key, or none.
+    /// The same client with another key, or none.
     #[must_use]
     pub fn with_key(&self, key: Option<&str>) -> Self {
         Self { key: key.map(str::to_owned), ..self.clone() }
@@ -83,7 +83,7 @@ impl Rest {
     /// A call of the tests' agent: `GET …/instagram/{path}`.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// If there is no response.
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.request("GET", &agent_path(path), None, &[]).await
     }
@@ -91,15 +91,15 @@ impl Rest {
     /// `POST …/instagram/{path}`.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// If there is no response.
     pub async fn post(&self, path: &str, body: Value) -> Result<Answer> {
         self.request("POST", &agent_path(path), Some(body.to_string().into_bytes()), &[]).await
     }
 
-    /// Any call, with any bytes.
+    /// A call with arbitrary bytes.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// If there is no response.
     pub async fn request(
         &self,
         method: &str,
@@ -120,10 +120,10 @@ impl Rest {
         Answer::read(request).await
     }
 
-    /// A call whose answer is read by the caller.
+    /// A call whose response is read by the caller.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// If there is no response.
     pub async fn open(
         &self,
         method: &str,
@@ -140,10 +140,10 @@ impl Rest {
         request.send().await.context("no answer from the API")
     }
 
-    /// Any call with a body of another kind.
+    /// A call with another content type.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// If there is no response.
     pub async fn send_raw(
         &self,
         method: &str,
@@ -162,7 +162,7 @@ impl Rest {
     /// A webhook with these bytes, signed with `secret`.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// If there is no response.
     pub async fn webhook(&self, path: &str, body: &[u8], secret: &str) -> Result<Answer> {
         let signature = dmrelay_domain::signature::sign(secret.as_bytes(), body);
         self.request("POST", path, Some(body.to_vec()), &[("x-hub-signature-256", &signature)]).await
@@ -171,13 +171,13 @@ impl Rest {
     /// Connects the tests' account.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// If there is no response.
     pub async fn connect(&self) -> Result<Answer> {
         self.post("connect", connect_body()).await
     }
 }
 
-/// What connects the tests' account.
+/// The request that connects the tests' account.
 pub fn connect_body() -> Value {
     json!({
         "accessToken": TOKEN,

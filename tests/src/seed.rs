@@ -1,4 +1,4 @@
-//! Rows written straight into the tables, for tests of what is read and of what commands make of it.
+//! Rows written directly into the tables, for tests of reads and commands.
 
 use anyhow::{Context, Result};
 use dmrelay_domain::ids::{ConnectionId, InstagramUserId};
@@ -8,24 +8,24 @@ use dmrelay_store::entity::{chat, dead_letter, message, turn};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;
 
-/// A message to be stored.
+/// A message to store.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
-    /// Which way it went.
+    /// Its direction.
     pub direction: Direction,
-    /// Who wrote it.
+    /// Its author.
     pub author: Author,
-    /// Where it stands.
+    /// Its status.
     pub status: MessageStatus,
-    /// What it is.
+    /// Its kind.
     pub kind: String,
-    /// What it says.
+    /// Its text.
     pub text: String,
-    /// Meta's time of it.
+    /// Meta's timestamp.
     pub at: i64,
-    /// Whether the agent is to answer it.
+    /// Whether the agent should answer it.
     pub needs_answer: bool,
-    /// The turn it answers, and its place in the answer.
+    /// The turn that produced it, and its position in the answer.
     pub part: Option<(Uuid, i32)>,
 }
 
@@ -38,10 +38,10 @@ impl NewMessage {
     }
 }
 
-/// The chat of a user, made if it is not there.
+/// The chat of a user, created if missing.
 ///
 /// # Errors
-/// What the database says.
+/// A database error.
 pub async fn chat(store: &Store, connection: ConnectionId, user: &str) -> Result<chat::Model> {
     let user = InstagramUserId::parse(user)?;
     let ids = store.ensure_chats(&[(connection, user)]).await?;
@@ -52,7 +52,7 @@ pub async fn chat(store: &Store, connection: ConnectionId, user: &str) -> Result
 /// Changes a chat.
 ///
 /// # Errors
-/// What the database says.
+/// A database error.
 pub async fn change_chat(store: &Store, chat: chat::Model) -> Result<()> {
     chat.into_active_model().reset_all().update(store.connection()).await?;
     Ok(())
@@ -61,7 +61,7 @@ pub async fn change_chat(store: &Store, chat: chat::Model) -> Result<()> {
 /// Adds a message at the end of a chat.
 ///
 /// # Errors
-/// What the database says.
+/// A database error.
 pub async fn add_message(store: &Store, chat: &mut chat::Model, new: NewMessage) -> Result<Uuid> {
     let (now, id) = (store.now().await?, Uuid::now_v7());
     chat.last_seq += 1;
@@ -92,10 +92,10 @@ pub async fn add_message(store: &Store, chat: &mut chat::Model, new: NewMessage)
     Ok(id)
 }
 
-/// Adds a turn that asks these messages.
+/// Adds a turn that asks about these messages.
 ///
 /// # Errors
-/// What the database says.
+/// A database error.
 pub async fn add_turn(store: &Store, chat: &chat::Model, asked: &[Uuid], state: TurnState) -> Result<Uuid> {
     let (now, id) = (store.now().await?, Uuid::now_v7());
     let row = turn::ActiveModel {
@@ -127,7 +127,7 @@ pub async fn add_turn(store: &Store, chat: &chat::Model, asked: &[Uuid], state: 
 /// Adds an open dead letter.
 ///
 /// # Errors
-/// What the database says.
+/// A database error.
 pub async fn add_letter(
     store: &Store,
     (subaccount, connection): (&str, ConnectionId),

@@ -1,4 +1,4 @@
-//! Settings for tests: the defaults, with what a test waits for made short.
+//! Settings for tests: the defaults, with shorter delays.
 
 use clap::Parser;
 use dmrelay_runtime::settings::{
@@ -14,7 +14,7 @@ use crate::rest::{APP_SECRET, KEY, VERIFY_TOKEN};
 /// The settings a test may change before it starts.
 #[derive(Parser, Clone)]
 pub struct Settings {
-    /// The database; the tests say where it is.
+    /// The database; the harness sets its URL.
     #[command(flatten)]
     pub database: DatabaseSettings,
     /// Redis, likewise.
@@ -29,7 +29,7 @@ pub struct Settings {
     /// Limits of the REST API.
     #[command(flatten)]
     pub limits: LimitSettings,
-    /// Tokens beside API keys.
+    /// JWT authentication.
     #[command(flatten)]
     pub jwt: JwtSettings,
     /// Meta.
@@ -47,7 +47,7 @@ impl Settings {
     /// Short timeouts, leases and delays.
     ///
     /// # Errors
-    /// When the environment holds a setting that does not parse.
+    /// If the environment contains a setting that does not parse.
     pub fn for_tests() -> anyhow::Result<Self> {
         let mut settings = Self::try_parse_from(["tests"])?;
         settings.api.bootstrap_key = BootstrapKeyArg::of(KEY);

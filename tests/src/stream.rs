@@ -1,26 +1,26 @@
-//! A stream of Server-Sent Events, read as a client does.
+//! A client of Server-Sent Events.
 
 use crate::rest::Rest;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::time::Duration;
 
-/// How long an event may take to come.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Timeout for an event.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// An open stream.
 pub struct Stream {
     response: reqwest::Response,
     text: String,
-    /// How much of the text was read.
+    /// How much of the text has been read.
     read: usize,
 }
 
 impl Stream {
-    /// Opens it, after the event `last` where there is one.
+    /// Opens a stream, resuming after the event `last` if given.
     ///
     /// # Errors
-    /// When it is not answered with a stream.
+    /// If the response is not a stream.
     pub async fn open(rest: &Rest, path: &str, last: Option<&str>) -> Result<Self> {
         let headers: Vec<(&str, &str)> = last.map(|last| ("last-event-id", last)).into_iter().collect();
         let response = rest.open("GET", path, &headers).await?;
@@ -30,10 +30,10 @@ impl Stream {
         Ok(Self { response, text: String::new(), read: 0 })
     }
 
-    /// The data of the next event with this name; others are passed over.
+    /// The data of the next event with this name; others are skipped.
     ///
     /// # Errors
-    /// When none comes in time, or the stream ends.
+    /// If none arrives in time, or the stream ends.
     pub async fn next(&mut self, name: &str) -> Result<Value> {
         loop {
             while let Some(event) = self.block() {
@@ -50,7 +50,7 @@ impl Stream {
                     return Ok(data);
                 }
             }
-            let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await;
+            let chunk = tokio::time::timeout(TIMEOUT, self.response.chunk()).await;
             match chunk.with_context(|| format!("no {name}; there was {}", self.text))?? {
                 Some(bytes) => self.text.push_str(std::str::from_utf8(&bytes)?),
                 None => bail!("the stream ended without {name}; there was {}", self.text),
@@ -58,7 +58,7 @@ impl Stream {
         }
     }
 
-    /// Everything that came until now.
+    /// Everything received so far.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -66,13 +66,13 @@ impl Stream {
     /// Waits until the stream ends.
     ///
     /// # Errors
-    /// When it does not.
+    /// If it does not.
     pub async fn ended(mut self) -> Result<()> {
         let end = async {
             while self.response.chunk().await?.is_some() {}
             anyhow::Ok(())
         };
-        tokio::time::timeout(PATIENCE, end).await.context("the stream goes on")?
+        tokio::time::timeout(TIMEOUT, end).await.context("the stream goes on")?
     }
 
     fn block(&mut self) -> Option<String> {

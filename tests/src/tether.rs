@@ -1,9 +1,9 @@
-//! A server that is not ours, ended when the test's process is gone, however that ended.
+//! An external server that ends with the test process, however that ended.
 
 use anyhow::{Context, Result};
 use std::process::{Child, Command, Stdio};
 
-/// Starts its arguments and ends them when standard input closes.
+/// Runs its arguments as a command and stops it when standard input closes.
 const TETHERED: &str = r#""$@" & read -r _; kill -9 $!; wait $!"#;
 
 /// A running server.
@@ -13,7 +13,7 @@ impl Tethered {
     /// Starts `command`, without output.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// If it cannot start.
     pub fn start(command: &[&str]) -> Result<Self> {
         let child = Command::new("sh")
             .args(["-c", TETHERED, "sh"])
@@ -26,10 +26,10 @@ impl Tethered {
         Ok(Self(child))
     }
 
-    /// Ends it where it stands, and waits until it is gone.
+    /// Kills it, and waits until it has ended.
     ///
     /// # Errors
-    /// When the operating system does not tell.
+    /// If the operating system does not report it.
     pub fn kill(&mut self) -> Result<()> {
         drop(self.0.stdin.take());
         self.0.wait()?;
@@ -39,7 +39,7 @@ impl Tethered {
 
 impl Drop for Tethered {
     fn drop(&mut self) {
-        // Nobody is left to tell, should it fail.
+        // No one is left to report a failure to.
         let _ = self.kill();
     }
 }

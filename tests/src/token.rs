@@ -1,4 +1,4 @@
-//! Tokens of a made-up identity provider, signed with a shared secret (HS256, RFC 7518).
+//! Tokens of a fake identity provider, signed with a shared secret (HS256, RFC 7518).
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -7,13 +7,13 @@ use dmrelay_domain::signature;
 use dmrelay_runtime::settings::{JwtSecretArg, JwtSettings};
 use serde_json::{Value, json};
 
-/// The secret of the tests.
+/// The shared secret of the tests.
 pub const SECRET: &str = "test-jwt-secret-0123456789abcdefghij";
 
 const ISSUER: &str = "https://issuer.example";
 const AUDIENCE: &str = "dmrelay-tests";
 
-/// Lets a process accept the tokens made here.
+/// Makes a process accept these tokens.
 pub fn accept(settings: &mut JwtSettings) {
     settings.secret = JwtSecretArg::of(SECRET);
     settings.jwt_issuer = Some(ISSUER.to_owned());
@@ -25,7 +25,7 @@ pub fn now() -> i64 {
     SystemClock.now() / 1_000
 }
 
-/// The claims of a good token, with these.
+/// The claims of a valid token, with these changes.
 pub fn claims(more: &Value) -> Value {
     let mut claims =
         json!({ "sub": "ada", "iss": ISSUER, "aud": AUDIENCE, "exp": now() + 600, "iat": now() });
@@ -40,7 +40,7 @@ pub fn sign(claims: &Value) -> String {
     sign_with(SECRET, claims)
 }
 
-/// The same, signed with another secret.
+/// A token signed with another secret.
 pub fn sign_with(secret: &str, claims: &Value) -> String {
     let signed = format!("{}.{}", part(&json!({ "alg": "HS256", "typ": "JWT" })), part(claims));
     let mac = signature::sign(secret.as_bytes(), signed.as_bytes());

@@ -4,10 +4,10 @@ use anyhow::{Result, bail};
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// Asks again and again until the answer is there; an error that says what was waited for once `within` is over.
+/// Polls until there is a result; after `within`, fails and names what was awaited.
 ///
 /// # Errors
-/// When time is over, or asking fails.
+/// If the time is over, or polling fails.
 pub async fn until<T, F>(what: &str, within: Duration, mut ask: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<Option<T>>>,

@@ -1,4 +1,4 @@
-//! Connections with their credentials, remembered for a moment, so that a call costs no statement.
+//! Caches connections with their credentials for a moment, so that a call needs no SQL statement.
 
 use dmrelay_domain::ids::ConnectionId;
 use dmrelay_store::{Connection, Result, Store};
@@ -6,16 +6,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a connection is remembered.
-const FRESH: Duration = Duration::from_secs(1);
+/// How long a connection is cached.
+const CACHE_TTL: Duration = Duration::from_secs(1);
 
-/// How many are remembered.
+/// Maximum number of cached connections.
 const ACCOUNTS_MAX: usize = 10_000;
 
-/// How often it is noted that the webhooks of an account come.
-const TOUCH_EVERY: Duration = Duration::from_secs(10);
+/// Minimum interval between updates of an account's last event time.
+const TOUCH_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The connections this process has used lately.
+/// The connections this process used recently.
 pub(crate) struct Accounts {
     store: Store,
     known: Mutex<Known>,
@@ -33,7 +33,7 @@ impl Accounts {
         Self { store, known: Mutex::default() }
     }
 
-    /// A connection by its id.
+    /// Looks up a connection by id.
     pub(crate) async fn by_id(&self, id: ConnectionId) -> Result<Option<Arc<Connection>>> {
         if let Some(known) = self.fresh(id) {
             return Ok(Some(known));
@@ -43,7 +43,7 @@ impl Accounts {
         Ok(found.map(|connection| self.remember(connection)))
     }
 
-    /// The connection an account belongs to now, if it is connected to anybody.
+    /// Looks up the connection of an account, if it is connected.
     pub(crate) async fn by_account(&self, account: &str) -> Result<Option<Arc<Connection>>> {
         let id = self.lock().by_account.get(account).copied();
         if let Some(known) = id.and_then(|id| self.fresh(id)) {
@@ -54,30 +54,30 @@ impl Accounts {
         Ok(found.map(|connection| self.remember(connection)))
     }
 
-    /// Forgets a connection whose credentials were refused: there may be newer ones.
+    /// Evicts a connection whose credentials were rejected: newer ones may be stored.
     pub(crate) fn forget(&self, id: ConnectionId) {
         self.lock().by_id.remove(&id);
     }
 
-    /// Notes, now and then, that the webhooks of a connection come.
+    /// Records, at most once per interval, that webhooks of a connection arrive.
     pub(crate) async fn touch(&self, id: ConnectionId) {
         let due = {
             let (now, mut known) = (Instant::now(), self.lock());
-            let due = known.touched.get(&id).is_none_or(|at| now - *at >= TOUCH_EVERY);
+            let due = known.touched.get(&id).is_none_or(|at| now - *at >= TOUCH_INTERVAL);
             if due {
                 known.touched.insert(id, now);
             }
             due
         };
         if due && let Err(err) = self.store.touch_connection(id).await {
-            tracing::debug!(connection = %id, error = %err, "last event not noted");
+            tracing::debug!(connection = %id, error = %err, "cannot record the last event");
         }
     }
 
     fn fresh(&self, id: ConnectionId) -> Option<Arc<Connection>> {
         let known = self.lock();
         let (connection, at) = known.by_id.get(&id)?;
-        (at.elapsed() < FRESH).then(|| connection.clone())
+        (at.elapsed() < CACHE_TTL).then(|| connection.clone())
     }
 
     fn remember(&self, connection: Connection) -> Arc<Connection> {

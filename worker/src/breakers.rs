@@ -1,8 +1,8 @@
-//! Circuit breakers before the services that are called: one for each agent and each Instagram account, and one for each
-//! service as a whole, which opens when several of those have. Their state is shared through the database; a healthy day
-//! costs one small statement a second.
+//! Circuit breakers for the services called: one per agent, one per Instagram account, and one per service as
+//! a whole, which opens when several of those have opened. Their state is shared through the database; while
+//! all is healthy they cost one small statement per second.
 //!
-//! Statements are boxed here: every call holds these futures, and on a healthy day needs none of them.
+//! Statements are boxed: every call holds these futures and, while all is healthy, needs none of them.
 
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::conversation::Route;
@@ -11,13 +11,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often a success is reported of a breaker that has failed before.
-const REPORT_EVERY: Duration = Duration::from_secs(2);
+/// Minimum interval between reports of success for a breaker that has failed before.
+const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long a call waits whose breaker is being probed by another one.
-const PROBED: Duration = Duration::from_secs(1);
+/// How long a call waits while another one probes its breaker.
+const PROBE_WAIT: Duration = Duration::from_secs(1);
 
-/// The breakers, as this process sees them.
+/// The breakers as seen by this process.
 pub(crate) struct Breakers {
     store: Store,
     seen: Mutex<Seen>,
@@ -25,9 +25,9 @@ pub(crate) struct Breakers {
 
 #[derive(Default)]
 struct Seen {
-    /// Those that have failed or are open, as last read.
+    /// Breakers with failures or open ones, as last loaded.
     states: HashMap<String, GateState>,
-    /// When the calls behind a breaker last succeeded here, by the start of the call.
+    /// When calls behind a breaker last succeeded here, by the start of the call.
     succeeded: HashMap<GateKey, Instant>,
     reported: HashMap<GateKey, Instant>,
 }
@@ -35,18 +35,18 @@ struct Seen {
 /// Whether a call may be made now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// It may.
+    /// Allowed.
     Admitted,
-    /// Not before so long.
+    /// Not before this delay.
     Wait(Duration),
 }
 
-/// The breakers before a question.
+/// The breakers of a question.
 pub(crate) fn of_agent(route: &Route) -> [GateKey; 2] {
     [GateKey::AgentOf(route.agent.clone()), GateKey::Agent]
 }
 
-/// The breakers before a send.
+/// The breakers of a send.
 pub(crate) fn of_graph(route: &Route) -> [GateKey; 2] {
     [GateKey::GraphAccount(route.account.clone()), GateKey::GraphApp(route.login)]
 }
@@ -56,15 +56,15 @@ impl Breakers {
         Self { store, seen: Mutex::default() }
     }
 
-    /// Reads the breakers that have failed or are open.
+    /// Loads the breakers that have failures or are open.
     pub(crate) async fn refresh(&self) -> Result<()> {
         let states = Box::pin(self.store.gate_states()).await?;
         self.lock().states = states.into_iter().map(|state| (state.key.clone(), state)).collect();
         Ok(())
     }
 
-    /// Whether a call behind these breakers may be made at `now`, by the database's clock. Of a breaker that has tripped and
-    /// whose time is over, one call is admitted to probe the service.
+    /// Whether a call behind these breakers may be made at `now`, by the database's clock. When an open
+    /// breaker's pause is over, one call is admitted to probe whether the service has recovered.
     pub(crate) async fn admit(&self, keys: &[GateKey], now: i64) -> Result<Admission> {
         let states: Vec<GateState> = {
             let seen = self.lock();
@@ -82,7 +82,7 @@ impl Breakers {
         match Box::pin(self.store.pass(&tripped)).await? {
             Gate::Open => Ok(Admission::Admitted),
             Gate::Closed(until) => {
-                Ok(Admission::Wait(dmrelay_domain::clock::duration(until - now).max(PROBED)))
+                Ok(Admission::Wait(dmrelay_domain::clock::duration(until - now).max(PROBE_WAIT)))
             }
         }
     }
@@ -96,7 +96,7 @@ impl Breakers {
         })
     }
 
-    /// An admitted call will not be made: if it was the probe, another call may be the probe instead.
+    /// An admitted call will not be made: if it was the probe, another call may probe instead.
     pub(crate) async fn unused(&self, keys: &[GateKey]) {
         let tripped: Vec<GateKey> = {
             let seen = self.lock();
@@ -107,12 +107,12 @@ impl Breakers {
         };
         for key in &tripped {
             if let Err(err) = Box::pin(self.store.release_probe(key)).await {
-                tracing::debug!(key = %key, error = %err, "a probe was not given back, it ends by itself");
+                tracing::debug!(key = %key, error = %err, "cannot release a probe; it expires on its own");
             }
         }
     }
 
-    /// How long the breakers are open from `now` on, if one is; no probe is begun.
+    /// How much longer the breakers are open from `now` on, if any is; starts no probe.
     pub(crate) fn open_for(&self, keys: &[GateKey], now: i64) -> Option<Duration> {
         let seen = self.lock();
         let until =
@@ -120,19 +120,20 @@ impl Breakers {
         until.max().filter(|until| *until > now).map(|until| dmrelay_domain::clock::duration(until - now))
     }
 
-    /// When a call behind this breaker last succeeded, as far as was reported; none if it never failed.
+    /// When a call behind this breaker last reported success; `None` if it never failed.
     pub(crate) fn succeeded_at(&self, key: &GateKey) -> Option<i64> {
         self.lock().states.get(&key.to_string()).map(|state| state.last_success_at).filter(|at| *at > 0)
     }
 
-    /// A call that began then succeeded: failures in a row begin anew.
+    /// A call that began then succeeded: resets the count of consecutive failures.
     pub(crate) async fn passed(&self, keys: &[GateKey], began: Instant) {
         let now = Instant::now();
         let due: Vec<GateKey> = {
             let mut seen = self.lock();
             seen.succeeded.extend(keys.iter().map(|key| (key.clone(), began)));
             let has_failed = |key: &GateKey| seen.states.contains_key(&key.to_string());
-            let is_late = |key: &GateKey| seen.reported.get(key).is_none_or(|at| now - *at >= REPORT_EVERY);
+            let is_late =
+                |key: &GateKey| seen.reported.get(key).is_none_or(|at| now - *at >= REPORT_INTERVAL);
             let due: Vec<GateKey> =
                 keys.iter().filter(|key| has_failed(key) && is_late(key)).cloned().collect();
             seen.reported.extend(due.iter().map(|key| (key.clone(), now)));
@@ -141,14 +142,14 @@ impl Breakers {
         if due.is_empty() {
             return;
         }
-        // What the call brought counts more than this: the next success reports again.
+        // The call's own result matters more than this: the next success reports again.
         if let Err(err) = Box::pin(self.store.gate_passed(&due)).await {
-            tracing::warn!(error = %err, "a success was not reported to its circuit breakers");
+            tracing::warn!(error = %err, "cannot report a success to its circuit breakers");
         }
     }
 
-    /// A call that began then failed in a way that may be the service's state. A call that began before the last success
-    /// tells nothing new.
+    /// A call that began then failed in a way that may indicate an outage. A call that began before the last
+    /// success adds no information.
     pub(crate) async fn failed(&self, keys: &[GateKey; 2], began: Instant, reason: &str) -> Result<()> {
         let [own, shared] = keys;
         {
@@ -159,9 +160,9 @@ impl Breakers {
             seen.reported.remove(own);
         }
         if let Some(until) = Box::pin(self.store.gate_failed(own, reason)).await? {
-            tracing::warn!(breaker = %own, until, reason, "circuit breaker opened after repeated failures");
+            tracing::warn!(breaker = %own, until, reason, "circuit breaker opened: repeated failures");
             if Box::pin(self.store.trip_shared(own, shared, reason)).await? {
-                tracing::warn!(breaker = %shared, reason, "circuit breaker opened: several accounts or agents fail");
+                tracing::warn!(breaker = %shared, reason, "service circuit breaker opened: several accounts or agents fail");
             }
             self.refresh().await?;
         } else {
@@ -170,20 +171,20 @@ impl Breakers {
         Ok(())
     }
 
-    /// The service said when it wants to be called again.
+    /// The service asked for a pause of this length.
     pub(crate) async fn close(&self, key: &GateKey, pause: Duration, reason: &str) -> Result<()> {
         self.lock().reported.remove(key);
-        tracing::warn!(breaker = %key, pause_s = pause.as_secs(), reason, "the service wants to be left alone");
+        tracing::warn!(breaker = %key, pause_s = pause.as_secs(), reason, "circuit breaker opened: the service asked for a pause");
         Box::pin(self.store.close_gate(key, pause, reason)).await?;
         self.refresh().await
     }
 
-    /// A first failure makes the breaker known here before the next refresh.
+    /// Makes the breaker known here after its first failure, before the next refresh.
     async fn note(&self, key: &GateKey) {
         if !self.lock().states.contains_key(&key.to_string())
             && let Err(err) = self.refresh().await
         {
-            tracing::debug!(error = %err, "circuit breakers not read");
+            tracing::debug!(error = %err, "cannot load the circuit breakers");
         }
     }
 
@@ -192,7 +193,7 @@ impl Breakers {
     }
 }
 
-/// A pause in the form of settings and answers, in milliseconds.
+/// Converts a pause from settings or responses to milliseconds.
 pub(crate) fn pause(retry_after: Option<Duration>) -> Option<i64> {
     retry_after.map(millis)
 }

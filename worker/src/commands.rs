@@ -1,4 +1,4 @@
-//! Applying commands, and counting what they have brought about.
+//! Applies commands and counts their results.
 
 use crate::Context;
 use dmrelay_domain::conversation::{Command, Fact, Reply, Sent};
@@ -8,12 +8,12 @@ use dmrelay_runtime::metrics::{Stage, seconds};
 use dmrelay_store::{Applied, ApplyError};
 use std::time::{Duration, Instant};
 
-/// How long until a command is applied again, at first and at most.
-const AGAIN_FIRST: Duration = Duration::from_millis(50);
-const AGAIN_MAX: Duration = Duration::from_secs(1);
+/// First and maximum delay before a command is retried.
+const RETRY_DELAY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
 
 impl Context {
-    /// Applies a command; when this returns, it is committed and counted.
+    /// Applies a command; on return it is committed and counted.
     pub(crate) async fn apply(&self, chat: ChatId, command: Command) -> Result<Applied, ApplyError> {
         let applied = self.conversations.apply(chat, command).await?;
         self.note_clock(applied.now);
@@ -21,20 +21,20 @@ impl Context {
         Ok(applied)
     }
 
-    /// Records what a call brought, however often it takes until then: an outcome that is known must not be forgotten.
-    /// None if it could not be recorded in time; then it is looked up like that of a lost call.
+    /// Records the outcome of a call, retrying as often as needed: a known outcome must not be lost. `None`
+    /// if it could not be recorded in time; the call is then reconciled like one whose response was lost.
     pub(crate) async fn record(&self, chat: ChatId, command: Command, until: Instant) -> Option<Applied> {
-        let mut pause = AGAIN_FIRST;
+        let mut pause = RETRY_DELAY_FIRST;
         loop {
             match self.apply(chat, command.clone()).await {
                 Ok(applied) => return Some(applied),
                 Err(err @ (ApplyError::Unavailable(_) | ApplyError::Busy)) if Instant::now() < until => {
-                    tracing::warn!(%chat, error = %err, "an outcome is not recorded yet, tried again");
+                    tracing::warn!(%chat, error = %err, "cannot record an outcome; retrying");
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(AGAIN_MAX);
+                    pause = (pause * 2).min(RETRY_DELAY_MAX);
                 }
                 Err(err) => {
-                    tracing::error!(%chat, error = %err, "an outcome was not recorded, it will be looked up");
+                    tracing::error!(%chat, error = %err, "outcome not recorded; it will be reconciled");
                     return None;
                 }
             }
@@ -71,14 +71,14 @@ impl Context {
             Fact::ReplyFailed(class) => metrics.replies_failed.with_label_values(&[class.as_str()]).inc(),
             Fact::Reconciled { service, result } => {
                 metrics.reconciliations.with_label_values(&[service, result]).inc();
-                tracing::info!(%chat, service, result, "the outcome of a call was looked up");
+                tracing::info!(%chat, service, result, "call reconciled");
             }
             Fact::Rescued => {
                 metrics.leases_rescued.inc();
-                tracing::warn!(%chat, "work of a worker that is gone was taken over");
+                tracing::warn!(%chat, "rescued the work of a dead worker");
             }
             Fact::Late { what } => {
-                tracing::warn!(id = %what, %chat, "an outcome came too late to count");
+                tracing::warn!(id = %what, %chat, "outcome ignored: it came too late");
             }
             Fact::Runaway => tracing::warn!(%chat, "chat paused: too many turns in an hour"),
         }
@@ -91,7 +91,7 @@ impl Context {
             return;
         }
         metrics.answer_to_sent_seconds.observe(seconds(sent.now - sent.created_at));
-        // What follows in the same answer has waited for what came before it; a fallback answers nothing.
+        // Later replies of an answer waited for the earlier ones; a fallback answers nothing.
         if sent.part != Some(0) {
             return;
         }
@@ -100,7 +100,7 @@ impl Context {
         metrics.stage(Stage::Send, sent.now - sent.started_at);
     }
 
-    /// Counts a piece of work as a job of this kind.
+    /// Counts a unit of work as a job of this kind.
     pub(crate) fn count_job(&self, kind: &str, reply: &Reply, began: Instant) {
         let (outcome, class) = match reply {
             Reply::Done => ("done", "none"),

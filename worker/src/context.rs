@@ -1,4 +1,4 @@
-//! What everything in a worker needs, made once per process.
+//! Shared state of a worker, created once per process.
 
 use crate::accounts::Accounts;
 use crate::breakers::Breakers;
@@ -29,19 +29,19 @@ use tokio_util::task::TaskTracker;
 pub struct Options {
     /// The worker's settings.
     pub worker: WorkerSettings,
-    /// How long a question may take.
+    /// Timeout of a question to the agent.
     pub agent_timeout: Duration,
-    /// How long a send may take.
+    /// Timeout of a send.
     pub graph_timeout: Duration,
 }
 
 impl Options {
-    /// The limits these settings give.
+    /// The limits from these settings.
     pub fn new(worker: WorkerSettings, agent: &AgentSettings, graph: &GraphSettings) -> Self {
         Self { worker, agent_timeout: agent.agent_timeout, graph_timeout: graph.graph_timeout }
     }
 
-    /// The limits that decisions rest on.
+    /// The limits that decisions depend on.
     pub(crate) fn policy(&self) -> Policy {
         let worker = &self.worker;
         let bounded = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
@@ -62,10 +62,10 @@ impl Options {
     }
 }
 
-/// A tick of the poller that takes longer waits for something that does not come.
+/// A poller tick that takes longer counts as stuck.
 const TICK_MAX: Duration = Duration::from_secs(15);
 
-/// What a [`Context`] is made of.
+/// The dependencies of a [`Context`].
 pub struct Parts {
     /// What every process has.
     pub(crate) app: App,
@@ -76,10 +76,10 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// The parts of a worker with these settings.
+    /// The dependencies of a worker with these settings.
     ///
     /// # Errors
-    /// What is wrong with `RETELL_API_KEY`.
+    /// An invalid `RETELL_API_KEY`.
     pub fn new(
         app: App,
         worker: WorkerSettings,
@@ -91,9 +91,9 @@ impl Parts {
     }
 }
 
-/// What everything in a worker needs; shared by reference.
+/// Shared state of a worker; passed by reference.
 pub struct Context {
-    /// This process, from its start to its end.
+    /// The identity of this process.
     pub(crate) worker: WorkerId,
     pub(crate) store: Store,
     /// Applies commands to conversations.
@@ -112,20 +112,20 @@ pub struct Context {
     pub(crate) timers: Timers,
     pub(crate) inbox: Inbox,
     pub(crate) liveness: Liveness,
-    /// How the poller's ticks go.
+    /// Health of the poller's ticks.
     pub(crate) polling: Health,
-    /// Everything that goes on beside the jobs.
+    /// Background tasks.
     pub(crate) tasks: TaskTracker,
-    /// Cancelled when no new work is to be begun.
+    /// Cancelled when no new work may begin.
     pub(crate) stopping: CancellationToken,
-    /// How far the database's clock is ahead of this machine's, in milliseconds.
+    /// Offset of the database's clock from this machine's, in milliseconds.
     clock_offset: AtomicI64,
-    /// When the sealed secrets were counted last.
+    /// When the encrypted secrets were last counted.
     pub(crate) secrets_counted: Mutex<Option<Instant>>,
 }
 
 impl Context {
-    /// A context of these parts.
+    /// Creates a context.
     pub fn new(parts: Parts) -> Self {
         let Parts { app, agent, options } = parts;
         let worker = &options.worker;
@@ -157,30 +157,30 @@ impl Context {
         }
     }
 
-    /// The database's clock, as far as the last commit told.
+    /// The database's clock, as known from the last commit.
     pub(crate) fn database_now(&self) -> Millis {
         self.clock.now() + self.clock_offset.load(Ordering::Relaxed)
     }
 
-    /// A commit tells what the database's clock was.
+    /// Updates the clock offset from a commit.
     pub(crate) fn note_clock(&self, database_now: Millis) {
         self.clock_offset.store(database_now - self.clock.now(), Ordering::Relaxed);
     }
 
-    /// In whose name Graph is called for a connection.
+    /// The access with which Graph is called for a connection.
     pub(crate) fn access(&self, connection: &Connection) -> Result<Access, SealError> {
         let sealed = connection.row.access_token.as_deref().ok_or(SealError::Malformed)?;
         let token: Secret<String> = self.vault.open_text(place(connection), sealed)?;
         Ok(Access::new(connection.login, &connection.account, connection.page.as_ref(), token))
     }
 
-    /// A connection's token as it is stored.
+    /// Encrypts a connection's token for storage.
     pub(crate) fn seal(&self, connection: &Connection, token: &Secret<String>) -> Vec<u8> {
         self.vault.seal(place(connection), token.expose().as_bytes())
     }
 }
 
-/// Where a connection's token is stored.
+/// The storage location of a connection's token.
 fn place(connection: &Connection) -> Place {
     Place { table: "instagram_connections", column: "access_token", row: connection.id.0 }
 }

@@ -1,4 +1,4 @@
-//! Pushes jobs: to the shared queue, and to this process alone while the shared one is down.
+//! Pushes jobs to the shared queue, or only to this process while the shared queue is down.
 
 use dmrelay_domain::clock::{Clock, SystemClock};
 use dmrelay_domain::trace::TraceId;
@@ -6,7 +6,7 @@ use dmrelay_queue::{Job, JobQueue, Pushed, QueueError, QueueName};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// How many jobs a queue holds; one that is set to hold fewer says so itself.
+/// Capacity of a queue; a queue configured smaller reports so itself.
 const WAITING_MAX: u64 = 2_000;
 
 /// Pushes jobs; cheap to clone.
@@ -17,26 +17,25 @@ pub(crate) struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Pushes to `shared`; where it fails, what may not wait is pushed to `local`, which this process runs
-    /// itself.
+    /// Pushes to `shared`; if that fails, urgent jobs go to `local`, which this process runs itself.
     pub(crate) fn new(shared: Arc<dyn JobQueue>, local: Option<Arc<dyn JobQueue>>) -> Self {
         Self { shared, local }
     }
 
-    /// Hands work over right after the commit that made it due. Gives whether a job was taken; if not, the poller finds
-    /// the row.
+    /// Pushes work right after the commit that made it due. Returns whether the job was accepted; if not, the
+    /// poller finds the row.
     pub(crate) async fn wake(&self, work: Work) -> bool {
         let queue = work.queue;
         match self.push(work).await {
             Ok(pushed) => pushed == Pushed::Accepted,
             Err(err) => {
-                tracing::debug!(queue = queue.as_str(), error = %err, "job not pushed, the poller will find the row");
+                tracing::debug!(queue = queue.as_str(), error = %err, "job not pushed; the poller will pick up the row");
                 false
             }
         }
     }
 
-    /// Pushes, also while the shared queue is down: then to this process alone.
+    /// Pushes a job; while the shared queue is down, to this process only.
     pub(crate) async fn push(&self, work: Work) -> Result<Pushed, QueueError> {
         let job = work.into_job();
         match (self.shared.push(job.clone()).await, &self.local) {
@@ -45,7 +44,7 @@ impl Dispatcher {
         }
     }
 
-    /// How many more jobs a queue takes now. Claiming more rows than that would only mean giving them back.
+    /// Free capacity of a queue. Claiming more rows than this would only mean releasing them again.
     pub(crate) async fn room(&self, queue: QueueName) -> u64 {
         let waiting = match (self.shared.depth(queue).await, &self.local) {
             (Err(_), Some(local)) => local.depth(queue).await,
@@ -54,19 +53,19 @@ impl Dispatcher {
         WAITING_MAX.saturating_sub(waiting.unwrap_or(0))
     }
 
-    /// How many jobs wait.
+    /// Number of waiting jobs.
     pub(crate) async fn depth(&self, queue: QueueName) -> Result<u64, QueueError> {
         self.shared.depth(queue).await
     }
 }
 
-/// Work that a job is to be pushed for.
+/// Work to push a job for.
 #[derive(Debug, Clone)]
 pub(crate) struct Work {
     pub(crate) queue: QueueName,
-    /// The row it is about.
+    /// The row concerned.
     pub(crate) id: Uuid,
-    /// What makes two pushes the same job.
+    /// Deduplication key of pushes.
     pub(crate) key: String,
     pub(crate) trace: Option<TraceId>,
 }

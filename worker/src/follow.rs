@@ -1,5 +1,6 @@
-//! Carrying out what a commit asks for. The worker that holds a conversation goes on with it: the question, the sends and
-//! the next turn follow one another without a hop through the queue. What it has no hands for is handed over.
+//! Carries out the effects of a commit. The worker that holds a conversation continues with it: the question,
+//! the sends and the next turn follow one another without a hop through the queue. Work it has no slot for
+//! goes to the queue.
 
 use crate::Context;
 use crate::breakers::{Admission, of_agent, of_graph};
@@ -14,26 +15,26 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a chat waits whose agent has its share of the slots already.
-const SHARE: Duration = Duration::from_millis(250);
+/// Delay of a chat whose agent has used up its fair share of slots.
+const FAIR_SHARE_DELAY: Duration = Duration::from_millis(250);
 
-/// Whose conversation it is.
+/// The conversation concerned.
 #[derive(Debug, Clone)]
 pub(crate) struct About {
     pub(crate) chat: ChatId,
     pub(crate) user: InstagramUserId,
     pub(crate) connection: ConnectionId,
     pub(crate) route: Route,
-    /// When the transaction began that asked for it.
+    /// When the transaction that requested it began.
     pub(crate) began: Instant,
 }
 
-/// What the one who follows has free.
+/// The capacity of the current task.
 #[derive(Default)]
 pub(crate) struct Hands {
     pub(crate) ask: Option<AskSlot>,
     pub(crate) send: Option<SendSlot>,
-    /// Whether it keeps a timer for the turn.
+    /// Whether it may set a timer for the turn.
     pub(crate) timer: bool,
 }
 
@@ -49,7 +50,7 @@ impl About {
     }
 }
 
-/// Carries out the effects of a commit, and what follows from that.
+/// Carries out the effects of a commit, and their follow-ups.
 pub(crate) fn follow<'a>(
     ctx: &'a Arc<Context>,
     applied: Applied,
@@ -59,7 +60,7 @@ pub(crate) fn follow<'a>(
         let about = About::of(&applied);
         let mut asks = false;
         let mut wake = (None, None);
-        // Calls first: what only wakes may then find more to do.
+        // Calls first: the wake-ups may then find more to do.
         for effect in applied.effects {
             match effect {
                 Effect::WakeTurn(after) => wake.0 = Some(after),
@@ -98,7 +99,7 @@ pub(crate) fn follow<'a>(
     })
 }
 
-/// The turn is due after this time, and nobody else looks at it until then.
+/// The turn is due after this time, and no one else looks at it until then.
 fn keep_timer(ctx: &Arc<Context>, about: About, after: Duration) {
     let number = ctx.timers.begin(about.chat);
     let ctx_of_task = ctx.clone();
@@ -127,7 +128,7 @@ pub(crate) async fn begin_turn(ctx: &Arc<Context>, about: &About, slot: Option<A
         return;
     };
     if let Err(err) = start_turn(ctx, about, slot).await {
-        tracing::warn!(chat = %about.chat, error = %err, "turn not begun, the poller will find it");
+        tracing::warn!(chat = %about.chat, error = %err, "turn not begun; the poller will pick it up");
     }
 }
 
@@ -158,7 +159,7 @@ pub(crate) async fn start_turn(
 
 async fn wake_outbox(ctx: &Arc<Context>, about: &About, after: Duration, slot: Option<SendSlot>) {
     if !after.is_zero() {
-        // The poller finds it.
+        // The poller picks it up.
         return;
     }
     if ctx.stopping.is_cancelled() || !ctx.liveness.is_alive() {
@@ -169,11 +170,11 @@ async fn wake_outbox(ctx: &Arc<Context>, about: &About, after: Duration, slot: O
         return;
     };
     if let Err(err) = claim_send(ctx, about, slot).await {
-        tracing::warn!(chat = %about.chat, error = %err, "send not begun, the poller will find it");
+        tracing::warn!(chat = %about.chat, error = %err, "send not begun; the poller will pick it up");
     }
 }
 
-/// Begins what is next in the outbox of a chat with this slot.
+/// Begins the next send of a chat's outbox with this slot.
 pub(crate) async fn claim_send(
     ctx: &Arc<Context>,
     about: &About,
@@ -197,7 +198,7 @@ pub(crate) async fn claim_send(
     Ok(reply)
 }
 
-/// Another worker is to see to it, or this one when it has a slot again.
+/// Hands the work to another worker, or to this one when it has a slot again.
 pub(crate) async fn hand_over(ctx: &Arc<Context>, about: &About, work: DueWork) {
     let queue = match work {
         DueWork::Turns => QueueName::Turn,
@@ -206,13 +207,13 @@ pub(crate) async fn hand_over(ctx: &Arc<Context>, about: &About, work: DueWork) 
     let key = format!("{}:{}:{}", about.chat, ctx.worker, ctx.database_now());
     let pushed = ctx.dispatcher.wake(Work { queue, id: about.chat.0, key, trace: None }).await;
     if !pushed {
-        reserve(ctx, work, about.chat, SHARE).await;
+        reserve(ctx, work, about.chat, FAIR_SHARE_DELAY).await;
     }
 }
 
-/// The next look at this work is after `delay`.
+/// Defers this work by `delay`.
 pub(crate) async fn reserve(ctx: &Context, work: DueWork, chat: ChatId, delay: Duration) {
     if let Err(err) = ctx.store.reserve_chat(work, chat, delay).await {
-        tracing::warn!(%chat, error = %err, "work not given back, the poller finds it when its time is over");
+        tracing::warn!(%chat, error = %err, "cannot release work; the poller picks it up when its reservation expires");
     }
 }

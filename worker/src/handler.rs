@@ -1,4 +1,4 @@
-//! One job: it says which row to look at; what came of it is in the database.
+//! Runs one job: the job names a row to look at; the result is in the database.
 
 use crate::Context;
 use crate::follow::{self, About};
@@ -19,8 +19,8 @@ pub(crate) struct Handler {
     pub(crate) ctx: Arc<Context>,
 }
 
-/// How long a chat waits for which there is no slot.
-const NO_SLOT: Duration = Duration::from_millis(250);
+/// Delay of a chat for which there is no slot.
+const NO_SLOT_DELAY: Duration = Duration::from_millis(250);
 
 #[async_trait]
 impl JobHandler for Handler {
@@ -48,22 +48,22 @@ impl Handler {
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         match outcome {
             Ok(reply) => {
-                // What was begun is counted when it has ended.
+                // Work begun here is counted when it ends.
                 if reply != Reply::Done {
                     ctx.count_job(name, &reply, began);
                 }
                 tracing::debug!(id = %job.id, ?reply, took_ms, "job done");
             }
             Err(err) => {
-                // Nothing is lost: the row is as it was, and the poller dispatches it again.
+                // Nothing is lost: the row is unchanged, and the poller dispatches it again.
                 ctx.metrics.jobs.with_label_values(&[name, "retry", "transient"]).inc();
-                tracing::warn!(id = %job.id, error = %err, took_ms, "job failed, the poller will find its row");
+                tracing::warn!(id = %job.id, error = %err, took_ms, "job failed; the poller will pick up its row");
             }
         }
     }
 }
 
-/// Goes on with the turn or the outbox of a chat, if it is due.
+/// Continues the turn or the outbox of a chat, if it is due.
 async fn chat(ctx: &Arc<Context>, work: DueWork, id: ChatId) -> Result<Reply, ApplyError> {
     let unavailable = |err: dmrelay_store::Error| ApplyError::Unavailable(err.to_string());
     let Some(row) = ctx.store.chat(id).await.map_err(unavailable)? else { return Ok(Reply::Idle) };
@@ -96,6 +96,6 @@ async fn chat(ctx: &Arc<Context>, work: DueWork, id: ChatId) -> Result<Reply, Ap
 }
 
 async fn no_slot(ctx: &Arc<Context>, work: DueWork, chat: ChatId) -> Result<Reply, ApplyError> {
-    follow::reserve(ctx, work, chat, NO_SLOT).await;
+    follow::reserve(ctx, work, chat, NO_SLOT_DELAY).await;
     Ok(Reply::Idle)
 }

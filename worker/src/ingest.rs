@@ -1,5 +1,5 @@
-//! Taking events in. A job wakes the worker, which claims whatever waits, up to a group: groups form from SQL, and not from
-//! how fast the queue hands out single jobs.
+//! Ingests events. A job wakes the worker, which claims all waiting events up to a group size: groups form in
+//! SQL and do not depend on how fast the queue delivers single jobs.
 
 use crate::Context;
 use crate::breakers::of_agent;
@@ -18,25 +18,25 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
 
-/// Events claimed by one statement.
+/// Maximum number of events claimed by one statement.
 const GROUP_MAX: usize = 256;
 
-/// Conversations whose events are being taken in at a time; beyond that nothing is claimed.
-const UNDER_WAY_MAX: usize = 1_024;
+/// Maximum number of conversations ingested concurrently; beyond it nothing is claimed.
+const CONVERSATIONS_MAX: usize = 1_024;
 
-/// How long a claim lasts: as long as taking an event in may take.
-const CLAIM: Duration = Duration::from_secs(30);
+/// Duration of a claim: the maximum time to ingest an event.
+const CLAIM_DURATION: Duration = Duration::from_secs(30);
 
-/// How long events are waited for to come together, while they come faster than one at a time.
+/// How long to wait for more events to group while they arrive faster than one at a time.
 const LINGER: Duration = Duration::from_millis(3);
 
-/// How many of the events claimed last are remembered: a job of theirs wakes nobody.
+/// Number of recently claimed events remembered, so that their own jobs wake no one.
 const REMEMBERED_MAX: usize = 4_096;
 
-/// How long claimed events are left alone when the database cannot be written.
-const UNAVAILABLE: Duration = Duration::from_secs(1);
+/// Delay before claimed events are retried when the database cannot be written.
+const UNAVAILABLE_DELAY: Duration = Duration::from_secs(1);
 
-/// What wakes the one who claims.
+/// Wakes the claiming task.
 #[derive(Default)]
 pub(crate) struct Inbox {
     wake: Notify,
@@ -45,19 +45,19 @@ pub(crate) struct Inbox {
 
 #[derive(Default)]
 struct Remembered {
-    /// Since when each is claimed.
+    /// When each event was claimed.
     ids: HashMap<EventId, Instant>,
     order: VecDeque<EventId>,
 }
 
-/// A conversation with events to take in.
+/// A conversation with events to ingest.
 struct Waiting {
     chat: ChatId,
     connection: Arc<Connection>,
     user: InstagramUserId,
     events: Vec<EventId>,
     failures: i32,
-    /// The trace of the first of them.
+    /// The trace of the first event.
     trace: Option<TraceId>,
 }
 
@@ -76,9 +76,9 @@ impl Found {
 }
 
 impl Inbox {
-    /// A job says that an event waits. Gives whether that was not known yet.
+    /// Handles a job for a waiting event. Returns whether the event was not yet known.
     pub(crate) fn wake(&self, event: EventId) -> bool {
-        if self.lock().ids.get(&event).is_some_and(|claimed| claimed.elapsed() < CLAIM) {
+        if self.lock().ids.get(&event).is_some_and(|claimed| claimed.elapsed() < CLAIM_DURATION) {
             return false;
         }
         self.wake.notify_one();
@@ -111,16 +111,16 @@ impl Inbox {
     }
 }
 
-/// Claims events whenever a job says that some wait, until the worker stops.
+/// Claims events whenever a job reports waiting ones, until the worker stops.
 pub(crate) async fn run(ctx: Arc<Context>) {
-    let room = Arc::new(Semaphore::new(UNDER_WAY_MAX));
+    let room = Arc::new(Semaphore::new(CONVERSATIONS_MAX));
     while ctx.stopping.run_until_cancelled(ctx.inbox.wake.notified()).await.is_some() {
         loop {
             if ctx.stopping.is_cancelled() || !ctx.liveness.is_alive() {
                 break;
             }
             let Ok(permit) = room.clone().acquire_owned().await else { return };
-            match ctx.store.claim_events(GROUP_MAX as u64, CLAIM).await {
+            match ctx.store.claim_events(GROUP_MAX as u64, CLAIM_DURATION).await {
                 Ok(events) => {
                     let count = events.len();
                     ctx.inbox.remember(&events);
@@ -135,7 +135,7 @@ pub(crate) async fn run(ctx: Arc<Context>) {
                     }
                 }
                 Err(err) => {
-                    tracing::warn!(error = %err, "events not claimed, the poller will find them");
+                    tracing::warn!(error = %err, "cannot claim events; the poller will pick them up");
                     break;
                 }
             }
@@ -154,14 +154,14 @@ async fn take_in(ctx: &Arc<Context>, events: Vec<ClaimedEvent>, permit: OwnedSem
             futures::future::join_all(all).await;
         }
         Err(err) => {
-            tracing::warn!(error = %err, "events not taken in, tried again");
-            give_back(ctx, &ids, UNAVAILABLE).await;
+            tracing::warn!(error = %err, "cannot ingest events; retrying");
+            give_back(ctx, &ids, UNAVAILABLE_DELAY).await;
         }
     }
     drop(permit);
 }
 
-/// Which conversations the events belong to. Those that belong to none are done.
+/// Groups events by conversation. Events that belong to none are marked as processed.
 async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<Vec<Waiting>> {
     let mut settled = Vec::new();
     let mut found: HashMap<(ConnectionId, InstagramUserId), Found> = HashMap::new();
@@ -169,12 +169,12 @@ async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<Vec<Waitin
         let connection = ctx.accounts.by_account(&event.account).await?;
         let connection = connection.filter(|connection| connection.status != ConnectionStatus::Pending);
         let Some(connection) = connection else {
-            // Nobody connected this account; a late connect takes it.
+            // The account is not connected; a later connect ingests the event.
             settled.push((event.id, EventState::Unrouted));
             continue;
         };
         let state = match event.kind {
-            // A kind of a later version is left to a later version.
+            // Kinds unknown to this version are left to a newer one.
             None => continue,
             Some(Kind::Comment | Kind::Mention) => Some(EventState::Kept),
             Some(Kind::Ignored | Kind::Unknown) => Some(EventState::Unknown),
@@ -191,7 +191,7 @@ async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<Vec<Waitin
         }
     }
     ctx.store.settle_events(&settled).await?;
-    // A late connect brings them back.
+    // A later connect ingests these.
     let done: Vec<EventId> = settled.iter().map(|(event, _)| *event).collect();
     ctx.inbox.forget(&done);
     for (_, state) in &settled {
@@ -215,9 +215,9 @@ async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
         account: connection.account.clone(),
         login: connection.login,
     };
-    // One transaction takes in only so many.
+    // Limits the number of events per transaction.
     loop {
-        // A turn that may begin at once begins in the same transaction, if there is a slot for it.
+        // A turn that may begin at once begins in the same transaction, if there is a slot.
         let debounce = connection.settings.debounce_ms.unwrap_or(ctx.options.worker.debounce_ms);
         let may_ask = debounce == 0 && ctx.breakers.are_closed(&of_agent(&route), ctx.database_now());
         let slot = if may_ask { ctx.slots.ask(&route.agent) } else { None };
@@ -239,15 +239,15 @@ async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
                 return one_by_one(ctx, &waiting, "another row has the same key").await;
             }
             Err(err) => {
-                tracing::warn!(chat = %waiting.chat, error = %err, "events not taken in, tried again");
-                return give_back(ctx, &waiting.events, UNAVAILABLE).await;
+                tracing::warn!(chat = %waiting.chat, error = %err, "cannot ingest events; retrying");
+                return give_back(ctx, &waiting.events, UNAVAILABLE_DELAY).await;
             }
         }
     }
 }
 
-/// One of the events cannot be taken in, because of what it says: those before it are, one at a time, and it is tried again
-/// later, or becomes a dead letter.
+/// One of the events cannot be ingested because of its content: the ones before it are ingested one by one,
+/// and it is retried later or becomes a dead letter.
 async fn one_by_one(ctx: &Arc<Context>, waiting: &Waiting, error: &str) {
     for _ in &waiting.events {
         let receive = Receive { events: Vec::new(), start: None, events_max: Some(1), timer: false };
@@ -262,15 +262,15 @@ async fn one_by_one(ctx: &Arc<Context>, waiting: &Waiting, error: &str) {
                     Ok(true) => {
                         ctx.metrics.ingested.with_label_values(&[EventState::Dead.as_str()]).inc();
                     }
-                    Ok(false) => tracing::warn!(chat = %waiting.chat, error, "an event cannot be taken in"),
+                    Ok(false) => tracing::warn!(chat = %waiting.chat, error, "cannot ingest an event"),
                     Err(err) => {
-                        tracing::warn!(chat = %waiting.chat, error = %err, "a failed event was not noted");
+                        tracing::warn!(chat = %waiting.chat, error = %err, "cannot record a failed event");
                     }
                 }
                 give_back(ctx, &waiting.events, Duration::ZERO).await;
                 return;
             }
-            Err(_) => return give_back(ctx, &waiting.events, UNAVAILABLE).await,
+            Err(_) => return give_back(ctx, &waiting.events, UNAVAILABLE_DELAY).await,
         }
     }
 }
@@ -278,7 +278,7 @@ async fn one_by_one(ctx: &Arc<Context>, waiting: &Waiting, error: &str) {
 async fn give_back(ctx: &Context, events: &[EventId], delay: Duration) {
     ctx.inbox.forget(events);
     if let Err(err) = ctx.store.release_events(events, delay).await {
-        tracing::warn!(error = %err, "events not given back, the poller finds them when their claim is over");
+        tracing::warn!(error = %err, "cannot release events; the poller picks them up when their claim expires");
     }
 }
 
@@ -287,7 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_wakes_nobody_while_its_event_is_claimed_and_wakes_again_when_the_claim_is_over() {
+    fn a_job_wakes_the_worker_only_if_its_event_is_not_claimed() {
         let inbox = Inbox::default();
         let claimed = || ClaimedEvent {
             id: uuid::Uuid::now_v7().into(),
@@ -299,10 +299,10 @@ mod tests {
         };
         let (fresh, stale) = (claimed(), claimed());
         inbox.remember(&[fresh.clone(), stale.clone()]);
-        let long_ago = Instant::now().checked_sub(CLAIM).unwrap();
+        let long_ago = Instant::now().checked_sub(CLAIM_DURATION).unwrap();
         inbox.lock().ids.insert(stale.id, long_ago);
         assert!(!inbox.wake(fresh.id));
-        assert!(inbox.wake(stale.id), "an event whose claim is over is never taken in again");
+        assert!(inbox.wake(stale.id), "an event whose claim has expired is never ingested again");
         inbox.forget(&[fresh.id]);
         assert!(inbox.wake(fresh.id));
         assert!(inbox.wake(claimed().id));

@@ -1,8 +1,8 @@
-//! The worker: takes events in, asks the agent, and sends its replies. As many processes as wanted run side by side; the
-//! chats' locks and the workers' rows in the database say who works on what.
+//! The worker: ingests events, asks the agent, and sends its replies. Any number of processes run side by
+//! side; chat locks and the workers' rows in the database determine who works on what.
 //!
-//! A message's way: `ingest` claims events and applies `Receive`; `follow` carries out what each commit asks for; `calls`
-//! makes the calls and records what they bring, which asks for the next.
+//! The path of a message: `ingest` claims events and applies `Receive`; `follow` carries out the effects of
+//! each commit; `calls` makes the calls and records their outcomes, which leads to the next effects.
 
 mod accounts;
 mod breakers;

@@ -1,5 +1,5 @@
-//! Whether this worker still counts as living. Others take over what a worker has in hand once its row says that it is gone,
-//! so a worker that cannot renew its row takes nothing new and begins no call.
+//! Whether this worker still counts as alive. Others rescue a worker's work once its row says it is dead, so
+//! a worker that cannot renew its row takes no new work and begins no call.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ impl Liveness {
         Self { lease, renewed: Mutex::default(), alive: watch::Sender::new(false) }
     }
 
-    /// How long the row counts after each renewal.
+    /// How long the row is valid after each renewal.
     pub(crate) fn lease(&self) -> Duration {
         self.lease
     }
@@ -33,20 +33,20 @@ impl Liveness {
         self.alive.send_replace(self.is_alive());
     }
 
-    /// Whether others surely still take this worker for living.
+    /// Whether other workers certainly still consider this one alive.
     pub(crate) fn is_alive(&self) -> bool {
         let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         renewed.is_some_and(|at| at.elapsed() < self.lease)
     }
 
-    /// Tells when that changes.
+    /// Resolves when that changes.
     pub(crate) fn watch(&self) -> watch::Receiver<bool> {
         self.alive.subscribe()
     }
 }
 
-/// How much time is left for a call whose intent was committed by a transaction that began then; none if it is too late to
-/// make it: others may soon conclude that it was never made.
+/// Time left for a call whose intent was committed by a transaction that began then; `None` if it is too
+/// late: other workers may soon conclude that it was never made.
 pub(crate) fn time_left(began: Instant, timeout: Duration) -> Option<Duration> {
     timeout.checked_sub(began.elapsed()).filter(|left| *left > timeout / 2)
 }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_never_renewed_does_not_count_as_living() {
+    fn a_worker_that_never_renewed_does_not_count_as_alive() {
         let liveness = Liveness::new(Duration::from_secs(3));
         assert!(!liveness.is_alive());
         liveness.renewed(Instant::now());

@@ -1,4 +1,4 @@
-//! The worker's binary.
+//! The worker binary.
 
 use clap::Parser;
 use dmrelay_worker::Args;

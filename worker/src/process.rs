@@ -1,4 +1,4 @@
-//! The worker process: wires what it needs, runs the lanes of the queues and the services, and ends in
+//! The worker process: wires its dependencies, runs the queues' lanes and the services, and shuts down in
 //! order.
 
 use crate::handler::Handler;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "dmrelay-worker", version, mut_arg("metrics_addr", |arg| arg.default_value("127.0.0.1:9091")))]
 pub struct Args {
-    /// What to do; works by default.
+    /// The command; default: work.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The database.
@@ -42,7 +42,7 @@ pub struct Args {
     /// The pipeline.
     #[command(flatten)]
     pub worker: WorkerSettings,
-    /// Metrics and health. Another port than the API's, for both on one machine.
+    /// Metrics and health, on another port than the API's so that both can run on one machine.
     #[command(flatten)]
     pub metrics: MetricsSettings,
     /// Logs.
@@ -50,17 +50,17 @@ pub struct Args {
     pub logs: LogSettings,
 }
 
-/// What an operator can ask of the binary. Settings stand before the command.
+/// The commands of the binary. Settings go before the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Work (the default).
     Work,
-    /// Ask the worker that runs at METRICS_ADDR whether it is ready; exit code 1 where it is not. For health checks
-    /// without a shell.
+    /// Check whether the worker at METRICS_ADDR is ready; exit code 1 if it is not. For health checks without
+    /// a shell.
     Health,
 }
 
-/// A worker with everything it needs.
+/// A worker with its dependencies.
 pub struct Worker {
     ctx: Arc<Context>,
     shared: Arc<dyn JobQueue>,
@@ -68,13 +68,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker on these parts.
+    /// A worker with these dependencies.
     pub fn new(parts: Parts) -> Self {
         let (shared, local) = (parts.app.queue.clone(), parts.app.local_queue.clone());
         Self { ctx: Arc::new(Context::new(parts)), shared, local }
     }
 
-    /// Tells whether it works: its row is renewed, the poller's ticks end well, and Redis answers.
+    /// Reports whether the worker is ready: its row is renewed, the poller's ticks succeed, and Redis
+    /// responds.
     pub fn ready(&self) -> Ready {
         let (ctx, redis) = (self.ctx.clone(), dmrelay_app::redis_ready(self.shared.clone()));
         Arc::new(move || {
@@ -89,10 +90,10 @@ impl Worker {
         })
     }
 
-    /// Runs until the token is cancelled and started work has ended, or the grace is over.
+    /// Runs until the token is cancelled and started work has ended, or the grace period is over.
     ///
     /// # Errors
-    /// When a queue gives up.
+    /// A queue failed permanently.
     pub async fn run(self, stop: CancellationToken, grace: Duration) -> anyhow::Result<()> {
         let Self { ctx, shared, local } = self;
         let slots = usize::from(ctx.options.worker.worker_concurrency);
@@ -105,7 +106,7 @@ impl Worker {
         let inbox = tokio::spawn(ingest::run(ctx.clone()));
         let handler = Arc::new(Handler { ctx: ctx.clone() });
         let running = services::start(&ctx, &stop);
-        // A worker that may be taken for gone takes no jobs: others do.
+        // A worker that others may consider dead takes no jobs.
         let fetch = Some(ctx.liveness.watch());
         let stopping = Stop { shutdown: stop.clone(), grace, fetch };
         let shared = shared.run(lanes(slots), handler.clone(), stopping.clone());
@@ -124,21 +125,21 @@ impl Worker {
         stop.cancel();
         ctx.stopping.cancel();
         let _ = inbox.await;
-        // What was begun may end; what does not is looked up like the work of a worker that is gone.
+        // Started work may finish; what does not is reconciled like the work of a dead worker.
         ctx.tasks.close();
         if tokio::time::timeout(grace, ctx.tasks.wait()).await.is_err() {
-            tracing::warn!(tasks = ctx.tasks.len(), "the grace is over: what still runs is cut off");
+            tracing::warn!(tasks = ctx.tasks.len(), "grace period over: aborting what still runs");
         }
         for service in running {
             let _ = service.await;
         }
         ended.cancel();
         let _ = heartbeat.await;
-        outcome.context("the queue gave up")
+        outcome.context("the queue failed permanently")
     }
 }
 
-/// Attempts after the first have lanes of their own, a quarter of the slots.
+/// Retries have their own lanes, a quarter of the slots.
 fn lanes(slots: usize) -> Vec<Lane> {
     QueueName::ALL
         .into_iter()
@@ -152,13 +153,13 @@ fn lanes(slots: usize) -> Vec<Lane> {
 /// Runs the process until a signal ends it.
 ///
 /// # Errors
-/// What keeps it from starting, named by its setting; or that the queue gave up.
+/// If it cannot start (the error names the setting), or a queue failed permanently.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     if let Some(Command::Health) = args.command {
         return ops::probe(args.metrics.metrics_addr).await.map_err(|err| anyhow!(err));
     }
     logs::init(&args.logs, "dmrelay-worker").map_err(|err| anyhow!(err))?;
-    let stop = shutdown::on_signal().context("signals cannot be handled")?;
+    let stop = shutdown::on_signal().context("cannot install signal handlers")?;
     let store = dmrelay_app::open_store(&args.database).await?;
     dmrelay_app::require_schema(&store).await?;
     let app = App::new(store, &args.app_settings())?;

@@ -1,5 +1,5 @@
-//! How many calls are under way at a time. While others are about, one agent has at most a quarter of the slots for
-//! questions.
+//! Limits concurrent calls. While other agents are active, one agent may use at most a quarter of the
+//! question slots.
 
 use dmrelay_domain::ids::AgentId;
 use std::collections::HashMap;
@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// An agent counts as another one that may wait for so long after its last question.
-const RECENT: Duration = Duration::from_mins(1);
+/// How long after its last question an agent counts as active.
+const AGENT_ACTIVE: Duration = Duration::from_mins(1);
 
 /// The slots of this process; cheap to clone.
 #[derive(Clone)]
@@ -25,14 +25,14 @@ struct Use {
     last: Instant,
 }
 
-/// A slot for a question, in use; free again when dropped.
+/// A question slot in use, released on drop.
 pub(crate) struct AskSlot {
     slots: Slots,
     agent: AgentId,
     _permit: OwnedSemaphorePermit,
 }
 
-/// A slot for a send, in use; free again when dropped.
+/// A send slot in use, released on drop.
 pub(crate) struct SendSlot {
     _permit: OwnedSemaphorePermit,
 }
@@ -44,11 +44,12 @@ impl Slots {
         Self { count, asks: semaphore(), sends: semaphore(), agents: Arc::default() }
     }
 
-    /// A slot for a question to an agent; none if all are taken, or the agent has its share and others are about.
+    /// A slot for a question to an agent; `None` if all are taken, or the agent has used its fair share while
+    /// others are active.
     pub(crate) fn ask(&self, agent: &AgentId) -> Option<AskSlot> {
         let now = Instant::now();
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
-        agents.retain(|_, used| used.taken > 0 || now - used.last < RECENT);
+        agents.retain(|_, used| used.taken > 0 || now - used.last < AGENT_ACTIVE);
         let others = agents.keys().any(|other| other != agent);
         let used = agents.entry(agent.clone()).or_insert(Use { taken: 0, last: now });
         used.last = now;
@@ -60,7 +61,7 @@ impl Slots {
         Some(AskSlot { slots: self.clone(), agent: agent.clone(), _permit: permit })
     }
 
-    /// A slot for a send; none if all are taken.
+    /// A slot for a send; `None` if all are taken.
     pub(crate) fn send(&self) -> Option<SendSlot> {
         Some(SendSlot { _permit: self.sends.clone().try_acquire_owned().ok()? })
     }
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_agent_has_a_quarter_while_others_are_about() {
+    fn an_agent_gets_a_quarter_while_others_are_active() {
         let slots = Slots::new(8);
         let (a, b) = (AgentId::parse("a").unwrap(), AgentId::parse("b").unwrap());
         let alone: Vec<_> = (0..9).filter_map(|_| slots.ask(&a)).collect();

@@ -1,14 +1,14 @@
-//! Timers for turns that are due soon: the worker that took a message in waits for the customer to finish, and begins the
-//! turn itself. A later message replaces the timer of an earlier one.
+//! Timers for turns that are due soon: the worker that ingested a message waits for the customer to finish
+//! and begins the turn itself. A later message replaces the timer of an earlier one.
 
 use dmrelay_domain::ids::ChatId;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// How many timers run at a time; beyond that the poller finds what is due.
+/// Maximum number of timers; beyond it the poller finds due turns.
 const TIMERS_MAX: usize = 10_000;
 
-/// The timers that run, each with its number.
+/// The running timers, each with its number.
 #[derive(Default)]
 pub(crate) struct Timers {
     running: Mutex<Running>,
@@ -26,7 +26,7 @@ impl Timers {
         self.lock().current.len() < TIMERS_MAX
     }
 
-    /// The number of a new timer of a chat, which replaces the one before.
+    /// Allocates the number of a chat's new timer, which replaces the previous one.
     pub(crate) fn begin(&self, chat: ChatId) -> u64 {
         let mut running = self.lock();
         running.next += 1;
@@ -35,7 +35,7 @@ impl Timers {
         number
     }
 
-    /// Whether a timer that has run out is still the chat's; then it is over.
+    /// Whether an expired timer is still the chat's current one; if so, it is removed.
     pub(crate) fn end(&self, chat: ChatId, number: u64) -> bool {
         let mut running = self.lock();
         let is_current = running.current.get(&chat) == Some(&number);

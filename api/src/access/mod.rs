@@ -1,4 +1,4 @@
-//! Who calls, and what they may: decided here, before any handler.
+//! Authenticates and authorizes callers before any handler runs.
 
 mod principal;
 
@@ -16,26 +16,26 @@ use dmrelay_domain::permission::{Permission, Role};
 
 pub(crate) use principal::Principal;
 
-/// What a route asks of its caller.
+/// What a route requires of its caller.
 #[derive(Clone)]
 pub(crate) struct Guard {
     pub(crate) state: ApiState,
     pub(crate) permission: Permission,
-    /// Whether an `Idempotency-Key` is kept for it here; `send` keeps its own, with the message.
+    /// Whether idempotency is handled here; `send` stores its own key with the message.
     pub(crate) keeps_answers: bool,
 }
 
-/// The subaccount a call is about, and who makes it. That a handler gets one means that the caller may.
+/// The subaccount of a call and its caller. A handler that receives one may rely on the caller's permission.
 #[derive(Debug, Clone)]
 pub(crate) struct Tenant {
     pub(crate) subaccount: SubaccountId,
-    /// The caller, for activities.
+    /// The caller's name, for activities.
     pub(crate) actor: String,
-    /// The caller's role here.
+    /// The caller's role in the subaccount.
     pub(crate) role: Role,
 }
 
-/// A [`Tenant`] and the agent a call is about.
+/// A [`Tenant`] and the agent of the call.
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
     pub(crate) subaccount: SubaccountId,
@@ -43,7 +43,7 @@ pub(crate) struct Scope {
     pub(crate) actor: String,
 }
 
-/// Lets a call through that its caller may make, with its [`Tenant`] and [`Scope`].
+/// Authorizes a call and adds its [`Tenant`] and [`Scope`].
 pub(crate) async fn guard(
     State(guard): State<Guard>,
     params: Result<RawPathParams, RawPathParamsRejection>,
@@ -102,7 +102,8 @@ async fn authorize(
     let role = principal.role_in(&subaccount).filter(|role| role.may(guard.permission));
     let role = role.ok_or_else(Problem::forbidden)?;
     if let Some(agent) = &agent {
-        // An agent of another subaccount is refused like another subaccount: nothing tells that it exists.
+        // An agent of another subaccount gets the same response as an unknown subaccount, so its existence is
+        // not revealed.
         let owner = guard.state.store.agent_subaccount(agent).await?;
         if owner.is_some_and(|owner| owner != subaccount.as_str()) {
             return Err(Problem::forbidden());
@@ -111,7 +112,7 @@ async fn authorize(
     Ok((Tenant { subaccount, actor: principal.name.clone(), role }, agent))
 }
 
-/// A handler without its guard: a mistake in the routes, which the access tests find.
+/// A handler without its guard is a routing bug, which the access tests catch.
 fn unguarded() -> Problem {
     tracing::error!("a route has no guard");
     Problem::forbidden()

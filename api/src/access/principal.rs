@@ -1,4 +1,4 @@
-//! Who calls: the holder of an API key, of the bootstrap key, or of a token.
+//! The caller: the holder of an API key, the bootstrap key or a token.
 
 use crate::jwt::{Grants, TokenError};
 use crate::problem::Problem;
@@ -8,24 +8,24 @@ use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::permission::Role;
 use dmrelay_domain::signature;
 
-/// Somebody with a valid key or token.
+/// An authenticated caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Principal {
-    /// What tells callers apart, for limits and for repeated writes.
+    /// Identifies the caller for rate limits and idempotency.
     pub(crate) id: String,
-    /// What people know them by, for activities.
+    /// The caller's readable name, for activities.
     pub(crate) name: String,
     grants: Grants,
 }
 
 impl Principal {
-    /// What they are in a subaccount, if anything.
+    /// The caller's role in a subaccount, if any.
     pub(crate) fn role_in(&self, subaccount: &SubaccountId) -> Option<Role> {
         self.grants.role_in(subaccount)
     }
 }
 
-/// Who calls, by `Authorization: Bearer` (RFC 6750).
+/// Authenticates a caller by `Authorization: Bearer` (RFC 6750).
 pub(super) async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Principal, Problem> {
     let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = value
@@ -58,7 +58,7 @@ async fn by_token(tokens: &crate::jwt::Tokens, token: &str) -> Result<Principal,
         Err(TokenError::Unavailable) => Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "keys-unavailable",
-            "The identity provider's keys cannot be read now",
+            "The identity provider's keys are unavailable",
         )
         .retry_after(5)),
     }
@@ -69,7 +69,7 @@ async fn by_key(state: &ApiState, hash: &[u8; 32]) -> Result<Principal, Problem>
         return Err(Problem::unauthenticated("the API key is unknown, expired or revoked"));
     };
     if let Err(err) = state.store.touch_api_key(key.id).await {
-        tracing::debug!(error = %err, "last use of a key not noted");
+        tracing::debug!(error = %err, "cannot record the last use of an API key");
     }
     Ok(Principal {
         id: format!("key:{}", key.id),

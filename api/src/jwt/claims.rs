@@ -1,4 +1,4 @@
-//! What a genuine token says, held against what it must say.
+//! Validates the claims of a token whose signature is valid.
 
 use super::{TokenError, invalid};
 use dmrelay_domain::clock::{Millis, millis};
@@ -8,34 +8,34 @@ use dmrelay_runtime::settings::{InvalidSetting, JwtSettings};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// The longest subject, in characters: it is written into activities.
-const MAX_SUBJECT: usize = 128;
+/// Maximum length of a subject in characters; it is written into activities.
+const SUBJECT_CHARS_MAX: usize = 128;
 
 /// In a list of subaccounts: all of them.
 const EVERY: &str = "*";
 
-/// Somebody with a good token.
+/// The holder of a valid token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// Who (`sub`): printable, and not long.
+    /// The subject (`sub`): printable and short.
     pub(crate) subject: String,
-    /// What they may be.
+    /// The roles granted.
     pub(crate) grants: Grants,
-    /// When the token ends (`exp`), in seconds since the Unix epoch.
+    /// Expiry (`exp`), in seconds since the Unix epoch.
     pub(crate) expires_at: i64,
 }
 
 /// Roles in subaccounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Grants {
-    /// The same role in every subaccount, also in those to come.
+    /// The same role in every subaccount, including future ones.
     Every(Role),
-    /// A role in each of these.
+    /// A role in each of these subaccounts.
     Of(BTreeMap<SubaccountId, Role>),
 }
 
 impl Grants {
-    /// What the caller is there, if anything.
+    /// The caller's role in a subaccount, if any.
     pub(crate) fn role_in(&self, subaccount: &SubaccountId) -> Option<Role> {
         match self {
             Self::Every(role) => Some(*role),
@@ -44,7 +44,7 @@ impl Grants {
     }
 }
 
-/// What a token must say.
+/// What a token must contain.
 pub(super) struct Rules {
     issuer: String,
     audience: String,
@@ -68,21 +68,21 @@ impl Rules {
         })
     }
 
-    /// Reads the claims of a token whose signature is right.
+    /// Validates the claims of a token whose signature is valid.
     pub(super) fn identity(&self, json: &[u8], now: Millis) -> Result<Identity, TokenError> {
         let claims: Map<String, Value> =
             serde_json::from_slice(json).map_err(|_| wrong("it has no claims"))?;
         self.check_parties(&claims)?;
         let expires_at = self.check_times(&claims, now)?;
         let subject = claims.get("sub").and_then(Value::as_str).filter(|text| is_subject(text));
-        let subject = subject.ok_or(wrong("its subject (sub) is missing or not usable"))?.to_owned();
+        let subject = subject.ok_or(wrong("its subject (sub) is missing or unusable"))?.to_owned();
         Ok(Identity { subject, grants: self.grants(&claims)?, expires_at })
     }
 
     fn check_parties(&self, claims: &Map<String, Value>) -> Result<(), TokenError> {
         let issuer = claims.get("iss").and_then(Value::as_str).ok_or(wrong("it has no issuer (iss)"))?;
         if issuer != self.issuer {
-            return Err(wrong("it is of another issuer (iss)"));
+            return Err(wrong("it comes from another issuer (iss)"));
         }
         let no_audience = wrong("it has no audience (aud)");
         let ours = match claims.get("aud").ok_or(no_audience)? {
@@ -96,14 +96,14 @@ impl Rules {
         if ours { Ok(()) } else { Err(wrong("it is for another audience (aud)")) }
     }
 
-    /// When the token ends, if it has begun and not ended.
+    /// The token's expiry, if the token is within its validity period.
     fn check_times(&self, claims: &Map<String, Value>, now: Millis) -> Result<i64, TokenError> {
-        let expires_at = claims.get("exp").and_then(seconds).ok_or(wrong("it has no end (exp)"))?;
+        let expires_at = claims.get("exp").and_then(seconds).ok_or(wrong("it has no expiry (exp)"))?;
         if now.saturating_sub(self.leeway) >= expires_at.saturating_mul(1_000) {
             return Err(wrong("it has expired"));
         }
         if let Some(begin) = claims.get("nbf") {
-            let begin = seconds(begin).ok_or(wrong("its beginning (nbf) is not a time"))?;
+            let begin = seconds(begin).ok_or(wrong("its nbf claim is not a time"))?;
             if now.saturating_add(self.leeway) < begin.saturating_mul(1_000) {
                 return Err(wrong("it is not valid yet"));
             }
@@ -124,12 +124,12 @@ impl Rules {
     }
 }
 
-/// The same role in each subaccount of a list.
+/// The same role in each listed subaccount.
 fn listed(ids: &[Value], role: Role) -> Result<Grants, TokenError> {
     let mut roles = BTreeMap::new();
     let mut every = false;
     for id in ids {
-        match id.as_str().ok_or(wrong("its subaccounts claim holds what is not an id"))? {
+        match id.as_str().ok_or(wrong("its subaccounts claim contains an invalid id"))? {
             EVERY => every = true,
             id => {
                 roles.insert(subaccount(id)?, role);
@@ -140,29 +140,29 @@ fn listed(ids: &[Value], role: Role) -> Result<Grants, TokenError> {
 }
 
 fn subaccount(id: &str) -> Result<SubaccountId, TokenError> {
-    SubaccountId::parse(id).map_err(|_| wrong("its subaccounts claim holds what is not an id"))
+    SubaccountId::parse(id).map_err(|_| wrong("its subaccounts claim contains an invalid id"))
 }
 
 fn role_of(word: &Value) -> Result<Role, TokenError> {
-    word.as_str().and_then(Role::parse).ok_or(wrong("it names a role that there is not"))
+    word.as_str().and_then(Role::parse).ok_or(wrong("it names an unknown role"))
 }
 
-/// A time of RFC 7519: a number, which may have a fraction.
+/// A time as in RFC 7519: a number, possibly with a fraction.
 fn seconds(value: &Value) -> Option<i64> {
-    /// Beyond it not every whole number is a float; no time is that far.
-    const MOST: f64 = 9_007_199_254_740_992.0;
-    let fraction = || value.as_f64().map(f64::floor).filter(|seconds| seconds.abs() < MOST);
+    /// Above this value a float no longer holds every integer; no time is that far away.
+    const SECONDS_MAX: f64 = 9_007_199_254_740_992.0;
+    let fraction = || value.as_f64().map(f64::floor).filter(|seconds| seconds.abs() < SECONDS_MAX);
     #[expect(clippy::cast_possible_truncation, reason = "it is whole, and far from the limits of an i64")]
     value.as_i64().or_else(|| fraction().map(|seconds| seconds as i64))
 }
 
-/// Whether it can stand in an activity and in a log without disturbing what is around it.
+/// Whether the text is safe to show in an activity and in a log.
 fn is_subject(text: &str) -> bool {
     let visible = text.chars().any(|c| !c.is_whitespace());
-    visible && text.chars().count() <= MAX_SUBJECT && text.chars().all(is_printable)
+    visible && text.chars().count() <= SUBJECT_CHARS_MAX && text.chars().all(is_printable)
 }
 
-/// Neither a control character, nor a line break, nor an invisible one that turns or joins the text.
+/// Excludes control characters, line breaks, and invisible characters that reorder or join text.
 fn is_printable(c: char) -> bool {
     let invisible = matches!(
         c,

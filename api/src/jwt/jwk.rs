@@ -1,4 +1,4 @@
-//! One key of an identity provider (RFC 7517), if it is one that can be used here.
+//! Parses one key of an identity provider (RFC 7517), if it can be used here.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// The sizes of an RSA modulus, in bits: below it can be factored, above the library refuses it.
+/// Allowed RSA modulus sizes in bits: smaller ones can be factored, the library rejects larger ones.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
-/// The bytes of a coordinate on P-256, and of a key on Ed25519.
+/// Length in bytes of a P-256 coordinate and of an Ed25519 key.
 const CURVE_BYTES: usize = 32;
 
 /// A key that verifies signatures of one algorithm.
@@ -37,8 +37,8 @@ struct Jwk {
 }
 
 impl Key {
-    /// Nothing for a key that is not for signatures, of a kind that is not supported, or malformed: a set
-    /// may hold such keys for others.
+    /// `None` for a key that is not for signatures, is of an unsupported type, or is malformed: a key set may
+    /// contain such keys for other purposes.
     pub(super) fn read(json: &Value) -> Option<Self> {
         let jwk = Jwk::deserialize(json).ok()?;
         let for_signatures = jwk.used_for.as_deref().is_none_or(|used_for| used_for == "sig");
@@ -46,7 +46,7 @@ impl Key {
         if !for_signatures || !verifies {
             return None;
         }
-        // The kind decides the algorithm; `alg` may only agree.
+        // The key type determines the algorithm; `alg` may only confirm it.
         let (word, algorithm, key) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
             ("RSA", None) => ("RS256", Algorithm::RS256, jwk.rsa()?),
             ("EC", Some("P-256")) => ("ES256", Algorithm::ES256, jwk.p256()?),
@@ -56,7 +56,7 @@ impl Key {
         if jwk.alg.is_some_and(|alg| alg != word) {
             return None;
         }
-        // An error says that the key is none, before any signature: a point that is not on its curve.
+        // An error here means the key itself is invalid, e.g. a point that is not on its curve.
         crypto::verify("", b"", &key, algorithm).ok()?;
         Some(Self { kid: jwk.kid, algorithm, verifying: Arc::new(key) })
     }
@@ -67,21 +67,21 @@ impl Jwk {
         let (modulus, exponent) = (number(self.n.as_ref())?, number(self.e.as_ref())?);
         let bits = modulus.len() * 8 - modulus.first()?.leading_zeros() as usize;
         let odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
-        // With 1 as the exponent anybody can sign.
+        // With exponent 1 anyone could sign.
         let usable = odd(&modulus) && odd(&exponent) && exponent != [1] && exponent.len() <= 4;
         (RSA_BITS.contains(&bits) && usable)
             .then(|| DecodingKey::from_rsa_raw_components(&modulus, &exponent))
     }
 
     fn p256(&self) -> Option<DecodingKey> {
-        /// What a point with both coordinates begins with (SEC 1).
+        /// Prefix of an uncompressed point (SEC 1).
         const UNCOMPRESSED: u8 = 4;
         let (x, y) = (curve(self.x.as_ref())?, curve(self.y.as_ref())?);
         Some(DecodingKey::from_ec_der(&[&[UNCOMPRESSED], x.as_slice(), &y].concat()))
     }
 
     fn ed25519(&self) -> Option<DecodingKey> {
-        // Invariant: 32 bytes. The library panics at a shorter key.
+        // Invariant: 32 bytes. The library panics on a shorter key.
         curve(self.x.as_ref()).map(|key| DecodingKey::from_ed_der(&key))
     }
 }

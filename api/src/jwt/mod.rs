@@ -1,7 +1,7 @@
-//! Tokens of an identity provider (JWT): whether one is genuine, and what it grants.
+//! JWT authentication: whether a token is valid, and what it grants.
 //!
-//! The library checks signatures; which algorithm and which key may have made one is decided here, never by
-//! the token. Each part of a token is read once, after its signature where it has one, so that what is
+//! The library checks signatures; which algorithm and key are acceptable is decided here, never by the token.
+//! Each part of a token is parsed once, after its signature is verified where it has one, so that what is
 //! checked is what is used.
 
 mod claims;
@@ -25,37 +25,37 @@ use serde::{Deserialize, Deserializer};
 use std::sync::Arc;
 use url::{Host, Url};
 
-/// The longest token that is looked at, in bytes.
-const MAX_TOKEN: usize = 8 * 1024;
+/// Maximum length of a token, in bytes.
+const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
-/// The shortest secret.
+/// Minimum length of a shared secret, in characters.
 const SECRET_MIN: usize = 32;
 
-/// The signatures that an identity provider's key may make.
+/// The algorithms available with public keys.
 const PUBLIC_KEY_ALGORITHMS: [(&str, Algorithm); 3] =
     [("RS256", Algorithm::RS256), ("ES256", Algorithm::ES256), ("EdDSA", Algorithm::EdDSA)];
 
-/// The signature that a shared secret makes.
+/// The algorithm used with a shared secret.
 const SECRET_ALGORITHM: (&str, Algorithm) = ("HS256", Algorithm::HS256);
 
-/// Why a token is not accepted.
+/// Why a token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TokenError {
-    /// It is not good; why, fit to be shown.
+    /// The token is invalid, for this reason, which may be shown to the caller.
     #[error("{0}")]
     Invalid(&'static str),
-    /// It cannot be told: there are no keys, and none can be fetched.
-    #[error("the keys of the identity provider cannot be fetched")]
+    /// Undecided: there are no keys, and none can be fetched.
+    #[error("cannot fetch the identity provider's keys")]
     Unavailable,
 }
 
-/// Checks tokens; cheap to clone.
+/// Verifies tokens; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Tokens(Arc<Inner>);
 
 struct Inner {
     keys: Keys,
-    /// The accepted algorithms, by their word in a token's header. There is no `none`.
+    /// The accepted algorithms, by their name in a token's header. There is no `none`.
     algorithms: Vec<(&'static str, Algorithm)>,
     rules: Rules,
     clock: Arc<dyn Clock>,
@@ -67,15 +67,15 @@ enum Keys {
 }
 
 impl Tokens {
-    /// What the settings ask for; nothing when they name neither a secret nor keys.
+    /// JWT authentication as configured; `None` without a secret or a key set URL.
     ///
     /// # Errors
-    /// The setting that cannot be used.
+    /// An invalid setting.
     pub(crate) fn new(settings: &JwtSettings, client: Client) -> Result<Option<Self>, InvalidSetting> {
         Self::with_clock(settings, client, Arc::new(SystemClock))
     }
 
-    /// The same with another clock.
+    /// The same with another clock, for tests.
     fn with_clock(
         settings: &JwtSettings,
         client: Client,
@@ -107,7 +107,7 @@ impl Tokens {
         Ok(Some(Self(Arc::new(Inner { keys, algorithms, rules, clock }))))
     }
 
-    /// Whose token it is and what it grants, if it is genuine, for us, and in its time.
+    /// The token's identity and grants, if it is genuine, meant for this audience, and currently valid.
     ///
     /// # Errors
     /// [`TokenError`]
@@ -123,7 +123,7 @@ impl Tokens {
         };
         match crypto::verify(token.signature, token.signed.as_bytes(), &key, *algorithm) {
             Ok(true) => {}
-            Ok(false) | Err(_) => return Err(TokenError::Invalid("its signature is not right")),
+            Ok(false) | Err(_) => return Err(TokenError::Invalid("its signature is not valid")),
         }
         self.0.rules.identity(&decoded(token.claims)?, self.0.clock.now())
     }
@@ -134,25 +134,25 @@ struct Token<'a> {
     header: Header,
     claims: &'a str,
     signature: &'a str,
-    /// What the signature is of.
+    /// The signed part.
     signed: &'a str,
 }
 
-/// What is read of a token's header. Keys and addresses of keys in it (`jwk`, `jku`, `x5u`) are not: a
-/// token does not say what to trust.
+/// The header fields in use. Embedded keys and key URLs (`jwk`, `jku`, `x5u`) are ignored: a token must not
+/// choose what to trust.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
     #[serde(default)]
     kid: Option<String>,
-    /// Whether it asks for extensions to be understood (`crit`); none is.
+    /// Whether the token lists critical extensions (`crit`); none is supported.
     #[serde(default, deserialize_with = "present")]
     crit: bool,
 }
 
 impl<'a> Token<'a> {
     fn split(token: &'a str) -> Result<Self, TokenError> {
-        if token.len() > MAX_TOKEN {
+        if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::Invalid("it is too long"));
         }
         let unreadable = TokenError::Invalid("it is not a signed token");
@@ -173,7 +173,7 @@ fn decoded(part: &str) -> Result<Vec<u8>, TokenError> {
     BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Invalid("it is not a signed token"))
 }
 
-/// That a member is there, whatever its value: `null` too.
+/// Records that a member is present, even if its value is `null`.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
@@ -190,7 +190,7 @@ fn algorithms(words: &[String]) -> Result<Vec<(&'static str, Algorithm)>, Invali
     words.iter().map(algorithm).collect()
 }
 
-/// The call that fetches the keys.
+/// The request that fetches the keys.
 fn call(settings: &JwtSettings, url: Option<&Url>) -> Result<Call, InvalidSetting> {
     let Some(url) = url.filter(|url| is_private(url)) else {
         return Err(invalid("JWKS_URL", "must be https, or http to this machine"));
@@ -206,7 +206,7 @@ fn call(settings: &JwtSettings, url: Option<&Url>) -> Result<Call, InvalidSettin
     })
 }
 
-/// Whether nobody on the way can put keys of their own into the answer.
+/// Whether no one on the network path can inject keys into the response.
 fn is_private(url: &Url) -> bool {
     let loopback = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -1,22 +1,22 @@
-//! Which address a call comes from. `X-Forwarded-For` is believed only as far as trusted proxies wrote it: what
-//! stands left of the first stranger may be made up.
+//! The client address of a call. `X-Forwarded-For` is trusted only as far as trusted proxies wrote it:
+//! anything left of the first untrusted address may be forged.
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// Each proxy adds the address it was called from at the right end.
+/// Each proxy appends the address it was called from.
 const FORWARDED: &str = "x-forwarded-for";
 
-/// The network that one subscriber has in IPv6, in bits from the left: with fewer he had 2^64 buckets.
+/// Prefix length of one subscriber's IPv6 network; with longer prefixes a client would have 2^64 buckets.
 const SUBSCRIBER: u32 = 64;
 
-/// The peer, or, where it is a trusted proxy, the right-most address that is none. What cannot be read ends the
-/// walk: then it is the last address before it.
+/// The peer or, if that is a trusted proxy, the right-most untrusted address. An unparsable entry ends the
+/// search at the last address before it.
 pub(super) fn of_client(trusted: &[IpNet], peer: IpAddr, headers: &HeaderMap) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = peer.to_canonical();
-    // One list, however many lines it comes in.
+    // Several header lines form one list.
     for line in headers.get_all(FORWARDED).iter().rev() {
         let Ok(line) = line.to_str() else { return client };
         for entry in line.rsplit(',') {
@@ -30,7 +30,7 @@ pub(super) fn of_client(trusted: &[IpNet], peer: IpAddr, headers: &HeaderMap) ->
     client
 }
 
-/// What is limited together: an IPv4 address, or the /64 of an IPv6 address.
+/// The unit of rate limiting: an IPv4 address, or the /64 of an IPv6 address.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -41,7 +41,7 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// An address, with a port or in brackets as some proxies write it.
+/// Parses an address, with a port or in brackets as some proxies write it.
 fn parse(entry: &str) -> Option<IpAddr> {
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
     let address = bare.parse().ok().or_else(|| entry.parse().ok().map(|socket: SocketAddr| socket.ip()));
@@ -57,7 +57,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Whom a call of `peer` with these header lines comes from, where 10.0.0.0/8 and fd00::/8 are trusted.
+    /// The client of a call from `peer` with these header lines, with 10.0.0.0/8 and fd00::/8 trusted.
     fn client(peer: &str, lines: &[&[u8]]) -> IpAddr {
         let trusted: Vec<IpNet> = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().unwrap()).to_vec();
         let mut headers = HeaderMap::new();
@@ -68,33 +68,33 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_addresses_are_believed_as_far_as_they_are_trusted() {
+    fn forwarded_addresses_are_trusted_up_to_the_first_untrusted_proxy() {
         let table: &[(&str, &[&[u8]], &str)] = &[
-            // Nothing is forwarded.
+            // No header.
             ("203.0.113.9", &[], "203.0.113.9"),
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &[b""], "10.0.0.1"),
-            // A stranger says what he likes.
+            // An untrusted peer may claim anything.
             ("203.0.113.9", &[b"198.51.100.7"], "203.0.113.9"),
             ("203.0.113.9", &[b"10.0.0.2"], "203.0.113.9"),
-            // A chain of proxies, and a made-up beginning.
+            // A chain of proxies with a forged beginning.
             ("10.0.0.1", &[b"198.51.100.7"], "198.51.100.7"),
             ("10.0.0.1", &[b"198.51.100.7, 10.0.0.2"], "198.51.100.7"),
             ("10.0.0.1", &[b"192.0.2.1,198.51.100.7 ,10.0.0.3,10.0.0.2"], "198.51.100.7"),
             ("10.0.0.1", &[b"10.0.0.9, 198.51.100.7"], "198.51.100.7"),
-            // Proxies all the way: the first of them.
+            // Only trusted proxies: the first of them.
             ("10.0.0.1", &[b"10.0.0.3, 10.0.0.2"], "10.0.0.3"),
-            // What cannot be read ends the walk.
+            // An unparsable entry ends the search.
             ("10.0.0.1", &[b"198.51.100.7, unknown"], "10.0.0.1"),
             ("10.0.0.1", &[b"198.51.100.7, unknown, 10.0.0.2"], "10.0.0.2"),
             ("10.0.0.1", &[b"198.51.100.7, , 10.0.0.2"], "10.0.0.2"),
             ("10.0.0.1", &[b"198.51.100.7", b"\xff, 10.0.0.2"], "10.0.0.1"),
             ("10.0.0.1", &[b"\xff", b"198.51.100.7"], "198.51.100.7"),
             ("10.0.0.1", &[b"256.0.0.1"], "10.0.0.1"),
-            // Several lines are one list.
+            // Several lines form one list.
             ("10.0.0.1", &[b"192.0.2.1", b"198.51.100.7", b"10.0.0.2"], "198.51.100.7"),
             ("10.0.0.1", &[b"192.0.2.1, 198.51.100.7", b"10.0.0.3, 10.0.0.2"], "198.51.100.7"),
-            // IPv4 in IPv6 is IPv4, as a peer and as an entry.
+            // IPv4-mapped IPv6 addresses are IPv4, as a peer and as an entry.
             ("::ffff:203.0.113.9", &[b"198.51.100.7"], "203.0.113.9"),
             ("::ffff:10.0.0.1", &[b"::ffff:198.51.100.7, ::ffff:10.0.0.2"], "198.51.100.7"),
             // IPv6, ports, brackets.
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn without_trusted_proxies_nothing_is_believed() {
+    fn without_trusted_proxies_the_header_is_ignored() {
         let mut headers = HeaderMap::new();
         headers.append(FORWARDED, HeaderValue::from_static("198.51.100.7"));
         assert_eq!(of_client(&[], ip("10.0.0.1"), &headers), ip("10.0.0.1"));

@@ -1,17 +1,16 @@
-//! What a caller is told about its limits: `RateLimit-Policy` and `RateLimit`
-//! (draft-ietf-httpapi-ratelimit-headers-10), and `Retry-After`.
+//! The rate limit headers: `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), and
+//! `Retry-After`.
 
 use super::Rate;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// The limits.
+/// The limits of the caller.
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// What is left of them.
+/// The remaining quota.
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Writes one header of each name, whatever a layer further in has written: what it said of other limits stays in
-/// the list.
+/// Writes one header of each name. Items that an inner layer wrote for other limits stay in the list.
 pub(crate) fn write(headers: &mut HeaderMap, rates: &[Rate]) {
     for rate in rates {
         let Rate { policy, quota, window, remaining, reset, .. } = rate;
@@ -23,7 +22,7 @@ pub(crate) fn write(headers: &mut HeaderMap, rates: &[Rate]) {
     }
 }
 
-/// Puts an item into a list, in place of the one of the same limit.
+/// Adds an item to a list, replacing the item of the same limit.
 fn join(headers: &mut HeaderMap, name: &HeaderName, policy: &str, item: &str) {
     let own = format!("\"{policy}\";");
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
@@ -61,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn two_limits_are_one_list_in_each_header() {
+    fn two_limits_share_one_list_per_header() {
         let expected = [
             ("ratelimit", "\"principal\";r=199;t=1, \"address\";r=7;t=1"),
             ("ratelimit-policy", "\"principal\";q=200;w=4, \"address\";q=200;w=4"),
@@ -77,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn written_again_it_is_replaced() {
+    fn writing_a_limit_again_replaces_it() {
         let mut headers = HeaderMap::new();
         write(&mut headers, &[rate("address", 7, None), rate("principal", 199, None)]);
         write(&mut headers, &[rate("address", 6, None)]);
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_call_is_told_when_to_come_again() {
+    fn a_rejected_call_gets_retry_after() {
         let mut headers = HeaderMap::new();
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("9"));
         write(&mut headers, &[rate("address", 7, None), rate("principal", 0, Some(3))]);
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_no_header() {
+    fn without_limits_no_header_is_written() {
         let mut headers = HeaderMap::new();
         write(&mut headers, &[]);
         assert!(headers.is_empty());

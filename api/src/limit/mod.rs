@@ -1,5 +1,5 @@
-//! How often somebody may call the REST API: by address before it is looked at who calls, then by key or token.
-//! Each process counts for itself.
+//! Rate limits of the REST API: by address before authentication, then by key or token. Each process counts
+//! on its own.
 
 mod address;
 mod headers;
@@ -20,16 +20,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The name of the limit by address.
+/// Name of the limit per address.
 const ADDRESS: &str = "address";
 
-/// The name of the limit by key or token.
+/// Name of the limit per key or token.
 const PRINCIPAL: &str = "principal";
 
-/// How often keys that are full again are dropped.
+/// How often full buckets are dropped.
 const KEEP_SMALL: Duration = Duration::from_mins(1);
 
-/// The limits; cheap to clone. The clock is another one only in tests.
+/// The limits; cheap to clone. Tests use another clock.
 #[derive(Clone)]
 pub(crate) struct Limits<C: Clock = DefaultClock> {
     inner: Arc<Inner<C>>,
@@ -41,22 +41,22 @@ struct Inner<C: Clock> {
     principals: Policy<String, C>,
 }
 
-/// What one limit says about one call.
+/// What one limit decided about one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rate {
     /// Which limit: `address` or `principal`.
     pub(crate) policy: &'static str,
-    /// Calls at once.
+    /// The burst: calls at once.
     pub(crate) quota: u32,
-    /// Calls a second, over time.
+    /// Sustained calls per second.
     pub(crate) per_second: u32,
-    /// The seconds in which an empty bucket is full again.
+    /// Seconds until an empty bucket is full again.
     pub(crate) window: u32,
-    /// Calls that may follow at once.
+    /// Calls left right now.
     pub(crate) remaining: u32,
-    /// The seconds until there is room for one more, at least 1.
+    /// Seconds until one more call is allowed, at least 1.
     pub(crate) reset: u64,
-    /// Whether the call may be made.
+    /// Whether the call is allowed.
     pub(crate) allowed: bool,
 }
 
@@ -78,22 +78,22 @@ impl<C: Clock + Clone> Limits<C> {
 }
 
 impl<C: Clock> Limits<C> {
-    /// The address that calls: the peer's, or what trusted proxies say.
+    /// The client address: the peer's, or what trusted proxies say.
     pub(crate) fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         address::of_client(&self.inner.trusted, peer, headers)
     }
 
-    /// Counts a call of this address.
+    /// Counts a call from this address.
     pub(crate) fn check_address(&self, address: IpAddr) -> Rate {
         self.inner.addresses.check(&address::network(address))
     }
 
-    /// Counts a call of this key or token.
+    /// Counts a call with this key or token.
     pub(crate) fn check_principal(&self, principal: &str) -> Rate {
         self.inner.principals.check(&principal.to_owned())
     }
 
-    /// Drops what need not be remembered, now and then, until `shutdown`.
+    /// Periodically drops full buckets, until `shutdown`.
     pub(crate) async fn keep_small(self, shutdown: CancellationToken) {
         loop {
             tokio::select! {
@@ -110,21 +110,21 @@ impl<C: Clock> Limits<C> {
 }
 
 impl Rate {
-    /// The seconds to wait, where the call is refused.
+    /// The seconds to wait, if the call is rejected.
     pub(crate) fn retry_after(&self) -> Option<u64> {
         (!self.allowed).then_some(self.reset)
     }
 }
 
 impl Problem {
-    /// A call above a limit; the headers are [`write`]'s.
+    /// The problem for a call above a limit; [`write`] adds the headers.
     pub(crate) fn rate_limited(rate: &Rate) -> Self {
         let whose = if rate.policy == ADDRESS { "this address" } else { "this key or token" };
         let detail = format!(
-            "limit {:?}: {whose} may make {} calls a second, and {} at once",
+            "limit {:?}: {whose} may make {} calls per second, {} at once",
             rate.policy, rate.per_second, rate.quota
         );
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many calls")
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests")
             .detail(detail)
             .retry_after(rate.reset)
     }

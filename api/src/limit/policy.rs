@@ -1,4 +1,4 @@
-//! One limit: a bucket for each key, that holds a burst and fills evenly.
+//! One rate limit: a token bucket per key, with a burst capacity and a steady refill.
 
 use super::Rate;
 use governor::clock::Clock;
@@ -12,10 +12,10 @@ use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// The most keys that have a bucket of their own at a time; some 10 MB.
-const MOST_KEYS: usize = 100_000;
+/// Maximum number of keys with their own bucket; about 10 MB.
+const BUCKETS_MAX: usize = 100_000;
 
-/// One limit, and a bucket for each key.
+/// One limit with a bucket per key.
 pub(super) struct Policy<K: Hash + Eq + Clone, C: Clock> {
     name: &'static str,
     per_second: NonZeroU32,
@@ -24,9 +24,9 @@ pub(super) struct Policy<K: Hash + Eq + Clone, C: Clock> {
 }
 
 impl<K: Hash + Eq + Clone, C: Clock> Policy<K, C> {
-    /// `burst` calls at once, and `rate` a second over time.
+    /// `burst` calls at once, and `rate` per second over time.
     pub(super) fn new(name: &'static str, rate: u32, burst: u32, clock: C) -> Self {
-        Self::with_most(name, (rate, burst), clock, MOST_KEYS)
+        Self::with_most(name, (rate, burst), clock, BUCKETS_MAX)
     }
 
     pub(super) fn with_most(name: &'static str, (rate, burst): (u32, u32), clock: C, most: usize) -> Self {
@@ -37,11 +37,11 @@ impl<K: Hash + Eq + Clone, C: Clock> Policy<K, C> {
         Self { name, per_second, quota, limiter }
     }
 
-    /// Counts a call, unless it is one too many.
+    /// Counts a call, unless it exceeds the limit.
     pub(super) fn check(&self, key: &K) -> Rate {
         let checked = self.limiter.check_key(key);
         let wait = match &checked {
-            // The next one comes within the time of one.
+            // The next call is allowed within one refill interval.
             Ok(_) => Duration::from_secs(1) / self.per_second.get(),
             Err(refused) => refused.wait_time_from(self.limiter.clock().now()),
         };
@@ -56,7 +56,7 @@ impl<K: Hash + Eq + Clone, C: Clock> Policy<K, C> {
         }
     }
 
-    /// Drops the buckets that are full again: they are like new ones.
+    /// Drops full buckets: they are equivalent to new ones.
     pub(super) fn shrink(&self) {
         self.limiter.retain_recent();
         self.limiter.shrink_to_fit();
@@ -68,17 +68,17 @@ impl<K: Hash + Eq + Clone, C: Clock> Policy<K, C> {
     }
 }
 
-/// Whole seconds, rounded up, at least one: who waits as long as he is told is not too early.
+/// Whole seconds, rounded up, at least one, so that a caller who waits this long is never too early.
 fn seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
-/// A bucket for each key, and one for all others once there are too many.
+/// A bucket per key, and a shared one for all others once there are too many keys.
 ///
-/// Memory is bounded whatever addresses an attacker has (a small IPv6 allocation is millions of /64). Sharing is
-/// safe: whoever has a bucket keeps it, so that those who call are not touched by newcomers; newcomers get
-/// together what one of them would get, so that nobody gets more by bringing more addresses; and buckets that
-/// are full again are dropped every minute, so that it ends soon after the flood does.
+/// Memory is bounded however many addresses an attacker has (a small IPv6 allocation is millions of /64).
+/// Sharing is safe: a key that has a bucket keeps it, so newcomers do not affect existing callers; newcomers
+/// together get what one of them would get, so more addresses give no more calls; and full buckets are
+/// dropped every minute, so sharing ends soon after the flood does.
 struct Buckets<K: Hash + Eq + Clone> {
     own: DashMapStateStore<K>,
     shared: InMemoryState,
@@ -92,7 +92,7 @@ impl<K: Hash + Eq + Clone> StateStore for Buckets<K> {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        // Calls at the same moment may put a few more in than `most`: one for each thread.
+        // Concurrent calls may exceed `most` by one per thread.
         if !self.own.contains_key(key) && self.own.len() >= self.most {
             return self.shared.measure_and_replace(&NotKeyed::NonKey, f);
         }

@@ -9,7 +9,7 @@ struct Args {
     limits: LimitSettings,
 }
 
-/// Keys: 2 a second, 5 at once; addresses: 1 a second, 3 at once.
+/// Keys: 2 per second, 5 at once; addresses: 1 per second, 3 at once.
 fn limits(clock: &FakeRelativeClock) -> Limits<FakeRelativeClock> {
     let args = [
         "--rate-per-principal=2",
@@ -25,7 +25,7 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// Calls until one is refused: how many were not, and the refusal.
+/// Calls until one is rejected: the number of allowed calls, and the rejection.
 fn drain(mut call: impl FnMut() -> Rate) -> (u32, Rate) {
     for calls in 0..1_000 {
         let rate = call();
@@ -33,11 +33,11 @@ fn drain(mut call: impl FnMut() -> Rate) -> (u32, Rate) {
             return (calls, rate);
         }
     }
-    panic!("nothing is ever refused");
+    panic!("no call was rejected");
 }
 
 #[test]
-fn a_burst_then_a_refusal_that_says_when() {
+fn a_burst_is_allowed_then_calls_are_rejected_with_a_delay() {
     let limits = limits(&FakeRelativeClock::default());
     let left: Vec<_> = (0..5).map(|_| limits.check_principal("key").remaining).collect();
     assert_eq!(left, [4, 3, 2, 1, 0]);
@@ -54,7 +54,7 @@ fn a_burst_then_a_refusal_that_says_when() {
 }
 
 #[test]
-fn buckets_fill_evenly_up_to_the_burst() {
+fn buckets_refill_steadily_up_to_the_burst() {
     let clock = FakeRelativeClock::default();
     let limits = limits(&clock);
     let calls = || drain(|| limits.check_principal("key")).0;
@@ -70,20 +70,20 @@ fn buckets_fill_evenly_up_to_the_burst() {
 }
 
 #[test]
-fn who_waits_as_told_is_let_in() {
+fn waiting_as_told_is_enough() {
     let clock = FakeRelativeClock::default();
     let limits = limits(&clock);
     let (_, refusal) = drain(|| limits.check_address(ip("203.0.113.9")));
     clock.advance(Duration::from_millis(400));
     let again = limits.check_address(ip("203.0.113.9"));
-    // 600 ms are one second in whole ones.
+    // 600 ms round up to one second.
     assert_eq!((refusal.retry_after(), again.retry_after()), (Some(1), Some(1)));
     clock.advance(Duration::from_secs(1));
     assert!(limits.check_address(ip("203.0.113.9")).allowed);
 }
 
 #[test]
-fn principals_and_addresses_do_not_touch_each_other() {
+fn principals_and_addresses_are_limited_independently() {
     let limits = limits(&FakeRelativeClock::default());
     assert_eq!(drain(|| limits.check_principal("one")).0, 5);
     assert_eq!(drain(|| limits.check_principal("two")).0, 5);
@@ -106,7 +106,7 @@ fn an_ipv6_subscriber_has_one_bucket_and_mapped_ipv4_is_ipv4() {
 }
 
 #[test]
-fn the_address_behind_a_trusted_proxy_is_the_clients() {
+fn behind_a_trusted_proxy_the_client_address_is_limited() {
     let limits = limits(&FakeRelativeClock::default());
     let mut headers = HeaderMap::new();
     headers.insert("x-forwarded-for", "198.51.100.7".parse().unwrap());
@@ -115,7 +115,7 @@ fn the_address_behind_a_trusted_proxy_is_the_clients() {
 }
 
 #[test]
-fn buckets_that_are_full_again_are_dropped_and_no_others() {
+fn only_full_buckets_are_dropped() {
     let clock = FakeRelativeClock::default();
     let limits = limits(&clock);
     drain(|| limits.check_principal("much"));
@@ -124,7 +124,7 @@ fn buckets_that_are_full_again_are_dropped_and_no_others() {
     clock.advance(Duration::from_millis(1_500));
     limits.shrink();
     assert_eq!((limits.inner.principals.keys(), limits.inner.addresses.keys()), (1, 1));
-    // What is remembered still counts: three of the five are back.
+    // A remembered bucket still counts: three of the five calls are available again.
     assert_eq!(drain(|| limits.check_principal("much")).0, 3);
     clock.advance(Duration::from_mins(1));
     limits.shrink();
@@ -132,7 +132,7 @@ fn buckets_that_are_full_again_are_dropped_and_no_others() {
 }
 
 #[test]
-fn above_the_most_keys_newcomers_share_one_bucket() {
+fn above_the_maximum_newcomers_share_one_bucket() {
     let clock = FakeRelativeClock::default();
     let policy = Policy::with_most("address", (1, 3), clock.clone(), 10);
     for key in 0..10_u32 {
@@ -144,7 +144,7 @@ fn above_the_most_keys_newcomers_share_one_bucket() {
         policy.check(&stranger)
     });
     assert_eq!((calls.0, policy.keys()), (3, 10));
-    // Who was there before keeps what was his.
+    // Existing callers keep their buckets.
     assert_eq!(drain(|| policy.check(&0)).0, 2);
     clock.advance(Duration::from_secs(10));
     policy.shrink();
@@ -154,7 +154,7 @@ fn above_the_most_keys_newcomers_share_one_bucket() {
 }
 
 #[tokio::test]
-async fn keeping_small_ends_with_the_process() {
+async fn the_cleanup_ends_with_the_process() {
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(limits(&FakeRelativeClock::default()).keep_small(shutdown.clone()));
     shutdown.cancel();
@@ -173,8 +173,8 @@ fn the_problem_names_the_limit() {
     assert_eq!(headers.get_all("retry-after").iter().count(), 1);
     assert_eq!(headers["ratelimit"], "\"address\";r=0;t=1");
     let text = format!("{:?}", Problem::rate_limited(&refusal));
-    assert!(text.contains("this address may make 1 calls a second, and 3 at once"), "{text}");
+    assert!(text.contains("this address may make 1 calls per second, 3 at once"), "{text}");
     let (_, refusal) = drain(|| limits.check_principal("key"));
     let text = format!("{:?}", Problem::rate_limited(&refusal));
-    assert!(text.contains("this key or token may make 2 calls a second, and 5 at once"), "{text}");
+    assert!(text.contains("this key or token may make 2 calls per second, 5 at once"), "{text}");
 }

@@ -6,12 +6,13 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Anything that does not come in this time never comes.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Whatever takes longer than this has failed.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-const OPTIONS: ListenerOptions = ListenerOptions { header_timeout: PATIENCE, connections: 100 };
+const OPTIONS: ListenerOptions = ListenerOptions { header_timeout: TIMEOUT, connections: 100 };
 
-/// A listener with two routes: `/` says who calls; `/slow` says when it has begun, and ends when it is let.
+/// A listener with two routes: `/` returns the peer; `/slow` signals its start and waits for permission to
+/// end.
 struct Server {
     address: SocketAddr,
     stop: CancellationToken,
@@ -44,7 +45,7 @@ impl Server {
     }
 
     async fn ended(self) {
-        timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
+        timeout(TIMEOUT, self.task).await.unwrap().unwrap().unwrap();
     }
 }
 
@@ -56,7 +57,7 @@ async fn ask(client: &mut TcpStream, path: &str) {
     send(client, &format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
 }
 
-/// One answer of a route: its head and its body.
+/// One response of a route: its head and its body.
 async fn answer(client: &mut TcpStream) -> (String, String) {
     let read = async {
         let mut bytes = Vec::new();
@@ -71,18 +72,18 @@ async fn answer(client: &mut TcpStream) -> (String, String) {
             assert_ne!(client.read_buf(&mut bytes).await.unwrap(), 0, "closed after {text:?}");
         }
     };
-    timeout(PATIENCE, read).await.unwrap()
+    timeout(TIMEOUT, read).await.unwrap()
 }
 
-/// What comes until the server closes the connection.
+/// Everything received until the server closes the connection.
 async fn rest(client: &mut TcpStream) -> String {
     let mut text = String::new();
-    timeout(PATIENCE, client.read_to_string(&mut text)).await.expect("not closed").unwrap();
+    timeout(TIMEOUT, client.read_to_string(&mut text)).await.expect("not closed").unwrap();
     text
 }
 
 #[tokio::test]
-async fn a_slow_head_is_cut_off_however_it_trickles() {
+async fn a_slow_head_is_cut_off_even_if_it_trickles() {
     let header_timeout = Duration::from_millis(300);
     let server = Server::start(ListenerOptions { header_timeout, ..OPTIONS }).await;
     let started = Instant::now();
@@ -101,24 +102,24 @@ async fn a_slow_head_is_cut_off_however_it_trickles() {
     let cut_off = async {
         tokio::select! {
             ended = trickle => { let ended: Result<()> = ended; ended.unwrap_err(); }
-            // Closed, or reset because of what it has not read.
+            // Closed, or reset because of unread data.
             _ = read.read_to_end(&mut text) => {}
         }
     };
-    timeout(PATIENCE / 2, cut_off).await.expect("not cut off");
+    timeout(TIMEOUT / 2, cut_off).await.expect("not cut off");
     assert_eq!((rest(&mut silent).await, rest(&mut half).await), (String::new(), String::new()));
     assert!(text.is_empty(), "{text:?}");
     assert!(started.elapsed() >= header_timeout);
 }
 
 #[tokio::test]
-async fn the_time_of_an_answer_is_not_that_of_the_head() {
+async fn the_head_timeout_does_not_limit_the_response() {
     let header_timeout = Duration::from_millis(200);
     let mut server = Server::start(ListenerOptions { header_timeout, ..OPTIONS }).await;
     let (mut client, mut silent) = (server.client().await, server.client().await);
     ask(&mut client, "/slow").await;
-    timeout(PATIENCE, server.begun.recv()).await.unwrap();
-    // A connection that came no earlier has been cut off meanwhile.
+    timeout(TIMEOUT, server.begun.recv()).await.unwrap();
+    // A connection opened at the same time has been cut off meanwhile.
     let mut idle = server.client().await;
     assert_eq!((rest(&mut silent).await, rest(&mut idle).await), (String::new(), String::new()));
     server.release.notify_one();
@@ -126,7 +127,7 @@ async fn the_time_of_an_answer_is_not_that_of_the_head() {
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_and_handlers_know_who_calls() {
+async fn connections_are_kept_alive_and_handlers_see_the_peer() {
     let server = Server::start(OPTIONS).await;
     let mut client = server.client().await;
     let own = client.local_addr().unwrap().to_string();
@@ -139,19 +140,19 @@ async fn a_connection_is_kept_and_handlers_know_who_calls() {
 }
 
 #[tokio::test]
-async fn a_head_has_a_longest() {
+async fn a_head_has_a_maximum_length() {
     let server = Server::start(OPTIONS).await;
     let mut client = server.client().await;
     let head = |length| format!("GET / HTTP/1.1\r\nhost: test\r\nx-long: {}\r\n\r\n", "x".repeat(length));
-    send(&mut client, &head(MOST_BUFFERED / 2)).await;
+    send(&mut client, &head(BUFFER_BYTES_MAX / 2)).await;
     assert!(answer(&mut client).await.0.starts_with("HTTP/1.1 200 OK"));
-    send(&mut client, &head(MOST_BUFFERED)).await;
+    send(&mut client, &head(BUFFER_BYTES_MAX)).await;
     let (head, _) = answer(&mut client).await;
     assert!(head.starts_with("HTTP/1.1 431"), "{head}");
 }
 
 #[tokio::test]
-async fn idle_connections_are_cut_off_too() {
+async fn idle_connections_are_closed() {
     let header_timeout = Duration::from_millis(200);
     let server = Server::start(ListenerOptions { header_timeout, ..OPTIONS }).await;
     let mut client = server.client().await;
@@ -161,20 +162,20 @@ async fn idle_connections_are_cut_off_too() {
 }
 
 #[tokio::test]
-async fn a_stop_lets_started_requests_end_and_closes_the_others() {
+async fn shutdown_finishes_started_requests_and_closes_idle_connections() {
     let mut server = Server::start(OPTIONS).await;
     let mut slow = server.client().await;
     ask(&mut slow, "/slow").await;
-    timeout(PATIENCE, server.begun.recv()).await.unwrap();
+    timeout(TIMEOUT, server.begun.recv()).await.unwrap();
     let (mut fresh, mut idle) = (server.client().await, server.client().await);
-    // They are accepted in their order: once this is answered the fresh one is in as well.
+    // Connections are accepted in order: once this one is answered, the fresh one has been accepted as well.
     ask(&mut idle, "/").await;
     answer(&mut idle).await;
 
     server.stop.cancel();
     assert_eq!((rest(&mut idle).await, rest(&mut fresh).await), (String::new(), String::new()));
     let refused = async { while TcpStream::connect(server.address).await.is_ok() {} };
-    timeout(PATIENCE, refused).await.expect("it still accepts");
+    timeout(TIMEOUT, refused).await.expect("it still accepts");
     assert!(!server.task.is_finished());
 
     server.release.notify_one();
@@ -185,7 +186,7 @@ async fn a_stop_lets_started_requests_end_and_closes_the_others() {
 }
 
 #[tokio::test]
-async fn above_the_most_connections_the_next_waits_for_one_to_end() {
+async fn at_the_maximum_a_new_connection_waits_for_one_to_end() {
     let mut server = Server::start(ListenerOptions { connections: 2, ..OPTIONS }).await;
     let (mut first, mut second) = (server.client().await, server.client().await);
     for client in [&mut first, &mut second] {
@@ -196,17 +197,17 @@ async fn above_the_most_connections_the_next_waits_for_one_to_end() {
     ask(&mut third, "/slow").await;
     let begun = timeout(Duration::from_millis(300), server.begun.recv()).await;
     begun.expect_err("a third connection is served");
-    // Those that are in are served on.
+    // Existing connections are still served.
     ask(&mut first, "/").await;
     answer(&mut first).await;
     drop(second);
-    timeout(PATIENCE, server.begun.recv()).await.expect("the third has a place now").unwrap();
+    timeout(TIMEOUT, server.begun.recv()).await.expect("the third has a place now").unwrap();
     server.release.notify_one();
     assert_eq!(answer(&mut third).await.1, "at last");
 }
 
 #[tokio::test]
-async fn a_stop_does_not_wait_for_a_place() {
+async fn shutdown_does_not_wait_for_a_free_permit() {
     let server = Server::start(ListenerOptions { connections: 1, ..OPTIONS }).await;
     let mut only = server.client().await;
     ask(&mut only, "/").await;
@@ -217,7 +218,7 @@ async fn a_stop_does_not_wait_for_a_place() {
 }
 
 #[test]
-fn only_what_a_client_does_is_tried_again_at_once() {
+fn only_client_errors_are_retried_at_once() {
     for (code, at_once) in [(103, true), (104, true), (111, true), (23, false), (24, false), (12, false)] {
         // ECONNABORTED, ECONNRESET, ECONNREFUSED; ENFILE, EMFILE, ENOMEM.
         assert_eq!(is_of_the_client(&Error::from_raw_os_error(code)), at_once, "{code}");

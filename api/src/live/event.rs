@@ -8,10 +8,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// What happened.
+/// The kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) enum LiveEventKind {
-    /// A message of a user came.
+    /// A message from a user arrived.
     #[serde(rename = "message.received")]
     MessageReceived,
     /// Graph accepted a message.
@@ -20,19 +20,19 @@ pub(crate) enum LiveEventKind {
     /// A message will not be sent.
     #[serde(rename = "message.failed")]
     MessageFailed,
-    /// A connection changed: connected, disconnected, its state, its settings, its token.
+    /// A connection changed: connected, disconnected, its state, its settings or its token.
     #[serde(rename = "connection.state")]
     ConnectionState,
-    /// Somebody else answers in a chat, or in the whole account.
+    /// Who answers changed, in a chat or in the whole account.
     #[serde(rename = "chat.mode")]
     ChatMode,
 }
 
-/// The data of an event: ids, never the customer's words.
+/// The data of an event: ids, never message text.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LiveEvent {
-    /// The id of the activity; an event that comes again after a resume has the same.
+    /// The id of the activity; the same if the event is repeated after a resume.
     pub(crate) id: Uuid,
     #[serde(rename = "type")]
     kind: LiveEventKind,
@@ -58,7 +58,7 @@ impl LiveEventKind {
         }
     }
 
-    /// The event an activity is; nothing for what a frontend need not know at once.
+    /// The event of an activity; `None` for activities a frontend need not learn of at once.
     fn of(kind: ActivityKind) -> Option<Self> {
         match kind {
             ActivityKind::MessageReceived => Some(Self::MessageReceived),
@@ -80,7 +80,7 @@ impl LiveEventKind {
 }
 
 impl LiveEvent {
-    /// The event an activity is, if it is one.
+    /// Converts an activity into its event, if it has one.
     pub(crate) fn of(row: &activity::Model) -> Option<Self> {
         let kind = LiveEventKind::of(ActivityKind::parse(&row.kind)?)?;
         let details: Value = serde_json::from_str(&row.details).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Reads what is new in a subaccount's activities.
+//! Reads new activities of a subaccount.
 
 use super::OVERLAP_MS;
 use dmrelay_domain::ids::SubaccountId;
@@ -7,16 +7,16 @@ use dmrelay_store::{Result, Store};
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// Activities read by one statement.
+/// Maximum number of activities read per statement.
 pub(super) const PAGE: u64 = 500;
 
-/// Where one reader stands.
+/// The position of one reader.
 pub(super) struct Feed {
     store: Store,
     subaccount: SubaccountId,
-    /// Activities of the last seconds that were read.
+    /// The activities of the last seconds that were already read.
     seen: HashSet<Uuid>,
-    /// The time from which it is read again.
+    /// The time from which activities are read again.
     from: Option<i64>,
 }
 
@@ -25,11 +25,12 @@ impl Feed {
         Self { store, subaccount, seen: HashSet::new(), from: None }
     }
 
-    /// What was written since the last look, oldest first.
+    /// The activities written since the last read, oldest first.
     pub(super) async fn look(&mut self) -> Result<Vec<activity::Model>> {
         let now = self.store.now().await?;
         let from = self.from.unwrap_or(now - OVERLAP_MS);
-        // All of them are read before any counts as seen: what a failing read drops comes with the next.
+        // Mark activities as seen only after all pages are read: after a failed read, the next one returns
+        // them again.
         let mut rows = Vec::new();
         let mut after = None;
         loop {
@@ -49,7 +50,7 @@ impl Feed {
     }
 }
 
-/// The time an activity's id begins with, in milliseconds (UUIDv7, RFC 9562).
+/// The time encoded in an activity's id, in milliseconds (UUIDv7, RFC 9562).
 pub(super) fn time_of(id: Uuid) -> i64 {
     let (seconds, nanos) = id.get_timestamp().map_or((0, 0), |at| at.to_unix());
     i64::try_from(seconds).unwrap_or(0) * 1_000 + i64::from(nanos / 1_000_000)

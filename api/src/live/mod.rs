@@ -1,8 +1,8 @@
-//! Live events: the activities of a subaccount, as they are written, by whichever process.
+//! Live events: the activities of a subaccount as they are written, by whichever process.
 //!
-//! An activity's id begins with the database's time of its writing, but a transaction that takes longer is
-//! seen later: whoever reads on from the last id only would miss it. So the last seconds are read again and
-//! again, and what was seen is remembered by id.
+//! An activity's id starts with the database time of its writing, but a long transaction becomes visible
+//! later, so a reader that continued from the last id would miss it. The last seconds are therefore read
+//! repeatedly, and activities already seen are recognized by id.
 
 mod event;
 mod feed;
@@ -21,25 +21,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, broadcast};
 
-/// How long after its id's time an activity may still come to be seen.
+/// How long after its id's time an activity may still become visible.
 pub(crate) const OVERLAP_MS: i64 = 5_000;
 
-/// Activities a listener may be behind; one further behind must resume.
-const BEHIND: usize = 4_096;
+/// Maximum number of activities a listener may lag behind; beyond that it must resume.
+const BACKLOG_MAX: usize = 4_096;
 
-/// Tells the listeners of one subaccount.
+/// Publishes to the listeners of one subaccount.
 type Sender = broadcast::Sender<Arc<activity::Model>>;
 
-/// The most streams of this process at a time.
+/// Limits of concurrent streams in this process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MostStreams {
-    /// Of all subaccounts.
+    /// For all subaccounts.
     pub(crate) in_all: usize,
-    /// Of one, so that it leaves room for the others.
+    /// For one subaccount, so that it leaves room for others.
     pub(crate) of_one: usize,
 }
 
-/// One feed for each subaccount that anybody listens to; cheap to clone.
+/// One feed per subaccount that has listeners; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Live {
     store: Store,
@@ -49,7 +49,7 @@ pub(crate) struct Live {
     feeds: Arc<Mutex<HashMap<SubaccountId, Sender>>>,
 }
 
-/// A listener; it counts until it is dropped.
+/// A listener, counted until it is dropped.
 pub(crate) struct Listener {
     pub(crate) live: broadcast::Receiver<Arc<activity::Model>>,
     _place: Place,
@@ -68,7 +68,7 @@ impl Live {
         Self { store, interval, most, listening: Arc::default(), feeds: Arc::default() }
     }
 
-    /// Listens to a subaccount: everything written from now on comes. Nothing where too many listen already.
+    /// Subscribes to everything a subaccount writes from now on; `None` if there are too many listeners.
     pub(crate) async fn listen(&self, subaccount: &SubaccountId) -> Result<Option<Listener>> {
         let before = self.listening.fetch_add(1, Ordering::Relaxed);
         let place = Place(self.listening.clone());
@@ -78,15 +78,15 @@ impl Live {
         if let Some(feed) = self.feeds.lock().await.get(subaccount) {
             return Ok(self.join(feed, place));
         }
-        // What is there already is not new; read before the listener is told that it listens, and without the
-        // lock, which a slow database would keep from everybody.
+        // Existing activities are not new. Read them before the subscription is confirmed, and without
+        // holding the lock, which a slow database would block for everyone.
         let mut feed = Feed::new(self.store.clone(), subaccount.clone());
         feed.look().await?;
         let mut feeds = self.feeds.lock().await;
         if let Some(faster) = feeds.get(subaccount) {
             return Ok(self.join(faster, place));
         }
-        let (sender, live) = broadcast::channel(BEHIND);
+        let (sender, live) = broadcast::channel(BACKLOG_MAX);
         feeds.insert(subaccount.clone(), sender.clone());
         tokio::spawn(self.clone().follow(feed, subaccount.clone(), sender));
         Ok(Some(Listener { live, _place: place }))
@@ -97,7 +97,7 @@ impl Live {
         room.then(|| Listener { live: feed.subscribe(), _place: place })
     }
 
-    /// Looks for what is new as long as anybody listens.
+    /// Polls for new activities as long as there are listeners.
     async fn follow(self, mut feed: Feed, subaccount: SubaccountId, sender: Sender) {
         loop {
             tokio::time::sleep(self.interval).await;
@@ -110,10 +110,10 @@ impl Live {
             }
             match feed.look().await {
                 Ok(new) => new.into_iter().for_each(|row| {
-                    // Nobody may be left; the next round sees that.
+                    // If no listener is left, the next round notices.
                     let _ = sender.send(Arc::new(row));
                 }),
-                Err(err) => tracing::warn!(error = %err, "live events not read, tried again"),
+                Err(err) => tracing::warn!(error = %err, "cannot read live events; retrying"),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What a client missed: the activities after the last one it has seen, read page by page as it takes them.
+//! The activities a client missed: those after the last one it received, read page by page.
 
 use super::OVERLAP_MS;
 use super::feed::{PAGE, time_of};
@@ -8,10 +8,10 @@ use dmrelay_store::{Result, Store};
 use std::collections::{HashSet, VecDeque};
 use uuid::Uuid;
 
-/// The most activities that a resume reads; a client that missed more reads the lists again.
-const MOST: usize = 10_000;
+/// Maximum number of activities a resume reads; a client that missed more reads the lists again.
+const ACTIVITIES_MAX: usize = 10_000;
 
-/// The past of one stream, oldest first. A few that the client has seen may be among it.
+/// The past of one stream, oldest first. It may contain a few activities the client already received.
 pub(crate) struct Past {
     store: Store,
     subaccount: SubaccountId,
@@ -19,26 +19,26 @@ pub(crate) struct Past {
     page: VecDeque<activity::Model>,
     after: Option<Uuid>,
     read: usize,
-    /// Whether there is no further page.
+    /// Whether this was the last page.
     last: bool,
-    /// When the stream began to listen, by the database's clock.
+    /// When the stream subscribed, by the database's clock.
     listening: i64,
-    /// What the feed may tell too.
+    /// Activities the feed may deliver too.
     both: HashSet<Uuid>,
 }
 
-/// What comes next of the past.
+/// The next step of a resume.
 pub(crate) enum Step {
-    /// This.
+    /// An activity.
     Row(Box<activity::Model>),
-    /// Nothing: the present.
+    /// No more: continue with the live feed.
     End,
-    /// More than a resume reads.
+    /// The client missed more than a resume reads.
     TooMany,
 }
 
 impl Past {
-    /// The past after the event `seen`, for a stream that listens already.
+    /// The past after the event `seen`, for a stream that is already subscribed.
     pub(crate) async fn after(store: &Store, subaccount: &SubaccountId, seen: Uuid) -> Result<Self> {
         Ok(Self {
             store: store.clone(),
@@ -68,7 +68,7 @@ impl Past {
             if self.last {
                 return Ok(Step::End);
             }
-            if self.read >= MOST {
+            if self.read >= ACTIVITIES_MAX {
                 return Ok(Step::TooMany);
             }
             let from = time_of(self.seen) - OVERLAP_MS;
@@ -80,7 +80,7 @@ impl Past {
         }
     }
 
-    /// What it told that the feed may tell too.
+    /// The delivered activities that the feed may deliver again.
     pub(crate) fn both(self) -> HashSet<Uuid> {
         self.both
     }

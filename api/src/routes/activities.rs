@@ -1,4 +1,4 @@
-//! `GET …/activities`: who did what, when.
+//! `GET …/activities`: the activity log.
 
 use super::{all, ids, paging};
 use crate::access::{Scope, Tenant};
@@ -18,26 +18,26 @@ use utoipa::IntoParams;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Query {
-    /// Of these kinds, comma separated.
+    /// Only these kinds, comma-separated.
     #[param(
         pattern = "^[A-Z_]+(,[A-Z_]+)*$",
         max_length = 1_000,
         example = "INSTAGRAM_CONNECTED,INSTAGRAM_DISCONNECTED"
     )]
     kind: Option<String>,
-    /// Of this actor, as it is shown.
+    /// Only this actor, as shown in `actor`.
     #[param(min_length = 1, max_length = 200)]
     actor: Option<String>,
-    /// About this: the id of a message, a chat, a dead letter or a key.
+    /// Only this object: the id of a message, a chat, a dead letter or a key.
     #[param(min_length = 1, max_length = 200)]
     subject: Option<String>,
-    /// Not before this time.
+    /// At or after this time.
     #[param(format = DateTime)]
     since: Option<String>,
     /// Before this time.
     #[param(format = DateTime)]
     until: Option<String>,
-    /// Where a page before this one ended: its `nextCursor`.
+    /// Cursor: the `nextCursor` of the previous page.
     #[param(max_length = 64)]
     cursor: Option<String>,
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -46,7 +46,7 @@ pub(super) struct Query {
     skip: Option<u64>,
 }
 
-/// Lists what happened with the agent's accounts, newest first
+/// Lists the activities of the agent's accounts, newest first
 #[utoipa::path(get, path = "/activities", tag = "Activities", operation_id = "listActivities", params(Query),
     responses((status = 200, description = "A page of activities", body = List<ActivityView>)))]
 pub(super) async fn of_agent(
@@ -58,9 +58,9 @@ pub(super) async fn of_agent(
     list(&state, filter(query, scope.subaccount, Some(connections))?).await
 }
 
-/// Lists what happened in the subaccount, newest first
+/// Lists the activities of the subaccount, newest first
 ///
-/// With its API keys, which belong to no agent.
+/// Includes API keys, which belong to no agent.
 #[utoipa::path(get, path = "/activities", tag = "Activities", operation_id = "listSubaccountActivities",
     params(Query), responses((status = 200, description = "A page of activities", body = List<ActivityView>)))]
 pub(super) async fn of_tenant(
@@ -104,7 +104,7 @@ fn kinds(list: Option<&str>, faults: &mut Faults) -> Vec<ActivityKind> {
     let kinds = words.iter().filter_map(|word| ActivityKind::parse(word)).collect::<Vec<_>>();
     if kinds.len() < words.len() {
         let known: Vec<&str> = ActivityKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        faults.parameter("kind", format!("must be some of {}", known.join(", ")));
+        faults.parameter("kind", format!("must be a comma-separated list of {}", known.join(", ")));
     }
     kinds
 }

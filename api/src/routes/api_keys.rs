@@ -1,4 +1,4 @@
-//! `…/api-keys`: the keys of a subaccount.
+//! `…/api-keys`: the API keys of a subaccount.
 
 use super::paging;
 use crate::access::Tenant;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Query {
-    /// Where a page before this one ended: its `nextCursor`.
+    /// Cursor: the `nextCursor` of the previous page.
     #[param(max_length = 64)]
     cursor: Option<String>,
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -30,16 +30,16 @@ pub(super) struct Query {
     skip: Option<u64>,
 }
 
-/// A key to be made.
+/// A request to create an API key.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CreateApiKey {
-    /// What people call it.
+    /// A readable name.
     #[schema(min_length = 1, max_length = 100, example = "frontend")]
     name: String,
     #[schema(schema_with = words::role)]
     role: String,
-    /// When it ends to be valid; never where it is missing.
+    /// Expiry time. Omit for a key that never expires.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
 }
@@ -49,14 +49,14 @@ pub(super) struct CreateApiKey {
 #[serde(rename_all = "camelCase")]
 pub(super) struct ApiKeyCreated {
     key_id: Uuid,
-    /// The key itself. It is shown here once, and never again.
+    /// The secret key. It is shown only in this response.
     #[schema(example = "dmr_…")]
     key: String,
 }
 
 /// Lists the subaccount's API keys, newest first
 ///
-/// Revoked and expired ones too; never the keys themselves.
+/// Includes revoked and expired keys, but never their secrets.
 #[utoipa::path(get, path = "/api-keys", tag = "API keys", operation_id = "listApiKeys", params(Query),
     responses((status = 200, description = "A page of keys", body = List<ApiKeyView>)))]
 pub(super) async fn list(
@@ -72,9 +72,9 @@ pub(super) async fn list(
     Ok(Json(List::of(page, (limit, skip), ApiKeyView::of, paging::write_id)))
 }
 
-/// Makes an API key
+/// Creates an API key
 ///
-/// The answer is the only place where the key is ever shown.
+/// The secret key is shown only in this response.
 #[utoipa::path(post, path = "/api-keys", tag = "API keys", operation_id = "createApiKey",
     request_body = CreateApiKey,
     responses((status = 201, description = "The key", body = ApiKeyCreated)))]
@@ -84,7 +84,7 @@ pub(super) async fn create(
     Body(request): Body<CreateApiKey>,
 ) -> Result<(StatusCode, Json<ApiKeyCreated>), Problem> {
     let (role, expires_at) = check(&request, state.clock.now())?;
-    // Only owners come here today; whoever may tomorrow hands out no more than they have.
+    // Only owners get here today. If others may create keys one day, they must not grant more than they have.
     if role as u8 > tenant.role as u8 {
         return Err(Problem::forbidden());
     }
@@ -103,9 +103,9 @@ pub(super) async fn create(
 
 /// Revokes an API key
 ///
-/// It is refused from the next call on.
+/// The key is rejected from the next call on.
 #[utoipa::path(delete, path = "/api-keys/{keyId}", tag = "API keys", operation_id = "revokeApiKey",
-    responses((status = 204, description = "The key is revoked, now or before")))]
+    responses((status = 204, description = "The key is revoked; also if it was revoked before")))]
 pub(super) async fn revoke(
     State(state): State<ApiState>,
     tenant: Tenant,

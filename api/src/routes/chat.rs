@@ -1,4 +1,4 @@
-//! `GET …/chats/{chatId}`: one conversation, with what happened in it.
+//! `GET …/chats/{chatId}`: one chat with its messages and timeline.
 
 use super::{all, ids, paging};
 use crate::access::Scope;
@@ -15,24 +15,24 @@ use std::collections::BTreeSet;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-/// The most changes of who answers on one page.
-const MODE_CHANGES: u64 = 100;
+/// Maximum number of changes of who answers on a page.
+const MODE_CHANGES_MAX: u64 = 100;
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Query {
-    /// Where the page of messages before this one ended: its `nextCursor`.
+    /// Cursor: the `nextCursor` of the previous page of messages.
     #[param(max_length = 64)]
     cursor: Option<String>,
-    /// How many messages.
+    /// Number of messages.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u64>,
     #[param(maximum = 10_000, default = 0)]
     skip: Option<u64>,
 }
 
-/// A chat with a page of its messages and what happened around them.
+/// A chat with a page of its messages and the timeline around them.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ChatDetail {
@@ -40,13 +40,13 @@ pub(super) struct ChatDetail {
     counts: ChatCounts,
     /// Newest first.
     messages: List<MessageView>,
-    /// The questions to the agent that these messages ask or answer.
+    /// The turns these messages belong to.
     turns: Vec<TurnView>,
-    /// What happened to these messages, oldest first.
+    /// The timeline of these messages, oldest first.
     timeline: Vec<TimelineEntry>,
 }
 
-/// Shows a chat with a page of its messages and their time line
+/// Gets a chat with a page of its messages and their timeline
 #[utoipa::path(get, path = "/chats/{chatId}", tag = "History", operation_id = "getChat", params(Query),
     responses((status = 200, description = "The chat", body = ChatDetail)))]
 pub(super) async fn chat(
@@ -73,7 +73,7 @@ pub(super) async fn chat(
     let turn_ids: BTreeSet<Uuid> = rows.iter().filter_map(|row| row.turn_id).collect();
     let turns = state.store.turns_of_messages(row.id, &turn_ids.into_iter().collect::<Vec<_>>()).await?;
     let (since, until) = span(&rows, before.is_none());
-    let modes = state.store.mode_changes(row.id, since, until, MODE_CHANGES).await?;
+    let modes = state.store.mode_changes(row.id, since, until, MODE_CHANGES_MAX).await?;
     Ok(Json(ChatDetail {
         chat: ChatView::of(&row, state.clock.now()),
         counts: state.store.chat_counts(row.id).await?.into(),
@@ -83,14 +83,14 @@ pub(super) async fn chat(
     }))
 }
 
-/// The time that a page of messages covers; the newest page reaches until now.
+/// The time range covered by a page of messages; the newest page extends to now.
 fn span(rows: &[message::Model], newest: bool) -> (i64, i64) {
     let times = rows.iter().map(|row| row.created_at);
     let until = if newest { i64::MAX } else { times.clone().max().unwrap_or(0) + 1 };
     (times.min().unwrap_or(0), until)
 }
 
-/// A chat of the agent.
+/// Finds a chat of the agent.
 pub(super) async fn find(state: &ApiState, scope: &Scope, id: Uuid) -> Result<chat::Model, Problem> {
     let connections = ids(&all(state, scope).await?);
     let row = state.store.chat_of(&connections, id).await?;

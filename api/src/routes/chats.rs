@@ -1,4 +1,4 @@
-//! `GET …/chats`: the conversations, the latest first.
+//! `GET …/chats`: the chats, most recent first.
 
 use super::{listed, paging};
 use crate::access::Scope;
@@ -19,22 +19,22 @@ use uuid::Uuid;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Query {
-    /// Of this account only.
+    /// Only this account.
     connection_id: Option<Uuid>,
-    /// Of this Instagram user.
+    /// Only this Instagram user.
     #[param(pattern = "^[0-9]{1,32}$")]
     user: Option<String>,
-    /// With this in the user's handle, name or id.
+    /// Search text in the user's handle, name or id.
     #[param(min_length = 1, max_length = 200)]
     q: Option<String>,
-    /// Who answers.
+    /// Who answers: the agent or a human agent.
     #[param(schema_with = words::chat_mode)]
     mode: Option<String>,
-    /// Why a person should look at it: `window_closed`, `runaway`.
+    /// Why the chat needs a human's attention: `window_closed`, `runaway`.
     #[param(min_length = 1, max_length = 200)]
     flag: Option<String>,
-    /// Where a page before this one ended: its `nextCursor`. A chat in which a message comes meanwhile moves to
-    /// the first page.
+    /// Cursor: the `nextCursor` of the previous page. A chat that receives a message meanwhile moves to the
+    /// first page.
     #[param(max_length = 64)]
     cursor: Option<String>,
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -43,7 +43,7 @@ pub(super) struct Query {
     skip: Option<u64>,
 }
 
-/// Lists chats, the latest first
+/// Lists chats, most recent first
 #[utoipa::path(get, path = "/chats", tag = "History", operation_id = "listChats", params(Query),
     responses((status = 200, description = "A page of chats", body = List<ChatView>)))]
 pub(super) async fn chats(

@@ -1,5 +1,5 @@
-//! `POST …/connect`: an Instagram account is checked with Graph, subscribed, and stored with its secrets
-//! sealed. Whatever fails on the way, nothing half-made stays behind.
+//! `POST …/connect`: checks an Instagram account with Graph, subscribes its webhooks, and stores it with
+//! encrypted secrets. A failure at any step leaves nothing half-done.
 
 use super::is_live;
 use crate::access::Scope;
@@ -22,87 +22,87 @@ use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use utoipa::ToSchema;
 
-/// What a connection is made of.
+/// A request to connect an Instagram account.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Connect {
-    /// A long-lived token of the account.
+    /// A long-lived access token of the account.
     #[schema(value_type = String, min_length = 1, max_length = 4_096, example = "IGAA…")]
     access_token: Secret<String>,
     #[schema(pattern = "^[0-9]{1,32}$", example = "17841400000000001")]
     instagram_account_id: String,
-    /// The Page, with Facebook Login.
+    /// The id of the Facebook Page; with Facebook Login.
     #[schema(pattern = "^[0-9]{1,32}$")]
     page_id: Option<String>,
-    /// What Meta's handshake must name; you choose it.
+    /// The token you choose for Meta's webhook verification handshake.
     #[schema(value_type = String, min_length = 8, max_length = 512)]
     webhook_verification_token: Secret<String>,
-    /// The secret of the Meta app, where the account has an app of its own.
+    /// The app secret, if the account uses its own Meta app.
     #[schema(value_type = Option<String>, min_length = 8, max_length = 512)]
     app_secret: Option<Secret<String>>,
-    /// Which of Meta's logins the token is from; guessed where it is missing.
+    /// The Meta login the token comes from; guessed if omitted.
     #[schema(pattern = "^(instagram|facebook)$")]
     login_kind: Option<String>,
     #[serde(default)]
     settings: ConnectionSettings,
-    /// When the token expires, in seconds from now, where the client knows it.
+    /// Seconds until the token expires, if the client knows it.
     token_expires_in: Option<u32>,
     /// The `ref` of the ig.me link: letters, digits, `_`, `-` and `=`.
     #[serde(rename = "ref")]
     #[schema(max_length = 2_083)]
     reference: Option<String>,
-    /// Take the account from another subaccount.
+    /// Transfer the account from another subaccount.
     #[serde(default)]
     take_over: bool,
 }
 
-/// A connection with what a business needs to set it up.
+/// A connection with what the business needs to set it up.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Connected {
     #[serde(flatten)]
     connection: ConnectionView,
-    /// Where customers reach the account; null where Graph gave no username.
+    /// Links through which customers reach the account; null if Graph gave no username.
     links: Option<EntryPoints>,
     webhook: WebhookView,
 }
 
-/// The webhook field without which nothing would be answered.
+/// The webhook field without which no message would be answered.
 const NEEDED_FIELD: &str = "messages";
 
-/// The longest secrets, in bytes.
+/// Maximum lengths of secrets, in bytes.
 const TOKEN_MAX: usize = 4_096;
 const SECRET_MAX: usize = 512;
-/// The shortest verification token: it is what keeps others from answering the handshake.
+/// Minimum length of the verification token, which keeps others from answering the handshake.
 const VERIFY_MIN: usize = 8;
 
-/// A request whose form is right.
+/// A validated request.
 struct Checked {
     account: InstagramAccountId,
     page: Option<PageId>,
     login: LoginKind,
 }
 
-/// What the account was connected to before.
+/// The account's current connection.
 enum Before {
-    /// Nothing.
+    /// Not connected.
     Nothing,
-    /// This agent, now; its row is renewed.
+    /// Connected to this agent: its row is updated.
     Live(ConnectionId),
-    /// This agent, once; its row is revived.
+    /// Formerly connected to this agent: its row is reactivated.
     Former(ConnectionId),
-    /// Another subaccount, from which it is taken.
+    /// Connected to another subaccount: it is transferred from there.
     Elsewhere(Box<Connection>),
 }
 
 /// Connects an Instagram account
 ///
-/// Checks the token and the account with Graph, subscribes the webhooks, and stores the secrets sealed. An
-/// account of the same agent that is connected already gets new credentials and keeps its history.
+/// Checks the token and the account with Graph, subscribes the webhooks, and stores the secrets encrypted.
+/// Connecting an account of the same agent again replaces its credentials and keeps its history.
 #[utoipa::path(post, path = "/connect", tag = "Connection", operation_id = "connect", request_body = Connect,
     responses(
         (status = 201, description = "The account is connected", body = Connected),
-        (status = 409, description = "The account is connected elsewhere"),
-        (status = 502, description = "Meta does not send the webhooks"),
+        (status = 409, description = "The account is connected to another subaccount or agent"),
+        (status = 502, description = "Meta did not subscribe the webhooks"),
     ))]
 pub(super) async fn connect(
     State(state): State<ApiState>,
@@ -117,12 +117,12 @@ pub(super) async fn connect(
         return Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "wrong-account",
-            "The token is of another account",
+            "The token belongs to another account",
         )
         .detail(what)
         .with("instagramAccountId", checked.account.as_str()));
     }
-    // Only a token that is good binds the agent's name to the subaccount.
+    // Only a valid token binds the agent's name to the subaccount.
     if !state.store.bind_agent(&scope.agent, &scope.subaccount).await? {
         return Err(Problem::forbidden());
     }
@@ -158,7 +158,7 @@ fn check(request: &Connect) -> Result<Checked, Problem> {
         .check("/pageId", request.page_id.as_deref().map(PageId::parse).transpose().map_err(|err| err.why));
     let login = match request.login_kind.as_deref() {
         Some(word) => LoginKind::parse(word).ok_or("must be instagram or facebook"),
-        // Page tokens begin with EAA; a Page is there with Facebook Login only.
+        // Page tokens begin with EAA; only Facebook Login has a Page.
         None if request.page_id.is_some() || request.access_token.expose().starts_with("EAA") => {
             Ok(LoginKind::Facebook)
         }
@@ -166,7 +166,7 @@ fn check(request: &Connect) -> Result<Checked, Problem> {
     };
     let login = faults.check("/loginKind", login);
     if let Some(reference) = &request.reference {
-        // Any username will do: it is the ref that is checked.
+        // Any username will do: only the ref is validated.
         faults.check("/ref", links::direct_message("a", Some(reference)));
     }
     settings::check(&request.settings, "/settings", &mut faults);
@@ -209,8 +209,12 @@ async fn before(
     if take_over {
         return Ok(Before::Elsewhere(Box::new(live)));
     }
-    Err(Problem::new(StatusCode::CONFLICT, "account-in-use", "The account is connected elsewhere")
-        .detail("with takeOver: true it is disconnected there"))
+    Err(Problem::new(
+        StatusCode::CONFLICT,
+        "account-in-use",
+        "The account is connected to another subaccount",
+    )
+    .detail("set takeOver to true to transfer it"))
 }
 
 fn describe(
@@ -246,7 +250,7 @@ fn describe(
     }
 }
 
-/// A row in state `pending` holds the account while Graph is asked.
+/// A row in state `pending` reserves the account while Graph is asked.
 async fn reserve(state: &ApiState, new: &NewConnection, before: &Before) -> Result<(), Problem> {
     let reserved = match before {
         Before::Nothing => {
@@ -255,16 +259,16 @@ async fn reserve(state: &ApiState, new: &NewConnection, before: &Before) -> Resu
             tx.commit().await
         }
         Before::Former(id) => state.store.revive_connection(*id).await,
-        // Taken over only once Graph has said yes.
+        // The account is transferred only after Graph has accepted it.
         Before::Live(_) | Before::Elsewhere(_) => Ok(()),
     };
     reserved.map_err(in_use)
 }
 
-/// Another call was faster with the same account.
+/// A concurrent call connected the same account first.
 fn in_use(err: dmrelay_store::Error) -> Problem {
     if err.is_conflict() {
-        let title = "The account is being connected by somebody else";
+        let title = "Another call is connecting this account";
         return Problem::new(StatusCode::CONFLICT, "account-in-use", title);
     }
     err.into()
@@ -283,7 +287,7 @@ async fn make(
     state.graph.subscribe(access, wanted).await.map_err(|err| graph_problem(&err))?;
     let fields = state.graph.subscriptions(access).await.map_err(|err| graph_problem(&err))?;
     if !fields.iter().any(|field| field == NEEDED_FIELD) {
-        let what = format!("Graph was asked to subscribe {NEEDED_FIELD:?} and does not list it");
+        let what = format!("Graph accepted the subscription to {NEEDED_FIELD:?} but does not list it");
         return Err(Problem::new(
             StatusCode::BAD_GATEWAY,
             "not-subscribed",
@@ -293,9 +297,9 @@ async fn make(
     }
     let tx = state.store.begin().await?;
     if let Before::Elsewhere(other) = before {
-        tx.mark_disconnected(other, "taken over by another subaccount").await?;
+        tx.mark_disconnected(other, "transferred to another subaccount").await?;
         let activity = Activity::of_connection(other, ActivityKind::Disconnected, "system")
-            .with("reason", "taken over by another subaccount");
+            .with("reason", "transferred to another subaccount");
         tx.record(&activity).await?;
         tx.create_connection(new).await.map_err(in_use)?;
     }
@@ -315,15 +319,15 @@ async fn answer(
     id: ConnectionId,
     reference: Option<&str>,
 ) -> Result<(StatusCode, Json<Connected>), Problem> {
-    // The webhooks of this account are known from now on; what came before is ingested.
+    // The account is known from now on: ingest the webhooks that arrived before.
     state.snapshots.refresh().await?;
     let Some(connection) = state.store.connection_by_id(id).await? else {
         return Err(Problem::not_found("the connection is gone"));
     };
-    // The workers do this too, on a beat: it is only sooner here.
+    // The workers would do this too on their next tick; this is only faster.
     let waiting = state.store.route_events().await?;
     if waiting > 0 {
-        tracing::info!(connection = %id, waiting, "events that came before the connection are ingested");
+        tracing::info!(connection = %id, waiting, "ingesting events that arrived before the connection");
     }
     let connected = Connected {
         links: EntryPoints::of(&connection, reference)?,
@@ -333,16 +337,16 @@ async fn answer(
     Ok((StatusCode::CREATED, Json(connected)))
 }
 
-/// The address to paste into Meta's dashboard.
+/// The URL to paste into Meta's dashboard.
 pub(super) fn callback_url(state: &ApiState, connection: &Connection) -> String {
     let base = state.options.api.public_url.as_str().trim_end_matches('/');
     let (subaccount, agent) = (&connection.subaccount, &connection.agent);
     format!("{base}/api/database/{subaccount}/chat-agents/{agent}/instagram/webhook")
 }
 
-/// What Graph said, as a problem the frontend can show.
+/// Maps a Graph error to a problem the frontend can show.
 pub(super) fn graph_problem(err: &GraphError) -> Problem {
-    tracing::warn!(class = err.class.as_str(), code = %err.code, "Graph refused a call of the frontend");
+    tracing::warn!(class = err.class.as_str(), code = %err.code, "Graph rejected an API call");
     let (status, kind, title) = match err.class {
         FailureClass::Reauth => {
             (StatusCode::UNPROCESSABLE_ENTITY, "token-rejected", "Meta rejected the access token")
@@ -353,9 +357,9 @@ pub(super) fn graph_problem(err: &GraphError) -> Problem {
             "Meta does not allow this for the account or the app",
         ),
         FailureClass::Transient | FailureClass::Ambiguous | FailureClass::Throttled => {
-            (StatusCode::SERVICE_UNAVAILABLE, "graph-unavailable", "Meta cannot be reached now")
+            (StatusCode::SERVICE_UNAVAILABLE, "graph-unavailable", "Meta is unreachable")
         }
-        _ => (StatusCode::UNPROCESSABLE_ENTITY, "graph-refused", "Meta refused the request"),
+        _ => (StatusCode::UNPROCESSABLE_ENTITY, "graph-refused", "Meta rejected the request"),
     };
     let problem =
         Problem::new(status, kind, title).detail(err.message.clone()).with("graphCode", err.code.as_str());

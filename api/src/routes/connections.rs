@@ -9,14 +9,14 @@ use axum::response::Json;
 use dmrelay_views::{ConnectionView, List};
 use serde::Deserialize;
 
-/// There is nothing to ask; an unknown parameter is refused.
+/// No parameters; unknown ones are rejected.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Query {}
 
-/// Lists every connection of the subaccount
+/// Lists all connections of the subaccount
 ///
-/// Of all its agents, the newest first, disconnected ones included.
+/// Includes all agents and disconnected accounts, newest first.
 #[utoipa::path(get, path = "/connections", tag = "Connection", operation_id = "listConnections",
     responses((status = 200, description = "All connections, in one page", body = List<ConnectionView>)))]
 pub(super) async fn connections(

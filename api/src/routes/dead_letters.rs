@@ -1,4 +1,4 @@
-//! `GET …/dead-letters`: what failed for good, with its reason.
+//! `GET …/dead-letters`: permanent failures with their reasons.
 
 use super::{all, ids, paging};
 use crate::access::Scope;
@@ -20,20 +20,20 @@ use uuid::Uuid;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Query {
-    /// What kind of failure: `window_closed`, `gone`, `invalid`, `bug` …
+    /// The failure class: `window_closed`, `gone`, `invalid`, `bug` …
     #[param(schema_with = words::failure_class)]
     class: Option<String>,
     /// What failed.
     #[param(schema_with = words::dead_letter_kind)]
     kind: Option<String>,
     chat_id: Option<Uuid>,
-    /// `open` where it is missing.
+    /// The state; default `open`.
     #[param(schema_with = words::dead_letter_state)]
     state: Option<String>,
-    /// Older than this.
+    /// Created before this time.
     #[param(format = DateTime)]
     created_before: Option<String>,
-    /// Where a page before this one ended: its `nextCursor`.
+    /// Cursor: the `nextCursor` of the previous page.
     #[param(max_length = 64)]
     cursor: Option<String>,
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -42,7 +42,7 @@ pub(super) struct Query {
     skip: Option<u64>,
 }
 
-/// Lists what failed for good, newest first
+/// Lists dead letters, newest first
 #[utoipa::path(get, path = "/dead-letters", tag = "Dead letters", operation_id = "listDeadLetters", params(Query),
     responses((status = 200, description = "A page of dead letters", body = List<DeadLetterView>)))]
 pub(super) async fn dead_letters(
@@ -82,5 +82,5 @@ fn filter(
     Ok(filter)
 }
 
-/// What can fail for good.
+/// The kinds of dead letters.
 pub(super) const KINDS: [&str; 3] = ["event", "turn", "message"];

@@ -1,5 +1,5 @@
-//! `POST …/disconnect`: the account's webhooks end and its token is forgotten. While Meta cannot be
-//! reached, the connection is `disconnecting` and the workers go on trying.
+//! `POST …/disconnect`: unsubscribes the account's webhooks and deletes its token. While Meta is unreachable,
+//! the connection is `disconnecting` and the workers keep retrying.
 
 use super::select;
 use crate::access::Scope;
@@ -19,22 +19,22 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// What is to be disconnected.
+/// A request to disconnect an account.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Disconnect {
-    /// Which account, where the agent has several.
+    /// The connection; required if the agent has several.
     connection_id: Option<Uuid>,
 }
 
 /// Disconnects an Instagram account
 ///
-/// Ends its webhooks and forgets its token. The history stays.
+/// Unsubscribes the webhooks and deletes the token. The history stays.
 #[utoipa::path(post, path = "/disconnect", tag = "Connection", operation_id = "disconnect",
     request_body = Option<Disconnect>,
     responses(
         (status = 200, description = "The account is disconnected", body = ConnectionView),
-        (status = 202, description = "Not ended yet: the workers go on trying", body = ConnectionView),
+        (status = 202, description = "Not finished yet: the workers keep retrying", body = ConnectionView),
         (status = 409, description = "The agent has several accounts"),
     ))]
 pub(super) async fn disconnect(
@@ -49,13 +49,13 @@ pub(super) async fn disconnect(
     }
     let reached = unsubscribe(&state, &connection).await;
     let tx = state.store.begin().await?;
-    // With a token that was renewed meanwhile, the webhooks may be there again: the workers end them with it.
+    // A token renewed meanwhile may have subscribed the webhooks again: the workers unsubscribe them with it.
     let ended = reached && tx.mark_disconnected(&connection, "by request").await?;
     if !ended {
         let why = if reached {
             "its token was renewed meanwhile"
         } else {
-            "Meta cannot be reached to end the webhooks"
+            "Meta is unreachable, the webhooks are still subscribed"
         };
         tx.mark_disconnecting(connection.id, why).await?;
     }
@@ -71,7 +71,7 @@ pub(super) async fn disconnect(
     Ok((status, Json(ConnectionView::of(&fresh))))
 }
 
-/// Whether the webhooks have ended, or cannot be ended by this token any more.
+/// Whether the webhooks have ended, or this token can no longer unsubscribe them.
 async fn unsubscribe(state: &ApiState, connection: &Connection) -> bool {
     let place = Place { table: "instagram_connections", column: "access_token", row: connection.id.0 };
     let sealed = connection.row.access_token.as_deref().unwrap_or_default();

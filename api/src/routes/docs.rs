@@ -1,4 +1,4 @@
-//! `GET /api/openapi.json`, and `GET /api/docs`, a page that reads it and needs nothing from elsewhere.
+//! `GET /api/openapi.json`, and `GET /api/docs`, a page that shows it without external resources.
 
 use crate::state::ApiState;
 use axum::Router;
@@ -12,10 +12,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use utoipa_swagger_ui::Config;
 
-/// Where the document is.
+/// The path of the document.
 const DOCUMENT: &str = "/api/openapi.json";
 
-/// What the page may load: its own files; its script sets styles on elements, and draws with data URLs.
+/// What the page may load: its own files; its script sets styles on elements and draws with data URLs.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
      img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -39,11 +39,11 @@ pub(super) fn router(document: &Value) -> Router<ApiState> {
         .route("/api/docs/{*path}", get(move |Path(path): Path<String>| async move { file(&path, config) }))
 }
 
-/// One of the page's files (Swagger UI, compiled into this program).
+/// A file of the page (Swagger UI, compiled into the binary).
 fn file(path: &str, config: Arc<Config<'static>>) -> Response {
     match utoipa_swagger_ui::serve(path, config) {
         Ok(Some(file)) => {
-            // The files are part of the program: nothing is copied for a call.
+            // The files are part of the binary and not copied per call.
             let bytes = match file.bytes {
                 Cow::Borrowed(bytes) => Bytes::from_static(bytes),
                 Cow::Owned(bytes) => Bytes::from(bytes),
@@ -60,7 +60,7 @@ fn file(path: &str, config: Arc<Config<'static>>) -> Response {
         }
         Ok(None) => crate::problem::Problem::not_found("the page has no such file").into_response(),
         Err(err) => {
-            tracing::error!(error = %err, "a file of the documentation page cannot be read");
+            tracing::error!(error = %err, "cannot read a file of the documentation page");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

@@ -1,4 +1,4 @@
-//! `GET …/events`: what happens, as it happens (WHATWG HTML, "Server-sent events").
+//! `GET …/events`: live events (WHATWG HTML, "Server-sent events").
 
 use super::all;
 use crate::access::Scope;
@@ -22,28 +22,28 @@ use tokio::time::Instant;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-/// How often a stream without events says that it is there.
-const ALIVE: Duration = Duration::from_secs(15);
+/// Interval of keep-alive comments on an idle stream.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// How soon a client is to come again, in milliseconds.
-const COME_AGAIN: Duration = Duration::from_secs(2);
+/// Delay before a client reconnects, in milliseconds.
+const RECONNECT_DELAY: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Query {
-    /// Of this account only.
+    /// Only this account.
     connection_id: Option<Uuid>,
 }
 
-/// Streams what happens, as it happens
+/// Streams live events
 ///
-/// Server-Sent Events `message.received`, `message.sent`, `message.failed`, `connection.state` and `chat.mode`,
-/// each with its id and a `LiveEvent` as data. `Last-Event-ID` goes on after the event with that id: a few may
-/// come again, their ids tell. An event `reset` means that more was missed than is sent again: read the lists.
-/// A stream ends after ten minutes; come again with the last id.
+/// Server-Sent Events `message.received`, `message.sent`, `message.failed`, `connection.state` and
+/// `chat.mode`, each with its id and a `LiveEvent` as data. `Last-Event-ID` resumes after the event with that
+/// id; a few events may be repeated with the same ids. An event `reset` means that more events were missed
+/// than can be resent: read the lists again. A stream ends after ten minutes; reconnect with the last id.
 #[utoipa::path(get, path = "/events", tag = "Events", operation_id = "streamEvents",
-    params(Query, ("Last-Event-ID" = Option<Uuid>, Header, description = "The last event that was seen")),
+    params(Query, ("Last-Event-ID" = Option<Uuid>, Header, description = "The id of the last event received")),
     responses((status = 200, description = "The stream", body = LiveEvent, content_type = "text/event-stream")))]
 pub(super) async fn events(
     State(state): State<ApiState>,
@@ -53,7 +53,7 @@ pub(super) async fn events(
 ) -> Result<Response, Problem> {
     let seen = last_seen(&headers)?;
     let wanted = Wanted::of(&state, &scope, query.connection_id).await?;
-    // Listening begins before the past is read, so that nothing falls between.
+    // Subscribe before reading the past, so that no event is missed in between.
     let Some(listener) = state.live.listen(&scope.subaccount).await? else {
         let title = "Too many event streams are open";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", title).retry_after(10));
@@ -63,8 +63,9 @@ pub(super) async fn events(
         None => None,
     };
     let stream = Streaming::begin(state, wanted, past, listener);
-    let mut response = Sse::new(stream).keep_alive(KeepAlive::new().interval(ALIVE)).into_response();
-    // A proxy that gathers what it passes on would keep events back.
+    let mut response =
+        Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL)).into_response();
+    // Keeps a buffering proxy from holding events back.
     response
         .headers_mut()
         .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
@@ -78,11 +79,11 @@ fn last_seen(headers: &HeaderMap) -> Result<Option<Uuid>, Problem> {
     id.map(Some).ok_or_else(|| Problem::parameter("Last-Event-ID", "must be the id of an event"))
 }
 
-/// Which connections a stream is about.
+/// The connections a stream covers.
 struct Wanted {
     scope: Scope,
     only: Option<Uuid>,
-    /// Whether a connection is the agent's, as far as it was asked.
+    /// Whether a connection belongs to the agent, cached per connection.
     known: HashMap<Uuid, bool>,
 }
 
@@ -96,7 +97,7 @@ impl Wanted {
         Ok(Self { scope: scope.clone(), only, known })
     }
 
-    /// Whether the stream shows an activity. A connection may have been made since the stream began.
+    /// Whether the stream shows an activity. A connection may be newer than the stream.
     async fn shows(&mut self, state: &ApiState, row: &activity::Model) -> dmrelay_store::Result<bool> {
         let Some(id) = row.connection_id else { return Ok(false) };
         if self.only.is_some_and(|only| only != id) {
@@ -113,13 +114,13 @@ impl Wanted {
     }
 }
 
-/// A stream under way.
+/// An open stream.
 struct Streaming {
     state: ApiState,
     wanted: Wanted,
     listener: Listener,
     past: Option<Past>,
-    /// What the past told, so that the feed does not tell it again.
+    /// Events already sent from the past, so that the feed does not repeat them.
     told: HashSet<Uuid>,
     end: Instant,
 }
@@ -131,7 +132,7 @@ impl Streaming {
         past: Option<Past>,
         listener: Listener,
     ) -> impl Stream<Item = Result<Event, Infallible>> {
-        let hello = Event::default().retry(COME_AGAIN).comment("dmrelay");
+        let hello = Event::default().retry(RECONNECT_DELAY).comment("dmrelay");
         let end = Instant::now() + state.options.limits.event_stream_time;
         let streaming = Self { state, wanted, listener, past, told: HashSet::new(), end };
         let rest = stream::unfold(streaming, |mut streaming| async move {
@@ -141,8 +142,8 @@ impl Streaming {
         stream::once(async { Ok(hello) }).chain(rest)
     }
 
-    /// The next event; nothing when the stream is to end. A client comes again then, and goes on after the last
-    /// one it has seen.
+    /// The next event; `None` ends the stream. The client then reconnects and resumes after the last event it
+    /// received.
     async fn next(&mut self) -> Option<Event> {
         loop {
             if Instant::now() >= self.end || self.state.stop.is_cancelled() {
@@ -174,7 +175,7 @@ impl Streaming {
         }
     }
 
-    /// The next activity of the feed; nothing when the stream is to end.
+    /// The next activity of the feed; `None` ends the stream.
     async fn live(&mut self) -> Option<Arc<activity::Model>> {
         loop {
             let received = tokio::select! {
@@ -185,15 +186,15 @@ impl Streaming {
             match received {
                 Ok(row) if self.told.remove(&row.id) => {}
                 Ok(row) => return Some(row),
-                // A client too slow for what happens.
+                // The client is too slow for the feed.
                 Err(RecvError::Lagged(_) | RecvError::Closed) => return None,
             }
         }
     }
 }
 
-/// The database does not answer: the client comes again.
+/// The database is unavailable: the client reconnects.
 fn ended(err: &dmrelay_store::Error) -> Option<Event> {
-    tracing::warn!(error = %err, "an event stream ends");
+    tracing::warn!(error = %err, "event stream closed: database error");
     None
 }

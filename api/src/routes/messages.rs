@@ -1,4 +1,4 @@
-//! `GET …/messages`: the history, newest first.
+//! `GET …/messages`: the message history, newest first.
 
 use super::{listed, paging};
 use crate::access::Scope;
@@ -19,9 +19,9 @@ use uuid::Uuid;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Query {
-    /// Of this account only.
+    /// Only this account.
     connection_id: Option<Uuid>,
-    /// Of this Instagram user.
+    /// Only this Instagram user.
     #[param(pattern = "^[0-9]{1,32}$")]
     user: Option<String>,
     chat_id: Option<Uuid>,
@@ -31,10 +31,10 @@ pub(super) struct Query {
     status: Option<String>,
     #[param(schema_with = words::author)]
     author: Option<String>,
-    /// With this text in it. One call looks at the newest 100,000 messages at most; `nextCursor` goes on.
+    /// Search text. One call searches at most the newest 100,000 messages; continue with `nextCursor`.
     #[param(min_length = 1, max_length = 200)]
     q: Option<String>,
-    /// Not before this time.
+    /// At or after this time.
     #[param(format = DateTime)]
     since: Option<String>,
     /// Before this time.
@@ -42,7 +42,7 @@ pub(super) struct Query {
     until: Option<String>,
     /// Older than the message with this `messageId`.
     before: Option<Uuid>,
-    /// Where a page before this one ended: its `nextCursor`. Stays right while messages come.
+    /// Cursor: the `nextCursor` of the previous page. Stable while new messages arrive.
     #[param(max_length = 64)]
     cursor: Option<String>,
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -74,7 +74,7 @@ fn filter(query: Query) -> Result<MessageFilter, Problem> {
     }
     let cursor = paging::read_id(query.cursor.as_deref(), &mut faults);
     if query.before.is_some() && query.cursor.is_some() {
-        faults.parameter("before", "cannot be together with cursor");
+        faults.parameter("before", "cannot be combined with cursor");
     }
     let filter = MessageFilter {
         user: query.user,

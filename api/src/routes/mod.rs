@@ -1,4 +1,4 @@
-//! The routes: which there are, what each asks of its caller, and what stands before them.
+//! The routes, their permissions, and their middleware.
 
 mod activities;
 mod api_keys;
@@ -37,10 +37,10 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterE
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-/// Where a subaccount's calls are.
+/// Base path of a subaccount's calls.
 const TENANT: &str = "/api/database/{subaccountId}";
 
-/// Where one agent's Instagram calls are.
+/// Base path of an agent's Instagram calls.
 const AGENT: &str = "/api/database/{subaccountId}/chat-agents/{agentId}/instagram";
 
 /// A call of the REST API.
@@ -54,7 +54,7 @@ fn needs(permission: Permission, method: UtoipaMethodRouter<ApiState>) -> Route 
     Route { permission, keeps_answers: true, method }
 }
 
-/// The calls about an agent.
+/// The calls for one agent.
 fn of_agent() -> Vec<Route> {
     use Permission::{Configure, Connect, Read, Replay, Send, TakeOver};
     vec![
@@ -78,7 +78,7 @@ fn of_agent() -> Vec<Route> {
     ]
 }
 
-/// The calls about a subaccount.
+/// The calls for one subaccount.
 fn of_tenant() -> Vec<Route> {
     vec![
         needs(Permission::Read, routes!(activities::of_tenant)),
@@ -88,7 +88,7 @@ fn of_tenant() -> Vec<Route> {
     ]
 }
 
-/// The calls of both kinds; `guard` puts a guard before each.
+/// All calls; `guard` wraps each with its checks.
 fn calls(guard: impl Fn(Route) -> UtoipaMethodRouter<ApiState>) -> OpenApiRouter<ApiState> {
     let router = |routes: Vec<Route>| {
         routes.into_iter().fold(OpenApiRouter::new(), |router, mut route| {
@@ -106,7 +106,7 @@ pub(crate) fn document() -> serde_json::Value {
     openapi::complete(&calls(|route| route.method).into_openapi())
 }
 
-/// Everything the API serves, but for health.
+/// Everything the API serves, except health.
 pub(crate) fn router(state: &ApiState) -> Router {
     let guarded = |route: Route| {
         let Route { permission, keeps_answers, method } = route;
@@ -115,7 +115,8 @@ pub(crate) fn router(state: &ApiState) -> Router {
     };
     let (rest, _) = calls(guarded).split_for_parts();
     let rest = rest
-        // Before the layers, so that they stand before it too: a browser asks with OPTIONS what it may.
+        // Added before the other layers, so that it also wraps them: browsers send preflight requests
+        // (OPTIONS) without credentials.
         .method_not_allowed_fallback(not_allowed)
         .merge(docs::router(&document()))
         .fallback(|| async { Problem::not_found("no route has this path") })
@@ -134,17 +135,21 @@ pub(crate) fn router(state: &ApiState) -> Router {
 }
 
 async fn not_allowed() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This path has no such method")
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "The path does not support this method",
+    )
 }
 
-/// The connection a call is about: the one named, or the only one of the agent.
+/// The connection a call refers to: the one named, or the agent's only one.
 async fn select(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<Connection, Problem> {
     let mut all = state.store.connections(&scope.subaccount, Some(&scope.agent)).await?;
     if let Some(id) = named {
         let found = all.into_iter().find(|connection| connection.id.0 == id);
         return found.ok_or_else(no_such_connection);
     }
-    // Disconnected ones are history: they count only where nothing else is there.
+    // Disconnected connections are history: they count only if there is no other.
     if all.iter().any(is_live) {
         all.retain(is_live);
     } else {
@@ -160,7 +165,7 @@ async fn select(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<
                 "ambiguous-connection",
                 "This agent has several Instagram accounts",
             )
-            .detail("name one with connectionId")
+            .detail("choose one with connectionId")
             .with("connections", serde_json::json!(list)))
         }
         (None, _) => Err(Problem::new(
@@ -171,7 +176,7 @@ async fn select(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<
     }
 }
 
-/// The connections that a list is about: the one named, all live ones, or, where none is live, all of them.
+/// The connections a list covers: the one named, all live ones, or, if none is live, all of them.
 async fn listed(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<Vec<ConnectionId>, Problem> {
     let all = state.store.connections(&scope.subaccount, Some(&scope.agent)).await?;
     let any_live = all.iter().any(is_live);
@@ -182,7 +187,7 @@ async fn listed(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<
     }
 }
 
-/// Every connection of the agent, live or not.
+/// All connections of the agent, live or not.
 async fn all(state: &ApiState, scope: &Scope) -> Result<Vec<Connection>, Problem> {
     Ok(state.store.connections(&scope.subaccount, Some(&scope.agent)).await?)
 }

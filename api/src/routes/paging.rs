@@ -1,4 +1,4 @@
-//! Pages of lists: how many, how far, from where.
+//! Pagination of lists: limit, skip, cursor.
 
 use crate::problem::Faults;
 use base64::Engine;
@@ -6,17 +6,17 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use dmrelay_domain::clock::Millis;
 use uuid::Uuid;
 
-/// How many items a page has, unless asked, and at most.
+/// Default and maximum number of items on a page.
 const LIMIT: u64 = 50;
 const LIMIT_MAX: u64 = 200;
-/// How far `skip` reaches; beyond it, `cursor` does.
+/// Maximum `skip`; go further with `cursor`.
 const SKIP_MAX: u64 = 10_000;
-/// What is wrong with a cursor that is none.
+/// Validation error of a malformed cursor.
 const NO_CURSOR: &str = "must be a nextCursor of this list";
-/// The longest text to look for, in bytes.
+/// Maximum length of a search text, in bytes.
 pub(super) const TEXT_MAX: usize = 200;
 
-/// Which page: (limit, skip).
+/// The page: (limit, skip).
 pub(super) fn page(limit: Option<u64>, skip: Option<u64>, faults: &mut Faults) -> (u64, u64) {
     let limit = limit.unwrap_or(LIMIT);
     if limit == 0 || limit > LIMIT_MAX {
@@ -24,32 +24,32 @@ pub(super) fn page(limit: Option<u64>, skip: Option<u64>, faults: &mut Faults) -
     }
     let skip = skip.unwrap_or(0);
     if skip > SKIP_MAX {
-        faults.parameter("skip", format!("must be at most {SKIP_MAX}; cursor goes further"));
+        faults.parameter("skip", format!("must be at most {SKIP_MAX}; use cursor to go further"));
     }
     (limit, skip)
 }
 
-/// The cursor of a list that is in the order of its ids.
+/// The cursor of a list ordered by id.
 pub(super) fn write_id(id: Uuid) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(id.as_bytes())
 }
 
-/// The same read back; nothing where it is not one.
+/// Parses such a cursor; `None` if it is malformed.
 pub(super) fn id_of(cursor: &str) -> Option<Uuid> {
     Uuid::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
 }
 
-/// The cursor of a query string, read back.
+/// Parses the cursor of a query string.
 pub(super) fn read_id(cursor: Option<&str>, faults: &mut Faults) -> Option<Uuid> {
     faults.check_parameter("cursor", id_of(cursor?).ok_or(NO_CURSOR))
 }
 
-/// The cursor of a list that is in the order of a time and then of its ids.
+/// The cursor of a list ordered by time, then id.
 pub(super) fn write_time_and_id((at, id): (Millis, Uuid)) -> String {
     BASE64_URL_SAFE_NO_PAD.encode([at.to_be_bytes().as_slice(), id.as_bytes()].concat())
 }
 
-/// The same read back.
+/// Parses such a cursor.
 pub(super) fn read_time_and_id(cursor: Option<&str>, faults: &mut Faults) -> Option<(Millis, Uuid)> {
     let both = BASE64_URL_SAFE_NO_PAD.decode(cursor?).ok().and_then(|bytes| {
         let (at, id) = bytes.split_first_chunk::<8>()?;
@@ -58,12 +58,12 @@ pub(super) fn read_time_and_id(cursor: Option<&str>, faults: &mut Faults) -> Opt
     faults.check_parameter("cursor", both.ok_or(NO_CURSOR))
 }
 
-/// A time in a query string, given as RFC 3339.
+/// An RFC 3339 time in a query string.
 pub(super) fn moment(name: &str, text: Option<&str>, faults: &mut Faults) -> Option<Millis> {
     faults.check_parameter(name, dmrelay_views::parse_time(text?))
 }
 
-/// A text to look for.
+/// A search text.
 pub(super) fn text(name: &str, text: Option<String>, faults: &mut Faults) -> Option<String> {
     let text = text?;
     if text.is_empty() || text.len() > TEXT_MAX {
@@ -72,7 +72,7 @@ pub(super) fn text(name: &str, text: Option<String>, faults: &mut Faults) -> Opt
     Some(text)
 }
 
-/// A word of a closed set.
+/// An enum value.
 pub(super) fn word(
     name: &str,
     word: Option<String>,

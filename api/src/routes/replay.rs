@@ -1,4 +1,4 @@
-//! `POST …/dead-letters/…`: what failed for good is tried again, or left at that.
+//! `POST …/dead-letters/…`: replays or discards dead letters.
 
 use super::dead_letters::KINDS;
 use super::{all, ids, paging};
@@ -18,65 +18,65 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The most dead letters of one call.
-const MOST: usize = 200;
+/// Maximum number of dead letters per call.
+const LETTERS_MAX: usize = 200;
 
-/// Which dead letters to replay: those named, or all open ones that fit.
+/// The dead letters to replay: those named, or all open ones that match.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ReplaySome {
-    /// These, at most 200.
+    /// These dead letters, at most 200.
     #[schema(max_items = 200)]
     ids: Option<Vec<Uuid>>,
-    /// Those that failed like this.
+    /// Only this failure class.
     #[schema(schema_with = words::failure_class_or_null, required = false)]
     class: Option<String>,
-    /// Those of this kind.
+    /// Only this kind.
     #[schema(schema_with = words::dead_letter_kind_or_null, required = false)]
     kind: Option<String>,
-    /// Those older than this.
+    /// Created before this time.
     #[schema(format = DateTime)]
     created_before: Option<String>,
-    /// How many at the most.
+    /// Maximum number to replay.
     #[schema(minimum = 1, maximum = 200)]
     limit: Option<u64>,
-    /// Where the call before this one ended: its `nextCursor`.
+    /// Cursor: the `nextCursor` of the previous call.
     #[schema(max_length = 64)]
     cursor: Option<String>,
 }
 
-/// What became of a replay.
+/// The result of a replay.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ReplayOutcome)]
 pub(super) struct Outcome {
-    /// How many are tried again.
+    /// Number of dead letters replayed.
     replayed: u64,
-    /// Those that are not, with the reason.
+    /// Dead letters not replayed, with the reason.
     refused: Vec<Refused>,
-    /// Where the next call goes on, for `cursor`; null where there are no more that fit.
+    /// Cursor of the next call, to pass as `cursor`; null if no more match.
     next_cursor: Option<String>,
 }
 
-/// A dead letter that is not tried again.
+/// A dead letter that was not replayed.
 #[derive(Debug, Serialize, ToSchema)]
 struct Refused {
     id: Uuid,
     reason: String,
 }
 
-/// Nothing is to be said.
+/// No fields.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
-/// Tries several dead letters again
+/// Replays several dead letters
 ///
-/// Those of `ids`, or, without it, the open ones that fit, the newest first, at most 200 at a time. What is
-/// refused stays open: `nextCursor` goes on behind it.
+/// Replays those in `ids` or, without `ids`, the matching open ones, newest first, at most 200 per call.
+/// Those that cannot be replayed stay open; `nextCursor` continues after them.
 #[utoipa::path(post, path = "/dead-letters/replay", tag = "Dead letters", operation_id = "replayDeadLetters",
     request_body = ReplaySome,
-    responses((status = 200, description = "What became of each", body = Outcome)))]
+    responses((status = 200, description = "The result", body = Outcome)))]
 pub(super) async fn replay_some(
     State(state): State<ApiState>,
     scope: Scope,
@@ -87,19 +87,19 @@ pub(super) async fn replay_some(
     for letter in wanted(&state, &scope, &connections, request, &mut done).await? {
         match one(&state, &scope, &connections, &letter).await? {
             Replay::Replayed => done.replayed += 1,
-            Replay::NotOpen => done.refuse(letter.id, "it was replayed or discarded already"),
+            Replay::NotOpen => done.refuse(letter.id, "it was already replayed or discarded"),
             Replay::Refused(why) => done.refuse(letter.id, why),
         }
     }
     Ok(Json(done))
 }
 
-/// Tries a dead letter again
+/// Replays a dead letter
 #[utoipa::path(post, path = "/dead-letters/{deadLetterId}/replay", tag = "Dead letters",
     operation_id = "replayDeadLetter", request_body = Option<Nothing>,
     responses(
-        (status = 200, description = "It is tried again", body = DeadLetterView),
-        (status = 409, description = "It is not open, or cannot be tried again now"),
+        (status = 200, description = "The dead letter is replayed", body = DeadLetterView),
+        (status = 409, description = "The dead letter is not open, or cannot be replayed now"),
     ))]
 pub(super) async fn replay(
     State(state): State<ApiState>,
@@ -113,18 +113,18 @@ pub(super) async fn replay(
         Replay::Replayed => Ok(Json(DeadLetterView::of(&find(&state, &connections, id).await?))),
         Replay::NotOpen => Err(not_open()),
         Replay::Refused(why) => {
-            let title = "It cannot be tried again now";
+            let title = "The dead letter cannot be replayed now";
             Err(Problem::new(StatusCode::CONFLICT, "not-replayable", title).detail(why))
         }
     }
 }
 
-/// Leaves a dead letter at that
+/// Discards a dead letter
 #[utoipa::path(post, path = "/dead-letters/{deadLetterId}/discard", tag = "Dead letters",
     operation_id = "discardDeadLetter", request_body = Option<Nothing>,
     responses(
-        (status = 200, description = "It is discarded", body = DeadLetterView),
-        (status = 409, description = "It is not open"),
+        (status = 200, description = "The dead letter is discarded", body = DeadLetterView),
+        (status = 409, description = "The dead letter is not open"),
     ))]
 pub(super) async fn discard(
     State(state): State<ApiState>,
@@ -147,7 +147,7 @@ impl Outcome {
 }
 
 fn not_open() -> Problem {
-    Problem::new(StatusCode::CONFLICT, "not-open", "It was replayed or discarded already")
+    Problem::new(StatusCode::CONFLICT, "not-open", "The dead letter was already replayed or discarded")
 }
 
 async fn find(state: &ApiState, connections: &[Connection], id: Uuid) -> Result<dead_letter::Model, Problem> {
@@ -166,7 +166,7 @@ async fn one(
     Ok(state.store.replay(letter, connection, &scope.actor).await?)
 }
 
-/// The dead letters a request means; those it names that are not there are refused.
+/// The dead letters a request names; those not found are reported as refused.
 async fn wanted(
     state: &ApiState,
     scope: &Scope,
@@ -197,23 +197,23 @@ fn filter(
     request: &ReplaySome,
 ) -> Result<DeadLetterFilter, Problem> {
     let mut faults = Faults::default();
-    if request.ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > MOST) {
-        faults.at("/ids", format!("must be 1 to {MOST} ids"));
+    if request.ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > LETTERS_MAX) {
+        faults.at("/ids", format!("must be 1 to {LETTERS_MAX} ids"));
     }
     let filtered = request.class.is_some() || request.kind.is_some() || request.created_before.is_some();
     let paged = request.limit.is_some() || request.cursor.is_some();
     if request.ids.is_some() && (filtered || paged) {
-        faults.at("/ids", "cannot be together with class, kind, createdBefore, limit or cursor");
+        faults.at("/ids", "cannot be combined with class, kind, createdBefore, limit or cursor");
     }
-    let most = MOST as u64;
+    let most = LETTERS_MAX as u64;
     if request.limit.is_some_and(|limit| !(1..=most).contains(&limit)) {
-        faults.at("/limit", format!("must be 1 to {MOST}"));
+        faults.at("/limit", format!("must be 1 to {LETTERS_MAX}"));
     }
     let before = request.cursor.as_deref().and_then(|cursor| {
         faults.check("/cursor", paging::id_of(cursor).ok_or("must be a nextCursor of this call"))
     });
     if request.class.as_deref().is_some_and(|word| FailureClass::parse(word).is_none()) {
-        faults.at("/class", "must be a class of failures");
+        faults.at("/class", "must be a failure class");
     }
     if request.kind.as_deref().is_some_and(|word| !KINDS.contains(&word)) {
         faults.at("/kind", format!("must be one of {}", KINDS.join(", ")));

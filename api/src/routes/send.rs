@@ -1,5 +1,5 @@
-//! `POST …/send`: a person writes to a customer. The message goes through the same outbox as the agent's,
-//! and the agent falls silent in that chat.
+//! `POST …/send`: a human agent writes to a customer. The message goes through the same outbox as the
+//! agent's, and the agent falls silent in that chat.
 
 use super::select;
 use crate::access::Scope;
@@ -38,7 +38,7 @@ pub(super) struct Send {
     /// or an `attachment` of type image, video, audio or file with an https `payload.url`.
     #[schema(schema_with = message_schema)]
     message: Value,
-    /// Which account, where the agent has several.
+    /// The connection; required if the agent has several.
     connection_id: Option<Uuid>,
 }
 
@@ -68,17 +68,17 @@ fn message_schema() -> utoipa::openapi::schema::Schema {
         .into()
 }
 
-/// A message that may be sent, once the chat's window allows it.
+/// A validated message, which may be sent if the chat's window is open.
 struct Wanted {
     to: InstagramUserId,
     outgoing: Outgoing,
     key: Option<String>,
 }
 
-/// Writes to a customer, as a person
+/// Sends a message to a customer as a human agent
 ///
-/// The message waits in the chat's outbox; the agent falls silent in that chat. With an `Idempotency-Key` it is
-/// sent once, however often the call is repeated.
+/// Puts the message into the chat's outbox; the agent falls silent in that chat. With an `Idempotency-Key`
+/// the message is sent once, however often the call is repeated.
 #[utoipa::path(post, path = "/send", tag = "Takeover", operation_id = "sendMessage", request_body = Send,
     responses(
         (status = 202, description = "The message will be sent", body = Accepted),
@@ -92,7 +92,7 @@ pub(super) async fn send(
     Body(request): Body<Send>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let wanted = check(&request, &headers)?;
-    // Before anything that may have changed since: a repeated call is answered like the first.
+    // Checked before anything that may have changed since: a repeated call gets the first call's response.
     for connection in candidates(&state, &scope, request.connection_id).await? {
         if let Some(before) = sent_before(&state, &connection, &wanted).await? {
             return Ok(accepted(before.id, before.chat_id, &before.status));
@@ -108,14 +108,14 @@ pub(super) async fn send(
             "unknown-recipient",
             "This user has not written to the account",
         )
-        .detail("Instagram delivers messages only to users who wrote first"));
+        .detail("Instagram delivers messages only to users who have written first"));
     };
     let message = MessageId::new();
     let hours = connection.settings.takeover_hours.unwrap_or(state.options.takeover_hours);
     let policy = Policy { takeover: millis(Duration::from_hours(hours.into())), ..Policy::default() };
     let command = describe(&wanted, message, scope.actor.clone(), trace);
     let applied = match state.store.send_by_human(policy, chat.id.into(), command).await {
-        // The same key came twice at a time; the other one was faster.
+        // A concurrent call with the same key was faster.
         Err(err) if err.is_conflict() => {
             return match sent_before(&state, &connection, &wanted).await? {
                 Some(before) => Ok(accepted(before.id, before.chat_id, &before.status)),
@@ -160,7 +160,7 @@ fn check(request: &Send, headers: &HeaderMap) -> Result<Wanted, Problem> {
     Ok(Wanted { to, outgoing, key })
 }
 
-/// Where a message may have been sent before under the call's key.
+/// Chats in which the call's idempotency key may have been used.
 async fn candidates(
     state: &ApiState,
     scope: &Scope,
@@ -171,7 +171,7 @@ async fn candidates(
     Ok(all)
 }
 
-/// The message sent before under the same key.
+/// The message sent before with the same key.
 async fn sent_before(
     state: &ApiState,
     connection: &Connection,
@@ -199,7 +199,7 @@ fn describe(wanted: &Wanted, message: MessageId, actor: String, trace: TraceId) 
     SendByHuman { message, body, idempotency_key: wanted.key.clone(), actor, trace: Some(trace) }
 }
 
-/// What is more than a plain text, as JSON.
+/// The message as JSON, if it is more than plain text.
 fn payload(wanted: &Wanted) -> Option<String> {
     let json = wanted.outgoing.as_json();
     let plain =
@@ -216,7 +216,7 @@ async fn push(state: &ApiState, chat: Uuid, message: MessageId, trace: TraceId) 
         trace: Some(trace.to_string()),
     };
     if let Err(err) = state.queue.push(job).await {
-        tracing::debug!(%chat, error = %err, "job not pushed, the poller will find the row");
+        tracing::debug!(%chat, error = %err, "job not pushed; the poller will pick up the row");
     }
 }
 

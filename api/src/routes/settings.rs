@@ -1,4 +1,4 @@
-//! `PATCH …/settings`: what the business chooses for a connection.
+//! `PATCH …/settings`: the settings of a connection.
 
 use super::select;
 use crate::access::Scope;
@@ -12,12 +12,12 @@ use dmrelay_views::ConnectionView;
 
 /// Changes a connection's settings
 ///
-/// What is not named stays as it is; null goes back to the process's setting. `botPaused` holds the agent back in
-/// the whole account: what it would say waits, and people may still write.
+/// Omitted fields stay as they are; null resets a field to the process default. `botPaused` holds the agent
+/// back in the whole account: its answers wait, and human agents may still write.
 #[utoipa::path(patch, path = "/settings", tag = "Connection", operation_id = "changeSettings",
     request_body = ChangeSettings,
     responses(
-        (status = 200, description = "The connection as it is now", body = ConnectionView),
+        (status = 200, description = "The changed connection", body = ConnectionView),
         (status = 409, description = "The agent has several accounts"),
     ))]
 pub(super) async fn change_settings(

@@ -1,4 +1,4 @@
-//! `GET …/status`: how a connection is doing.
+//! `GET …/status`: the state of a connection.
 
 use super::{connect, select};
 use crate::access::Scope;
@@ -18,7 +18,7 @@ const DAY_MS: i64 = 86_400_000;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Query {
-    /// Which account, where the agent has several.
+    /// The connection; required if the agent has several.
     connection_id: Option<Uuid>,
     /// The `ref` of the ig.me link.
     #[serde(rename = "ref")]
@@ -26,31 +26,31 @@ pub(super) struct Query {
     reference: Option<String>,
 }
 
-/// How a connection is doing.
+/// The state of a connection.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Status {
     #[serde(flatten)]
     connection: ConnectionView,
-    /// Days until the token expires, where that is known.
+    /// Days until the token expires, if known.
     token_days_left: Option<i64>,
     queue: Queue,
-    /// Where customers reach the account; null where Graph gave no username.
+    /// Links through which customers reach the account; null if Graph gave no username.
     links: Option<EntryPoints>,
     webhook: WebhookView,
 }
 
-/// What waits of a connection.
+/// Pending work of a connection.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Queue {
-    /// Chats whose messages wait for the agent.
+    /// Chats with messages waiting for the agent.
     turns_due: i64,
-    /// Chats with messages to be sent.
+    /// Chats with messages waiting to be sent.
     chats_sending: i64,
 }
 
-/// Tells how a connection is doing
+/// Gets the state of a connection
 #[utoipa::path(get, path = "/status", tag = "Connection", operation_id = "getStatus", params(Query),
     responses(
         (status = 200, description = "The state of the connection", body = Status),

@@ -16,23 +16,23 @@ use std::time::Duration;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// How a person takes a chat over.
+/// A request to take over a chat.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct TakeOver {
-    /// Until the agent answers again by itself; the connection's `takeoverHours` where it is missing.
+    /// Hours until the agent resumes on its own; default: the connection's `takeoverHours`.
     #[schema(minimum = 1, maximum = 720)]
     hours: Option<u32>,
 }
 
-/// Nothing is to be said.
+/// No fields.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Release {}
 
-/// Takes a chat over from the agent
+/// Takes over a chat from the agent
 ///
-/// The agent falls silent: what it has not sent yet is not sent, nor is an answer that it is still thinking of.
+/// The agent falls silent: its unsent messages and any answer in progress are not sent.
 #[utoipa::path(post, path = "/chats/{chatId}/takeover", tag = "Takeover", operation_id = "takeOverChat",
     request_body = Option<TakeOver>,
     responses((status = 200, description = "The chat, in mode human", body = ChatView)))]
@@ -53,9 +53,9 @@ pub(super) async fn take_over(
     answer(&state, taken)
 }
 
-/// Gives a chat back to the agent
+/// Returns a chat to the agent
 ///
-/// The agent answers what the user has written since a person last wrote.
+/// The agent answers what the user wrote since a human agent last wrote.
 #[utoipa::path(post, path = "/chats/{chatId}/release", tag = "Takeover", operation_id = "releaseChat",
     request_body = Option<Release>,
     responses((status = 200, description = "The chat, in mode bot", body = ChatView)))]

@@ -1,5 +1,5 @@
-//! Meta's webhooks (Meta, "Webhooks: getting started"): the handshake, and events. An event is acknowledged
-//! when it is committed to the inbox, and not before.
+//! Meta's webhooks (Meta, "Webhooks: getting started"): the verification handshake and events. An event is
+//! acknowledged only after it is committed to the inbox.
 
 use crate::problem::Problem;
 use crate::snapshot::Accounts;
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tracing::Instrument;
 
-/// Meta's handshake.
+/// Meta's verification handshake.
 #[derive(Debug, Deserialize)]
 pub(super) struct Handshake {
     #[serde(rename = "hub.mode")]
@@ -31,18 +31,18 @@ pub(super) struct Handshake {
     challenge: Option<String>,
 }
 
-/// The longest challenge that is echoed.
-const CHALLENGE: usize = 256;
+/// Maximum length of a challenge that is echoed.
+const CHALLENGE_BYTES_MAX: usize = 256;
 
-/// For whom a webhook's signer may speak.
+/// The accounts a webhook's signer may speak for.
 enum Signer {
-    /// Every account that has no secret of its own.
+    /// All accounts without an app secret of their own.
     Platform,
     /// These accounts.
     Accounts(HashSet<String>),
 }
 
-/// A webhook being answered.
+/// A webhook in progress.
 #[derive(Clone, Copy)]
 struct Webhook {
     arrived: Instant,
@@ -83,12 +83,12 @@ pub(super) async fn own_handshake(
 
 fn handshake<'a>(state: &ApiState, query: &Handshake, tokens: impl Iterator<Item = &'a str>) -> Response {
     let given = query.token.as_deref().unwrap_or_default();
-    // Every token is compared, so that the time does not tell which.
+    // Every token is compared, to avoid a timing side channel.
     let known =
         tokens.fold(false, |known, token| known | signature::same(token.as_bytes(), given.as_bytes()));
     let challenge = query.challenge.as_deref().unwrap_or_default();
     let plain = !challenge.is_empty()
-        && challenge.len() <= CHALLENGE
+        && challenge.len() <= CHALLENGE_BYTES_MAX
         && challenge.chars().all(|c| c.is_ascii_alphanumeric());
     if !known || given.is_empty() || query.mode.as_deref() != Some("subscribe") || !plain {
         state.metrics.webhook_requests.with_label_values(&["refused"]).inc();
@@ -136,7 +136,7 @@ async fn answer(
     state.metrics.webhook_requests.with_label_values(&[result]).inc();
     state.metrics.webhook_ack_seconds.observe(webhook.arrived.elapsed().as_secs_f64());
     if result != "ok" {
-        // The metric counts them; a line each would drown the log just when it is needed.
+        // The metric counts refusals; a log line each would flood the log when it is needed most.
         tracing::debug!(result, "webhook not acknowledged");
     }
     response
@@ -169,7 +169,7 @@ async fn accept(
     Ok(())
 }
 
-/// Reads the body within the limits of one webhook and of the whole process.
+/// Reads the body within the limits per webhook and per process.
 async fn read(state: &ApiState, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
     let api = &state.options.api;
     let announced =
@@ -186,7 +186,7 @@ async fn read(state: &ApiState, headers: &HeaderMap, body: Body) -> Result<Bytes
     }
 }
 
-/// Bytes of the process's allowance, given back when dropped.
+/// Bytes reserved from the process's limit, released on drop.
 struct Share {
     reading: Arc<AtomicUsize>,
     bytes: usize,
@@ -206,7 +206,7 @@ impl Drop for Share {
     }
 }
 
-/// Who signed the raw bytes, if anyone did whose word counts here.
+/// Verifies the signature of the raw bytes and returns the signer, if it is known here.
 fn verify(
     state: &ApiState,
     accounts: &Accounts,
@@ -241,11 +241,11 @@ impl Refusal {
         match self {
             Self::TooLarge => {
                 let problem =
-                    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too long");
+                    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large");
                 ("too_large", problem.into_response())
             }
-            Self::Unread => ("refused", Problem::malformed("the body cannot be read").into_response()),
-            // What was expected is not said.
+            Self::Unread => ("refused", Problem::malformed("cannot read the body").into_response()),
+            // The expected signature is not revealed.
             Self::Unsigned => {
                 let problem =
                     Problem::new(StatusCode::FORBIDDEN, "signature-refused", "The signature is refused");
@@ -260,7 +260,7 @@ fn unavailable() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "unavailable",
-        "Webhooks cannot be stored now, deliver them again",
+        "Webhooks cannot be stored now; deliver them again later",
     )
     .retry_after(1)
 }

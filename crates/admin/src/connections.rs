@@ -1,4 +1,4 @@
-//! `admin connections`: the connected accounts, how they are, and what waits.
+//! `admin connections`: connected accounts, their state, and their pending work.
 
 use super::common::{EXIT_CODES, LIMIT_MAX, now, subaccount};
 use super::output::{self, OfSubaccount, Table, or_nothing};
@@ -12,27 +12,27 @@ use dmrelay_store::{Backlog, Connection, GateKey, GateRow, Store};
 use dmrelay_views::ConnectionView;
 use serde::Serialize;
 
-/// Which accounts are shown.
+/// Which accounts to show.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Connections {
-    /// Only those in this state; disconnected ones are not shown otherwise.
+    /// Only accounts in this state; by default all except disconnected ones.
     #[arg(long, value_parser = PossibleValuesParser::new(ConnectionStatus::ALL.iter().map(|word| word.as_str())))]
     status: Option<String>,
-    /// Only those of this subaccount.
+    /// Only accounts of this subaccount.
     #[arg(long, value_parser = subaccount)]
     subaccount: Option<SubaccountId>,
-    /// At most so many, the newest.
+    /// Maximum number of accounts, newest first.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=LIMIT_MAX))]
     limit: u64,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 const DAY_MS: Millis = 86_400_000;
 
-/// An account, with what is known of it now.
+/// An account and its current state.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct View<'a> {
@@ -44,7 +44,7 @@ struct View<'a> {
     queue: Queue,
 }
 
-/// A gate that keeps something of the account back.
+/// An open circuit breaker that holds the account back.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ClosedGate<'a> {
@@ -99,7 +99,7 @@ impl Connections {
     }
 }
 
-/// The closed gates that a connection's calls stand before.
+/// The open circuit breakers that affect a connection's calls.
 fn before<'a>(connection: &Connection, gates: &'a [GateRow]) -> Vec<&'a GateRow> {
     let account = connection.account.clone();
     let keys = [GateKey::GraphAccount(account), GateKey::GraphApp(connection.login), GateKey::Agent];

@@ -1,4 +1,4 @@
-//! `admin keys`: API keys, of all subaccounts.
+//! `admin keys`: API keys of all subaccounts.
 
 use super::common::{ACTOR, EXIT_CODES, LIMIT, LIMIT_MAX, now, subaccount};
 use super::output::{self, OfSubaccount, Table, or_nothing};
@@ -16,14 +16,14 @@ use dmrelay_views::ApiKeyView;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// API keys, of all subaccounts.
+/// Manage API keys of all subaccounts.
 #[derive(Debug, Subcommand)]
 pub enum Keys {
-    /// List them, the newest first; expired and revoked ones too, and never the keys themselves.
+    /// List API keys, newest first, including expired and revoked ones; never the secrets.
     List(List),
-    /// Make one. Standard output is the key and nothing else, and shows it this once.
+    /// Create an API key. Prints only the key, on standard output; it is shown only once.
     Create(Create),
-    /// Revoke one; it is refused from the next call on.
+    /// Revoke an API key; it is rejected from the next call on.
     #[command(after_help = EXIT_CODES)]
     Revoke {
         /// Its id.
@@ -31,35 +31,35 @@ pub enum Keys {
     },
 }
 
-/// Which keys are listed.
+/// Which keys to list.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct List {
-    /// Only those of this subaccount.
+    /// Only keys of this subaccount.
     #[arg(long, value_parser = subaccount)]
     subaccount: Option<SubaccountId>,
-    /// At most so many.
+    /// Maximum number of keys.
     #[arg(long, default_value_t = LIMIT, value_parser = clap::value_parser!(u64).range(1..=LIMIT_MAX))]
     limit: u64,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// A key to be made.
+/// A key to create.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Create {
-    /// The subaccount it is for.
+    /// The key's subaccount.
     #[arg(long, value_parser = subaccount)]
     subaccount: SubaccountId,
-    /// What it may: viewer, operator, admin or owner.
+    /// The key's role: viewer, operator, admin or owner.
     #[arg(long, default_value = "owner", value_parser = role)]
     role: Role,
-    /// What people call it.
+    /// A readable name.
     #[arg(long, default_value = "created at the command line", value_parser = name)]
     name: String,
-    /// After how long it expires, like 90d; never, where it is missing.
+    /// Lifetime, e.g. 90d; omit for a key that never expires.
     #[arg(long, value_parser = settings::duration)]
     expires_in: Option<Duration>,
 }
@@ -119,7 +119,7 @@ fn state(row: &api_key::Model, now: Millis) -> &'static str {
 impl Create {
     async fn run(&self, store: &Store) -> anyhow::Result<()> {
         let expires_at = match self.expires_in {
-            Some(Duration::ZERO) => anyhow::bail!("--expires-in: must be longer than nothing"),
+            Some(Duration::ZERO) => anyhow::bail!("--expires-in: must be longer than zero"),
             Some(after) => Some(now(store).await?.saturating_add(millis(after))),
             None => None,
         };
@@ -132,8 +132,8 @@ impl Create {
             expires_at,
             created_by: ACTOR.to_owned(),
         };
-        let id = store.create_api_key(&new).await.context("the key cannot be stored")?;
-        tracing::info!(%id, subaccount = %new.subaccount, role = %new.role, "API key made");
+        let id = store.create_api_key(&new).await.context("cannot store the key")?;
+        tracing::info!(%id, subaccount = %new.subaccount, role = %new.role, "API key created");
         Ok(output::print(key)?)
     }
 }

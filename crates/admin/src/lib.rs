@@ -1,5 +1,5 @@
-//! The operator's commands: done at the command line, on the whole installation, with nothing but its settings. What
-//! they print goes to standard output, and logs to standard error.
+//! The operator's commands, run on the command line for the whole installation, with only its settings. Their
+//! output goes to standard output, logs to standard error.
 
 mod after_restore;
 mod common;
@@ -31,45 +31,46 @@ use migrate::Migrate;
 use reseal::Reseal;
 use timeline::Timeline;
 
-/// What an operator does to an installation.
+/// Administer an installation.
 #[derive(Debug, Subcommand)]
 pub enum Admin {
-    /// Bring the database's schema up to date, or show how far it is.
+    /// Apply pending database migrations, or list them.
     Migrate(Migrate),
-    /// API keys, of all subaccounts.
+    /// Manage API keys of all subaccounts.
     #[command(subcommand)]
     Keys(Keys),
-    /// Seal every stored secret with the first of ENCRYPTION_KEYS, while everything runs.
+    /// Re-encrypt all stored secrets with the first of ENCRYPTION_KEYS, while everything keeps running.
     ///
-    /// To change the key: add the new one at the end of ENCRYPTION_KEYS of every process, and restart them; put it
-    /// first everywhere, and restart them again; then run this; and remove the old one once this says so.
+    /// To rotate the key: append the new key to ENCRYPTION_KEYS of every process and restart; put it first
+    /// everywhere and restart again; run this command; remove the old key once the output says so.
     Reseal(Reseal),
-    /// Take nothing that waits for not having happened. Once after a restore, before any worker runs.
+    /// Mark pending sends and questions as unknown so that each is reconciled before a retry. Run once after
+    /// a restore, before any worker starts.
     ///
-    /// What waited when the backup was taken may have been sent or asked since: each message is looked for in the
-    /// Instagram conversation, and each question in the agent's chat, before it is sent or asked.
+    /// Work that was waiting when the backup was taken may have happened since: each message is looked up in
+    /// the Instagram conversation, and each question in the agent chat, before it is sent or asked.
     AfterRestore(AfterRestore),
-    /// What failed for good: look at it, try it again, or leave it at that.
+    /// Manage dead letters: show, replay or discard what failed permanently.
     #[command(subcommand)]
     DeadLetters(DeadLetters),
-    /// The connected accounts, how they are, and what waits.
+    /// List connected accounts, their state, and their pending work.
     Connections(Connections),
-    /// What happened in one conversation, step by step.
+    /// Show the timeline of one conversation.
     ///
-    /// The newest messages and turns, the dead letters, and what befell the account meanwhile, of which the newest
-    /// 100,000 entries of the subaccount's log in that time are looked at.
+    /// Includes the newest messages and turns, the dead letters, and the events of the account in that time,
+    /// of which the newest 100,000 entries of the subaccount's activity log are searched.
     Timeline(Timeline),
-    /// Check the settings and everything dmrelay depends on.
+    /// Check the settings and all dependencies.
     ///
-    /// One line for each check says `ok`, `warn` or `FAIL`, and what to do about it. Nothing is changed. Run it with
-    /// the settings of the API and, so that Retell is checked too, with those of the worker.
+    /// Prints one line per check with `ok`, `warn` or `FAIL`, and what to do about it. Changes nothing. Run
+    /// it with the API's settings and, to check Retell too, with those of the worker.
     Doctor(Doctor),
 }
 
 /// Runs a command.
 ///
 /// # Errors
-/// What could not be done.
+/// Why the command failed.
 pub async fn run(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
     let outcome = begin(command, settings).await;
     logs::flush().await;

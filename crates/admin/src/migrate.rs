@@ -1,4 +1,4 @@
-//! `admin migrate`: the schema.
+//! `admin migrate`: database migrations.
 
 use super::output::{self, Table};
 use anyhow::Context as _;
@@ -7,16 +7,16 @@ use dmrelay_runtime::settings::DatabaseSettings;
 use dmrelay_store::Store;
 use std::time::Duration;
 
-/// What is done about the schema.
+/// Options of the command.
 #[derive(Debug, Args)]
 #[command(after_help = crate::common::EXIT_CODES)]
 pub struct Migrate {
-    /// Only show which changes the database has and which it lacks.
+    /// Only list applied and pending migrations.
     #[arg(long)]
     status: bool,
 }
 
-/// How long one statement of a migration may take: a change of a big table takes its time.
+/// Statement timeout of a migration: changing a large table takes long.
 const STATEMENT: Duration = Duration::from_hours(6);
 
 impl Migrate {
@@ -28,20 +28,20 @@ impl Migrate {
     }
 }
 
-/// Applies the changes the database lacks.
+/// Applies pending migrations.
 ///
 /// # Errors
-/// What the database says.
+/// A database error.
 pub async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<()> {
     let settings = DatabaseSettings { database_statement_timeout: STATEMENT, ..settings.clone() };
     let store = dmrelay_app::open_store(&settings).await?;
     let applied = dmrelay_app::migrate(&store).await?;
-    Ok(output::print(format!("changes applied: {applied}; the schema is up to date"))?)
+    Ok(output::print(format!("migrations applied: {applied}; the schema is up to date"))?)
 }
 
 async fn status(store: &Store) -> anyhow::Result<()> {
     let db = store.connection();
-    let silent = "DATABASE_URL: the database does not answer";
+    let silent = "DATABASE_URL: the database does not respond";
     let applied = dmrelay_migration::applied(db).await.context(silent)?;
     let pending = dmrelay_migration::pending(db).await.context(silent)?;
     let mut table = Table::new(&["CHANGE", "STATE"]);
@@ -50,6 +50,6 @@ async fn status(store: &Store) -> anyhow::Result<()> {
             table.row([name.clone(), state.to_owned()]);
         }
     }
-    table.print("no changes")?;
+    table.print("no migrations")?;
     Ok(output::print(format!("{} applied, {} pending", applied.len(), pending.len()))?)
 }

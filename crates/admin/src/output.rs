@@ -1,13 +1,13 @@
-//! What the commands print: columns for people, or JSON for programs, on standard output.
+//! Output of the commands on standard output: columns for humans, or JSON for programs.
 
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
 
-/// What stands where there is nothing.
+/// Shown for a missing value.
 pub(super) const NOTHING: &str = "-";
 
-/// Prints a text, and ends its line. Whoever reads it may have gone (`| head`): that is no fault.
+/// Prints a line. A closed pipe (`| head`) is not an error.
 pub(super) fn print(text: impl fmt::Display) -> io::Result<()> {
     match writeln!(io::stdout().lock(), "{text}") {
         Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(err),
@@ -15,12 +15,12 @@ pub(super) fn print(text: impl fmt::Display) -> io::Result<()> {
     }
 }
 
-/// Prints something as JSON.
+/// Prints a value as JSON.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(print(serde_json::to_string_pretty(value)?)?)
 }
 
-/// Says, below a list, that there may be more than are shown.
+/// Notes below a list that there may be more rows.
 pub(super) fn print_if_cut(shown: usize, limit: u64) -> io::Result<()> {
     if (shown as u64) < limit {
         return Ok(());
@@ -28,7 +28,7 @@ pub(super) fn print_if_cut(shown: usize, limit: u64) -> io::Result<()> {
     print(format!("these are the newest {limit}; --limit shows more"))
 }
 
-/// The view of something, with the subaccount it is of.
+/// A view with its subaccount.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OfSubaccount<'a, T> {
@@ -43,7 +43,7 @@ impl<'a, T> OfSubaccount<'a, T> {
     }
 }
 
-/// Rows in columns, each as wide as its widest cell.
+/// Rows in aligned columns.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
 }
@@ -53,13 +53,13 @@ impl Table {
         Self { rows: vec![header.iter().map(|&cell| cell.to_owned()).collect()] }
     }
 
-    /// Adds a row, of as many cells as the header has. Nothing in it can move the cursor of a terminal.
+    /// Adds a row with as many cells as the header. Cells cannot contain terminal control sequences.
     pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
         let shown = |cell: String| if cell.is_empty() { NOTHING.to_owned() } else { harmless(&cell) };
         self.rows.push(cells.into_iter().map(shown).collect());
     }
 
-    /// Prints it; `none` where it has no rows.
+    /// Prints the table, or `none` if it has no rows.
     pub(super) fn print(&self, none: &str) -> io::Result<()> {
         if self.rows.len() > 1 { print(self) } else { print(none) }
     }
@@ -82,7 +82,8 @@ impl fmt::Display for Table {
     }
 }
 
-/// A text without what a terminal would obey: control characters, and those that turn the direction of writing.
+/// Removes control characters and characters that change the writing direction, so that a text cannot control
+/// the terminal.
 pub(super) fn harmless(text: &str) -> String {
     let obeyed = |c: char| {
         c.is_control()
@@ -91,7 +92,7 @@ pub(super) fn harmless(text: &str) -> String {
     text.chars().map(|c| if obeyed(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
-/// What is there, or nothing.
+/// The value, or a placeholder.
 pub(super) fn or_nothing(text: Option<impl ToString>) -> String {
     text.map_or_else(|| NOTHING.to_owned(), |text| text.to_string())
 }
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
+    fn columns_are_aligned() {
         let mut table = Table::new(&["ID", "NAME"]);
         table.row(["1".to_owned(), "ä".to_owned()]);
         table.row(["100".to_owned(), String::new()]);
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_obeys_nothing_that_is_shown() {
+    fn output_cannot_control_the_terminal() {
         assert_eq!(harmless("a\u{1b}[2Jb\n\u{202e}"), "a\\u{1b}[2Jb\\n\\u{202e}");
         assert_eq!(harmless("größer 👍"), "größer 👍");
     }

@@ -1,6 +1,6 @@
-//! `admin reseal`: what an older of `ENCRYPTION_KEYS` has sealed is sealed with the first one. Value by value, while
-//! everything runs: one that somebody writes meanwhile is left as it was written. Stopped half-way, the next run goes
-//! on where this one ended.
+//! `admin reseal`: re-encrypts values encrypted with older `ENCRYPTION_KEYS` with the first key. Runs value
+//! by value while everything keeps running: values written concurrently are left as written. An interrupted
+//! run is continued by the next.
 
 use super::output::{self, Table};
 use anyhow::{Context as _, ensure};
@@ -11,35 +11,35 @@ use dmrelay_vault::{Place, Vault};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// How secrets are sealed anew.
+/// Options of the command.
 #[derive(Debug, Args)]
 #[command(after_help = crate::common::EXIT_CODES)]
 pub struct Reseal {
-    /// Only open what is to be sealed anew, and change nothing.
+    /// Only decrypt the values to check them, and change nothing.
     #[arg(long)]
     dry_run: bool,
 }
 
-/// How many values are read at a time.
+/// Number of values read at a time.
 const PAGE: u64 = 100;
 
-/// How often what was written meanwhile with an older key is looked for.
+/// Maximum number of passes, to catch values written meanwhile with an older key.
 const PASSES: usize = 3;
 
-/// What came of a run.
+/// The results of a run.
 #[derive(Default)]
 struct Outcome {
     resealed: usize,
-    /// Written by somebody else meanwhile, in the last pass.
+    /// Written concurrently by another process in the last pass.
     overtaken: usize,
-    /// Values that do not open: where they are, and why they do not.
+    /// Values that cannot be decrypted: location and reason.
     unopened: BTreeMap<String, String>,
 }
 
 impl Reseal {
     pub(super) async fn run(&self, store: &Store, settings: &VaultSettings) -> anyhow::Result<()> {
         let vault = Vault::parse(&settings.keys.require()?)?;
-        let current = vault.key_ids().next().context("ENCRYPTION_KEYS holds no key")?;
+        let current = vault.key_ids().next().context("ENCRYPTION_KEYS contains no key")?;
         let before = store.sealed_counts().await?;
         let work = Work { store, vault: &vault, current, dry_run: self.dry_run };
         let mut outcome = Outcome::default();
@@ -53,38 +53,40 @@ impl Reseal {
             }
         }
         let after = store.sealed_counts().await?;
-        counted(current, &vault, &before, &after).print("no value is sealed")?;
+        counted(current, &vault, &before, &after).print("no encrypted values")?;
         for (place, why) in &outcome.unopened {
-            output::print(format!("not opened: {place}: {why}"))?;
+            output::print(format!("not decrypted: {place}: {why}"))?;
         }
         self.conclude(&vault, &after, &outcome)
     }
 
-    /// Says what was done, and which keys are to stay.
+    /// Reports the results, and which keys must stay.
     fn conclude(&self, vault: &Vault, after: &[(String, i64)], outcome: &Outcome) -> anyhow::Result<()> {
         let current = vault.key_ids().next().unwrap_or_default();
         let would = if self.dry_run { "would be " } else { "" };
-        output::print(format!("{} values {would}sealed anew with {current}", outcome.resealed))?;
+        output::print(format!("{} values {would}re-encrypted with {current}", outcome.resealed))?;
         for old in vault.key_ids().skip(1) {
             let left = after.iter().find(|(id, _)| id == old).map_or(0, |(_, n)| *n);
             output::print(match left {
                 0 => {
-                    format!("{old} seals nothing: once every process has {current} first, it can be removed")
+                    format!(
+                        "{old} encrypts nothing: once every process has {current} first, it can be removed"
+                    )
                 }
-                left => format!("{old} seals {left} values: it must stay"),
+                left => format!("{old} encrypts {left} values: it must stay"),
             })?;
         }
-        ensure!(outcome.unopened.is_empty(), "{} values do not open", outcome.unopened.len());
+        ensure!(outcome.unopened.is_empty(), "{} values could not be decrypted", outcome.unopened.len());
         let others: i64 = after.iter().filter(|(id, _)| id != current).map(|(_, n)| n).sum();
         ensure!(
             self.dry_run || others == 0,
-            "{others} values were sealed with another key meanwhile: give every process {current} first, and run this again"
+            "{others} values were encrypted with another key meanwhile: give every process {current} first, and run this again"
         );
         Ok(())
     }
 }
 
-/// Resealing, with what it takes.
+/// A run, with its dependencies.
 struct Work<'a> {
     store: &'a Store,
     vault: &'a Vault,
@@ -93,7 +95,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Goes through a column once.
+    /// Processes a column once.
     async fn reseal(&self, column: SealedColumn, outcome: &mut Outcome) -> anyhow::Result<()> {
         let mut after = Uuid::nil();
         loop {
@@ -126,7 +128,7 @@ impl Work<'_> {
     }
 }
 
-/// How many values each key seals, before and after.
+/// The number of values per key, before and after.
 fn counted(current: &str, vault: &Vault, before: &[(String, i64)], after: &[(String, i64)]) -> Table {
     let mut ids: Vec<&str> = vault.key_ids().collect();
     let stored = before.iter().chain(after).map(|(id, _)| id.as_str());
@@ -141,11 +143,11 @@ fn counted(current: &str, vault: &Vault, before: &[(String, i64)], after: &[(Str
     let mut table = Table::new(&["KEY", "BEFORE", "AFTER", ""]);
     for id in ids {
         let what = if id == current {
-            "seals"
+            "encrypts"
         } else if id == NO_KEY {
-            "no sealed value"
+            "not an encrypted value"
         } else if vault.key_ids().any(|known| known == id) {
-            "opens"
+            "decrypts"
         } else {
             "missing in ENCRYPTION_KEYS"
         };

@@ -1,4 +1,4 @@
-//! The settings of an installation, as the commands need them.
+//! The settings of an installation, as needed by the commands.
 
 use dmrelay_runtime::http::Client;
 use dmrelay_runtime::settings::{
@@ -6,7 +6,7 @@ use dmrelay_runtime::settings::{
     VaultSettings,
 };
 
-/// The settings that the commands need, borrowed from the process that offers the commands.
+/// The settings the commands need, borrowed from the process that offers them.
 #[derive(Clone, Copy)]
 pub struct Settings<'a> {
     /// The database.
@@ -15,7 +15,7 @@ pub struct Settings<'a> {
     pub queue: &'a QueueSettings,
     /// The API's listeners and limits.
     pub api: &'a ApiSettings,
-    /// Tokens beside API keys.
+    /// JWT authentication.
     pub jwt: &'a JwtSettings,
     /// Meta.
     pub graph: &'a GraphSettings,
@@ -23,21 +23,21 @@ pub struct Settings<'a> {
     pub vault: &'a VaultSettings,
     /// Logs.
     pub logs: &'a LogSettings,
-    /// The checks that the API makes of its own settings.
+    /// The API's own validation of its settings.
     pub checks: &'a dyn ApiChecks,
 }
 
-/// The checks that the API makes of its own settings when it starts.
+/// The validation the API applies to its settings when it starts.
 pub trait ApiChecks {
-    /// Reads all settings of the API.
+    /// Loads all settings of the API.
     ///
     /// # Errors
-    /// The first setting that cannot be used.
+    /// The first invalid setting.
     fn read_settings(&self) -> Result<(), InvalidSetting>;
 
-    /// Whether tokens (JWT) are accepted beside API keys. `client` would fetch the keys that sign them.
+    /// Whether JWTs are accepted in addition to API keys. `client` would fetch the signing keys.
     ///
     /// # Errors
-    /// The setting that cannot be used.
+    /// An invalid setting.
     fn accepts_tokens(&self, client: Client) -> Result<bool, InvalidSetting>;
 }

@@ -1,4 +1,4 @@
-//! Times and spans, as people write and read them.
+//! Parsing and formatting of times and durations.
 
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_runtime::settings;
@@ -6,17 +6,17 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-/// With milliseconds, so that times of one list stand below one another.
+/// With milliseconds, so that the times of a list are aligned.
 const FORM: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-/// A time, in UTC.
+/// A UTC time.
 pub(super) fn shown(at: Millis) -> String {
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at) * 1_000_000).ok();
     at.and_then(|at| at.format(FORM).ok()).unwrap_or_default()
 }
 
-/// A span, no finer than it matters: `3d 4h`, `12m 5s`, `1.2s`, `800ms`.
+/// A duration with reasonable precision: `3d 4h`, `12m 5s`, `1.2s`, `800ms`.
 pub(super) fn span(length: Millis) -> String {
     const UNITS: [(&str, Millis); 4] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
     let sign = if length < 0 { "-" } else { "" };
@@ -35,17 +35,17 @@ pub(super) fn span(length: Millis) -> String {
     }
 }
 
-/// A moment of the past as somebody gives it.
+/// A moment in the past, as given by an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moment {
     /// This time.
     At(Millis),
-    /// So long ago.
+    /// This long ago.
     Ago(Millis),
 }
 
 impl Moment {
-    /// The time it means now.
+    /// The time it refers to.
     pub(super) fn before(self, now: Millis) -> Millis {
         match self {
             Self::At(at) => at,
@@ -54,13 +54,13 @@ impl Moment {
     }
 }
 
-/// Reads a time like `2026-11-22T17:30:00Z`, or how long ago: `36h`.
+/// Parses a time like `2026-11-22T17:30:00Z`, or a duration before now: `36h`.
 pub(super) fn moment(text: &str) -> Result<Moment, String> {
     if let Ok(length) = settings::duration(text) {
         return Ok(Moment::Ago(millis(length)));
     }
-    let at =
-        dmrelay_views::parse_time(text).map_err(|what| format!("{what}, or how long ago, like 36h or 7d"))?;
+    let at = dmrelay_views::parse_time(text)
+        .map_err(|what| format!("{what}, or a duration before now, e.g. 36h or 7d"))?;
     Ok(Moment::At(at))
 }
 
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_is_shown_no_finer_than_it_matters() {
+    fn durations_are_shown_with_reasonable_precision() {
         for (length, text) in [
             (0, "0ms"),
             (800, "800ms"),
@@ -84,10 +84,10 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_a_time_or_how_long_ago() {
+    fn a_moment_is_a_time_or_a_duration_before_now() {
         assert_eq!(moment("36h").map(|moment| moment.before(129_600_001)), Ok(1));
         assert_eq!(moment("1970-01-01T00:00:01Z"), Ok(Moment::At(1_000)));
-        assert!(moment("yesterday").unwrap_err().contains("or how long ago"));
+        assert!(moment("yesterday").unwrap_err().contains("or a duration before now"));
         assert_eq!(shown(1_500), "1970-01-01T00:00:01.500Z");
     }
 }

@@ -1,4 +1,4 @@
-//! Chat agents: the port the worker asks through, and Retell behind it.
+//! Chat agents: the interface the worker uses, and its implementation for Retell.
 
 mod retell;
 
@@ -11,47 +11,46 @@ use dmrelay_domain::ids::AgentId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What the agent is told when a chat with it is opened.
+/// Metadata passed when an agent chat is opened.
 #[derive(Debug, Clone, Default)]
 pub struct Opening {
-    /// For people and webhooks; never reaches the agent.
+    /// For operators and webhooks; never shown to the agent.
     pub metadata: BTreeMap<String, String>,
-    /// Values the agent's prompt may name.
+    /// Dynamic variables for the agent's prompt.
     pub variables: BTreeMap<String, String>,
 }
 
-/// One turn's answer.
+/// The answer to one turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// What the agent said, in order; may be nothing.
+    /// The agent's replies, in order; may be empty.
     pub replies: Vec<String>,
-    /// The last message of the agent's chat after it: the watermark of the next turn.
+    /// The last message of the agent chat after the answer: the watermark of the next turn.
     pub last_message_id: Option<String>,
 }
 
-/// A call to the agent that did not answer the question.
+/// A failed call to the agent.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct AgentError {
-    /// What happens next.
+    /// The failure class.
     pub class: FailureClass,
-    /// Whether the service answered the call: then the call is over.
+    /// Whether the service responded: then the call is over.
     pub answered: bool,
-    /// How long to wait, where the agent said so.
+    /// The requested delay, if any.
     pub retry_after: Option<Duration>,
-    /// What went wrong, without the customer's words.
+    /// The error, without message text.
     pub message: String,
 }
 
-/// A chat agent that holds the conversation on its side.
+/// A chat agent that stores the conversation on its side.
 #[async_trait]
 pub trait ChatAgent: Send + Sync {
-    /// Opens a chat and gives the agent's id of it. A chat nobody uses ends by itself, so repeating this is
-    /// harmless.
+    /// Opens an agent chat and returns its id. An unused chat ends on its own, so repeating this is harmless.
     async fn open(&self, agent: &AgentId, opening: &Opening) -> Result<String, AgentError>;
 
-    /// Asks, within `timeout`. Repeating this asks twice: after an error of class [`FailureClass::Ambiguous`] the record
-    /// must be read first. [`FailureClass::Gone`] means the chat has ended.
+    /// Asks, within `timeout`. Repeating this asks twice: after an error of class [`FailureClass::Ambiguous`]
+    /// the record must be read first. [`FailureClass::Gone`] means the chat has ended.
     async fn ask(&self, chat: &str, text: &str, timeout: Duration) -> Result<Answer, AgentError>;
 
     /// The agent's record of a chat.

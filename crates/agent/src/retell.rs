@@ -1,4 +1,4 @@
-//! Retell's chat API (`create-chat`, `create-chat-completion`, `get-chat`). It has no idempotency: a
+//! Retell's chat API (`create-chat`, `create-chat-completion`, `get-chat`). It is not idempotent: a
 //! completion posted twice is asked, answered and billed twice.
 
 use crate::{AgentError, Answer, ChatAgent, Opening};
@@ -13,33 +13,33 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use url::Url;
 
-/// How to reach Retell.
+/// Connection settings for Retell.
 #[derive(Debug, Clone)]
 pub struct RetellOptions {
     /// `https://api.retellai.com`.
     pub url: Url,
     /// The API key.
     pub key: Secret<String>,
-    /// A version number or a tag; without it Retell takes the newest, which may be a draft.
+    /// A version number or a tag; if omitted, Retell uses the newest version, which may be a draft.
     pub agent_version: String,
-    /// How long a completion may take.
+    /// Timeout of a completion.
     pub timeout: Duration,
 }
 
-/// How long the calls may take that do not wait for the agent.
-const SHORT: Duration = Duration::from_secs(15);
+/// Timeout of calls that do not wait for the agent.
+const CHAT_CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Its name in the metrics.
+/// The service's name in the metrics.
 const SERVICE: &str = "retell";
 
-/// Retell.
+/// The Retell connector.
 pub struct Retell {
     client: Client,
     options: RetellOptions,
 }
 
 impl Retell {
-    /// A connector that calls through `client`.
+    /// Creates a connector that calls through `client`.
     pub fn new(client: Client, options: RetellOptions) -> Self {
         client.expect_calls(SERVICE, &["create_chat", "completion", "get_chat"]);
         Self { client, options }
@@ -95,7 +95,7 @@ impl Retell {
 #[async_trait]
 impl ChatAgent for Retell {
     async fn open(&self, agent: &AgentId, opening: &Opening) -> Result<String, AgentError> {
-        let mut call = self.request("create_chat", Method::POST, &["create-chat"], SHORT);
+        let mut call = self.request("create_chat", Method::POST, &["create-chat"], CHAT_CALL_TIMEOUT);
         call.json = Some(json!({
             "agent_id": agent.as_str(),
             "agent_version": self.version(),
@@ -103,7 +103,7 @@ impl ChatAgent for Retell {
             "retell_llm_dynamic_variables": opening.variables,
         }));
         let chat = self.call(Effect::Read, call).await.map_err(|mut err| {
-            // There is no chat yet that could be gone: the agent is not there.
+            // There is no chat yet that could be gone, so the agent does not exist.
             if err.class == FailureClass::Gone {
                 err.class = FailureClass::Invalid;
             }
@@ -113,7 +113,7 @@ impl ChatAgent for Retell {
             class: FailureClass::Transient,
             answered: true,
             retry_after: None,
-            message: "create_chat: the answer has no chat_id".to_owned(),
+            message: "create_chat: the response has no chat_id".to_owned(),
         })
     }
 
@@ -126,25 +126,25 @@ impl ChatAgent for Retell {
             class: FailureClass::Ambiguous,
             answered: true,
             retry_after: None,
-            message: "completion: the answer has no messages".to_owned(),
+            message: "completion: the response has no messages".to_owned(),
         })?;
         Ok(spoken(&entries(messages)))
     }
 
     async fn record(&self, chat: &str) -> Result<Record, AgentError> {
-        let call = self.request("get_chat", Method::GET, &["get-chat", chat], SHORT);
+        let call = self.request("get_chat", Method::GET, &["get-chat", chat], CHAT_CALL_TIMEOUT);
         let chat = match self.call(Effect::Read, call).await {
             Ok(chat) => chat,
             Err(err) if err.class == FailureClass::Gone => return Ok(Record::default()),
             Err(err) => return Err(err),
         };
-        // Transcripts may not be stored at all, by the agent's data storage setting.
+        // The agent's data storage setting may disable transcripts.
         let messages = chat["message_with_tool_calls"].as_array();
         Ok(Record { entries: messages.map(|messages| entries(messages)) })
     }
 }
 
-/// The messages of a chat. Each is read on its own: roles are an open set, and what is not a text is passed over.
+/// The messages of a chat. Each is parsed on its own: roles are an open set, and non-text content is skipped.
 fn entries(messages: &[Value]) -> Vec<RecordEntry> {
     let entry = |message: &Value| RecordEntry {
         role: match message["role"].as_str() {
@@ -162,7 +162,7 @@ fn entries(messages: &[Value]) -> Vec<RecordEntry> {
     messages.iter().map(entry).collect()
 }
 
-/// All that the agent said, in order. Tool calls, transitions and roles not known yet are not spoken.
+/// The agent's spoken replies, in order. Tool calls, transitions and unknown roles are not spoken.
 fn spoken(entries: &[RecordEntry]) -> Answer {
     let said = entries.iter().filter(|entry| entry.role == Role::Agent).map(|entry| entry.text.trim());
     Answer {
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_is_spoken_is_relayed_in_order_and_nothing_else() {
+    fn only_spoken_replies_are_relayed_in_order() {
         let messages = json!([
             {"role": "node_transition", "message_id": "1"},
             {"role": "agent", "content": "One moment.", "message_id": "2"},

@@ -1,5 +1,6 @@
-//! What every process of dmrelay does around its work: opens what it stands on, refuses to start where that does
-//! not fit, serves its operators, and tells them what it depends on. [`App`] holds the parts that all of them share.
+//! What every dmrelay process needs around its work: opening its dependencies, refusing to start on an
+//! incompatible schema or missing keys, serving health and metrics, and watching its dependencies. [`App`]
+//! holds the shared parts.
 
 mod parts;
 
@@ -17,10 +18,10 @@ use dmrelay_vault::Vault;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Opens the database of these settings. It need not be up.
+/// Opens the configured database. It need not be up.
 ///
 /// # Errors
-/// What is wrong with `DATABASE_URL`.
+/// An invalid `DATABASE_URL`.
 pub async fn open_store(settings: &DatabaseSettings) -> anyhow::Result<Store> {
     let url = settings.url.require()?;
     let options = dmrelay_store::Options {
@@ -32,41 +33,41 @@ pub async fn open_store(settings: &DatabaseSettings) -> anyhow::Result<Store> {
     Ok(Store::open(&options).await?)
 }
 
-/// Applies the schema changes the database lacks, and says how many those were.
+/// Applies pending schema migrations and returns their number.
 ///
 /// # Errors
-/// What the database says.
+/// A database error.
 pub async fn migrate(store: &Store) -> anyhow::Result<usize> {
     dmrelay_migration::migrate(store.connection()).await.context("DATABASE_URL: migration failed")
 }
 
-/// Refuses a database whose schema is older than this program. A newer one serves: the processes of the version
-/// before go on during a rolling deploy.
+/// Rejects a database whose schema is older than this program. A newer one is accepted: processes of the
+/// previous version continue during a rolling deploy.
 ///
 /// # Errors
-/// The first change that is missing, and how to apply it; or that the database does not answer.
+/// The first missing migration and how to apply it, or that the database does not respond.
 pub async fn require_schema(store: &Store) -> anyhow::Result<()> {
     let pending = dmrelay_migration::pending(store.connection()).await;
-    let pending = pending.context("DATABASE_URL: the database does not answer")?;
+    let pending = pending.context("DATABASE_URL: the database does not respond")?;
     pending.first().map_or(Ok(()), |missing| {
-        Err(anyhow!("the database lacks the schema change {missing}; run: dmrelay-api migrate"))
+        Err(anyhow!("the database lacks the migration {missing}; run: dmrelay-api migrate"))
     })
 }
 
-/// Refuses to start without a key that seals a secret in use.
+/// Refuses to start without a key that encrypts a secret in use.
 ///
 /// # Errors
 /// The ids of the missing keys.
 pub async fn require_keys(vault: &Vault, store: &Store) -> anyhow::Result<()> {
-    let connections = store.snapshot().await.context("the connections cannot be read")?;
+    let connections = store.snapshot().await.context("cannot load the connections")?;
     let missing = vault.missing(connections.iter().flat_map(Connection::sealed));
     if missing.is_empty() {
         return Ok(());
     }
-    Err(anyhow!("ENCRYPTION_KEYS: connections are sealed with keys that are missing: {missing:?}"))
+    Err(anyhow!("ENCRYPTION_KEYS: keys that encrypt stored connections are missing: {missing:?}"))
 }
 
-/// Whether the database answers.
+/// Whether the database responds.
 pub fn database_ready(store: Store) -> Ready {
     Arc::new(move || {
         let store = store.clone();
@@ -74,7 +75,7 @@ pub fn database_ready(store: Store) -> Ready {
     })
 }
 
-/// Whether Redis answers.
+/// Whether Redis responds.
 pub fn redis_ready(queue: Arc<dyn JobQueue>) -> Ready {
     Arc::new(move || {
         let queue = queue.clone();
@@ -82,7 +83,7 @@ pub fn redis_ready(queue: Arc<dyn JobQueue>) -> Ready {
     })
 }
 
-/// Shows in the metrics whether the database and Redis answer, and how the pool is used, until `stop`.
+/// Exports whether the database and Redis respond, and the pool's usage, until `stop`.
 pub fn watch(store: &Store, queue: &Arc<dyn JobQueue>, metrics: &Arc<Metrics>, stop: &CancellationToken) {
     for (name, ready) in [("database", database_ready(store.clone())), ("redis", redis_ready(queue.clone()))]
     {
@@ -100,7 +101,7 @@ pub fn watch(store: &Store, queue: &Arc<dyn JobQueue>, metrics: &Arc<Metrics>, s
 /// Serves metrics and health at `METRICS_ADDR` until `stop`.
 ///
 /// # Errors
-/// That the address cannot be listened on.
+/// If it cannot listen on the address.
 pub async fn serve_operators(
     settings: &MetricsSettings,
     metrics: Arc<Metrics>,

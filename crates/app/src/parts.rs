@@ -1,4 +1,4 @@
-//! The parts that the API and the worker share, built in one place.
+//! The components shared by the API and the worker, built in one place.
 
 use anyhow::anyhow;
 use dmrelay_agent::{ChatAgent, Retell, RetellOptions};
@@ -13,22 +13,22 @@ use dmrelay_vault::Vault;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long an outgoing connection may take to open.
+/// Timeout of opening an outgoing connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Which queue a process runs on. The URL of the database decides by itself between PostgreSQL and SQLite.
+/// The queue a process runs on. The database URL itself selects PostgreSQL or SQLite.
 #[derive(Debug, Clone, Copy)]
 pub enum Backend<'a> {
-    /// A queue in memory, with SQLite: there is only this one process.
+    /// An in-memory queue, with SQLite: a single process.
     Embedded,
     /// Redis, with PostgreSQL: any number of processes share both.
     Servers(&'a QueueSettings),
 }
 
-/// The settings that an [`App`] is built from, beside its database.
+/// The settings of an [`App`], besides its database.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings<'a> {
-    /// The name of the process in its metrics.
+    /// The process's name in its metrics.
     pub process: &'static str,
     /// The queue.
     pub backend: Backend<'a>,
@@ -38,32 +38,32 @@ pub struct Settings<'a> {
     pub vault: &'a VaultSettings,
 }
 
-/// The parts that the API and the worker share; cheap to clone.
+/// The components shared by the API and the worker; cheap to clone.
 #[derive(Clone)]
 pub struct App {
     /// The database.
     pub store: Store,
-    /// Seals and opens secrets.
+    /// Encrypts and decrypts secrets.
     pub vault: Vault,
-    /// Makes outgoing HTTP calls.
+    /// The HTTP client for outgoing calls.
     pub client: Client,
     /// Meta.
     pub graph: Graph,
-    /// The queue of all processes.
+    /// The queue shared by all processes.
     pub queue: Arc<dyn JobQueue>,
-    /// A queue of this process alone, for when the shared one is down. Only with [`Backend::Servers`].
+    /// A queue of this process only, for when the shared one is down. Only with [`Backend::Servers`].
     pub local_queue: Option<Arc<dyn JobQueue>>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Reads the time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
 }
 
 impl App {
-    /// Builds the parts around an open database. Nothing is called: neither Redis nor Meta need be up.
+    /// Builds the components around an open database. Makes no calls: neither Redis nor Meta need be up.
     ///
     /// # Errors
-    /// The setting that cannot be used, named.
+    /// An invalid setting, by name.
     pub fn new(store: Store, settings: &Settings<'_>) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new(settings.process)?);
         let (queue, local_queue) = queues(settings.backend, QueueMetrics::register(&metrics.registry)?)?;
@@ -80,10 +80,10 @@ impl App {
         })
     }
 
-    /// The chat agent of these settings.
+    /// The configured chat agent.
     ///
     /// # Errors
-    /// What is wrong with `RETELL_API_KEY`.
+    /// An invalid `RETELL_API_KEY`.
     pub fn chat_agent(&self, settings: &AgentSettings) -> anyhow::Result<Arc<dyn ChatAgent>> {
         let options = RetellOptions {
             url: settings.retell_url.clone(),
@@ -97,7 +97,7 @@ impl App {
 
 type Queue = Arc<dyn JobQueue>;
 
-/// The shared queue, and the one of this process where the shared one may be down.
+/// The shared queue, and the local one if the shared one can be down.
 fn queues(backend: Backend<'_>, metrics: QueueMetrics) -> anyhow::Result<(Queue, Option<Queue>)> {
     let memory: Queue = Arc::new(MemoryQueue::new(MemoryOptions::default(), metrics.clone()));
     match backend {

@@ -1,12 +1,12 @@
-//! The one place that reads the time. Times that decide something come from the database's clock; this
-//! one measures latencies and signs things.
+//! The single place that reads the time. Times that affect decisions come from the database's clock; this one
+//! measures latencies and signs requests.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the Unix epoch, as Meta and Retell send them and as every table stores them.
 pub type Millis = i64;
 
-/// Reads the time. Injected, so that a test can hold it still.
+/// A clock. Injected, so that tests can control it.
 pub trait Clock: Send + Sync {
     /// Milliseconds since the Unix epoch.
     fn now(&self) -> Millis;
@@ -17,18 +17,18 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the time")]
+    #[expect(clippy::disallowed_methods, reason = "this is the single place that reads the time")]
     fn now(&self) -> Millis {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
     }
 }
 
-/// A duration as whole milliseconds, saturating.
+/// Converts a duration to whole milliseconds, saturating.
 pub fn millis(duration: Duration) -> Millis {
     Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
 }
 
-/// A span of milliseconds as a duration; a negative span is zero.
+/// Converts milliseconds to a duration; negative spans become zero.
 pub fn duration(span: Millis) -> Duration {
     Duration::from_millis(u64::try_from(span).unwrap_or(0))
 }

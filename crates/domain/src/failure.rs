@@ -1,55 +1,55 @@
-//! What a failed call means. One pure table for Graph's codes (Meta, "Error codes" and "Send API errors")
-//! and one for Retell's statuses (Retell's API reference).
+//! Classification of failed calls. One pure table for Graph's codes (Meta, "Error codes" and "Send API
+//! errors") and one for Retell's statuses (Retell's API reference).
 //!
-//! Graph's messages are localised and its HTTP statuses mostly undocumented, so its codes decide; a status
-//! counts only where no code could be read.
+//! Graph's messages are localized and its HTTP statuses mostly undocumented, so its codes decide; a status
+//! counts only if no code could be read.
 
 use crate::states::words;
 
 words!(
-    /// What happens next. The words are labels of metrics and columns of dead letters.
+    /// What a failure means for the next step. The values are metric labels and columns of dead letters.
     FailureClass {
-        /// Surely without effect and likely to pass: again later.
+        /// Certainly without effect and likely to pass: retry later.
         Transient = "transient",
-        /// It may have had its effect: found out before anything is repeated.
+        /// May have taken effect: must be reconciled before a retry.
         Ambiguous = "ambiguous",
-        /// Too many calls: the gate closes, no attempt is spent.
+        /// Too many calls: the circuit breaker opens, no attempt is spent.
         Throttled = "throttled",
-        /// The token is dead: the connection waits for a reconnect.
+        /// The token is invalid: the connection waits for a reconnect.
         Reauth = "reauth",
-        /// The account or the app may not: the gate closes, a person must look.
+        /// The account or the app lacks permission: the circuit breaker opens, an operator must look.
         Restricted = "restricted",
-        /// The agent's provider refuses our key: the agent's gate closes.
+        /// The agent's provider rejects our key: the agent's circuit breaker opens.
         AgentRefused = "agent_refused",
-        /// Meta's 24 hours are over.
+        /// Meta's 24-hour window is closed.
         WindowClosed = "window_closed",
-        /// The recipient, the thread or the agent's chat is not there for us.
+        /// The recipient, the thread or the agent chat is not available to us.
         Gone = "gone",
-        /// The request is wrong: ours to fix.
+        /// The request is invalid: ours to fix.
         Invalid = "invalid",
-        /// A fault in this program.
+        /// A bug in this program.
         Bug = "bug",
     }
 );
 
 impl FailureClass {
-    /// Whether this verdict ends a job: it then becomes a dead letter.
+    /// Whether this class ends a job, which then becomes a dead letter.
     pub fn is_final(self) -> bool {
         matches!(self, Self::WindowClosed | Self::Gone | Self::Invalid | Self::Bug)
     }
 }
 
-/// Whether a call changes something at the other end.
+/// Whether a call has side effects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Repeating it is harmless.
+    /// Safe to repeat.
     Read,
-    /// Repeating it says something twice.
+    /// A repeat would send or ask twice.
     Write,
 }
 
 impl Effect {
-    /// The class of a call whose outcome nobody told us.
+    /// The class of a call whose outcome is unknown.
     fn unknown(self) -> FailureClass {
         match self {
             Self::Read => FailureClass::Transient,
@@ -58,14 +58,14 @@ impl Effect {
     }
 }
 
-/// How far a failed call came.
+/// How far a failed call got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
-    /// No connection: the request was not written.
+    /// No connection: the request was not sent.
     NotSent,
-    /// Written, and then a timeout, a reset, or an answer that is not what was promised.
+    /// Sent, followed by a timeout, a reset, or a malformed response.
     Lost,
-    /// Answered.
+    /// The service responded.
     Answered {
         /// The HTTP status.
         status: u16,
@@ -94,7 +94,7 @@ fn graph_code(effect: Effect, status: u16, code: i64, subcode: Option<i64>) -> F
     match (code, subcode) {
         (190 | 102 | 0, _) | (10, Some(2_534_077)) => Reauth,
         (10, Some(2_534_022 | 2_018_278 | 2_018_065)) => WindowClosed,
-        // The recipient is not reachable for us …
+        // The recipient is unreachable for us …
         (551 | 230 | 9_010 | 2_018_218 | 10_900 | 10_903 | 10_904, _)
         | (200, Some(1_545_041))
         | (10, Some(2_018_108))
@@ -117,14 +117,14 @@ fn graph_code(effect: Effect, status: u16, code: i64, subcode: Option<i64>) -> F
     }
 }
 
-/// Code 100 without a subcode: what Graph answers on every call while the whole app is restricted, and
-/// also to a request it cannot read. Which of the two it is, only other sends tell.
+/// Code 100 without a subcode: Graph returns it on every call while the whole app is restricted, and also for
+/// a malformed request. Only other sends can show which of the two it is.
 pub fn is_bare_100(wire: Wire) -> bool {
     matches!(wire, Wire::Answered { code: Some(100), subcode: None, .. })
 }
 
-/// The class of a failed call to Retell. That a chat has ended is [`FailureClass::Gone`], which Retell
-/// tells by status 400 and the word "ended" in the message.
+/// The class of a failed call to Retell. An ended chat is [`FailureClass::Gone`], which Retell reports with
+/// status 400 and the word "ended" in the message.
 pub fn retell(effect: Effect, wire: Wire, message: &str) -> FailureClass {
     match wire {
         Wire::NotSent => FailureClass::Transient,
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn only_verdicts_are_final() {
+    fn only_final_classes_end_a_job() {
         let last: Vec<_> = FailureClass::ALL.iter().filter(|class| class.is_final()).collect();
         assert_eq!(last, [&WindowClosed, &Gone, &Invalid, &Bug]);
     }

@@ -1,4 +1,4 @@
-//! Ids as types, so that a chat's id cannot be passed where a message's is wanted.
+//! Ids as types, so that a chat's id cannot be passed where a message's is expected.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -12,7 +12,7 @@ macro_rules! uuid_id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new id, UUIDv7: ids made later sort later.
+            /// A new UUIDv7: later ids sort later.
             pub fn new() -> Self {
                 Self(Uuid::now_v7())
             }
@@ -47,7 +47,7 @@ uuid_id!(
     ChatId
 );
 uuid_id!(
-    /// A message of ours: received or to be sent. Meta's own id of it is its [`Mid`].
+    /// A message, received or sent. Meta's id of it is its [`Mid`].
     MessageId
 );
 uuid_id!(
@@ -64,7 +64,7 @@ uuid_id!(
     DeadLetterId
 );
 uuid_id!(
-    /// A worker process, from its start to its end.
+    /// A worker process, identified from start to end.
     WorkerId
 );
 
@@ -76,13 +76,13 @@ macro_rules! text_id {
         pub struct $name(String);
 
         impl $name {
-            /// The longest that is accepted, in bytes.
+            /// Maximum length, in bytes.
             pub const MAX: usize = $max;
 
-            /// Checks the characters and the length.
+            /// Validates the characters and the length.
             ///
             /// # Errors
-            /// [`InvalidId`] naming what is wrong with it.
+            /// [`InvalidId`], naming the problem.
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
                 let allowed: fn(char) -> bool = $allowed;
                 if text.is_empty() {
@@ -92,12 +92,12 @@ macro_rules! text_id {
                     return Err(InvalidId { what: stringify!($name), why: "is too long" });
                 }
                 if !text.chars().all(allowed) {
-                    return Err(InvalidId { what: stringify!($name), why: "has characters that are not allowed" });
+                    return Err(InvalidId { what: stringify!($name), why: "contains characters that are not allowed" });
                 }
                 Ok(Self(text.to_owned()))
             }
 
-            /// The text of it.
+            /// The id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -148,7 +148,7 @@ text_id!(
     PageId, 32, digit
 );
 
-/// Meta's id of a message: opaque, 160 to 190 characters of something like base64.
+/// Meta's message id: opaque, 160 to 190 characters of a base64-like alphabet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Mid(pub String);
@@ -159,11 +159,11 @@ impl fmt::Display for Mid {
     }
 }
 
-/// An id that is not one.
+/// An invalid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {why}")]
 pub struct InvalidId {
-    /// Which id.
+    /// The type of id.
     pub what: &'static str,
     /// What is wrong with it.
     pub why: &'static str,
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_of_meta_are_digits() {
+    fn meta_ids_are_digits() {
         assert!(InstagramUserId::parse("200000000000001").is_ok());
         for bad in ["", "12/34", "1 ", "abc", "..", &"1".repeat(33)] {
             assert!(InstagramUserId::parse(bad).is_err(), "{bad:?}");
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_tenants_are_words() {
+    fn tenant_names_are_words() {
         assert!(SubaccountId::parse("acme-1.test_x").is_ok());
         assert!(AgentId::parse("agent/../x").is_err());
         assert!(SubaccountId::parse("ä").is_err());

@@ -1,7 +1,7 @@
-//! The rules of dmrelay, with no I/O: what an event is, what a failure means, when a reply may be sent.
+//! The rules of dmrelay, without I/O: what an event is, what a failure means, when a reply may be sent.
 //!
-//! Everything here is a pure function or a plain type, so that every decision can be read and tested in
-//! one place. The only effectful thing is [`clock::SystemClock`], the one place that reads the time.
+//! Everything here is a pure function or a plain type, so that every decision can be read and tested in one
+//! place. The only exception is [`clock::SystemClock`], the single place that reads the time.
 
 pub mod api_key;
 pub mod clock;

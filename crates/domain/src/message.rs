@@ -1,9 +1,9 @@
-//! What a message is to the agent, which reads text only (Retell: "Text chat via the create-chat-completion
+//! Messages as text for the agent, which reads text only (Retell: "Text chat via the create-chat-completion
 //! API does not support images or other multimedia").
 
 use crate::event::{Attachment, Inbound, Postback, ReplyTo};
 
-/// The column `messages.kind` of an inbound message: its first attachment's word, or what carries the text.
+/// The column `messages.kind` of an inbound message: the type of its first attachment, or of its text.
 pub fn kind_of(message: &Inbound) -> String {
     if let Some(attachment) = message.attachments.first() {
         return attachment.kind.clone();
@@ -16,14 +16,14 @@ pub fn kind_of(message: &Inbound) -> String {
     .to_owned()
 }
 
-/// Whether the agent can answer a message: there is something in it that words can tell.
+/// Whether the agent can answer a message: it has content that can be expressed as text.
 pub fn asks(message: &Inbound) -> bool {
     let ephemeral = message.attachments.iter().all(|attachment| attachment.kind == "ephemeral");
     let spoken = message.text.as_deref().is_some_and(|text| !text.trim().is_empty());
     spoken || message.quick_reply.is_some() || (!message.attachments.is_empty() && !ephemeral)
 }
 
-/// The words for a message: placeholders for what is attached, then the text.
+/// A message as text: placeholders for attachments, then the text.
 pub fn words(text: Option<&str>, attachments: &[Attachment], reply_to: Option<&ReplyTo>) -> String {
     let mut parts = Vec::new();
     if let Some(ReplyTo::Story { .. }) = reply_to {
@@ -34,12 +34,12 @@ pub fn words(text: Option<&str>, attachments: &[Attachment], reply_to: Option<&R
     parts.join("\n")
 }
 
-/// The text stored for a message of Meta's.
+/// The stored text of one of Meta's messages.
 pub fn text_of(message: &Inbound) -> Option<String> {
     message.text.clone().or_else(|| message.quick_reply.clone())
 }
 
-/// The text stored for a tapped button: what the user saw, and what it stands for where that says more.
+/// The stored text of a tapped button: its title, and its payload if that says more.
 pub fn postback_text(postback: &Postback) -> String {
     match (&postback.title, &postback.payload) {
         (Some(title), Some(payload)) if title != payload => format!("{title} ({payload})"),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_words_is_not_asked() {
+    fn a_message_without_text_is_not_asked() {
         let message = |text: Option<&str>, kind: &str| Inbound {
             text: text.map(Into::into),
             attachments: vec![attachment(kind, None)],
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_postback_says_title_and_payload() {
+    fn a_postback_contains_title_and_payload() {
         let postback = |title: Option<&str>, payload: Option<&str>| Postback {
             mid: None,
             title: title.map(Into::into),

@@ -1,29 +1,29 @@
-//! Who may do what: roles to permissions, in one table.
+//! Authorization: roles and their permissions, in one table.
 
 use crate::states::words;
 
 words!(
-    /// What a principal may be in a subaccount.
+    /// A caller's role in a subaccount.
     Role {
-        /// Looks.
+        /// Read only.
         Viewer = "viewer",
-        /// Looks, writes to customers, takes chats over, and replays what failed.
+        /// Also writes to customers, takes over chats and replays dead letters.
         Operator = "operator",
         /// Also connects accounts and changes their settings.
         Admin = "admin",
-        /// Also hands out keys.
+        /// Also manages API keys.
         Owner = "owner",
     }
 );
 
 words!(
-    /// What a call needs.
+    /// The permission a call requires.
     Permission {
         /// See connections, chats, messages, activities and dead letters.
         Read = "instagram:read",
         /// Write to a customer.
         Send = "instagram:send",
-        /// Take a chat over from the agent, and give it back.
+        /// Take over a chat from the agent, and return it.
         TakeOver = "instagram:takeover",
         /// Replay or discard dead letters.
         Replay = "instagram:replay",
@@ -31,7 +31,7 @@ words!(
         Connect = "instagram:connect",
         /// Change a connection's settings.
         Configure = "instagram:configure",
-        /// List, make and revoke API keys.
+        /// List, create and revoke API keys.
         ManageKeys = "keys:manage",
     }
 );

@@ -1,11 +1,11 @@
-//! How long to wait before the next attempt: exponential backoff with full jitter, by the policy of the
-//! `backoff` crate. This is the one place that crate is used; it computes, it never sleeps.
+//! Retry delays: exponential backoff with full jitter, as implemented by the `backoff` crate. The single
+//! place where that crate is used; it computes and never sleeps.
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
 use std::time::Duration;
 
-/// A retry schedule: the n-th delay is drawn evenly from nothing up to `base` × 2ⁿ, at most `cap`.
+/// A retry schedule: the n-th delay is drawn uniformly from zero to `base` × 2ⁿ, at most `cap`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     /// The upper bound of the first delay.
@@ -17,14 +17,14 @@ pub struct Schedule {
 /// For calls that failed without effect.
 pub const CALLS: Schedule = Schedule { base: Duration::from_secs(2), cap: Duration::from_mins(5) };
 
-/// For finding out what became of a call.
+/// For reconciling calls.
 pub const RECONCILE: Schedule = Schedule { base: Duration::from_secs(2), cap: Duration::from_secs(15) };
 
-/// For events of the inbox that could not be applied.
+/// For inbox events that could not be applied.
 pub const INGEST: Schedule = Schedule { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
 
 impl Schedule {
-    /// The delay after `failures` failures in a row (the first failure is 1).
+    /// The delay after `failures` consecutive failures (the first failure is 1).
     pub fn delay(&self, failures: u32) -> Duration {
         // The crate draws from interval ± factor; half the interval with a factor of one is full jitter.
         let mut policy = ExponentialBackoff {
@@ -36,20 +36,20 @@ impl Schedule {
             max_elapsed_time: None,
             ..ExponentialBackoff::default()
         };
-        // Past this many doublings every schedule has reached its cap.
+        // Beyond this many doublings every schedule has reached its cap.
         for _ in 1..failures.clamp(1, 32) {
             let _ = policy.next_backoff();
         }
         policy.next_backoff().unwrap_or(self.cap).min(self.cap)
     }
 
-    /// The delay after `failures` failures in a row, at this place (0 to 1) of its span: for decisions that must not draw
-    /// by themselves.
+    /// The delay after `failures` consecutive failures at this position (0 to 1) of its range: for decisions
+    /// that must not draw random numbers themselves.
     pub fn part_of(&self, failures: u32, place: f64) -> Duration {
         self.bound(failures).mul_f64(place.clamp(0.0, 1.0))
     }
 
-    /// The upper bound of the delay after `failures` failures in a row.
+    /// The upper bound of the delay after `failures` consecutive failures.
     pub fn bound(&self, failures: u32) -> Duration {
         let doublings = failures.clamp(1, 32) - 1;
         self.base.saturating_mul(1 << doublings).min(self.cap)
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn delays_fill_the_whole_span() {
+    fn delays_cover_the_whole_range() {
         let schedule = Schedule { base: Duration::from_secs(10), cap: Duration::from_secs(10) };
         let delays: Vec<_> = (0..500).map(|_| schedule.delay(1)).collect();
         assert!(delays.iter().any(|d| *d < Duration::from_secs(2)));
@@ -78,7 +78,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_delay_is_never_over_its_bound(failures in 0..u32::MAX, base in 1..5_000u64, cap in 1..400_000u64) {
+        fn a_delay_never_exceeds_its_bound(failures in 0..u32::MAX, base in 1..5_000u64, cap in 1..400_000u64) {
             let schedule = Schedule { base: Duration::from_millis(base.min(cap)), cap: Duration::from_millis(cap) };
             prop_assert!(schedule.delay(failures) <= schedule.bound(failures) + Duration::from_millis(1));
         }

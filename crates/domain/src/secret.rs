@@ -1,10 +1,10 @@
-//! What must never be printed.
+//! Values that must never be printed.
 
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 
-/// Holds a value that `Debug` does not show. There is no `Display` and no `Serialize`: what leaves the
-/// process must name the secret with [`Secret::expose`].
+/// A value that `Debug` does not show. There is no `Display` or `Serialize`: code that passes the value on
+/// must call [`Secret::expose`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
@@ -14,7 +14,7 @@ impl<T> Secret<T> {
         Self(value)
     }
 
-    /// The value itself, at the one place where it is used.
+    /// The value itself, for the one place that uses it.
     pub fn expose(&self) -> &T {
         &self.0
     }

@@ -1,6 +1,6 @@
-//! Meta's webhook signature: `X-Hub-Signature-256: sha256=<hex of HMAC-SHA256(app secret, raw body)>`
-//! (Meta, "Webhooks: validating payloads"). Meta signs the bytes it sends, escapes included, so the raw
-//! bytes are what is verified; parsed and written again they would not match.
+//! Meta's webhook signature: `X-Hub-Signature-256: sha256=<hex of HMAC-SHA256(app secret, raw body)>` (Meta,
+//! "Webhooks: validating payloads"). Meta signs the bytes it sends, including escapes, so the raw bytes are
+//! verified; reserialized JSON would not match.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -14,7 +14,7 @@ pub fn verify(secret: &[u8], body: &[u8], header: &str) -> bool {
     }
 }
 
-/// The digest a header claims, or nothing if it is not of Meta's form.
+/// Parses the digest of a header; `None` if it is malformed.
 pub fn claimed(header: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     hex::decode_to_slice(header.strip_prefix("sha256=")?, &mut digest).ok()?;
@@ -30,7 +30,7 @@ pub fn verify_digest(secret: &[u8], body: &[u8], digest: &[u8; 32]) -> bool {
     mac.verify_slice(digest).is_ok()
 }
 
-/// The header's value for `body`: what Meta would send.
+/// The header's value for `body`, as Meta would send it.
 pub fn sign(secret: &[u8], body: &[u8]) -> String {
     let digest = Hmac::<Sha256>::new_from_slice(secret)
         .map(|mut mac| {
@@ -41,7 +41,7 @@ pub fn sign(secret: &[u8], body: &[u8]) -> String {
     format!("sha256={}", hex::encode(digest))
 }
 
-/// SHA-256, for keys and for secrets that are only ever compared.
+/// SHA-256, for keys and for secrets that are only compared.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
@@ -66,13 +66,13 @@ mod tests {
     }
 
     #[test]
-    fn a_body_written_again_does_not_verify() {
+    fn a_reserialized_body_does_not_verify() {
         let value: serde_json::Value = serde_json::from_slice(BODY).unwrap();
         assert!(!verify(SECRET, value.to_string().as_bytes(), HEADER));
     }
 
     #[test]
-    fn what_is_not_a_signature_is_refused() {
+    fn malformed_signatures_are_rejected() {
         for header in
             ["", "sha256=", "sha1=cdaa6069111dd49209d1c258a9322e9786979d0f", &HEADER[7..], &HEADER[..70]]
         {

@@ -2,11 +2,11 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// The most bytes of text Graph takes in one message.
+/// Maximum length of a message's text, in bytes.
 pub const MAX_BYTES: usize = 1_000;
 
-/// Splits at the last paragraph, line, sentence or word that fits, else between graphemes. White space at
-/// a cut is dropped; everything else is kept, in order. A text of white space only gives nothing.
+/// Splits at the last paragraph, line, sentence or word that fits, otherwise between graphemes. White space
+/// at a cut is dropped; everything else is preserved in order. Text of only white space gives nothing.
 pub fn split(text: &str, max: usize) -> Vec<String> {
     let mut parts = Vec::new();
     let mut rest = text.trim();
@@ -22,11 +22,11 @@ pub fn split(text: &str, max: usize) -> Vec<String> {
     parts
 }
 
-/// Where to cut a text longer than `max`: a position in `1..=max` (or past one character, where a single
-/// one is longer than that).
+/// Where to cut a text longer than `max`: a position in `1..=max` (or after one character that is longer than
+/// that).
 fn cut(text: &str, max: usize) -> usize {
     let head = crate::text::truncate(text, max);
-    // A boundary in the first half would leave a crumb; a later one of a lesser kind reads better.
+    // A boundary in the first half would leave a fragment; a later boundary of a lesser kind reads better.
     let late = |position: &usize| *position >= head.len() / 2;
     let paragraph = head.rfind("\n\n").filter(late);
     paragraph
@@ -36,12 +36,12 @@ fn cut(text: &str, max: usize) -> usize {
         .unwrap_or_else(|| grapheme(head, text))
 }
 
-/// After the last sentence that ends in `head`.
+/// After the last end of a sentence in `head`.
 fn sentence(head: &str) -> Option<usize> {
     head.split_sentence_bound_indices().last().map(|(start, _)| start).filter(|start| *start > 0)
 }
 
-/// At the last white space of `head`, or its end if a word ends just there.
+/// At the last white space in `head`, or at its end if a word ends exactly there.
 fn word(text: &str, head: &str) -> Option<usize> {
     if text[head.len()..].starts_with(char::is_whitespace) {
         return Some(head.len());
@@ -49,7 +49,7 @@ fn word(text: &str, head: &str) -> Option<usize> {
     head.rfind(char::is_whitespace).filter(|position| *position > 0)
 }
 
-/// After the last grapheme that fits; after the last character, where a single grapheme is too long.
+/// After the last grapheme that fits; after the last character, if a single grapheme is too long.
 fn grapheme(head: &str, text: &str) -> usize {
     let mut end = 0;
     for (start, grapheme) in text.grapheme_indices(true) {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_stays_together() {
+    fn a_grapheme_is_not_split() {
         let family = "👨‍👩‍👧‍👦";
         assert_eq!(split(&family.repeat(2), family.len() + 3), [family, family]);
     }

@@ -1,7 +1,7 @@
-//! The states of rows, each with the word it is stored and shown as.
+//! The states of rows, each with the value it is stored and shown as.
 //!
-//! A word that this version does not know (written by a newer one during a rolling deploy) parses to
-//! nothing, and its row is left alone.
+//! A value unknown to this version (written by a newer one during a rolling deploy) parses to `None`, and its
+//! row is left alone.
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
@@ -12,17 +12,17 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Every one of them, in the order of their life.
+            /// All values, in order of their life cycle.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The stored word.
+            /// The stored value.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+
                 }
             }
 
-            /// The state a stored word names.
+            /// Parses a stored value.
             pub fn parse(word: &str) -> Option<Self> {
                 match word {
                     $($word => Some(Self::$variant),)+
@@ -41,19 +41,19 @@ macro_rules! words {
 pub(crate) use words;
 
 words!(
-    /// Where an event of the inbox stands.
+    /// The state of an inbox event.
     EventState {
-        /// Waits for ingest.
+        /// Waiting to be ingested.
         New = "new",
-        /// Its effect is in the other tables; the raw bytes are erased.
+        /// Applied to the other tables; the raw bytes are erased.
         Processed = "processed",
-        /// Its account is connected to nobody; kept for a while for a late connect.
+        /// Its account is not connected; stored for a while in case it is connected later.
         Unrouted = "unrouted",
-        /// Understood, and kept as it came: nothing else is made of it.
+        /// Understood and stored, not processed.
         Kept = "kept",
-        /// Not understood; the raw bytes are kept.
+        /// Not understood; the raw bytes are stored.
         Unknown = "unknown",
-        /// Failed too often; a dead letter tells why.
+        /// Failed too often; see its dead letter.
         Dead = "dead",
     }
 );
@@ -65,19 +65,19 @@ words!(
         Pending = "pending",
         /// In use.
         Connected = "connected",
-        /// Meta refused the token; messages wait for a reconnect.
+        /// Meta rejected the token; messages wait for a reconnect.
         ReauthRequired = "reauth_required",
         /// Meta restricted the account or the app.
         Restricted = "restricted",
-        /// Being disconnected while Meta is not reachable.
+        /// Being disconnected while Meta is unreachable.
         Disconnecting = "disconnecting",
-        /// Disconnected; the token is forgotten.
+        /// Disconnected; the token is deleted.
         Disconnected = "disconnected",
     }
 );
 
 words!(
-    /// Which of Meta's logins the token is from; it decides the host and the paths.
+    /// The Meta login of the token, which determines host and paths.
     LoginKind {
         /// Instagram Login: `graph.instagram.com`, Instagram user token.
         Instagram = "instagram",
@@ -91,15 +91,15 @@ words!(
     ChatMode {
         /// The agent.
         Bot = "bot",
-        /// A person; the agent is silent.
+        /// A human; the agent is silent.
         Human = "human",
-        /// Nobody for now: paused by a guard or by an operator.
+        /// No one for now: paused by a guard or by an operator.
         Paused = "paused",
     }
 );
 
 words!(
-    /// Which way a message went.
+    /// The direction of a message.
     Direction {
         /// From the Instagram user.
         Inbound = "inbound",
@@ -109,89 +109,90 @@ words!(
 );
 
 words!(
-    /// Who wrote a message.
+    /// The author of a message.
     Author {
         /// The Instagram user.
         User = "user",
         /// The chat agent.
         Agent = "agent",
-        /// A person, through the REST API.
+        /// A human agent, through the REST API.
         Human = "human",
-        /// A person, in the Instagram app.
+        /// A human, in the Instagram app.
         Native = "native",
-        /// Neither: a note about what happened in the conversation.
+        /// Neither: a note about an event in the conversation.
         System = "system",
     }
 );
 
 words!(
-    /// Where a message stands.
+    /// The status of a message.
     MessageStatus {
         /// Inbound, stored.
         Received = "received",
-        /// Outbound, waits for its turn.
+        /// Outbound, queued.
         Queued = "queued",
-        /// A send is in flight.
+        /// A send is in progress.
         Sending = "sending",
         /// Accepted by Graph.
         Sent = "sent",
-        /// Nobody knows whether Graph took it. With a deadline: being found out; without: for a person.
+        /// It is unknown whether Graph accepted it. With a deadline it is being reconciled; without one a
+        /// human must decide.
         Unknown = "unknown",
-        /// Will not be sent; the dead letter tells why.
+        /// Will not be sent; see its dead letter.
         Failed = "failed",
-        /// Not sent, because a person took over or what it answers was taken back.
+        /// Not sent, because a human took over or the question was unsent.
         Suppressed = "suppressed",
-        /// Not sent, because a part before it failed.
+        /// Not sent, because an earlier part failed.
         Cancelled = "cancelled",
     }
 );
 
 words!(
-    /// Where a turn stands.
+    /// The state of a turn.
     TurnState {
         /// The agent is being asked.
         Asking = "asking",
-        /// It is being found out whether the agent took the question.
+        /// Being reconciled: it is unknown whether the agent received the question.
         Reconciling = "reconciling",
-        /// The agent surely did not take it; asked again when due.
+        /// The agent certainly did not receive it; asked again when due.
         Waiting = "waiting",
         /// Answered; the replies are in the outbox.
         Answered = "answered",
-        /// Failed for good; the dead letter tells why.
+        /// Failed permanently; see its dead letter.
         Failed = "failed",
-        /// Nobody can know whether the agent took it.
+        /// It will remain unknown whether the agent received it.
         Unknown = "unknown",
-        /// Not asked, because a person took over before.
+        /// Not asked, because a human took over first.
         Suppressed = "suppressed",
     }
 );
 
 words!(
-    /// What became of a dead letter.
+    /// The state of a dead letter.
     DeadLetterState {
-        /// Nobody has looked at it yet.
+        /// Not handled yet.
         Open = "open",
-        /// What had failed was tried again.
+        /// Replayed.
         Replayed = "replayed",
-        /// What had failed was left at that.
+        /// Discarded.
         Discarded = "discarded",
     }
 );
 
 words!(
-    /// What a dead letter speaks of.
+    /// The kind of object a dead letter is about.
     DeadLetterKind {
-        /// An event of the inbox.
+        /// An inbox event.
         Event = "event",
         /// A question to the agent.
         Turn = "turn",
-        /// A message to be sent, or one that was not answered.
+        /// A message that was not sent, or not answered.
         Message = "message",
     }
 );
 
 words!(
-    /// What the activity log tells of.
+    /// The kind of an activity.
     ActivityKind {
         /// An account was connected.
         Connected = "INSTAGRAM_CONNECTED",
@@ -199,27 +200,27 @@ words!(
         Disconnected = "INSTAGRAM_DISCONNECTED",
         /// A message was accepted by Graph.
         MessageSent = "INSTAGRAM_MESSAGE_SENT",
-        /// A message came in.
+        /// A message arrived.
         MessageReceived = "INSTAGRAM_MESSAGE_RECEIVED",
         /// A message will not be sent.
         MessageFailed = "INSTAGRAM_MESSAGE_FAILED",
-        /// A connection changed its state by itself.
+        /// A connection changed its state on its own.
         ConnectionStateChanged = "INSTAGRAM_CONNECTION_STATE_CHANGED",
-        /// Somebody changed a connection's settings.
+        /// A caller changed a connection's settings.
         SettingsChanged = "INSTAGRAM_SETTINGS_CHANGED",
         /// The access token was renewed.
         TokenRefreshed = "INSTAGRAM_TOKEN_REFRESHED",
         /// The access token could not be renewed.
         TokenFailing = "INSTAGRAM_TOKEN_FAILING",
-        /// The agent fell silent, in a chat or in a whole account.
+        /// The agent fell silent, in a chat or in the whole account.
         BotPaused = "INSTAGRAM_BOT_PAUSED",
-        /// The agent answers again.
+        /// The agent resumed.
         BotResumed = "INSTAGRAM_BOT_RESUMED",
-        /// What had failed for good is tried again.
+        /// A dead letter was replayed.
         DeadLetterReplayed = "DEAD_LETTER_REPLAYED",
-        /// What had failed for good is left at that.
+        /// A dead letter was discarded.
         DeadLetterDiscarded = "DEAD_LETTER_DISCARDED",
-        /// An API key was made.
+        /// An API key was created.
         ApiKeyCreated = "API_KEY_CREATED",
         /// An API key was revoked.
         ApiKeyRevoked = "API_KEY_REVOKED",
@@ -231,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_parses_back() {
+    fn every_value_parses_back() {
         for status in MessageStatus::ALL {
             assert_eq!(MessageStatus::parse(status.as_str()), Some(*status));
         }

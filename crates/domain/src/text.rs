@@ -1,13 +1,13 @@
-//! Text from outside, made storable in one place.
+//! Sanitizes external text for storage.
 
 use std::borrow::Cow;
 
-/// Without U+0000, which PostgreSQL cannot store in TEXT.
+/// Removes U+0000, which PostgreSQL cannot store in TEXT.
 pub fn clean(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "")) } else { Cow::Borrowed(text) }
 }
 
-/// At most `max` bytes, cut at a character's boundary.
+/// Truncates to at most `max` bytes, at a character boundary.
 pub fn truncate(text: &str, max: usize) -> &str {
     if text.len() <= max {
         return text;
@@ -19,7 +19,7 @@ pub fn truncate(text: &str, max: usize) -> &str {
     &text[..end]
 }
 
-/// A service's own words, without what may be a secret or an id in them: unbroken runs of 20 characters and more.
+/// Masks possible secrets and ids in a service's error text: unbroken runs of 20 or more characters.
 pub fn mask(text: &str) -> String {
     const LONG: usize = 20;
     let run = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '|');
@@ -35,13 +35,13 @@ pub fn mask(text: &str) -> String {
     masked + rest
 }
 
-/// Whether two texts are the same message. What services on the way may change does not count: white space, invisible
-/// characters, and the typographic forms of quotes, dashes and dots.
+/// Whether two texts are the same message, ignoring what services may change on the way: white space,
+/// invisible characters, and typographic quotes, dashes and dots.
 pub fn same_text(a: &str, b: &str) -> bool {
     folded(a).eq(folded(b))
 }
 
-/// The characters of a text without what services may change.
+/// The characters of a text, normalized for comparison.
 fn folded(text: &str) -> impl Iterator<Item = char> {
     let plain = |c: char| match c {
         '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2032}' => '\'',

@@ -1,4 +1,5 @@
-//! What one webhook or call brought about carries one trace id, through rows, jobs, logs and exported spans.
+//! Trace ids: everything caused by one webhook or call carries the same id, through rows, jobs, logs and
+//! exported spans.
 
 use std::fmt;
 use uuid::Uuid;
@@ -8,51 +9,51 @@ use uuid::Uuid;
 pub struct TraceId(Uuid);
 
 impl TraceId {
-    /// A new one, random.
+    /// A new random trace id.
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
 
-    /// As it stands in a row.
+    /// From its stored form.
     pub fn of(row: Option<Uuid>) -> Option<Self> {
         row.filter(|id| !id.is_nil()).map(Self)
     }
 
-    /// As it is stored.
+    /// Its stored form.
     pub fn to_uuid(self) -> Uuid {
         self.0
     }
 
-    /// Reads 32 hexadecimal digits in lower case.
+    /// Parses 32 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let plain = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         plain.then(|| Uuid::try_parse(text).ok()).flatten().and_then(|id| Self::of(Some(id)))
     }
 
-    /// The span id of the trace's first span: the first half of the trace id. Whoever holds the trace id alone can
-    /// hang its spans below it.
+    /// The span id of the trace's first span: the first half of the trace id, so that the trace id alone is
+    /// enough to attach child spans to it.
     pub fn root(self) -> [u8; 8] {
         let mut root = [0; 8];
         root.copy_from_slice(&self.0.as_bytes()[..8]);
-        // A span id is not zero either.
+        // A span id must not be zero either.
         if root == [0; 8] { [1; 8] } else { root }
     }
 }
 
-/// The span of a caller, below which ours belong.
+/// A caller's span, the parent of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parent {
-    /// Its trace.
+    /// Its trace id.
     pub trace: TraceId,
-    /// Its id.
+    /// Its span id.
     pub span: [u8; 8],
     /// Whether the caller exports it.
     pub sampled: bool,
 }
 
 impl Parent {
-    /// Reads the header `traceparent`: `version-trace-parent-flags`, the version anything but `ff`, and after
-    /// version 00 nothing more (W3C Trace Context §3.2).
+    /// Parses the header `traceparent`: `version-trace-parent-flags`, any version but `ff`, and nothing after
+    /// version 00 (W3C Trace Context §3.2).
     pub fn from_header(header: &str) -> Option<Self> {
         let mut parts = header.trim().split('-');
         let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -68,7 +69,7 @@ impl Parent {
     }
 }
 
-/// Two hexadecimal digits in lower case.
+/// Parses two lower-case hexadecimal digits.
 fn byte(text: &str) -> Option<u8> {
     let plain = text.len() == 2 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     plain.then(|| u8::from_str_radix(text, 16).ok()).flatten()
@@ -87,14 +88,14 @@ mod tests {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_id_parses_back() {
         let trace = TraceId::random();
         assert_eq!(TraceId::parse(&trace.to_string()), Some(trace));
         assert_eq!(TraceId::of(Some(trace.to_uuid())), Some(trace));
     }
 
     #[test]
-    fn what_is_no_trace_id_is_refused() {
+    fn malformed_trace_ids_are_rejected() {
         let upper = TRACE.to_uppercase();
         for text in ["", "0", &"0".repeat(32), &upper, &TRACE[1..], "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"] {
             assert_eq!(TraceId::parse(text), None, "{text}");
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_span_is_known_to_all() {
+    fn the_first_span_follows_from_the_trace_id() {
         let trace = TraceId::parse(TRACE).unwrap();
         assert_eq!(trace.root(), [0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6]);
     }

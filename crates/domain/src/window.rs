@@ -1,5 +1,5 @@
 //! Meta's messaging windows ("Messaging API": 24 hours from the user's last message; the `HUMAN_AGENT` tag
-//! extends it to 7 days, for people's answers only).
+//! extends it to 7 days, for human agents' answers only).
 
 use crate::clock::Millis;
 
@@ -8,27 +8,27 @@ const HOUR: Millis = 3_600_000;
 /// How long after the user's last message a reply may be sent.
 pub const STANDARD: Millis = 24 * HOUR;
 
-/// How long a person may still answer, with the `HUMAN_AGENT` tag.
+/// How long a human agent may still answer, with the `HUMAN_AGENT` tag.
 pub const HUMAN_AGENT: Millis = 7 * 24 * HOUR;
 
-/// When the window opened by a user's event at `at` (Meta's timestamp) closes. A timestamp from the future
-/// (clocks differ) opens it no later than one seen `now`.
+/// When the window opened by a user's event at `at` (Meta's timestamp) closes. A timestamp in the future
+/// (clock skew) counts as `now`.
 pub fn expires(at: Millis, now: Millis) -> Millis {
     at.min(now).saturating_add(STANDARD)
 }
 
-/// What may be sent at `now`, given when the standard window expires.
+/// Who may send at `now`, given when the standard window expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
     /// Anyone may reply.
     Open,
-    /// Only a person may reply, with the `HUMAN_AGENT` tag.
+    /// Only a human agent may reply, with the `HUMAN_AGENT` tag.
     HumanAgent,
-    /// Nobody may reply before the user writes again.
+    /// No one may reply until the user writes again.
     Closed,
 }
 
-/// The window at `now`; `expires_at` is what [`expires`] gave for the user's last event.
+/// The window at `now`; `expires_at` is the result of [`expires`] for the user's last event.
 pub fn at(expires_at: Option<Millis>, now: Millis) -> Window {
     match expires_at {
         Some(end) if now < end => Window::Open,
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timestamp_from_the_future_does_not_widen_it() {
+    fn a_future_timestamp_does_not_extend_it() {
         assert_eq!(expires(9_000_000, 5_000), 5_000 + STANDARD);
     }
 }

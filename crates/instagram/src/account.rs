@@ -1,4 +1,4 @@
-//! Accounts, their subscriptions, and the profiles of those who write to them.
+//! Accounts, their webhook subscriptions, and customer profiles.
 
 use crate::graph::Request;
 use crate::{Access, Graph, GraphError};
@@ -8,10 +8,10 @@ use dmrelay_domain::states::LoginKind;
 use dmrelay_runtime::http::Method;
 use serde_json::Value;
 
-/// Whose token it is.
+/// The account of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// The professional account's id, as webhooks name it. Not Graph's app-scoped `id`.
+    /// The professional account's id, as in webhooks. Not Graph's app-scoped `id`.
     pub instagram_account_id: String,
     /// The Page, with Facebook Login.
     pub page_id: Option<String>,
@@ -19,7 +19,7 @@ pub struct Account {
     pub username: Option<String>,
 }
 
-/// A customer's profile. Any of it may be missing.
+/// A customer's profile. Any field may be missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile {
     /// The handle.
@@ -31,18 +31,18 @@ pub struct Profile {
 }
 
 impl Graph {
-    /// Whose token this is (Meta, "Get started": `GET /me?fields=user_id,username`; with Facebook Login the
-    /// Page and the Instagram account linked to it).
+    /// Looks up the account of a token (Meta, "Get started": `GET /me?fields=user_id,username`; with Facebook
+    /// Login the Page and the Instagram account linked to it).
     ///
     /// # Errors
-    /// [`GraphError`]; an answer without the account's id is one too.
+    /// [`GraphError`], also for a response without the account's id.
     pub async fn identify(&self, access: &Access) -> Result<Account, GraphError> {
         let (node, fields) = match access.login {
             LoginKind::Instagram => ("me", "id,user_id,username,name,account_type"),
             LoginKind::Facebook => (access.node.as_str(), "id,name,instagram_business_account{id,username}"),
         };
         let json = self.call(access, self.read("me", &[node], &[("fields", fields)])).await?;
-        // The documentation wraps the answer in `data`; real answers are flat.
+        // The documentation wraps the response in `data`; real responses are flat.
         let json = if json["data"].is_array() { &json["data"][0] } else { &json };
         let (account, page) = match access.login {
             LoginKind::Instagram => (json, None),
@@ -54,8 +54,8 @@ impl Graph {
         Ok(Account { instagram_account_id: id, page_id: page, username: text(&account["username"]) })
     }
 
-    /// Subscribes the account's webhooks. All names are checked by Graph at once; one it does not know
-    /// fails the call.
+    /// Subscribes the account's webhooks. Graph checks all field names at once; an unknown one fails the
+    /// call.
     ///
     /// # Errors
     /// [`GraphError`].
@@ -63,12 +63,12 @@ impl Graph {
         let fields = fields.join(",");
         let path = [access.node.as_str(), "subscribed_apps"];
         let query = [("subscribed_fields", fields.as_str())];
-        // Subscribing twice is the same as once.
+        // Subscribing is idempotent.
         let request = Request { method: Method::POST, ..self.read("subscribe", &path, &query) };
         self.call(access, request).await.map(|_| ())
     }
 
-    /// The webhook fields the account is subscribed to, as Graph has them now.
+    /// The webhook fields the account is currently subscribed to.
     ///
     /// # Errors
     /// [`GraphError`].
@@ -81,7 +81,7 @@ impl Graph {
         Ok(fields.filter_map(name).collect())
     }
 
-    /// Ends the account's webhooks.
+    /// Unsubscribes the account's webhooks.
     ///
     /// # Errors
     /// [`GraphError`].
@@ -91,7 +91,7 @@ impl Graph {
         self.call(access, request).await.map(|_| ())
     }
 
-    /// A customer's profile (Meta, "User profile"). Only there after they wrote; never worth waiting for.
+    /// A customer's profile (Meta, "User profile"). Available only after they have written.
     ///
     /// # Errors
     /// [`GraphError`].

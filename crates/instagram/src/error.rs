@@ -1,4 +1,4 @@
-//! Graph's errors (Meta, "Error codes"): the code and the subcode decide, never the localised message.
+//! Graph's errors (Meta, "Error codes"): the code and subcode decide, never the localized message.
 
 use dmrelay_domain::failure::{self, Effect, FailureClass, Wire};
 use dmrelay_domain::text::{mask, truncate};
@@ -6,29 +6,29 @@ use dmrelay_runtime::http::{Answer, Failure};
 use serde_json::Value;
 use std::time::Duration;
 
-/// A call to Graph that did not succeed.
+/// A failed call to Graph.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct GraphError {
-    /// What happens next.
+    /// The failure class.
     pub class: FailureClass,
-    /// `code/subcode` of Graph, `http <status>`, or how the connection failed.
+    /// Graph's `code/subcode`, `http <status>`, or how the connection failed.
     pub code: String,
-    /// Graph's own words, for operators. Carries no token.
+    /// Graph's error message, for operators. Contains no token.
     pub message: String,
-    /// How long to wait, where Graph said so.
+    /// The requested delay, if any.
     pub retry_after: Option<Duration>,
-    /// How far the call came.
+    /// How far the call got.
     pub wire: Wire,
 }
 
-/// The code of an answer that is not what the documentation promises.
-const ODD: &str = "odd answer";
+/// The code of a response that does not match the documentation.
+const UNEXPECTED: &str = "odd answer";
 
 impl GraphError {
-    /// Whether Graph answered the call: then the call is over, whatever it did.
+    /// Whether Graph responded: then the call is over, whatever it did.
     pub fn is_answered(&self) -> bool {
-        matches!(self.wire, Wire::Answered { .. }) || self.code == ODD
+        matches!(self.wire, Wire::Answered { .. }) || self.code == UNEXPECTED
     }
 
     pub(crate) fn no_answer(effect: Effect, failure: &Failure) -> Self {
@@ -43,11 +43,11 @@ impl GraphError {
         }
     }
 
-    /// An answer of 2xx that is not what the documentation promises: the effect may have happened.
+    /// A 2xx response that does not match the documentation: the call may have taken effect.
     pub(crate) fn odd(effect: Effect, what: &str) -> Self {
         Self {
             class: failure::graph(effect, Wire::Lost),
-            code: ODD.to_owned(),
+            code: UNEXPECTED.to_owned(),
             message: what.to_owned(),
             retry_after: None,
             wire: Wire::Lost,
@@ -75,7 +75,8 @@ impl GraphError {
     }
 }
 
-/// How long an account is throttled, from `X-Business-Use-Case-Usage`, in minutes there (Meta, "Rate limits").
+/// How long an account is throttled, from `X-Business-Use-Case-Usage`, which gives minutes (Meta, "Rate
+/// limits").
 fn regain_access(usage: &str) -> Option<Duration> {
     let usage: Value = serde_json::from_str(usage).ok()?;
     let entries = usage.as_object()?.values().filter_map(Value::as_array).flatten();

@@ -1,4 +1,4 @@
-//! Calls to both of Graph's hosts. Tokens travel in the `Authorization` header, never in an address.
+//! Calls to both Graph hosts. Tokens are sent in the `Authorization` header, never in a URL.
 
 use crate::GraphError;
 use dmrelay_domain::failure::Effect;
@@ -11,25 +11,25 @@ use serde_json::Value;
 use std::time::Duration;
 use url::Url;
 
-/// How to reach Graph.
+/// Connection settings for Graph.
 #[derive(Debug, Clone)]
 pub struct GraphOptions {
     /// `https://graph.facebook.com`, for Facebook Login.
     pub facebook: Url,
     /// `https://graph.instagram.com`, for Instagram Login.
     pub instagram: Url,
-    /// The version in the path: `v25.0`.
+    /// The API version in the path: `v25.0`.
     pub version: String,
-    /// How long a call may take.
+    /// Timeout of a call.
     pub timeout: Duration,
-    /// How long mark-seen, typing and profile calls may take.
+    /// Timeout of mark-seen, typing and profile calls.
     pub courtesy_timeout: Duration,
 }
 
-/// In whose name a call is made.
+/// The credentials of a call.
 #[derive(Debug, Clone)]
 pub struct Access {
-    /// Which login, and so which host.
+    /// The login, which determines the host.
     pub login: LoginKind,
     /// The node in the path: the Instagram account, or the Page with Facebook Login. Digits, or `me`.
     pub node: String,
@@ -47,7 +47,7 @@ pub struct Graph {
 /// Graph's name in the metrics.
 pub(crate) const SERVICE: &str = "graph";
 
-/// Every call that is made, for the metrics.
+/// All operations, for the metrics.
 const OPERATIONS: [&str; 10] = [
     "me",
     "subscribe",
@@ -61,7 +61,7 @@ const OPERATIONS: [&str; 10] = [
     "refresh_token",
 ];
 
-/// What a call is, apart from whose it is.
+/// A call without its credentials.
 pub(crate) struct Request<'a> {
     pub(crate) operation: &'static str,
     pub(crate) effect: Effect,
@@ -103,7 +103,7 @@ impl Access {
 }
 
 impl Graph {
-    /// A connector that calls through `client`.
+    /// Creates a connector that calls through `client`.
     pub fn new(client: Client, options: GraphOptions) -> Self {
         client.expect_calls(SERVICE, &OPERATIONS);
         Self { client, options }
@@ -119,7 +119,7 @@ impl Graph {
         Request { operation, effect: Effect::Read, method: Method::GET, path, query, json: None, timeout }
     }
 
-    /// Makes the call and gives the JSON of a successful answer.
+    /// Makes the call and returns the JSON of a successful response.
     pub(crate) async fn call(&self, access: &Access, request: Request<'_>) -> Result<Value, GraphError> {
         let host = match access.login {
             LoginKind::Instagram => &self.options.instagram,
@@ -144,7 +144,7 @@ impl Graph {
         self.answer(effect, call).await
     }
 
-    /// The JSON of a call that was answered with success.
+    /// The JSON of a successful response.
     pub(crate) async fn answer(&self, effect: Effect, call: Call) -> Result<Value, GraphError> {
         let operation = call.operation;
         let answer = match self.client.send(call).await {

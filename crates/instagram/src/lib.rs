@@ -1,5 +1,5 @@
-//! The connector to Meta's Graph API, for both of its logins: accounts, subscriptions, sending, profiles,
-//! and the conversation as Meta holds it; and the links and QR codes that lead customers to an account.
+//! The connector to Meta's Graph API, for both of its logins: accounts, subscriptions, sending, profiles, and
+//! Meta's copy of the conversation; and the links and QR codes that lead customers to an account.
 
 mod account;
 mod error;

@@ -7,16 +7,16 @@ use qrcode::render::{svg, unicode};
 use std::io::Cursor;
 use url::Url;
 
-/// The longest `ref` of an ig.me link.
-const MAX_REF: usize = 2_083;
+/// Maximum length of the `ref` of an ig.me link.
+const REF_CHARS_MAX: usize = 2_083;
 
-/// A link that cannot be made.
+/// A link that cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLink {
-    /// The username is not one of Instagram's.
+    /// The username is not a valid Instagram username.
     #[error("the username must be 1 to 30 letters, digits, '.' or '_'")]
     Username,
-    /// The ref has characters ig.me does not carry, or is too long.
+    /// The ref contains characters ig.me does not accept, or is too long.
     #[error("ref must be at most 2083 letters, digits, '_', '=' or '-'")]
     Reference,
     /// The link is too long for a QR code.
@@ -43,7 +43,7 @@ pub fn direct_message(username: &str, reference: Option<&str>) -> Result<String,
     let mut link = address("https://ig.me/m/", username)?;
     if let Some(reference) = reference {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '=' | '-');
-        if reference.is_empty() || reference.len() > MAX_REF || !reference.chars().all(allowed) {
+        if reference.is_empty() || reference.len() > REF_CHARS_MAX || !reference.chars().all(allowed) {
             return Err(InvalidLink::Reference);
         }
         link.query_pairs_mut().append_pair("ref", reference);

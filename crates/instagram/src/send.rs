@@ -1,4 +1,4 @@
-//! The Send API (Meta, "Send messages"). It has no idempotency: a message posted twice is sent twice.
+//! The Send API (Meta, "Send messages"). It is not idempotent: a message posted twice is sent twice.
 
 use crate::account::text;
 use crate::graph::Request;
@@ -15,7 +15,7 @@ use url::Url;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outgoing(Value);
 
-/// A message Graph would refuse.
+/// A message that Graph would reject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub struct InvalidMessage {
@@ -25,12 +25,12 @@ pub struct InvalidMessage {
     pub pointer: &'static str,
 }
 
-/// A sign to the user that is no message.
+/// A sender action: a signal to the user that is not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SenderAction {
-    /// Their messages were seen.
+    /// Mark seen.
     MarkSeen,
-    /// Somebody is typing.
+    /// Typing indicator.
     TypingOn,
 }
 
@@ -43,12 +43,12 @@ impl SenderAction {
     }
 }
 
-/// Attachment types that are sent by address.
+/// Attachment types that are sent by URL.
 const MEDIA: [&str; 4] = ["image", "video", "audio", "file"];
 
-/// The most quick replies, and the longest title of one in characters.
-const QUICK_REPLIES: usize = 13;
-const QUICK_REPLY_TITLE: usize = 20;
+/// Maximum number of quick replies, and maximum length of their titles in characters.
+const QUICK_REPLIES_MAX: usize = 13;
+const TITLE_CHARS_MAX: usize = 20;
 
 impl Outgoing {
     /// A text of at most 1,000 bytes.
@@ -60,10 +60,11 @@ impl Outgoing {
         Ok(Self(json!({ "text": text })))
     }
 
-    /// A message in Graph's own form: a text with or without quick replies, or one attachment by address.
+    /// A message in Graph's own format: text with or without quick replies, or one attachment by URL.
     ///
     /// # Errors
-    /// [`InvalidMessage`] for anything Graph is documented to refuse, and for forms this version does not send.
+    /// [`InvalidMessage`] for anything Graph is documented to reject, and for formats this version does not
+    /// send.
     pub fn from_json(message: &Value) -> Result<Self, InvalidMessage> {
         let object = message.as_object().ok_or_else(|| invalid("", "must be an object"))?;
         if message.to_string().contains("\\u0000") {
@@ -72,10 +73,10 @@ impl Outgoing {
         if let Some(name) =
             object.keys().find(|name| !matches!(name.as_str(), "text" | "quick_replies" | "attachment"))
         {
-            return Err(invalid("", &format!("the field {name:?} is not known")));
+            return Err(invalid("", &format!("unknown field {name:?}")));
         }
         match (object.get("text"), object.get("attachment")) {
-            (Some(_), Some(_)) => Err(invalid("/attachment", "text and attachment cannot be in one message")),
+            (Some(_), Some(_)) => Err(invalid("/attachment", "text and attachment cannot be combined")),
             (Some(text), None) => {
                 check_text(text.as_str().ok_or_else(|| invalid("/text", "must be a string"))?)?;
                 check_quick_replies(object.get("quick_replies"))?;
@@ -89,7 +90,7 @@ impl Outgoing {
         }
     }
 
-    /// The text, if it is one.
+    /// The text, if there is one.
     pub fn as_text(&self) -> Option<&str> {
         self.0["text"].as_str()
     }
@@ -99,7 +100,7 @@ impl Outgoing {
         &self.0
     }
 
-    /// Our word for what it is.
+    /// Our word for its kind.
     pub fn kind(&self) -> &str {
         self.0["attachment"]["type"].as_str().unwrap_or("text")
     }
@@ -114,7 +115,7 @@ fn check_text(text: &str) -> Result<(), InvalidMessage> {
         return Err(invalid("/text", "must not be empty"));
     }
     if text.len() > MAX_BYTES {
-        return Err(invalid("/text", &format!("has {} bytes, and Instagram takes {MAX_BYTES}", text.len())));
+        return Err(invalid("/text", &format!("must be at most {MAX_BYTES} bytes, is {}", text.len())));
     }
     Ok(())
 }
@@ -122,19 +123,19 @@ fn check_text(text: &str) -> Result<(), InvalidMessage> {
 fn check_quick_replies(replies: Option<&Value>) -> Result<(), InvalidMessage> {
     let Some(replies) = replies else { return Ok(()) };
     let list = replies.as_array().ok_or_else(|| invalid("/quick_replies", "must be a list"))?;
-    if list.is_empty() || list.len() > QUICK_REPLIES {
-        return Err(invalid("/quick_replies", &format!("must hold 1 to {QUICK_REPLIES}")));
+    if list.is_empty() || list.len() > QUICK_REPLIES_MAX {
+        return Err(invalid("/quick_replies", &format!("must hold 1 to {QUICK_REPLIES_MAX}")));
     }
     let good = |reply: &Value| {
         let title = reply["title"].as_str().unwrap_or_default();
-        let sized = !title.is_empty() && title.chars().count() <= QUICK_REPLY_TITLE;
+        let sized = !title.is_empty() && title.chars().count() <= TITLE_CHARS_MAX;
         reply["content_type"] == "text" && sized && reply["payload"].is_string()
     };
     if list.iter().all(good) {
         return Ok(());
     }
     let form = format!(
-        "each needs content_type \"text\", a title of 1 to {QUICK_REPLY_TITLE} characters, and a payload"
+        "each needs content_type \"text\", a title of 1 to {TITLE_CHARS_MAX} characters, and a payload"
     );
     Err(invalid("/quick_replies", &form))
 }
@@ -147,16 +148,17 @@ fn check_attachment(attachment: &Value) -> Result<(), InvalidMessage> {
     let address = attachment["payload"]["url"].as_str().and_then(|url| Url::parse(url).ok());
     match address {
         Some(url) if url.scheme() == "https" => Ok(()),
-        _ => Err(invalid("/attachment/payload/url", "must be an https address that Meta can fetch")),
+        _ => Err(invalid("/attachment/payload/url", "must be an https URL that Meta can fetch")),
     }
 }
 
 impl Graph {
-    /// Sends a message and gives its mid, which its echo will carry. `human_agent` tags it as a person's
-    /// answer outside the 24 hours. The call ends within `timeout`.
+    /// Sends a message and returns its mid, which its echo will contain. `human_agent` tags it as a human
+    /// agent's answer outside the 24 hours. The call ends within `timeout`.
     ///
     /// # Errors
-    /// [`GraphError`]; of class [`dmrelay_domain::failure::FailureClass::Ambiguous`] when it may have been sent.
+    /// [`GraphError`]; of class [`dmrelay_domain::failure::FailureClass::Ambiguous`] if it may have been
+    /// sent.
     pub async fn send(
         &self,
         access: &Access,
@@ -182,7 +184,7 @@ impl Graph {
             .ok_or_else(|| GraphError::odd(Effect::Write, "the answer has no message_id"))
     }
 
-    /// Marks seen or shows typing. A courtesy: nothing depends on it.
+    /// Marks seen or shows typing. Nothing depends on it.
     ///
     /// # Errors
     /// [`GraphError`].
@@ -208,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_graph_would_refuse_is_refused_here_and_named() {
+    fn messages_graph_would_reject_are_rejected_with_the_location() {
         let at = |message: Value| Outgoing::from_json(&message).unwrap_err().pointer;
         assert_eq!(at(json!("x")), "");
         assert_eq!(at(json!({})), "");
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_graph_takes_passes_as_it_is() {
+    fn messages_graph_accepts_pass_unchanged() {
         let quick = json!({"text": "Pick", "quick_replies": [{"content_type": "text", "title": "Red", "payload": "RED"}]});
         assert_eq!(Outgoing::from_json(&quick).unwrap().as_json(), &quick);
         let image = json!({"attachment": {"type": "image", "payload": {"url": "https://example.com/a.jpg"}}});

@@ -1,5 +1,5 @@
-//! The conversation as Meta holds it (Meta, "Conversations API"): where it is found out whether a send of
-//! unknown outcome happened. Details are there for the 20 newest messages only.
+//! Meta's copy of the conversation (Meta, "Conversations API"), used to reconcile sends whose outcome is
+//! unknown. Details exist only for the 20 newest messages.
 
 use crate::account::text;
 use crate::{Access, Graph, GraphError};
@@ -11,12 +11,12 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-/// Meta gives details of so many of a conversation's newest messages.
+/// Number of newest messages for which Meta returns details.
 const DETAILED: usize = 20;
 
 impl Graph {
-    /// The newest messages of the conversation with a user, newest first. The list is not complete if Graph does not show
-    /// the conversation, shows only the newest messages of it, or shows one that cannot be read.
+    /// The newest messages of the conversation with a user, newest first. The list is incomplete if Graph
+    /// does not return the conversation, returns only its newest messages, or returns an unreadable one.
     ///
     /// # Errors
     /// [`GraphError`].
@@ -47,7 +47,7 @@ fn seen(value: &Value, user: &InstagramUserId) -> Option<Seen> {
     })
 }
 
-/// `2025-07-28T22:44:49+0000` in milliseconds.
+/// Parses `2025-07-28T22:44:49+0000` to milliseconds.
 fn created(text: &str) -> Option<Millis> {
     const FORMAT: &[BorrowedFormatItem<'_>] = format_description!(
         "[year]-[month]-[day]T[hour]:[minute]:[second][offset_hour sign:mandatory][offset_minute]"
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metas_times_are_read() {
+    fn meta_times_are_parsed() {
         assert_eq!(created("2025-07-28T22:44:49+0000"), Some(1_753_742_689_000));
         assert_eq!(created("2025-07-29T00:44:49+0200"), Some(1_753_742_689_000));
         assert_eq!(created("yesterday"), None);

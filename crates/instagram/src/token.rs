@@ -1,5 +1,5 @@
-//! Renewing tokens of Instagram Login (Meta, "Business Login for Instagram": refresh a long-lived token). A Page's
-//! token has no such call.
+//! Renewal of Instagram Login tokens (Meta, "Business Login for Instagram": refresh a long-lived token). A
+//! Page's token cannot be renewed.
 
 use crate::account::text;
 use crate::graph::SERVICE;
@@ -9,23 +9,24 @@ use dmrelay_domain::secret::Secret;
 use dmrelay_runtime::http::{self, Call, Method};
 use std::time::Duration;
 
-/// A token in place of another.
+/// The replacement of a token.
 #[derive(Debug, Clone)]
 pub struct Refreshed {
     /// The token.
     pub token: Secret<String>,
-    /// How long it lasts, where Graph said so.
+    /// Its lifetime, if Graph returned it.
     pub expires_in: Option<Duration>,
 }
 
 impl Graph {
-    /// Renews the token of an access with Instagram Login: it must be a day old, and not expired. The token it
-    /// replaces is used no more.
+    /// Renews the token of an access with Instagram Login: it must be at least a day old, and not expired.
+    /// The old token is no longer used.
     ///
     /// # Errors
-    /// [`GraphError`]; an answer without a token is one too.
+    /// [`GraphError`], also for a response without a token.
     pub async fn refresh(&self, access: &Access) -> Result<Refreshed, GraphError> {
-        // Documented without a version in the path, and with the token in the query; errors carry no address.
+        // Documented without a version in the path, and with the token in the query; our errors contain no
+        // URL.
         let mut url = http::join(&self.options.instagram, &["refresh_access_token"]);
         url.query_pairs_mut()
             .append_pair("grant_type", "ig_refresh_token")
@@ -39,7 +40,7 @@ impl Graph {
             json: None,
             timeout: self.options.timeout,
         };
-        // A token may be renewed as often as one likes.
+        // Safe to retry: a token may be renewed any number of times.
         let json = self.answer(Effect::Read, call).await?;
         let token = text(&json["access_token"])
             .ok_or_else(|| GraphError::odd(Effect::Read, "the answer has no access_token"))?;

@@ -1,4 +1,4 @@
-//! Runs the handlers of one lane: so many at a time, each in a task of its own, panics caught.
+//! Runs the handlers of one lane: a limited number at a time, each in its own task, with panics caught.
 
 use crate::{Job, JobHandler, Lane, QueueMetrics, QueueName};
 use futures::FutureExt;
@@ -10,33 +10,33 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, warn};
 
-/// How long after its grace a run may take to hand back what it holds.
-const CLOSING: Duration = Duration::from_secs(5);
+/// How long after its grace period a run may take to hand back its jobs.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The handler returned, or panicked.
     Done,
-    /// The grace of a stop was over first.
+    /// The grace period ended first.
     Cut,
 }
 
-/// What the lanes of one run have in common.
+/// The shared state of a run's lanes.
 #[derive(Clone)]
 pub(crate) struct Run {
     pub(crate) handler: Arc<dyn JobHandler>,
     pub(crate) metrics: QueueMetrics,
-    /// Cancelled when no more jobs shall be taken.
+    /// Cancelled when no more jobs may be taken.
     pub(crate) stopping: CancellationToken,
-    /// Cancelled when started jobs may not go on.
+    /// Cancelled when started jobs must stop.
     pub(crate) cut: CancellationToken,
     /// Whether jobs may be taken now.
     pub(crate) fetch: Option<watch::Receiver<bool>>,
 }
 
-/// The running jobs of one lane. They belong to the lane and not to whatever fetches for it, so that a
-/// lost connection to Redis does not tear down the calls that are under way.
+/// The running jobs of one lane. They belong to the lane and not to whatever fetches for it, so that a lost
+/// connection to Redis does not abort calls in progress.
 #[derive(Clone)]
 pub(crate) struct Crew {
     queue: QueueName,
@@ -49,7 +49,7 @@ impl Run {
     /// Waits until jobs may be taken.
     pub(crate) async fn may_fetch(self) {
         if let Some(mut fetch) = self.fetch {
-            // When its sender is gone, the run is about to end.
+            // If the sender is gone, the run is about to end.
             let _ = fetch.wait_for(|open| *open).await;
         }
     }
@@ -59,14 +59,14 @@ impl Run {
         self.fetch.as_ref().is_none_or(|fetch| *fetch.borrow())
     }
 
-    /// Waits for a stop, then for its grace, then cuts off what still runs. Ends when even that should
-    /// long have had its effect.
+    /// Waits for a stop, then for its grace period, then aborts what still runs. Ends when even that should
+    /// long have taken effect.
     pub(crate) async fn grace_over(&self, grace: Duration) {
         self.stopping.cancelled().await;
         tokio::time::sleep(grace).await;
-        warn!("the grace is over: the jobs still running are cut off");
+        warn!("grace period over: aborting running jobs");
         self.cut.cancel();
-        tokio::time::sleep(CLOSING).await;
+        tokio::time::sleep(CLOSE_TIMEOUT).await;
     }
 }
 
@@ -95,8 +95,8 @@ impl Crew {
         self.slots.clone()
     }
 
-    /// Starts a job; `held` (its slot, above all) is dropped when it ends. Dropping the handle does not
-    /// stop the job.
+    /// Starts a job; `held` (above all its slot) is dropped when it ends. Dropping the handle does not stop
+    /// the job.
     pub(crate) fn start<H: Send + 'static>(&self, job: Job, held: H) -> JoinHandle<Outcome> {
         let Run { handler, metrics, cut, .. } = self.run.clone();
         self.tasks.spawn(async move {
@@ -107,7 +107,7 @@ impl Crew {
                 None => Outcome::Cut,
                 Some(Ok(())) => Outcome::Done,
                 Some(Err(_)) => {
-                    // The panic's text is not ours and may quote a message: it stays out of the log.
+                    // The panic's text may contain message text: it must not be logged.
                     metrics.panicked(queue);
                     error!(queue = queue.as_str(), %id, "the handler of a job panicked");
                     Outcome::Done
@@ -116,7 +116,7 @@ impl Crew {
         })
     }
 
-    /// Has something else done before the lane counts as idle.
+    /// Runs `after` before the lane counts as idle.
     pub(crate) fn also<F>(&self, task: F)
     where
         F: Future<Output = ()> + Send + 'static,

@@ -1,27 +1,27 @@
-//! What travels: the name of a queue and the ids a handler needs to find its row.
+//! The content of a job: the name of a queue and the ids a handler needs to find its row.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The queues. A name is stable once released: processes of two versions share them, so a new kind of
+/// The queues. Names must stay stable once released: processes of two versions share them, so a new kind of
 /// job gets a new name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum QueueName {
-    /// An event of the inbox is to be taken in.
+    /// Ingest an inbox event.
     Ingest,
-    /// The agent is to be asked.
+    /// Ask the agent.
     Turn,
-    /// The agent is to be asked again; apart, so that a backlog of retries never delays the others.
+    /// Ask the agent again; a separate queue, so that a backlog of retries never delays first attempts.
     TurnRetry,
-    /// Replies are to be sent.
+    /// Send replies.
     Deliver,
-    /// Replies are to be sent again; apart for the same reason.
+    /// Send replies again; separate for the same reason.
     DeliverRetry,
 }
 
 impl QueueName {
-    /// All of them.
+    /// All queues.
     pub const ALL: [Self; 5] = [Self::Ingest, Self::Turn, Self::TurnRetry, Self::Deliver, Self::DeliverRetry];
 
     /// The name on the wire and in metrics.
@@ -35,7 +35,7 @@ impl QueueName {
         }
     }
 
-    /// The job whose work it carries: a first attempt and a later one are the same job.
+    /// The kind of job: a first attempt and a retry are the same kind.
     pub fn job(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
@@ -45,19 +45,18 @@ impl QueueName {
     }
 }
 
-/// One job. It carries ids only; its state is a row.
+/// One job. It contains only ids; its state is a row.
 ///
-/// Serialised as JSON. Fields it does not know are ignored, so that an older worker reads what a newer
-/// one pushed.
+/// Serialized as JSON. Unknown fields are ignored, so that an older worker can read what a newer one pushed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// Where it waits.
+    /// Its queue.
     pub queue: QueueName,
-    /// The row it is about.
+    /// The row concerned.
     pub id: Uuid,
-    /// What makes two pushes the same job, for instance `<event key>:<dispatch no>`.
+    /// The deduplication key, e.g. `<event key>:<dispatch no>`.
     pub key: String,
-    /// When it was pushed, in milliseconds since 1970: what pickup latency is measured from.
+    /// When it was pushed, in milliseconds since 1970: the start of the pickup latency.
     pub pushed_at_ms: i64,
     /// The trace it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,7 +71,7 @@ mod tests {
         Job { queue: QueueName::TurnRetry, id: Uuid::nil(), key: "k:1".into(), pushed_at_ms: 7, trace: None }
     }
 
-    /// Golden: what older processes have pushed must stay readable.
+    /// Golden test: jobs pushed by older processes must stay readable.
     const STORED: &str =
         r#"{"queue":"turn-retry","id":"00000000-0000-0000-0000-000000000000","key":"k:1","pushed_at_ms":7}"#;
 
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_serialised_ones() {
+    fn names_match_the_serialized_form() {
         for name in QueueName::ALL {
             assert_eq!(serde_json::to_string(&name).unwrap(), format!("{:?}", name.as_str()));
         }

@@ -1,11 +1,11 @@
-//! The transport of jobs: push ids in, have handlers run on them.
+//! The job queue: push ids, and run handlers on them.
 //!
-//! SQL holds the truth about every job; this crate only wakes the right worker soon. It may deliver a job
-//! twice, and it may lose one: the row says what is still due, and the sweeper pushes it again.
+//! SQL is the source of truth for every job; this crate only wakes the right worker soon. It may deliver a
+//! job twice, and it may lose one: the row says what is still due, and the poller pushes it again.
 //!
-//! apalis appears in this crate and nowhere else, and only under `redis`. The port ([`JobQueue`],
-//! [`JobHandler`]) has two implementations: [`RedisQueue`] for production and [`MemoryQueue`] for the
-//! embedded footing. Both are held to the suite in `conformance` (a cargo feature).
+//! apalis is used only in this crate, and only under `redis`. The port ([`JobQueue`], [`JobHandler`]) has two
+//! implementations: [`RedisQueue`] for production and [`MemoryQueue`] for the embedded backend. Both are
+//! tested by the suite in `conformance` (a cargo feature).
 
 mod crew;
 mod job;

@@ -1,5 +1,5 @@
-//! The queue of the embedded footing: inside one process, gone with it. SQL keeps what matters, so the
-//! sweeper brings back what a restart lost.
+//! The in-process queue of the embedded backend, lost when the process ends. SQL keeps what matters, so the
+//! poller pushes lost jobs again after a restart.
 
 use crate::{
     Job, JobHandler, JobQueue, Lane, Pushed, QueueError, QueueMetrics, QueueName, Stop,
@@ -15,7 +15,7 @@ mod shelf;
 /// Settings of the in-process queue.
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryOptions {
-    /// How many jobs may wait in each queue.
+    /// Maximum number of jobs waiting in each queue.
     pub max_waiting: usize,
     /// How long a key is remembered.
     pub dedupe_ttl: Duration,
@@ -27,7 +27,7 @@ impl Default for MemoryOptions {
     }
 }
 
-/// Bounded queues inside one process, which holds both who pushes and who runs.
+/// Bounded queues inside one process, which both pushes and runs.
 pub struct MemoryQueue {
     shelves: [Arc<Shelf>; QueueName::ALL.len()],
     metrics: QueueMetrics,
@@ -74,7 +74,7 @@ impl JobQueue for MemoryQueue {
             cut: CancellationToken::new(),
             fetch: stop.fetch.clone(),
         };
-        // Dropping the run drops what it runs.
+        // Dropping the run aborts its jobs.
         let _cut_with_us = run.cut.clone().drop_guard();
         let lanes = futures::future::join_all(lanes.into_iter().map(|lane| {
             let shelf = self.shelf(lane.queue).clone();
@@ -92,7 +92,7 @@ impl JobQueue for MemoryQueue {
     }
 }
 
-/// Takes jobs as long as the lane goes on, and as slots are free.
+/// Takes jobs while the lane is running and slots are free.
 async fn feed(shelf: &Arc<Shelf>, crew: &Crew) {
     let stopping = &crew.run().stopping;
     loop {

@@ -1,4 +1,4 @@
-//! The numbers of this crate. Every series is there, at zero, from the start.
+//! The metrics of this crate. Every series exists at zero from the start.
 
 use crate::{Pushed, QueueError, QueueName};
 use prometheus::{IntCounterVec, Opts, Registry};
@@ -33,7 +33,7 @@ pub struct QueueMetrics {
 }
 
 impl QueueMetrics {
-    /// Makes the counters and registers them. Fails when the names are taken.
+    /// Creates and registers the counters. Fails if the names are taken.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
@@ -43,14 +43,10 @@ impl QueueMetrics {
         let metrics = Self {
             pushes: counter(
                 "dmrelay_queue_pushes_total",
-                "Jobs offered to a queue, by what became of them",
+                "Jobs pushed to a queue, by result",
                 &["queue", "result"],
             )?,
-            restarts: counter(
-                "dmrelay_queue_restarts_total",
-                "Times the worker of a queue had to be started again",
-                &["queue"],
-            )?,
+            restarts: counter("dmrelay_queue_restarts_total", "Restarts of a queue's worker", &["queue"])?,
             panics: counter("dmrelay_job_panics_total", "Jobs whose handler panicked", &["queue"])?,
             dropped: counter(
                 "dmrelay_jobs_dropped_total",
@@ -102,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_series_is_there_from_the_start() {
+    fn every_series_exists_from_the_start() {
         let registry = Registry::new();
         QueueMetrics::register(&registry).unwrap();
         let series: usize = registry.gather().iter().map(|family| family.get_metric().len()).sum();

@@ -1,4 +1,4 @@
-//! Keeps a lane's worker running: whatever ends it but a stop, it is started again.
+//! Supervises a lane's worker: restarts it whenever it ends without a stop.
 
 use crate::{QueueError, QueueMetrics, QueueName};
 use futures::FutureExt;
@@ -7,28 +7,28 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// How a worker is brought back.
+/// Restart settings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
     pub(crate) first_delay: Duration,
     pub(crate) max_delay: Duration,
-    /// How long a lane may fail without a break before it is given up.
+    /// How long a lane may fail continuously before the supervisor gives up.
     pub(crate) give_up_after: Option<Duration>,
 }
 
 impl Policy {
-    /// Doubles with every failure. No jitter: these are a few connections, not a crowd of clients.
+    /// Doubles with every failure. No jitter: these are a few connections, not many clients.
     fn delay(&self, failures: u32) -> Duration {
         let doubled = 2u32.saturating_pow(failures.saturating_sub(1));
         self.first_delay.saturating_mul(doubled).min(self.max_delay)
     }
 }
 
-/// Why a worker ended without being asked to.
+/// Why a worker ended on its own.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) reason: String,
-    /// Whether it worked before: then the next failure is a new one, and not the same going on.
+    /// Whether it worked before: then the next failure starts a new count.
     pub(crate) was_healthy: bool,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Supervised<'a> {
 }
 
 impl Supervised<'_> {
-    /// Calls `work` again and again until the lane stops. Fails only when it gives up.
+    /// Runs `work` repeatedly until the lane stops. Fails only if it gives up.
     pub(crate) async fn keep<W, F>(&self, mut work: W) -> Result<(), QueueError>
     where
         W: FnMut() -> F,
@@ -67,7 +67,8 @@ impl Supervised<'_> {
         }
     }
 
-    /// One life of the worker. apalis has `unreachable!` in its state machine: a panic is one more reason.
+    /// One run of the worker. apalis has `unreachable!` in its state machine: a panic is one of the possible
+    /// reasons.
     async fn once<W, F>(&self, work: &mut W) -> Ended
     where
         W: FnMut() -> F,
@@ -89,14 +90,14 @@ impl Supervised<'_> {
         }
     }
 
-    /// An outage of hours is thousands of restarts; only the 1st, 2nd, 4th, 8th … are worth a warning.
+    /// An outage of hours causes thousands of restarts; only the 1st, 2nd, 4th, 8th … are worth a warning.
     fn report(&self, ended: &Ended, failures: u32, delay: Duration) {
         let queue = self.queue.as_str();
         let reason = ended.reason.as_str();
         if failures.is_power_of_two() {
-            warn!(queue, reason, failures, ?delay, "the worker ended and is started again");
+            warn!(queue, reason, failures, ?delay, "queue worker ended; restarting");
         } else {
-            info!(queue, reason, failures, ?delay, "the worker ended and is started again");
+            info!(queue, reason, failures, ?delay, "queue worker ended; restarting");
         }
     }
 }
@@ -145,14 +146,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn goes_on_when_it_works_in_between() {
+    async fn continues_if_it_works_in_between() {
         let (end, lived) = keep(POLICY, true, 10_000).await;
         assert!(end.is_ok());
         assert_eq!(lived, 10_000);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn never_gives_up_without_a_limit() {
+    async fn without_a_limit_it_never_gives_up() {
         let patient = Policy { give_up_after: None, ..POLICY };
         let (end, lived) = keep(patient, false, 50_000).await;
         assert!(end.is_ok());

@@ -1,4 +1,4 @@
-//! The demo account, connected through the REST API as a frontend would.
+//! The demo account, connected through the REST API as a frontend would do it.
 
 use crate::embedded::System;
 use anyhow::{Context as _, anyhow};
@@ -17,13 +17,12 @@ pub(crate) const AGENT: &str = "agent_demo";
 pub(crate) const ACCOUNT: &str = "17841400000000001";
 pub(crate) const USERNAME: &str = "dmrelay_demo";
 
-/// A customer of this start: in the chats of earlier ones a person may have taken over.
+/// A new customer per start: a human may have taken over the chats of earlier ones.
 pub(crate) fn new_customer() -> String {
     format!("2{:014}", rand::random_range(0..100_000_000_000_000_u64))
 }
 
-/// Makes the account known to the simulated Meta, and connects it. At a later start this renews the
-/// connection that the database has.
+/// Registers the account with the simulated Meta and connects it. Later starts renew the existing connection.
 pub(crate) async fn connect(system: &System) -> anyhow::Result<()> {
     system.simulator.put_account(AccountSpec::new(ACCOUNT, USERNAME, &system.keys.access_token));
     let body = json!({
@@ -36,17 +35,17 @@ pub(crate) async fn connect(system: &System) -> anyhow::Result<()> {
         return Ok(());
     }
     let problem = answer.json().unwrap_or(Value::Null);
-    Err(anyhow!("the demo account cannot be connected: {problem}"))
+    Err(anyhow!("cannot connect the demo account: {problem}"))
 }
 
 /// The messages of the chat, newest first.
 pub(crate) async fn messages(system: &System) -> anyhow::Result<Vec<Value>> {
     let answer = call(system, Method::GET, "messages", None).await?;
-    let json = answer.json().context("the list of messages is not JSON")?;
+    let json = answer.json().context("the message list is not JSON")?;
     Ok(json["items"].as_array().cloned().unwrap_or_default())
 }
 
-/// Where the agent's calls are.
+/// Base path of the agent's calls.
 pub(crate) fn base(system: &System) -> String {
     format!("http://{}/api/database/{SUBACCOUNT}/chat-agents/{AGENT}/instagram", system.address)
 }

@@ -1,4 +1,4 @@
-//! What the start shows: where everything is, the account's QR code, and a message being answered.
+//! What the demo shows: the addresses, the account's QR code, and a message being answered.
 
 use crate::account::{self, ACCOUNT, USERNAME};
 use crate::embedded::System;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 /// What the simulated customer writes.
 const QUESTION: &str = "Hi! Are you open on Sunday?";
 
-/// How long an answer may take here.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for the answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Prints where to look.
+/// Prints the addresses.
 pub(crate) fn introduce(system: &System) -> anyhow::Result<()> {
     let link = links::direct_message(USERNAME, None)?;
     println!("dmrelay is running, with a simulated Meta and Retell.\n");
@@ -27,7 +27,7 @@ pub(crate) fn introduce(system: &System) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A simulated customer writes; shows the answer arriving, with the time it took.
+/// Lets a simulated customer write, and shows the answer with its response time.
 pub(crate) async fn show_a_message_answered(system: &System) -> anyhow::Result<()> {
     let before = system.simulator.record(|record| record.sends_to(ACCOUNT, &system.customer).count());
     println!("customer  > {QUESTION}");
@@ -37,7 +37,7 @@ pub(crate) async fn show_a_message_answered(system: &System) -> anyhow::Result<(
         |record: &dmrelay_simulator::Record| record.sends_to(ACCOUNT, &system.customer).count() > before;
     system
         .simulator
-        .wait_for("the answer", PATIENCE, answered)
+        .wait_for("the answer", ANSWER_TIMEOUT, answered)
         .await
         .map_err(|err| anyhow!("the message was not answered: {err}"))?;
     let took = started.elapsed();
@@ -58,7 +58,7 @@ pub(crate) async fn show_a_message_answered(system: &System) -> anyhow::Result<(
     Ok(())
 }
 
-/// Prints lines to paste into another terminal.
+/// Prints commands to paste into another terminal.
 pub(crate) fn tell_how_to_go_on(system: &System) {
     let (base, key, control) = (account::base(system), &system.keys.api_key, system.simulator.control_url());
     let customer = &system.customer;
@@ -69,10 +69,10 @@ pub(crate) fn tell_how_to_go_on(system: &System) {
     );
     println!("The conversation as it is stored, newest first:\n");
     println!("  curl -s '{base}/messages?limit=10' -H 'authorization: Bearer {key}'\n");
-    println!("As a person of the business, which silences the agent in this chat:\n");
+    println!("As a human agent, which silences the bot in this chat:\n");
     println!(
         "  curl -s -X POST {base}/send -H 'authorization: Bearer {key}' -H 'content-type: application/json' \\"
     );
     println!("    -d '{{\"to\":\"{customer}\",\"message\":\"This is Ada, I take over.\"}}'\n");
-    println!("Ctrl-C ends it; the next start goes on with the same data.");
+    println!("Ctrl-C ends it; the next start continues with the same data.");
 }

@@ -20,10 +20,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-/// How long a user must be quiet here: short, so that the demo is.
+/// Debounce of the demo: short, so that the demo is fast.
 const DEBOUNCE_MS: u32 = 300;
 
-/// How long started work has to end.
+/// Grace period of the shutdown.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Everything that runs in this process.
@@ -32,12 +32,12 @@ pub(crate) struct System {
     pub(crate) keys: folder::Keys,
     /// The simulated customer of this start.
     pub(crate) customer: String,
-    /// Where the API is.
+    /// The API's address.
     pub(crate) address: SocketAddr,
     tasks: Vec<JoinHandle<anyhow::Result<()>>>,
 }
 
-/// The pipeline's settings, with their defaults.
+/// The pipeline's default settings.
 #[derive(Parser)]
 struct Defaults {
     #[command(flatten)]
@@ -52,9 +52,9 @@ struct Defaults {
     worker: WorkerSettings,
 }
 
-/// Starts everything; it ends when `stop` is cancelled.
+/// Starts all parts; they end when `stop` is cancelled.
 pub(crate) async fn start(args: &Args, stop: CancellationToken) -> anyhow::Result<System> {
-    // What is most likely to be wrong comes first: the port, then the folder.
+    // The likeliest errors come first: the port, then the folder.
     let listener = ops::bind(args.api.api_addr, "API_ADDR").await.map_err(|err| anyhow!(err))?;
     let keys = folder::open(&args.data)?;
     let store = open_store(args).await?;
@@ -83,13 +83,11 @@ async fn open_store(args: &Args) -> anyhow::Result<Store> {
     };
     let opened = dmrelay_app::open_store(&settings).await;
     let store = opened.with_context(|| format!("--data: no database in {}", args.data.display()))?;
-    dmrelay_migration::migrate(store.connection())
-        .await
-        .context("--data: the database cannot be brought up to date")?;
+    dmrelay_migration::migrate(store.connection()).await.context("--data: cannot migrate the database")?;
     Ok(store)
 }
 
-/// A stand-in for Meta and Retell that sends its webhooks to the API.
+/// Simulates Meta and Retell, and sends webhooks to the API.
 async fn simulate(args: &Args, keys: &folder::Keys, api: SocketAddr) -> anyhow::Result<Simulator> {
     let options = Options { addr: args.simulator_addr, ..Options::default() };
     let simulator = Simulator::start(options)
@@ -117,7 +115,7 @@ fn settings(keys: &folder::Keys, simulator: &Simulator) -> anyhow::Result<Defaul
     Ok(defaults)
 }
 
-/// The API's settings, with the demo's key and the address where it listens.
+/// The API's settings, with the demo's key and listen address.
 fn api_options(
     settings: &ApiSettings,
     keys: &folder::Keys,
@@ -132,7 +130,7 @@ fn api_options(
 }
 
 impl System {
-    /// Waits until everything has ended.
+    /// Waits until all parts have ended.
     pub(crate) async fn end(self) -> anyhow::Result<()> {
         for task in self.tasks {
             task.await.context("a part of the process panicked")??;

@@ -1,4 +1,4 @@
-//! The folder a start goes on with: the database, and the keys of the demo.
+//! The data folder: the database, and the keys of the demo.
 
 use anyhow::Context as _;
 use dmrelay_vault::Vault;
@@ -8,36 +8,35 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// What the demo must remember beside the database. Made at the first start.
+/// What the demo stores besides the database. Created at the first start.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Keys {
-    /// Opens every call of the REST API.
+    /// An API key with all permissions.
     pub(crate) api_key: String,
-    /// Seals secrets in the database.
+    /// Encrypts secrets in the database.
     pub(crate) encryption: String,
-    /// Signs the simulated Meta's webhooks.
+    /// The app secret that signs the simulated Meta's webhooks.
     pub(crate) app_secret: String,
-    /// The handshake's token.
+    /// The verification token.
     pub(crate) verify_token: String,
     /// The demo account's access token.
     pub(crate) access_token: String,
 }
 
-/// The folder, made if it is not there, and its keys.
+/// The folder, created if missing, and its keys.
 pub(crate) fn open(folder: &Path) -> anyhow::Result<Keys> {
     fs::create_dir_all(folder)
-        .with_context(|| format!("--data: the folder {} cannot be made", folder.display()))?;
+        .with_context(|| format!("--data: cannot create the folder {}", folder.display()))?;
     let path = folder.join("keys.json");
     match fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .with_context(|| format!("{} is not what was written there", path.display())),
+        Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("{} is corrupt", path.display())),
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => make(&path),
-        Err(err) => Err(err).with_context(|| format!("{} cannot be read", path.display())),
+        Err(err) => Err(err).with_context(|| format!("cannot read {}", path.display())),
     }
 }
 
-/// Where the database is.
+/// The path of the database.
 pub(crate) fn database_url(folder: &Path) -> String {
     let path: PathBuf = folder.join("dmrelay.db");
     format!("sqlite://{}?mode=rwc", path.display())
@@ -57,7 +56,7 @@ fn make(path: &Path) -> anyhow::Result<Keys> {
         .mode(0o600)
         .open(path)
         .and_then(|mut file| file.write_all(&serde_json::to_vec_pretty(&keys)?));
-    written.with_context(|| format!("--data: {} cannot be written", path.display()))?;
+    written.with_context(|| format!("--data: cannot write {}", path.display()))?;
     Ok(keys)
 }
 

@@ -1,5 +1,5 @@
-//! `cargo run`: dmrelay in one process with nothing installed. SQLite in a folder, an in-process queue, and a
-//! simulated Meta and Retell; a simulated customer writes, and is answered.
+//! `cargo run`: dmrelay in one process with nothing to install. SQLite in a folder, an in-process queue, and
+//! a simulated Meta and Retell; a simulated customer writes and is answered.
 
 mod account;
 mod demo;
@@ -20,16 +20,16 @@ pub(crate) struct Args {
     /// The folder of the database and the keys.
     #[arg(long, env = "DMRELAY_DATA", default_value = "data")]
     data: PathBuf,
-    /// Where the simulated Meta and Retell listen.
+    /// Listen address of the simulated Meta and Retell.
     #[arg(long, env = "SIMULATOR_ADDR", default_value = "127.0.0.1:4010")]
     simulator_addr: std::net::SocketAddr,
-    /// End after the first answer, instead of serving on.
+    /// Exit after the first answer instead of continuing to serve.
     #[arg(long)]
     once: bool,
     /// Listeners and limits.
     #[command(flatten)]
     api: ApiSettings,
-    /// What is logged.
+    /// Log filter.
     #[arg(long, env = "RUST_LOG", default_value = "warn")]
     rust_log: String,
 }

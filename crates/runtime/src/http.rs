@@ -1,5 +1,5 @@
-//! The one client for outgoing calls. Every call has a timeout, redirects are off, answers are bounded, and
-//! a failure says whether the request can have arrived.
+//! The HTTP client for all outgoing calls. Every call has a timeout, redirects are off, responses have a
+//! maximum size, and a failure tells whether the request may have arrived.
 
 use crate::metrics::Metrics;
 use bytes::{Bytes, BytesMut};
@@ -13,8 +13,8 @@ use url::Url;
 
 pub use reqwest::Method;
 
-/// The longest answer that is read, in bytes.
-const MAX_ANSWER: usize = 8 * 1024 * 1024;
+/// Maximum size of a response, in bytes.
+const RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The client; cheap to clone.
 #[derive(Clone)]
@@ -23,51 +23,51 @@ pub struct Client {
     metrics: Arc<Metrics>,
 }
 
-/// A call to be made.
+/// A call to make.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Whom, for the metrics: `graph`, `retell` or `jwks`.
+    /// The service, for the metrics: `graph`, `retell` or `jwks`.
     pub service: &'static str,
-    /// What, for the metrics.
+    /// The operation, for the metrics.
     pub operation: &'static str,
-    /// The method.
+    /// The HTTP method.
     pub method: Method,
-    /// Where.
+    /// The URL.
     pub url: Url,
-    /// `Authorization: Bearer`.
+    /// The bearer token.
     pub bearer: Option<Secret<String>>,
     /// The JSON body.
     pub json: Option<Value>,
-    /// The time for all of it, from connecting to the last byte of the answer.
+    /// Timeout of the whole call, from connecting to the last byte of the response.
     pub timeout: Duration,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// How long to wait, from `Retry-After` in seconds.
+    /// The delay from `Retry-After` in seconds.
     pub retry_after: Option<Duration>,
-    /// Meta's usage headers, where there are any: `X-Business-Use-Case-Usage`, else `X-App-Usage`.
+    /// Meta's usage header, if present: `X-Business-Use-Case-Usage`, otherwise `X-App-Usage`.
     pub usage: Option<String>,
     /// The body.
     pub body: Bytes,
 }
 
-/// A call without an answer.
+/// A call without a response.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Failure {
-    /// No connection was made: the request has surely not arrived.
+    /// No connection was made: the request certainly did not arrive.
     #[error("not sent: {0}")]
     NotSent(String),
     /// The request may have arrived.
-    #[error("no answer: {0}")]
+    #[error("no response: {0}")]
     Lost(String),
 }
 
 impl Failure {
-    /// How far the call came.
+    /// How far the call got.
     pub fn wire(&self) -> Wire {
         match self {
             Self::NotSent(_) => Wire::NotSent,
@@ -82,17 +82,17 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// The body as JSON, if it is.
+    /// The body parsed as JSON, if valid.
     pub fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }
 }
 
 impl Client {
-    /// A client that connects within `connect_timeout`.
+    /// Creates a client with this connect timeout.
     ///
     /// # Errors
-    /// When the TLS roots of the system cannot be read.
+    /// If the system's TLS roots cannot be read.
     pub fn new(connect_timeout: Duration, metrics: Arc<Metrics>) -> Result<Self, String> {
         install_tls();
         let inner = reqwest::Client::builder()
@@ -101,14 +101,14 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("dmrelay/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|err| format!("the HTTP client cannot be built: {err}"))?;
+            .map_err(|err| format!("cannot build the HTTP client: {err}"))?;
         Ok(Self { inner, metrics })
     }
 
-    /// Makes a call and reads its answer.
+    /// Makes a call and reads its response.
     ///
     /// # Errors
-    /// [`Failure`] when there is no whole answer.
+    /// [`Failure`] without a complete response.
     pub async fn send(&self, call: Call) -> Result<Answer, Failure> {
         let (service, operation) = (call.service, call.operation);
         let started = Instant::now();
@@ -130,12 +130,12 @@ impl Client {
         outcome
     }
 
-    /// Shows the calls to a service at zero before the first is made.
+    /// Initializes the metrics of a service's calls at zero.
     pub fn expect_calls(&self, service: &str, operations: &[&str]) {
         self.metrics.expect_calls(service, operations);
     }
 
-    /// Counts a call that failed, by what its answer, or the lack of one, means.
+    /// Counts a failed call by its failure class.
     pub fn failed(&self, service: &str, operation: &str, class: FailureClass) {
         self.metrics.outgoing_failures.with_label_values(&[service, operation, class.as_str()]).inc();
     }
@@ -156,8 +156,8 @@ impl Client {
         let status = response.status().as_u16();
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(failure)? {
-            if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(Failure::Lost("the answer is too long".to_owned()));
+            if body.len() + chunk.len() > RESPONSE_BYTES_MAX {
+                return Err(Failure::Lost("the response is too large".to_owned()));
             }
             body.extend_from_slice(&chunk);
         }
@@ -165,13 +165,13 @@ impl Client {
     }
 }
 
-/// Makes ring the TLS provider of the process, if none is yet.
+/// Installs ring as the process's TLS provider, unless one is installed.
 pub fn install_tls() {
-    // An error says that there is one already.
+    // An error means one is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Whether the request can have arrived. The address is stripped: it may carry a token.
+/// Whether the request may have arrived. The URL is stripped: it may contain a token.
 fn failure(err: reqwest::Error) -> Failure {
     let not_sent = err.is_connect() || err.is_builder();
     let err = err.without_url();
@@ -185,7 +185,7 @@ fn failure(err: reqwest::Error) -> Failure {
     if not_sent { Failure::NotSent(text) } else { Failure::Lost(text) }
 }
 
-/// `base` with these segments at the end of its path, each escaped.
+/// `base` with these segments appended to its path, each percent-encoded.
 pub fn join(base: &Url, segments: &[&str]) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_segment_cannot_leave_its_place() {
+    fn a_segment_cannot_change_the_path() {
         let base = Url::parse("http://host/graph/").unwrap();
         assert_eq!(join(&base, &["v25.0", "a/../b?c"]).as_str(), "http://host/graph/v25.0/a%2F..%2Fb%3Fc");
     }

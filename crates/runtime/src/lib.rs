@@ -1,4 +1,4 @@
-//! What every process of dmrelay needs around the pipeline: settings, logs, metrics, shutdown, and the one
+//! What every dmrelay process needs besides the pipeline: settings, logs, metrics, shutdown, and the HTTP
 //! client for outgoing calls.
 
 pub mod http;

@@ -1,4 +1,4 @@
-//! Structured logs on standard error, for people or as JSON lines; and spans for a collector, where asked for.
+//! Structured logs on standard error, as text or JSON lines; and optional export of spans to a collector.
 
 use crate::settings::{LogFormat, LogSettings};
 use std::io::IsTerminal;
@@ -6,15 +6,15 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-/// Starts logging for the process, under the name of `service`. Called once; a later call changes nothing.
+/// Starts logging for the process, with the name `service`. Only the first call has an effect.
 ///
 /// # Errors
-/// When `RUST_LOG` does not parse, or spans cannot be exported as wanted; the message names what is wrong.
+/// If `RUST_LOG` does not parse, or spans cannot be exported as configured; the message names the problem.
 pub fn init(settings: &LogSettings, service: &'static str) -> Result<(), String> {
     let filter = EnvFilter::try_new(&settings.rust_log).map_err(|err| format!("RUST_LOG: {err}"))?;
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let lines = match settings.log_format {
-        // The innermost span is the one that names the trace.
+        // The innermost span names the trace.
         LogFormat::Json => {
             lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
         }
@@ -25,12 +25,12 @@ pub fn init(settings: &LogSettings, service: &'static str) -> Result<(), String>
         .with(lines.with_filter(filter))
         .try_init();
     if started.is_err() {
-        tracing::debug!("logging was started before");
+        tracing::debug!("logging is already started");
     }
     Ok(())
 }
 
-/// What exports spans, if they are to be.
+/// The span exporter, if one is configured.
 #[cfg(feature = "otlp")]
 fn export<S>(settings: &LogSettings, service: &'static str) -> Result<Option<impl Layer<S>>, String>
 where
@@ -56,7 +56,7 @@ fn export(
     }
 }
 
-/// Sends what a collector has not got yet. Called once, when the process ends.
+/// Flushes spans to the collector. Called once, when the process ends.
 pub async fn flush() {
     #[cfg(feature = "otlp")]
     let _ = tokio::task::spawn_blocking(crate::otlp::flush).await;

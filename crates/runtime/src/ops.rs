@@ -1,4 +1,4 @@
-//! The operators' port: metrics and health.
+//! The operations port: metrics and health.
 
 use crate::http::install_tls;
 use crate::metrics::Metrics;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Says what is not ready, if anything is.
+/// Returns what is not ready, if anything.
 pub type Ready = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
 #[derive(Clone)]
@@ -24,8 +24,8 @@ struct Ops {
     shutdown: CancellationToken,
 }
 
-/// The longest readiness may take to be found out.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Timeout of the readiness check.
+const READINESS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `GET /livez`, `GET /readyz` and `GET /metrics`.
 pub fn router(metrics: Arc<Metrics>, ready: Ready, shutdown: CancellationToken) -> Router {
@@ -49,21 +49,21 @@ async fn readiness(State(ops): State<Ops>) -> (StatusCode, String) {
     if ops.shutdown.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
     }
-    match tokio::time::timeout(PATIENCE, (ops.ready)()).await {
+    match tokio::time::timeout(READINESS_TIMEOUT, (ops.ready)()).await {
         Ok(Ok(())) => (StatusCode::OK, "ready\n".to_owned()),
         Ok(Err(what)) => {
-            // Anybody may ask: what is wrong is the log's.
+            // Anyone may call this, so the reason goes only to the log.
             tracing::warn!(error = what, "not ready");
             (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned())
         }
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: no answer in time\n".to_owned()),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: check timed out\n".to_owned()),
     }
 }
 
-/// Asks the process that serves `address` on this machine whether it is ready.
+/// Asks the process at `address` on this machine whether it is ready.
 ///
 /// # Errors
-/// A sentence that says why it is not, or that it did not answer.
+/// Why it is not ready, or that it did not respond.
 pub async fn probe(address: SocketAddr) -> Result<(), String> {
     let host = match address.ip() {
         ip if !ip.is_unspecified() => ip,
@@ -72,19 +72,17 @@ pub async fn probe(address: SocketAddr) -> Result<(), String> {
     };
     let url = format!("http://{}/readyz", SocketAddr::new(host, address.port()));
     install_tls();
-    // Whatever proxy the environment names is not for this.
-    let client = reqwest::Client::builder().timeout(PATIENCE * 2).no_proxy().build();
+    // Ignores the environment's proxy settings.
+    let client = reqwest::Client::builder().timeout(READINESS_TIMEOUT * 2).no_proxy().build();
     let sent = client.map_err(|err| err.to_string())?.get(&url).send().await;
-    let answer = sent.map_err(|err| format!("{url} does not answer: {}", err.without_url()))?;
+    let answer = sent.map_err(|err| format!("{url} does not respond: {}", err.without_url()))?;
     if answer.status().is_success() { Ok(()) } else { Err(format!("{url}: {}", answer.status())) }
 }
 
 /// Binds an address.
 ///
 /// # Errors
-/// A sentence that names the address and what is wrong with it.
+/// Names the address and the problem.
 pub async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, String> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|err| format!("{setting}: {address} cannot be listened on: {err}"))
+    TcpListener::bind(address).await.map_err(|err| format!("{setting}: cannot listen on {address}: {err}"))
 }

@@ -1,5 +1,6 @@
-//! Spans to an OpenTelemetry collector, by OTLP over HTTP (<https://opentelemetry.io/docs/specs/otlp/>). A span has
-//! the trace id that rows, jobs and log lines have, so that one search finds all of them.
+//! Exports spans to an OpenTelemetry collector, by OTLP over HTTP
+//! (<https://opentelemetry.io/docs/specs/otlp/>). A span has the same trace id as rows, jobs and log lines,
+//! so that one search finds all of them.
 
 use crate::http::install_tls;
 use crate::settings::LogSettings;
@@ -24,18 +25,18 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
 use url::Url;
 
-/// What exports spans, kept so that the last ones can be sent before the process ends.
+/// The span exporter, retained so that the last spans can be flushed before the process ends.
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
 thread_local! {
-    /// The trace whose first span this thread is making.
+    /// The trace whose first span this thread is creating.
     static FIRST: Cell<Option<TraceId>> = const { Cell::new(None) };
 }
 
 /// The layer that exports the spans of `service` to `endpoint`.
 ///
 /// # Errors
-/// What keeps it from being made.
+/// Why the layer cannot be created.
 pub(crate) fn layer<S>(
     settings: &LogSettings,
     endpoint: &Url,
@@ -60,44 +61,44 @@ where
         .with_batch_exporter(exporter)
         .with_resource(resource)
         .with_id_generator(Ids::default())
-        // By the trace id alone, so that every process keeps or drops the same traces.
+        // Sampled by trace id only, so that all processes keep or drop the same traces.
         .with_sampler(Sampler::TraceIdRatioBased(settings.otlp_sample))
         .build();
     let tracer = provider.tracer("dmrelay");
     let _ = PROVIDER.set(provider);
-    // Our own spans only: what libraries do below them is not for a trace of a message.
+    // Our own spans only: library spans do not belong into a message's trace.
     let ours = Targets::new().with_target("dmrelay", LevelFilter::INFO);
     Ok(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours))
 }
 
-/// Sends what has not been sent yet. Blocks until that is done, or the exporter's time is over.
+/// Flushes pending spans. Blocks until done or until the exporter's timeout.
 pub(crate) fn flush() {
     let Some(provider) = PROVIDER.get() else { return };
     if let Err(err) = provider.shutdown() {
-        tracing::warn!(error = %err, "the last spans were not exported");
+        tracing::warn!(error = %err, "cannot export the last spans");
     }
 }
 
-/// Makes the first span of a trace: its ids are the trace's own.
+/// Creates the first span of a trace, with the trace's own ids.
 pub(crate) fn begin(trace: TraceId, span: impl FnOnce() -> Span) -> Span {
     FIRST.set(Some(trace));
     let span = span();
-    // Asked for its context, it takes its ids.
+    // Requesting its context assigns the ids.
     let _ = span.context();
     FIRST.set(None);
     span
 }
 
-/// Hangs a span below that of a caller.
+/// Makes a span the child of a caller's.
 pub(crate) fn follow(span: &Span, parent: Parent) {
     let flags = if parent.sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
     let (trace, above) = (exported(parent.trace), SpanId::from_bytes(parent.span));
     let caller = SpanContext::new(trace, above, flags, true, TraceState::NONE);
-    // It fails where the span is not exported: nothing to hang anywhere.
+    // Fails if the span is not exported, in which case it needs no parent.
     let _ = span.set_parent(Context::new().with_remote_span_context(caller));
 }
 
-/// Hangs a span below the first one of its trace, unless it is below another of that trace already.
+/// Makes a span the child of its trace's first one, unless it already has a parent in that trace.
 pub(crate) fn join(span: &Span, trace: Option<TraceId>) {
     let Some(trace) = trace else { return };
     if Span::current().context().span().span_context().trace_id() != exported(trace) {
@@ -109,7 +110,7 @@ fn exported(trace: TraceId) -> ExportedId {
     ExportedId::from_bytes(*trace.to_uuid().as_bytes())
 }
 
-/// Random ids, but for the first span of a trace.
+/// Random ids, except for the first span of a trace.
 #[derive(Debug, Default)]
 struct Ids(RandomIdGenerator);
 
@@ -123,7 +124,7 @@ impl IdGenerator for Ids {
     }
 }
 
-/// Sends spans with the HTTP client the rest of the process uses, on its runtime.
+/// Sends spans with the process's HTTP client, on its runtime.
 #[derive(Debug)]
 struct Collector {
     client: reqwest::Client,
@@ -147,7 +148,7 @@ impl HttpClient for Collector {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let call = reqwest::Request::try_from(request)?;
         let client = self.client.clone();
-        // The exporter has a thread of its own, without a runtime.
+        // The exporter runs on its own thread, without a runtime.
         let answer = self.runtime.spawn(async move {
             let answer = client.execute(call).await?;
             Ok::<_, reqwest::Error>((answer.status(), answer.bytes().await?))

@@ -1,12 +1,12 @@
-//! Ends a process in order: the first signal stops taking work, the second ends at once.
+//! Orderly shutdown: the first signal stops taking new work, the second exits at once.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Cancels the returned token at the first SIGTERM or SIGINT; a second one ends the process with code 130.
+/// Cancels the returned token on the first SIGTERM or SIGINT; a second one exits with code 130.
 ///
 /// # Errors
-/// When the operating system refuses a signal handler.
+/// If a signal handler cannot be installed.
 pub fn on_signal() -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
@@ -19,10 +19,10 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
                 _ = interrupt.recv() => "SIGINT",
             };
             if first {
-                tracing::info!(signal = name, "stopping: no new work is taken, started work is finished");
+                tracing::info!(signal = name, "shutting down: finishing started work");
                 stop.cancel();
             } else {
-                tracing::warn!(signal = name, "stopping at once");
+                tracing::warn!(signal = name, "shutting down at once");
                 std::process::exit(130);
             }
         }

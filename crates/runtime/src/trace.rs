@@ -1,22 +1,22 @@
-//! Spans that belong to a trace of ours. Where spans are exported (feature `otlp`), they carry the trace id that
-//! rows, jobs and log lines carry, and hang below the span that began it.
+//! Spans of our traces. If spans are exported (feature `otlp`), they carry the same trace id as rows, jobs
+//! and log lines, and are children of the trace's first span.
 
 pub use dmrelay_domain::trace::{Parent, TraceId};
 use tracing::Span;
 
-/// The first span of a trace, made by `span`.
+/// Creates the first span of a trace with `span`.
 pub fn begin(trace: TraceId, span: impl FnOnce() -> Span) -> Span {
     #[cfg(feature = "otlp")]
     return crate::otlp::begin(trace, span);
     #[cfg(not(feature = "otlp"))]
     {
-        // The span names the trace itself; there is nothing to export.
+        // The span names the trace itself; nothing to export.
         let _ = trace;
         span()
     }
 }
 
-/// A span below that of a caller.
+/// Makes a span the child of a caller's.
 pub fn follow(span: Span, parent: Parent) -> Span {
     #[cfg(feature = "otlp")]
     crate::otlp::follow(&span, parent);
@@ -25,7 +25,7 @@ pub fn follow(span: Span, parent: Parent) -> Span {
     span
 }
 
-/// A later span of a trace, perhaps in another process, where the trace is known.
+/// Marks a later span of a trace, possibly in another process that knows the trace.
 pub fn join(span: Span, trace: Option<TraceId>) -> Span {
     #[cfg(feature = "otlp")]
     crate::otlp::join(&span, trace);
@@ -34,8 +34,8 @@ pub fn join(span: Span, trace: Option<TraceId>) -> Span {
     span
 }
 
-/// The span of a piece of work in a trace: its name, and as fields what follows, above all the trace's id. Of level
-/// error, so that lines of any level that is logged name their trace.
+/// Creates the span of a unit of work: its name, then its fields, above all the trace id. At level error, so
+/// that log lines of every level name their trace.
 #[macro_export]
 macro_rules! span_of {
     ($trace:expr, $name:literal $($fields:tt)*) => {{

@@ -1,4 +1,4 @@
-//! What people do, and when and how often Meta tells of it.
+//! Actions of customers, and when and how often Meta delivers their webhooks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::webhook;
 use crate::world::action::Action;
 use crate::world::thread::ThreadKey;
 
-/// Something a person does, and how Meta tells of it.
+/// An action, and how Meta delivers it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Act {
@@ -18,24 +18,24 @@ pub struct Act {
     pub account: String,
     /// The customer (IGSID).
     pub user: String,
-    /// What.
+    /// The action.
     pub action: Action,
     /// How many more times the same bytes are delivered.
     #[serde(default)]
     pub duplicate: u32,
-    /// Milliseconds until Meta tells of it.
+    /// Delay of the webhook in milliseconds.
     #[serde(default)]
     pub delay_ms: u64,
     /// When it happened, in milliseconds; now if absent.
     #[serde(default)]
     pub timestamp: Option<i64>,
-    /// Meta never tells of it: only the Conversations API shows it.
+    /// No webhook is sent: only the Conversations API shows it.
     #[serde(default)]
     pub withhold: bool,
 }
 
 impl Act {
-    /// Done now, told at once, delivered once.
+    /// Done now, delivered at once, and once.
     pub fn new(account: &str, user: &str, action: Action) -> Self {
         Self {
             account: account.to_owned(),
@@ -60,7 +60,7 @@ impl Act {
         Self { timestamp: Some(timestamp), ..self }
     }
 
-    /// Meta never tells of it.
+    /// No webhook is sent.
     #[must_use]
     pub fn withheld(self) -> Self {
         Self { withhold: true, ..self }
@@ -71,9 +71,9 @@ impl Act {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Batch {
-    /// What is written.
+    /// The messages.
     pub messages: Vec<BatchMessage>,
-    /// Updates in one POST.
+    /// Updates per POST.
     #[serde(default = "one")]
     pub updates_per_post: usize,
 }
@@ -85,7 +85,7 @@ pub struct BatchMessage {
     pub account: String,
     /// The customer (IGSID).
     pub user: String,
-    /// What.
+    /// The text.
     pub text: String,
 }
 
@@ -93,7 +93,7 @@ fn one() -> usize {
     1
 }
 
-/// Does it, and has it told.
+/// Performs the action, and delivers its webhook.
 pub(crate) fn act(core: &Arc<Core>, act: Act) -> Option<String> {
     let at = act.timestamp.unwrap_or_else(|| core.clock.now_ms());
     let acted = core.change(|world| world.act(&ThreadKey::new(&act.account, &act.user), act.action, at));
@@ -113,7 +113,7 @@ pub(crate) fn act(core: &Arc<Core>, act: Act) -> Option<String> {
     acted.id
 }
 
-/// Says all of it, and has it told in as few POSTs as asked.
+/// Sends all texts, and delivers them in as few POSTs as requested.
 pub(crate) fn say_all(core: &Arc<Core>, batch: Batch) -> Vec<String> {
     let now = core.clock.now_ms();
     let (mut mids, mut updates) = (Vec::new(), Vec::new());

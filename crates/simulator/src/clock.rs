@@ -1,4 +1,4 @@
-//! The simulator's own clock: the machine's, plus what a test has moved it by.
+//! The simulator's own clock: the machine's plus an offset set by tests.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;

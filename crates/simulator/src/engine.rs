@@ -1,4 +1,4 @@
-//! What every part of the simulator shares: the world, its clock, who watches it, and the tasks it runs.
+//! Shared state of all parts of the simulator: the world, its clock, its watchers, and its tasks.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use crate::settings::Settings;
 use crate::webhook::Courier;
 use crate::world::World;
 
-/// The heart of a running simulator.
+/// The core of a running simulator.
 #[derive(Debug)]
 pub(crate) struct Core {
     world: Mutex<World>,
@@ -42,19 +42,19 @@ impl Core {
         }))
     }
 
-    /// Looks at the world.
+    /// Reads the world.
     pub(crate) fn read<R>(&self, look: impl FnOnce(&World) -> R) -> R {
         look(&self.lock())
     }
 
-    /// Changes the world, and wakes whoever waits for a condition.
+    /// Changes the world, and wakes whatever waits for a condition.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut World) -> R) -> R {
         let result = change(&mut self.lock());
         self.changes.send_modify(|count| *count += 1);
         result
     }
 
-    /// Runs something until it ends or the simulator stops.
+    /// Runs a task until it ends or the simulator stops.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
@@ -65,8 +65,8 @@ impl Core {
         });
     }
 
-    /// Runs a call to its end, even when the caller hangs up: a real server would not notice either.
-    /// Stopping the simulator in the middle of it drops the connection.
+    /// Runs a call to its end even if the caller hangs up, like a real server. Stopping the simulator during
+    /// the call drops the connection.
     pub(crate) async fn see_through(
         &self,
         call: impl Future<Output = Response> + Send + 'static,

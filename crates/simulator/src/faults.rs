@@ -1,4 +1,4 @@
-//! Misbehaviour on request: which calls it strikes, and what the caller then sees.
+//! Faults on request: the calls they affect, and what the caller then sees.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::operation::{Operation, Service};
 
-/// A misbehaviour, and the calls it strikes.
+/// A fault, and the calls it affects.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
-    /// Whose calls.
+    /// The service.
     pub service: Service,
-    /// Which operation; none: any.
+    /// The operation; any if `None`.
     #[serde(default)]
     pub operation: Option<Operation>,
     /// Only calls for this professional account.
@@ -34,9 +34,9 @@ pub struct Fault {
     /// Only calls about this Retell agent.
     #[serde(default)]
     pub agent: Option<String>,
-    /// What happens.
+    /// The kind of fault.
     pub mode: FaultMode,
-    /// HTTP status, where the mode answers with one.
+    /// HTTP status, for modes that return one.
     #[serde(default)]
     pub status: Option<u16>,
     /// Graph error code.
@@ -48,24 +48,24 @@ pub struct Fault {
     /// Error message.
     #[serde(default)]
     pub message: Option<String>,
-    /// Headers of the answer, e.g. `Retry-After`.
+    /// Headers of the response, e.g. `Retry-After`.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// Milliseconds to wait before answering (for `slow`: before the effect).
+    /// Milliseconds to wait before responding (for `slow`: before the effect).
     #[serde(default)]
     pub delay_ms: u64,
-    /// How many calls it strikes; 0: until cleared.
+    /// Number of calls affected; 0: until cleared.
     #[serde(default = "once")]
     pub times: u32,
-    /// How many matching calls it lets pass first.
+    /// Number of matching calls that pass first.
     #[serde(default)]
     pub skip: u32,
-    /// How likely it strikes a call it could strike.
+    /// Probability of affecting a matching call.
     #[serde(default = "always")]
     pub probability: f64,
 }
 
-/// What a fault does.
+/// The kinds of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultMode {
@@ -73,13 +73,13 @@ pub enum FaultMode {
     Before,
     /// The effect, then the service's error.
     After,
-    /// Waits `delay_ms`, then works as ever.
+    /// Waits `delay_ms`, then works normally.
     Slow,
-    /// The effect at once, the answer after `delay_ms`.
+    /// The effect at once, the response after `delay_ms`.
     SlowAfter,
-    /// Closes the connection without an answer and without the effect.
+    /// Closes the connection without a response and without the effect.
     DropBefore,
-    /// The effect, then closes the connection without an answer.
+    /// The effect, then closes the connection without a response.
     DropAfter,
     /// A bare HTTP status without a body and without the effect.
     Status,
@@ -92,7 +92,7 @@ pub enum FaultMode {
 }
 
 impl Fault {
-    /// A fault that strikes the service's next call.
+    /// A fault for the service's next call.
     pub fn new(service: Service, mode: FaultMode) -> Self {
         Self {
             service,
@@ -114,17 +114,17 @@ impl Fault {
         }
     }
 
-    /// Strikes the Graph API's next call.
+    /// Affects the Graph API's next call.
     pub fn graph(operation: Operation, mode: FaultMode) -> Self {
         Self { operation: Some(operation), ..Self::new(Service::Graph, mode) }
     }
 
-    /// Strikes Retell's next call.
+    /// Affects Retell's next call.
     pub fn retell(operation: Operation, mode: FaultMode) -> Self {
         Self { operation: Some(operation), ..Self::new(Service::Retell, mode) }
     }
 
-    /// Strikes `times` calls; 0: until cleared.
+    /// Affects `times` calls; 0: until cleared.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times, ..self }
@@ -136,38 +136,38 @@ impl Fault {
         Self { skip, ..self }
     }
 
-    /// Answers with this HTTP status.
+    /// Responds with this HTTP status.
     #[must_use]
     pub fn status(self, status: u16) -> Self {
         Self { status: Some(status), ..self }
     }
 
-    /// Answers with this Graph error.
+    /// Responds with this Graph error.
     #[must_use]
     pub fn code(self, code: i64, subcode: Option<i64>) -> Self {
         Self { code: Some(code), subcode, ..self }
     }
 
-    /// Waits this long before answering.
+    /// Waits this long before responding.
     #[must_use]
     pub fn delay(self, delay: Duration) -> Self {
         Self { delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), ..self }
     }
 
-    /// Adds a header to the answer.
+    /// Adds a header to the response.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Strikes only calls about this customer.
+    /// Affects only calls about this customer.
     #[must_use]
     pub fn user(self, user: &str) -> Self {
         Self { user: Some(user.to_owned()), ..self }
     }
 
-    /// Strikes only calls for this account.
+    /// Affects only calls for this account.
     #[must_use]
     pub fn account(self, account: &str) -> Self {
         Self { account: Some(account.to_owned()), ..self }
@@ -192,7 +192,7 @@ fn always() -> f64 {
     1.0
 }
 
-/// What a call is about, for faults to match.
+/// The properties of a call that faults match.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
     pub(crate) service: Service,
@@ -209,18 +209,18 @@ impl Subject {
     }
 }
 
-/// A fault with its history, as the list shows it.
+/// A fault with its history, as listed.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FaultState {
-    /// Its number, to clear it by.
+    /// Its number, for clearing it.
     pub id: u64,
     /// The fault.
     #[serde(flatten)]
     pub fault: Fault,
-    /// Matching calls it let pass because of `skip`.
+    /// Matching calls that passed because of `skip`.
     pub skipped: u32,
-    /// Calls it struck.
+    /// Calls affected.
     pub struck: u32,
 }
 
@@ -230,7 +230,7 @@ impl FaultState {
     }
 }
 
-/// The faults set at present, in the order they were set.
+/// The active faults, in the order they were set.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     next_id: u64,
@@ -253,7 +253,7 @@ impl Faults {
         self.all.retain(|state| id.is_some_and(|id| id != state.id));
     }
 
-    /// The fault that strikes this call, if any.
+    /// The fault that affects this call, if any.
     pub(crate) fn strike(&mut self, subject: &Subject) -> Option<Fault> {
         for state in &mut self.all {
             if state.spent() || !state.fault.concerns(subject) {
@@ -273,7 +273,7 @@ impl Faults {
     }
 }
 
-/// Plays a fault around the work of a call. `refusal` makes the service's own error of it.
+/// Applies a fault around a call. `refusal` creates the service's own error.
 pub(crate) async fn play<Work, Refusal>(fault: Fault, work: Work, refusal: Refusal) -> Response
 where
     Work: Future<Output = Response>,
@@ -306,12 +306,13 @@ where
     with_headers(answer, &fault.headers)
 }
 
-/// The status a fault asks for, or what stands in for it.
+/// The status of a fault, or its default.
 pub(crate) fn status_of(fault: &Fault, otherwise: StatusCode) -> StatusCode {
     fault.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(otherwise)
 }
 
-/// A response whose body fails before its first byte: hyper then closes the connection without having written anything.
+/// A response whose body fails before its first byte: hyper then closes the connection without having written
+/// anything.
 pub(crate) fn dropped_connection() -> Response {
     let broken =
         futures::stream::once(async { Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset)) });
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_strikes_as_often_as_asked_after_what_it_skips() {
+    fn a_fault_affects_the_requested_number_of_calls_after_skipping() {
         let mut faults = Faults::default();
         faults.add(Fault::graph(Operation::Send, FaultMode::Before).skip(1).times(2));
         let struck: Vec<bool> = (0..5).map(|_| faults.strike(&subject("u")).is_some()).collect();
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_strikes_only_what_it_is_for() {
+    fn a_fault_affects_only_matching_calls() {
         let mut faults = Faults::default();
         faults.add(Fault::graph(Operation::Send, FaultMode::Before).user("u").times(0));
         faults.add(Fault::retell(Operation::Completion, FaultMode::Before));

@@ -1,4 +1,4 @@
-//! Identifiers in the shapes the two services hand out.
+//! Identifiers in the formats of the two services.
 
 use rand::RngExt;
 use rand::distr::Alphanumeric;

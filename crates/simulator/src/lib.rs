@@ -1,8 +1,9 @@
-//! A stand-in for Meta's Graph API (both hosts) and Retell's chat API.
+//! A simulator of Meta's Graph API (both hosts) and Retell's chat API.
 //!
-//! It keeps their documented rules, records what reached it, sends webhooks as Meta does, and misbehaves on request.
-//! It has its own notion of every message, so that it cannot agree with a connector's mistakes. What the documentation
-//! leaves open is a setting whose default is marked as an assumption; the README lists them.
+//! It enforces their documented rules, records what reached it, sends webhooks as Meta does, and misbehaves
+//! on request. It has its own message types, so that it cannot share a connector's mistakes. Where the
+//! documentation is incomplete, behaviour is a setting whose default is marked as an assumption; the README
+//! lists them.
 
 mod act;
 mod clock;

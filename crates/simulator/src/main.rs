@@ -1,4 +1,4 @@
-//! The simulator as a process of its own.
+//! The simulator as a standalone process.
 
 use std::net::SocketAddr;
 
@@ -8,14 +8,14 @@ use dmrelay_simulator::{AccountSpec, LoginKind, Options, Settings, Simulator, We
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// A stand-in for Meta's Graph API and Retell's chat API.
+/// A simulator of Meta's Graph API and Retell's chat API.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Flags {
-    /// Where to listen.
+    /// Listen address.
     #[arg(long, env = "SIMULATOR_ADDR", default_value = "127.0.0.1:4010")]
     addr: SocketAddr,
-    /// Where webhooks go.
+    /// Target URL of webhooks.
     #[arg(long, env = "SIMULATOR_WEBHOOK_URL")]
     webhook_url: Option<String>,
     /// The secret that signs webhooks.
@@ -26,7 +26,7 @@ struct Flags {
         hide_env_values = true
     )]
     app_secret: String,
-    /// What the handshake sends as verify token.
+    /// The verify token sent in the handshake.
     #[arg(
         long,
         env = "SIMULATOR_VERIFY_TOKEN",
@@ -34,13 +34,14 @@ struct Flags {
         hide_env_values = true
     )]
     verify_token: String,
-    /// An account to begin with: `ID,USERNAME,TOKEN`, or `ID,USERNAME,TOKEN,PAGE_ID` for Facebook Login. May be repeated.
+    /// An initial account: `ID,USERNAME,TOKEN`, or `ID,USERNAME,TOKEN,PAGE_ID` for Facebook Login. May be
+    /// repeated.
     #[arg(long = "account", env = "SIMULATOR_ACCOUNTS", value_delimiter = ';', value_parser = account)]
     accounts: Vec<AccountSpec>,
     /// Subscribe these accounts to all messaging fields from the start.
     #[arg(long, env = "SIMULATOR_SUBSCRIBED")]
     subscribed: bool,
-    /// The API key Retell wants.
+    /// The API key Retell requires.
     #[arg(long, env = "SIMULATOR_RETELL_API_KEY", default_value = "key_simulated", hide_env_values = true)]
     retell_api_key: String,
     /// Milliseconds an agent takes to answer.
@@ -52,10 +53,10 @@ struct Flags {
     /// Milliseconds from a send to its echo.
     #[arg(long, env = "SIMULATOR_ECHO_DELAY_MS", default_value_t = 0)]
     echo_delay_ms: u64,
-    /// Webhook POSTs under way at once.
+    /// Maximum number of concurrent webhook POSTs.
     #[arg(long, env = "SIMULATOR_DELIVERY_CONCURRENCY", default_value_t = 64)]
     delivery_concurrency: usize,
-    /// Keep only counts and latencies, for load runs.
+    /// Store only counts and latencies, for load runs.
     #[arg(long, env = "SIMULATOR_NO_RECORD")]
     no_record: bool,
 }

@@ -1,8 +1,8 @@
-//! The calls the two services know, by the names that faults and the record use.
+//! The operations of both services, by the names used in faults and the record.
 
 use serde::{Deserialize, Serialize};
 
-/// Whose call.
+/// The service of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Service {
@@ -12,7 +12,7 @@ pub enum Service {
     Retell,
 }
 
-/// What is asked.
+/// The operation of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
@@ -54,12 +54,12 @@ pub enum Operation {
     UpdateChat,
     /// `POST /v3/list-chats` and `GET /list-chat`.
     ListChats,
-    /// What neither service knows, or what was refused before it was looked at.
+    /// Unknown to both services, or rejected before it was parsed.
     Unknown,
 }
 
 impl Operation {
-    /// The name under which the record counts it.
+    /// The name used in the record.
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Send => "graph.send",

@@ -9,31 +9,31 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// Calls by `service.operation`, whatever came of them.
+    /// Calls by `service.operation`, whatever their result.
     pub calls: BTreeMap<&'static str, u64>,
-    /// Accepted sends, oldest first. Empty where records are not kept.
+    /// Accepted sends, oldest first. Empty if records are disabled.
     pub sends: Vec<Sent>,
-    /// How many sends were accepted.
+    /// Number of accepted sends.
     pub send_count: u64,
     /// Accepted sender actions, oldest first.
     pub sender_actions: Vec<SenderAction>,
-    /// Completions Retell took, oldest first.
+    /// Completions accepted by Retell, oldest first.
     pub completions: Vec<Completion>,
-    /// How many completions Retell took.
+    /// Number of completions accepted by Retell.
     pub completion_count: u64,
-    /// Completions that began while another of the same chat was under way.
+    /// Completions that began while another of the same chat was in progress.
     pub overlaps: u64,
-    /// Webhook POSTs by their number. Empty where records are not kept.
+    /// Webhook POSTs by number. Empty if records are disabled.
     pub deliveries: BTreeMap<u64, Delivery>,
-    /// Webhook POSTs queued or under way.
+    /// Webhook POSTs queued or in progress.
     pub pending_deliveries: u64,
-    /// Webhook POSTs answered 200.
+    /// Webhook POSTs acknowledged with 200.
     pub acknowledged: u64,
     /// Updates in those POSTs.
     pub updates_acknowledged: u64,
-    /// Attempts that were not answered 200.
+    /// Attempts not acknowledged with 200.
     pub failed_attempts: u64,
-    /// Updates for which nobody was subscribed or no target was set.
+    /// Updates without a subscription or a target.
     pub undelivered_updates: u64,
     /// Time to the 200 of each acknowledged attempt.
     pub ack_latency: Latencies,
@@ -41,17 +41,17 @@ pub struct Record {
     pub reply_latency: Latencies,
 }
 
-/// A send the Graph API accepted.
+/// A send accepted by the Graph API.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sent {
-    /// The message id of the answer and of the echo.
+    /// The message id in the response and the echo.
     pub mid: String,
     /// The professional account that sent.
     pub account: String,
     /// The recipient (IGSID).
     pub user: String,
-    /// The text, where there is one.
+    /// The text, if any.
     pub text: Option<String>,
     /// The whole `message` object.
     pub message: Value,
@@ -63,7 +63,7 @@ pub struct Sent {
     pub comment_id: Option<String>,
 }
 
-/// A sender action the Graph API accepted.
+/// A sender action accepted by the Graph API.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SenderAction {
@@ -73,13 +73,13 @@ pub struct SenderAction {
     pub user: String,
     /// `mark_seen`, `typing_on`, `typing_off`, `react` or `unreact`.
     pub action: String,
-    /// The message a reaction is on.
+    /// The message of a reaction.
     pub mid: Option<String>,
     /// When, in milliseconds of the simulator's clock.
     pub at: i64,
 }
 
-/// A completion Retell took: a user turn, and the answer generated for it.
+/// A completion accepted by Retell: a user turn, and the answer generated for it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Completion {
@@ -89,9 +89,9 @@ pub struct Completion {
     pub agent: String,
     /// What the user said.
     pub content: String,
-    /// When it came, in milliseconds of the simulator's clock.
+    /// When it arrived, in milliseconds of the simulator's clock.
     pub at: i64,
-    /// Whether another completion of the chat was under way.
+    /// Whether another completion of the chat was in progress.
     pub overlapped: bool,
 }
 
@@ -101,13 +101,13 @@ pub struct Completion {
 pub struct Delivery {
     /// Its number.
     pub id: u64,
-    /// What it carries.
+    /// Its updates.
     pub updates: Vec<DeliveredUpdate>,
     /// When it was queued, in milliseconds of the simulator's clock.
     pub queued_at: i64,
-    /// What came of each attempt.
+    /// The result of each attempt.
     pub attempts: Vec<Attempt>,
-    /// Answered 200.
+    /// Acknowledged with 200.
     pub acknowledged: bool,
     /// No attempt follows.
     pub finished: bool,
@@ -115,15 +115,15 @@ pub struct Delivery {
     pub body: String,
 }
 
-/// What one update of a POST is about.
+/// The subject of one update of a POST.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveredUpdate {
     /// The professional account.
     pub account: String,
-    /// The customer, where there is one.
+    /// The customer, if any.
     pub user: Option<String>,
-    /// The message id, where there is one.
+    /// The message id, if any.
     pub mid: Option<String>,
     /// The webhook field it belongs to.
     pub field: String,
@@ -135,11 +135,11 @@ pub struct DeliveredUpdate {
 pub struct Attempt {
     /// When, in milliseconds of the simulator's clock.
     pub at: i64,
-    /// The HTTP status, if an answer came.
+    /// The HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// Why none came.
+    /// Why there was none.
     pub error: Option<String>,
-    /// How long it took.
+    /// Its duration.
     pub latency_ms: u64,
 }
 
@@ -152,12 +152,12 @@ impl Latencies {
         self.0.push(u32::try_from(micros).unwrap_or(u32::MAX));
     }
 
-    /// How many were measured.
+    /// Number of measurements.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Microseconds under which `percent` of them stay.
+    /// The duration in microseconds that `percent` of the measurements do not exceed.
     pub fn percentile_micros(&self, percent: usize) -> Option<u32> {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
@@ -186,12 +186,12 @@ impl Record {
         *self.calls.entry(operation).or_default() += 1;
     }
 
-    /// Starts anew, but for what is still under way.
+    /// Resets the record, except for work in progress.
     pub(crate) fn clear(&mut self) {
         *self = Self { pending_deliveries: self.pending_deliveries, ..Self::default() };
     }
 
-    /// How often an operation was called, e.g. `graph.send`.
+    /// Number of calls of an operation, e.g. `graph.send`.
     pub fn calls_of(&self, operation: &str) -> u64 {
         self.calls.get(operation).copied().unwrap_or_default()
     }
@@ -201,7 +201,7 @@ impl Record {
         self.sends.iter().filter(move |sent| sent.account == account && sent.user == user)
     }
 
-    /// Nothing is queued, under way or waiting for another attempt.
+    /// Whether nothing is queued, in progress or waiting for another attempt.
     pub fn webhooks_idle(&self) -> bool {
         self.pending_deliveries == 0
     }

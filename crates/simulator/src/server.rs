@@ -25,7 +25,7 @@ pub(crate) async fn serve(listener: TcpListener, core: Arc<Core>) {
     let stop = core.stop.clone();
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
     });
     let served = axum::serve(listener, router(core)).with_graceful_shutdown(stop.cancelled_owned()).await;

@@ -1,4 +1,4 @@
-//! What a person may set: where to listen, and which of the undocumented behaviours to play.
+//! Settings: the listen address, and which undocumented behaviours to simulate.
 //!
 //! Every field that stands for a behaviour Meta's or Retell's pages leave open is marked "assumption".
 
@@ -7,12 +7,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-/// How to start a simulator.
+/// Start options of a simulator.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to listen; port 0 takes a free one.
+    /// Listen address; port 0 selects a free port.
     pub addr: SocketAddr,
-    /// How it behaves from the start; changeable while it runs.
+    /// Initial behaviour; can be changed while it runs.
     pub settings: Settings,
 }
 
@@ -26,7 +26,8 @@ impl Default for Options {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Settings {
-    /// Keep every send, completion and delivery. Off for load runs: only counts and latencies remain, and 25 messages a thread.
+    /// Record every send, completion and delivery. Off for load runs: only counts and latencies remain, and
+    /// 25 messages per thread.
     pub keep_records: bool,
     /// The Graph API's side.
     pub graph: GraphSettings,
@@ -51,31 +52,31 @@ impl Default for Settings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GraphSettings {
-    /// Milliseconds before each answer.
+    /// Milliseconds before each response.
     pub latency_ms: u64,
     /// Whether and when sends come back as echo webhooks.
     pub echo: Echo,
-    /// Milliseconds from a send to its echo, where that comes after the answer.
+    /// Milliseconds from a send to its echo, if that follows the response.
     pub echo_delay_ms: u64,
-    /// Messages and conversations on one page (assumption: 25).
+    /// Messages and conversations per page (assumption: 25).
     pub page_size: usize,
     /// How many of the newest messages can be read in detail (Meta, "Conversations API": 20).
     pub detail_limit: usize,
-    /// HTTP status for an error, by `code/subcode` or `code`, over the built-in table.
+    /// HTTP status of an error, by `code/subcode` or `code`, overriding the built-in table.
     pub statuses: BTreeMap<String, u16>,
     /// Answer every call with a bare code 100, as for an app Meta has restricted (chatwoot #14932).
     pub app_restricted: bool,
     /// Whether sender actions need an open window (assumption: no).
     pub sender_actions_need_window: bool,
-    /// Accepted sends a second for each account before 613 (Meta, "Instagram Platform": 100). None: not limited.
+    /// Accepted sends per second and account before 613 (Meta, "Instagram Platform": 100). None: unlimited.
     pub sends_per_second: Option<u32>,
-    /// Conversations API calls a second for each account before 80002 (Meta: 2). None: not limited.
+    /// Conversations API calls per second and account before 80002 (Meta: 2). None: unlimited.
     pub conversation_calls_per_second: Option<u32>,
     /// Percentages in `X-App-Usage` and `X-Business-Use-Case-Usage`.
     pub usage_percent: u8,
     /// `estimated_time_to_regain_access` in minutes.
     pub regain_access_minutes: u32,
-    /// Least age of a token before `refresh_access_token` takes it (Meta, "Business Login": 24 hours).
+    /// Minimum age of a token for `refresh_access_token` (Meta, "Business Login": 24 hours).
     pub refresh_min_age_ms: i64,
 }
 
@@ -103,9 +104,10 @@ impl Default for GraphSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Echo {
-    /// After the answer.
+    /// After the response.
     After,
-    /// Before the answer, which waits until the echo was acknowledged (or 5 s): chatwoot's webhook job guards against it.
+    /// Before the response, which waits until the echo was acknowledged (or 5 s): chatwoot's webhook job
+    /// guards against it.
     First,
     /// Not at all (chatwoot #12055: echoes stopped for days).
     Never,
@@ -115,11 +117,11 @@ pub enum Echo {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RetellSettings {
-    /// The key every call must carry.
+    /// The API key every call must carry.
     pub api_key: String,
-    /// Take any agent id (a convenience). Off: an id that was not added gives 422, as Retell does.
+    /// Accept any agent id (a convenience). Off: an unknown id gives 422, as at Retell.
     pub any_agent: bool,
-    /// How an agent without a rule of its own behaves.
+    /// The behaviour of agents without their own.
     pub default_agent: crate::retell::AgentRule,
 }
 
@@ -137,21 +139,22 @@ impl Default for RetellSettings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WebhookSettings {
-    /// Where they go, unless the account has a target of its own.
+    /// Their target, unless the account has its own.
     pub target: Option<WebhookTarget>,
     /// Meta waits 5 seconds for the acknowledgement (Messenger Platform, "Webhooks").
     pub timeout_ms: u64,
-    /// POSTs under way at once. Read when the simulator starts.
+    /// Maximum number of concurrent POSTs. Read when the simulator starts.
     pub concurrency: usize,
-    /// Wait before the second, third, … attempt; the last one repeats. Assumption: Meta's timetable, compressed.
+    /// Delays before the second, third, … attempt; the last one repeats. Assumption: Meta's schedule,
+    /// compressed.
     pub retry_delays_ms: Vec<u64>,
     /// Give up an update after this long (Meta, "Webhooks": 36 hours).
     pub give_up_after_ms: u64,
     /// Unsubscribe an account whose deliveries failed for this long (Messenger Platform says 1 hour). None: never.
     pub disable_after_ms: Option<u64>,
-    /// How likely a delivery is sent once more after it was acknowledged.
+    /// Probability of delivering again after an acknowledgement.
     pub duplicate_probability: f64,
-    /// Deliver the updates of one thread in the order they happened. Meta does not promise it.
+    /// Deliver the updates of one thread in order. Meta does not guarantee it.
     pub ordered: bool,
     /// `Facebook-API-Version` header.
     pub api_version: String,
@@ -173,13 +176,13 @@ impl Default for WebhookSettings {
     }
 }
 
-/// A callback address with what Meta knows about it.
+/// A callback URL with its secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookTarget {
     /// The callback URL.
     pub url: String,
-    /// The app secret that signs.
+    /// The app secret that signs webhooks.
     pub app_secret: String,
     /// What the handshake sends as `hub.verify_token`.
     #[serde(default)]

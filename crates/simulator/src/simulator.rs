@@ -1,4 +1,4 @@
-//! The handle: everything a test or a person may do with a running simulator.
+//! The handle: all operations on a running simulator.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::world::account::{AccountSpec, TokenState};
 use crate::world::action::Action;
 use crate::world::thread::{Message, Person, ThreadKey};
 
-/// Why the simulator could not do something.
+/// An error of the simulator.
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
-    /// The address is taken, or not ours.
+    /// The address is in use, or not local.
     #[error("cannot listen on {addr}: {source}")]
     Listen {
         /// Where.
@@ -35,19 +35,19 @@ pub enum Failed {
     /// The webhook client could not be built.
     #[error("cannot build the webhook client: {0}")]
     Client(#[from] reqwest::Error),
-    /// A condition did not come true in time.
-    #[error("waited {within:?} in vain for {what}; reached so far: {reached}")]
+    /// A condition was not met in time.
+    #[error("timed out after {within:?} waiting for {what}; reached so far: {reached}")]
     InVain {
-        /// What for.
+        /// The condition.
         what: String,
-        /// How long.
+        /// The timeout.
         within: Duration,
         /// Counts of what reached the simulator.
         reached: String,
     },
 }
 
-/// A conversation as Meta holds it.
+/// A conversation as stored by Meta.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Thread {
@@ -55,7 +55,7 @@ pub struct Thread {
     pub conversation_id: String,
     /// The person.
     pub person: Person,
-    /// The person's last act that opened the reply window.
+    /// The customer's last action that opened the reply window.
     pub opened_ms: Option<i64>,
     /// All messages, oldest first.
     pub messages: Vec<Message>,
@@ -70,7 +70,7 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts one.
+    /// Starts a simulator.
     pub async fn start(options: Options) -> Result<Self, Failed> {
         let listen = |source| Failed::Listen { addr: options.addr, source };
         let listener = TcpListener::bind(options.addr).await.map_err(listen)?;
@@ -80,40 +80,40 @@ impl Simulator {
         Ok(Self { core, addr, server })
     }
 
-    /// Ends all deliveries and connections.
+    /// Stops all deliveries and connections.
     pub async fn stop(mut self) {
         self.core.finish().await;
         self.server.abort();
-        // Only when the listener is gone can another take the address.
+        // The address is free only once the listener is gone.
         let _ = (&mut self.server).await;
     }
 
-    /// Where it listens.
+    /// Its listen address.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Stands for `https://graph.facebook.com`.
+    /// Base URL in place of `https://graph.facebook.com`.
     pub fn graph_url(&self) -> String {
         format!("http://{}/graph", self.addr)
     }
 
-    /// Stands for `https://graph.instagram.com`.
+    /// Base URL in place of `https://graph.instagram.com`.
     pub fn instagram_url(&self) -> String {
         format!("http://{}/instagram", self.addr)
     }
 
-    /// Stands for `https://api.retellai.com`.
+    /// Base URL in place of `https://api.retellai.com`.
     pub fn retell_url(&self) -> String {
         format!("http://{}/retell", self.addr)
     }
 
-    /// The control calls.
+    /// Base URL of the control calls.
     pub fn control_url(&self) -> String {
         format!("http://{}/_sim", self.addr)
     }
 
-    /// The settings at present.
+    /// The current settings.
     pub fn settings(&self) -> Settings {
         self.core.read(|world| world.settings.clone())
     }
@@ -129,37 +129,37 @@ impl Simulator {
         self.core.change(|world| world.put_account(account, now));
     }
 
-    /// Lets an account's tokens expire, be revoked, or work again.
+    /// Makes an account's tokens expire, revoked, or valid again.
     pub fn set_tokens(&self, account: &str, state: TokenState) {
         self.core.change(|world| world.set_tokens(account, state));
     }
 
-    /// What an account is subscribed to; none: it is not.
+    /// The webhook fields an account is subscribed to; `None` if it is not.
     pub fn subscribed_fields(&self, account: &str) -> Option<Vec<String>> {
         self.core.read(|world| world.accounts.get(account)?.subscribed.clone())
     }
 
-    /// Where webhooks go that have no account's own target.
+    /// Target of webhooks whose account has no target of its own.
     pub fn set_webhook(&self, target: Option<WebhookTarget>) {
         self.configure(|settings| settings.webhooks.target = target);
     }
 
-    /// Describes a person, and whether they can be reached. The thread is begun if there is none.
+    /// Describes a customer, and whether they can be reached. Creates the thread if there is none.
     pub fn set_person(&self, account: &str, user: &str, person: Person) {
         self.core.change(|world| world.open_thread(&ThreadKey::new(account, user)).person = person);
     }
 
-    /// How an agent behaves.
+    /// Sets the behaviour of an agent.
     pub fn put_agent(&self, agent: &str, rule: AgentRule) {
         self.core.change(|world| world.agents.insert(agent.to_owned(), rule));
     }
 
-    /// A chat as Retell holds it.
+    /// A chat as stored by Retell.
     pub fn chat(&self, chat: &str) -> Option<Chat> {
         self.core.read(|world| world.chats.get(chat).cloned())
     }
 
-    /// All chats, the newest last.
+    /// All chats, newest last.
     pub fn chats(&self) -> Vec<Chat> {
         let mut chats: Vec<Chat> = self.core.read(|world| world.chats.values().cloned().collect());
         chats.sort_by_key(|chat| chat.started_ms);
@@ -172,52 +172,52 @@ impl Simulator {
         self.core.change(|world| world.set_chat_status(chat, status, now))
     }
 
-    /// Somebody does something. Gives the id of the message or the comment, where it has one.
+    /// Performs an action. Returns the id of the message or comment, if there is one.
     pub fn act(&self, act: Act) -> Option<String> {
         act::act(&self.core, act)
     }
 
-    /// A customer writes a text. Gives its mid.
+    /// A customer writes a text. Returns its mid.
     pub fn say(&self, account: &str, user: &str, text: impl Into<String>) -> String {
         self.act(Act::new(account, user, Action::text(text))).unwrap_or_default()
     }
 
-    /// Many texts at once. Gives their mids.
+    /// Many texts at once. Returns their mids.
     pub fn say_all(&self, batch: Batch) -> Vec<String> {
         act::say_all(&self.core, batch)
     }
 
-    /// Adds a misbehaviour. Gives its number.
+    /// Adds a fault. Returns its number.
     pub fn add_fault(&self, fault: Fault) -> u64 {
         self.core.change(|world| world.faults.add(fault))
     }
 
-    /// All misbehaviours with what they struck.
+    /// All faults with their history.
     pub fn faults(&self) -> Vec<FaultState> {
         self.core.read(|world| world.faults.list())
     }
 
-    /// Ends one misbehaviour, or all.
+    /// Clears one fault, or all.
     pub fn clear_faults(&self, id: Option<u64>) {
         self.core.change(|world| world.faults.clear(id));
     }
 
-    /// From now on webhooks pile up.
+    /// Holds webhooks from now on.
     pub fn hold_webhooks(&self) {
         self.core.courier.hold();
     }
 
-    /// Lets the held webhooks go. Gives their number.
+    /// Releases the held webhooks. Returns their number.
     pub fn release_webhooks(&self, updates_per_post: usize, order: ReleaseOrder) -> usize {
         webhook::release(&self.core, updates_per_post, order)
     }
 
-    /// The GET by which Meta checks a callback address.
+    /// Meta's verification handshake of a callback URL.
     pub async fn handshake(&self, account: Option<&str>, verify_token: Option<&str>) -> Handshake {
         webhook::handshake(&self.core, account, verify_token).await
     }
 
-    /// POSTs a body of any kind once, signed as asked.
+    /// POSTs an arbitrary body once, signed as requested.
     pub async fn send_raw(&self, raw: RawWebhook) -> SentRaw {
         webhook::send_raw(&self.core, raw).await
     }
@@ -239,17 +239,17 @@ impl Simulator {
         self.core.clock.now_ms()
     }
 
-    /// Looks at the record.
+    /// Reads the record.
     pub fn record<R>(&self, look: impl FnOnce(&Record) -> R) -> R {
         self.core.read(|world| look(&world.record))
     }
 
-    /// A conversation as Meta holds it.
+    /// A conversation as stored by Meta.
     pub fn thread(&self, account: &str, user: &str) -> Option<Thread> {
         thread(&self.core, account, user)
     }
 
-    /// Waits until the record satisfies a condition: it is asked after every change, never by polling.
+    /// Waits until the record satisfies a condition, which is checked after every change, without polling.
     pub async fn wait_for(
         &self,
         what: &str,
@@ -271,17 +271,17 @@ impl Simulator {
         })
     }
 
-    /// Counts changes of anything the simulator holds, for conditions that `wait_for` does not reach.
+    /// Counts changes of the simulator's state, for conditions that `wait_for` does not cover.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.core.changes.subscribe()
     }
 
-    /// Empties the record and keeps everything else, e.g. after a warm-up.
+    /// Resets the record and keeps everything else, e.g. after a warm-up.
     pub fn clear_record(&self) {
         self.core.change(|world| world.record.clear());
     }
 
-    /// Forgets accounts, threads, chats, faults, deliveries and the record; keeps the settings.
+    /// Resets accounts, threads, chats, faults, deliveries and the record; keeps the settings.
     pub fn reset(&self) {
         reset(&self.core);
     }
@@ -290,7 +290,7 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         self.core.stop.cancel();
-        // Without it a caller that never hangs up would hold the listener.
+        // Otherwise a caller that never hangs up would hold the listener.
         self.server.abort();
     }
 }

@@ -1,8 +1,8 @@
-//! Secrets at rest: XChaCha20-Poly1305, with several keys of which the first one seals.
+//! Encryption of secrets at rest: XChaCha20-Poly1305, with several keys of which the first one encrypts.
 //!
-//! A sealed value is `version ‖ length of the key id ‖ key id ‖ nonce (24 bytes) ‖ ciphertext`. The place it
-//! belongs to (table, column, row) is authenticated with it, so that a value moved to another row does not
-//! open there.
+//! An encrypted value is `version ‖ length of the key id ‖ key id ‖ nonce (24 bytes) ‖ ciphertext`. Its
+//! location (table, column, row) is authenticated data, so that a value moved to another row cannot be
+//! decrypted there.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,8 +14,8 @@ use std::fmt;
 use uuid::Uuid;
 
 const VERSION: u8 = 1;
-const NONCE: usize = 24;
-const MAX_KEY_ID: usize = 32;
+const NONCE_BYTES: usize = 24;
+const KEY_ID_BYTES_MAX: usize = 32;
 
 /// The keys of the process.
 #[derive(Clone)]
@@ -23,8 +23,8 @@ pub struct Vault {
     keys: Vec<(String, XChaCha20Poly1305)>,
 }
 
-/// Where a sealed value belongs. Every column there is one in is named in `dmrelay_store::SEALED`, or it would be
-/// lost with a key that is thought to seal nothing any more.
+/// The location of an encrypted value. Every such column must be listed in `dmrelay_store::SEALED`, or its
+/// values would be lost when a key is removed that seems to be unused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The table.
@@ -41,7 +41,7 @@ impl Place {
     }
 }
 
-/// Keys that cannot be used.
+/// Invalid keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeys {
     /// There are none.
@@ -64,17 +64,17 @@ pub enum InvalidKeys {
     Twice(String),
 }
 
-/// A value that does not open.
+/// A value that cannot be decrypted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// It is not a sealed value.
-    #[error("not a sealed value")]
+    /// Not an encrypted value.
+    #[error("not an encrypted value")]
     Malformed,
-    /// It was sealed with a key the process does not have.
-    #[error("sealed with the key {0:?}, which ENCRYPTION_KEYS does not hold")]
+    /// Encrypted with a key the process does not have.
+    #[error("encrypted with the key {0:?}, which ENCRYPTION_KEYS does not contain")]
     UnknownKey(String),
-    /// It was changed, or belongs elsewhere.
-    #[error("does not open: changed, or sealed for another place")]
+    /// Modified, or belongs elsewhere.
+    #[error("cannot be decrypted: modified, or encrypted for another location")]
     Refused,
 }
 
@@ -86,7 +86,7 @@ impl fmt::Debug for Vault {
 }
 
 impl Vault {
-    /// Reads `id:base64,id:base64,…`; the first key seals, all of them open.
+    /// Parses `id:base64,id:base64,…`; the first key encrypts, all of them decrypt.
     ///
     /// # Errors
     /// [`InvalidKeys`], which never shows a key.
@@ -97,7 +97,7 @@ impl Vault {
         {
             let (id, key) = part.split_once(':').ok_or(InvalidKeys::Form(number + 1))?;
             let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-            if id.is_empty() || id.len() > MAX_KEY_ID || !id.chars().all(word) {
+            if id.is_empty() || id.len() > KEY_ID_BYTES_MAX || !id.chars().all(word) {
                 return Err(InvalidKeys::Id(number + 1));
             }
             if ring.iter().any(|(other, _)| other == id) {
@@ -111,17 +111,17 @@ impl Vault {
         if ring.is_empty() { Err(InvalidKeys::None) } else { Ok(Self { keys: ring }) }
     }
 
-    /// A new key in the form of `ENCRYPTION_KEYS`.
+    /// A new key in the format of `ENCRYPTION_KEYS`.
     pub fn generate(id: &str) -> String {
         let key: [u8; 32] = rand::random();
         format!("{id}:{}", STANDARD.encode(key))
     }
 
-    /// Seals a value for its place, with the first key.
+    /// Encrypts a value for its location, with the first key.
     pub fn seal(&self, place: Place, plain: &[u8]) -> Vec<u8> {
-        // Invariant: `parse` lets no vault without a key come to be.
+        // Invariant: `parse` never creates a vault without keys.
         let Some((id, cipher)) = self.keys.first() else { return Vec::new() };
-        let nonce: [u8; NONCE] = rand::random();
+        let nonce: [u8; NONCE_BYTES] = rand::random();
         let payload = Payload { msg: plain, aad: &place.associated_data() };
         // Encryption fails only for texts of 256 GiB and more.
         let sealed = cipher.encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
@@ -129,7 +129,7 @@ impl Vault {
         [&[VERSION, id_len], id.as_bytes(), &nonce, &sealed].concat()
     }
 
-    /// Opens a value at its place.
+    /// Decrypts a value at its location.
     ///
     /// # Errors
     /// [`SealError`].
@@ -140,12 +140,12 @@ impl Vault {
             .iter()
             .find(|(key, _)| key == id)
             .ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
-        let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or(SealError::Malformed)?;
+        let (nonce, text) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::Malformed)?;
         let payload = Payload { msg: text, aad: &place.associated_data() };
         cipher.decrypt(&XNonce::from(*nonce), payload).map(Secret::new).map_err(|_| SealError::Refused)
     }
 
-    /// Opens a value that is text.
+    /// Decrypts a text value.
     ///
     /// # Errors
     /// [`SealError`].
@@ -154,12 +154,12 @@ impl Vault {
         String::from_utf8(plain.expose().clone()).map(Secret::new).map_err(|_| SealError::Malformed)
     }
 
-    /// The ids of its keys; the first one seals.
+    /// The key ids; the first one encrypts.
     pub fn key_ids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|(id, _)| id.as_str())
     }
 
-    /// The ids of the keys these values were sealed with that this vault lacks.
+    /// The ids of keys that encrypt these values but are missing here.
     pub fn missing<'a>(&self, sealed: impl Iterator<Item = &'a [u8]>) -> BTreeSet<String> {
         sealed
             .filter_map(|value| key_id(value).ok())
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotated_vault_opens_what_the_old_key_sealed() {
+    fn a_rotated_vault_decrypts_values_of_the_old_key() {
         let (old, new) = (Vault::generate("old"), Vault::generate("new"));
         let row = Uuid::nil();
         let sealed = vault(&[&old]).seal(place(row), b"token");
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_opens_only_at_its_place() {
+    fn a_value_decrypts_only_at_its_location() {
         let vault = vault(&[&Vault::generate("k1")]);
         let sealed = vault.seal(place(Uuid::nil()), b"token");
         assert_eq!(vault.open(place(Uuid::max()), &sealed), Err(SealError::Refused));
@@ -226,7 +226,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_sealed_opens_and_what_is_changed_does_not(plain in proptest::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>(), bit in 0..8u8) {
+        fn encrypted_values_decrypt_and_modified_ones_do_not(plain in proptest::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>(), bit in 0..8u8) {
             let vault = vault(&[&Vault::generate("k1")]);
             let row = Uuid::now_v7();
             let mut sealed = vault.seal(place(row), &plain);
@@ -238,7 +238,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn any_bytes_are_rejected_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             prop_assert!(vault(&[&Vault::generate("k1")]).open(place(Uuid::nil()), &bytes).is_err());
         }
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// An API key, without the key.
+/// An API key, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ApiKey)]
@@ -20,7 +20,7 @@ pub struct ApiKeyView {
     created_by: Option<String>,
     #[schema(format = DateTime)]
     created_at: String,
-    /// To the minute.
+    /// Last use, to the minute.
     #[schema(format = DateTime)]
     last_used_at: Option<String>,
     #[schema(format = DateTime)]
@@ -30,7 +30,7 @@ pub struct ApiKeyView {
 }
 
 impl ApiKeyView {
-    /// A row as it is shown.
+    /// The view of a row.
     pub fn of(row: &api_key::Model) -> Self {
         Self {
             key_id: row.id,

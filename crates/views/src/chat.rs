@@ -24,19 +24,19 @@ pub struct ChatView {
     /// A link to the user's picture, which expires within days.
     picture: Option<String>,
     chat_status: String,
-    /// `instagram_user_id` and `channel`.
+    /// Dynamic variables of the chat: `instagram_user_id` and `channel`.
     #[schema(value_type = Option<Value>)]
     metadata: Value,
-    /// Who answers.
+    /// Who answers: the agent or a human agent.
     #[schema(schema_with = words::chat_mode)]
     mode: String,
     mode_reason: Option<String>,
-    /// When the agent answers again by itself.
+    /// When the agent resumes on its own.
     #[schema(format = DateTime)]
     resume_at: Option<String>,
-    /// Why a person should look at it: `window_closed`, `runaway`.
+    /// Why the chat needs a human's attention: `window_closed`, `runaway`.
     flag: Option<String>,
-    /// Who may still write: everybody, only people (with Meta's Human Agent feature), or nobody.
+    /// Who may still write: everyone, only human agents (with Meta's Human Agent feature), or no one.
     #[schema(schema_with = words::window)]
     window: &'static str,
     #[schema(format = DateTime)]
@@ -47,24 +47,24 @@ pub struct ChatView {
     created_at: String,
 }
 
-/// How many there are of a chat; counting stops at 10,000.
+/// Counts for one chat; counting stops at 10,000.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChatCounts {
-    /// Messages of the user.
+    /// Messages from the user.
     received: u64,
-    /// Messages that Graph accepted.
+    /// Messages accepted by Graph.
     sent: u64,
     /// Messages that will not be sent.
     failed: u64,
-    /// Messages that wait to be sent.
+    /// Messages waiting to be sent.
     waiting: u64,
     /// Questions to the agent.
     turns: u64,
 }
 
 impl ChatView {
-    /// A chat as it is at `now`.
+    /// The view of a chat at `now`.
     pub fn of(row: &chat::Model, now: i64) -> Self {
         let window = match window::at(row.window_expires_at, now) {
             Window::Open => "open",

@@ -21,9 +21,9 @@ pub struct ConnectionView {
     agent_id: String,
     #[schema(schema_with = words::connection_status)]
     status: String,
-    /// Why it is in this state, where there is more to say.
+    /// Why the connection is in this state, if there is more to say.
     status_reason: Option<String>,
-    /// The bot is paused for the whole account.
+    /// Whether the bot is paused for the whole account.
     bot_paused: bool,
     #[schema(schema_with = words::login_kind)]
     login_kind: &'static str,
@@ -32,12 +32,12 @@ pub struct ConnectionView {
     page_id: Option<String>,
     /// The account's handle.
     username: Option<String>,
-    /// The webhook fields that Meta sends.
+    /// The webhook fields the account is subscribed to.
     subscribed_fields: Vec<String>,
     settings: ConnectionSettings,
     #[schema(format = DateTime)]
     connected_at: Option<String>,
-    /// When a webhook last came.
+    /// When the last webhook arrived.
     #[schema(format = DateTime)]
     last_event_at: Option<String>,
     #[schema(format = DateTime)]
@@ -46,13 +46,13 @@ pub struct ConnectionView {
     created_at: String,
 }
 
-/// Where customers reach the account.
+/// Links through which customers reach the account.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EntryPoints {
-    /// Opens the conversation.
+    /// Opens the conversation with the account.
     direct_message: QrView,
-    /// Opens the profile.
+    /// Opens the account's profile.
     profile: QrView,
 }
 
@@ -65,21 +65,21 @@ pub struct QrView {
     link: String,
     /// The QR code as an SVG document.
     qr_svg: String,
-    /// The QR code as a PNG, as a data URL.
+    /// The QR code as a PNG data URL.
     qr_png: String,
 }
 
-/// Where Meta sends this connection's webhooks.
+/// The address to which Meta sends this connection's webhooks.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = WebhookAddress)]
 pub struct WebhookView {
-    /// To be pasted into Meta's dashboard.
+    /// The URL to paste into Meta's dashboard.
     pub callback_url: String,
 }
 
 impl ConnectionView {
-    /// A row as it is shown.
+    /// The view of a row.
     pub fn of(connection: &Connection) -> Self {
         let row = &connection.row;
         Self {
@@ -103,10 +103,10 @@ impl ConnectionView {
 }
 
 impl EntryPoints {
-    /// The links of a connected account, with their QR codes. Nothing where Graph gave no username.
+    /// The links of a connected account, with their QR codes; `None` if Graph gave no username.
     ///
     /// # Errors
-    /// What is wrong with `reference`.
+    /// If `reference` is not a valid `ref`.
     pub fn of(connection: &Connection, reference: Option<&str>) -> Result<Option<Self>, InvalidLink> {
         let Some(username) = connection.row.username.as_deref() else { return Ok(None) };
         if connection.status == ConnectionStatus::Disconnected {

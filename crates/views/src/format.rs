@@ -1,18 +1,18 @@
-//! Times and JSON as they are shown.
+//! Times and JSON in views.
 
 use dmrelay_domain::clock::Millis;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Milliseconds as RFC 3339 in UTC.
+/// Milliseconds as an RFC 3339 time in UTC.
 pub fn time(millis: i64) -> Option<String> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?.format(&Rfc3339).ok()
 }
 
-/// A time given as RFC 3339, in milliseconds.
+/// Parses an RFC 3339 time into milliseconds.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// What is wrong with the text, in readable form.
 pub fn parse_time(text: &str) -> Result<Millis, &'static str> {
     let at = OffsetDateTime::parse(text, &Rfc3339).ok();
     let millis = at.and_then(|at| Millis::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
@@ -24,7 +24,7 @@ pub(crate) fn always(millis: i64) -> String {
     time(millis).unwrap_or_default()
 }
 
-/// JSON that is stored as text.
+/// Parses JSON stored as text.
 pub(crate) fn parsed(text: Option<&String>) -> serde_json::Value {
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }

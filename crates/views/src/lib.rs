@@ -1,5 +1,5 @@
-//! Rows as the REST API and the operator's commands show them: camelCase, times as RFC 3339. Every field is always
-//! there, null where there is nothing.
+//! Rows as the REST API and the operator's commands show them: camelCase, times as RFC 3339. Every field is
+//! always present, null if it has no value.
 
 mod api_key;
 mod chat;
@@ -28,23 +28,23 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct List<T> {
-    /// What is on the page.
+    /// The items of this page.
     items: Vec<T>,
-    /// How many there are in all; counting stops at 1,000.
+    /// Number of items in the whole list; counting stops at 1,000.
     #[schema(minimum = 0, maximum = 1000)]
     total: u64,
-    /// Whether the counting came to its end.
+    /// Whether `total` is exact, that is, counting did not stop early.
     total_is_exact: bool,
-    /// The most items of a page.
+    /// Maximum number of items on a page.
     limit: u64,
-    /// How many items come before this page.
+    /// Number of items before this page.
     skip: u64,
-    /// Where the next page begins, for `cursor`; null on the last page.
+    /// Cursor of the next page, to pass as `cursor`; null on the last page.
     next_cursor: Option<String>,
 }
 
 impl<T> List<T> {
-    /// A page of rows, each made into its view.
+    /// A page of rows, each converted into its view.
     pub fn of<R, C>(
         page: Page<R, C>,
         (limit, skip): (u64, u64),
@@ -61,7 +61,7 @@ impl<T> List<T> {
         }
     }
 
-    /// A list that has only one page.
+    /// A list with a single page.
     pub fn whole(items: Vec<T>) -> Self {
         let total = items.len() as u64;
         Self { items, total, total_is_exact: true, limit: total, skip: 0, next_cursor: None }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// A message, received or to be sent.
+/// A message, received or sent.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Message)]
@@ -17,45 +17,45 @@ pub struct MessageView {
     message_id: Uuid,
     chat_id: Uuid,
     connection_id: Uuid,
-    /// The Instagram user of the chat.
+    /// The Instagram user in the chat.
     #[schema(example = "200000000000001")]
     instagram_user_id: String,
     #[schema(schema_with = words::direction)]
     direction: String,
     #[schema(schema_with = words::author)]
     author: String,
-    /// Who sent it through the API.
+    /// Who sent the message through the API.
     actor: Option<String>,
-    /// What it is: `text`, `image`, `story_reply`, `postback` …
+    /// The message type: `text`, `image`, `story_reply`, `postback` …
     #[schema(example = "text")]
     kind: String,
     text: Option<String>,
     #[schema(value_type = Option<Vec<Value>>)]
     attachments: Value,
-    /// The message or the story it replies to.
+    /// The message or story it replies to.
     #[schema(value_type = Option<Value>)]
     reply_to: Value,
-    /// What was sent, where it is more than a text: Graph's `message` object.
+    /// What was sent, if more than text: Graph's `message` object.
     #[schema(value_type = Option<Value>)]
     payload: Value,
-    /// Whatever else is known of it: reactions, referrals.
+    /// Other metadata: reactions, referrals.
     #[schema(value_type = Option<Value>)]
     metadata: Value,
-    /// Meta's id.
+    /// Meta's message id.
     mid: Option<String>,
     #[schema(schema_with = words::message_status)]
     status: String,
     error: Option<MessageError>,
-    /// How often it was tried to be sent.
+    /// Number of send attempts.
     attempts: i32,
-    /// The question to the agent that asked it, or that it answers.
+    /// The turn that asked this message or that produced it.
     turn_id: Option<Uuid>,
-    /// Meta's time of it, or ours.
+    /// Meta's timestamp of the message, otherwise ours.
     #[schema(format = DateTime)]
     at: String,
     #[schema(format = DateTime)]
     sent_at: Option<String>,
-    /// When its echo came.
+    /// When Meta's echo of the message arrived.
     #[schema(format = DateTime)]
     confirmed_at: Option<String>,
     #[schema(format = DateTime)]
@@ -68,15 +68,15 @@ pub struct MessageView {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageError {
-    /// What kind of failure.
+    /// The failure class.
     #[schema(example = "window_closed")]
     class: String,
-    /// Graph's code.
+    /// Graph's error code.
     code: Option<String>,
     message: Option<String>,
 }
 
-/// One question to the agent and its answer.
+/// A turn: one question to the agent and its answer.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Turn)]
@@ -89,20 +89,20 @@ pub struct TurnView {
     started_at: String,
     #[schema(format = DateTime)]
     finished_at: Option<String>,
-    /// How long the agent took, in milliseconds.
+    /// The agent's response time in milliseconds.
     latency_ms: Option<i64>,
-    /// What kind of failure.
+    /// The failure class.
     error_class: Option<String>,
     error: Option<String>,
 }
 
 impl MessageView {
-    /// A message of a list.
+    /// The view of a message in a list.
     pub fn of(listed: &Listed) -> Self {
         Self::of_user(&listed.message, &listed.instagram_user_id)
     }
 
-    /// A message of a chat with this user.
+    /// The view of a message in a chat with this user.
     pub fn of_user(row: &message::Model, user: &str) -> Self {
         let error = row.error_class.as_ref().map(|class| MessageError {
             class: class.clone(),
@@ -138,7 +138,7 @@ impl MessageView {
 }
 
 impl TurnView {
-    /// A row as it is shown.
+    /// The view of a row.
     pub fn of(row: &turn::Model) -> Self {
         Self {
             turn_id: row.id,

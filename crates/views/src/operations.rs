@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// An entry of the log: who did what, when.
+/// An activity log entry: who did what, and when.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Activity)]
@@ -19,17 +19,17 @@ pub struct ActivityView {
     /// `key <name>`, `jwt <subject>`, `agent`, `user`, `person` (in the Instagram app) or `system`.
     #[schema(example = "key frontend")]
     actor: String,
-    /// The id of what it was done to: a message, a chat, a dead letter, a key.
+    /// The id of the object: a message, a chat, a dead letter or a key.
     subject: Option<String>,
     connection_id: Option<Uuid>,
-    /// What else is to be said; never the customer's words.
+    /// Further details; never message text.
     #[schema(value_type = Value)]
     details: Value,
     #[schema(format = DateTime)]
     at: String,
 }
 
-/// What failed for good.
+/// A dead letter: an event, turn or message that failed permanently.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = DeadLetter)]
@@ -39,9 +39,9 @@ pub struct DeadLetterView {
     chat_id: Option<Uuid>,
     #[schema(schema_with = words::dead_letter_kind)]
     kind: String,
-    /// The id of the event, the turn or the message.
+    /// The id of the failed event, turn or message.
     reference: Uuid,
-    /// What kind of failure.
+    /// The failure class.
     #[schema(example = "window_closed")]
     class: String,
     /// The last error.
@@ -60,7 +60,7 @@ pub struct DeadLetterView {
 }
 
 impl ActivityView {
-    /// A row as it is shown.
+    /// The view of a row.
     pub fn of(row: &activity::Model) -> Self {
         Self {
             activity_id: row.id,
@@ -75,7 +75,7 @@ impl ActivityView {
 }
 
 impl DeadLetterView {
-    /// A row as it is shown.
+    /// The view of a row.
     pub fn of(row: &dead_letter::Model) -> Self {
         let state = match (row.replayed_at, row.discarded_at) {
             (Some(_), _) => "replayed",

@@ -1,4 +1,4 @@
-//! What a business chooses for a connection, as the API takes and shows it.
+//! The settings of a connection, as the API takes and shows them.
 
 use dmrelay_domain::text;
 use dmrelay_store::Settings;
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-/// What a business chose for a connection; what is null follows the process's settings.
+/// The settings of a connection; null means the process default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectionSettings {
-    /// How long the user must be quiet before the agent is asked, in milliseconds.
+    /// How long the user must be silent before the agent is asked, in milliseconds.
     #[schema(maximum = 60_000, example = 1_500)]
     pub debounce_ms: Option<u32>,
-    /// How long the agent is silent after a person wrote, in hours.
+    /// How long the agent stays silent after a human agent writes, in hours.
     #[schema(minimum = 1, maximum = 720, example = 12)]
     pub takeover_hours: Option<u32>,
-    /// Whether the user sees that the agent is typing.
+    /// Whether the user sees a typing indicator while the agent answers.
     pub typing: Option<bool>,
-    /// The Meta app has the Human Agent feature: people may answer for seven days.
+    /// Whether the Meta app has the Human Agent feature, which lets human agents answer for seven days.
     pub human_agent: Option<bool>,
-    /// What the user is told when the agent fails for good, at most 1,000 bytes.
+    /// What the user is told when the agent fails permanently, at most 1,000 bytes.
     #[schema(min_length = 1, max_length = 1_000, example = "We will get back to you.")]
     pub fallback_text: Option<String>,
     /// Values for the agent's dynamic variables, at most 50.

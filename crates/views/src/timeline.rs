@@ -1,4 +1,4 @@
-//! One time line of a conversation: webhook, turn, agent call, send, echo.
+//! The timeline of a conversation: webhook, turn, agent call, send, echo.
 
 use super::format::always;
 use dmrelay_store::entity::{activity, message, turn};
@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Something that happened in a conversation.
+/// An event in a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TimelineEntry {
@@ -15,53 +15,53 @@ pub struct TimelineEntry {
     event: TimelineEvent,
     message_id: Option<Uuid>,
     turn_id: Option<Uuid>,
-    /// Since the webhook of the first message that the turn asks, in milliseconds; null where it is of no turn.
+    /// Milliseconds since the webhook of the first message of the turn; null outside a turn.
     since_webhook_ms: Option<i64>,
-    /// More about it: an error, a reason, who did it.
+    /// Details: an error, a reason, the actor.
     detail: Option<String>,
 }
 
-/// What happened, in the order in which it mostly does.
+/// The kinds of event, in their usual order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TimelineEvent {
-    /// Meta's webhook with the message came.
+    /// Meta's webhook with the message arrived.
     WebhookReceived,
     /// The agent was asked.
     AgentAsked,
     /// The agent answered.
     AgentAnswered,
-    /// The question ended without an answer.
+    /// The turn ended without an answer.
     TurnEnded,
-    /// A message was put into the outbox.
+    /// The message was put into the outbox.
     Queued,
-    /// The last attempt to send began.
+    /// The last send attempt began.
     SendStarted,
     /// Graph accepted the message.
     Sent,
-    /// The message's echo came back from Meta.
+    /// Meta's echo of the message arrived.
     EchoReceived,
-    /// The user read it.
+    /// The user read the message.
     Read,
-    /// It will not be sent.
+    /// The message will not be sent.
     NotSent,
     /// The agent fell silent.
     BotPaused,
-    /// The agent answers again.
+    /// The agent resumed.
     BotResumed,
 }
 
-/// An entry with the time it is sorted by.
+/// A timeline entry with its sort time.
 pub struct Moment {
     /// When it happened, in milliseconds.
     pub at: i64,
     /// What happened.
     pub event: TimelineEvent,
-    /// The message it happened to.
+    /// The message concerned.
     pub message: Option<Uuid>,
     /// The turn it belongs to.
     pub turn: Option<Uuid>,
-    /// More about it: an error, a reason, who did it.
+    /// Details: an error, a reason, the actor.
     pub detail: Option<String>,
 }
 
@@ -80,7 +80,7 @@ impl Moment {
     }
 }
 
-/// What happened to some messages, the turns they belong to, and to who answers; oldest first.
+/// The timeline of these messages, their turns, and the changes of who answers; oldest first.
 pub fn moments(messages: &[message::Model], turns: &[turn::Model], modes: &[activity::Model]) -> Vec<Moment> {
     let mut moments: Vec<Moment> = messages.iter().flat_map(of_message).collect();
     moments.extend(turns.iter().flat_map(of_turn));
@@ -89,7 +89,7 @@ pub fn moments(messages: &[message::Model], turns: &[turn::Model], modes: &[acti
     moments
 }
 
-/// The same as the frontend sees it.
+/// The same timeline as views.
 pub fn timeline(
     messages: &[message::Model],
     turns: &[turn::Model],

@@ -1,4 +1,4 @@
-//! The closed sets of words in answers, as schemas.
+//! The enum values used in responses, as schemas.
 
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::permission::Role;
@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 
 macro_rules! schemas {
     ($($name:ident: $words:ty,)+) => {
-        $(#[doc = concat!("The words of `", stringify!($words), "`.")]
+        $(#[doc = concat!("The values of `", stringify!($words), "`.")]
         pub fn $name() -> ObjectBuilder {
             one_of(<$words>::ALL.iter().map(|word| word.as_str()))
         })+
@@ -30,7 +30,7 @@ schemas! {
     role: Role,
 }
 
-/// Whether people and the agent may still write.
+/// Whether human agents and the agent may still write.
 pub fn window() -> ObjectBuilder {
     one_of(["open", "human_agent", "closed"].into_iter())
 }
@@ -40,17 +40,17 @@ pub fn dead_letter_kind() -> ObjectBuilder {
     one_of(["event", "turn", "message"].into_iter())
 }
 
-/// What became of it.
+/// The state of a dead letter.
 pub fn dead_letter_state() -> ObjectBuilder {
     one_of(["open", "replayed", "discarded"].into_iter())
 }
 
-/// The same words, or null.
+/// Failure classes, or null.
 pub fn failure_class_or_null() -> ObjectBuilder {
     or_null(failure_class())
 }
 
-/// The same words, or null.
+/// Kinds of dead letters, or null.
 pub fn dead_letter_kind_or_null() -> ObjectBuilder {
     or_null(dead_letter_kind())
 }
@@ -63,7 +63,7 @@ fn or_null(words: ObjectBuilder) -> ObjectBuilder {
         .enum_values(Some(values))
 }
 
-/// One of some words.
+/// A schema of enum values.
 pub fn one_of(words: impl Iterator<Item = &'static str>) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).enum_values(Some(words))
 }

@@ -1,4 +1,4 @@
-//! The accounts, as the operator sees them.
+//! The list of accounts for the operator.
 
 use super::{admin, admin_json, only};
 use anyhow::Result;
@@ -13,14 +13,14 @@ use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_account_is_shown_with_what_keeps_it() -> Result<()> {
+async fn an_account_is_shown_with_what_holds_it_back() -> Result<()> {
     let cluster = Cluster::start(&[]).await?;
     let healthy = admin_json(&cluster, &["connections"]).await?;
     let healthy = only(&healthy)?;
     assert_eq!((&healthy["subaccountId"], &healthy["status"]), (&json!("acme"), &json!("connected")));
     assert_eq!((&healthy["tokenDaysLeft"], &healthy["closedGates"]), (&json!(null), &json!([])));
 
-    // Without a worker, what comes waits.
+    // Without a worker, incoming messages wait.
     cluster.simulator.say(ACCOUNT, super::USER, "hello");
     let store = open_store(&cluster.postgres.url()).await?;
     let at = store.now().await? + 9 * 86_400_000 + 3_600_000;

@@ -1,4 +1,4 @@
-//! What failed for good is looked at, tried again, or left at that, from the command line.
+//! Dead letters are shown, replayed and discarded on the command line.
 
 use super::{USER, admin, admin_json, admin_with, only, refuse, replied};
 use anyhow::{Context, Result};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const LETTERS: &[&str] = &["dead-letters"];
 
-/// So many open dead letters, the newest first.
+/// This many open dead letters, newest first.
 async fn letters(cluster: &Cluster, count: usize) -> Result<Vec<Value>> {
     wait::until("dead letters", Duration::from_secs(30), async || {
         let listed = admin_json(cluster, &["dead-letters", "list"]).await?;
@@ -25,7 +25,7 @@ fn id(letter: &Value) -> Result<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_replayed_is_answered() -> Result<()> {
+async fn a_replayed_question_is_answered() -> Result<()> {
     let mut cluster = Cluster::start(&[]).await?;
     let _worker = cluster.worker()?;
     refuse(&cluster, 1);
@@ -53,12 +53,12 @@ async fn what_is_replayed_is_answered() -> Result<()> {
     let log = cluster.rest.get("activities?kind=DEAD_LETTER_REPLAYED").await?;
     assert_eq!(log.json["items"][0]["actor"], json!("command line"), "{}", log.text);
     let (success, again) = admin_with(&cluster, &[LETTERS, &["replay", letter]].concat(), &[]).await?;
-    assert!(!success && again.contains("it was replayed or discarded already"), "{again}");
+    assert!(!success && again.contains("it was already replayed or discarded"), "{again}");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_would_fail_again_is_refused_and_the_rest_goes_on() -> Result<()> {
+async fn replays_that_would_fail_again_are_refused_and_the_others_continue() -> Result<()> {
     let mut cluster = Cluster::start(&[]).await?;
     let _worker = cluster.worker()?;
     refuse(&cluster, 3);
@@ -73,16 +73,16 @@ async fn what_would_fail_again_is_refused_and_the_rest_goes_on() -> Result<()> {
 
     let run = async |args: &[&str]| admin_with(&cluster, &[LETTERS, args].concat(), &[]).await;
     let (_, which) = run(&["replay"]).await?;
-    assert!(which.contains("which ones?"), "{which}");
+    assert!(which.contains("no selection"), "{which}");
     assert!(!run(&["replay", newest, "--all"]).await?.0);
     let (success, dry) = run(&["replay", "--all", "--dry-run"]).await?;
     assert!(!success && dry.contains("2 would be replayed, 1 would be refused"), "{dry}");
     // The oldest come first.
     let (success, first) = run(&["replay", "--created-before", "0s", "--limit", "1", "--json"]).await?;
-    assert!(!success && first.contains(oldest) && first.contains("a person has taken over"), "{first}");
+    assert!(!success && first.contains(oldest) && first.contains("a human agent has taken over"), "{first}");
     let (success, named) = run(&["replay", middle, oldest, unknown]).await?;
     assert!(!success && named.contains("1 replayed, 2 refused"), "{named}");
-    assert!(named.contains(&format!("refused   {unknown}  there is no such dead letter")), "{named}");
+    assert!(named.contains(&format!("refused   {unknown}  no such dead letter")), "{named}");
     let (success, discarded) = run(&["discard", oldest, unknown]).await?;
     assert!(!success && discarded.contains(&format!("discarded  {oldest}")), "{discarded}");
     assert!(discarded.contains("1 of 2 dead letters were refused"), "{discarded}");

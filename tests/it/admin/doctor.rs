@@ -1,5 +1,5 @@
-//! The doctor finds a good installation good, and names what is wrong with a broken one; and no secret is in
-//! anything it says.
+//! The doctor accepts a good installation, and names the problems of a broken one; its output contains no
+//! secret.
 
 use super::admin_with;
 use anyhow::{Context, Result};
@@ -17,13 +17,13 @@ const PASSWORD: &str = "password-of-the-database";
 const JWT: &str = "jwt-secret-0123456789abcdefghijklmnop";
 const RETELL: &str = "key_simulated";
 const SHORT: &str = "short-secret";
-/// Nobody listens there.
+/// An address where no one listens.
 const NOWHERE: &str = "http://127.0.0.1:1";
 
-/// Settings, the check that fails by them, and a part of what it says.
+/// Settings, the check that fails because of them, and a part of its message.
 type Broken<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
 
-/// An installation that can go live, but that its servers are on this machine.
+/// An installation ready for production, except that its servers are on this machine.
 struct Clinic {
     cluster: Cluster,
     database: String,
@@ -34,7 +34,7 @@ struct Clinic {
 impl Clinic {
     async fn open() -> Result<Self> {
         let durable = PostgresServer::durable()?;
-        // No password is asked for, and none may be shown.
+        // No password is required, and none may be shown.
         let database = durable.url().replace("postgres@", &format!("postgres:{PASSWORD}@"));
         let cluster = Cluster::start(&[]).await?;
         let (migrated, output) = admin_with(&cluster, &["migrate"], &[("DATABASE_URL", &database)]).await?;
@@ -61,34 +61,34 @@ impl Clinic {
     }
 }
 
-/// Whether a check came to this.
+/// Whether a check had this result.
 fn found(output: &str, verdict: &str, check: &str, says: &str) -> bool {
     let begins = format!("{verdict:<4}  {check:<19}  ");
     output.lines().any(|line| line.strip_prefix(&begins).is_some_and(|what| what.contains(says)))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_good_installation_is_found_good() -> Result<()> {
+async fn a_good_installation_passes() -> Result<()> {
     let clinic = Clinic::open().await?;
     let (success, output) =
         clinic.examine(&[], &[("JWT_SECRET", JWT), ("JWT_ISSUER", "x"), ("JWT_AUDIENCE", "y")]).await?;
     assert!(success && output.ends_with(" 0 warn, 0 FAIL"), "{output}");
     for (check, says) in [
-        ("settings", "can be read"),
+        ("settings", "valid"),
         ("META_APP_SECRETS", "1 given"),
-        ("ENCRYPTION_KEYS", "k2 (k2 seals)"),
+        ("ENCRYPTION_KEYS", "k2 (k2 encrypts)"),
         ("tokens (JWT)", "accepted"),
         ("database", "PostgreSQL "),
         ("durability", "fsync on, synchronous_commit on"),
         ("connections", "room for"),
         ("clock", "ms"),
         ("schema", "up to date"),
-        ("sealed values", "none"),
+        ("encrypted values", "none"),
         ("redis", "version "),
         ("redis memory", "noeviction"),
-        ("GRAPH_URL", "is reached"),
-        ("INSTAGRAM_GRAPH_URL", "is reached"),
-        ("retell", "takes the key"),
+        ("GRAPH_URL", "is reachable"),
+        ("INSTAGRAM_GRAPH_URL", "is reachable"),
+        ("retell", "accepts the key"),
         ("PUBLIC_URL", "https://relay.example.com"),
     ] {
         assert!(found(&output, "ok", check, says), "{check}: {output}");
@@ -100,7 +100,7 @@ async fn a_good_installation_is_found_good() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_thing_that_is_wrong_is_named() -> Result<()> {
+async fn each_problem_is_named() -> Result<()> {
     let clinic = Clinic::open().await?;
     let store = open_store(&clinic.database).await?;
     store.connection().execute_unprepared("CREATE DATABASE empty").await?;
@@ -119,7 +119,7 @@ async fn each_thing_that_is_wrong_is_named() -> Result<()> {
         (&[("BOOTSTRAP_API_KEY", SHORT)], "BOOTSTRAP_API_KEY", "at least 32"),
         (&[("JWT_SECRET", SHORT), ("JWT_ISSUER", "x"), ("JWT_AUDIENCE", "y")], "tokens (JWT)", "JWT_SECRET"),
         (&[("JWT_SECRET", JWT)], "tokens (JWT)", "JWT_ISSUER: is required"),
-        (&[("JWKS_URL", &jwks), ("JWT_ISSUER", "x"), ("JWT_AUDIENCE", "y")], "JWKS_URL", "not reached"),
+        (&[("JWKS_URL", &jwks), ("JWT_ISSUER", "x"), ("JWT_AUDIENCE", "y")], "JWKS_URL", "cannot be reached"),
         (&[("ENCRYPTION_KEYS", "")], "ENCRYPTION_KEYS", "is required"),
         (&[("ENCRYPTION_KEYS", "k1:c2hvcnQ=")], "ENCRYPTION_KEYS", "5 bytes, not 32"),
         (&[("DATABASE_URL", "")], "database", "DATABASE_URL: is required"),
@@ -131,31 +131,31 @@ async fn each_thing_that_is_wrong_is_named() -> Result<()> {
         ),
         (&[("DATABASE_URL", &empty)], "schema", "run: dmrelay-api migrate"),
         (&[("DATABASE_URL", &undurable)], "durability", "fsync is off"),
-        (&[("DATABASE_URL", &undurable)], "sealed values", "lacks keys in use: sealed 2 by k1"),
+        (&[("DATABASE_URL", &undurable)], "encrypted values", "lacks keys in use: 2 values with k1"),
         (&[("DATABASE_MAX_CONNECTIONS", "500")], "connections", "lower it"),
         (&[("REDIS_URL", "")], "redis", "REDIS_URL: is required"),
-        (&[("REDIS_URL", "redis://:short-secret@127.0.0.1:1/")], "redis", "not available"),
-        (&[("REDIS_URL", "nonsense:short-secret")], "redis", "cannot be read"),
-        (&[("GRAPH_URL", NOWHERE)], "GRAPH_URL", "is not reached"),
-        (&[("INSTAGRAM_GRAPH_URL", NOWHERE)], "INSTAGRAM_GRAPH_URL", "is not reached"),
-        (&[("RETELL_URL", NOWHERE)], "retell", "not reached"),
-        (&[("RETELL_API_KEY", SHORT)], "retell", "the key is refused"),
+        (&[("REDIS_URL", "redis://:short-secret@127.0.0.1:1/")], "redis", "unavailable"),
+        (&[("REDIS_URL", "nonsense:short-secret")], "redis", "is invalid"),
+        (&[("GRAPH_URL", NOWHERE)], "GRAPH_URL", "cannot be reached"),
+        (&[("INSTAGRAM_GRAPH_URL", NOWHERE)], "INSTAGRAM_GRAPH_URL", "cannot be reached"),
+        (&[("RETELL_URL", NOWHERE)], "retell", "cannot be reached"),
+        (&[("RETELL_API_KEY", SHORT)], "retell", "the key is rejected"),
         (&[("PUBLIC_URL", "http://relay.example.com")], "PUBLIC_URL", "must be https"),
         (&[("PUBLIC_URL", "https://192.0.2.1")], "PUBLIC_URL", "not an address"),
-        (&[("PUBLIC_URL", "https://localhost")], "PUBLIC_URL", "the internet knows"),
+        (&[("PUBLIC_URL", "https://localhost")], "PUBLIC_URL", "public host name"),
         (&[("PUBLIC_URL", "https://relay.example.com:8443")], "PUBLIC_URL", "no port"),
     ];
     for (settings, check, says) in table {
         let (success, output) = clinic.examine(&[], settings).await?;
         assert!(!success && found(&output, "FAIL", check, says), "{settings:?}: {output}");
-        // The others are checked all the same.
+        // The other checks run all the same.
         assert!(output.contains(" FAIL\n") && output.contains("retell"), "{settings:?}: {output}");
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_should_be_looked_at_is_told_and_is_no_failure() -> Result<()> {
+async fn warnings_are_reported_and_do_not_fail() -> Result<()> {
     let clinic = Clinic::open().await?;
     for (settings, check, says) in [
         (("META_APP_SECRETS", APP_SECRET), "META_APP_SECRETS", "number 1 is not 32"),
@@ -163,7 +163,7 @@ async fn what_should_be_looked_at_is_told_and_is_no_failure() -> Result<()> {
         (("META_VERIFY_TOKEN", SHORT), "META_VERIFY_TOKEN", "shorter than 16"),
         (("META_VERIFY_TOKEN", ""), "META_VERIFY_TOKEN", "not given"),
         (("RETELL_API_KEY", ""), "retell", "not checked"),
-        (("DATABASE_MAX_CONNECTIONS", "150"), "connections", "no room together"),
+        (("DATABASE_MAX_CONNECTIONS", "150"), "connections", "too few connections"),
     ] {
         let (success, output) = clinic.examine(&[], &[settings]).await?;
         assert!(success && found(&output, "warn", check, says), "{settings:?}: {output}");
@@ -184,24 +184,24 @@ async fn what_should_be_looked_at_is_told_and_is_no_failure() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metas_way_in_and_the_accounts_are_tried_on_request() -> Result<()> {
+async fn the_callback_and_the_accounts_are_checked_on_request() -> Result<()> {
     let clinic = Clinic::open().await?;
     let here = clinic.cluster.rest.address();
     let there = ("PUBLIC_URL", here.as_str());
     let (_, output) = clinic.examine(&["--callback"], &[there]).await?;
-    assert!(found(&output, "ok", "callback", "is answered"), "{output}");
+    assert!(found(&output, "ok", "callback", "succeeds"), "{output}");
     let (_, output) =
         clinic.examine(&["--callback"], &[there, ("META_VERIFY_TOKEN", "not-the-token-of-the-api")]).await?;
     assert!(found(&output, "FAIL", "callback", "has another META_VERIFY_TOKEN"), "{output}");
     let (_, output) = clinic.examine(&["--callback"], &[("PUBLIC_URL", NOWHERE)]).await?;
-    assert!(found(&output, "FAIL", "callback", "is not reached"), "{output}");
+    assert!(found(&output, "FAIL", "callback", "cannot be reached"), "{output}");
 
     let accounts = async |settings: &[(&str, &str)]| {
         admin_with(&clinic.cluster, &["doctor", "--accounts=5"], settings).await
     };
     let (_, output) = accounts(&[]).await?;
     assert!(found(&output, "ok", "accounts", "1 of 1 asked have a good token"), "{output}");
-    // Only the host that the account needs is asked for.
+    // Only the host the account needs is checked.
     let (_, output) = accounts(&[("GRAPH_URL", NOWHERE)]).await?;
     assert!(found(&output, "ok", "GRAPH_URL", "no account has facebook login"), "{output}");
     clinic.cluster.simulator.set_tokens(ACCOUNT, TokenState::Revoked);
@@ -209,6 +209,6 @@ async fn metas_way_in_and_the_accounts_are_tried_on_request() -> Result<()> {
     assert!(!success && found(&output, "FAIL", "accounts", "connect it again"), "{output}");
     assert!(output.contains(ACCOUNT) && !output.contains(TOKEN), "{output}");
     let (_, output) = accounts(&[("ENCRYPTION_KEYS", &clinic.keys)]).await?;
-    assert!(found(&output, "FAIL", "accounts", "sealed with the key \"k1\""), "{output}");
+    assert!(found(&output, "FAIL", "accounts", "encrypted with the key \"k1\""), "{output}");
     Ok(())
 }

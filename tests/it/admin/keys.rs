@@ -1,4 +1,4 @@
-//! Keys are made, listed and revoked at the command line, and the API obeys.
+//! Keys are created, listed and revoked on the command line, and the API follows.
 
 use super::{admin, admin_json, admin_with, only};
 use anyhow::{Context, Result};
@@ -6,7 +6,7 @@ use dmrelay_tests::cluster::Cluster;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_opens_its_subaccount_until_it_is_revoked() -> Result<()> {
+async fn a_key_grants_access_until_it_is_revoked() -> Result<()> {
     let cluster = Cluster::start(&[]).await?;
     let create = [
         "keys",
@@ -53,14 +53,14 @@ async fn a_key_opens_its_subaccount_until_it_is_revoked() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_wrong_with_a_key_is_named() -> Result<()> {
+async fn invalid_key_options_are_named() -> Result<()> {
     let cluster = Cluster::start(&[]).await?;
     for (args, says) in [
         (&["create", "--subaccount", "a/b"][..], "SubaccountId has characters"),
         (&["create", "--subaccount", "acme", "--role", "king"], "must be viewer, operator, admin or owner"),
         (&["create", "--subaccount", "acme", "--name", " "], "must be 1 to 100 bytes"),
         (&["create", "--subaccount", "acme", "--expires-in", "90"], "needs a unit"),
-        (&["create", "--subaccount", "acme", "--expires-in", "0d"], "must be longer than nothing"),
+        (&["create", "--subaccount", "acme", "--expires-in", "0d"], "must be longer than zero"),
         (&["create"], "--subaccount"),
         (&["revoke", "01930000-0000-7000-8000-000000000000"], "no API key has the id"),
     ] {

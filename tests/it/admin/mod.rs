@@ -1,4 +1,4 @@
-//! The operator's commands, as the real binary runs them.
+//! The operator's commands, run with the real binary.
 
 mod connections;
 mod dead_letters;
@@ -17,8 +17,8 @@ use std::time::Duration;
 /// A customer.
 const USER: &str = "200000000000001";
 
-/// Runs `dmrelay-api admin …` with these settings changed; says whether it succeeded, and what it printed. Nothing
-/// is logged, so that this is standard output and, where it failed, why.
+/// Runs `dmrelay-api admin …` with these settings changed; returns whether it succeeded, and its output.
+/// Logging is off, so the output is standard output and, on failure, the error.
 async fn admin_with(cluster: &Cluster, args: &[&str], settings: &[(&str, &str)]) -> Result<(bool, String)> {
     let args = [&["admin"], args].concat();
     let settings = [&[("RUST_LOG", "off")], settings].concat();
@@ -26,14 +26,14 @@ async fn admin_with(cluster: &Cluster, args: &[&str], settings: &[(&str, &str)])
     Ok((success, output.trim_end().to_owned()))
 }
 
-/// The same, which must succeed.
+/// Runs a command that must succeed.
 async fn admin(cluster: &Cluster, args: &[&str]) -> Result<String> {
     let (success, output) = admin_with(cluster, args, &[]).await?;
     ensure!(success, "admin {args:?}: {output}");
     Ok(output)
 }
 
-/// The same with `--json`, read.
+/// Runs a command with `--json` and parses the output.
 async fn admin_json(cluster: &Cluster, args: &[&str]) -> Result<Value> {
     let output = admin(cluster, &[args, &["--json"]].concat()).await?;
     serde_json::from_str(&output).with_context(|| output.clone())
@@ -46,21 +46,21 @@ fn only(list: &Value) -> Result<&Value> {
     Ok(&items[0])
 }
 
-/// Until Graph has accepted so many replies to a user.
+/// Waits until Graph has accepted this many replies to a user.
 async fn replied(cluster: &Cluster, user: &str, count: usize) -> Result<()> {
     let sent = |record: &dmrelay_simulator::Record| record.sends_to(ACCOUNT, user).count() >= count;
     cluster.simulator.wait_for("replies", Duration::from_secs(30), sent).await?;
     Ok(())
 }
 
-/// The agent refuses the next questions for good.
+/// Makes the agent reject the next questions permanently.
 fn refuse(cluster: &Cluster, questions: u32) {
     let fault = Fault::retell(Operation::Completion, FaultMode::Before).status(400).times(questions);
     cluster.simulator.add_fault(fault);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_command_tells_how_it_is_used() -> Result<()> {
+async fn every_command_has_help() -> Result<()> {
     let cluster = Cluster::start(&[]).await?;
     for command in [
         &["migrate"][..],
@@ -83,7 +83,7 @@ async fn every_command_tells_how_it_is_used() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_schema_is_brought_up_to_date_and_shown() -> Result<()> {
+async fn the_schema_is_migrated_and_listed() -> Result<()> {
     let cluster = Cluster::start(&[]).await?;
     let empty = dmrelay_tests::postgres::PostgresServer::start()?;
     let url = empty.url();

@@ -1,4 +1,5 @@
-//! A key is changed while everything runs: what the old one sealed is sealed anew, and nothing is lost.
+//! A key rotation while everything keeps running: values of the old key are re-encrypted, and nothing is
+//! lost.
 
 use super::admin_with;
 use anyhow::{Context, Result, ensure};
@@ -16,7 +17,7 @@ use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
-on_both_footings!(what_each_key_has_sealed_is_counted, whoever_writes_meanwhile_counts_more);
+on_both_footings!(values_are_counted_by_key, a_concurrent_write_takes_precedence);
 
 fn vault(keys: &[&str]) -> Result<Vault> {
     Ok(Vault::parse(&Secret::new(keys.join(",")))?)
@@ -31,7 +32,7 @@ async fn live(store: &Store) -> Result<Connection> {
     connection.context("no connection")
 }
 
-/// Puts bytes where a sealed value is, by hand.
+/// Replaces an encrypted value directly.
 async fn put(store: &Store, column: &str, id: Uuid, value: Vec<u8>) -> Result<()> {
     let db = store.connection();
     let sql = format!("UPDATE instagram_connections SET {column} = $1 WHERE id = $2");
@@ -40,13 +41,13 @@ async fn put(store: &Store, column: &str, id: Uuid, value: Vec<u8>) -> Result<()
     Ok(())
 }
 
-async fn what_each_key_has_sealed_is_counted(footing: Footing) -> Result<()> {
+async fn values_are_counted_by_key(footing: Footing) -> Result<()> {
     let database = Database::start(footing)?;
     let store = database.open().await?;
     assert_eq!(store.sealed_counts().await?, []);
     let (first, second) =
         (connect(&store, "acme", "1").await?.id.0, connect(&store, "acme", "2").await?.id.0);
-    // An access token and a verify token each, of which nothing is sealed.
+    // An access token and a verify token each, none of them encrypted.
     assert_eq!(store.sealed_counts().await?, [(NO_KEY.to_owned(), 4)]);
     let (old, new) =
         (Vault::generate("k1"), Vault::generate("a-longer_id-for-the-second-key-02"[..32].as_ref()));
@@ -69,7 +70,7 @@ async fn what_each_key_has_sealed_is_counted(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn whoever_writes_meanwhile_counts_more(footing: Footing) -> Result<()> {
+async fn a_concurrent_write_takes_precedence(footing: Footing) -> Result<()> {
     let database = Database::start(footing)?;
     let store = database.open().await?;
     let before = connect(&store, "acme", "1").await?;
@@ -81,20 +82,20 @@ async fn whoever_writes_meanwhile_counts_more(footing: Footing) -> Result<()> {
     assert_eq!(read.len(), 1);
     assert_eq!(store.sealed_with_another(SEALED[0], "k1", Uuid::nil(), 10).await?, []);
     assert_eq!(store.sealed_with_another(SEALED[0], "k2", id, 10).await?, []);
-    // A renewal whose call began before the value was sealed anew is stored.
+    // A renewal whose call began before the value was re-encrypted is stored.
     let both = vault(&[&new, &old])?;
     assert!(store.reseal(SEALED[0], &read[0], both.seal(token_of(id), b"old")).await?);
     assert_eq!(stale().await?, []);
     let renewed = Renewed { access_token: both.seal(token_of(id), b"renewed"), expires_in: None };
     assert!(store.renew_token(&before, &renewed).await?);
-    // What was read before it is not put back over it.
+    // The value read before must not overwrite it.
     assert!(!store.reseal(SEALED[0], &read[0], both.seal(token_of(id), b"old")).await?);
     let now = store.connection_by_id(id.into()).await?.context("gone")?;
     assert_eq!(both.open(token_of(id), &now.row.access_token.context("token")?)?.expose(), b"renewed");
     Ok(())
 }
 
-/// A cluster with secrets of every kind, all sealed with this key, called `k1`.
+/// A cluster with secrets of every kind, all encrypted with this key, called `k1`.
 async fn sealed_with(key: &str) -> Result<(Cluster, Store)> {
     let cluster = Cluster::start(&[("ENCRYPTION_KEYS", key)]).await?;
     let body = json!({"name": "frontend", "role": "viewer"}).to_string().into_bytes();
@@ -107,11 +108,11 @@ async fn sealed_with(key: &str) -> Result<(Cluster, Store)> {
     ensure!(again.status == 201, "{}", again.text);
     let store = open_store(&cluster.postgres.url()).await?;
     assert_eq!(store.sealed_counts().await?, [("k1".to_owned(), 4)]);
-    assert_eq!(anywhere(&store).await?, 4, "a column with sealed values is missing in SEALED");
+    assert_eq!(anywhere(&store).await?, 4, "a column with encrypted values is missing in SEALED");
     Ok((cluster, store))
 }
 
-/// How many values there are in the whole database, in whatever column, that look as if `k1` had sealed them.
+/// The number of values in the whole database, in any column, that look as if they were encrypted with `k1`.
 async fn anywhere(store: &Store) -> Result<i64> {
     let db = store.connection();
     let read = |sql: String| db.query_all_raw(Statement::from_string(db.get_database_backend(), sql));
@@ -128,25 +129,28 @@ async fn anywhere(store: &Store) -> Result<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_old_key_is_not_needed_any_more() -> Result<()> {
+async fn the_old_key_is_no_longer_needed() -> Result<()> {
     let (old, new) = (Vault::generate("k1"), Vault::generate("k2"));
     let (cluster, store) = sealed_with(&old).await?;
     let both = format!("{new},{old}");
     let keys = [("ENCRYPTION_KEYS", both.as_str())];
     let before = live(&store).await?;
     let (success, dry) = admin_with(&cluster, &["reseal", "--dry-run"], &keys).await?;
-    assert!(success && dry.contains("4 values would be sealed anew with k2"), "{dry}");
-    assert!(dry.contains("k1 seals 4 values: it must stay"), "{dry}");
+    assert!(success && dry.contains("4 values would be re-encrypted with k2"), "{dry}");
+    assert!(dry.contains("k1 encrypts 4 values: it must stay"), "{dry}");
     assert_eq!(live(&store).await?.row, before.row);
 
     let (success, done) = admin_with(&cluster, &["reseal"], &keys).await?;
-    assert!(success && done.contains("4 values sealed anew with k2"), "{done}");
-    assert!(done.contains("k1 seals nothing: once every process has k2 first, it can be removed"), "{done}");
+    assert!(success && done.contains("4 values re-encrypted with k2"), "{done}");
+    assert!(
+        done.contains("k1 encrypts nothing: once every process has k2 first, it can be removed"),
+        "{done}"
+    );
     assert_eq!(store.sealed_counts().await?, [("k2".to_owned(), 4)]);
     let after = live(&store).await?;
     let sealed = after.row.access_token.clone().context("token")?;
     assert_eq!(vault(&[&new])?.open(token_of(after.id.0), &sealed)?.expose(), TOKEN.as_bytes());
-    // Nothing else of the row has changed.
+    // The rest of the row is unchanged.
     let row = dmrelay_store::entity::instagram_connection::Model {
         access_token: before.row.access_token.clone(),
         verify_token: before.row.verify_token.clone(),
@@ -156,14 +160,14 @@ async fn the_old_key_is_not_needed_any_more() -> Result<()> {
     assert_eq!(row, before.row);
 
     let (success, again) = admin_with(&cluster, &["reseal"], &keys).await?;
-    assert!(success && again.contains("0 values sealed anew"), "{again}");
+    assert!(success && again.contains("0 values re-encrypted"), "{again}");
     for output in [dry, done, again] {
         assert!(
             !output.contains(TOKEN) && !output.contains(&new[3..]) && !output.contains(&old[3..]),
             "{output}"
         );
     }
-    // With the new key alone everything starts and opens, kept answers too.
+    // With the new key alone everything starts and decrypts, stored responses too.
     let (success, doctor) =
         admin_with(&cluster, &["doctor", "--accounts"], &[("ENCRYPTION_KEYS", &new)]).await?;
     assert!(!success && doctor.contains("all by k2"), "{doctor}");
@@ -172,21 +176,21 @@ async fn the_old_key_is_not_needed_any_more() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_value_that_does_not_open_is_named_and_the_rest_goes_on() -> Result<()> {
+async fn an_undecryptable_value_is_named_and_the_rest_continues() -> Result<()> {
     let (old, new, lost) = (Vault::generate("k1"), Vault::generate("k2"), Vault::generate("k0"));
     let (cluster, store) = sealed_with(&old).await?;
     let id = live(&store).await?.id.0;
     put(&store, "app_secret", id, vault(&[&lost])?.seal(token_of(id), b"secret")).await?;
-    // Sealed for another place.
+    // Encrypted for another location.
     put(&store, "verify_token", id, vault(&[&old])?.seal(token_of(id), b"moved-token")).await?;
     let both = format!("{new},{old}");
     let (success, output) = admin_with(&cluster, &["reseal"], &[("ENCRYPTION_KEYS", &both)]).await?;
-    assert!(!success && output.contains("2 values sealed anew with k2"), "{output}");
+    assert!(!success && output.contains("2 values re-encrypted with k2"), "{output}");
     for says in [
-        format!("not opened: instagram_connections.app_secret of row {id}: sealed with the key \"k0\""),
-        format!("not opened: instagram_connections.verify_token of row {id}: does not open"),
-        "k1 seals 1 values: it must stay".to_owned(),
-        "2 values do not open".to_owned(),
+        format!("not decrypted: instagram_connections.app_secret of row {id}: encrypted with the key \"k0\""),
+        format!("not decrypted: instagram_connections.verify_token of row {id}: cannot be decrypted"),
+        "k1 encrypts 1 values: it must stay".to_owned(),
+        "2 values could not be decrypted".to_owned(),
     ] {
         assert!(output.contains(&says), "{says}: {output}");
     }
@@ -199,12 +203,12 @@ async fn a_value_that_does_not_open_is_named_and_the_rest_goes_on() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reconnect_under_way_is_not_undone() -> Result<()> {
+async fn a_concurrent_reconnect_is_not_undone() -> Result<()> {
     let (old, new) = (Vault::generate("k1"), Vault::generate("k2"));
     let (cluster, store) = sealed_with(&old).await?;
     let id = live(&store).await?.id.0;
     let reconnected = vault(&[&old])?.seal(token_of(id), b"token of the reconnect");
-    // Somebody has written the row, and not yet committed.
+    // Another transaction has written the row, but not committed yet.
     let tx = store.connection().begin().await?;
     let sql =
         "UPDATE instagram_connections SET access_token = $1, credential_version = credential_version + 1";
@@ -222,8 +226,8 @@ async fn a_reconnect_under_way_is_not_undone() -> Result<()> {
         Ok(tx.commit().await?)
     };
     let (run, ()) = tokio::try_join!(admin_with(&cluster, &["reseal"], &keys), commit)?;
-    // What the reconnect wrote was sealed in a second pass.
-    assert!(run.0 && run.1.contains("4 values sealed anew with k2"), "{}", run.1);
+    // The reconnect's value was re-encrypted in a second pass.
+    assert!(run.0 && run.1.contains("4 values re-encrypted with k2"), "{}", run.1);
     let after = live(&store).await?;
     let sealed = after.row.access_token.context("token")?;
     assert_eq!(vault(&[&new])?.open(token_of(id), &sealed)?.expose(), b"token of the reconnect");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const WORDS: &str = "a very private question";
 
-/// What happened, until this did.
+/// Waits until this event has happened.
 async fn until(cluster: &Cluster, args: &[&str], what: &str) -> Result<Vec<Value>> {
     wait::until(what, Duration::from_secs(30), async || {
         let (success, output) = admin_with(cluster, &[args, &["--json"]].concat(), &[]).await?;
@@ -22,7 +22,7 @@ async fn until(cluster: &Cluster, args: &[&str], what: &str) -> Result<Vec<Value
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_steps_are_told_in_order_and_without_the_words() -> Result<()> {
+async fn steps_are_listed_in_order_without_message_text() -> Result<()> {
     let mut cluster = Cluster::start(&[]).await?;
     let _worker = cluster.worker()?;
     cluster.simulator.say(ACCOUNT, USER, WORDS);
@@ -74,7 +74,7 @@ async fn the_steps_are_told_in_order_and_without_the_words() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn failures_and_what_befell_the_account_are_told() -> Result<()> {
+async fn failures_and_events_of_the_account_are_listed() -> Result<()> {
     let mut cluster = Cluster::start(&[]).await?;
     let _worker = cluster.worker()?;
     refuse(&cluster, 1);

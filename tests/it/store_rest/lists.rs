@@ -1,4 +1,4 @@
-//! Lists: filters, pages that stay right while rows are added, and searches that end.
+//! Lists: filters, stable pages while rows are added, and bounded searches.
 
 use super::{Base, HOUR, base, connect, details, queued, said, text};
 use anyhow::Result;
@@ -11,10 +11,10 @@ use dmrelay_tests::seed::{self, NewMessage};
 use uuid::Uuid;
 
 on_both_footings!(
-    pages_stay_right_while_messages_arrive,
+    pages_are_stable_while_messages_arrive,
     messages_are_filtered,
-    a_search_takes_its_words_as_they_are,
-    a_search_looks_at_so_many_messages,
+    a_search_takes_its_text_literally,
+    a_search_reads_a_limited_number_of_messages,
     chats_are_listed_by_their_last_message,
     chats_are_filtered,
     a_chat_is_counted_and_its_turns_are_found,
@@ -26,7 +26,7 @@ async fn listed(base: &Base, filter: &MessageFilter) -> Result<Vec<Uuid>> {
     Ok(base.store.messages(filter).await?.items.iter().map(|listed| listed.message.id).collect())
 }
 
-async fn pages_stay_right_while_messages_arrive(footing: Footing) -> Result<()> {
+async fn pages_are_stable_while_messages_arrive(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let second = connect(&base.store, "acme", "2").await?;
     let mut ids = Vec::new();
@@ -88,7 +88,7 @@ async fn messages_are_filtered(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn a_search_takes_its_words_as_they_are(footing: Footing) -> Result<()> {
+async fn a_search_takes_its_text_literally(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let odd = base.add(&base.connection, "7", said(r"Save 50%_off\now")).await?;
     let plain = base.add(&base.connection, "7", said("save 50 x off now")).await?;
@@ -102,7 +102,7 @@ async fn a_search_takes_its_words_as_they_are(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn a_search_looks_at_so_many_messages(footing: Footing) -> Result<()> {
+async fn a_search_reads_a_limited_number_of_messages(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let second = connect(&base.store, "acme", "2").await?;
     let mut ids = Vec::new();
@@ -119,7 +119,7 @@ async fn a_search_looks_at_so_many_messages(footing: Footing) -> Result<()> {
     let first = base.store.messages(&search).await?;
     assert_eq!(first.items.iter().map(|listed| listed.message.id).collect::<Vec<_>>(), ids[..2]);
     assert_eq!((first.next, first.total, first.total_is_exact), (Some(ids[3]), 2, false));
-    // What arrives meanwhile moves nothing.
+    // New messages do not shift the page.
     base.add(&base.connection, "9", said("another needle")).await?;
     let second = base.store.messages(&MessageFilter { before: first.next, ..search.clone() }).await?;
     assert_eq!((second.items.len(), second.next, second.total_is_exact), (0, Some(ids[7]), false));
@@ -127,20 +127,20 @@ async fn a_search_looks_at_so_many_messages(footing: Footing) -> Result<()> {
     assert_eq!(third.items.iter().map(|listed| listed.message.id).collect::<Vec<_>>(), ids[9..]);
     assert_eq!(third.next, None);
 
-    // A page that is full before goes on with its last message; one that saw everything knows the total.
+    // A page that fills up earlier continues at its last message; one that saw everything knows the total.
     let full =
         base.store.messages(&MessageFilter { limit: 1, before: Some(ids[0]), ..search.clone() }).await?;
     assert_eq!((full.items.len(), full.next), (1, Some(ids[4])));
     let whole = base.store.messages(&MessageFilter { search_most: 100, ..search.clone() }).await?;
     assert_eq!((whole.total, whole.total_is_exact, whole.next), (4, true, None));
-    // In a chat the same, of its own messages only.
+    // The same within a chat, for its own messages only.
     let chat = Some(base.chat("9").await?.id);
     let in_chat = base.store.messages(&MessageFilter { chat, search_most: 3, ..search }).await?;
     assert_eq!((in_chat.items.len(), in_chat.next), (2, Some(ids[2])));
     Ok(())
 }
 
-/// Chats of the users 1 to n, whose last messages came in this order.
+/// Chats of the users 1 to n, whose last messages arrived in this order.
 async fn chats(base: &Base, n: i64) -> Result<()> {
     for user in 1..=n {
         base.add(&base.connection, &user.to_string(), said("hello")).await?;
@@ -160,7 +160,7 @@ async fn users(base: &Base, filter: &ChatFilter) -> Result<Vec<String>> {
 async fn chats_are_listed_by_their_last_message(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     chats(&base, 5).await?;
-    // Two with the same time: the id decides, also where a page ends between them.
+    // Two with the same time: the id decides, also at a page boundary between them.
     base.adjust("2", |chat| chat.row.last_message_at = 30).await?;
     let second = connect(&base.store, "acme", "2").await?;
     base.add(&second, "99", said("hello")).await?;
@@ -172,7 +172,7 @@ async fn chats_are_listed_by_their_last_message(footing: Footing) -> Result<()> 
         seen.extend(page.items.iter().map(|chat| chat.instagram_user_id.clone()));
         assert_eq!(page.next.is_some(), round < 2);
         filter.before = page.next;
-        // A chat that was seen moves to the top; it is not seen again.
+        // A chat already seen moves to the top; it is not listed again.
         base.adjust("5", |chat| chat.row.last_message_at = 9_999 + round).await?;
     }
     assert_eq!(seen, ["99", "5", "4", "3", "2", "1"]);
@@ -292,7 +292,7 @@ async fn the_log_can_be_followed(footing: Footing) -> Result<()> {
     let (begun, last) = from(2_000, None, 2).await?;
     assert_eq!(begun, ["2", "3"]);
     assert_eq!(from(2_000, last, 9).await?.0, ["4", "5"]);
-    // What an earlier entry names does not reach behind the time asked for.
+    // An earlier entry with the same name does not extend the time range.
     assert_eq!(from(2_001, last, 9).await?.0, ["5"]);
     assert!(base.store.activities_from(&SubaccountId::parse("other")?, 0, None, 9).await?.is_empty());
     // Ids follow the database's clock.

@@ -1,4 +1,4 @@
-//! Dead letters: listed, replayed once, refused where it would fail again, and discarded.
+//! Dead letters: listed, replayed once, refused if they would fail again, and discarded.
 
 use super::{Base, HOUR, base, connect, details, queued, said, text};
 use anyhow::{Context, Result};
@@ -15,12 +15,12 @@ use std::time::Duration;
 use uuid::Uuid;
 
 on_both_footings!(
-    a_failed_reply_is_sent_again_with_what_came_after_it,
-    two_replays_at_once_do_it_once,
-    what_would_fail_again_is_refused,
-    a_persons_message_may_be_late_and_beside_the_agent,
+    a_failed_reply_is_sent_again_with_the_later_parts,
+    concurrent_replays_run_once,
+    replays_that_would_fail_again_are_refused,
+    a_human_agents_message_may_be_late_and_alongside_the_agent,
     a_failed_turn_is_asked_again,
-    what_was_never_asked_is_asked,
+    a_message_never_asked_about_is_asked,
     a_dead_event_is_applied_again,
     dead_letters_are_listed_and_discarded,
 );
@@ -46,7 +46,7 @@ async fn turn(base: &Base, user: &str, state: TurnState) -> Result<(Uuid, Uuid)>
     Ok((asked, seed::add_turn(&base.store, &chat, &[asked], state).await?))
 }
 
-/// A chat whose answer of three parts failed at its second.
+/// A chat whose three-part answer failed at its second part.
 async fn failed_reply(base: &Base) -> Result<(Vec<Uuid>, dead_letter::Model)> {
     let (_, turn) = turn(base, "7", TurnState::Answered).await?;
     let mut parts = Vec::new();
@@ -65,7 +65,7 @@ async fn failed_reply(base: &Base) -> Result<(Vec<Uuid>, dead_letter::Model)> {
     Ok((parts, letter))
 }
 
-async fn a_failed_reply_is_sent_again_with_what_came_after_it(footing: Footing) -> Result<()> {
+async fn a_failed_reply_is_sent_again_with_the_later_parts(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let (parts, letter) = failed_reply(&base).await?;
     let before = base.message(parts[1]).await?;
@@ -95,7 +95,7 @@ async fn a_failed_reply_is_sent_again_with_what_came_after_it(footing: Footing) 
     Ok(())
 }
 
-async fn two_replays_at_once_do_it_once(footing: Footing) -> Result<()> {
+async fn concurrent_replays_run_once(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let (parts, letter) = failed_reply(&base).await?;
     let attempt = base.message(parts[1]).await?.attempt;
@@ -111,7 +111,7 @@ async fn two_replays_at_once_do_it_once(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn what_would_fail_again_is_refused(footing: Footing) -> Result<()> {
+async fn replays_that_would_fail_again_are_refused(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let (parts, letter) = failed_reply(&base).await?;
     base.adjust("7", |chat| chat.row.window_expires_at = Some(chat.now - 1)).await?;
@@ -121,7 +121,7 @@ async fn what_would_fail_again_is_refused(footing: Footing) -> Result<()> {
         chat.row.mode = ChatMode::Human.to_string();
     })
     .await?;
-    assert!(refused(replay(&base, &letter).await?)?.contains("person"));
+    assert!(refused(replay(&base, &letter).await?)?.contains("human agent"));
     base.adjust("7", |chat| chat.row.mode = ChatMode::Paused.to_string()).await?;
     assert!(refused(replay(&base, &letter).await?)?.contains("paused"));
     base.adjust("7", |chat| chat.row.mode = ChatMode::Bot.to_string()).await?;
@@ -138,7 +138,7 @@ async fn what_would_fail_again_is_refused(footing: Footing) -> Result<()> {
     let foreign = connect(&base.store, "other", "2").await?;
     assert_eq!(base.store.replay(&letter, &foreign, "key eve").await?, Replay::NotOpen);
 
-    // Nothing of it was done, and once it can pass it does: also where nobody knows whether it was sent.
+    // Nothing was changed, and once it can succeed it does: also if the outcome was unknown.
     assert!(base.logged(ActivityKind::DeadLetterReplayed).await?.is_empty());
     assert_eq!(base.message(parts[2]).await?.status, "cancelled");
     base.sql("UPDATE messages SET deadline = NULL WHERE text = 'b'").await?;
@@ -152,7 +152,7 @@ async fn what_would_fail_again_is_refused(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn a_persons_message_may_be_late_and_beside_the_agent(footing: Footing) -> Result<()> {
+async fn a_human_agents_message_may_be_late_and_alongside_the_agent(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let human = text(Author::Human, MessageStatus::Queued, "sorry");
     let id = base.add(&base.connection, "7", human).await?;
@@ -169,7 +169,7 @@ async fn a_persons_message_may_be_late_and_beside_the_agent(footing: Footing) ->
     Ok(())
 }
 
-/// The messages that wait for the agent, oldest first.
+/// The messages waiting for the agent, oldest first.
 async fn waiting(base: &Base) -> Result<Vec<Uuid>> {
     let rows = message::Entity::find()
         .filter(message::Column::NeedsAnswer.eq(true))
@@ -184,7 +184,7 @@ async fn a_failed_turn_is_asked_again(footing: Footing) -> Result<()> {
     for state in [TurnState::Failed, TurnState::Unknown] {
         let base = base(footing).await?;
         let (asked, turn) = turn(&base, "7", state).await?;
-        // It came while the agent was asked, and was dropped with the question.
+        // It arrived while the agent was being asked, and was dropped with the question.
         let dropped = base.add(&base.connection, "7", NewMessage { at: 200, ..said("and this") }).await?;
         let taken_back = base.add(&base.connection, "7", NewMessage { at: 300, ..said("oops") }).await?;
         base.sql("UPDATE messages SET error_class = 'invalid' WHERE text IN ('and this', 'oops')").await?;
@@ -206,7 +206,7 @@ async fn a_failed_turn_is_asked_again(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn what_was_never_asked_is_asked(footing: Footing) -> Result<()> {
+async fn a_message_never_asked_about_is_asked(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let mut dropped = Vec::new();
     for at in [100, 200] {
@@ -218,7 +218,7 @@ async fn what_was_never_asked_is_asked(footing: Footing) -> Result<()> {
     let subject = (DeadLetterKind::Message, dropped[0]);
     let letter = seed::add_letter(&base.store, place, Some(chat), subject, "window_closed").await?;
     base.adjust("7", |chat| chat.row.mode = ChatMode::Human.to_string()).await?;
-    assert!(refused(replay(&base, &letter).await?)?.contains("person"));
+    assert!(refused(replay(&base, &letter).await?)?.contains("human agent"));
     base.adjust("7", |chat| chat.row.mode = ChatMode::Bot.to_string()).await?;
     assert_eq!(replay(&base, &letter).await?, Replay::Replayed);
     for id in dropped {

@@ -1,4 +1,4 @@
-//! Writes of the REST API: once for each key, none lost when two come at once, and each in the log.
+//! Writes of the REST API: once per key, none lost when two arrive at once, and each in the activity log.
 
 use super::{Base, HOUR, base, connect, details, queued, said};
 use anyhow::{Context, Result};
@@ -12,18 +12,18 @@ use serde_json::json;
 use std::time::Duration;
 
 on_both_footings!(
-    a_write_runs_once_for_its_key,
-    of_many_writes_at_once_one_runs,
-    a_write_nobody_answered_is_taken_over,
-    old_keys_are_forgotten,
+    a_write_runs_once_per_key,
+    of_concurrent_writes_one_runs,
+    a_write_without_a_response_is_taken_over,
+    old_keys_are_deleted,
     settings_are_changed_by_name,
     no_change_of_settings_is_lost,
-    a_chat_is_taken_over_and_given_back,
-    api_keys_are_made_listed_and_revoked,
+    a_chat_is_taken_over_and_released,
+    api_keys_are_created_listed_and_revoked,
 );
 
 const LOCK: Duration = Duration::from_secs(30);
-const KEPT: Duration = Duration::from_hours(24);
+const RETENTION: Duration = Duration::from_hours(24);
 
 fn write(key: &str) -> Result<WriteKey> {
     Ok(WriteKey { subaccount: SubaccountId::parse("acme")?, principal: "ada".into(), key: key.into() })
@@ -36,40 +36,40 @@ fn run(begun: Begun) -> Result<uuid::Uuid> {
     }
 }
 
-async fn a_write_runs_once_for_its_key(footing: Footing) -> Result<()> {
+async fn a_write_runs_once_per_key(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let (store, key) = (&base.store, write("k")?);
-    let id = run(store.begin_write(&key, &[1; 32], LOCK, KEPT).await?)?;
-    assert_eq!(base.other.begin_write(&key, &[1; 32], LOCK, KEPT).await?, Begun::UnderWay);
-    assert_eq!(store.begin_write(&key, &[2; 32], LOCK, KEPT).await?, Begun::Different);
-    // Another's key of the same name is another key.
+    let id = run(store.begin_write(&key, &[1; 32], LOCK, RETENTION).await?)?;
+    assert_eq!(base.other.begin_write(&key, &[1; 32], LOCK, RETENTION).await?, Begun::UnderWay);
+    assert_eq!(store.begin_write(&key, &[2; 32], LOCK, RETENTION).await?, Begun::Different);
+    // Another caller's key of the same name is a different key.
     run(store
-        .begin_write(&WriteKey { principal: "grace".into(), ..key.clone() }, &[1; 32], LOCK, KEPT)
+        .begin_write(&WriteKey { principal: "grace".into(), ..key.clone() }, &[1; 32], LOCK, RETENTION)
         .await?)?;
     let subaccount = SubaccountId::parse("other")?;
-    run(store.begin_write(&WriteKey { subaccount, ..key.clone() }, &[1; 32], LOCK, KEPT).await?)?;
+    run(store.begin_write(&WriteKey { subaccount, ..key.clone() }, &[1; 32], LOCK, RETENTION).await?)?;
 
     store.finish_write(id, 202, b"sealed").await?;
-    // Only the first answer counts, and it stays.
+    // Only the first response counts, and it stays.
     store.finish_write(id, 500, b"later").await?;
     store.forget_write(id).await?;
     let answered = Begun::Answered { id, status: 202, response: b"sealed".to_vec() };
-    assert_eq!(base.other.begin_write(&key, &[1; 32], LOCK, KEPT).await?, answered);
-    assert_eq!(store.begin_write(&key, &[2; 32], LOCK, KEPT).await?, Begun::Different);
+    assert_eq!(base.other.begin_write(&key, &[1; 32], LOCK, RETENTION).await?, answered);
+    assert_eq!(store.begin_write(&key, &[2; 32], LOCK, RETENTION).await?, Begun::Different);
 
-    let failed = run(store.begin_write(&write("f")?, &[1; 32], LOCK, KEPT).await?)?;
+    let failed = run(store.begin_write(&write("f")?, &[1; 32], LOCK, RETENTION).await?)?;
     store.forget_write(failed).await?;
-    assert_ne!(run(store.begin_write(&write("f")?, &[2; 32], LOCK, KEPT).await?)?, failed);
+    assert_ne!(run(store.begin_write(&write("f")?, &[2; 32], LOCK, RETENTION).await?)?, failed);
     Ok(())
 }
 
-async fn of_many_writes_at_once_one_runs(footing: Footing) -> Result<()> {
+async fn of_concurrent_writes_one_runs(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     for round in 0..5 {
         let key = write(&round.to_string())?;
         let begun = (0..20).map(|n| {
             let store = if n % 2 == 0 { &base.store } else { &base.other };
-            store.begin_write(&key, &[1; 32], LOCK, KEPT)
+            store.begin_write(&key, &[1; 32], LOCK, RETENTION)
         });
         let begun: Vec<Begun> = futures::future::try_join_all(begun).await?;
         assert_eq!(begun.iter().filter(|begun| matches!(begun, Begun::Run(_))).count(), 1);
@@ -78,37 +78,37 @@ async fn of_many_writes_at_once_one_runs(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn a_write_nobody_answered_is_taken_over(footing: Footing) -> Result<()> {
+async fn a_write_without_a_response_is_taken_over(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let (store, key) = (&base.store, write("k")?);
-    let dead = run(store.begin_write(&key, &[1; 32], Duration::ZERO, KEPT).await?)?;
-    assert_eq!(store.begin_write(&key, &[2; 32], LOCK, KEPT).await?, Begun::Different);
-    let begun = (0..10).map(|_| base.other.begin_write(&key, &[1; 32], LOCK, KEPT));
+    let dead = run(store.begin_write(&key, &[1; 32], Duration::ZERO, RETENTION).await?)?;
+    assert_eq!(store.begin_write(&key, &[2; 32], LOCK, RETENTION).await?, Begun::Different);
+    let begun = (0..10).map(|_| base.other.begin_write(&key, &[1; 32], LOCK, RETENTION));
     let begun: Vec<Begun> = futures::future::try_join_all(begun).await?;
     assert_eq!(begun.iter().filter(|begun| **begun == Begun::Run(dead)).count(), 1);
     assert_eq!(begun.iter().filter(|begun| **begun == Begun::UnderWay).count(), 9);
     Ok(())
 }
 
-async fn old_keys_are_forgotten(footing: Footing) -> Result<()> {
+async fn old_keys_are_deleted(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let store = &base.store;
     let mut first = None;
     for n in 0..25 {
-        let id = run(store.begin_write(&write(&n.to_string())?, &[1; 32], LOCK, KEPT).await?)?;
+        let id = run(store.begin_write(&write(&n.to_string())?, &[1; 32], LOCK, RETENTION).await?)?;
         store.finish_write(id, 200, b"x").await?;
         first.get_or_insert(id);
     }
     base.sql("UPDATE idempotency_keys SET created_at = created_at - 86400001").await?;
-    // Twenty of them go with this call, and what is left counts as absent all the same.
-    run(store.begin_write(&write("new")?, &[1; 32], LOCK, KEPT).await?)?;
+    // This call deletes twenty of them, and the remaining ones count as absent all the same.
+    run(store.begin_write(&write("new")?, &[1; 32], LOCK, RETENTION).await?)?;
     assert_eq!(rows(&base).await?, 6);
-    let left = run(store.begin_write(&write("24")?, &[2; 32], LOCK, KEPT).await?)?;
+    let left = run(store.begin_write(&write("24")?, &[2; 32], LOCK, RETENTION).await?)?;
     assert_ne!(Some(left), first);
     assert_eq!(rows(&base).await?, 2);
-    // One that runs is not taken for old.
+    // A key in progress does not count as old.
     base.sql("UPDATE idempotency_keys SET created_at = 1").await?;
-    assert_eq!(store.begin_write(&write("24")?, &[2; 32], LOCK, KEPT).await?, Begun::UnderWay);
+    assert_eq!(store.begin_write(&write("24")?, &[2; 32], LOCK, RETENTION).await?, Begun::UnderWay);
     Ok(())
 }
 
@@ -146,7 +146,7 @@ async fn settings_are_changed_by_name(footing: Footing) -> Result<()> {
     assert_eq!(details(&logged[0])?, json!({ "changed": ["debounceMs", "fallbackText", "botPaused"] }));
     let paused = base.logged(ActivityKind::BotPaused).await?;
     assert_eq!(paused.iter().map(details).collect::<Result<Vec<_>>>()?, [json!({ "account": true })]);
-    // Once more moves nothing; back is a change, and told.
+    // Repeating it changes nothing; resetting is a change, and logged.
     store.change_settings(id, "ada", |_, paused| *paused = true).await?;
     assert!(base.logged(ActivityKind::BotResumed).await?.is_empty());
     store.change_settings(id, "ada", |_, paused| *paused = false).await?;
@@ -176,7 +176,7 @@ async fn no_change_of_settings_is_lost(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn a_chat_is_taken_over_and_given_back(footing: Footing) -> Result<()> {
+async fn a_chat_is_taken_over_and_released(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let store = &base.store;
     let waiting = NewMessage { needs_answer: true, ..said("question") };
@@ -188,7 +188,7 @@ async fn a_chat_is_taken_over_and_given_back(footing: Footing) -> Result<()> {
     let foreign = connect(store, "other", "2").await?;
     assert_eq!(store.take_over_chat(&foreign, chat.id.into(), "eve", pause).await?, None);
     assert_eq!(store.release_chat(&foreign, chat.id.into(), "eve").await?, None);
-    // The agent has it: there is nothing to give back, and nothing to tell.
+    // The agent has it: nothing to release, and nothing to log.
     let same = store.release_chat(&base.connection, chat.id.into(), "key ada").await?.context("the chat")?;
     assert_eq!(same.turn_due_at, chat.turn_due_at);
 
@@ -222,7 +222,7 @@ async fn a_chat_is_taken_over_and_given_back(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn api_keys_are_made_listed_and_revoked(footing: Footing) -> Result<()> {
+async fn api_keys_are_created_listed_and_revoked(footing: Footing) -> Result<()> {
     let base = base(footing).await?;
     let (store, acme) = (&base.store, SubaccountId::parse("acme")?);
     let new = |n: u8, expires_at| NewApiKey {
@@ -238,7 +238,7 @@ async fn api_keys_are_made_listed_and_revoked(footing: Footing) -> Result<()> {
     for n in 1..=3 {
         ids.push(store.create_api_key(&new(n, (n == 1).then_some(expires))).await?);
     }
-    // A key of the same hash stays as it is.
+    // A key with the same hash stays as it is.
     assert_eq!(store.create_api_key(&new(1, None)).await?, ids[0]);
     let found = store.api_key(&[1; 32]).await?.context("the key")?;
     assert_eq!((found.id, found.expires_at), (ids[0], Some(expires)));
@@ -250,7 +250,7 @@ async fn api_keys_are_made_listed_and_revoked(footing: Footing) -> Result<()> {
     let other = SubaccountId::parse("other")?;
     assert!(!store.revoke_api_key(&other, ids[1], "key eve").await?);
     assert!(store.revoke_api_key(&acme, ids[1], "key owner").await?);
-    // Once more changes nothing, and is told once.
+    // Repeating it changes nothing, and is logged once.
     assert!(store.revoke_api_key(&acme, ids[1], "key owner").await?);
     assert_eq!(store.api_key(&[2; 32]).await?, None);
     let revoked = base.logged(ActivityKind::ApiKeyRevoked).await?;

@@ -1,5 +1,5 @@
-//! Statements of conversations go by their indexes, on an empty database and on a full one: a plan made on empty tables is
-//! kept, and must serve full ones.
+//! Statements of conversations use their indexes, on an empty database and on a full one: a plan made on
+//! empty tables is kept, and must serve full ones.
 
 use super::{Base, Footing, base, one, receive};
 use anyhow::{Context, Result};
@@ -10,12 +10,12 @@ use sea_orm::{ConnectionTrait, Statement};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Rows that the tables hold when they are full.
+/// Number of rows in full tables.
 const FULL: u32 = 20_000;
 
 const LEASE: Duration = Duration::from_secs(30);
 
-/// What PostgreSQL has read of a table: how often from one end to the other, and how many rows by each index.
+/// What PostgreSQL has read of a table: number of sequential scans, and rows read per index.
 #[derive(Debug, Clone, Default)]
 struct Reads {
     scans: i64,
@@ -25,7 +25,7 @@ struct Reads {
 impl Reads {
     async fn of(base: &Base, table: &str) -> Result<Self> {
         let db = base.store.connection();
-        // What other connections have read is told about once a second.
+        // Other connections report their reads about once a second.
         tokio::time::sleep(Duration::from_millis(1_200)).await;
         let sql = format!(
             "SELECT indexrelname::text AS name, idx_tup_read AS n FROM pg_stat_user_indexes WHERE relname = '{table}' \
@@ -50,7 +50,7 @@ impl Reads {
     }
 }
 
-/// A message passes through all its commands; and the poller looks.
+/// Takes a message through all its commands, and runs the poller.
 async fn pass(base: &Base, number: u32) -> Result<()> {
     let (store, worker) = (&base.store, WorkerId::new());
     let user = format!("7{number}");
@@ -88,7 +88,7 @@ async fn pass(base: &Base, number: u32) -> Result<()> {
     Ok(())
 }
 
-/// Chats, messages, turns and events that have nothing to do with the message that is followed, much of them due.
+/// Unrelated chats, messages, turns and events, many of them due.
 async fn fill(base: &Base) -> Result<()> {
     let connection = base.connection.id;
     let statements = [

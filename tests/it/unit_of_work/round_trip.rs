@@ -1,4 +1,4 @@
-//! Saving and loading a conversation loses nothing, whatever stands in it.
+//! Saving and loading a conversation loses nothing, whatever it contains.
 
 use super::{Footing, base};
 use anyhow::{Context, Result, ensure};
@@ -46,7 +46,7 @@ fn any<T: Copy>(rng: &mut StdRng, all: &[T]) -> T {
 
 fn message(rng: &mut StdRng, seq: i64, turns: &[TurnId]) -> Message {
     let mut new = Message::new(any(rng, Direction::ALL), any(rng, Author::ALL), any(rng, MessageStatus::ALL));
-    // One message of a chat is being sent at most.
+    // At most one message of a chat is being sent.
     if new.status == MessageStatus::Sending {
         new.status = MessageStatus::Sent;
     }
@@ -150,7 +150,7 @@ async fn a_conversation_is_saved_and_loaded_without_loss(footing: Footing) -> Re
         for seq in 1..rng.random_range(2..8) {
             one.messages.push(Tracked::inserted(message(rng, seq, &turns)));
         }
-        // Once inserted, once updated: the columns of both are the same rows.
+        // Once inserted, once updated: both write the same columns.
         for round in ["inserted", "updated"] {
             let loaded = dmrelay_store::round_trip(&base.store, one.clone()).await?.context("the chat")?;
             ensure!(*loaded.chat == *one.chat, "{round} with seed {seed}: {:?} {:?}", loaded.chat, one.chat);

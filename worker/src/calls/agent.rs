@@ -1,4 +1,4 @@
-//! Asking the agent, and reading its record of a question whose outcome is unknown.
+//! Asks the agent, and reads its record of a question whose outcome is unknown.
 
 use crate::Context;
 use crate::breakers::{of_agent, pause};
@@ -20,12 +20,12 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-/// How long the agent is left alone when its provider refuses our key.
-const REFUSED: Duration = Duration::from_mins(1);
-/// The same when it is throttled without being told for how long.
-const THROTTLED: Duration = Duration::from_secs(10);
+/// Pause for an agent whose provider rejects our key.
+const REFUSED_DELAY: Duration = Duration::from_mins(1);
+/// Pause after throttling without a given delay.
+const THROTTLED_DELAY: Duration = Duration::from_secs(10);
 
-/// Carries out what a turn asks for.
+/// Carries out a turn's next call.
 pub(crate) async fn carry_out(ctx: &Arc<Context>, about: About, effect: Effect, slot: AskSlot) {
     let running = ctx.metrics.jobs_running.with_label_values(&["turn"]);
     running.inc();
@@ -48,10 +48,10 @@ pub(crate) async fn carry_out(ctx: &Arc<Context>, about: About, effect: Effect, 
     }
 }
 
-/// What a step has come to, for the metrics.
+/// The result of a step, for the metrics.
 type Done = Option<dmrelay_domain::conversation::Reply>;
 
-/// Opens a chat with the agent, telling it whom it talks to, and begins the turn in it.
+/// Opens an agent chat with the customer's profile as dynamic variables, and begins the turn in it.
 async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
     let connection = ctx.accounts.by_id(about.connection).await.ok().flatten();
     let Some(connection) = connection else {
@@ -62,12 +62,12 @@ async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
     let opening = opening(ctx, &connection, &about).await;
     let command = match ctx.agent.open(&connection.agent, &opening).await {
         Ok(agent_chat) => {
-            tracing::info!(chat = %about.chat, agent_chat, "chat with the agent opened");
+            tracing::info!(chat = %about.chat, agent_chat, "agent chat opened");
             let agent_chat = Some(agent_chat);
             Command::StartTurn(StartTurn { worker: ctx.worker, turn: TurnId::new(), agent_chat })
         }
         Err(err) => {
-            tracing::warn!(chat = %about.chat, class = err.class.as_str(), error = %err, "no chat with the agent");
+            tracing::warn!(chat = %about.chat, class = err.class.as_str(), error = %err, "cannot open an agent chat");
             report(ctx, &about, &err, began).await;
             Command::RecordNoAgentChat(failure_of(&err))
         }
@@ -134,12 +134,12 @@ async fn ask(ctx: &Arc<Context>, about: About, question: Ask, slot: AskSlot) -> 
             })
         }
     };
-    // The outcome first: nothing may keep it from being recorded.
+    // Record the outcome first: nothing may delay it.
     let applied = ctx.record(about.chat, command, until).await;
     match &outcome {
         Ok(_) => ctx.breakers.passed(&of_agent(&about.route), about.began).await,
         Err(err) if left.is_some() => report(ctx, &about, err, about.began).await,
-        // It was not called, which says nothing about the agent.
+        // The agent was not called, which says nothing about its health.
         Err(_) => ctx.breakers.unused(&of_agent(&about.route)).await,
     }
     let applied = applied?;
@@ -154,9 +154,10 @@ async fn look_up(ctx: &Arc<Context>, about: About, lookup: TurnLookup, slot: Ask
         Some(chat) => ctx.agent.record(chat).await,
         None => Ok(dmrelay_domain::conversation::Record::default()),
     };
-    // Reads tell nothing of whether questions are answered: no circuit breaker hears of them, but for a refusal.
+    // Reads do not show whether questions are answered, so they do not count for the circuit breakers, except
+    // for rejections.
     if let Err(err) = &record {
-        tracing::warn!(turn = %lookup.turn, class = err.class.as_str(), error = %err, "the agent's record was not read");
+        tracing::warn!(turn = %lookup.turn, class = err.class.as_str(), error = %err, "cannot read the agent's record");
         if matches!(err.class, FailureClass::Throttled | FailureClass::AgentRefused) {
             report(ctx, &about, err, began).await;
         }
@@ -185,37 +186,37 @@ fn failure_of(err: &AgentError) -> AgentFailure {
     }
 }
 
-/// The question was written down, and it took too long: it is not asked.
+/// Committing the intent took too long: the question is not asked.
 fn too_late() -> AgentError {
     AgentError {
         class: FailureClass::Transient,
         answered: false,
         retry_after: None,
-        message: "not asked: writing it down took too long".to_owned(),
+        message: "not asked: committing the intent took too long".to_owned(),
     }
 }
 
-/// Tells the circuit breakers of a failure.
+/// Reports a failure to the circuit breakers.
 async fn report(ctx: &Context, about: &About, err: &AgentError, began: Instant) {
     let keys = of_agent(&about.route);
     let told = match err.class {
         FailureClass::Throttled => {
-            ctx.breakers.close(&GateKey::Agent, err.retry_after.unwrap_or(THROTTLED), "throttled").await
+            ctx.breakers.close(&GateKey::Agent, err.retry_after.unwrap_or(THROTTLED_DELAY), "throttled").await
         }
         FailureClass::AgentRefused => {
-            tracing::error!(error = %err, "the agent's provider refuses our key or plan: nothing is answered");
-            ctx.breakers.close(&GateKey::Agent, REFUSED, "refused").await
+            tracing::error!(error = %err, "the agent's provider rejects our key or plan: nothing is answered");
+            ctx.breakers.close(&GateKey::Agent, REFUSED_DELAY, "refused").await
         }
         FailureClass::Transient | FailureClass::Ambiguous => {
             ctx.breakers.failed(&keys, began, err.class.as_str()).await
         }
-        // A refusal of the question is an answer too: the service is there.
+        // Rejecting a question is a response too: the service is up.
         _ => {
             ctx.breakers.passed(&keys, began).await;
             Ok(())
         }
     };
     if let Err(err) = told {
-        tracing::warn!(error = %err, "a failure was not reported to its circuit breakers");
+        tracing::warn!(error = %err, "cannot report a failure to its circuit breakers");
     }
 }

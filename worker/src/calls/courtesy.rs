@@ -1,4 +1,4 @@
-//! Calls that nothing depends on: who the customer is, and showing them that an answer is on its way.
+//! Calls nothing depends on: the customer's profile, mark-seen and typing indicators.
 
 use crate::Context;
 use crate::breakers::of_graph;
@@ -8,7 +8,7 @@ use dmrelay_store::{Connection, Profile};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// What Graph says of the customer; asked once, and never worth failing for.
+/// Fetches the customer's profile from Graph; asked once, failures are ignored.
 pub(super) async fn profile(ctx: &Context, connection: &Connection, about: &About) -> Profile {
     let Ok(Some(chat)) = ctx.store.chat(about.chat).await else { return Profile::default() };
     let known = Profile { username: chat.username, name: chat.name, picture: chat.picture };
@@ -20,18 +20,18 @@ pub(super) async fn profile(ctx: &Context, connection: &Connection, about: &Abou
         Ok(found) => {
             let found = Profile { username: found.username, name: found.name, picture: found.picture };
             if let Err(err) = ctx.store.save_profile(about.chat, &found).await {
-                tracing::debug!(chat = %about.chat, error = %err, "profile not stored");
+                tracing::debug!(chat = %about.chat, error = %err, "cannot store the profile");
             }
             found
         }
         Err(err) => {
-            tracing::debug!(chat = %about.chat, error = %err, "no profile");
+            tracing::debug!(chat = %about.chat, error = %err, "cannot fetch the profile");
             known
         }
     }
 }
 
-/// Shows the customer that their message was seen and an answer is on its way, unless it is there already.
+/// Marks the customer's message as seen and shows typing, unless the answer is already there.
 pub(super) fn show_typing(ctx: &Arc<Context>, about: &About, thinking: CancellationToken) {
     if is_left_alone(ctx, about) {
         return;
@@ -54,7 +54,7 @@ pub(super) fn show_typing(ctx: &Arc<Context>, about: &About, thinking: Cancellat
     });
 }
 
-/// Whether Graph wants to be left alone: then there are no calls beyond those that send.
+/// Whether Graph asked for a pause: then only sends are made.
 fn is_left_alone(ctx: &Context, about: &About) -> bool {
     ctx.breakers.open_for(&of_graph(&about.route), ctx.database_now()).is_some()
 }

@@ -1,4 +1,4 @@
-//! Sending, and reading Meta's list of a conversation when the outcome of a send is unknown.
+//! Sends messages, and reads Meta's list of a conversation when the outcome of a send is unknown.
 
 use crate::Context;
 use crate::breakers::{Admission, of_graph, pause};
@@ -18,24 +18,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Instrument;
 
-/// How long an account is left alone when it is throttled without being told for how long.
-const THROTTLED: Duration = Duration::from_mins(1);
-/// The same when its list was read too often.
-const READ_THROTTLED: Duration = Duration::from_secs(10);
-/// The same when the account or the app may not.
-const RESTRICTED: Duration = Duration::from_mins(5);
-/// The same after a bare code 100, which may mean the whole app.
-const BARE_100: Duration = Duration::from_secs(30);
+/// Pause of an account after throttling without a given delay.
+const THROTTLED_DELAY: Duration = Duration::from_mins(1);
+/// Pause after its conversation was read too often.
+const READ_THROTTLED_DELAY: Duration = Duration::from_secs(10);
+/// Pause when the account or the app lacks a permission.
+const RESTRICTED_DELAY: Duration = Duration::from_mins(5);
+/// Pause after a bare code 100, which may concern the whole app.
+const BARE_100_DELAY: Duration = Duration::from_secs(30);
 
-/// How long a message waits whose connection's token cannot be opened.
-const UNUSABLE: Duration = Duration::from_mins(1);
-/// The same of one whose circuit breakers cannot be read, in milliseconds.
-const UNAVAILABLE: i64 = 1_000;
+/// Delay of a message whose connection's token cannot be decrypted.
+const UNUSABLE_DELAY: Duration = Duration::from_mins(1);
+/// Delay of a message whose circuit breakers cannot be read, in milliseconds.
+const UNAVAILABLE_DELAY_MS: i64 = 1_000;
 
-/// Graph's codes of limits that are the app's, not the account's.
+/// Graph's error codes for limits of the app, not of the account.
 const APP_LIMITS: [&str; 2] = ["4", "341"];
 
-/// Whether this worker may send for this route now, with the slot for it.
+/// Whether this worker may send on this route now, with the slot for it.
 pub(crate) async fn may_send(
     ctx: &Context,
     route: &Route,
@@ -49,11 +49,11 @@ pub(crate) async fn may_send(
             (Claim::NotBefore(Some(now + dmrelay_domain::clock::millis(wait))), None)
         }
         Ok(Admission::Admitted) => (Claim::NotBefore(None), None),
-        Err(_) => (Claim::NotBefore(Some(now + UNAVAILABLE)), None),
+        Err(_) => (Claim::NotBefore(Some(now + UNAVAILABLE_DELAY_MS)), None),
     }
 }
 
-/// Sends a claimed message, and goes on with the next.
+/// Sends a claimed message and continues with the next one.
 pub(crate) async fn send(ctx: &Arc<Context>, about: About, send: Send, slot: Option<SendSlot>) {
     let running = ctx.metrics.jobs_running.with_label_values(&["deliver"]);
     running.inc();
@@ -77,7 +77,7 @@ async fn one_send(ctx: &Arc<Context>, about: &About, send: Send, slot: Option<Se
         Err(failure) => {
             tracing::warn!(
                 message_id = %message, attempt, class = failure.class.as_str(), code = failure.code,
-                "send not accepted"
+                "send failed"
             );
             let host_succeeded_at = ctx.breakers.succeeded_at(&GateKey::GraphApp(about.route.login));
             let failure = failure.clone();
@@ -90,7 +90,7 @@ async fn one_send(ctx: &Arc<Context>, about: &About, send: Send, slot: Option<Se
             })
         }
     };
-    // The outcome first: nothing may keep it from being recorded.
+    // Record the outcome first: nothing may delay it.
     let applied = ctx.record(about.chat, command, until).await;
     if outcome.is_ok() {
         ctx.breakers.passed(&of_graph(&about.route), about.began).await;
@@ -128,7 +128,7 @@ async fn connection(ctx: &Context, about: &About) -> Result<Arc<Connection>, Sen
     }
 }
 
-/// Looks up what became of a send.
+/// Reconciles a send whose outcome is unknown.
 pub(crate) async fn look_up(ctx: &Arc<Context>, about: About, lookup: SendLookup, slot: Option<SendSlot>) {
     let began = Instant::now();
     let span = span_of!(lookup.trace, "deliver", message_id = %lookup.message);
@@ -157,12 +157,13 @@ async fn read_thread(
     match ctx.graph.thread(&access, &about.user).await {
         Ok(thread) => Ok(thread),
         Err(err) => {
-            tracing::warn!(chat = %about.chat, class = err.class.as_str(), code = %err.code, "conversation not read");
-            // Reads tell nothing of whether messages are accepted: no circuit breaker hears of them, but for a limit.
+            tracing::warn!(chat = %about.chat, class = err.class.as_str(), code = %err.code, "cannot read the conversation");
+            // Reads do not show whether messages are accepted, so they do not count for the circuit breakers,
+            // except for limits.
             match err.class {
                 FailureClass::Throttled => {
                     let account = GateKey::GraphAccount(about.route.account.clone());
-                    let pause = err.retry_after.unwrap_or(READ_THROTTLED);
+                    let pause = err.retry_after.unwrap_or(READ_THROTTLED_DELAY);
                     tell(ctx.breakers.close(&account, pause, &err.code).await);
                 }
                 FailureClass::Reauth => park(ctx, &connection, &err).await,
@@ -173,7 +174,7 @@ async fn read_thread(
     }
 }
 
-/// What is sent for a message: its payload if it is richer than text.
+/// The content of a message: its payload if it is more than text.
 fn outgoing(message: &Message) -> Result<Outgoing, String> {
     let checked = match (&message.body.payload, &message.body.text) {
         (Some(payload), _) => {
@@ -181,12 +182,12 @@ fn outgoing(message: &Message) -> Result<Outgoing, String> {
             Outgoing::from_json(&json)
         }
         (None, Some(text)) => Outgoing::text(text),
-        (None, None) => return Err("there is nothing in it".to_owned()),
+        (None, None) => return Err("the message is empty".to_owned()),
     };
     checked.map_err(|err| err.to_string())
 }
 
-/// Tells the circuit breakers, and the connection, what a failed send means for them.
+/// Reports a failed send to the circuit breakers and the connection.
 async fn report(ctx: &Context, about: &About, connection: &Connection, err: &GraphError) {
     let keys = of_graph(&about.route);
     let [account, app] = &keys;
@@ -196,34 +197,34 @@ async fn report(ctx: &Context, about: &About, connection: &Connection, err: &Gra
         }
         FailureClass::Throttled => {
             let is_app = APP_LIMITS.contains(&err.code.split('/').next().unwrap_or_default());
-            let pause = err.retry_after.unwrap_or(THROTTLED);
+            let pause = err.retry_after.unwrap_or(THROTTLED_DELAY);
             tell(ctx.breakers.close(if is_app { app } else { account }, pause, &err.code).await);
         }
         FailureClass::Reauth => park(ctx, connection, err).await,
         FailureClass::Restricted if failure::is_bare_100(err.wire) => {
             tell(ctx.breakers.failed(&keys, about.began, &err.code).await);
-            tell(ctx.breakers.close(account, BARE_100, &err.code).await);
+            tell(ctx.breakers.close(account, BARE_100_DELAY, &err.code).await);
         }
-        FailureClass::Restricted => tell(ctx.breakers.close(account, RESTRICTED, &err.code).await),
-        // A refusal of the message is an answer too: the service is there.
+        FailureClass::Restricted => tell(ctx.breakers.close(account, RESTRICTED_DELAY, &err.code).await),
+        // Rejecting a message is a response too: the service is up.
         _ => ctx.breakers.passed(&keys, about.began).await,
     }
 }
 
-/// The token was refused: the connection waits for a new one, unless it has one by now.
+/// The token was rejected: the connection waits for a new one, unless it already has one.
 async fn park(ctx: &Context, connection: &Connection, err: &GraphError) {
     ctx.accounts.forget(connection.id);
     let parking = ctx.store.park_connection(connection, ConnectionStatus::ReauthRequired, &err.code);
     match Box::pin(parking).await {
-        Ok(true) => tracing::error!(connection = %connection.id, code = %err.code, "Meta refused the token"),
+        Ok(true) => tracing::error!(connection = %connection.id, code = %err.code, "Meta rejected the token"),
         Ok(false) => {}
-        Err(err) => tracing::warn!(connection = %connection.id, error = %err, "connection not parked"),
+        Err(err) => tracing::warn!(connection = %connection.id, error = %err, "cannot park the connection"),
     }
 }
 
 fn tell(outcome: dmrelay_store::Result<()>) {
     if let Err(err) = outcome {
-        tracing::warn!(error = %err, "a failure was not reported to its circuit breakers");
+        tracing::warn!(error = %err, "cannot report a failure to its circuit breakers");
     }
 }
 
@@ -252,7 +253,7 @@ fn not_made(class: FailureClass, code: &str, error: &str) -> SendFailure {
 /// The connection cannot be used now.
 fn unusable(error: &str) -> SendFailure {
     tracing::error!(error, "the connection's token cannot be used");
-    let retry_after = Some(dmrelay_domain::clock::millis(UNUSABLE));
+    let retry_after = Some(dmrelay_domain::clock::millis(UNUSABLE_DELAY));
     SendFailure { retry_after, ..not_made(FailureClass::Throttled, "token", error) }
 }
 
@@ -260,7 +261,7 @@ fn invalid(error: &str) -> SendFailure {
     not_made(FailureClass::Invalid, "message", error)
 }
 
-/// The send was written down, and it took too long: it is not made.
+/// Committing the intent took too long: the message is not sent.
 fn too_late() -> SendFailure {
-    not_made(FailureClass::Transient, "late", "not sent: writing it down took too long")
+    not_made(FailureClass::Transient, "late", "not sent: committing the intent took too long")
 }

@@ -1,4 +1,4 @@
-//! The calls that a conversation makes, and recording what they bring.
+//! The outgoing calls of a conversation, and recording of their outcomes.
 
 pub(crate) mod agent;
 pub(crate) mod courtesy;

@@ -1,4 +1,4 @@
-//! The gauges that are read from the database and the queue, by the leader alone.
+//! Gauges read from the database and the queue, by the leader only.
 
 use crate::Context;
 use dmrelay_domain::clock::millis;
@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 const DAY_MS: f64 = 86_400_000.0;
 
-/// How often what hardly changes is counted.
-const SELDOM: Duration = Duration::from_mins(1);
+/// Interval of counts that rarely change.
+const SLOW_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Another process leads now: what this one last saw is no longer shown.
+/// Another process leads now: this one's last values are removed.
 pub(super) fn forget(ctx: &Context) {
     ctx.metrics.forget_what_is_counted();
     *ctx.secrets_counted.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -24,7 +24,7 @@ pub(super) fn forget(ctx: &Context) {
     }
 }
 
-pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
+pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     let metrics = &ctx.metrics;
     for (job, due) in ctx.store.oldest_due().await? {
         metrics.oldest_due_seconds.with_label_values(&[job]).set(seconds(due.oldest_ms));
@@ -58,10 +58,10 @@ fn count_of(counts: &[(String, i64)], word: &str) -> i64 {
     counts.iter().find(|(known, _)| known == word).map_or(0, |(_, n)| *n)
 }
 
-/// Which keys seal what is stored: looked at seldom, for it is wanted only while a key is being replaced.
+/// Which keys encrypt the stored secrets: counted rarely, as it matters only during a key rotation.
 async fn secrets(ctx: &Context) -> Result<()> {
     let counted = *ctx.secrets_counted.lock().unwrap_or_else(PoisonError::into_inner);
-    if counted.is_some_and(|at| at.elapsed() < SELDOM) {
+    if counted.is_some_and(|at| at.elapsed() < SLOW_INTERVAL) {
         return Ok(());
     }
     let current = ctx.vault.key_ids().next().unwrap_or_default();
@@ -92,7 +92,7 @@ async fn accounts(ctx: &Context) -> Result<()> {
     for (left, count) in tokens {
         metrics.tokens.with_label_values(&[left]).set(count);
     }
-    // Without a token that expires there are days without end.
+    // No expiring token means infinitely many days.
     #[expect(clippy::cast_precision_loss, reason = "days are shown, not compared")]
     let left = accounts.first_expiry.map_or(f64::INFINITY, |left| left as f64 / DAY_MS);
     metrics.token_days_left_min.set(left);

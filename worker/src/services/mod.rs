@@ -1,4 +1,4 @@
-//! What runs beside the jobs: the poller, the worker's heartbeat, and the leader's housekeeping.
+//! Background services: the poller, the worker's heartbeat, and the leader's housekeeping.
 
 mod gauges;
 pub(crate) mod heartbeat;
@@ -14,38 +14,38 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// How long a leader that died keeps the others from leading.
-const LEAD: Duration = Duration::from_secs(5);
+/// Minimum leader lease: how long a dead leader keeps others from leading.
+const LEASE_MIN: Duration = Duration::from_secs(5);
 
-/// Starts them; they end when `shutdown` is cancelled.
+/// Starts the services; they end when `shutdown` is cancelled.
 pub(crate) fn start(ctx: &Arc<Context>, shutdown: &CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
-    let poller = Service { name: POLLER, beat: ctx.options.worker.sweep_interval };
-    let gauges = Service { name: GAUGES, beat: Duration::from_secs(5) };
-    let retention = Service { name: "retention", beat: Duration::from_mins(10) };
-    let upkeep = Service { name: "upkeep", beat: Duration::from_secs(5) };
-    let tokens = Service { name: "tokens", beat: ctx.options.worker.token_check_interval };
+    let poller = Service { name: POLLER, interval: ctx.options.worker.sweep_interval };
+    let gauges = Service { name: GAUGES, interval: Duration::from_secs(5) };
+    let retention = Service { name: "retention", interval: Duration::from_mins(10) };
+    let upkeep = Service { name: "upkeep", interval: Duration::from_secs(5) };
+    let tokens = Service { name: "tokens", interval: ctx.options.worker.token_check_interval };
     vec![
-        tokio::spawn(upkeep.run(ctx.clone(), shutdown.clone(), upkeep::beat)),
+        tokio::spawn(upkeep.run(ctx.clone(), shutdown.clone(), upkeep::tick)),
         tokio::spawn(poller.run(ctx.clone(), shutdown.clone(), poller::tick)),
-        tokio::spawn(gauges.run(ctx.clone(), shutdown.clone(), gauges::beat)),
-        tokio::spawn(tokens.run(ctx.clone(), shutdown.clone(), tokens::beat)),
-        tokio::spawn(retention.run(ctx.clone(), shutdown.clone(), retention::beat)),
+        tokio::spawn(gauges.run(ctx.clone(), shutdown.clone(), gauges::tick)),
+        tokio::spawn(tokens.run(ctx.clone(), shutdown.clone(), tokens::tick)),
+        tokio::spawn(retention.run(ctx.clone(), shutdown.clone(), retention::tick)),
     ]
 }
 
-/// The service whose results are this process's to show only while it leads.
+/// The service whose gauges this process shows only while it leads.
 const GAUGES: &str = "gauges";
 
-/// The service by which a worker knows whether it is of use. The name is stored, and a label of metrics.
+/// The service that decides this worker's readiness. The name is stored, and a metric label.
 const POLLER: &str = "sweep";
 
 struct Service {
     name: &'static str,
-    beat: Duration,
+    interval: Duration,
 }
 
 impl Service {
-    /// Calls `work` on every beat while this process leads.
+    /// Calls `work` on every tick while this process leads.
     async fn run<F, W>(self, ctx: Arc<Context>, shutdown: CancellationToken, work: W)
     where
         W: Fn(Arc<Context>) -> F,
@@ -53,9 +53,9 @@ impl Service {
     {
         let leadership = Leadership::new(self.name);
         let leads = ctx.metrics.leader.with_label_values(&[self.name]);
-        let lease = LEAD.max(self.beat * 2);
+        let lease = LEASE_MIN.max(self.interval * 2);
         let mut held = Instant::now();
-        let mut ticks = tokio::time::interval(self.beat);
+        let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -75,7 +75,8 @@ impl Service {
                         Ok(())
                     }
                     Err(err) => {
-                        // Cut off from the database for longer than the lease: another one may lead by now.
+                        // Cut off from the database for longer than the lease: another process may lead by
+                        // now.
                         if held.elapsed() > lease {
                             self.lost(&ctx);
                         }
@@ -86,14 +87,14 @@ impl Service {
             let outcome = if self.name == POLLER { ctx.polling.watch(tick).await } else { tick.await };
             if let Err(err) = outcome {
                 ctx.metrics.service_errors.with_label_values(&[self.name]).inc();
-                tracing::warn!(service = self.name, error = %err, "service failed on this beat, goes on at the next");
+                tracing::warn!(service = self.name, error = %err, "service tick failed; retrying on the next");
             }
         }
-        // Best effort: without it another process leads when the lease runs out.
+        // Best effort: otherwise another process leads when the lease expires.
         let _ = leadership.resign(&ctx.store).await;
     }
 
-    /// Shows that this process does not lead, if it did.
+    /// Shows that this process no longer leads, if it did.
     fn lost(&self, ctx: &Context) {
         let leads = ctx.metrics.leader.with_label_values(&[self.name]);
         if leads.get() == 1 && self.name == GAUGES {

@@ -1,5 +1,4 @@
-//! The poller: whatever is due and in nobody's hands is given to a worker. One part that fails does not keep the others
-//! from their turn.
+//! The poller: gives due work that no one holds to a worker. A failing part does not block the others.
 
 use crate::Context;
 use crate::dispatch::Work;
@@ -10,16 +9,16 @@ use dmrelay_store::{ApplyError, Attempts, DueWork, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Rows of one kind reserved by one statement.
+/// Rows of one kind reserved per statement.
 const PAGE_MAX: u64 = 500;
 
-/// Pages of one tick, so that a long backlog does not keep the lead from being renewed.
+/// Pages per tick, so that a long backlog does not keep the leader lease from being renewed.
 const PAGES_MAX: usize = 8;
 
-/// Chats given back to the agent in one tick.
+/// Chats returned to the agent per tick.
 const RESUMES_MAX: u64 = 400;
 
-/// The queues of chats, and what each carries.
+/// The chat queues and the work each carries.
 const CHAT_QUEUES: [(QueueName, DueWork, Attempts); 4] = [
     (QueueName::Turn, DueWork::Turns, Attempts::First),
     (QueueName::Deliver, DueWork::Outboxes, Attempts::First),
@@ -44,7 +43,7 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     outcome
 }
 
-/// Calls of workers that are gone are looked up.
+/// Reconciles the calls of dead workers.
 async fn orphans(ctx: &Arc<Context>) -> Result<()> {
     let orphans = ctx.store.orphans().await?;
     let commands = orphans.into_iter().map(|(chat, orphan)| (chat, Command::Orphan(orphan)));
@@ -52,7 +51,7 @@ async fn orphans(ctx: &Arc<Context>) -> Result<()> {
     Ok(())
 }
 
-/// Chats whose pause is over go back to the agent.
+/// Returns chats whose takeover is over to the agent.
 async fn resumes(ctx: &Arc<Context>) -> Result<()> {
     let chats = ctx.store.due_resumes(RESUMES_MAX).await?;
     apply_all(ctx, chats.into_iter().map(|chat| (chat, Command::Release(Release::Expired)))).await;
@@ -62,14 +61,16 @@ async fn resumes(ctx: &Arc<Context>) -> Result<()> {
 async fn apply_all(ctx: &Arc<Context>, commands: impl Iterator<Item = (ChatId, Command)>) {
     let applied = commands.map(|(chat, command)| async move {
         match ctx.apply(chat, command).await {
-            // What it makes due is found by this very tick.
+            // Work that becomes due here is found in the same tick.
             Ok(applied) => {
                 debug_assert!(
                     !applied.effects.iter().any(|effect| matches!(effect, Effect::Ask(_) | Effect::Send(_)))
                 );
             }
             Err(ApplyError::Missing | ApplyError::Busy) => {}
-            Err(err) => tracing::warn!(%chat, error = %err, "not applied, tried again at the next tick"),
+            Err(err) => {
+                tracing::warn!(%chat, error = %err, "cannot resume a chat; retrying on the next tick")
+            }
         }
     });
     futures::future::join_all(applied).await;
@@ -101,7 +102,7 @@ async fn events(ctx: &Arc<Context>) -> Result<()> {
 
 async fn chats(ctx: &Arc<Context>, queue: QueueName, work: DueWork, attempts: Attempts) -> Result<()> {
     for _ in 0..PAGES_MAX {
-        // Each queue by what it takes itself: a queue full of retries does not hold first attempts back.
+        // Limits each queue by its own capacity: a queue full of retries does not hold back first attempts.
         let room = ctx.dispatcher.room(queue).await.min(PAGE_MAX);
         if room == 0 {
             return Ok(());
@@ -134,7 +135,7 @@ async fn push(ctx: &Context, work: Work) -> bool {
         }
         Ok(Pushed::Full) => false,
         Err(err) => {
-            tracing::warn!(queue = queue.as_str(), error = %err, "due work not pushed, tried again at the next tick");
+            tracing::warn!(queue = queue.as_str(), error = %err, "due work not pushed; retrying on the next tick");
             false
         }
     }

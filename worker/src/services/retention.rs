@@ -1,10 +1,10 @@
-//! Deletes what is kept no longer, a batch at a time.
+//! Deletes rows past their retention, in batches.
 
 use crate::Context;
 use dmrelay_store::{Kept, Result};
 use std::sync::Arc;
 
-pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
+pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     ctx.store.forget_workers().await?;
     let worker = &ctx.options.worker;
     let kept =
@@ -12,7 +12,7 @@ pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
     loop {
         let deleted = ctx.store.forget_events(&kept).await?;
         if deleted > 0 {
-            tracing::info!(deleted, "events forgotten");
+            tracing::info!(deleted, "old events deleted");
         }
         if deleted < kept.batch {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Tokens of Instagram Login end after 60 days and are renewed before. A Page's token cannot be renewed: where one
-//! is about to end, people are told to connect again.
+//! Instagram Login tokens expire after 60 days and are renewed before. A Page's token cannot be renewed:
+//! before it expires, operators are told to connect again.
 
 use crate::Context;
 use dmrelay_domain::failure::FailureClass;
@@ -9,15 +9,15 @@ use dmrelay_store::{Connection, Renewed, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most tokens of one beat: each may take as long as a call to Graph may.
-const MOST: u64 = 10;
+/// Maximum number of tokens per tick: each may take as long as a call to Graph.
+const BATCH_MAX: u64 = 10;
 
-/// How long until a token is tried again whose renewal failed by chance, or by a process that is gone.
-const AGAIN: Duration = Duration::from_mins(5);
+/// Delay before a renewal is retried that failed by chance or was started by a process that died.
+const RETRY_DELAY: Duration = Duration::from_mins(5);
 
-pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
+pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     let left = Duration::from_hours(24) * u32::from(ctx.options.worker.token_refresh_days);
-    for connection in ctx.store.claim_tokens(left, AGAIN, MOST).await? {
+    for connection in ctx.store.claim_tokens(left, RETRY_DELAY, BATCH_MAX).await? {
         one(&ctx, &connection).await?;
     }
     Ok(())
@@ -25,15 +25,15 @@ pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
 
 async fn one(ctx: &Context, connection: &Connection) -> Result<()> {
     if connection.login == LoginKind::Facebook {
-        let told = ctx.store.token_failing(connection, "the token ends soon: connect again", None).await?;
-        tracing::warn!(connection = %connection.id, told, "the token of a Page ends soon");
+        let told = ctx.store.token_failing(connection, "the token expires soon: connect again", None).await?;
+        tracing::warn!(connection = %connection.id, told, "the token of a Page expires soon");
         return Ok(());
     }
     let access = match ctx.access(connection) {
         Ok(access) => access,
         Err(err) => {
-            tracing::error!(connection = %connection.id, error = %err, "the connection's token cannot be opened");
-            return ctx.store.put_token_off(connection, AGAIN).await;
+            tracing::error!(connection = %connection.id, error = %err, "cannot decrypt the connection's token");
+            return ctx.store.put_token_off(connection, RETRY_DELAY).await;
         }
     };
     match ctx.graph.refresh(&access).await {
@@ -57,10 +57,10 @@ async fn renew(ctx: &Context, connection: &Connection, refreshed: &Refreshed) ->
 }
 
 async fn failed(ctx: &Context, connection: &Connection, err: &GraphError) -> Result<()> {
-    tracing::warn!(connection = %connection.id, class = err.class.as_str(), code = %err.code, "token not renewed");
+    tracing::warn!(connection = %connection.id, class = err.class.as_str(), code = %err.code, "cannot renew the token");
     match err.class {
         FailureClass::Transient | FailureClass::Ambiguous | FailureClass::Throttled => {
-            let delay = err.retry_after.map_or(AGAIN, |after| after.max(AGAIN));
+            let delay = err.retry_after.map_or(RETRY_DELAY, |after| after.max(RETRY_DELAY));
             ctx.store.put_token_off(connection, delay).await
         }
         class => {

@@ -1,5 +1,5 @@
-//! Connections that were left half-way: being connected by a process that is gone, or to be disconnected
-//! while Meta could not be reached.
+//! The connection reconciler: handles connections left pending by a process that died, and those that could
+//! not be disconnected while Meta was unreachable.
 
 use crate::Context;
 use dmrelay_domain::failure::FailureClass;
@@ -8,20 +8,20 @@ use dmrelay_store::{Connection, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long connecting may take before it is taken for given up.
-const PENDING: Duration = Duration::from_mins(10);
+/// How long connecting may take before it is considered abandoned.
+const PENDING_MAX: Duration = Duration::from_mins(10);
 
-/// How long Meta is asked to end the webhooks before the token is forgotten all the same.
-const DISCONNECTING_MS: i64 = 24 * 3_600_000;
+/// How long Meta is asked to unsubscribe the webhooks before the token is deleted anyway.
+const DISCONNECTING_MS_MAX: i64 = 24 * 3_600_000;
 
-pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
+pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     let routed = ctx.store.route_events().await?;
     if routed > 0 {
-        tracing::info!(routed, "events that came before their connection are ingested");
+        tracing::info!(routed, "ingesting events that arrived before their connection");
     }
-    for connection in ctx.store.unfinished_connections(PENDING).await? {
+    for connection in ctx.store.unfinished_connections(PENDING_MAX).await? {
         if connection.status == ConnectionStatus::Pending {
-            tracing::warn!(connection = %connection.id, "connecting was given up");
+            tracing::warn!(connection = %connection.id, "removing an abandoned connection");
             ctx.store.drop_pending(connection.id).await?;
         } else if unsubscribed(&ctx, &connection).await? {
             let tx = ctx.store.begin().await?;
@@ -36,7 +36,7 @@ pub(super) async fn beat(ctx: Arc<Context>) -> Result<()> {
     Ok(())
 }
 
-/// The account was connected again while its webhooks were being ended.
+/// The account was connected again while its webhooks were being unsubscribed.
 async fn subscribe_again(ctx: &Context, ended: &Connection) -> Result<()> {
     let fresh = ctx.store.connection_by_id(ended.id).await?;
     let Some(fresh) = fresh.filter(|fresh| fresh.status == ConnectionStatus::Connected) else {
@@ -45,20 +45,21 @@ async fn subscribe_again(ctx: &Context, ended: &Connection) -> Result<()> {
     let fields: Vec<String> = serde_json::from_str(&fresh.row.subscribed_fields).unwrap_or_default();
     let Ok(access) = ctx.access(&fresh) else { return Ok(()) };
     if let Err(err) = ctx.graph.subscribe(&access, &fields).await {
-        tracing::error!(connection = %fresh.id, code = %err.code, "webhooks were ended and not subscribed again");
+        tracing::error!(connection = %fresh.id, code = %err.code, "webhooks were unsubscribed and could not be subscribed again");
     }
     Ok(())
 }
 
-/// Whether the webhooks have ended, cannot be ended by this token any more, or were tried long enough.
+/// Whether the webhooks are unsubscribed, this token can no longer unsubscribe them, or it was tried long
+/// enough.
 async fn unsubscribed(ctx: &Context, connection: &Connection) -> Result<bool> {
     let Ok(access) = ctx.access(connection) else { return Ok(true) };
     let passing = match ctx.graph.unsubscribe(&access).await {
         Ok(()) => return Ok(true),
         Err(err) => {
-            tracing::warn!(connection = %connection.id, code = %err.code, "webhooks not ended");
+            tracing::warn!(connection = %connection.id, code = %err.code, "cannot unsubscribe the webhooks");
             matches!(err.class, FailureClass::Transient | FailureClass::Ambiguous | FailureClass::Throttled)
         }
     };
-    Ok(!passing || ctx.store.now().await? - connection.row.updated_at > DISCONNECTING_MS)
+    Ok(!passing || ctx.store.now().await? - connection.row.updated_at > DISCONNECTING_MS_MAX)
 }

@@ -1,4 +1,4 @@
-//! What good tokens grant.
+//! What valid tokens grant.
 
 use super::super::Grants;
 use super::*;
@@ -10,7 +10,7 @@ fn subaccount(id: &str) -> SubaccountId {
 }
 
 #[tokio::test]
-async fn a_good_token_says_who_and_what_and_until_when() {
+async fn a_valid_token_gives_subject_grants_and_expiry() {
     let identity = verify_claims(&claims()).await.unwrap();
     assert_eq!((identity.subject.as_str(), identity.expires_at), ("ann", NOW + 600));
     assert_eq!(identity.grants.role_in(&subaccount("acme")), Some(Role::Operator));
@@ -46,7 +46,7 @@ async fn an_object_of_roles_needs_no_role_claim() {
 }
 
 #[tokio::test]
-async fn the_claims_are_named_by_the_settings() {
+async fn the_settings_name_the_claims() {
     let names = ["--jwt-role-claim", "https://example.com/role", "--jwt-subaccounts-claim", "tenants"];
     let (tokens, _) = tokens(&settings(&[&["--jwt-secret", SECRET], names.as_slice()].concat()));
     let mut claims = claims_with("role", &json!(17));
@@ -58,7 +58,7 @@ async fn the_claims_are_named_by_the_settings() {
 }
 
 #[tokio::test]
-async fn what_else_is_good() {
+async fn other_valid_tokens_are_accepted() {
     let cases = [
         ("aud", json!(["somebody", AUDIENCE])),
         ("exp", json!(1_900_000_600.75)),

@@ -9,16 +9,16 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use tokio::sync::Semaphore;
 
-const UNKNOWN: &str = "its key is not known";
-const SIGNATURE: &str = "its signature is not right";
+const UNKNOWN: &str = "its key is unknown";
+const SIGNATURE: &str = "its signature is not valid";
 
-/// An identity provider that publishes what a test says, when the test lets it.
+/// An identity provider whose keys and timing the test controls.
 #[derive(Clone)]
 pub(super) struct Provider {
     url: String,
     answer: Arc<Mutex<(u16, String)>>,
     hits: Arc<AtomicUsize>,
-    /// Each answer takes one.
+    /// Each response takes one permit.
     permits: Arc<Semaphore>,
 }
 
@@ -61,7 +61,7 @@ impl Provider {
         self.hits.load(Ordering::SeqCst)
     }
 
-    /// Leaves calls without an answer until [`Provider::resume`].
+    /// Leaves calls without a response until [`Provider::resume`].
     pub(super) fn hold(&self) {
         self.permits.forget_permits(usize::MAX);
     }
@@ -70,7 +70,7 @@ impl Provider {
         self.permits.add_permits(1_000);
     }
 
-    /// Waits for that many calls.
+    /// Waits for this many calls.
     pub(super) async fn until_hit(&self, times: usize) {
         let hit = async {
             while self.hits() < times {
@@ -98,7 +98,7 @@ async fn every_kind_of_key_verifies_its_tokens() {
 }
 
 #[tokio::test]
-async fn another_key_of_the_same_name_does_not() {
+async fn another_key_with_the_same_id_does_not_verify() {
     let provider =
         Provider::start(&[&Signer::rs256(), &Signer::es256("ec", 1), &Signer::eddsa("ed", 1)]).await;
     let (tokens, _) = with_provider(&provider, &[]);
@@ -109,7 +109,7 @@ async fn another_key_of_the_same_name_does_not() {
 }
 
 #[tokio::test]
-async fn a_key_is_of_one_algorithm() {
+async fn a_key_belongs_to_one_algorithm() {
     let provider = Provider::start(&[&Signer::rs256()]).await;
     let (tokens, _) = with_provider(&provider, &[]);
     let crossed = Signer::es256("rsa", 1).token(&claims());
@@ -117,7 +117,7 @@ async fn a_key_is_of_one_algorithm() {
 }
 
 #[tokio::test]
-async fn only_the_algorithms_of_the_settings() {
+async fn only_configured_algorithms_are_accepted() {
     let signers = [Signer::rs256(), Signer::es256("ec", 1)];
     let provider = Provider::start(&signers.each_ref()).await;
     let (tokens, _) = with_provider(&provider, &["--jwt-algorithms", "ES256"]);
@@ -127,7 +127,7 @@ async fn only_the_algorithms_of_the_settings() {
 }
 
 #[tokio::test]
-async fn without_a_name_only_one_key_may_fit() {
+async fn without_a_key_id_exactly_one_key_must_fit() {
     let (first, second) = (Signer::es256("first", 1), Signer::es256("second", 2));
     let provider = Provider::start(&[&Signer::rs256(), &first]).await;
     let (tokens, clock) = with_provider(&provider, &[]);
@@ -136,14 +136,14 @@ async fn without_a_name_only_one_key_may_fit() {
     provider.publish(&[&Signer::rs256(), &first, &second]);
     clock.forward(Duration::from_mins(10));
     let token = first.clone().without_kid().token(&claims_with("exp", &json!(NOW + 6_000)));
-    let why = "it does not say which key signed it";
+    let why = "it does not name the key that signed it";
     assert_eq!(tokens.verify(&token).await, Err(TokenError::Invalid(why)));
     let named = first.token(&claims_with("exp", &json!(NOW + 6_000)));
     assert!(tokens.verify(&named).await.is_ok());
 }
 
 #[tokio::test]
-async fn keys_that_cannot_be_used_are_passed_over() {
+async fn unusable_keys_are_skipped() {
     let (good, number) = (Signer::es256("good", 1), |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes));
     let mut modulus = vec![0xff; 255];
     let rsa = |modulus: &[u8], exponent: &[u8]| json!({ "kty": "RSA", "n": number(modulus), "e": number(exponent) });
@@ -193,7 +193,7 @@ async fn keys_that_cannot_be_used_are_passed_over() {
 }
 
 #[tokio::test]
-async fn a_hundred_keys_are_taken() {
+async fn at_most_a_hundred_keys_are_accepted() {
     let mut keys: Vec<Value> = (0..101).map(|_| Signer::eddsa("many", 1).published()).collect();
     for (number, key) in keys.iter_mut().enumerate() {
         key["kid"] = json!(format!("key {number}"));

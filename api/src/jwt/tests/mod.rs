@@ -25,23 +25,23 @@ const ISSUER: &str = "https://login.example.com/";
 const AUDIENCE: &str = "dmrelay";
 const SECRET: &str = "a secret of more than thirty-two characters";
 
-/// When the tests begin: the time in most tokens is relative to it.
+/// The time at which the tests begin: times in most tokens are relative to it.
 const NOW: i64 = 1_900_000_000;
 
-/// Settings, as a command line gives them.
+/// Settings as given on a command line.
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
     jwt: JwtSettings,
 }
 
-/// Settings with an issuer and an audience, and these.
+/// Settings with an issuer and an audience, plus these.
 fn settings(more: &[&str]) -> JwtSettings {
     let args = ["test", "--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE];
     Cli::parse_from(args.iter().chain(more)).jwt
 }
 
-/// A clock that a test moves.
+/// A clock controlled by the test.
 struct TestClock(AtomicI64);
 
 impl TestClock {
@@ -64,14 +64,14 @@ fn client(metrics: &Arc<Metrics>) -> Client {
     Client::new(Duration::from_secs(5), Arc::clone(metrics)).unwrap()
 }
 
-/// Tokens by these settings, and the clock they go by.
+/// A verifier with these settings, and its clock.
 fn tokens(settings: &JwtSettings) -> (Tokens, Arc<TestClock>) {
     let (clock, metrics) = (TestClock::start(), Arc::new(Metrics::new("test").unwrap()));
     let tokens = Tokens::with_clock(settings, client(&metrics), Arc::clone(&clock) as Arc<dyn Clock>);
     (tokens.unwrap().unwrap(), clock)
 }
 
-/// Somebody who signs tokens.
+/// A signer of tokens.
 #[derive(Clone)]
 struct Signer {
     kid: Option<&'static str>,
@@ -89,14 +89,14 @@ impl Signer {
         Self::rsa("rsa", include_str!("keys/rsa-a.b64"))
     }
 
-    /// The same names as [`Signer::rs256`], another key.
+    /// The same key id as [`Signer::rs256`], with another key.
     fn rs256_forged() -> Self {
         Self::rsa("rsa", include_str!("keys/rsa-b.b64"))
     }
 
-    /// A key on P-256, of any number but 0.
+    /// A P-256 key from any number except 0.
     fn es256(kid: &'static str, number: u8) -> Self {
-        // PKCS #8: an EC key on prime256v1, with nothing but the number.
+        // PKCS #8: an EC key on prime256v1, with only the private number.
         let prefix = hex::decode("3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420");
         let der = [prefix.unwrap().as_slice(), &[number; 32]].concat();
         Self { kid: Some(kid), algorithm: Algorithm::ES256, key: EncodingKey::from_ec_der(&der) }
@@ -147,7 +147,7 @@ impl Signer {
     }
 }
 
-/// Claims of a good token for the subaccount `acme`.
+/// Claims of a valid token for the subaccount `acme`.
 fn claims() -> Value {
     json!({
         "iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "exp": NOW + 600,
@@ -155,7 +155,7 @@ fn claims() -> Value {
     })
 }
 
-/// Those with one set to something else; `null` takes it out.
+/// The same with one claim changed; `null` removes it.
 fn claims_with(name: &str, value: &Value) -> Value {
     let mut claims = claims();
     if value.is_null() {
@@ -166,7 +166,7 @@ fn claims_with(name: &str, value: &Value) -> Value {
     claims
 }
 
-/// Tokens of the shared secret, without an identity provider.
+/// A verifier with a shared secret, without an identity provider.
 fn with_secret() -> (Tokens, Arc<TestClock>) {
     tokens(&settings(&["--jwt-secret", SECRET]))
 }

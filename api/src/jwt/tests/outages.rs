@@ -1,11 +1,11 @@
-//! When keys are fetched, by how many, and what goes on without.
+//! When keys are fetched, how often, and what happens without them.
 
 use super::keys::{Provider, with_provider};
 use super::*;
 use futures::FutureExt;
 use futures::future::join_all;
 
-const UNKNOWN: TokenError = TokenError::Invalid("its key is not known");
+const UNKNOWN: TokenError = TokenError::Invalid("its key is unknown");
 const HOUR: Duration = Duration::from_hours(1);
 
 /// A token that outlives every test.
@@ -14,7 +14,7 @@ fn lasting(signer: &Signer) -> String {
 }
 
 #[tokio::test]
-async fn keys_are_kept_for_a_while() {
+async fn keys_are_cached() {
     let signer = Signer::es256("first", 1);
     let provider = Provider::start(&[&signer]).await;
     let (tokens, clock) = with_provider(&provider, &["--jwks-cache", "10m"]);
@@ -31,7 +31,7 @@ async fn keys_are_kept_for_a_while() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_found_and_a_withdrawn_one_forgotten() {
+async fn a_new_key_is_found_and_a_withdrawn_one_dropped() {
     let (old, new) = (Signer::rs256(), Signer::es256("new", 1));
     let provider = Provider::start(&[&old]).await;
     let (tokens, clock) = with_provider(&provider, &[]);
@@ -47,7 +47,7 @@ async fn a_new_key_is_found_and_a_withdrawn_one_forgotten() {
 }
 
 #[tokio::test]
-async fn unknown_keys_are_looked_for_only_so_often() {
+async fn fetches_for_unknown_keys_are_limited() {
     let (known, unknown) = (Signer::es256("known", 1), Signer::es256("unknown", 2));
     let provider = Provider::start(&[&known]).await;
     let (tokens, clock) = with_provider(&provider, &["--jwks-min-interval", "30s"]);
@@ -65,10 +65,10 @@ async fn unknown_keys_are_looked_for_only_so_often() {
 }
 
 #[tokio::test]
-async fn those_who_come_together_share_one_fetch() {
+async fn concurrent_calls_share_one_fetch() {
     let signer = Signer::es256("first", 1);
     let provider = Provider::start(&[&signer]).await;
-    // Even without an interval of its own between them.
+    // Even without a minimum interval between fetches.
     let (tokens, _) = with_provider(&provider, &["--jwks-min-interval", "0s"]);
     provider.hold();
     let token = lasting(&signer);
@@ -83,7 +83,7 @@ async fn those_who_come_together_share_one_fetch() {
 }
 
 #[tokio::test]
-async fn a_caller_who_goes_away_does_not_break_off_the_fetch() {
+async fn a_disconnected_caller_does_not_abort_the_fetch() {
     let signer = Signer::es256("first", 1);
     let provider = Provider::start(&[&signer]).await;
     let (tokens, _) = with_provider(&provider, &[]);
@@ -100,7 +100,7 @@ async fn a_caller_who_goes_away_does_not_break_off_the_fetch() {
 }
 
 #[tokio::test]
-async fn without_any_keys_it_cannot_be_told() {
+async fn without_any_keys_verification_is_unavailable() {
     let signer = Signer::es256("first", 1);
     let (tokens, _) = tokens(&settings(&["--jwks-url", "http://127.0.0.1:1/keys"]));
     assert_eq!(tokens.verify(&lasting(&signer)).await, Err(TokenError::Unavailable), "nobody listens");
@@ -133,7 +133,7 @@ async fn without_any_keys_it_cannot_be_told() {
 }
 
 #[tokio::test]
-async fn keys_at_hand_outlast_an_outage_of_a_day() {
+async fn cached_keys_outlast_an_outage_of_a_day() {
     let (known, unknown) = (Signer::es256("known", 1), Signer::es256("unknown", 2));
     let provider = Provider::start(&[&known]).await;
     let (tokens, clock) = with_provider(&provider, &[]);
@@ -142,7 +142,7 @@ async fn keys_at_hand_outlast_an_outage_of_a_day() {
     for hours in 1..24 {
         clock.forward(HOUR);
         assert!(tokens.verify(&lasting(&known)).await.is_ok(), "{hours} h");
-        // An unknown key waits for the fetch, and so for those behind it.
+        // An unknown key waits for the fetch, and so do later calls.
         assert_eq!(tokens.verify(&lasting(&unknown)).await, Err(UNKNOWN), "{hours} h");
         assert_eq!(provider.hits(), hours + 1, "each hour it is tried once");
     }
@@ -154,7 +154,7 @@ async fn keys_at_hand_outlast_an_outage_of_a_day() {
 }
 
 #[tokio::test]
-async fn a_provider_that_hangs_holds_up_one_call_only() {
+async fn an_unresponsive_provider_delays_only_one_call() {
     let known = Signer::es256("known", 1);
     let provider = Provider::start(&[&known]).await;
     let (tokens, clock) = with_provider(&provider, &["--jwks-timeout", "100ms"]);

@@ -1,24 +1,23 @@
-//! What is not let through, and what is said about it.
+//! Rejected tokens, and the reasons given.
 
 use super::keys::{Provider, with_provider};
 use super::*;
 
 const NOT_SIGNED: &str = "it is not a signed token";
 const ALGORITHM: &str = "its signature algorithm is not accepted";
-const SIGNATURE: &str = "its signature is not right";
-const IDS: &str = "its subaccounts claim holds what is not an id";
+const SIGNATURE: &str = "its signature is not valid";
+const IDS: &str = "its subaccounts claim contains an invalid id";
 
 fn encoded(text: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(text)
 }
 
 #[tokio::test]
-async fn claims_that_do_not_do() {
-    let (no_end, no_role) = ("it has no end (exp)", "it names a role that there is not");
-    let (no_audience, no_subject) =
-        ("it has no audience (aud)", "its subject (sub) is missing or not usable");
+async fn invalid_claims_are_rejected() {
+    let (no_end, no_role) = ("it has no expiry (exp)", "it names an unknown role");
+    let (no_audience, no_subject) = ("it has no audience (aud)", "its subject (sub) is missing or unusable");
     let cases = [
-        ("iss", json!("https://login.example.com"), "it is of another issuer (iss)"),
+        ("iss", json!("https://login.example.com"), "it comes from another issuer (iss)"),
         ("iss", Value::Null, "it has no issuer (iss)"),
         ("iss", json!([ISSUER]), "it has no issuer (iss)"),
         ("aud", json!("dmrelay2"), "it is for another audience (aud)"),
@@ -37,7 +36,7 @@ async fn claims_that_do_not_do() {
         ("exp", json!(u64::MAX), no_end),
         ("nbf", json!(NOW + 31), "it is not valid yet"),
         ("nbf", json!(i64::MAX), "it is not valid yet"),
-        ("nbf", json!("0"), "its beginning (nbf) is not a time"),
+        ("nbf", json!("0"), "its nbf claim is not a time"),
         ("sub", Value::Null, no_subject),
         ("sub", json!(""), no_subject),
         ("sub", json!("  "), no_subject),
@@ -68,9 +67,9 @@ async fn claims_that_do_not_do() {
 #[tokio::test]
 async fn null_is_not_absent() {
     let cases = [
-        ("nbf", "its beginning (nbf) is not a time"),
-        ("exp", "it has no end (exp)"),
-        ("role", "it names a role that there is not"),
+        ("nbf", "its nbf claim is not a time"),
+        ("exp", "it has no expiry (exp)"),
+        ("role", "it names an unknown role"),
     ];
     for (name, why) in cases {
         let mut claims = claims();
@@ -82,7 +81,7 @@ async fn null_is_not_absent() {
 }
 
 #[tokio::test]
-async fn what_is_no_token() {
+async fn malformed_tokens_are_rejected() {
     let good = Signer::hs256(SECRET.as_bytes()).token(&claims());
     let cases = [
         (String::new(), NOT_SIGNED),
@@ -116,7 +115,7 @@ async fn a_token_of_eight_kibibytes_is_read() {
 }
 
 #[tokio::test]
-async fn nothing_is_signed_with_none() {
+async fn the_algorithm_none_is_rejected() {
     let provider = Provider::start(&[&Signer::rs256()]).await;
     let (published, _) = with_provider(&provider, &[]);
     for tokens in [with_secret().0, published] {
@@ -132,7 +131,7 @@ async fn nothing_is_signed_with_none() {
 }
 
 #[tokio::test]
-async fn a_public_key_is_no_secret() {
+async fn a_public_key_is_not_a_shared_secret() {
     let rsa = Signer::rs256();
     let provider = Provider::start(&[&rsa]).await;
     let (tokens, _) = with_provider(&provider, &[]);
@@ -147,7 +146,7 @@ async fn a_public_key_is_no_secret() {
 }
 
 #[tokio::test]
-async fn with_a_secret_nothing_else_signs() {
+async fn with_a_secret_only_that_secret_verifies() {
     let (tokens, _) = with_secret();
     for signer in [Signer::rs256(), Signer::es256("ec", 1), Signer::eddsa("ed", 1)] {
         assert_eq!(tokens.verify(&signer.token(&claims())).await, Err(TokenError::Invalid(ALGORITHM)));
@@ -175,7 +174,7 @@ async fn a_signature_covers_header_and_claims() {
 }
 
 #[tokio::test]
-async fn extensions_are_not_understood() {
+async fn critical_extensions_are_rejected() {
     let signer = Signer::hs256(SECRET.as_bytes());
     for crit in [json!(["b64"]), json!([]), json!(null), json!("exp")] {
         let mut header = signer.header();

@@ -1,8 +1,8 @@
-//! Settings that cannot be used are refused before anything starts.
+//! Invalid settings are rejected at startup.
 
 use super::*;
 
-/// The variable that is refused.
+/// The rejected variable.
 fn refused(args: &[&str]) -> Option<&'static str> {
     let settings = Cli::parse_from([&["test"], args].concat()).jwt;
     let client = client(&Arc::new(Metrics::new("test").unwrap()));
@@ -12,7 +12,7 @@ fn refused(args: &[&str]) -> Option<&'static str> {
 const PARTIES: [&str; 4] = ["--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE];
 
 #[tokio::test]
-async fn tokens_are_not_asked_for() {
+async fn jwt_authentication_is_optional() {
     let client = client(&Arc::new(Metrics::new("test").unwrap()));
     assert!(Tokens::new(&settings(&[]), client).unwrap().is_none());
 }
@@ -29,7 +29,7 @@ async fn a_secret_of_32_characters_or_keys_and_not_both() {
 }
 
 #[tokio::test]
-async fn whose_and_for_whom_must_be_said() {
+async fn issuer_and_audience_are_required() {
     let secret = ["--jwt-secret", SECRET];
     let refused = |args: &[&str]| refused(&[&secret, args].concat());
     assert_eq!(refused(&PARTIES[2..]), Some("JWT_ISSUER"));
@@ -39,7 +39,7 @@ async fn whose_and_for_whom_must_be_said() {
 }
 
 #[tokio::test]
-async fn algorithms_are_the_known_ones() {
+async fn only_known_algorithms_are_accepted() {
     let url = ["--jwks-url", "https://login.example.com/keys"];
     let refused = |words| refused(&[&PARTIES, url.as_slice(), &["--jwt-algorithms", words]].concat());
     assert_eq!(refused("RS256, EdDSA"), None);

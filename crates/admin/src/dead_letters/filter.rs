@@ -1,4 +1,4 @@
-//! Which dead letters a command is about.
+//! Filters of dead letters.
 
 use super::super::common::subaccount;
 use clap::Args;
@@ -9,19 +9,19 @@ use dmrelay_domain::states::{DeadLetterKind, DeadLetterState};
 use dmrelay_store::LetterSearch;
 use uuid::Uuid;
 
-/// Which dead letters: those that fit all of it.
+/// Only dead letters that match all of these.
 #[derive(Debug, Args)]
 pub(super) struct Filter {
-    /// Of this subaccount.
+    /// Only this subaccount.
     #[arg(long, value_parser = subaccount)]
     subaccount: Option<SubaccountId>,
-    /// Of this connection.
+    /// Only this connection.
     #[arg(long)]
     connection: Option<Uuid>,
-    /// That failed for this.
+    /// Only this failure class.
     #[arg(long, value_parser = PossibleValuesParser::new(FailureClass::ALL.iter().map(|word| word.as_str())))]
     class: Option<String>,
-    /// That speak of this.
+    /// Only this kind.
     #[arg(long, value_parser = PossibleValuesParser::new(DeadLetterKind::ALL.iter().map(|word| word.as_str())))]
     kind: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `admin dead-letters`: what failed for good, of all subaccounts.
+//! `admin dead-letters`: permanent failures of all subaccounts.
 
 mod filter;
 mod replay;
@@ -17,23 +17,24 @@ use filter::Filter;
 use replay::ReplaySome;
 use uuid::Uuid;
 
-/// What failed for good.
+/// Manage dead letters.
 #[derive(Debug, Subcommand)]
 pub enum DeadLetters {
-    /// List them, the newest first.
+    /// List dead letters, newest first.
     List(List),
-    /// Show all of one.
+    /// Show one dead letter in full.
     #[command(after_help = EXIT_CODES)]
     Show {
         /// Its id.
         id: Uuid,
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Try again what failed. A worker takes it up at once; what would fail again is refused, and stays open.
+    /// Replay dead letters. A worker picks them up at once; those that would fail again are refused and stay
+    /// open.
     Replay(ReplaySome),
-    /// Leave them at that.
+    /// Discard dead letters.
     #[command(after_help = EXIT_CODES)]
     Discard {
         /// Their ids.
@@ -42,23 +43,23 @@ pub enum DeadLetters {
     },
 }
 
-/// Which dead letters are listed.
+/// Which dead letters to list.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct List {
     #[command(flatten)]
     filter: Filter,
-    /// Of which this became.
+    /// Only dead letters in this state.
     #[arg(long, default_value = "open",
         value_parser = PossibleValuesParser::new(DeadLetterState::ALL.iter().map(|word| word.as_str())))]
     state: String,
-    /// Not older than this: a time (RFC 3339), or how long ago, like 36h.
+    /// Created at or after this time (RFC 3339), or within this duration, e.g. 36h.
     #[arg(long, value_parser = times::moment)]
     since: Option<Moment>,
-    /// At most so many.
+    /// Maximum number to list.
     #[arg(long, default_value_t = LIMIT, value_parser = clap::value_parser!(u64).range(1..=LIMIT_MAX))]
     limit: u64,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

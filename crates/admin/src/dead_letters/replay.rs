@@ -1,4 +1,4 @@
-//! `admin dead-letters replay`: what failed is tried again, by the same rules as through the API.
+//! `admin dead-letters replay`: replays dead letters, by the same rules as the API.
 
 use super::super::common::{ACTOR, EXIT_CODES, now};
 use super::super::output::{self, print};
@@ -13,41 +13,41 @@ use serde::Serialize;
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Which are tried again: those named, those that fit, or all.
+/// Which dead letters to replay: by id, by filter, or all.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct ReplaySome {
-    /// These.
+    /// These dead letters.
     #[arg(conflicts_with_all = ["subaccount", "connection", "class", "kind", "created_before", "limit", "all"])]
     ids: Vec<Uuid>,
     #[command(flatten)]
     filter: Filter,
-    /// Older than this: a time (RFC 3339), or how long ago, like 36h.
+    /// Created before this time (RFC 3339), or longer ago than this, e.g. 36h.
     #[arg(long, value_parser = times::moment)]
     created_before: Option<Moment>,
-    /// All that are open.
+    /// All open dead letters.
     #[arg(long, conflicts_with_all = ["subaccount", "connection", "class", "kind", "created_before"])]
     all: bool,
-    /// At most so many, the oldest first.
+    /// Maximum number to replay, oldest first.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Only tell what would become of them.
+    /// Only print what would happen.
     #[arg(long)]
     dry_run: bool,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Why one is refused.
-pub(super) const UNKNOWN: &str = "there is no such dead letter";
-pub(super) const CLOSED: &str = "it was replayed or discarded already";
+/// Reasons for a refusal.
+pub(super) const UNKNOWN: &str = "no such dead letter";
+pub(super) const CLOSED: &str = "it was already replayed or discarded";
 const ORPHAN: &str = "its connection is gone";
 
-/// How many are read at a time.
+/// Number of letters read at a time.
 const PAGE: u64 = 200;
 
-/// What became of them.
+/// The results.
 #[derive(Default, Serialize)]
 struct Outcome {
     replayed: Vec<Uuid>,
@@ -60,12 +60,12 @@ struct Refusal {
     reason: &'static str,
 }
 
-/// A run over some letters.
+/// A run over a set of letters.
 struct Replaying<'a> {
     store: &'a Store,
     dry_run: bool,
     json: bool,
-    /// The connections met so far.
+    /// The connections read so far.
     connections: HashMap<Uuid, Option<Connection>>,
     outcome: Outcome,
 }
@@ -73,7 +73,7 @@ struct Replaying<'a> {
 impl ReplaySome {
     pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
         if self.ids.is_empty() && self.filter.is_empty() && self.created_before.is_none() && !self.all {
-            bail!("which ones? Name their ids, or what they have in common (--class …), or --all");
+            bail!("no selection: pass ids, a filter (--class …), or --all");
         }
         let (dry_run, json) = (self.dry_run, self.json);
         let mut run =
@@ -88,7 +88,7 @@ impl ReplaySome {
 
     async fn search(&self, store: &Store) -> anyhow::Result<LetterSearch> {
         let now = now(store).await?;
-        // What fails anew while this runs is a new letter, and not to be replayed by it.
+        // A new failure during this run creates a new letter, which this run must not replay.
         let created_before = self.created_before.map_or(now, |before| before.before(now)).min(now);
         Ok(LetterSearch { created_before: Some(created_before), ..self.filter.search(DeadLetterState::Open) })
     }
@@ -136,7 +136,7 @@ impl Replaying<'_> {
         }
     }
 
-    /// Reads the connection of a letter, once for all letters of it.
+    /// Reads the connection of a letter, cached for all of its letters.
     async fn meet(&mut self, letter: &dead_letter::Model) -> anyhow::Result<()> {
         let Some(id) = letter.connection_id else { return Ok(()) };
         if !self.connections.contains_key(&id) {

@@ -1,4 +1,4 @@
-//! Whether Meta can reach the API: the form of `PUBLIC_URL`, and its handshake.
+//! Checks whether Meta can reach the API: the form of `PUBLIC_URL`, and the verification handshake.
 
 use super::report::Report;
 use crate::settings::Settings;
@@ -10,14 +10,14 @@ use url::{Host, Url};
 const CHECK: &str = "PUBLIC_URL";
 const CALLBACK: &str = "callback";
 
-/// How long the handshake may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of the handshake.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Names that only a network of one's own knows (RFC 6761, RFC 6762, RFC 8375, RFC 9476).
+/// Host names that exist only on private networks (RFC 6761, RFC 6762, RFC 8375, RFC 9476).
 const PRIVATE: [&str; 10] =
     ["localhost", "local", "internal", "intranet", "lan", "home.arpa", "test", "invalid", "onion", "alt"];
 
-/// Whether Meta takes the address.
+/// Checks whether Meta accepts the address.
 pub(super) fn check_form(url: &Url, report: &mut Report) {
     let shown = url.origin().ascii_serialization();
     match unfit(url) {
@@ -26,15 +26,15 @@ pub(super) fn check_form(url: &Url, report: &mut Report) {
     }
 }
 
-/// Why Meta does not take an address, if it does not.
+/// Why Meta does not accept an address, if it does not.
 fn unfit(url: &Url) -> Option<&'static str> {
     if url.scheme() != "https" {
-        return Some("must be https: Meta delivers to nothing else");
+        return Some("must be https: Meta delivers webhooks only over https");
     }
     match url.host() {
         Some(Host::Domain(name)) if is_public(name) => {}
-        Some(Host::Domain(_)) => return Some("must have a name that the internet knows"),
-        _ => return Some("must have a host name, not an address: a certificate is for a name"),
+        Some(Host::Domain(_)) => return Some("must have a public host name"),
+        _ => return Some("must have a host name, not an address: certificates are issued for names"),
     }
     if url.port().is_some() {
         return Some("must have no port, or 443");
@@ -51,7 +51,7 @@ fn is_public(name: &str) -> bool {
     name.contains('.') && !PRIVATE.iter().any(private)
 }
 
-/// Makes the handshake as Meta does.
+/// Performs the handshake as Meta does.
 pub(super) async fn check_callback(settings: &Settings<'_>, client: &Client, report: &mut Report) {
     let token = match settings.graph.verify_token.get() {
         Ok(Some(token)) => token,
@@ -61,18 +61,16 @@ pub(super) async fn check_callback(settings: &Settings<'_>, client: &Client, rep
     let challenge = format!("{:016x}", rand::random::<u64>());
     match client.send(handshake(&settings.api.public_url, &token, &challenge)).await {
         Ok(answer) if answer.status == 200 && answer.body == challenge.as_bytes() => {
-            report.ok(CALLBACK, "the handshake at /webhooks/instagram is answered");
+            report.ok(CALLBACK, "the handshake at /webhooks/instagram succeeds");
         }
         Ok(answer) if answer.status == 403 => {
-            report
-                .fail(CALLBACK, "the handshake is refused: the API that runs has another META_VERIFY_TOKEN");
+            report.fail(CALLBACK, "the handshake is refused: the running API has another META_VERIFY_TOKEN");
         }
         Ok(answer) if answer.status == 200 => {
-            report
-                .fail(CALLBACK, "something else than dmrelay answers, or something changes what it answers");
+            report.fail(CALLBACK, "the response does not come from dmrelay, or a proxy changes it");
         }
         Ok(answer) => report.fail(CALLBACK, format!("answered with status {}, not 200", answer.status)),
-        Err(err) => report.fail(CALLBACK, format!("PUBLIC_URL is not reached from here: {err}")),
+        Err(err) => report.fail(CALLBACK, format!("PUBLIC_URL cannot be reached from here: {err}")),
     }
 }
 
@@ -89,7 +87,7 @@ fn handshake(public: &Url, token: &Secret<String>, challenge: &str) -> Call {
         url,
         bearer: None,
         json: None,
-        timeout: PATIENCE,
+        timeout: CALL_TIMEOUT,
     }
 }
 
@@ -105,10 +103,10 @@ mod tests {
             ("http://relay.example.com", Some("https")),
             ("https://192.0.2.1", Some("not an address")),
             ("https://[2001:db8::1]", Some("not an address")),
-            ("https://localhost", Some("the internet knows")),
-            ("https://relay", Some("the internet knows")),
-            ("https://relay.local", Some("the internet knows")),
-            ("https://api.relay.internal.", Some("the internet knows")),
+            ("https://localhost", Some("public host name")),
+            ("https://relay", Some("public host name")),
+            ("https://relay.local", Some("public host name")),
+            ("https://api.relay.internal.", Some("public host name")),
             ("https://relay.example.com:8443", Some("port")),
             ("https://user@relay.example.com", Some("no user")),
             ("https://relay.example.com?x=1", Some("no query")),

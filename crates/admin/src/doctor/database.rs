@@ -1,5 +1,5 @@
-//! Whether the database is there, keeps what is committed, and has the schema and the room for dmrelay; and whether
-//! the keys for what is sealed in it are there.
+//! Checks whether the database is reachable and durable, has the right schema and enough connections, and
+//! whether the keys of its encrypted values are present.
 
 use super::report::{Report, Verdict};
 use dmrelay_domain::clock::{Clock, Millis, SystemClock};
@@ -11,17 +11,18 @@ use std::time::Duration;
 
 const CHECK: &str = "database";
 
-/// How long an answer may take, whatever the settings say.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Timeout of a query, whatever the settings say.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The first version of PostgreSQL that is not too old.
-const OLDEST: i32 = 14;
+/// The oldest supported version of PostgreSQL.
+const VERSION_MIN: i32 = 14;
 
-/// How far the clocks of this machine and the database's may differ, and how far before tokens are refused.
+/// Clock difference between this machine and the database that is reported, and above which tokens would be
+/// rejected.
 const SKEW: Millis = 2_000;
 const SKEW_MAX: Millis = 30_000;
 
-/// Checks it; gives it where it can be used.
+/// Runs the checks; returns the database if it is usable.
 pub(super) async fn check(
     settings: &DatabaseSettings,
     vault: Option<&Vault>,
@@ -53,18 +54,18 @@ pub(super) async fn check(
 }
 
 async fn in_time<T, E: Display>(work: impl Future<Output = Result<T, E>>) -> Result<T, String> {
-    match tokio::time::timeout(PATIENCE, work).await {
+    match tokio::time::timeout(QUERY_TIMEOUT, work).await {
         Ok(outcome) => outcome.map_err(|err| format!("{err:#}")),
-        Err(_) => Err(format!("no answer in {PATIENCE:?}")),
+        Err(_) => Err(format!("no answer in {QUERY_TIMEOUT:?}")),
     }
 }
 
 fn postgres(server: &Postgres, wanted: u32, report: &mut Report) {
     let (version, number) = (&server.version, server.version_number / 10_000);
     if server.is_standby {
-        report.fail(CHECK, "a standby, which takes no writes: DATABASE_URL must lead to the primary");
-    } else if number < OLDEST {
-        report.warn(CHECK, format!("PostgreSQL {version} is older than {OLDEST}"));
+        report.fail(CHECK, "a standby, which accepts no writes: DATABASE_URL must point to the primary");
+    } else if number < VERSION_MIN {
+        report.warn(CHECK, format!("PostgreSQL {version} is older than {VERSION_MIN}"));
     } else {
         report.ok(CHECK, format!("PostgreSQL {version}"));
     }
@@ -74,7 +75,7 @@ fn postgres(server: &Postgres, wanted: u32, report: &mut Report) {
     report.note(verdict, "connections", &what);
 }
 
-/// Whether what was acknowledged outlives a crash.
+/// Whether acknowledged data survives a crash.
 fn durability(server: &Postgres) -> (Verdict, String) {
     let Postgres { fsync, synchronous_commit, full_page_writes, .. } = server;
     if fsync == "off" {
@@ -92,17 +93,17 @@ fn durability(server: &Postgres) -> (Verdict, String) {
     }
 }
 
-/// Whether an API and a worker have room.
+/// Whether there are enough connections for an API and a worker.
 fn connections(server: &Postgres, wanted: u32) -> (Verdict, String) {
     let room = i64::from(server.max_connections) - i64::from(server.reserved);
     let wanted = i64::from(wanted);
     let setting = format!("DATABASE_MAX_CONNECTIONS {wanted} of PostgreSQL's {room}");
     if wanted > room {
-        (Verdict::Fail, format!("{setting}: one process alone wants more than there are; lower it"))
+        (Verdict::Fail, format!("{setting}: exceeds the available connections; lower it"))
     } else if 2 * wanted > room {
         (
             Verdict::Warn,
-            format!("{setting}: an API and a worker have no room together; raise max_connections"),
+            format!("{setting}: too few connections for an API and a worker together; raise max_connections"),
         )
     } else {
         let most = room / wanted.max(1);
@@ -118,7 +119,7 @@ async fn clock(store: &Store, report: &mut Report) {
             let (verdict, what) = skew(theirs - ours);
             report.note(verdict, "clock", &what);
         }
-        Err(err) => report.fail("clock", format!("the database's cannot be read: {err}")),
+        Err(err) => report.fail("clock", format!("cannot read the database's clock: {err}")),
     }
 }
 
@@ -128,11 +129,11 @@ fn skew(ahead: Millis) -> (Verdict, String) {
     match ahead.abs() {
         0..=SKEW => (Verdict::Ok, what),
         distance if distance <= SKEW_MAX => (Verdict::Warn, format!("{what}: set both by NTP")),
-        _ => (Verdict::Fail, format!("{what}: tokens and expiries are judged wrongly; set both by NTP")),
+        _ => (Verdict::Fail, format!("{what}: tokens and expiries are evaluated wrongly; set both by NTP")),
     }
 }
 
-/// Whether the schema is the one of this program, or newer.
+/// Whether the schema is at this program's version or newer.
 async fn schema(store: &Store, report: &mut Report) -> bool {
     match in_time(dmrelay_migration::pending(store.connection())).await {
         Ok(pending) => match pending.first() {
@@ -144,7 +145,7 @@ async fn schema(store: &Store, report: &mut Report) -> bool {
                 let count = pending.len();
                 report.fail(
                     "schema",
-                    format!("lacks {count} changes from {first} on; run: dmrelay-api migrate"),
+                    format!("{count} migrations pending, from {first} on; run: dmrelay-api migrate"),
                 );
             }
         },
@@ -153,9 +154,9 @@ async fn schema(store: &Store, report: &mut Report) -> bool {
     false
 }
 
-/// Whether what is sealed opens.
+/// Whether encrypted values can be decrypted.
 async fn keys(store: &Store, vault: &Vault, report: &mut Report) {
-    const CHECK: &str = "sealed values";
+    const CHECK: &str = "encrypted values";
     let counts = match in_time(store.sealed_counts()).await {
         Ok(counts) => counts,
         Err(err) => return report.fail(CHECK, err),
@@ -165,25 +166,24 @@ async fn keys(store: &Store, vault: &Vault, report: &mut Report) {
     let older: Vec<String> = counts
         .iter()
         .filter(|(id, _)| id != current && known(id))
-        .map(|(id, n)| format!("{n} by {id}"))
+        .map(|(id, n)| format!("{n} values with {id}"))
         .collect();
     let missing: Vec<String> = counts
         .iter()
         .filter(|(id, _)| !known(id) && id != NO_KEY)
-        .map(|(id, n)| format!("{n} by {id}"))
+        .map(|(id, n)| format!("{n} values with {id}"))
         .collect();
     let odd = counts.iter().find(|(id, _)| id == NO_KEY).map_or(0, |(_, n)| *n);
     if !missing.is_empty() {
-        report.fail(CHECK, format!("ENCRYPTION_KEYS lacks keys in use: sealed {}", missing.join(", ")));
+        report.fail(CHECK, format!("ENCRYPTION_KEYS lacks keys in use: {}", missing.join(", ")));
     } else if odd > 0 {
-        report.fail(CHECK, format!("{odd} are no sealed values; admin reseal --dry-run names them"));
+        report.fail(CHECK, format!("{odd} are not encrypted values; admin reseal --dry-run lists them"));
     } else if counts.is_empty() {
         report.ok(CHECK, "there are none");
     } else if older.is_empty() {
         report.ok(CHECK, format!("all by {current}"));
     } else {
-        report
-            .ok(CHECK, format!("sealed {} still; admin reseal seals them with {current}", older.join(", ")));
+        report.ok(CHECK, format!("{} still; admin reseal re-encrypts them with {current}", older.join(", ")));
     }
 }
 
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_forgets_is_told() {
+    fn a_database_that_loses_commits_is_reported() {
         let off = || "off".to_owned();
         assert_eq!(durability(&server()).0, Verdict::Ok);
         assert_eq!(durability(&Postgres { fsync: off(), ..server() }).0, Verdict::Fail);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn two_processes_must_have_room() {
+    fn two_processes_must_have_enough_connections() {
         for (wanted, verdict) in
             [(20, Verdict::Ok), (48, Verdict::Ok), (49, Verdict::Warn), (98, Verdict::Fail)]
         {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_may_differ_a_little() {
+    fn small_clock_differences_are_tolerated() {
         for (ahead, verdict) in [
             (0, Verdict::Ok),
             (-2_000, Verdict::Ok),

@@ -1,5 +1,5 @@
-//! `admin doctor`: whether an installation can go live. Every check has its time and goes on after the ones that
-//! failed; none prints a secret.
+//! `admin doctor`: whether an installation is ready for production. Every check has a timeout, and the checks
+//! continue after a failure; none prints a secret.
 
 mod address;
 mod database;
@@ -17,18 +17,18 @@ use dmrelay_runtime::settings::AgentSettings;
 use report::Report;
 use std::sync::Arc;
 
-/// What is checked.
+/// Options of the checks.
 #[derive(Debug, clap::Args)]
 #[command(after_help = crate::common::EXIT_CODES)]
 pub struct Doctor {
-    /// Make Meta's handshake with PUBLIC_URL, from here. The API must run.
+    /// Perform Meta's verification handshake with PUBLIC_URL from here. The API must be running.
     #[arg(long)]
     callback: bool,
-    /// Ask Graph for each connected account whether its token is good, for at most N of them (20).
+    /// Ask Graph whether the token of each connected account is valid, for at most N accounts (20).
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "20",
         value_parser = clap::value_parser!(u16).range(1..=1_000))]
     accounts: Option<u16>,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
     /// Retell.

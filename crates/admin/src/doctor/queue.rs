@@ -1,4 +1,4 @@
-//! Whether Redis is there, and keeps what it is given.
+//! Checks whether Redis is reachable and does not drop data.
 
 use super::report::{Report, Verdict};
 use dmrelay_queue::{JobQueue, QueueMetrics, RedisOptions, RedisQueue, RedisServer};
@@ -8,11 +8,11 @@ use std::time::Duration;
 
 const CHECK: &str = "redis";
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Timeout of a call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The first version that is not too old.
-const OLDEST: (u32, u32) = (6, 2);
+/// The oldest supported version.
+const VERSION_MIN: (u32, u32) = (6, 2);
 
 pub(super) async fn check(settings: &QueueSettings, report: &mut Report) {
     let queue = match connect(settings) {
@@ -26,7 +26,7 @@ pub(super) async fn check(settings: &QueueSettings, report: &mut Report) {
         Err(err) => report.warn(CHECK, format!("it answers, but not what it is (INFO): {err}")),
         Ok(server) => {
             if is_old(&server.version) {
-                let (major, minor) = OLDEST;
+                let (major, minor) = VERSION_MIN;
                 report.warn(CHECK, format!("version {} is older than {major}.{minor}", server.version));
             } else {
                 report.ok(CHECK, format!("it answers, version {}", server.version));
@@ -41,27 +41,27 @@ fn connect(settings: &QueueSettings) -> anyhow::Result<RedisQueue> {
     let url = settings.url.require()?;
     let options = RedisOptions {
         namespace: settings.redis_namespace.clone(),
-        push_timeout: PATIENCE,
+        push_timeout: CALL_TIMEOUT,
         ..RedisOptions::new(url.expose().clone())
     };
     let metrics = Metrics::new("doctor")?;
     Ok(RedisQueue::connect(options, QueueMetrics::register(&metrics.registry)?)?)
 }
 
-/// Whether a version is known, and older than wanted.
+/// Whether a version is known and too old.
 fn is_old(version: &str) -> bool {
     let mut numbers = version.split('.').map_while(|number| number.parse().ok());
     let (major, minor): (Option<u32>, Option<u32>) = (numbers.next(), numbers.next());
-    major.is_some_and(|major| (major, minor.unwrap_or(0)) < OLDEST)
+    major.is_some_and(|major| (major, minor.unwrap_or(0)) < VERSION_MIN)
 }
 
-/// Whether it drops keys to make room: a job that was dropped waits until the sweep finds it again, and a queue whose
-/// parts are dropped one by one may stand still.
+/// Whether Redis evicts keys to free memory: a dropped job waits until the poller finds its row, and a queue
+/// whose keys are dropped one by one may stall.
 fn memory(server: &RedisServer) -> (Verdict, String) {
     let policy = &server.max_memory_policy;
     let may_drop = !policy.is_empty() && policy != "noeviction";
     if !may_drop {
-        return (Verdict::Ok, "it drops no keys (noeviction)".to_owned());
+        return (Verdict::Ok, "never evicts keys (noeviction)".to_owned());
     }
     let cure = "set maxmemory-policy noeviction";
     match (server.max_memory, policy.starts_with("volatile-")) {
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_redis_that_drops_jobs_is_no_queue() {
+    fn a_redis_that_drops_jobs_fails_the_check() {
         for (policy, max_memory, verdict) in [
             ("noeviction", 0, Verdict::Ok),
             ("noeviction", 1, Verdict::Ok),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn old_versions_are_known() {
+    fn old_versions_are_recognized() {
         assert!(is_old("6.0.16") && is_old("5"));
         assert!(!is_old("6.2.0") && !is_old("7.2.4") && !is_old("10.0") && !is_old("") && !is_old("valkey"));
     }

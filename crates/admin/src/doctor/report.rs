@@ -1,18 +1,18 @@
-//! What the doctor has found.
+//! The report of the doctor.
 
 use super::super::output::{harmless, print};
 use serde::Serialize;
 use std::fmt::Display;
 
-/// How something is.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
     /// As it should be.
     Ok,
-    /// It works, and somebody should look at it.
+    /// Works, but needs attention.
     Warn,
-    /// It does not work, or would lose something.
+    /// Does not work, or would lose data.
     Fail,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Finding {
     what: String,
 }
 
-/// All of them, each told as it is found.
+/// All checks, printed as they complete.
 pub(super) struct Report {
     aloud: bool,
     findings: Vec<Finding>,
@@ -47,7 +47,7 @@ impl Report {
         self.note(Verdict::Fail, check, &what);
     }
 
-    /// What is in order, or what is wrong.
+    /// Records a success or a failure.
     pub(super) fn judge(&mut self, check: &'static str, outcome: Result<impl Display, impl Display>) {
         match outcome {
             Ok(what) => self.ok(check, what),
@@ -63,7 +63,7 @@ impl Report {
                 Verdict::Warn => "warn",
                 Verdict::Fail => "FAIL",
             };
-            // Nobody is left to be told where this fails; the exit code still tells.
+            // If this fails no one is reading; the exit code still reports.
             let _ = print(format!("{word:<4}  {check:<19}  {what}"));
         }
         self.findings.push(Finding { verdict, check, what });

@@ -1,4 +1,4 @@
-//! Whether the settings can be used, and the secrets among them are what they should be.
+//! Checks whether the settings are valid, and the form of the secrets among them.
 
 use super::report::Report;
 use crate::settings::Settings;
@@ -7,27 +7,27 @@ use dmrelay_runtime::http::Client;
 use dmrelay_runtime::settings::{BOOTSTRAP_KEY_BYTES_MIN, InvalidSetting};
 use dmrelay_vault::Vault;
 
-/// The shortest verify token that nobody guesses.
-const TOKEN_MIN: usize = 16;
+/// Minimum length of a verification token that cannot be guessed.
+const TOKEN_CHARS_MIN: usize = 16;
 
-/// Settings with a check of their own.
+/// Settings with their own check.
 const TOLD_BELOW: [&str; 3] = ["META_APP_SECRETS", "META_VERIFY_TOKEN", "BOOTSTRAP_API_KEY"];
 
-/// The length of a Meta app's secret, in hexadecimal digits.
-const APP_SECRET: usize = 32;
+/// Length of a Meta app secret, in hexadecimal digits.
+const APP_SECRET_CHARS: usize = 32;
 
-/// Checks them; gives the keys for secrets at rest, where they can be used.
+/// Runs the checks; returns the encryption keys if they are valid.
 pub(super) fn check(settings: &Settings<'_>, client: Option<&Client>, report: &mut Report) -> Option<Vault> {
     match settings.checks.read_settings().err().filter(|err| !TOLD_BELOW.contains(&err.name)) {
         Some(err) => report.fail("settings", err),
-        None => report.ok("settings", "they can be read"),
+        None => report.ok("settings", "valid"),
     }
     app_secrets(settings.graph.app_secrets.get(), report);
     verify_token(settings.graph.verify_token.get(), report);
     bootstrap_key(settings.api.bootstrap_key.get(), report);
     if let Some(client) = client {
         match settings.checks.accepts_tokens(client.clone()) {
-            Ok(true) => report.ok("tokens (JWT)", "accepted beside API keys"),
+            Ok(true) => report.ok("tokens (JWT)", "accepted in addition to API keys"),
             Ok(false) => report.ok("tokens (JWT)", "not accepted: neither JWT_SECRET nor JWKS_URL is given"),
             Err(err) => report.fail("tokens (JWT)", err),
         }
@@ -50,23 +50,20 @@ fn app_secrets(secrets: Result<Option<Secret<String>>, InvalidSetting>, report: 
         None => report.ok(CHECK, format!("{} given", list.len())),
         Some(at) => report.warn(
             CHECK,
-            format!(
-                "number {} is not 32 hexadecimal digits, as Meta's are: look it up in the app's dashboard",
-                at + 1
-            ),
+            format!("number {} is not 32 hexadecimal digits: look it up in the app's dashboard", at + 1),
         ),
     }
 }
 
 fn is_app_secret(secret: &str) -> bool {
-    secret.len() == APP_SECRET && secret.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    secret.len() == APP_SECRET_CHARS && secret.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn verify_token(token: Result<Option<Secret<String>>, InvalidSetting>, report: &mut Report) {
     const CHECK: &str = "META_VERIFY_TOKEN";
     match token {
-        Ok(Some(token)) if token.expose().len() < TOKEN_MIN => {
-            report.warn(CHECK, format!("shorter than {TOKEN_MIN} characters: take a long random text"));
+        Ok(Some(token)) if token.expose().len() < TOKEN_CHARS_MIN => {
+            report.warn(CHECK, format!("shorter than {TOKEN_CHARS_MIN} characters: use a long random text"));
         }
         Ok(Some(_)) => report.ok(CHECK, "given"),
         Ok(None) => report.warn(CHECK, "not given: the handshake at /webhooks/instagram is refused"),
@@ -78,12 +75,10 @@ fn bootstrap_key(key: Result<Option<Secret<String>>, InvalidSetting>, report: &m
     const CHECK: &str = "BOOTSTRAP_API_KEY";
     match key {
         Ok(Some(key)) if key.expose().len() < BOOTSTRAP_KEY_BYTES_MIN => {
-            report.fail(
-                CHECK,
-                format!("must have at least {BOOTSTRAP_KEY_BYTES_MIN} characters, or not be given"),
-            );
+            report
+                .fail(CHECK, format!("must have at least {BOOTSTRAP_KEY_BYTES_MIN} characters, or be unset"));
         }
-        Ok(Some(_)) => report.ok(CHECK, "given; it may everything, so remove it once there are other keys"),
+        Ok(Some(_)) => report.ok(CHECK, "given; it has every permission, so remove it once other keys exist"),
         Ok(None) => report.ok(CHECK, "not given"),
         Err(err) => report.fail(CHECK, err),
     }
@@ -96,7 +91,7 @@ fn keys(settings: &Settings<'_>, report: &mut Report) -> Option<Vault> {
         Ok(vault) => {
             let ids: Vec<&str> = vault.key_ids().collect();
             let first = ids.first().copied().unwrap_or_default();
-            report.ok(CHECK, format!("{} ({first} seals)", ids.join(", ")));
+            report.ok(CHECK, format!("{} ({first} encrypts)", ids.join(", ")));
             Some(vault)
         }
         Err(err) => {
@@ -111,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metas_app_secrets_are_recognised() {
+    fn meta_app_secrets_are_recognized() {
         assert!(is_app_secret("0123456789abcdef0123456789abcdef"));
         for odd in
             ["", "0123456789abcdef", "0123456789ABCDEF0123456789ABCDEF", "0123456789abcdef0123456789abcdeg"]

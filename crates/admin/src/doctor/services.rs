@@ -1,4 +1,4 @@
-//! Whether Graph and Retell are reached from here, and take our tokens and keys.
+//! Checks whether Graph and Retell are reachable and accept our tokens and keys.
 
 use super::report::{Report, Verdict};
 use crate::settings::Settings;
@@ -14,22 +14,22 @@ use std::time::Duration;
 use url::{Host, Url};
 use uuid::Uuid;
 
-/// How long Retell may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Timeout of a call to Retell.
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How many accounts are asked for at a time.
-const AT_A_TIME: usize = 5;
+/// Maximum number of accounts checked concurrently.
+const CALLS_MAX: usize = 5;
 
-/// The checks of what is called over HTTP.
+/// The checks over HTTP.
 pub(super) struct Services<'a> {
     pub(super) settings: &'a Settings<'a>,
     pub(super) client: &'a Client,
-    /// The database, where it can be used.
+    /// The database, if usable.
     pub(super) store: Option<&'a Store>,
 }
 
 impl Services<'_> {
-    /// Whether Graph's hosts are reached: those that accounts need, and both where there are none.
+    /// Checks the Graph hosts that accounts need, or both if there are no accounts.
     pub(super) async fn check_graph(&self, report: &mut Report) {
         let connections = self.connections().await;
         let needed = |login: LoginKind| connections.iter().any(|connection| connection.login == login);
@@ -49,22 +49,23 @@ impl Services<'_> {
 
     async fn check_host(&self, setting: &'static str, url: &Url, report: &mut Report) {
         let host = url.origin().ascii_serialization();
-        // Any answer says that the way there is open; without a token it is mostly a refusal.
+        // Any response shows that the host is reachable; without a token it is usually a rejection.
         let call = Call { service: "graph", timeout: self.settings.graph.graph_timeout, ..get(url.clone()) };
         match self.client.send(call).await {
             Ok(answer) if answer.status >= 500 => {
                 report
-                    .warn(setting, format!("{host} answers with status {}: try again later", answer.status));
+                    .warn(setting, format!("{host} responds with status {}: try again later", answer.status));
             }
             Ok(_) if !is_private(url) => {
-                report.warn(setting, format!("{host} is reached, but tokens travel unencrypted: use https"));
+                report
+                    .warn(setting, format!("{host} is reachable, but tokens travel unencrypted: use https"));
             }
-            Ok(_) => report.ok(setting, format!("{host} is reached")),
-            Err(err) => report.fail(setting, format!("{host} is not reached from here: {err}")),
+            Ok(_) => report.ok(setting, format!("{host} is reachable")),
+            Err(err) => report.fail(setting, format!("{host} cannot be reached from here: {err}")),
         }
     }
 
-    /// Whether the identity provider's keys can be fetched, where there is one.
+    /// Checks whether the identity provider's keys can be fetched, if one is configured.
     pub(super) async fn check_jwks(&self, report: &mut Report) {
         const CHECK: &str = "JWKS_URL";
         let Some(url) = &self.settings.jwt.jwks_url else { return };
@@ -73,12 +74,12 @@ impl Services<'_> {
             Ok(answer) if answer.json().is_some_and(|json| json["keys"].is_array()) => {
                 report.ok(CHECK, "the keys can be fetched");
             }
-            Ok(answer) => report.fail(CHECK, format!("answered with status {} and no keys", answer.status)),
-            Err(err) => report.fail(CHECK, format!("not reached from here: {err}")),
+            Ok(answer) => report.fail(CHECK, format!("responded with status {} and no keys", answer.status)),
+            Err(err) => report.fail(CHECK, format!("cannot be reached from here: {err}")),
         }
     }
 
-    /// Whether Retell is reached, and takes the key.
+    /// Checks whether Retell is reachable and accepts the key.
     pub(super) async fn check_retell(&self, settings: &AgentSettings, report: &mut Report) {
         const CHECK: &str = "retell";
         let key = match settings.api_key.get() {
@@ -90,18 +91,19 @@ impl Services<'_> {
             }
             Err(err) => return report.fail(CHECK, err),
         };
-        // A chat that is not there: the answer says whether the key was taken, and shows nobody's words.
+        // Asks for a nonexistent chat: the response shows whether the key is accepted, without exposing any
+        // text.
         let chat = format!("chat_{}", Uuid::new_v4().simple());
         let url = http::join(&settings.retell_url, &["get-chat", &chat]);
-        let call = Call { service: "retell", bearer: Some(key), timeout: PATIENCE, ..get(url) };
+        let call = Call { service: "retell", bearer: Some(key), timeout: CALL_TIMEOUT, ..get(url) };
         let host = settings.retell_url.origin().ascii_serialization();
         match retell(&self.client.send(call).await) {
-            Ok(()) => report.ok(CHECK, format!("{host} takes the key")),
+            Ok(()) => report.ok(CHECK, format!("{host} accepts the key")),
             Err((verdict, why)) => report.note(verdict, CHECK, &format!("{host}: {why}")),
         }
     }
 
-    /// Whether Graph takes the tokens of the connected accounts.
+    /// Checks whether Graph accepts the tokens of the connected accounts.
     pub(super) async fn check_accounts(&self, vault: Option<&Vault>, most: u16, report: &mut Report) {
         const CHECK: &str = "accounts";
         let (Some(vault), Some(_)) = (vault, self.store) else {
@@ -114,7 +116,7 @@ impl Services<'_> {
         let graph = Graph::new(self.client.clone(), GraphOptions::from(self.settings.graph));
         let asked: Vec<_> = futures::stream::iter(&connections)
             .map(|connection| identify(&graph, vault, connection))
-            .buffered(AT_A_TIME)
+            .buffered(CALLS_MAX)
             .collect()
             .await;
         for (connection, outcome) in connections.iter().zip(&asked) {
@@ -137,26 +139,26 @@ impl Services<'_> {
     }
 }
 
-/// What is not in order.
+/// A problem.
 type Wrong = (Verdict, String);
 
-/// What an answer of Retell says about the key.
+/// What Retell's response says about the key.
 fn retell(answer: &Result<Answer, Failure>) -> Result<(), Wrong> {
     match answer {
-        Err(err) => Err((Verdict::Fail, format!("not reached from here: {err}"))),
+        Err(err) => Err((Verdict::Fail, format!("cannot be reached from here: {err}"))),
         Ok(answer) => match answer.status {
-            401 | 403 => Err((Verdict::Fail, "the key is refused; set RETELL_API_KEY".to_owned())),
+            401 | 403 => Err((Verdict::Fail, "the key is rejected; set RETELL_API_KEY".to_owned())),
             402 => {
                 Err((Verdict::Fail, "the account has no payment method, or its trial has ended".to_owned()))
             }
-            429 => Err((Verdict::Warn, "too many calls now: try again later".to_owned())),
+            429 => Err((Verdict::Warn, "too many requests: try again later".to_owned())),
             status @ 500.. => Err((Verdict::Warn, format!("status {status}: try again later"))),
             _ => Ok(()),
         },
     }
 }
 
-/// Whose token a connection has, by Graph.
+/// Checks with Graph whether a connection's token is valid and its own.
 async fn identify(graph: &Graph, vault: &Vault, connection: &Connection) -> Result<(), Wrong> {
     let place = Place { table: "instagram_connections", column: "access_token", row: connection.id.0 };
     let sealed = connection.row.access_token.as_deref().unwrap_or_default();
@@ -166,13 +168,13 @@ async fn identify(graph: &Graph, vault: &Vault, connection: &Connection) -> Resu
         Ok(account) if account.instagram_account_id == connection.account.as_str() => Ok(()),
         Ok(_) => Err((Verdict::Fail, "its token is another account's: connect it again".to_owned())),
         Err(err) if err.class == FailureClass::Reauth => {
-            Err((Verdict::Fail, format!("its token is refused ({}): connect it again", err.code)))
+            Err((Verdict::Fail, format!("its token is rejected ({}): connect it again", err.code)))
         }
         Err(err) => Err((Verdict::Warn, format!("Graph cannot tell now: {}, {}", err.class, err.code))),
     }
 }
 
-/// A call without anything.
+/// A plain GET request.
 fn get(url: Url) -> Call {
     Call {
         service: "doctor",
@@ -181,11 +183,11 @@ fn get(url: Url) -> Call {
         url,
         bearer: None,
         json: None,
-        timeout: PATIENCE,
+        timeout: CALL_TIMEOUT,
     }
 }
 
-/// Whether nobody on the way can read what is sent there.
+/// Whether no one on the network path can read what is sent there.
 fn is_private(url: &Url) -> bool {
     let loopback = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -201,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retells_answer_tells_whether_the_key_was_taken() {
+    fn retells_response_shows_whether_the_key_is_accepted() {
         let answered = |status| {
             let body = bytes::Bytes::new();
             retell(&Ok(Answer { status, retry_after: None, usage: None, body }))

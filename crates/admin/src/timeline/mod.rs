@@ -1,5 +1,5 @@
-//! `admin timeline`: what happened in one conversation, from its messages, turns, dead letters, and what befell its
-//! account meanwhile. The customer's words are shown only where they are asked for.
+//! `admin timeline`: the timeline of one conversation, from its messages, turns, dead letters, and the events
+//! of its account. Message text is shown only on request.
 
 mod step;
 
@@ -15,37 +15,37 @@ use dmrelay_store::{Connection, LetterSearch, MessageFilter, Store};
 use step::Step;
 use uuid::Uuid;
 
-/// Which conversation is told, and how far back.
+/// Which conversation to show, and how far back.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Timeline {
     /// The chat.
     #[arg(long, required_unless_present = "connection", conflicts_with_all = ["connection", "user"])]
     chat: Option<Uuid>,
-    /// The connection, together with --user.
+    /// The connection; requires --user.
     #[arg(long, requires = "user")]
     connection: Option<Uuid>,
     /// The customer: the Instagram user's id.
     #[arg(long, requires = "connection", value_parser = user)]
     user: Option<InstagramUserId>,
-    /// At most so many messages, the newest.
+    /// Maximum number of messages, newest first.
     #[arg(long, default_value_t = LIMIT, value_parser = clap::value_parser!(u64).range(1..=MESSAGES_MAX))]
     limit: u64,
-    /// Show what was written, too.
+    /// Also show message text.
     #[arg(long)]
     text: bool,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// The most messages of one time line.
+/// Maximum number of messages in a timeline.
 const MESSAGES_MAX: u64 = 2_000;
 
-/// The most turns, and the most dead letters, of one time line.
-const MOST: u64 = 1_000;
+/// Maximum number of turns, and of dead letters, in a timeline.
+const ROWS_MAX: u64 = 1_000;
 
-/// What there is to be told.
+/// The loaded rows.
 struct Found {
     messages: Vec<message::Model>,
     turns: Vec<turn::Model>,
@@ -76,7 +76,7 @@ impl Timeline {
                 let chat = store.chat_of_user(connection, user).await?;
                 chat.with_context(|| format!("the connection {connection} has no chat with the user {user}"))
             }
-            _ => bail!("--chat, or --connection and --user"),
+            _ => bail!("pass --chat, or --connection and --user"),
         }
     }
 
@@ -94,7 +94,7 @@ impl Timeline {
         };
         let page = store.messages(&filter).await?;
         let messages: Vec<_> = page.items.into_iter().map(|listed| listed.message).collect();
-        // Where older messages are left out, so is what happened in their time.
+        // Where older messages are left out, other events of their time are left out too.
         let first = messages.iter().map(|row| row.created_at.min(row.received_at)).min();
         let since = if page.next.is_some() { first.unwrap_or_default() } else { chat.created_at };
         let until = now(store).await?.saturating_add(1);
@@ -106,10 +106,10 @@ impl Timeline {
         };
         Ok(Found {
             messages,
-            turns: store.turns_since(chat.id, since, MOST).await?,
-            modes: store.mode_changes(chat.id, since, until, MOST).await?,
+            turns: store.turns_since(chat.id, since, ROWS_MAX).await?,
+            modes: store.mode_changes(chat.id, since, until, ROWS_MAX).await?,
             incidents: store.incidents(connection, since, until).await?,
-            letters: store.newest_letters(&search, MOST).await?,
+            letters: store.newest_letters(&search, ROWS_MAX).await?,
         })
     }
 }
@@ -121,7 +121,7 @@ impl Found {
             moments.iter().map(|moment| Step::of_moment(moment, &self.messages, &self.turns)).collect();
         steps.extend(self.incidents.iter().map(Step::of_incident));
         steps.extend(self.letters.iter().flat_map(Step::of_letter));
-        // What happened at the same time stays in the order in which it mostly does.
+        // Simultaneous events stay in their usual order.
         steps.sort_by_key(Step::time);
         step::tell_rows_once(&mut steps, &self.messages, with_text);
         step::measure(&mut steps);
@@ -129,7 +129,7 @@ impl Found {
     }
 }
 
-/// Reads an Instagram user's id.
+/// Parses an Instagram user's id.
 fn user(text: &str) -> Result<InstagramUserId, String> {
     InstagramUserId::parse(text).map_err(|err| err.to_string())
 }
@@ -137,7 +137,7 @@ fn user(text: &str) -> Result<InstagramUserId, String> {
 fn head(chat: &chat::Model, connection: &Connection, now: Millis) -> String {
     let window = match window::at(chat.window_expires_at, now) {
         Window::Open => "open",
-        Window::HumanAgent => "open for people only",
+        Window::HumanAgent => "open for human agents only",
         Window::Closed => "closed",
     };
     let mode = chat.mode_reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
@@ -159,5 +159,5 @@ fn table(steps: &[Step]) -> anyhow::Result<()> {
     for step in steps {
         table.row(step.cells());
     }
-    Ok(table.print("nothing has happened")?)
+    Ok(table.print("no events")?)
 }

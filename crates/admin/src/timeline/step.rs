@@ -1,4 +1,4 @@
-//! One step of a time line.
+//! A step of a timeline.
 
 use super::super::output::or_nothing;
 use super::super::times;
@@ -10,16 +10,16 @@ use serde::Serialize;
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// Something that happened, and, at the first step of a message or a turn, what became of that.
+/// An event and, at the first step of a message or turn, its final state.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Step {
     at: String,
     #[serde(skip)]
     time: Millis,
-    /// Since the step before, in milliseconds.
+    /// Milliseconds since the previous step.
     after_ms: Option<Millis>,
-    /// Since the webhook of the first message that the turn asks, in milliseconds.
+    /// Milliseconds since the webhook of the first message of the turn.
     since_webhook_ms: Option<Millis>,
     what: String,
     who: Option<String>,
@@ -76,7 +76,7 @@ impl Step {
         }
     }
 
-    /// What befell the account.
+    /// An event of the account.
     pub(super) fn of_incident(row: &activity::Model) -> Self {
         let details: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(&row.details).unwrap_or_default();
@@ -88,7 +88,7 @@ impl Step {
         }
     }
 
-    /// A dead letter, and what was done with it.
+    /// A dead letter, and how it was closed.
     pub(super) fn of_letter(row: &dead_letter::Model) -> Vec<Self> {
         let step = |at, what| Self { dead_letter_id: Some(row.id), ..Self::new(at, what) };
         let mut steps = vec![Self {
@@ -137,7 +137,7 @@ impl Step {
         ]
     }
 
-    /// What has no column of its own, the words last.
+    /// Details without their own column; message text last.
     fn more(&self) -> String {
         let named = |name: &str, value: Option<String>| value.map(|value| format!("{name} {value}"));
         let parts = [
@@ -155,7 +155,7 @@ impl Step {
     }
 }
 
-/// Says at the first step of each message what became of it.
+/// Adds the final state of each message to its first step.
 pub(super) fn tell_rows_once(steps: &mut [Step], messages: &[message::Model], with_text: bool) {
     let mut told = HashSet::new();
     for step in steps {
@@ -166,7 +166,7 @@ pub(super) fn tell_rows_once(steps: &mut [Step], messages: &[message::Model], wi
     }
 }
 
-/// Says how long after the step before each one was.
+/// Adds the time since the previous step to each step.
 pub(super) fn measure(steps: &mut [Step]) {
     let mut before = None;
     for step in steps {
@@ -175,7 +175,7 @@ pub(super) fn measure(steps: &mut [Step]) {
     }
 }
 
-/// Who wrote a message, by name where it was sent through the API.
+/// The author of a message, by name if it was sent through the API.
 fn author(row: &message::Model) -> String {
     row.actor.clone().unwrap_or_else(|| row.author.clone())
 }
@@ -184,7 +184,7 @@ fn trace(id: Option<Uuid>) -> Option<String> {
     TraceId::of(id).map(|id| id.to_string())
 }
 
-/// The word the API has for it.
+/// The API's word for it.
 fn word(event: TimelineEvent) -> String {
     serde_json::to_value(event).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }

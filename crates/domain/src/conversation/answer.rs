@@ -1,4 +1,4 @@
-//! What came of a question: an answer, a failure, or what the agent's own record says.
+//! Records the outcome of a question: an answer, a failure, or what the agent's own record shows.
 
 use super::command::{AgentFailure, Claim, RecordAgentFailure, RecordAnswer, ResolveTurn};
 use super::effect::{Effect, Fact, Reply};
@@ -14,13 +14,13 @@ use crate::states::{Author, DeadLetterKind, Direction, MessageStatus, TurnState}
 use crate::text::truncate;
 use crate::window::{self, Window};
 
-/// The part of a turn that is said in place of an answer.
+/// The part number of a fallback text, sent in place of an answer.
 const FALLBACK_PART: i32 = -1;
 
-/// How long the agent is left alone when it is throttled without being told for how long.
-const THROTTLED: Millis = 10_000;
-/// The same when its provider refuses our key.
-const REFUSED: Millis = 60_000;
+/// Pause of an agent after throttling without a given delay.
+const THROTTLED_DELAY: Millis = 10_000;
+/// Pause when the agent's provider rejects our key.
+const REFUSED_DELAY: Millis = 60_000;
 
 impl Conversation {
     pub(super) fn record_answer(&mut self, answer: RecordAnswer) -> Reply {
@@ -37,7 +37,7 @@ impl Conversation {
                 let replies = answer.replies.len();
                 self.changes.facts.push(Fact::Answered { turn: answer.turn, took, replies });
             }
-            // What was found in the agent's record while it was still answering was not all of it.
+            // The record was read while the agent was still answering, so the answer was incomplete.
             TurnState::Answered => self.complete_answer(turn, &answer.replies),
             _ => {
                 self.changes.facts.push(Fact::Late { what: answer.turn.0 });
@@ -48,7 +48,8 @@ impl Conversation {
         Reply::Done
     }
 
-    /// The turn is answered, and the replies are in the outbox, or suppressed if the agent may no longer speak.
+    /// Marks the turn as answered and puts the replies into the outbox, or suppresses them if the agent may
+    /// no longer speak.
     fn answer_turn(&mut self, turn: usize, replies: &[String], watermark: Option<String>) {
         let now = self.now;
         let row = &mut self.turns[turn];
@@ -69,7 +70,8 @@ impl Conversation {
         self.finish_turn();
     }
 
-    /// The messages an answer becomes, and how many bytes are left out because they would be too many.
+    /// Splits an answer into messages; also returns the number of bytes left out because of the limit on
+    /// messages.
     fn parts_of(&self, replies: &[String]) -> (Vec<String>, usize) {
         let mut parts: Vec<String> = replies.iter().flat_map(|reply| split(reply, MAX_BYTES)).collect();
         let max = self.policy.reply_parts_max.max(1).min(parts.len());
@@ -93,7 +95,7 @@ impl Conversation {
             reply.status = MessageStatus::Suppressed;
             reply.error.code = withdrawn.or_else(|| self.chat.mode_reason.clone());
         } else if self.chat.verify {
-            // It may have been sent before the database was set back.
+            // It may have been sent before the database was restored.
             (reply.status, reply.deadline) = (MessageStatus::Unknown, Some(self.now));
             reply.error = MessageError {
                 class: Some(FailureClass::Ambiguous),
@@ -162,16 +164,17 @@ impl Conversation {
         })
     }
 
-    /// How long to wait before the agent is asked again.
+    /// Delay before the agent is asked again.
     fn agent_pause(&self, failure: &AgentFailure) -> Millis {
         match failure.class {
-            FailureClass::Throttled => failure.retry_after.unwrap_or(THROTTLED),
-            FailureClass::AgentRefused => REFUSED,
+            FailureClass::Throttled => failure.retry_after.unwrap_or(THROTTLED_DELAY),
+            FailureClass::AgentRefused => REFUSED_DELAY,
             _ => self.delay(retry::CALLS, self.chat.turn.attempts + 1),
         }
     }
 
-    /// The agent surely did not take the question: it is asked again after `pause`, unless nobody waits for it.
+    /// The agent certainly did not receive the question: asks again after `pause`, unless no one waits for
+    /// the answer.
     fn was_not_asked(&mut self, turn: usize, failure: &AgentFailure, pause: Millis) {
         let row = &mut self.turns[turn];
         (row.state, row.worker) = (TurnState::Waiting, None);
@@ -184,7 +187,7 @@ impl Conversation {
         self.retry_turn(pause);
     }
 
-    /// The turn is looked at again after `pause`, after one more failure.
+    /// Counts a failure and schedules the turn again after `pause`.
     fn retry_turn(&mut self, pause: Millis) {
         self.chat.turn.attempts = self.chat.turn.attempts.saturating_add(1);
         let due = self.now.saturating_add(pause);
@@ -192,8 +195,8 @@ impl Conversation {
         self.changes.effects.push(Effect::WakeTurn(duration(pause)));
     }
 
-    /// The agent may have taken the question: its record tells. A call that was answered is over; one that was not may
-    /// still have its effect until the deadline.
+    /// The agent may have received the question: its record will show. An answered call is over; an
+    /// unanswered one may still take effect until its deadline.
     fn look_up_later(&mut self, turn: usize, failure: &AgentFailure) {
         let settled = self.now + self.policy.reconcile_settle;
         let row = &mut self.turns[turn];
@@ -208,7 +211,7 @@ impl Conversation {
         self.retry_turn(pause);
     }
 
-    /// Ends the turn for good, with a dead letter.
+    /// Ends the turn permanently, with a dead letter.
     fn fail_turn(&mut self, turn: usize, state: TurnState, class: FailureClass, error: &str) {
         self.end_turn(turn, state, class, error);
         let (id, attempt) = (self.turns[turn].id, self.turns[turn].attempt);
@@ -221,8 +224,8 @@ impl Conversation {
         }
     }
 
-    /// The agent failed for good: the customer is told what the business wants them to be told then, once in a turn, if
-    /// the agent may speak.
+    /// The agent failed permanently: sends the customer the fallback text, once per turn, if the agent may
+    /// speak.
     fn fall_back(&mut self, turn: Option<usize>) {
         let text = self.connection.settings.fallback_text.as_deref().map_or("", str::trim).to_owned();
         let open = window::at(self.chat.window_expires_at, self.now) == Window::Open;
@@ -242,7 +245,7 @@ impl Conversation {
         self.continue_outbox();
     }
 
-    /// No chat could be opened with the agent: what the customer wrote stays unanswered until one can.
+    /// No agent chat could be opened: the customer's messages stay unanswered until one can.
     pub(super) fn record_no_agent_chat(&mut self, failure: &AgentFailure) -> Reply {
         let open = self.open_turn();
         let question = self.question(open);
@@ -271,7 +274,8 @@ impl Conversation {
         let Some(turn) = found.filter(|turn| self.turns[*turn].state == TurnState::Reconciling) else {
             return Reply::Idle;
         };
-        // What was read before the deadline does not tell what happened until then, however late it is recorded.
+        // A read before the deadline shows nothing about the time until the deadline, however late it is
+        // recorded.
         let over = resolve.settled;
         let record = match resolve.record {
             Ok(record) => record,
@@ -280,7 +284,8 @@ impl Conversation {
         match record.evidence(&self.turns[turn]) {
             TurnEvidence::Answered { replies, watermark } => {
                 let seen = digest(&replies);
-                // Before the deadline the agent may still be answering: only what has not grown since counts.
+                // Before the deadline the agent may still be answering: accept only what has not grown since
+                // the last read.
                 if !over && self.turns[turn].seen.as_ref() != Some(&seen) {
                     self.turns[turn].seen = Some(seen);
                     return self.look_again(turn, FailureClass::Ambiguous);
@@ -299,38 +304,38 @@ impl Conversation {
                 self.was_not_asked(turn, &failure, 0);
                 Reply::Retry(failure.class)
             }
-            evidence if over => self.learned_nothing(turn, &evidence, &record),
+            evidence if over => self.record_inconclusive(turn, &evidence, &record),
             _ => self.look_again(turn, FailureClass::Ambiguous),
         }
     }
 
     fn look_again(&mut self, turn: usize, class: FailureClass) -> Reply {
         let pause = self.delay(retry::RECONCILE, self.chat.turn.attempts + 1);
-        // Not long after the deadline: then absence counts as well.
+        // Read again no later than at the deadline, after which absence is evidence too.
         let left = self.turns[turn].deadline - self.now;
         self.retry_turn(if left > 0 { pause.min(left) } else { pause });
         Reply::Retry(class)
     }
 
-    /// The record does not tell, after the deadline.
-    fn learned_nothing(&mut self, turn: usize, evidence: &TurnEvidence, record: &Record) -> Reply {
+    /// The record is inconclusive after the deadline.
+    fn record_inconclusive(&mut self, turn: usize, evidence: &TurnEvidence, record: &Record) -> Reply {
         self.turns[turn].lookups += 1;
         if self.turns[turn].lookups < self.policy.reconcile_attempts_max {
             return self.look_again(turn, FailureClass::Ambiguous);
         }
         let error = match evidence {
-            TurnEvidence::Thinking => "the agent took the question and did not answer it",
-            _ => "the agent's record does not tell whether it was asked",
+            TurnEvidence::Thinking => "the agent received the question and did not answer it",
+            _ => "the agent's record does not show whether it was asked",
         };
         if let Some(last) = record.last_id() {
-            // Whatever it is, it is accounted for.
+            // Whatever the last entry is, it is accounted for.
             self.chat.agent_watermark = Some(last);
         }
         self.fail_turn(turn, TurnState::Unknown, FailureClass::Ambiguous, error);
         Reply::Dead(FailureClass::Ambiguous)
     }
 
-    /// The record cannot be read. An outage costs time only; a refusal counts as a look that told nothing.
+    /// The record cannot be read. An outage only costs time; a rejection counts as an inconclusive read.
     fn record_unreadable(&mut self, turn: usize, failure: &AgentFailure, over: bool) -> Reply {
         let refused = failure.class.is_final();
         let closed = window::at(self.chat.window_expires_at, self.now) != Window::Open;
@@ -347,7 +352,7 @@ impl Conversation {
         Reply::Retry(failure.class)
     }
 
-    /// Who sends next is told by `claim`.
+    /// `claim` determines who sends next.
     pub(super) fn claim_send(&mut self, claim: Claim) -> Reply {
         self.claim_next(claim)
     }

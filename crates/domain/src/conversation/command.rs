@@ -1,4 +1,4 @@
-//! What can be done to a conversation.
+//! The commands of a conversation.
 
 use super::evidence::{Record, Thread};
 use super::rows::Body;
@@ -11,83 +11,83 @@ use crate::trace::TraceId;
 /// A change of one conversation. Commands are idempotent: one whose commit was lost may be applied again.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Take in the events that wait for this conversation, in Meta's order, and start the turn if it may start now.
+    /// Ingest the conversation's waiting events in Meta's order, and start the turn if possible.
     Receive(Receive),
-    /// Begin the next turn, or look up the outcome of the open one.
+    /// Begin the next turn, or reconcile the open one.
     StartTurn(StartTurn),
     /// The agent answered.
     RecordAnswer(RecordAnswer),
     /// The agent did not answer.
     RecordAgentFailure(RecordAgentFailure),
-    /// No chat could be opened with the agent; nothing was asked.
+    /// No agent chat could be opened; nothing was asked.
     RecordNoAgentChat(AgentFailure),
-    /// What the agent's record says of a question of unknown outcome.
+    /// The agent's record of a question whose outcome is unknown.
     ResolveTurn(ResolveTurn),
-    /// Begin the next send, or look up the outcome of the last one.
+    /// Begin the next send, or reconcile the last one.
     ClaimSend(Claim),
     /// Graph accepted a message.
     RecordSent(RecordSent),
-    /// Graph did not accept a message, or nobody knows.
+    /// Graph did not accept a message, or the outcome is unknown.
     RecordSendFailure(RecordSendFailure),
-    /// What Meta's list of the conversation says of a send of unknown outcome.
+    /// Meta's list of the conversation, for a send whose outcome is unknown.
     ResolveSend(ResolveSend),
-    /// A call of a worker that is gone, or whose deadline is over, is looked up.
+    /// Reconcile a call of a dead worker, or one past its deadline.
     Orphan(Orphan),
     /// A human agent writes through the API.
     SendByHuman(SendByHuman),
-    /// A human agent takes the chat over.
+    /// A human agent takes over the chat.
     TakeOver(TakeOver),
-    /// The chat goes back to the agent.
+    /// The chat returns to the agent.
     Release(Release),
-    /// Try again what a dead letter speaks of.
+    /// Replay a dead letter.
     Replay(CloseLetter),
-    /// Close a dead letter and leave what it speaks of as it is.
+    /// Discard a dead letter and leave its object as it is.
     Discard(CloseLetter),
-    /// After the database was set back: what waited then may have happened since.
+    /// The database was restored from a backup: whatever was waiting then may have happened since.
     Distrust,
 }
 
-/// Where a claim stands: may the caller make the call now, or when may the next one be made?
+/// Whether the caller may make the next call, or when the next one may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     /// The caller makes the call as soon as the claim is committed.
     By(WorkerId),
-    /// The caller cannot; it is to be looked at from this time on, at once if none.
+    /// The caller cannot make the call; the work is due from this time on, at once if `None`.
     NotBefore(Option<Millis>),
 }
 
-/// Who may start a turn, and with what.
+/// Who may start a turn, and in which agent chat.
 #[derive(Debug, Clone)]
 pub struct StartTurn {
     /// The worker that asks.
     pub worker: WorkerId,
-    /// The id of the turn if one begins. The same for each try of one start, so that it begins once.
+    /// The id of the new turn. The same for each retry of one start, so that the turn begins only once.
     pub turn: TurnId,
-    /// The agent's chat that was opened for it.
+    /// The agent chat opened for the turn.
     pub agent_chat: Option<String>,
 }
 
-/// Events wait for the conversation.
+/// Events to ingest into the conversation.
 #[derive(Debug, Clone)]
 pub struct Receive {
-    /// The events to take in, oldest first.
+    /// The events, oldest first.
     pub events: Vec<Received>,
-    /// If the turn may start in the same transaction.
+    /// Set if the turn may start in the same transaction.
     pub start: Option<StartTurn>,
-    /// How many events are taken in at the most; as many as wait, up to a bound, if none.
+    /// Maximum number of events to ingest; all waiting ones, up to a bound, if `None`.
     pub events_max: Option<usize>,
-    /// Whether the caller keeps a timer for the turn, so that nobody else needs to look at it.
+    /// Whether the caller sets a timer for the turn, so that no one else needs to look at it.
     pub timer: bool,
 }
 
 /// An event of the inbox.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// Its row.
+    /// Its row id.
     pub id: EventId,
-    /// Where in the webhook it stood.
+    /// Its position in the webhook.
     pub container: Container,
-    /// What it says.
+    /// Its content.
     pub item: Item,
     /// Meta's timestamp.
     pub at: Millis,
@@ -99,31 +99,31 @@ pub struct Received {
     pub trace: Option<TraceId>,
 }
 
-/// An answer of the agent.
+/// An answer from the agent.
 #[derive(Debug, Clone)]
 pub struct RecordAnswer {
     /// The turn it answers.
     pub turn: TurnId,
-    /// The attempt that brought it.
+    /// The attempt that produced it.
     pub attempt: i32,
-    /// What the agent said, in order.
+    /// The agent's replies, in order.
     pub replies: Vec<String>,
-    /// The last message of the agent's chat after it.
+    /// The last message of the agent chat after the answer.
     pub watermark: Option<String>,
     /// Who sends the first reply.
     pub claim: Claim,
 }
 
-/// Why a call to the agent brought no answer.
+/// Why a call to the agent failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentFailure {
-    /// What it means.
+    /// The failure class.
     pub class: FailureClass,
-    /// Whether the service answered the call: then the call is over.
+    /// Whether the service responded: then the call is over.
     pub answered: bool,
-    /// How long the service wants to be left alone, in milliseconds.
+    /// How long the service asked us to pause, in milliseconds.
     pub retry_after: Option<Millis>,
-    /// More about it, without the customer's words.
+    /// Error details, without message text.
     pub error: String,
 }
 
@@ -136,18 +136,18 @@ pub struct RecordAgentFailure {
     pub attempt: i32,
     /// Why.
     pub failure: AgentFailure,
-    /// Who asks again at once, in a new chat, where the agent's chat has ended.
+    /// Who asks again at once, in a new chat, if the agent chat has ended.
     pub retry: Option<StartTurn>,
 }
 
-/// A question whose outcome was looked up.
+/// The record of a question whose outcome was unknown.
 #[derive(Debug, Clone)]
 pub struct ResolveTurn {
     /// The turn.
     pub turn: TurnId,
     /// The attempt.
     pub attempt: i32,
-    /// As the lookup was ordered: whether absence is evidence.
+    /// Whether absence is evidence, as determined when the lookup was ordered.
     pub settled: bool,
     /// The agent's record, or why it cannot be read.
     pub record: Result<Record, AgentFailure>,
@@ -155,14 +155,14 @@ pub struct ResolveTurn {
     pub claim: Claim,
 }
 
-/// A message that Graph accepted.
+/// A message accepted by Graph.
 #[derive(Debug, Clone)]
 pub struct RecordSent {
     /// The message.
     pub message: MessageId,
     /// The attempt.
     pub attempt: i32,
-    /// Meta's id of it.
+    /// Meta's message id.
     pub mid: String,
     /// Who sends the next one.
     pub claim: Claim,
@@ -171,17 +171,17 @@ pub struct RecordSent {
 /// Why Graph did not accept a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendFailure {
-    /// What it means.
+    /// The failure class.
     pub class: FailureClass,
-    /// Whether Graph answered the call: then the call is over.
+    /// Whether Graph responded: then the call is over.
     pub answered: bool,
-    /// Graph's code, or our word where it gave none.
+    /// Graph's error code, or our own if Graph gave none.
     pub code: String,
     /// Whether it was code 100 without a subcode; see [`crate::failure::is_bare_100`].
     pub bare_100: bool,
-    /// How long Graph wants to be left alone, in milliseconds.
+    /// How long Graph asked us to pause, in milliseconds.
     pub retry_after: Option<Millis>,
-    /// More about it, without the customer's words.
+    /// Error details, without message text.
     pub error: String,
 }
 
@@ -196,18 +196,18 @@ pub struct RecordSendFailure {
     pub failure: SendFailure,
     /// When another send through the same host last succeeded.
     pub host_succeeded_at: Option<Millis>,
-    /// Who sends the next one, if this one has failed for good.
+    /// Who sends the next one, if this one failed permanently.
     pub claim: Claim,
 }
 
-/// A send whose outcome was looked up.
+/// The list read for a send whose outcome was unknown.
 #[derive(Debug, Clone)]
 pub struct ResolveSend {
     /// The message.
     pub message: MessageId,
     /// The attempt.
     pub attempt: i32,
-    /// As the lookup was ordered: whether absence is evidence.
+    /// Whether absence is evidence, as determined when the lookup was ordered.
     pub settled: bool,
     /// Meta's list, or why it cannot be read.
     pub thread: Result<Thread, SendFailure>,
@@ -217,7 +217,7 @@ pub struct ResolveSend {
     pub claim: Claim,
 }
 
-/// A call of which nobody will tell the outcome.
+/// A call whose outcome no one will report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Orphan {
     /// A question: the turn and its attempt.
@@ -231,11 +231,11 @@ pub enum Orphan {
 pub struct SendByHuman {
     /// The id of the message, so that it is stored once.
     pub message: MessageId,
-    /// What it says.
+    /// Its content.
     pub body: Body,
-    /// The client's key for sending it once.
+    /// The client's idempotency key.
     pub idempotency_key: Option<String>,
-    /// Who writes.
+    /// The actor.
     pub actor: String,
     /// The trace of the call.
     pub trace: Option<TraceId>,
@@ -244,26 +244,26 @@ pub struct SendByHuman {
 /// A takeover through the API.
 #[derive(Debug, Clone)]
 pub struct TakeOver {
-    /// Who takes over.
+    /// The actor.
     pub actor: String,
-    /// For how long, in milliseconds; the connection's setting if none.
+    /// The duration in milliseconds; the connection's setting if `None`.
     pub pause: Option<Millis>,
 }
 
 /// The end of a takeover or a pause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Release {
-    /// By somebody.
+    /// By this actor.
     By(String),
     /// Because its time is over.
     Expired,
 }
 
-/// A dead letter to be closed.
+/// A dead letter to close.
 #[derive(Debug, Clone)]
 pub struct CloseLetter {
     /// The dead letter.
     pub letter: DeadLetterId,
-    /// Who closes it.
+    /// The actor.
     pub actor: String,
 }

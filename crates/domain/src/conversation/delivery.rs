@@ -1,4 +1,4 @@
-//! What came of a send that was not simply accepted.
+//! Records the outcome of sends that were not simply accepted.
 
 use super::Conversation;
 use super::command::{Orphan, RecordSendFailure, ResolveSend, SendFailure};
@@ -12,19 +12,19 @@ use crate::retry;
 use crate::states::{Direction, MessageStatus, TurnState};
 use crate::window::{self, Window};
 
-/// The code of a message that may have been sent before the database was set back.
+/// Error code of a message that may have been sent before the database was restored.
 pub(super) const RESTORED: &str = "restored";
 
-/// How long an account is left alone when it is throttled without being told for how long.
-const THROTTLED: Millis = 60_000;
-/// The same when its list was read too often.
-const READ_THROTTLED: Millis = 10_000;
-/// How long a refused token is left alone, should its connection not be parked meanwhile.
-const PARKED: Millis = 1_000;
-/// How long a message waits when the account or the app is restricted.
-const RESTRICTED: Millis = 300_000;
-/// How long it waits after a bare code 100, which may mean the whole app.
-const BARE_100: Millis = 30_000;
+/// Pause of an account after throttling without a given delay.
+const THROTTLED_DELAY: Millis = 60_000;
+/// Pause after its conversation was read too often.
+const READ_THROTTLED_DELAY: Millis = 10_000;
+/// Pause after a token was rejected, in case its connection is not parked meanwhile.
+const PARKED_DELAY: Millis = 1_000;
+/// Pause of a message when the account or the app is restricted.
+const RESTRICTED_DELAY: Millis = 300_000;
+/// Pause after a bare code 100, which may concern the whole app.
+const BARE_100_DELAY: Millis = 30_000;
 
 impl Conversation {
     pub(super) fn record_send_failure(&mut self, command: &RecordSendFailure) -> Reply {
@@ -36,7 +36,7 @@ impl Conversation {
         let failure = &command.failure;
         match self.messages[index].status {
             MessageStatus::Sending | MessageStatus::Unknown => {}
-            // The echo that was taken for this message was a human's: this one was surely not sent.
+            // The echo matched to this message was a human's: this message was certainly not sent.
             MessageStatus::Sent if failure.class != FailureClass::Ambiguous => {
                 self.messages[index].status = MessageStatus::Sending;
                 self.disown_echo(command.message, None);
@@ -48,9 +48,9 @@ impl Conversation {
             FailureClass::Transient => self.requeue_after_failure(index, failure),
             FailureClass::Ambiguous => self.look_up_send_later(index, failure),
             FailureClass::Throttled => {
-                self.requeue_for(index, failure, failure.retry_after.unwrap_or(THROTTLED))
+                self.requeue_for(index, failure, failure.retry_after.unwrap_or(THROTTLED_DELAY))
             }
-            FailureClass::Reauth => self.requeue_for(index, failure, PARKED),
+            FailureClass::Reauth => self.requeue_for(index, failure, PARKED_DELAY),
             FailureClass::Restricted => self.restricted(index, failure, command.host_succeeded_at),
             FailureClass::WindowClosed | FailureClass::Gone | FailureClass::Invalid => {
                 self.give_up(index, MessageStatus::Failed, error_of(failure, class));
@@ -77,7 +77,8 @@ impl Conversation {
         self.requeue_for(index, failure, pause)
     }
 
-    /// Puts a message back whose send surely had no effect. Whether it may still be sent is decided when it is its turn.
+    /// Requeues a message whose send certainly had no effect. Whether it may still be sent is decided when
+    /// its turn comes.
     fn requeue_for(&mut self, index: usize, failure: &SendFailure, pause: Millis) -> Reply {
         self.requeue(index, error_of(failure, failure.class));
         let due = self.now.saturating_add(pause);
@@ -92,8 +93,8 @@ impl Conversation {
         (message.deadline, message.worker) = (None, None);
     }
 
-    /// Nobody knows whether the message was sent. A call that was answered is over; one that was not may still have its
-    /// effect until the deadline.
+    /// It is unknown whether the message was sent. An answered call is over; an unanswered one may still take
+    /// effect until its deadline.
     fn look_up_send_later(&mut self, index: usize, failure: &SendFailure) -> Reply {
         let settled = self.now + self.policy.reconcile_settle;
         let message = &mut self.messages[index];
@@ -114,8 +115,8 @@ impl Conversation {
         Reply::Retry(class)
     }
 
-    /// The account or the app may not. A bare 100 is held until another send through the host shows that it was this
-    /// message's fault, or many of them open the host's circuit breaker.
+    /// The account or the app is restricted. A bare 100 is held until another send through the host shows
+    /// that this message caused it, or many of them open the host's circuit breaker.
     fn restricted(
         &mut self,
         index: usize,
@@ -123,16 +124,16 @@ impl Conversation {
         host_succeeded_at: Option<Millis>,
     ) -> Reply {
         if !failure.bare_100 {
-            return self.requeue_for(index, failure, RESTRICTED);
+            return self.requeue_for(index, failure, RESTRICTED_DELAY);
         }
         let message = &self.messages[index];
-        // `requeue` left the code of the time before.
+        // `requeue` left the previous code.
         let again = message.error.code.as_deref() == Some(&failure.code);
         if again && host_succeeded_at.is_some_and(|at| at > message.created_at) {
             self.give_up(index, MessageStatus::Failed, error_of(failure, FailureClass::Invalid));
             return Reply::Dead(FailureClass::Invalid);
         }
-        self.requeue_for(index, failure, BARE_100)
+        self.requeue_for(index, failure, BARE_100_DELAY)
     }
 
     pub(super) fn resolve_send(&mut self, resolve: ResolveSend) -> Reply {
@@ -144,7 +145,8 @@ impl Conversation {
                 && message.is_unresolved()
         };
         let Some(index) = index.filter(current) else { return self.claim_next(resolve.claim) };
-        // What was read before the deadline does not tell what happened until then, however late it is recorded.
+        // A read before the deadline shows nothing about the time until the deadline, however late it is
+        // recorded.
         let over = resolve.settled;
         let evidence = match resolve.thread {
             Ok(thread) => self.evidence_of_send(&self.messages[index], &thread),
@@ -162,7 +164,7 @@ impl Conversation {
                 if self.messages[index].lookups < self.policy.reconcile_attempts_max {
                     return self.look_at_thread_again(index);
                 }
-                self.give_up_unknown(index, "unknown", "the conversation does not tell whether it was sent")
+                self.give_up_unknown(index, "unknown", "the conversation does not show whether it was sent")
             }
             _ => return self.look_at_thread_again(index),
         };
@@ -189,12 +191,12 @@ impl Conversation {
         self.changes.facts.push(Fact::Reconciled { service: "graph", result: "did_not_happen" });
         let message = &self.messages[index];
         let code = message.error.code.clone().unwrap_or_default();
-        // Code 2 is also what Graph says if the user has blocked the account: repeated a few times only, once other
-        // sends have shown that the service is there.
+        // Graph also returns code 2 if the user has blocked the account: retry only a few times, once other
+        // sends have shown that the service is up.
         let code_2 = code == "2" || code.starts_with("2/");
         let works = host_succeeded_at.is_some_and(|at| at > message.created_at);
         if code_2 && works && message.attempt >= self.policy.code_2_attempts_max {
-            let why = "refused as temporarily unavailable again and again while other sends succeed";
+            let why = "repeatedly rejected as temporarily unavailable while other sends succeed";
             let class = Some(FailureClass::Gone);
             self.give_up(
                 index,
@@ -211,20 +213,20 @@ impl Conversation {
         Reply::Done
     }
 
-    /// Meta's list cannot be read. An outage costs time only; a refusal counts as a look that told nothing.
+    /// Meta's list cannot be read. An outage only costs time; a rejection counts as an inconclusive read.
     fn thread_unreadable(&mut self, index: usize, failure: &SendFailure, over: bool) -> Reply {
         match failure.class {
             FailureClass::Throttled => {
-                self.retry_outbox(failure.retry_after.unwrap_or(READ_THROTTLED), failure.class)
+                self.retry_outbox(failure.retry_after.unwrap_or(READ_THROTTLED_DELAY), failure.class)
             }
-            FailureClass::Reauth => self.retry_outbox(PARKED, failure.class),
+            FailureClass::Reauth => self.retry_outbox(PARKED_DELAY, failure.class),
             class => {
                 let refused = class.is_final() || class == FailureClass::Restricted;
                 let closed = window::at(self.chat.window_expires_at, self.now) != Window::Open;
                 if over && (refused || closed) {
                     self.messages[index].lookups += 1;
                     if closed || self.messages[index].lookups >= self.policy.reconcile_attempts_max {
-                        let why = "the conversation that would tell whether it was sent cannot be read";
+                        let why = "cannot read the conversation to check whether it was sent";
                         let reply = self.give_up_unknown(index, &failure.code, why);
                         self.continue_outbox();
                         return reply;
@@ -236,7 +238,7 @@ impl Conversation {
         }
     }
 
-    /// A call of which nobody will tell the outcome is looked up.
+    /// Reconciles a call whose outcome no one will report.
     pub(super) fn orphan(&mut self, orphan: Orphan) -> Reply {
         let now = self.now;
         match orphan {
@@ -249,7 +251,7 @@ impl Conversation {
                 let turn = &mut self.turns[open];
                 (turn.state, turn.worker) = (TurnState::Reconciling, None);
                 turn.error_class = Some(FailureClass::Ambiguous);
-                turn.error = Some("the worker that asked is gone".to_owned());
+                turn.error = Some("the worker that asked has died".to_owned());
                 self.chat.turn.schedule(now);
                 self.changes.effects.push(Effect::WakeTurn(duration(0)));
             }
@@ -263,7 +265,7 @@ impl Conversation {
                 message.error = MessageError {
                     class: Some(FailureClass::Ambiguous),
                     code: None,
-                    message: Some("the worker that sent is gone".to_owned()),
+                    message: Some("the worker that was sending has died".to_owned()),
                 };
                 self.chat.outbox.schedule(now);
                 self.changes.effects.push(Effect::WakeOutbox(duration(0)));
@@ -273,7 +275,8 @@ impl Conversation {
         Reply::Done
     }
 
-    /// After the database was set back: what waited then may have happened since, and is looked up before it is done.
+    /// After a restore from a backup: whatever was waiting may have happened since, so it is reconciled
+    /// first.
     pub(super) fn distrust(&mut self) -> Reply {
         let now = self.now;
         let mut found = false;
@@ -295,7 +298,7 @@ impl Conversation {
             turn.error_class = Some(FailureClass::Ambiguous);
             turn.error = Some("the database was restored from a backup".to_owned());
         }
-        // What was not asked then may have been asked since.
+        // Messages not asked about then may have been asked since.
         self.chat.verify = true;
         (self.chat.turn.reserved_until, self.chat.outbox.reserved_until) = (0, 0);
         if found { Reply::Done } else { Reply::Idle }

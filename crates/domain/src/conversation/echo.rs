@@ -1,5 +1,6 @@
-//! Echoes: what the account itself sent. Ours are recognised by their mid; before it is known, by the text of a send
-//! of that time whose outcome is not known yet. Any other is a human writing in the Instagram app.
+//! Echoes: messages sent by the account itself. Our own are matched by mid or, before it is known, by the
+//! text of a send of that time whose outcome is still unknown. Any other echo is a human writing in the
+//! Instagram app.
 
 use super::command::Received;
 use super::effect::{Fact, Sent};
@@ -13,10 +14,10 @@ use crate::ids::MessageId;
 use crate::states::{ActivityKind, Author, Direction, MessageStatus};
 use crate::text::same_text;
 
-/// How far Meta's clock may be from the database's.
+/// Maximum clock difference between Meta and the database.
 pub(super) const CLOCK_SKEW: Millis = 60_000;
 
-/// Who acts in the Instagram app, in the activity log.
+/// The actor in the Instagram app, in the activity log.
 const APP_ACTOR: &str = "person";
 
 impl Conversation {
@@ -60,14 +61,14 @@ impl Conversation {
         }
     }
 
-    /// A human has written in the Instagram app.
+    /// A human wrote in the Instagram app.
     pub(super) fn taken_over_in_app(&mut self, mid: &str) {
         self.log_takeover(APP_ACTOR, "written in the Instagram app");
         let pause = self.takeover_pause();
         self.take_over(&ModeReason::Echo(mid.to_owned()), pause);
     }
 
-    /// Records that a message was sent under `mid`. Does nothing if it is recorded already.
+    /// Records that a message was sent under `mid`. No-op if already recorded.
     pub(super) fn mark_sent(&mut self, id: MessageId, mid: &str, echoed: bool) {
         self.merge_into(id, mid);
         let now = self.now;
@@ -96,8 +97,8 @@ impl Conversation {
         self.chat.outbox.attempts = 0;
     }
 
-    /// What another row holds of this mid goes into our message: a stub that a reaction left before the mid was known,
-    /// or an echo that was taken for a human's, whose takeover is undone.
+    /// Merges another row with this mid into our message: a stub left by a reaction before the mid was known,
+    /// or an echo matched to a human, whose takeover is undone.
     fn merge_into(&mut self, id: MessageId, mid: &str) {
         let other = self.live_mut().find(|other| other.mid.as_deref() == Some(mid) && other.id != id);
         let Some(other) = other.filter(|other| other.is_stub() || other.author == Author::Native) else {
@@ -111,8 +112,8 @@ impl Conversation {
         self.undo_takeover(&ModeReason::Echo(mid.to_owned()), seq);
     }
 
-    /// The echo that was taken for this message was a human's: the message is given the mid its own call named, or none
-    /// if it was not sent, and the echo becomes a message of its own.
+    /// The echo matched to this message was a human's: the message gets the mid its own call returned, or
+    /// none if it was not sent, and the echo becomes its own message.
     pub(super) fn disown_echo(&mut self, id: MessageId, own_mid: Option<&str>) {
         let now = self.now;
         if let Some(own) = own_mid {
@@ -133,7 +134,7 @@ impl Conversation {
     }
 }
 
-/// Whether an echo can be that of our send: the same words, or an attachment of the kind we sent.
+/// Whether an echo can match our send: the same text, or an attachment of the kind we sent.
 fn says_the_same(ours: &Message, echo: &Inbound) -> bool {
     match (ours.body.text.as_deref(), echo.text.as_deref()) {
         (Some(ours), Some(theirs)) => same_text(ours, theirs),

@@ -1,4 +1,4 @@
-//! What is to be done after a change was committed, and what it tells.
+//! The effects of a committed change, and the facts it reports.
 
 use super::rows::Message;
 use crate::clock::Millis;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// What the caller does once the change is committed.
 #[derive(Debug, Clone)]
 pub enum Effect {
-    /// Open a chat with the agent, then start the turn with it.
+    /// Open an agent chat, then start the turn in it.
     OpenAgentChat,
     /// Ask the agent.
     Ask(Ask),
@@ -23,126 +23,128 @@ pub enum Effect {
     Send(Box<Send>),
     /// Read Meta's list of the conversation.
     LookUpSend(SendLookup),
-    /// The turn is due after this time; nothing else will tell.
+    /// The turn is due after this time; nothing else will trigger it.
     WakeTurn(Duration),
     /// The outbox is due after this time.
     WakeOutbox(Duration),
 }
 
-/// A question that is written down and not asked yet.
+/// A question that is stored but not asked yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     /// The turn.
     pub turn: TurnId,
-    /// The attempt that an outcome must name.
+    /// The attempt an outcome must name.
     pub attempt: i32,
-    /// The agent's chat.
+    /// The agent chat.
     pub agent_chat: String,
-    /// The text.
+    /// The text of the question.
     pub text: String,
-    /// How often the agent's chat was replaced for this turn.
+    /// How often the agent chat was replaced for this turn.
     pub rollovers: i32,
-    /// The trace of its first message.
+    /// The trace of the turn's first message.
     pub trace: Option<TraceId>,
 }
 
-/// A question whose outcome is to be looked up.
+/// A question to reconcile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnLookup {
     /// The turn.
     pub turn: TurnId,
     /// The attempt.
     pub attempt: i32,
-    /// The agent's chat, if one was opened.
+    /// The agent chat, if one was opened.
     pub agent_chat: Option<String>,
-    /// Whether the call could no longer have its effect when the lookup was ordered: only then is absence evidence.
+    /// Whether the call could no longer take effect when the lookup was ordered: only then is absence
+    /// evidence.
     pub settled: bool,
-    /// The trace of its first message.
+    /// The trace of the turn's first message.
     pub trace: Option<TraceId>,
 }
 
-/// A message that is claimed and not sent yet.
+/// A message that is claimed but not sent yet.
 #[derive(Debug, Clone)]
 pub struct Send {
     /// The message.
     pub message: Message,
-    /// Whether it goes out with the `HUMAN_AGENT` tag, after the 24 hours.
+    /// Whether it is sent with the `HUMAN_AGENT` tag, after the 24 hours.
     pub tagged: bool,
 }
 
-/// A send whose outcome is to be looked up.
+/// A send to reconcile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendLookup {
     /// The message.
     pub message: MessageId,
     /// The attempt.
     pub attempt: i32,
-    /// Whether the call could no longer have its effect when the lookup was ordered: only then is absence evidence.
+    /// Whether the call could no longer take effect when the lookup was ordered: only then is absence
+    /// evidence.
     pub settled: bool,
     /// The trace of the message.
     pub trace: Option<TraceId>,
 }
 
-/// What a change has brought about, for metrics and logs.
+/// The results of a change, for metrics and logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
-    /// An event was taken in.
+    /// An event was ingested.
     Ingested,
     /// A message waits for an answer.
     Received {
-        /// From the webhook to the inbox.
+        /// Time from webhook to inbox.
         inbox: Millis,
-        /// From the inbox to here.
+        /// Time from inbox to here.
         pickup: Millis,
     },
-    /// The agent is asked for the first time about a message.
+    /// The agent is asked about a message for the first time.
     Asked {
-        /// How long the customer was given to go on writing.
+        /// Debounce: how long the customer was given to keep writing.
         debounce: Millis,
-        /// How long it waited beyond that.
+        /// Additional waiting time.
         wait: Millis,
     },
-    /// The agent has answered.
+    /// The agent answered.
     Answered {
         /// The turn.
         turn: TurnId,
-        /// From the question to the answer.
+        /// Time from question to answer.
         took: Millis,
-        /// How many messages the answer is.
+        /// Number of messages in the answer.
         replies: usize,
     },
     /// A message was sent.
     Sent(Sent),
     /// A message of the agent will not be sent.
     ReplyFailed(FailureClass),
-    /// The outcome of a call is known, or given up as unknown.
+    /// The outcome of a call is known, or was given up as unknown.
     Reconciled {
         /// `agent` or `graph`.
         service: &'static str,
         /// `happened`, `did_not_happen` or `unknown`.
         result: &'static str,
     },
-    /// Work of a worker that is gone was taken over.
+    /// The work of a dead worker was rescued.
     Rescued,
-    /// An outcome came too late to count: what was done may be done again.
+    /// An outcome came too late to count: the call may be made again.
     Late {
         /// The message or turn.
         what: Uuid,
     },
-    /// A chat was paused because it turned too often.
+    /// A chat was paused for too many turns in an hour.
     Runaway,
 }
 
-/// A message that Graph has accepted.
+/// A message accepted by Graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
     /// The message.
     pub message: MessageId,
-    /// Who wrote it.
+    /// The author.
     pub author: Author,
-    /// Its place in the answer.
+    /// Its position in the answer.
     pub part: Option<i32>,
-    /// When the webhook was received that it answers.
+    /// When the webhook it answers was received.
     pub received_at: Millis,
     /// When it was queued.
     pub created_at: Millis,
@@ -152,64 +154,64 @@ pub struct Sent {
     pub now: Millis,
 }
 
-/// An entry of the activity log. It never holds the customer's words.
+/// An activity log entry. It never contains message text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Activity {
-    /// What happened.
+    /// The activity kind.
     pub kind: ActivityKind,
-    /// Who did it.
+    /// The actor.
     pub actor: String,
-    /// What it was done to.
+    /// The object.
     pub subject: Option<String>,
-    /// More about it.
+    /// Details.
     pub details: Map<String, Value>,
 }
 
-/// Something that failed for good.
+/// A permanent failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// What failed: the row's kind and id.
+    /// The kind of the failed row.
     pub kind: DeadLetterKind,
-    /// The row's id.
+    /// The id of the failed row.
     pub reference: Uuid,
-    /// Why.
+    /// The failure class.
     pub class: FailureClass,
-    /// The last error, without the customer's words.
+    /// The last error, without message text.
     pub error: String,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: i32,
 }
 
-/// What became of a command, for its caller.
+/// The result of a command, for its caller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Reply {
-    /// Nothing to tell beyond the effects.
+    /// Nothing to report beyond the effects.
     #[default]
     Done,
-    /// There was nothing to do: it was done before, or is not due.
+    /// Nothing to do: already done, or not due.
     Idle,
-    /// It failed, and goes on later.
+    /// Failed; will be retried.
     Retry(FailureClass),
-    /// It failed for good, and there is a dead letter.
+    /// Failed permanently, with a dead letter.
     Dead(FailureClass),
-    /// It cannot be done: why, for people.
+    /// Refused, with a readable reason.
     Refused(Refusal),
 }
 
-/// Why a command of a human agent cannot be carried out.
+/// Why a human agent's command cannot be carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The account is not connected.
     NotConnected,
     /// Meta's window is closed.
     WindowClosed,
-    /// Somebody has closed the dead letter before.
+    /// The dead letter is already closed.
     NotOpen,
-    /// A replay would fail again; the words are for people.
+    /// A replay would fail again; with a readable reason.
     WouldFail(&'static str),
 }
 
-/// Who is called for a conversation: what circuit breakers and fair shares go by.
+/// The services called for a conversation: the keys of circuit breakers and fair-share limits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Route {
     /// The agent.

@@ -1,6 +1,6 @@
-//! What the records of others say of a call whose outcome is unknown. That it happened is believed when they show it;
-//! that it did not, only when they show that they could tell. An empty list, or one that does not reach back far
-//! enough, tells nothing.
+//! What external records show about a call whose outcome is unknown. A call counts as made if a record shows
+//! it; it counts as not made only if the record would have shown it. An empty list, or one that does not
+//! reach back far enough, is inconclusive.
 
 use super::Conversation;
 use super::echo::CLOCK_SKEW;
@@ -10,48 +10,48 @@ use crate::signature::sha256;
 use crate::states::Author;
 use crate::text::same_text;
 
-/// How far back Meta's list must reach to tell that a message is not in it; its times are whole seconds.
+/// How far back Meta's list must reach to show that a message is absent; its times are whole seconds.
 const REACH: Millis = 5_000;
 
-/// Who wrote an entry of the agent's record.
+/// The author of an entry in the agent's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The customer, through us.
     User,
     /// The agent.
     Agent,
-    /// Tool calls, transitions, and whatever a later version of the service has.
+    /// Tool calls, transitions, and anything a later version of the service adds.
     Other,
 }
 
-/// An entry of the agent's record.
+/// An entry in the agent's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordEntry {
-    /// Who wrote it.
+    /// Its author.
     pub role: Role,
-    /// What it says.
+    /// Its content.
     pub text: String,
-    /// The service's id of it.
+    /// The service's id of the entry.
     pub id: Option<String>,
 }
 
 /// The agent's record of a chat.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
-    /// Its entries, oldest first; none if the service does not show them.
+    /// Its entries, oldest first; `None` if the service does not show them.
     pub entries: Option<Vec<RecordEntry>>,
 }
 
-/// A message of Meta's list of a conversation.
+/// A message in Meta's list of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// Meta's id of it.
+    /// Meta's message id.
     pub mid: String,
-    /// When it was made, in whole seconds.
+    /// When it was created, in whole seconds.
     pub at: Millis,
     /// Whether the customer wrote it.
     pub by_customer: bool,
-    /// The text; none for attachments.
+    /// The text; `None` for attachments.
     pub text: Option<String>,
 }
 
@@ -60,35 +60,35 @@ pub struct Seen {
 pub struct Thread {
     /// Its newest messages, newest first.
     pub messages: Vec<Seen>,
-    /// Whether these are all there are.
+    /// Whether these are all the messages.
     pub complete: bool,
 }
 
-/// What the agent's record says of a question.
+/// What the agent's record shows about a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TurnEvidence {
-    /// It was asked, and this was said.
+    /// It was asked, and the agent answered this.
     Answered { replies: Vec<String>, watermark: Option<String> },
-    /// It was asked, and nothing was said yet.
+    /// It was asked, and not answered yet.
     Thinking,
-    /// Nothing follows the last message that is accounted for.
+    /// Nothing follows the last message accounted for.
     NotAsked,
-    /// The record cannot tell.
+    /// Inconclusive.
     Unclear,
 }
 
-/// What Meta's list says of a send.
+/// What Meta's list shows about a send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SendEvidence {
-    /// It was sent, under this mid.
+    /// It was sent, with this mid.
     Happened(String),
-    /// It is not in a list that would show it.
+    /// It is absent from a list that would show it.
     DidNotHappen,
-    /// The list cannot tell.
+    /// Inconclusive.
     Unclear,
 }
 
-/// The hash by which the agent's copy of a question is recognised: white space may be folded on the way.
+/// Hash to match the agent's copy of a question: white space may be folded on the way.
 pub fn fingerprint(text: &str) -> [u8; 32] {
     let folded: Vec<&str> = text.split_whitespace().collect();
     sha256(folded.join(" ").as_bytes())
@@ -100,7 +100,7 @@ impl Record {
         self.entries.iter().flatten().rev().find_map(|entry| entry.id.clone())
     }
 
-    /// What it says of a turn's question.
+    /// What it shows about a turn's question.
     pub(super) fn evidence(&self, turn: &Turn) -> TurnEvidence {
         let Some(entries) = &self.entries else { return TurnEvidence::Unclear };
         let start = match turn.watermark.as_deref() {
@@ -114,7 +114,7 @@ impl Record {
         let is_question = |entry: &RecordEntry| {
             entry.role == Role::User && fingerprint(&entry.text)[..] == turn.asked_hash[..]
         };
-        // The same question may stand there twice, once without an answer: it was asked again by a human's wish.
+        // The same question may occur twice, once without an answer, if a human had it asked again.
         let mut asked = false;
         for (position, _) in later.iter().enumerate().filter(|(_, entry)| is_question(entry)) {
             asked = true;
@@ -126,7 +126,7 @@ impl Record {
                 return TurnEvidence::Answered { replies, watermark };
             }
         }
-        // What follows and is not the question may be the question in other words: personal data may be masked.
+        // A following entry that differs may be the question in other words: personal data may be masked.
         match (asked, later.iter().any(|entry| entry.role == Role::User)) {
             (true, _) => TurnEvidence::Thinking,
             (false, false) => TurnEvidence::NotAsked,
@@ -144,14 +144,14 @@ fn spoken(entries: &[RecordEntry]) -> Vec<String> {
 }
 
 impl Conversation {
-    /// What Meta's list says of a send. The messages of the list that are known must be loaded.
+    /// What Meta's list shows about a send. The known messages of the list must be loaded.
     pub(super) fn evidence_of_send(&self, message: &Message, thread: &Thread) -> SendEvidence {
         let started = message.started_at.unwrap_or(message.created_at);
         let known = |mid: &str| self.message_by_mid(mid).map(|known| &**known);
         let is_attributed = |seen: &&Seen| {
             known(&seen.mid).is_some_and(|known| !known.is_stub() && known.author != Author::Native)
         };
-        // Oldest first: of two that fit, the earlier is the earlier attempt's.
+        // Oldest first: of two that match, the earlier belongs to the earlier attempt.
         let since: Vec<&Seen> = thread
             .messages
             .iter()
@@ -176,7 +176,7 @@ impl Conversation {
     }
 }
 
-/// A short form of an answer, to see whether it has grown between two looks.
+/// Digest of an answer, to detect whether it has grown between two reads.
 pub(super) fn digest(replies: &[String]) -> String {
     hex::encode(&sha256(replies.join("\u{0}").as_bytes())[..8])
 }
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_masked_question_is_not_taken_for_one_that_was_not_asked() {
+    fn a_masked_question_does_not_count_as_not_asked() {
         let masked = record(&[(Role::User, "Mail me at [EMAIL]", "1"), (Role::Agent, "Done", "2")]);
         assert_eq!(masked.evidence(&turn("Mail me at a@b.c", None)), TurnEvidence::Unclear);
     }

@@ -1,5 +1,5 @@
-//! What is said of an earlier message: taken back, edited, reacted to, read. If the message has not come yet, a stub
-//! keeps what was said until it does.
+//! Marks on earlier messages: unsent, edited, reactions, read. If the message has not arrived yet, a stub
+//! stores the mark until it does.
 
 use super::Conversation;
 use super::command::Received;
@@ -9,16 +9,16 @@ use crate::ids::{MessageId, TurnId};
 use crate::states::{Author, Direction, MessageStatus};
 use serde_json::{Value, json};
 
-/// The reason of what was suppressed because the customer took the question back.
+/// Error code of what was suppressed because the customer unsent the question.
 pub(super) const TAKEN_BACK: &str = "unsent";
 
 impl Conversation {
-    /// The message was taken back: what it said is erased everywhere, and nobody answers it.
+    /// The message was unsent: its content is erased everywhere, and it is not answered.
     pub(super) fn unsend(&mut self, event: &Received, mid: &str) {
         let id = self.find_or_stub(event, mid);
         let Some(message) = self.message(id) else { return };
         let stub = message.is_stub();
-        // A stub keeps its kind, so that the message is recognised when it comes.
+        // A stub keeps its kind, so that the message is recognized when it arrives.
         let kind = if stub { STUB } else { UNSENT };
         *message.body = Body { kind: kind.to_owned(), ..Body::default() };
         message.needs_answer = false;
@@ -31,7 +31,7 @@ impl Conversation {
         }
     }
 
-    /// If everything a turn asks was taken back, nobody waits for its answer, and its replies are not sent.
+    /// If everything a turn asks was unsent, no one waits for its answer, and its replies are not sent.
     fn withdraw_unless_asked(&mut self, id: TurnId) {
         let asked = |message: &Message| message.turn_id == Some(id) && message.part.is_none();
         if self.live().any(|message| asked(message) && message.needs_answer && !message.is_unsent()) {
@@ -48,12 +48,12 @@ impl Conversation {
         }
     }
 
-    /// The message's text changed. An unanswered one is answered as it reads now.
+    /// The message's text changed. If it is unanswered, the new text is answered.
     pub(super) fn edit(&mut self, event: &Received, edit: &Edit) {
         let id = self.find_or_stub(event, &edit.mid);
         let Some(message) = self.message(id) else { return };
         let mut metadata = object(message.body.metadata.as_deref());
-        // Edits may come out of order: only a later one counts.
+        // Edits may arrive out of order: only a later one counts.
         if message.is_unsent() || metadata["edits"].as_i64().is_some_and(|known| known >= edit.edits) {
             return;
         }
@@ -62,7 +62,7 @@ impl Conversation {
         message.body.text.clone_from(&edit.text);
     }
 
-    /// A reaction was set or taken back.
+    /// A reaction was added or removed.
     pub(super) fn reaction(&mut self, event: &Received, reaction: &Reaction) {
         let id = self.find_or_stub(event, &reaction.mid);
         let Some(message) = self.message(id) else { return };
@@ -71,7 +71,7 @@ impl Conversation {
         message.body.metadata = Some(metadata.to_string());
     }
 
-    /// The customer has read everything that was sent up to this message.
+    /// The customer has read everything sent up to this message.
     pub(super) fn read(&mut self, event: &Received, mid: Option<&str>) {
         let Some(mid) = mid else { return };
         let id = self.find_or_stub(event, mid);

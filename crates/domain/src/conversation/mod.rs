@@ -1,13 +1,15 @@
-//! A conversation and everything that may happen to it: a state machine without I/O.
+//! A conversation and everything that can happen to it: a state machine without I/O.
 //!
-//! A [`Conversation`] is loaded under its chat's lock, changed by [`Command`]s, and saved in the same transaction.
-//! Whoever applied the command then carries out its [`Effect`]s: asks, sends, waits, looks up. Every rule stands
-//! here once. Because the chat is locked, a guard such as "this attempt is still the current one" is a plain `if`.
+//! A [`Conversation`] is loaded under its chat's lock, changed by [`Command`]s, and saved in the same
+//! transaction. The caller then carries out its [`Effect`]s: ask, send, wait, reconcile. Every rule is
+//! implemented once, here. Because the chat is locked, a guard such as "this attempt is still the current
+//! one" is a plain `if`.
 //!
 //! Invariants, each held by the model test (`tests/model`):
 //! - At most one turn is open, and at most one message is being sent.
-//! - A message that waits for the agent belongs to an open turn, or the chat's turn is due, or a human has the chat.
-//! - A reply that waits is behind a send that is under way, or the outbox is due.
+//! - A message waiting for the agent belongs to an open turn, or the chat's turn is due, or a human has taken
+//!   over the chat.
+//! - A waiting reply is behind a send in progress, or the outbox is due.
 
 mod answer;
 mod command;
@@ -52,12 +54,12 @@ use crate::states::{ActivityKind, ChatMode, DeadLetterKind, DeadLetterState, Dir
 use serde_json::Value;
 use uuid::Uuid;
 
-/// A conversation, loaded as far as its commands need it.
+/// A conversation, with the rows its commands need.
 #[derive(Debug, Clone)]
 pub struct Conversation {
     /// The database's clock, in milliseconds.
     pub now: Millis,
-    /// Limits.
+    /// The policy's limits.
     pub policy: Policy,
     /// Its connection.
     pub connection: ConnectionFacts,
@@ -69,30 +71,30 @@ pub struct Conversation {
     pub messages: Vec<Tracked<Message>>,
     /// The dead letters that commands refer to.
     pub letters: Vec<Letter>,
-    /// Between 0 and 1: where in its span each delay of this change falls.
+    /// A number between 0 and 1 that positions each delay of this change within its range (jitter).
     pub jitter: f64,
-    /// What the change brings about.
+    /// The results of the change.
     pub changes: Changes,
 }
 
-/// What a change brings about, beside the rows.
+/// The results of a change, besides the changed rows.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
-    /// To be done after the commit.
+    /// Effects to carry out after the commit.
     pub effects: Vec<Effect>,
-    /// For metrics and logs.
+    /// Facts for metrics and logs.
     pub facts: Vec<Fact>,
     /// New entries of the activity log.
     pub activities: Vec<Activity>,
     /// New dead letters.
     pub dead_letters: Vec<DeadLetter>,
-    /// Dead letters that are closed, by whom, and how.
+    /// Dead letters closed by this change, with actor and resulting state.
     pub closed_letters: Vec<(Letter, DeadLetterState, String)>,
-    /// Events that are done, and the state they end in.
+    /// Processed events and their final states.
     pub events: Vec<(EventId, EventState)>,
-    /// The customer has read all that was sent up to this message: its number, and when.
+    /// The customer has read everything sent up to this message: its sequence number, and when.
     pub read_up_to: Option<(i64, Millis)>,
-    /// Unanswered messages beyond those that were loaded are not answered, for this reason.
+    /// Unanswered messages beyond the loaded ones are dropped, for this reason.
     pub dropped: Option<MessageError>,
     /// Messages dropped for a failure of this class wait again: see [`replay`].
     pub revived: Option<replay::Revived>,
@@ -101,7 +103,7 @@ pub struct Changes {
 pub use replay::Revived;
 
 impl Conversation {
-    /// A conversation of which only the chat is loaded.
+    /// A conversation with only its chat loaded.
     pub fn new(now: Millis, policy: Policy, connection: ConnectionFacts, chat: Tracked<Chat>) -> Self {
         Self {
             now,
@@ -139,7 +141,7 @@ impl Conversation {
         }
     }
 
-    /// The open turn's place among the loaded turns.
+    /// The index of the open turn among the loaded turns.
     fn open_turn(&self) -> Option<usize> {
         self.turns.iter().position(|turn| turn.is_open())
     }
@@ -164,10 +166,10 @@ impl Conversation {
         self.live().find(|message| message.mid.as_deref() == Some(mid))
     }
 
-    /// Adds a message at the end of the chat.
+    /// Appends a message to the chat.
     fn add_message(&mut self, mut message: Message) -> MessageId {
         self.chat.last_seq += 1;
-        // In whole seconds: lists are ordered by it, and their index need not follow every message.
+        // In whole seconds: lists are ordered by it, and their index need not be updated by every message.
         self.chat.last_message_at = self.chat.last_message_at.max(self.now - self.now.rem_euclid(1_000));
         message.seq = self.chat.last_seq;
         message.created_at = self.now;
@@ -179,7 +181,7 @@ impl Conversation {
         id
     }
 
-    /// Whether a human has written, or has taken the chat over, after this message.
+    /// Whether a human wrote, or took over the chat, after this message.
     fn is_superseded(&self, seq: i64) -> bool {
         self.chat.human_seq > seq
     }
@@ -188,7 +190,7 @@ impl Conversation {
         self.changes.activities.push(activity);
     }
 
-    /// An entry of the activity log about something of this chat.
+    /// An activity about an object of this chat.
     fn activity(&self, kind: ActivityKind, actor: &str, subject: impl std::fmt::Display) -> Activity {
         let mut activity = Activity {
             kind,
@@ -216,24 +218,24 @@ impl Conversation {
         });
     }
 
-    /// A delay of this schedule after so many failures in a row.
+    /// The delay of this retry schedule after so many consecutive failures.
     fn delay(&self, schedule: Schedule, failures: i32) -> Millis {
         crate::clock::millis(schedule.part_of(u32::try_from(failures).unwrap_or(1), self.jitter))
     }
 
-    /// Whether the agent may speak in the chat now, as far as its mode goes.
+    /// Whether the chat's mode lets the agent speak now.
     fn agent_speaks(&self) -> bool {
         self.chat.mode == ChatMode::Bot
     }
 
-    /// How many received messages wait for the agent, as far as is loaded.
+    /// Number of loaded received messages that wait for the agent.
     fn unanswered(&self) -> impl Iterator<Item = &Tracked<Message>> {
         self.live().filter(|message| message.is_unanswered() && message.direction == Direction::Inbound)
     }
 }
 
 impl Activity {
-    /// The same with one more detail.
+    /// Adds a detail.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());

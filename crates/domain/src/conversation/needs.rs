@@ -1,4 +1,4 @@
-//! What a command needs to see of a conversation.
+//! The rows a command needs to load.
 
 use super::command::{Command, Orphan};
 use super::rows::{Chat, Letter};
@@ -7,33 +7,33 @@ use crate::event::Content;
 use crate::ids::{DeadLetterId, MessageId, TurnId};
 use crate::states::{DeadLetterKind, MessageStatus, TurnState};
 
-/// How many unanswered messages of a chat are loaded at a time.
+/// Maximum number of unanswered messages of a chat loaded at a time.
 pub const UNANSWERED_MAX: i64 = 200;
 
-/// How many of the newest messages are loaded to tell the agent what was said meanwhile.
+/// Number of newest messages loaded to tell the agent what it missed.
 pub(super) const HISTORY_MAX: i64 = 60;
 
-/// The rows a command looks at. The open turn and the outbox are always loaded.
+/// The rows a command reads. The open turn and the outbox are always loaded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// The messages nobody has asked the agent about yet.
+    /// The messages the agent has not been asked about.
     pub unanswered: bool,
-    /// The messages that the open turn asks.
+    /// The messages the open turn asks about.
     pub asked: bool,
-    /// What was said since the agent last knew the conversation: so many of the newest messages.
+    /// What the agent missed: this number of newest messages.
     pub history: Option<i64>,
-    /// Messages by Meta's ids of them.
+    /// Messages by mid.
     pub mids: Vec<String>,
-    /// Messages by our ids of them.
+    /// Messages by id.
     pub messages: Vec<MessageId>,
-    /// Turns by their ids, open or not.
+    /// Turns by id, open or not.
     pub turns: Vec<TurnId>,
     /// Dead letters.
     pub letters: Vec<DeadLetterId>,
 }
 
 impl Needs {
-    /// What these commands need, one after another.
+    /// The combined needs of these commands, applied in sequence.
     pub fn of<'a>(chat: &Chat, commands: impl Iterator<Item = &'a Command> + Clone) -> Self {
         let mut needs = Self::default();
         let several = commands.clone().count() > 1;
@@ -41,14 +41,14 @@ impl Needs {
         for command in commands {
             starts |= needs.add(command);
         }
-        // An earlier command of the same change may be the one that gives the agent something to catch up with.
+        // An earlier command of the same change may produce what the agent missed.
         if starts && (several || chat.human_seq > chat.agent_seq) {
             needs.history = Some(HISTORY_MAX);
         }
         needs
     }
 
-    /// Gives whether a turn may begin.
+    /// Returns whether a turn may begin.
     fn add(&mut self, command: &Command) -> bool {
         match command {
             Command::Receive(receive) => {
@@ -103,7 +103,7 @@ impl Needs {
             Content::Message(message) => self.mids.push(message.mid.clone()),
             Content::Echo(message) => {
                 self.mids.push(message.mid.clone());
-                // It may turn out to be a human's, who takes over what waits.
+                // It may turn out to be a human's, which causes a takeover.
                 (self.unanswered, self.asked) = (true, true);
             }
             Content::Unsend { mid } | Content::Unsupported { mid } => self.mids.push(mid.clone()),
@@ -121,18 +121,18 @@ impl Needs {
     }
 }
 
-/// What only the loaded rows show to be needed; seldom anything.
+/// Further rows that are needed depending on the loaded ones; rarely any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecondLook {
-    /// Turns, with the messages they ask and their replies.
+    /// Turns, with the messages they ask about and their replies.
     pub turns: Vec<TurnId>,
-    /// Messages by our ids of them.
+    /// Messages by id.
     pub messages: Vec<MessageId>,
-    /// What a takeover sets aside: the unanswered messages, and those that the open turn asks.
+    /// What a takeover sets aside: the unanswered messages, and those of the open turn.
     pub takeover: bool,
-    /// The messages that were suppressed or dropped for this reason.
+    /// The messages suppressed or dropped for this reason.
     pub reason: Option<String>,
-    /// The messages that were dropped together with what a dead letter speaks of.
+    /// The messages dropped together with the object of a dead letter.
     pub dropped_with: Option<Letter>,
 }
 
@@ -144,7 +144,7 @@ impl SecondLook {
 }
 
 impl Conversation {
-    /// What these commands need beyond what is loaded.
+    /// What these commands need beyond the loaded rows.
     pub fn second_look<'a>(&self, commands: impl Iterator<Item = &'a Command>) -> SecondLook {
         let mut look = SecondLook::default();
         for command in commands {
@@ -174,7 +174,7 @@ impl Conversation {
         look
     }
 
-    /// Whether an echo was taken for that of this send, which now turns out to be a human's, who takes over.
+    /// Whether the echo matched to this send now turns out to be a human's, which causes a takeover.
     fn echo_was_taken(&self, message: MessageId, own_mid: Option<&str>) -> bool {
         self.live().any(|row| {
             row.id == message && row.status == MessageStatus::Sent && row.mid.as_deref() != own_mid
@@ -183,7 +183,7 @@ impl Conversation {
 
     fn look_behind_event(&self, content: &Content, look: &mut SecondLook) {
         match content {
-            // Whether anything its turn asks is still to be answered.
+            // Whether anything the turn asks about is still unanswered.
             Content::Unsend { mid } => {
                 look.turns.extend(self.message_by_mid(mid).and_then(|message| message.turn_id));
             }
@@ -192,14 +192,14 @@ impl Conversation {
         }
     }
 
-    /// A fuller answer adds what a partial one lacked.
+    /// A complete answer adds what a partial one lacked.
     fn look_behind_answer(&self, turn: TurnId, look: &mut SecondLook) {
         let answered =
             |row: &&super::Tracked<super::Turn>| row.id == turn && row.state == TurnState::Answered;
         look.turns.extend(self.turns.iter().find(answered).map(|turn| turn.id));
     }
 
-    /// A message that was taken for a human's may turn out to be ours.
+    /// A message attributed to a human may turn out to be ours.
     fn look_behind_mid(&self, mid: &str, look: &mut SecondLook) {
         let reason = ModeReason::Echo(mid.to_owned()).to_string();
         if self.chat.mode_reason.as_deref() == Some(&reason) {

@@ -1,4 +1,4 @@
-//! The outbox: replies wait in the chat's order, and one is sent at a time.
+//! The outbox: replies wait in the chat's order, and are sent one at a time.
 
 use super::Conversation;
 use super::command::{Claim, RecordSent};
@@ -13,20 +13,20 @@ use crate::window::{self, Window};
 /// Whether a queued message may be sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendDecision {
-    /// It may; `tagged` if only with the `HUMAN_AGENT` tag.
+    /// Yes; `tagged` if only with the `HUMAN_AGENT` tag.
     Send {
         /// Whether the 24 hours are over, or will be before the call ends.
         tagged: bool,
     },
-    /// Never: a human has stepped in, or it was taken back.
+    /// Never: a human took over, or the question was unsent.
     Suppress,
-    /// Not while the connection cannot be used, or the business has the agent paused.
+    /// Not while the connection is unusable or the business has paused the agent.
     Wait,
     /// Never: Meta's window is closed.
     TooLate,
 }
 
-/// Whether a message may be sent now. The one place that knows.
+/// Whether a message may be sent now. The single place for this rule.
 pub fn may_send(conversation: &Conversation, message: &Message) -> SendDecision {
     let (chat, connection) = (&conversation.chat, &conversation.connection);
     let agent = message.author == Author::Agent;
@@ -49,12 +49,12 @@ pub fn may_send(conversation: &Conversation, message: &Message) -> SendDecision 
 }
 
 impl Conversation {
-    /// Begins what is next in the outbox: a send, or the look-up of one whose outcome is unknown. Nothing is sent past an
-    /// unresolved send, even if an older message is queued again.
+    /// Begins the next step of the outbox: a send, or the reconciliation of one whose outcome is unknown. An
+    /// unresolved send blocks the outbox, even if an older message is queued again.
     pub(super) fn claim_next(&mut self, claim: Claim) -> Reply {
-        // A human's answer is not held back by the agent's own trouble: but order within the chat is kept.
+        // A human's message is not held back by the agent's failures, but order within the chat is preserved.
         if self.live().any(|message| message.status == MessageStatus::Sending) {
-            // Whoever sends it goes on; if that worker is gone, its message is orphaned and looked up.
+            // Whoever is sending continues; if that worker dies, its message is orphaned and reconciled.
             self.chat.outbox.clear_due();
             return Reply::Idle;
         }
@@ -86,7 +86,7 @@ impl Conversation {
                     return Reply::Done;
                 }
                 SendDecision::Suppress => self.suppress_reply(index),
-                // People's messages pass those of a paused agent.
+                // Human agents' messages overtake those of a paused agent.
                 SendDecision::Wait => waits = true,
                 SendDecision::TooLate => {
                     let error = MessageError {
@@ -100,7 +100,7 @@ impl Conversation {
             }
         }
         if waits {
-            // It stays due: the poller takes it once the connection or the agent may be used again.
+            // Stays due: the poller picks it up once the connection or the agent is usable again.
             let now = self.now;
             self.chat.outbox.due_at.get_or_insert(now);
             self.chat.outbox.reserved_until = 0;
@@ -110,7 +110,7 @@ impl Conversation {
         dead.map_or(Reply::Idle, Reply::Dead)
     }
 
-    /// The queued messages' places, in the chat's order.
+    /// The indexes of the queued messages, in the chat's order.
     fn queued(&self) -> Vec<usize> {
         let is_queued = |index: &usize| {
             let message = &self.messages[*index];
@@ -140,13 +140,13 @@ impl Conversation {
         message.error.code = reason.or_else(|| Some("person".to_owned()));
     }
 
-    /// Nobody here can send: whoever looks at `at` or later does.
+    /// The caller cannot send: the outbox is due at `at`.
     fn hand_over_outbox(&mut self, at: i64) -> Reply {
         if self.queued().is_empty() {
             self.chat.outbox.clear();
             return Reply::Idle;
         }
-        // A backoff is waited out, whatever comes meanwhile.
+        // A backoff is respected, whatever arrives meanwhile.
         let backoff = self.chat.outbox.due_at.filter(|_| self.chat.outbox.attempts > 0);
         let at = at.max(self.now).max(backoff.unwrap_or_default());
         self.chat.outbox.schedule(at);
@@ -156,7 +156,7 @@ impl Conversation {
 
     fn look_up_send(&mut self, lookup: SendLookup, claim: Claim) -> Reply {
         if !self.connection.is_connected() {
-            // It stays due: the poller takes it once the connection may be used again.
+            // Stays due: the poller picks it up once the connection is usable again.
             let now = self.now;
             self.chat.outbox.due_at.get_or_insert(now);
             self.chat.outbox.reserved_until = 0;
@@ -180,7 +180,7 @@ impl Conversation {
         Reply::Done
     }
 
-    /// If anything waits in the outbox and nobody sends, it is due.
+    /// If messages wait in the outbox and none is being sent, the outbox is due.
     pub(super) fn continue_outbox(&mut self) {
         let sending = self.live().any(|message| message.status == MessageStatus::Sending);
         let waits =
@@ -210,7 +210,7 @@ impl Conversation {
                 Reply::Done
             }
             MessageStatus::Sent if same_mid => Reply::Done,
-            // An echo with the same words was taken for ours; it was a human's.
+            // An echo with the same text was matched to our message; it was a human's.
             MessageStatus::Sent if attempt == sent.attempt => {
                 self.disown_echo(sent.message, Some(&sent.mid));
                 Reply::Done
@@ -225,7 +225,8 @@ impl Conversation {
         reply
     }
 
-    /// A message will not be sent, or nobody knows whether it was; the parts after it in the same answer are cancelled.
+    /// A message will not be sent, or its outcome stays unknown; the later parts of the same answer are
+    /// cancelled.
     pub(super) fn give_up(&mut self, index: usize, status: MessageStatus, error: MessageError) {
         let class = error.class.unwrap_or(FailureClass::Bug);
         let text = format!(

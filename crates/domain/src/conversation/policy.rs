@@ -1,4 +1,4 @@
-//! The limits that decisions rest on, from the process's settings and from what the business chose.
+//! The limits that decisions depend on, from the process's settings and the connection's.
 
 use crate::clock::Millis;
 use crate::ids::{AgentId, ConnectionId, InstagramAccountId, SubaccountId};
@@ -8,34 +8,34 @@ use crate::states::{ConnectionStatus, LoginKind};
 /// Limits from the process's settings. Times are in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// How long a customer must be quiet before the agent is asked.
+    /// How long a customer must be silent before the agent is asked.
     pub debounce: Millis,
-    /// How long the agent is silent after a human agent wrote.
+    /// How long the agent stays silent after a human agent writes.
     pub takeover: Millis,
-    /// How long a question may take.
+    /// Timeout of a question to the agent.
     pub agent_timeout: Millis,
-    /// How long a send may take.
+    /// Timeout of a send.
     pub graph_timeout: Millis,
-    /// How long after the end of a call that was not answered its effect may still come.
+    /// How long after an unanswered call ends it may still take effect.
     pub reconcile_grace: Millis,
-    /// How long after an answered call its outcome can be looked up.
+    /// How long after an answered call its outcome can be reconciled.
     pub reconcile_settle: Millis,
-    /// How often an outcome is looked up after its deadline before it is given up as unknown.
+    /// Maximum number of lookups after the deadline before an outcome is given up as unknown.
     pub reconcile_attempts_max: i32,
-    /// How long work is reserved for whoever was given it.
+    /// How long work is reserved for the worker it was given to.
     pub reservation: Millis,
-    /// How many turns a chat may begin in an hour.
+    /// Maximum number of turns a chat may begin in an hour.
     pub turns_per_hour_max: i32,
-    /// How many messages one answer may become.
+    /// Maximum number of messages per answer.
     pub reply_parts_max: usize,
-    /// How often a message is repeated after Graph's code 2 while other sends succeed.
+    /// Maximum number of retries after Graph's code 2 while other sends succeed.
     pub code_2_attempts_max: i32,
-    /// How often an event is tried before it becomes a dead letter.
+    /// Maximum number of ingest attempts before an event becomes a dead letter.
     pub ingest_attempts_max: i32,
 }
 
 impl Default for Policy {
-    /// The defaults of the settings.
+    /// The default settings.
     fn default() -> Self {
         const SECOND: Millis = 1_000;
         Self {
@@ -55,10 +55,10 @@ impl Default for Policy {
     }
 }
 
-/// What decisions need to know of a conversation's connection.
+/// What decisions need to know about a conversation's connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionFacts {
-    /// Our id of it.
+    /// Its id.
     pub id: ConnectionId,
     /// The tenant.
     pub subaccount: SubaccountId,
@@ -66,13 +66,13 @@ pub struct ConnectionFacts {
     pub agent: AgentId,
     /// The Instagram account.
     pub account: InstagramAccountId,
-    /// Which of Meta's logins its token is from.
+    /// The Meta login of its token.
     pub login: LoginKind,
-    /// Its state; none if a later version wrote a state that this one does not know.
+    /// Its state; `None` if a later version wrote a state unknown to this one.
     pub status: Option<ConnectionStatus>,
     /// Whether the business has paused the agent in all its chats.
     pub bot_paused: bool,
-    /// What the business chose.
+    /// The connection's settings.
     pub settings: ConnectionSettings,
 }
 

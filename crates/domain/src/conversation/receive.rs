@@ -1,4 +1,4 @@
-//! Taking in what Meta tells.
+//! Ingests Meta's events.
 
 use super::command::{Receive, Received};
 use super::effect::{Effect, Fact, Reply};
@@ -68,7 +68,7 @@ impl Conversation {
         }
     }
 
-    /// Something that happened in the conversation and is no message.
+    /// Stores an event that is not a message.
     fn note(&mut self, event: &Received, kind: &str, referral: Option<&Referral>) {
         let mut new = received(event);
         new.author = Author::System;
@@ -77,7 +77,7 @@ impl Conversation {
         self.add_message(new);
     }
 
-    /// A message of the customer, answered if it is to be answered.
+    /// Stores a customer's message, and schedules an answer if it needs one.
     fn add_from_customer(&mut self, event: &Received, new: Message) {
         let (needs_answer, kind) = (new.needs_answer, new.body.kind.clone());
         let Some(id) = self.add_received(new) else { return };
@@ -95,8 +95,8 @@ impl Conversation {
         self.record(activity);
     }
 
-    /// Adds a received message, or fills the stub that waits for it. None if it is there already, or was taken back
-    /// before it came.
+    /// Adds a received message, or fills the stub waiting for it. `None` if it already exists, or was unsent
+    /// before it arrived.
     pub(super) fn add_received(&mut self, new: Message) -> Option<crate::ids::MessageId> {
         let mid = new.mid.clone();
         let known = mid.and_then(|mid| self.live_mut().find(|known| known.mid.as_deref() == Some(&mid)));
@@ -111,17 +111,17 @@ impl Conversation {
         self.connection.settings.debounce_ms.map_or(self.policy.debounce, Millis::from)
     }
 
-    /// A message came that the agent is to answer: the turn is due once the customer has been quiet for `debounce`,
-    /// at the latest four times that after the first unanswered message.
+    /// A message for the agent arrived: the turn is due once the customer has been silent for `debounce`, at
+    /// the latest four times that after the first unanswered message.
     pub(super) fn await_answer(&mut self, debounce: Millis) {
         let now = self.now;
         let first = *self.chat.first_unanswered_at.get_or_insert(now);
-        // A turn under way begins the next one when it ends.
+        // An open turn starts the next one when it ends.
         if self.chat.mode != ChatMode::Bot || self.open_turn().is_some_and(|open| !self.is_waiting(open)) {
             return;
         }
         let due = (now + debounce).min(first + 4 * debounce);
-        // After a failure the turn waits out its backoff, whatever comes meanwhile.
+        // After a failure the turn's backoff is respected, whatever arrives meanwhile.
         let due = match self.chat.turn.due_at {
             Some(backoff) if self.chat.turn.attempts > 0 => backoff.max(due),
             _ => due,
@@ -130,8 +130,8 @@ impl Conversation {
     }
 }
 
-/// Fills a stub with its message. What was said of the message before it came stays: a newer text, or that it was
-/// taken back.
+/// Fills a stub with its message. Marks that arrived before the message stay: a newer text, or that it was
+/// unsent.
 fn fill(stub: &mut Tracked<Message>, new: &Message) -> Option<crate::ids::MessageId> {
     let taken_back = stub.status == MessageStatus::Suppressed;
     let edited = stub.body.text.is_some();
@@ -151,7 +151,7 @@ fn fill(stub: &mut Tracked<Message>, new: &Message) -> Option<crate::ids::Messag
     (!taken_back).then_some(stub.id)
 }
 
-/// A message that an event brings, from the customer unless it is changed.
+/// The message of an event, from the customer unless changed.
 pub(super) fn received(event: &Received) -> Message {
     let mut new = Message::new(Direction::Inbound, Author::User, MessageStatus::Received);
     new.at = event.at;
@@ -160,7 +160,7 @@ pub(super) fn received(event: &Received) -> Message {
     new
 }
 
-/// The same with what Meta says of the message.
+/// The same, with Meta's metadata.
 pub(super) fn described(event: &Received, message: &Inbound) -> Message {
     let mut new = received(event);
     new.mid = Some(message.mid.clone());
@@ -191,7 +191,7 @@ fn referral_json(referral: &Referral) -> String {
     json(&serde_json::json!({ "referral": referral }))
 }
 
-/// Our own types always write as JSON.
+/// Our own types always serialize.
 pub(super) fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

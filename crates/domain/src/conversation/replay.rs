@@ -1,5 +1,5 @@
-//! Dead letters are tried again, or closed, because a human says so. What a letter speaks of is put back to where it was
-//! before it failed.
+//! Replays or discards dead letters on a human's request. A replay restores the failed object to its state
+//! before the failure.
 
 use super::Conversation;
 use super::command::CloseLetter;
@@ -14,27 +14,27 @@ use crate::states::{
 };
 use crate::window::{self, Window};
 
-/// Why a replay cannot succeed, for people.
+/// Readable reasons why a replay cannot succeed.
 type Hindrance = Result<(), &'static str>;
 
 const GONE: &str = "what failed is no longer stored";
-const NOT_FAILED: &str = "it is not in a failed state any more";
+const NOT_FAILED: &str = "it is no longer in a failed state";
 const TAKEN_BACK: &str = "the customer took the message back";
-const NOBODY_WAITS: &str = "the customer took it back, or it was asked again already";
-const TAKEN_OVER: &str = "a person has taken over the chat";
-const ANSWERED: &str = "a person has written in the chat since";
+const NOBODY_WAITS: &str = "the customer took it back, or it was already asked again";
+const TAKEN_OVER: &str = "a human agent has taken over the chat";
+const ANSWERED: &str = "a human agent has written in the chat since";
 const PAUSED: &str = "the agent is paused in this chat";
 const DISCONNECTED: &str = "the account is not connected";
 const WINDOW: &str = "Meta's window for replies is closed until the customer writes again";
 
-/// Messages that were dropped together with what a dead letter speaks of.
+/// Messages dropped together with the object of a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revived {
-    /// The failure they were dropped for, as it is stored.
+    /// The failure class they were dropped for, as stored.
     pub class: String,
-    /// From this time of Meta's on.
+    /// Not before this time of Meta's.
     pub from: Millis,
-    /// Made no later than this.
+    /// Created no later than this.
     pub until: Millis,
 }
 
@@ -46,7 +46,7 @@ impl Conversation {
         }
     }
 
-    /// Tries again what a dead letter speaks of. If it would fail again, the letter stays open.
+    /// Replays a dead letter. If it would fail again, the letter stays open.
     pub(super) fn replay(&mut self, close: &CloseLetter) -> Reply {
         let Some(letter) = self.open_letter(close) else { return Reply::Refused(Refusal::NotOpen) };
         match self.revive(&letter) {
@@ -83,7 +83,7 @@ impl Conversation {
             return Err(DISCONNECTED);
         }
         match letter.kind {
-            // Events are not part of a conversation until they are taken in.
+            // Events are not part of a conversation until they are ingested.
             DeadLetterKind::Event => Err(GONE),
             DeadLetterKind::Turn => self.revive_turn(letter),
             DeadLetterKind::Message => {
@@ -104,7 +104,7 @@ impl Conversation {
         if self.is_superseded(seq) { Err(ANSWERED) } else { Ok(()) }
     }
 
-    /// The turn stays as it ended; what it asked is asked by a new one.
+    /// The turn stays ended; its messages are asked about in a new one.
     fn revive_turn(&mut self, letter: &Letter) -> Hindrance {
         let id = TurnId(letter.reference);
         let turn = self.turns.iter().find(|turn| turn.id == id).ok_or(GONE)?;
@@ -125,8 +125,8 @@ impl Conversation {
         self.ask_about(letter, first)
     }
 
-    /// The chat's turn is due, for the messages that wait again and for those that were dropped together with what the
-    /// letter speaks of: it names only one of them.
+    /// The chat's turn is due, for the messages that wait again and those dropped together with the letter's
+    /// object: the letter names only one of them.
     fn ask_about(&mut self, letter: &Letter, first: Millis) -> Hindrance {
         self.check_agent_speaks()?;
         if window::at(self.chat.window_expires_at, self.now) != Window::Open {
@@ -179,7 +179,7 @@ impl Conversation {
         }
         let now = self.now;
         let message = &mut self.messages[index];
-        // Invariant: the attempt only grows, so an outcome of the time before does not count any more.
+        // Invariant: the attempt only grows, so outcomes from before no longer count.
         match message.status {
             MessageStatus::Failed => {
                 (message.status, message.started_at) = (MessageStatus::Queued, None);
@@ -208,7 +208,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Whether everything that an agent's message answers was taken back, or is a human's now.
+    /// Whether everything an agent's message answers was unsent, or now belongs to a human.
     fn answers_nothing(&self, index: usize) -> bool {
         let Some(id) = self.messages[index].turn_id else { return false };
         self.turns.iter().any(|turn| turn.id == id && turn.withdrawn.is_some())

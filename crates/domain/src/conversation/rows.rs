@@ -1,4 +1,4 @@
-//! The rows of a conversation, as decisions see them.
+//! The rows of a conversation, as used by decisions.
 
 use super::tracked::Tracked;
 use crate::clock::Millis;
@@ -10,79 +10,79 @@ use crate::trace::TraceId;
 /// One kind of a chat's work: its next turn, or its outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Work {
-    /// When it is to be looked at; none if nothing waits, or a call is under way.
+    /// When the work is due; `None` if nothing waits, or a call is in progress.
     pub due_at: Option<Millis>,
-    /// Failures in a row.
+    /// Consecutive failures.
     pub attempts: i32,
-    /// Until then a worker that was given it is expected to see to it, and the poller leaves it alone.
+    /// Until then the worker it was given to is expected to do it, and the poller skips it.
     pub reserved_until: Millis,
 }
 
 impl Work {
-    /// Nothing waits any more.
+    /// Nothing is waiting any more.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// A call is under way, or nothing waits; failures in a row still count.
+    /// A call is in progress, or nothing waits; consecutive failures still count.
     pub fn clear_due(&mut self) {
         (self.due_at, self.reserved_until) = (None, 0);
     }
 
-    /// To be looked at from `at` on, by whoever comes first.
+    /// Due at `at`, for whoever comes first.
     pub fn schedule(&mut self, at: Millis) {
         self.due_at = Some(at);
         self.reserved_until = 0;
     }
 }
 
-/// A conversation of one Instagram user with one connection.
+/// The chat of one Instagram user with one connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
-    /// Our id.
+    /// Its id.
     pub id: ChatId,
     /// The customer.
     pub user: InstagramUserId,
-    /// Who answers.
+    /// Who answers: the agent or a human.
     pub mode: ChatMode,
-    /// What set the mode; see [`super::ModeReason`].
+    /// The reason of the mode; see [`super::ModeReason`].
     pub mode_reason: Option<String>,
-    /// When the agent answers again by itself.
+    /// When the agent resumes on its own.
     pub resume_at: Option<Millis>,
-    /// Why a human should look at the chat.
+    /// Why the chat needs a human's attention.
     pub flag: Option<String>,
     /// When Meta's 24-hour window closes.
     pub window_expires_at: Option<Millis>,
-    /// The agent's chat, as its provider names it.
+    /// The agent chat's id at its provider.
     pub agent_chat_id: Option<String>,
-    /// The last message of the agent's chat that is accounted for.
+    /// The last message of the agent chat that is accounted for.
     pub agent_watermark: Option<String>,
     /// The agent knows the conversation up to this message.
     pub agent_seq: i64,
-    /// Up to this message, what the agent was about to say is superseded: a human wrote or took over after it.
+    /// Replies to messages up to this one are superseded: a human wrote or took over after it.
     pub human_seq: i64,
-    /// The database was set back: before anything is asked, the agent's record is read.
+    /// The database was restored: the agent's record must be read before anything is asked.
     pub verify: bool,
-    /// Since when a message waits for an answer by the agent.
+    /// When the oldest message waiting for an answer arrived.
     pub first_unanswered_at: Option<Millis>,
     /// The next turn.
     pub turn: Work,
-    /// What is to be sent.
+    /// The outbox.
     pub outbox: Work,
-    /// When the hour began in which turns are counted.
+    /// Start of the hour in which turns are counted.
     pub hour_started_at: Millis,
     /// Turns begun in that hour.
     pub hour_turns: i32,
-    /// The number of the newest message.
+    /// The sequence number of the newest message.
     pub last_seq: i64,
-    /// When something was last said.
+    /// Time of the last message.
     pub last_message_at: Millis,
-    /// The trace of the first unanswered message, or of what is to be sent.
+    /// The trace of the first unanswered message, or of the next message to send.
     pub trace: Option<TraceId>,
 }
 
 impl Chat {
-    /// A chat that has just begun.
+    /// A new chat.
     pub fn new(id: ChatId, user: InstagramUserId) -> Self {
         Self {
             id,
@@ -109,64 +109,65 @@ impl Chat {
     }
 }
 
-/// One question to the agent, and what became of it.
+/// One question to the agent and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
-    /// Our id.
+    /// Its id.
     pub id: TurnId,
-    /// The messages it asks.
+    /// The messages it asks about.
     pub message_ids: Vec<MessageId>,
-    /// The number of the newest of them.
+    /// The sequence number of the newest of them.
     pub asked_seq: i64,
-    /// SHA-256 of the folded text, by which the agent's copy is recognised.
+    /// SHA-256 of the folded text, to match the agent's copy.
     pub asked_hash: Vec<u8>,
-    /// The last message of the agent's chat before it.
+    /// The last message of the agent chat before it.
     pub watermark: Option<String>,
-    /// The agent's chat it was asked in.
+    /// The agent chat it was asked in.
     pub agent_chat_id: Option<String>,
-    /// How often the agent's chat had ended and was replaced.
+    /// How often the agent chat had ended and was replaced.
     pub rollovers: i32,
-    /// Where it stands.
+    /// Its state.
     pub state: TurnState,
-    /// How often it was asked. An outcome counts only for the current attempt.
+    /// Number of attempts. An outcome counts only for the current attempt.
     pub attempt: i32,
-    /// The worker whose call is under way.
+    /// The worker whose call is in progress.
     pub worker: Option<WorkerId>,
-    /// From then on the call has had its effect or never will.
+    /// After this time the call has taken effect or never will.
     pub deadline: Millis,
-    /// How often its outcome was looked up after the deadline without learning it.
+    /// Number of inconclusive lookups after the deadline.
     pub lookups: i32,
-    /// The agent's record of the answer when it was last looked at before the deadline.
+    /// Digest of the answer in the agent's record at the last read before the deadline.
     pub seen: Option<String>,
-    /// Why nobody waits for the answer any more: the reason of a takeover, or that the messages were taken back.
+    /// Why no one waits for the answer any more: the reason of a takeover, or that the messages were unsent.
     pub withdrawn: Option<String>,
     /// When the first of its messages was received.
     pub received_at: Millis,
-    /// When it was asked first.
+    /// When it was first asked.
     pub started_at: Millis,
     /// When it ended.
     pub finished_at: Option<Millis>,
-    /// How long it took.
+    /// The response time.
     pub latency_ms: Option<Millis>,
-    /// The last failure's class.
+    /// The class of the last failure.
     pub error_class: Option<FailureClass>,
-    /// The last failure, without the customer's words.
+    /// The last error, without message text.
     pub error: Option<String>,
     /// The trace of its first message.
     pub trace: Option<TraceId>,
 }
 
 impl Turn {
-    /// Whether it may still change by itself. At most one turn of a chat is open.
+    /// Whether its state may still change on its own. At most one turn of a chat is open.
     pub fn is_open(&self) -> bool {
         matches!(self.state, TurnState::Asking | TurnState::Reconciling | TurnState::Waiting)
     }
 }
 
-/// What a message says. Kept apart from its state, so that a change of state does not write the text again.
+/// The content of a message. Separate from its state, so that a change of state does not write the text
+/// again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Body {
-    /// The first attachment's kind, or what carries the text.
+    /// The kind of the first attachment, or of the text.
     pub kind: String,
     /// The text.
     pub text: Option<String>,
@@ -174,84 +175,84 @@ pub struct Body {
     pub attachments: Option<String>,
     /// What it replies to, as JSON.
     pub reply_to: Option<String>,
-    /// A richer message to be sent: the `message` object of Graph's Send API.
+    /// The `message` object of Graph's Send API, if the message is more than text.
     pub payload: Option<String>,
-    /// Whatever else is known of it, as JSON.
+    /// Other metadata, as JSON.
     pub metadata: Option<String>,
 }
 
 /// The error of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MessageError {
-    /// What it means; none if the message was dropped and did not fail.
+    /// The failure class; `None` if the message was dropped and did not fail.
     pub class: Option<FailureClass>,
-    /// Graph's code, or our word for the reason.
+    /// Graph's error code, or our own reason code.
     pub code: Option<String>,
-    /// More about it, without the customer's words.
+    /// Error details, without message text.
     pub message: Option<String>,
 }
 
-/// A message, received or to be sent.
+/// A message, received or sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
-    /// Our id.
+    /// Its id.
     pub id: MessageId,
-    /// Its number in the chat.
+    /// Its sequence number in the chat.
     pub seq: i64,
-    /// Which way it went.
+    /// Its direction.
     pub direction: Direction,
-    /// Who wrote it.
+    /// Its author.
     pub author: Author,
-    /// Meta's id of it.
+    /// Meta's message id.
     pub mid: Option<String>,
-    /// What it says.
+    /// Its content.
     pub body: Tracked<Body>,
-    /// Whether the agent is to answer it.
+    /// Whether the agent should answer it.
     pub needs_answer: bool,
-    /// The turn that asks it or that it answers.
+    /// The turn that asks about it or that produced it.
     pub turn_id: Option<TurnId>,
-    /// Its place among the replies of its turn.
+    /// Its position among the replies of its turn.
     pub part: Option<i32>,
-    /// Where it stands.
+    /// Its status.
     pub status: MessageStatus,
     /// Why it was not sent, or not answered.
     pub error: MessageError,
-    /// How often it was sent. An outcome counts only for the current attempt.
+    /// Number of send attempts. An outcome counts only for the current attempt.
     pub attempt: i32,
-    /// The worker whose send is under way.
+    /// The worker whose send is in progress.
     pub worker: Option<WorkerId>,
-    /// From then on the send has had its effect or never will; none once nobody looks for it any more.
+    /// After this time the send has taken effect or never will; `None` once it is no longer reconciled.
     pub deadline: Option<Millis>,
-    /// How often its outcome was looked up after the deadline without learning it.
+    /// Number of inconclusive lookups after the deadline.
     pub lookups: i32,
-    /// Meta's time of it, or ours.
+    /// Meta's timestamp, otherwise ours.
     pub at: Millis,
-    /// When the webhook was received that it comes from or answers.
+    /// When the webhook that contained it, or that it answers, was received.
     pub received_at: Millis,
     /// When its last send began.
     pub started_at: Option<Millis>,
     /// When it was sent.
     pub sent_at: Option<Millis>,
-    /// When its echo came.
+    /// When its echo arrived.
     pub confirmed_at: Option<Millis>,
-    /// The client's key for sending it once.
+    /// The client's idempotency key.
     pub idempotency_key: Option<String>,
     /// Who sent it through the API.
     pub actor: Option<String>,
-    /// When the row was made.
+    /// When the row was created.
     pub created_at: Millis,
-    /// The trace of the webhook or call that brought it about.
+    /// The trace of the webhook or call that caused it.
     pub trace: Option<TraceId>,
 }
 
-/// The kind of a row that waits for its message: something spoke of its mid before it came.
+/// The kind of a stub, which waits for its message: an event referred to its mid before it arrived.
 pub const STUB: &str = "stub";
 
-/// The kind of a message that was taken back.
+/// The kind of an unsent message.
 pub const UNSENT: &str = "unsent";
 
 impl Message {
-    /// A message with nothing in it yet.
+    /// An empty message.
     pub fn new(direction: Direction, author: Author, status: MessageStatus) -> Self {
         Self {
             id: MessageId::new(),
@@ -281,22 +282,22 @@ impl Message {
         }
     }
 
-    /// Whether it waits for its message.
+    /// Whether it is a stub.
     pub fn is_stub(&self) -> bool {
         self.body.kind == STUB
     }
 
-    /// Whether it was taken back.
+    /// Whether it was unsent.
     pub fn is_unsent(&self) -> bool {
         self.body.kind == UNSENT
     }
 
-    /// Whether nobody has asked the agent about it yet.
+    /// Whether the agent has not been asked about it yet.
     pub fn is_unanswered(&self) -> bool {
         self.needs_answer && self.turn_id.is_none()
     }
 
-    /// Whether its send was begun and its outcome is being waited for or looked up.
+    /// Whether its send was begun and its outcome is awaited or being reconciled.
     pub fn is_unresolved(&self) -> bool {
         match self.status {
             MessageStatus::Sending => true,
@@ -314,16 +315,16 @@ impl Message {
 /// A dead letter that a command refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
-    /// Our id.
+    /// Its id.
     pub id: DeadLetterId,
-    /// What failed: the row's kind and id.
+    /// The kind of the failed row.
     pub kind: DeadLetterKind,
-    /// The row's id.
+    /// The id of the failed row.
     pub reference: uuid::Uuid,
-    /// Why it failed, as it is stored: a later version may have classes that this one does not know.
+    /// The failure class, as stored: a later version may have classes unknown to this one.
     pub class: String,
-    /// When it was written.
+    /// When it was created.
     pub created_at: Millis,
-    /// Whether nobody has closed it yet.
+    /// Whether it is still open.
     pub open: bool,
 }

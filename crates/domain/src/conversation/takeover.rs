@@ -1,4 +1,4 @@
-//! A human agent steps in: from then on the agent is silent, and nothing of its is sent that was not sent yet.
+//! Takeover: a human agent steps in; from then on the agent is silent, and its unsent replies are not sent.
 
 use super::Conversation;
 use super::command::{Release, SendByHuman, TakeOver};
@@ -10,15 +10,15 @@ use crate::ids::MessageId;
 use crate::states::{ActivityKind, Author, ChatMode, Direction, MessageStatus, TurnState};
 use std::fmt;
 
-/// The flag of a chat that turned too often in an hour.
+/// The flag of a chat with too many turns in an hour.
 pub(super) const RUNAWAY: &str = "runaway";
 
 const HOUR: Millis = 3_600_000;
 
-/// How long the job that the caller pushes has to be picked up before the poller looks.
+/// How long the pushed job has to be picked up before the poller takes over.
 const PICKUP: Millis = 2_000;
 
-/// What set a chat's mode. The words are stored, and shown by the API.
+/// What set a chat's mode. The values are stored, and shown by the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModeReason {
     /// A takeover through the API.
@@ -27,9 +27,9 @@ pub enum ModeReason {
     Send,
     /// A message written in the Instagram app, by its mid. Undone if the message turns out to be ours.
     Echo(String),
-    /// A takeover whose first message turned out to be ours, when more followed.
+    /// A takeover whose first message turned out to be ours, but more followed.
     Human,
-    /// The chat turned too often in an hour.
+    /// Too many turns in an hour.
     Runaway,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for ModeReason {
 }
 
 impl Conversation {
-    /// A human takes the chat over until `pause` has passed.
+    /// A human takes over the chat until `pause` has passed.
     pub(super) fn take_over(&mut self, reason: &ModeReason, pause: Millis) {
         let word = reason.to_string();
         for message in self.live_mut() {
@@ -56,8 +56,8 @@ impl Conversation {
             }
         }
         self.drop_unanswered(&MessageError { code: Some(word.clone()), ..MessageError::default() });
-        // An earlier takeover keeps its reason: undoing this one must not undo that. One that cannot be undone has its
-        // own reason, because undoing an earlier one must not undo it.
+        // An earlier takeover keeps its reason: undoing this one must not undo that one. A takeover that
+        // cannot be undone has its own reason, because undoing an earlier one must not undo it.
         if self.chat.mode == ChatMode::Bot || !matches!(reason, ModeReason::Echo(_)) {
             self.chat.mode_reason = Some(word.clone());
         }
@@ -67,8 +67,8 @@ impl Conversation {
         self.withdraw_open_turn(&word);
     }
 
-    /// Nobody waits for the answer of the open turn any more. One that waits to be asked again is not asked; of one that
-    /// is being asked the answer will be suppressed, whenever it comes.
+    /// No one waits for the open turn's answer any more. If it waits to be asked again, it is not asked; if
+    /// it is being asked, its answer will be suppressed whenever it arrives.
     fn withdraw_open_turn(&mut self, reason: &str) {
         match self.open_turn() {
             None => self.chat.turn.clear(),
@@ -80,7 +80,7 @@ impl Conversation {
         }
     }
 
-    /// The turn was not asked and will not be. What it would have asked is left for the agent to be told of.
+    /// The turn was not asked and will not be. The agent is told about its messages later.
     pub(super) fn suppress_turn(&mut self, turn: usize, reason: &str) {
         let now = self.now;
         let turn = &mut self.turns[turn];
@@ -107,14 +107,14 @@ impl Conversation {
         self.chat.first_unanswered_at = None;
     }
 
-    /// Undoes the takeover of this very reason: the message at `seq` was not a human's.
+    /// Undoes the takeover with this reason: the message at `seq` was not a human's.
     pub(super) fn undo_takeover(&mut self, reason: &ModeReason, seq: i64) {
         let word = reason.to_string();
         if self.chat.mode_reason.as_deref() != Some(&word) {
             return;
         }
         if self.chat.human_seq > seq {
-            // The chat is a human's all the same, for another reason.
+            // A human still has the chat, for another reason.
             self.chat.mode_reason = Some(ModeReason::Human.to_string());
             return;
         }
@@ -142,7 +142,7 @@ impl Conversation {
         self.continue_outbox();
     }
 
-    /// The agent answers again, beginning with what is unanswered.
+    /// The agent resumes, beginning with the unanswered messages.
     pub(super) fn resume_bot(&mut self) {
         self.chat.mode = ChatMode::Bot;
         self.chat.mode_reason = None;
@@ -171,7 +171,7 @@ impl Conversation {
         self.turns[turn].state == TurnState::Waiting
     }
 
-    /// How long a takeover lasts.
+    /// The duration of a takeover.
     pub(super) fn takeover_pause(&self) -> Millis {
         self.connection
             .settings
@@ -179,7 +179,7 @@ impl Conversation {
             .map_or(self.policy.takeover, |hours| Millis::from(hours) * HOUR)
     }
 
-    /// Logs a takeover, unless a human has the chat already.
+    /// Logs a takeover, unless a human already has the chat.
     pub(super) fn log_takeover(&mut self, actor: &str, reason: &str) {
         if self.chat.mode != ChatMode::Human {
             let paused = self.activity(ActivityKind::BotPaused, actor, self.chat.id).with("reason", reason);

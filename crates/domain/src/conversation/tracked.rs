@@ -1,11 +1,11 @@
-//! A row and what has become of it since it was loaded.
+//! Change tracking of a row since it was loaded.
 
 use std::ops::{Deref, DerefMut};
 
-/// What has to be written for a row.
+/// How to save a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing: it is as it was loaded.
+    /// Unchanged since it was loaded.
     None,
     /// An update.
     Updated,
@@ -23,22 +23,22 @@ pub struct Tracked<T> {
 }
 
 impl<T> Tracked<T> {
-    /// A row as it is stored.
+    /// A stored row.
     pub fn loaded(row: T) -> Self {
         Self { row, change: Change::None }
     }
 
-    /// A row that is not stored yet.
+    /// A new row.
     pub fn inserted(row: T) -> Self {
         Self { row, change: Change::Inserted }
     }
 
-    /// What has to be written.
+    /// How to save it.
     pub fn change(&self) -> Change {
         self.change
     }
 
-    /// Whether the row is to be there after the save.
+    /// Whether the row exists after the save.
     pub fn is_live(&self) -> bool {
         self.change != Change::Deleted
     }
@@ -54,7 +54,7 @@ impl<T> Tracked<T> {
     }
 }
 
-/// By what the rows say, changed or not.
+/// Compares the rows, whether changed or not.
 impl<T: PartialEq> PartialEq for Tracked<T> {
     fn eq(&self, other: &Self) -> bool {
         self.row == other.row

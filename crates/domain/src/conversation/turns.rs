@@ -1,4 +1,4 @@
-//! Beginning a turn: whether there is one to begin, what it asks, and writing it down before it is asked.
+//! Begins turns: whether one is due, what it asks, and storing it before it is asked.
 
 use super::command::StartTurn;
 use super::effect::{Ask, Effect, Fact, Reply, TurnLookup};
@@ -13,13 +13,13 @@ use crate::ids::{MessageId, TurnId};
 use crate::states::{ActivityKind, ChatMode, DeadLetterKind, TurnState};
 use crate::window::{self, Window};
 
-/// How many messages one question asks.
+/// Maximum number of messages per question.
 pub const QUESTION_MESSAGES_MAX: usize = 50;
 
 const HOUR: Millis = 3_600_000;
 
 impl Conversation {
-    /// Whether a turn may begin once it is due, as far as is known without the messages.
+    /// Whether a due turn may begin, as far as this can be decided without the messages.
     pub(super) fn may_start(&self) -> bool {
         self.agent_speaks() && self.connection.is_connected() && !self.connection.bot_paused
     }
@@ -28,13 +28,13 @@ impl Conversation {
         let open = self.open_turn();
         if let Some(open) = open {
             match self.turns[open].state {
-                // The commit that began it was lost on its way to the worker, which has not asked yet.
+                // The commit that began it did not reach the worker, which has not asked yet.
                 TurnState::Asking if self.turns[open].id == start.turn => {
                     let deadline = self.turns[open].deadline;
                     let begun_at = deadline - self.policy.agent_timeout - self.policy.reconcile_grace;
                     let now = self.now;
                     if now - begun_at < self.policy.agent_timeout / 2 {
-                        // The call begins only now, and so does the time in which it may have its effect.
+                        // The call begins only now, and so does the period in which it may take effect.
                         self.turns[open].deadline =
                             now + self.policy.agent_timeout + self.policy.reconcile_grace;
                         return self.ask(open);
@@ -54,7 +54,7 @@ impl Conversation {
         }
         self.chat.turn.reserved_until = 0;
         if !self.connection.is_connected() || (self.connection.bot_paused && self.agent_speaks()) {
-            // It stays due: the poller takes it once the connection may be used again.
+            // Stays due: the poller picks it up once the connection is usable again.
             return Reply::Idle;
         }
         let question = self.question(open);
@@ -79,8 +79,8 @@ impl Conversation {
         self.ask(turn)
     }
 
-    /// The messages the next question asks: those of the turn that waits to be asked again, and the new ones. Oldest
-    /// first.
+    /// The messages of the next question: those of the turn waiting to be asked again, and the new ones.
+    /// Oldest first.
     pub(super) fn question(&self, waiting: Option<usize>) -> Vec<MessageId> {
         let waiting = waiting.map(|turn| self.turns[turn].id);
         let asks = |id: Option<TurnId>| id.is_none() || id == waiting;
@@ -137,7 +137,7 @@ impl Conversation {
         self.chat.hour_turns >= self.policy.turns_per_hour_max
     }
 
-    /// Two bots are talking: the chat is paused for an hour, and flagged for a human.
+    /// A loop between two bots: the chat is paused for an hour, and flagged for a human.
     fn pause_runaway(&mut self) -> Reply {
         let reason = ModeReason::Runaway.to_string();
         self.chat.mode = ChatMode::Paused;
@@ -151,7 +151,7 @@ impl Conversation {
         Reply::Idle
     }
 
-    /// Writes the question down, before it is asked. The messages it asks are now the turn's.
+    /// Stores the question before it is asked. Its messages now belong to the turn.
     fn write_turn(&mut self, start: &StartTurn, open: Option<usize>, question: &[MessageId]) -> usize {
         if let Some(chat) = &start.agent_chat
             && self.chat.agent_chat_id.as_ref() != Some(chat)
@@ -183,7 +183,7 @@ impl Conversation {
         for message in self.live_mut().filter(|message| question.contains(&message.id)) {
             message.turn_id = Some(id);
         }
-        // One question asks only so many; what is left is the next one's.
+        // A question has a maximum number of messages; the rest goes into the next one.
         let more = self.unanswered().next().is_some();
         self.chat.first_unanswered_at = more.then_some(self.now);
         self.chat.turn.due_at = None;
@@ -195,7 +195,7 @@ impl Conversation {
         let asked = self.live().filter(|message| question.contains(&message.id));
         let received_at = asked.map(|message| message.received_at).min().unwrap_or(self.now);
         let first = self.chat.first_unanswered_at.unwrap_or(self.now);
-        // When a turn is due moves with pauses and shares, too: only so much of it is deliberate.
+        // Pauses and fair-share limits also move a turn's due time: only this part is the debounce.
         let debounce = (self.chat.turn.due_at.unwrap_or(first) - first).clamp(0, 4 * self.policy.debounce);
         self.changes.facts.push(Fact::Asked { debounce, wait: self.now - first - debounce });
         self.chat.hour_turns += 1;
@@ -225,7 +225,7 @@ impl Conversation {
         self.turns.len() - 1
     }
 
-    /// After the database was set back, the question may have been asked already: the agent's record is read first.
+    /// After a restore, the question may have been asked already: the agent's record is read first.
     fn verify_first(&mut self, start: &StartTurn, question: &[MessageId]) -> Reply {
         let turn = self.write_turn(start, None, question);
         let now = self.now;
@@ -246,7 +246,7 @@ impl Conversation {
         Reply::Done
     }
 
-    /// The text of a question: the note about what the agent has not seen, and the messages, a line each.
+    /// The text of a question: a note about what the agent missed, and the messages, one per line.
     fn text_of(&self, question: &[MessageId]) -> String {
         let asked = |id: &MessageId| self.live().find(|message| message.id == *id);
         let messages: Vec<_> = question.iter().filter_map(asked).map(|message| &**message).collect();
@@ -256,7 +256,7 @@ impl Conversation {
         wording::question(&unseen, &messages)
     }
 
-    /// Reads the agent's record of a question whose outcome is unknown.
+    /// Reconciles a question whose outcome is unknown from the agent's record.
     fn look_up_turn(&mut self, turn: usize) -> Reply {
         if let Some(due) = self.chat.turn.due_at.filter(|due| *due > self.now) {
             self.changes.effects.push(Effect::WakeTurn(duration(due - self.now)));
@@ -287,7 +287,7 @@ impl Conversation {
         }
     }
 
-    /// The turn is over: another is due only if messages came meanwhile.
+    /// The turn is over: another one is due only if messages arrived meanwhile.
     pub(super) fn finish_turn(&mut self) {
         self.chat.turn.clear();
         self.chat.verify = false;

@@ -1,4 +1,4 @@
-//! What the agent is asked, in words: what was said while a human had the chat, then the customer's new messages.
+//! The text of a question: what was said while a human had the chat, then the customer's new messages.
 
 use super::Conversation;
 use super::rows::Message;
@@ -7,15 +7,15 @@ use crate::message as words;
 use crate::states::{Author, MessageStatus};
 use crate::text::truncate;
 
-/// How many messages the agent is told of that others have dealt with.
+/// Maximum number of messages in the note about what others dealt with.
 const NOTE_MESSAGES_MAX: usize = 20;
 
-/// The length of the note about them, in bytes.
+/// Maximum length of the note, in bytes.
 const NOTE_BYTES_MAX: usize = 2_000;
 
 const HEAD: &str = "[While a colleague answered:";
 
-/// Who said something while a human had the chat.
+/// Who spoke while a human had the chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Voice {
     Customer,
@@ -23,8 +23,8 @@ enum Voice {
 }
 
 impl Conversation {
-    /// Whether the agent is to be told of a message that is not its to answer: what humans wrote, and what the customer
-    /// wrote to them.
+    /// Whether the agent should be told about a message that is not its to answer: what humans wrote, and
+    /// what the customer wrote to them.
     pub(super) fn is_news_to_agent(&self, message: &Message) -> bool {
         if message.seq <= self.chat.agent_seq || message.is_stub() || message.is_unsent() {
             return false;
@@ -39,8 +39,8 @@ impl Conversation {
     }
 }
 
-/// The text of a question: the note about what the agent has not seen, if there is anything, and the new messages, a
-/// line each.
+/// The text of a question: a note about what the agent missed, if anything, and the new messages, one per
+/// line.
 pub(super) fn question(unseen: &[&Message], new: &[&Message]) -> String {
     let voice =
         |message: &Message| if message.author == Author::User { Voice::Customer } else { Voice::Colleague };
@@ -53,12 +53,12 @@ pub(super) fn question(unseen: &[&Message], new: &[&Message]) -> String {
     lines.join("\n")
 }
 
-/// What was said, a line each, oldest first. If it is too long, the oldest is left out.
+/// The note, one line per message, oldest first. If it is too long, the oldest lines are left out.
 fn note(said: &[(Voice, String)]) -> Option<String> {
     let mut left = NOTE_BYTES_MAX - HEAD.len() - 1;
     let mut lines = Vec::new();
     for (voice, text) in said.iter().rev() {
-        // On one line, so that nobody's words look like another's.
+        // On a single line, so that a message cannot imitate another line.
         let folded: Vec<&str> = text.split_whitespace().collect();
         if folded.is_empty() {
             continue;
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_dealt_with_is_told_in_a_few_lines() {
+    fn the_note_lists_what_others_dealt_with() {
         let all = vec![(Customer, "My parcel?"), (Colleague, "It left today."), (Customer, "[image]")];
         let lines = "[While a colleague answered:\ncustomer: My parcel?\ncolleague: It left today.\ncustomer: [image]]";
         for (said, expected) in [
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_that_is_too_long_loses_its_oldest_lines_and_never_part_of_a_character() {
+    fn a_long_note_loses_its_oldest_lines_and_splits_no_character() {
         let long = "ä".repeat(450);
         let told = noted(&[(Customer, &long), (Colleague, &long), (Customer, &long)]).unwrap_or_default();
         assert_eq!((told.matches("customer: ").count(), told.matches("colleague: ").count()), (1, 1));

@@ -1,22 +1,22 @@
-//! What an event says, apart from how Meta writes it.
+//! The content of an event, independent of Meta's format.
 
 use serde::{Deserialize, Serialize};
 
-/// The meaning of one event.
+/// The content of one event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// A message of the user.
     Message(Inbound),
-    /// A message the account sent: through us, another app, or a person in the Instagram app.
+    /// A message sent by the account: through us, another app, or a human in the Instagram app.
     Echo(Inbound),
-    /// A message taken back; only its mid is left.
+    /// An unsent message; only its mid is left.
     Unsend {
-        /// Meta's id of the message.
+        /// Meta's message id.
         mid: String,
     },
-    /// A message Meta does not hand out.
+    /// A message of a type Meta does not expose.
     Unsupported {
-        /// Meta's id of the message.
+        /// Meta's message id.
         mid: String,
     },
     /// A tapped button.
@@ -25,20 +25,20 @@ pub enum Content {
     Referral(Referral),
     /// A reaction.
     Reaction(Reaction),
-    /// A changed text.
+    /// An edited text.
     Edit(Edit),
     /// The user has read up to this message.
     Read {
-        /// Meta's id of the message.
+        /// Meta's message id.
         mid: Option<String>,
     },
-    /// Thread control changed hands.
+    /// Thread control passed to another app.
     Handover,
     /// A comment.
     Comment(Comment),
     /// A mention.
     Mention,
-    /// Acknowledged and nothing else.
+    /// Acknowledged but otherwise ignored.
     Ignored,
     /// Not understood.
     Unknown,
@@ -47,30 +47,30 @@ pub enum Content {
 /// A message as Meta sends it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Inbound {
-    /// Meta's id of the message.
+    /// Meta's message id.
     pub mid: String,
-    /// The text; a caption, where there are attachments.
+    /// The text; with attachments, a caption.
     pub text: Option<String>,
-    /// What is attached, each thing once.
+    /// The attachments, without duplicates.
     pub attachments: Vec<Attachment>,
     /// The payload of a tapped quick reply.
     pub quick_reply: Option<String>,
     /// What it replies to.
     pub reply_to: Option<ReplyTo>,
-    /// The link or ad it came through.
+    /// The link or ad the user came through.
     pub referral: Option<Referral>,
 }
 
-/// One attachment. The kind is Meta's own word, an open set.
+/// An attachment. The kind is Meta's own word, from an open set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     /// `image`, `video`, `audio`, `file`, `share`, `ig_post`, `ig_reel`, `story_mention`, `ephemeral`, …
     #[serde(rename = "type")]
     pub kind: String,
-    /// Where Meta serves it; such links expire.
+    /// Its URL at Meta; such links expire.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub url: Option<String>,
-    /// The title of a shared thing.
+    /// The title of a shared post.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub title: Option<String>,
 }
@@ -85,12 +85,12 @@ pub enum ReplyTo {
     Story {
         /// Meta's id of the story.
         id: Option<String>,
-        /// Where Meta serves it for as long as it lasts.
+        /// Its URL at Meta while the story lasts.
         url: Option<String>,
     },
 }
 
-/// How the user came: an ig.me link, an ad, a product.
+/// How the user arrived: an ig.me link, an ad, a product.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Referral {
     /// The `ref` of the link.
@@ -112,31 +112,31 @@ pub struct Referral {
 pub struct Postback {
     /// Meta's id, missing for some ice breakers.
     pub mid: Option<String>,
-    /// What the user saw.
+    /// The title the user saw.
     pub title: Option<String>,
-    /// What the developer meant by it.
+    /// The developer-defined payload.
     pub payload: Option<String>,
-    /// The link it came through.
+    /// The link the user came through.
     pub referral: Option<Referral>,
 }
 
-/// A reaction set or taken back.
+/// A reaction added or removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reaction {
-    /// The message it speaks of.
+    /// The message concerned.
     pub mid: String,
-    /// The emoji or Meta's word for it; nothing when it was taken back.
+    /// The emoji or Meta's word for it; `None` if the reaction was removed.
     pub emoji: Option<String>,
 }
 
-/// A changed text.
+/// An edited text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
-    /// The message it speaks of.
+    /// The message concerned.
     pub mid: String,
     /// The new text.
     pub text: Option<String>,
-    /// How often it has been edited.
+    /// Number of edits so far.
     pub edits: i64,
 }
 
@@ -145,13 +145,13 @@ pub struct Edit {
 pub struct Comment {
     /// Meta's id of the comment.
     pub id: String,
-    /// What it says.
+    /// Its text.
     pub text: Option<String>,
 }
 
 impl Content {
-    /// Whether the user did something that opens the 24-hour window (Meta, "Send messages": messages,
-    /// button clicks, ig.me and ad clicks, reactions).
+    /// Whether the user did something that opens the 24-hour window (Meta, "Send messages": messages, button
+    /// clicks, ig.me and ad clicks, reactions).
     pub fn opens_window(&self) -> bool {
         match self {
             Self::Message(_) | Self::Unsupported { .. } | Self::Postback(_) | Self::Referral(_) => true,

@@ -1,5 +1,5 @@
-//! The body of one webhook: one object, several entries, several items each (Meta, "Webhooks": up to 1,000
-//! updates in one POST).
+//! The body of one webhook: one object with several entries of several items each (Meta, "Webhooks": up to
+//! 1,000 updates in one POST).
 
 use super::item::{self, Container};
 use super::{EventKey, Kind};
@@ -10,26 +10,26 @@ use serde_json::value::RawValue;
 /// One event of a webhook, ready for the inbox.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// Stored once under this key.
+    /// The deduplication key.
     pub key: EventKey,
-    /// The Instagram account it was sent for: `entry.id`. Empty where there was none.
+    /// The Instagram account it was sent for: `entry.id`. Empty if missing.
     pub account: String,
-    /// The Instagram user it is about; empty where it is about none.
+    /// The Instagram user concerned; empty if none.
     pub thread: String,
-    /// What it is.
+    /// The kind of event.
     pub kind: Kind,
-    /// Where in the entry it stood; needed to read [`Event::raw`] again.
+    /// Its position in the entry; needed to parse [`Event::raw`] again.
     pub container: Container,
     /// Meta's timestamp.
     pub at: Millis,
-    /// The item's JSON as it came.
+    /// The item's JSON as received.
     pub raw: Vec<u8>,
 }
 
-/// What a webhook's body holds.
+/// The content of a webhook's body.
 #[derive(Debug, Clone, Default)]
 pub struct Envelope {
-    /// Its events, in the order they came.
+    /// Its events, in order of arrival.
     pub events: Vec<Event>,
 }
 
@@ -56,8 +56,8 @@ struct Entry<'a> {
     field: Option<&'a RawValue>,
 }
 
-/// Reads a webhook's body. Never fails: what cannot be read becomes one event of [`Kind::Unknown`] that
-/// keeps the bytes. `now` stands in for a timestamp that is missing.
+/// Parses a webhook's body. Never fails: an unreadable body becomes one event of [`Kind::Unknown`] that keeps
+/// the bytes. `now` replaces a missing timestamp.
 pub fn parse(body: &[u8], now: Millis) -> Envelope {
     let bodies = match serde_json::from_slice::<Body>(body) {
         Ok(body) => vec![body],
@@ -74,7 +74,7 @@ pub fn parse(body: &[u8], now: Millis) -> Envelope {
             let before = events.len();
             read_entry(entry, now, &mut events);
             if !ours {
-                // Page events of the same app: kept by name only, never taken for Instagram's.
+                // Page events of the same app: stored under their name only, never treated as Instagram's.
                 for event in &mut events[before..] {
                     event.kind = Kind::Ignored;
                 }
@@ -107,7 +107,7 @@ fn read_entry(raw: &RawValue, now: Millis, events: &mut Vec<Event>) {
     }
 }
 
-/// The account of an entry of which some other part is odd.
+/// The account of an entry that is malformed elsewhere.
 fn account_of(raw: &RawValue) -> String {
     serde_json::from_str::<serde_json::Value>(raw.get())
         .ok()

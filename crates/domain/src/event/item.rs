@@ -1,4 +1,4 @@
-//! One item of an entry: which kind it is by the JSON key that is present, and what it says.
+//! An item of an entry: its kind follows from the JSON key that is present.
 
 use super::content::{Attachment, Comment, Content, Edit, Inbound, Postback, Reaction, Referral, ReplyTo};
 use super::{EventKey, Kind};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 words!(
-    /// Where in an entry an item stood.
+    /// The container of an item within an entry.
     Container {
         /// `messaging[]`: a direct message's event, ours to answer.
         Messaging = "messaging",
@@ -19,16 +19,16 @@ words!(
     }
 );
 
-/// What one item says.
+/// A parsed item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
     /// The JSON key that was present, or a change's field: Meta's word for the kind.
     pub wire: String,
     /// The Instagram user.
     pub thread: String,
-    /// Meta's timestamp, where the item has its own.
+    /// Meta's timestamp, if the item has its own.
     pub at: Option<Millis>,
-    /// The meaning.
+    /// The content.
     pub content: Content,
     mid: Option<String>,
     repeat: Vec<String>,
@@ -36,7 +36,7 @@ pub struct Item {
 }
 
 impl Item {
-    /// The key under which it is stored once.
+    /// Its deduplication key.
     pub fn key(&self, account: &str, container: Container) -> EventKey {
         let mut repeat: Vec<&str> = self.repeat.iter().map(String::as_str).collect();
         if container == Container::Standby {
@@ -45,7 +45,7 @@ impl Item {
         EventKey::of(account, &self.wire, self.mid.as_deref(), &repeat, &self.json)
     }
 
-    /// Our word for it.
+    /// Our word for its kind.
     pub fn kind(&self, container: Container) -> Kind {
         if container == Container::Standby && self.content != Content::Ignored {
             return Kind::Standby;
@@ -69,7 +69,7 @@ impl Item {
     }
 }
 
-/// Reads an item of `account`. Nothing if it is not a JSON object of the container's form.
+/// Parses an item of `account`. `None` if it is not a JSON object of the container's form.
 pub fn read(container: Container, account: &str, raw: &[u8]) -> Option<Item> {
     let json: Value = serde_json::from_slice(raw).ok()?;
     if !json.is_object() {
@@ -106,7 +106,7 @@ fn message_item(account: &str, json: Value) -> Item {
     item
 }
 
-/// The JSON keys that tell the kinds of item apart.
+/// The JSON keys that distinguish the kinds of items.
 const WIRE_KINDS: &[&str] = &[
     "message",
     "message_edit",
@@ -158,7 +158,7 @@ fn item_content(item: &mut Item, account: &str, body: &Value) -> Content {
 
 fn message(item: &mut Item, account: &str, body: &Value, mid: String) -> Content {
     if is_true(&body["is_deleted"]) {
-        // The same wire kind and mid as the message itself: it must not be taken for its redelivery.
+        // Same wire kind and mid as the message itself: it must not be mistaken for a redelivery.
         item.repeat.push("deleted".to_owned());
         return Content::Unsend { mid };
     }
@@ -170,7 +170,7 @@ fn message(item: &mut Item, account: &str, body: &Value, mid: String) -> Content
         reply_to: reply_to(&body["reply_to"]),
         referral: referral(&body["referral"]),
     };
-    // Ids decide who is speaking: a message whose sender is the account is its own, whatever flags it has.
+    // Ids determine the author: a message whose sender is the account is its own, whatever flags it has.
     if is_true(&body["is_echo"]) || item.json["sender"]["id"].as_id() == account {
         Content::Echo(message)
     } else if is_true(&body["is_unsupported"]) {
@@ -219,7 +219,7 @@ fn attachments(value: &Value) -> Vec<Attachment> {
             title: payload["title"].as_text().or_else(|| item["title"].as_text()),
         });
     }
-    // A shared post comes as `share` and again as `ig_post`.
+    // A shared post arrives as both `share` and `ig_post`.
     if list.iter().any(|attachment| attachment.kind == "ig_post") {
         list.retain(|attachment| attachment.kind != "share");
     }
@@ -244,7 +244,7 @@ fn referral(value: &Value) -> Option<Referral> {
     })
 }
 
-/// Meta writes ids and times as strings or as numbers.
+/// Meta writes ids and times as strings or numbers.
 pub(super) fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -280,7 +280,7 @@ fn number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// Milliseconds, also from a string, also from seconds (ten digits).
+/// Parses milliseconds, also from a string, and from seconds (ten digits).
 fn millis_of(value: &Value) -> Option<Millis> {
     const SECONDS_BELOW: i64 = 100_000_000_000;
     let number = number(value)?;

@@ -1,20 +1,20 @@
-//! The key under which an event is stored once, however often Meta delivers it.
+//! The deduplication key of an event, the same however often Meta delivers it.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// SHA-256 of what makes an event itself; see [`EventKey::of`].
+/// SHA-256 of what identifies an event; see [`EventKey::of`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventKey(pub [u8; 32]);
 
 impl EventKey {
-    /// The key of an event of `account` whose JSON key was `wire`. `mid` is Meta's id of the message,
-    /// `repeat` what tells several events about one message apart. Without a mid the canonical JSON of the
-    /// item stands for both.
+    /// The key of an event of `account` with the JSON key `wire`. `mid` is Meta's message id; `repeat`
+    /// distinguishes several events about one message. Without a mid, the canonical JSON of the item replaces
+    /// both.
     pub(super) fn of(account: &str, wire: &str, mid: Option<&str>, repeat: &[&str], item: &Value) -> Self {
         let mut hash = Sha256::new();
-        // Every part is written with its length, so that no two lists of parts look alike.
+        // Every part is prefixed with its length, so that different lists of parts never collide.
         let mut part = |text: &str| {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text.as_bytes());
@@ -36,7 +36,7 @@ impl EventKey {
         Self(hash.finalize().into())
     }
 
-    /// The key of bytes that are no event.
+    /// The key of bytes that are not an event.
     pub(super) fn of_bytes(account: &str, bytes: &[u8]) -> Self {
         let mut hash = Sha256::new();
         hash.update((account.len() as u64).to_be_bytes());
@@ -45,7 +45,7 @@ impl EventKey {
         Self(hash.finalize().into())
     }
 
-    /// Lower-case hexadecimal: the form in the database and in a job's key.
+    /// Lower-case hexadecimal, as in the database and in job keys.
     pub fn to_hex(self) -> String {
         hex::encode(self.0)
     }
@@ -57,7 +57,7 @@ impl fmt::Debug for EventKey {
     }
 }
 
-/// JSON with sorted keys and no white space: the same item written differently gives the same text.
+/// JSON with sorted keys and no white space, so that differently formatted items give the same text.
 fn canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(map) => {

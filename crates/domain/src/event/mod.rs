@@ -1,6 +1,6 @@
-//! Meta's webhook events: from the raw body to events with a key each, and from a stored event to what it
-//! means. Every item is parsed on its own, so one odd item never spoils its batch; what does not parse is
-//! kept as [`Kind::Unknown`] (Meta, "Webhooks: unknown fields may appear without notice").
+//! Meta's webhook events: from the raw body to events with deduplication keys, and from a stored event to its
+//! content. Every item is parsed on its own, so that a malformed item never spoils its batch; an unparsable
+//! one is stored as [`Kind::Unknown`] (Meta, "Webhooks: unknown fields may appear without notice").
 
 mod content;
 mod envelope;
@@ -17,30 +17,30 @@ pub use key::EventKey;
 use crate::states::words;
 
 words!(
-    /// What an event is, in our words: a label of metrics and a column of the inbox. Never part of the
-    /// key, so that a finer distinction made later does not tell a redelivery apart from its first.
+    /// The kind of an event, in our words: a metric label and a column of the inbox. Never part of the key,
+    /// so that a finer distinction made later does not separate a redelivery from the original.
     Kind {
-        /// A message of the user: text, attachments, a quick reply, an answer to a story.
+        /// A message from the user: text, attachments, a quick reply, a reply to a story.
         Message = "message",
-        /// What the account itself sent, through whatever means.
+        /// A message sent by the account, through any channel.
         Echo = "echo",
-        /// A message taken back by its writer.
+        /// A message unsent by its author.
         Unsend = "unsend",
-        /// A message of a kind Meta does not hand out.
+        /// A message of a type Meta does not expose.
         Unsupported = "unsupported",
         /// An ice breaker, a button or a menu entry.
         Postback = "postback",
         /// A click on an ig.me link or an ad, without a message.
         Referral = "referral",
-        /// A reaction set or taken back.
+        /// A reaction added or removed.
         Reaction = "reaction",
-        /// The text of a message changed.
+        /// The text of a message was edited.
         Edit = "edit",
         /// The user has read up to a message.
         Read = "read",
-        /// Control of the thread changed hands.
+        /// Control of the thread passed to another app.
         Handover = "handover",
-        /// Another app owns the thread; for our eyes only.
+        /// Another app owns the thread; for information only.
         Standby = "standby",
         /// A comment on a post or a live video.
         Comment = "comment",

@@ -1,9 +1,9 @@
-//! Every sample of Meta's documentation, and what must hold for any bytes at all.
+//! Every sample of Meta's documentation, and properties that hold for any bytes.
 
 use super::*;
 use proptest::prelude::*;
 
-/// One sample a line: its name, a tab, the body. Filled-in samples of Meta's documentation.
+/// One sample per line: name, tab, body. Completed samples from Meta's documentation.
 const SAMPLES: &str = include_str!("samples.tsv");
 
 fn sample(name: &str) -> &'static [u8] {
@@ -26,7 +26,7 @@ fn content(name: &str) -> Content {
 }
 
 #[test]
-fn the_documented_samples_are_what_they_are() {
+fn the_documented_samples_are_recognized() {
     for (name, kind) in [
         ("doc_audio_attachment", Kind::Message),
         ("doc_comment_changes_ad", Kind::Comment),
@@ -62,7 +62,7 @@ fn the_documented_samples_are_what_they_are() {
 }
 
 #[test]
-fn the_thread_is_the_customer_whichever_way_the_message_went() {
+fn the_thread_belongs_to_the_customer_in_both_directions() {
     let message = only("doc_reply_to_message");
     let echo = only("doc_fallback_attachment");
     assert_eq!(message.account, "17841400000000000");
@@ -72,7 +72,7 @@ fn the_thread_is_the_customer_whichever_way_the_message_went() {
 }
 
 #[test]
-fn what_a_message_carries_is_read() {
+fn the_content_of_a_message_is_parsed() {
     let Content::Message(message) = content("doc_multi_attachments") else { panic!() };
     let kinds: Vec<_> = message.attachments.iter().map(|a| a.kind.as_str()).collect();
     assert_eq!(kinds, ["image", "video"]);
@@ -88,7 +88,7 @@ fn what_a_message_carries_is_read() {
 }
 
 #[test]
-fn events_about_one_message_have_keys_of_their_own() {
+fn different_events_about_one_message_have_different_keys() {
     // All of these samples carry the same mid.
     let names = [
         "doc_reply_to_message",
@@ -106,7 +106,7 @@ fn events_about_one_message_have_keys_of_their_own() {
 }
 
 #[test]
-fn a_redelivery_has_the_key_of_its_first_whatever_else_changed() {
+fn a_redelivery_has_the_same_key_whatever_else_changed() {
     let first = only("doc_reply_to_message");
     let body = String::from_utf8(sample("doc_reply_to_message").to_vec()).unwrap();
     let again = body.replace(r#""text":"yes""#, r#""new_field":[1,2],"text":"yes""#);
@@ -137,7 +137,7 @@ fn the_dashboards_test_is_ignored_in_both_forms() {
 }
 
 #[test]
-fn one_odd_item_does_not_spoil_its_batch() {
+fn a_malformed_item_does_not_spoil_its_batch() {
     let body = br#"{"object":"instagram","entry":[{"id":"1","time":5,"messaging":[17,{"sender":{"id":2},"recipient":{"id":"1"},"timestamp":1772998023000,"message":{"mid":"m","text":"hi"}},{"new":true}]},{"time":[]},{"id":"3","messaging":"odd"}]}"#;
     let events = parse(body, 1).events;
     let kinds: Vec<_> = events.iter().map(|event| (event.account.as_str(), event.kind)).collect();
@@ -174,7 +174,7 @@ fn a_thousand_items_are_a_thousand_events() {
 
 proptest! {
     #[test]
-    fn any_bytes_become_events_that_keep_them(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_become_events_that_store_them(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let events = parse(&body, 1).events;
         if serde_json::from_slice::<serde_json::Value>(&body).is_err() {
             prop_assert_eq!(&events[0].raw, &body);
@@ -183,7 +183,7 @@ proptest! {
     }
 
     #[test]
-    fn any_json_in_an_item_is_kept(key in "[a-z_]{1,12}", value in ".{0,40}", number in any::<i64>()) {
+    fn any_json_in_an_item_is_stored(key in "[a-z_]{1,12}", value in ".{0,40}", number in any::<i64>()) {
         let item = serde_json::json!({ "sender": {"id": number}, key: { "mid": value, "is_echo": value } });
         let body = serde_json::json!({"object": "instagram", "entry": [{"id": number, "messaging": [item]}]});
         let events = parse(body.to_string().as_bytes(), 1).events;

@@ -1,4 +1,4 @@
-//! The promises, as invariants.
+//! The guarantees, as invariants.
 
 use crate::services::{By, Said};
 use crate::step::End;
@@ -10,7 +10,7 @@ use dmrelay_domain::states::{Author, ChatMode, ConnectionStatus, Direction, Mess
 const DAY: Millis = 24 * 3_600_000;
 
 impl World {
-    /// What must hold of a send at the moment its claim is committed.
+    /// Must hold for a send when its claim is committed.
     pub(crate) fn check_effect(&self, effect: &Effect) {
         if let Effect::Ask(_) = effect {
             assert!(self.now < self.last_written + DAY, "the agent is asked what it cannot answer in time");
@@ -34,7 +34,7 @@ impl World {
         assert!(before.is_none(), "a reply passes an unresolved one");
     }
 
-    /// What must hold at any time.
+    /// Must hold at any time.
     pub(crate) fn check(&self) {
         let open: Vec<_> = self.db.turns.iter().filter(|turn| turn.is_open()).collect();
         assert!(open.len() <= 1, "two turns are open");
@@ -77,14 +77,15 @@ impl World {
                 .find(|message| message.part.is_some() && message.body.text.as_deref() == Some(text));
             message.map(|message| message.seq)
         };
-        // The same words of a human at the same time cannot be told apart if the call's own answer is lost.
+        // If the call's own response is lost, the same text written by a human at the same time cannot be
+        // distinguished.
         let is_ours = |said: &&Said| said.by == By::Api && self.meta.count(By::App, &said.text) == 0;
         let sent = self.meta.thread.iter().filter(is_ours);
         let places: Vec<i64> = sent.filter_map(|said| place(&said.text)).collect();
         assert!(places.is_sorted(), "replies left out of order: {places:?}");
     }
 
-    /// The trouble ends: everything comes to rest, and nothing is lost.
+    /// After the faults end, everything settles and nothing is lost.
     pub(crate) fn settle(&mut self) {
         self.db.connection.bot_paused = false;
         self.db.connection.status = Some(ConnectionStatus::Connected);
@@ -124,7 +125,7 @@ impl World {
         idle && !open && !waits && chat.turn.due_at.is_none() && chat.outbox.due_at.is_none()
     }
 
-    /// Each message was answered, or ended in a state that a human can see with its reason.
+    /// Each message was answered, or ended in a state that shows a human the reason.
     fn check_end(&self) {
         for said in self.meta.thread.iter().filter(|said| said.by == By::Customer) {
             let row = self.db.messages.iter().find(|message| message.mid.as_deref() == Some(&said.mid));
@@ -158,7 +159,7 @@ impl World {
         self.check_takeovers();
     }
 
-    /// What a human wrote in the app is theirs in the history.
+    /// What a human wrote in the app is attributed to them in the history.
     fn check_takeovers(&self) {
         for said in self.meta.thread.iter().filter(|said| said.by == By::App) {
             let row = self.db.messages.iter().find(|message| message.mid.as_deref() == Some(&said.mid));

@@ -1,5 +1,5 @@
-//! The rows of one conversation, loaded and saved as the store does it: a command sees what its needs name, and nothing
-//! else.
+//! The rows of one conversation, loaded and saved as the store does it: a command sees only the rows its
+//! needs name.
 
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::conversation::{
@@ -15,7 +15,7 @@ use std::collections::HashSet;
 
 pub(crate) const USER: &str = "200";
 
-/// What is stored.
+/// The stored rows.
 #[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) policy: Policy,
@@ -24,11 +24,11 @@ pub(crate) struct Database {
     pub(crate) turns: Vec<Turn>,
     pub(crate) messages: Vec<Message>,
     pub(crate) letters: Vec<(Letter, DeadLetter)>,
-    /// The events that were taken in.
+    /// The ingested events.
     pub(crate) done: HashSet<EventId>,
 }
 
-/// What a commit gives its caller.
+/// What a commit returns to its caller.
 pub(crate) struct Applied {
     pub(crate) reply: Reply,
     pub(crate) effects: Vec<Effect>,
@@ -168,7 +168,7 @@ impl Database {
         }
         if let Some(error) = changes.dropped {
             let later = self.messages.iter_mut().filter(|message| message.is_unanswered());
-            // Only what stood there before: a message that came with the change is not touched.
+            // Only earlier rows: a message added by this change is not touched.
             for message in later.filter(|message| message.created_at < now) {
                 (message.needs_answer, message.error) = (false, error.clone());
             }

@@ -1,10 +1,10 @@
-//! The model test: generated histories of one conversation against small models of Meta, the agent and the database, with
-//! the promises as invariants.
+//! The model test: generated histories of one conversation against small models of Meta, the agent and the
+//! database, with the guarantees as invariants.
 //!
-//! `MODEL_SEED=7 cargo test -p dmrelay-domain --test model` plays one history and prints it. `MODEL_HISTORIES` says how
-//! many are played, `MODEL_FIRST` from which seed on.
+//! `MODEL_SEED=7 cargo test -p dmrelay-domain --test model` runs one history and prints it. `MODEL_HISTORIES`
+//! sets the number of histories, `MODEL_FIRST` the first seed.
 
-#![expect(clippy::unwrap_used, reason = "a test: a row that is missing is a failure")]
+#![expect(clippy::unwrap_used, reason = "a test: a missing row is a failure")]
 
 mod cases;
 mod check;
@@ -18,7 +18,7 @@ mod world;
 use step::{Step, history};
 use world::World;
 
-/// Plays a history to its end. Gives what was violated, and how it came to it.
+/// Runs a history to its end. Returns the violated invariant and the log.
 fn play(steps: &[Step]) -> Result<(), String> {
     let mut world = World::new();
     let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -34,7 +34,7 @@ fn play(steps: &[Step]) -> Result<(), String> {
     })
 }
 
-/// The shortest history that is found to fail like this one, by leaving steps out.
+/// Shrinks a failing history by leaving out steps.
 fn shrink(steps: Vec<Step>) -> Vec<Step> {
     let mut best = steps;
     let mut chunk = (best.len() / 2).max(1);
@@ -56,13 +56,13 @@ fn shrink(steps: Vec<Step>) -> Vec<Step> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test's own knobs, which are no settings of the product")]
+#[expect(clippy::disallowed_methods, reason = "the test's own options, not product settings")]
 fn knob(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|value| value.parse().ok())
 }
 
 #[test]
-fn every_history_keeps_the_promises() {
+fn every_history_upholds_the_guarantees() {
     if let Some(seed) = knob("MODEL_SEED") {
         let steps = history(seed);
         let outcome = play(&steps);
@@ -70,7 +70,7 @@ fn every_history_keeps_the_promises() {
         outcome.unwrap();
         return;
     }
-    // Failures of single assertions are caught and told at the end.
+    // Failures of single assertions are caught and reported at the end.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let first = knob("MODEL_FIRST").unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Histories that once broke a promise.
+//! Regression tests: histories that once violated a guarantee.
 
 use crate::play;
 use crate::step::End::{ErrorAfter, Good};
@@ -23,7 +23,7 @@ fn an_answer_whose_commit_was_lost_is_recorded_once() {
 }
 
 #[test]
-fn a_human_who_writes_the_very_words_in_flight_takes_over() {
+fn a_human_who_writes_the_text_being_sent_takes_over() {
     let work = Work { task: 0, end: Good };
     let failing = Work { task: 0, end: ErrorAfter };
     holds(&[
@@ -43,7 +43,7 @@ fn a_human_who_writes_the_very_words_in_flight_takes_over() {
 }
 
 #[test]
-fn a_message_taken_back_under_a_takeover_that_is_undone_stays_taken_back() {
+fn a_message_unsent_during_an_undone_takeover_stays_unsent() {
     let work = |task| Work { task, end: Good };
     let begin =
         [Write, Write, Deliver(183), work(253), work(188), work(41), work(244), work(241), Deliver(158)];

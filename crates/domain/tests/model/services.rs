@@ -1,4 +1,4 @@
-//! Small models of Meta and of the agent's provider: what was really said, whatever callers were told.
+//! Small models of Meta and the agent's provider: what was really said, whatever callers were told.
 
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::conversation::{Record, RecordEntry, Role, Seen, Thread};
@@ -7,12 +7,12 @@ use std::collections::HashMap;
 /// Meta's side of the conversation.
 #[derive(Default)]
 pub(crate) struct Meta {
-    /// Everything that was said, oldest first.
+    /// All messages, oldest first.
     pub(crate) thread: Vec<Said>,
     next_mid: u32,
 }
 
-/// A message as Meta has it.
+/// A message as Meta stores it.
 #[derive(Clone)]
 pub(crate) struct Said {
     pub(crate) mid: String,
@@ -42,7 +42,8 @@ impl Meta {
         self.thread.iter().filter(|said| said.by == by && said.text == text).count()
     }
 
-    /// The newest 20 messages, as the Conversations API shows them: times in whole seconds, quotes made typographic.
+    /// The newest 20 messages, as the Conversations API shows them: times in whole seconds, typographic
+    /// quotes.
     pub(crate) fn list(&self) -> Thread {
         let seen = |said: &Said| Seen {
             mid: said.mid.clone(),
@@ -80,7 +81,7 @@ impl Agent {
         id
     }
 
-    /// Takes a question. The answer stands in the record at once, or `later`.
+    /// Receives a question. The answer enters the record at once, or `later`.
     pub(crate) fn take(&mut self, chat: &str, text: &str) -> Vec<RecordEntry> {
         let question = RecordEntry { role: Role::User, text: text.to_owned(), id: Some(self.id()) };
         let replies = replies_to(text);
@@ -100,7 +101,7 @@ impl Agent {
         Record { entries: self.chats.get(chat).map(|chat| chat.entries.clone()) }
     }
 
-    /// How often the agent was asked about a customer's message, in whatever question.
+    /// How often the agent was asked about a customer's message, in any question.
     pub(crate) fn asked(&self, text: &str) -> usize {
         let entries = self.chats.values().flat_map(|chat| &chat.entries);
         entries
@@ -110,7 +111,7 @@ impl Agent {
     }
 }
 
-/// The agent's answer: one message, or two for a question of several lines.
+/// The agent's answer: one message, or two for a multi-line question.
 fn replies_to(text: &str) -> Vec<String> {
     let last = text.lines().last().unwrap_or_default();
     let mut replies = vec![format!("it's {last}")];

@@ -3,35 +3,36 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// Something that happens. Numbers choose among what there is at that moment, so every history can be played.
+/// An event in a history. Numbers choose among the options available at that moment, so every history can be
+/// run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     /// The customer writes.
     Write,
-    /// The customer takes back one of their last messages.
+    /// The customer unsends one of their last messages.
     TakeBack(u8),
-    /// A human writes in the Instagram app: something new, or the very words that wait or are being sent.
+    /// A human writes in the Instagram app: new text, or the text that is queued or being sent.
     App {
         same_words: bool,
     },
     /// A human writes through the API.
     Send,
-    /// A human takes the chat over, or gives it back, through the API.
+    /// A human takes over the chat, or releases it, through the API.
     TakeOver,
     Release,
-    /// The business pauses the agent in all chats, or ends the pause.
+    /// The business pauses the agent in all chats, or resumes it.
     Pause(bool),
-    /// One of the webhooks that wait arrives, or one that has arrived before does again.
+    /// A pending webhook arrives, or an earlier one is redelivered.
     Deliver(u8),
     Redeliver(u8),
-    /// A worker goes on with one of its tasks; a call ends like this.
+    /// A worker performs one of its tasks; a call ends like this.
     Work {
         task: u8,
         end: End,
     },
     /// A worker dies between two steps.
     Crash(u8),
-    /// The database loses the answer to the next commit.
+    /// The response to the next commit is lost.
     LoseCommit,
     /// The poller looks for what is due.
     Poll,
@@ -42,25 +43,25 @@ pub(crate) enum Step {
 /// How a call ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// With its answer.
+    /// With its response.
     Good,
-    /// Without a connection.
+    /// No connection.
     NoConnection,
-    /// Refused, without an effect, for now.
+    /// Rejected for now, without effect.
     Throttled,
-    /// An error of the server, without an effect.
+    /// A server error, without effect.
     ErrorBefore,
-    /// An error of the server, after the effect.
+    /// A server error, after the effect.
     ErrorAfter,
-    /// No answer and no effect.
+    /// No response and no effect.
     LostBefore,
-    /// No answer, after the effect.
+    /// No response, after the effect.
     LostAfter,
-    /// No answer, and the effect comes later.
+    /// No response, and the effect happens later.
     LateEffect,
-    /// Refused for good.
+    /// Rejected permanently.
     Refused,
-    /// The agent's chat has ended.
+    /// The agent chat has ended.
     Ended,
 }
 
@@ -76,11 +77,11 @@ const ENDS: [End; 9] = [
     End::Ended,
 ];
 
-/// The history of a seed.
+/// The history for a seed.
 pub(crate) fn history(seed: u64) -> Vec<Step> {
     let mut rng = StdRng::seed_from_u64(seed);
     let length = rng.random_range(5..60);
-    // Some histories are calm, so that long ones get somewhere.
+    // Some histories are calm, so that long ones make progress.
     let trouble = rng.random_range(0..40u32);
     (0..length).map(|_| step(&mut rng, trouble)).collect()
 }

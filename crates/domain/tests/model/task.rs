@@ -1,4 +1,4 @@
-//! What workers have in hand: commands to apply, calls to make, and outcomes to record. A crash loses it all.
+//! The tasks of workers: commands to apply, calls to make, and outcomes to record. A crash loses them all.
 
 use crate::database::Applied;
 use crate::step::End;
@@ -26,7 +26,7 @@ pub(crate) enum Task {
 }
 
 impl Task {
-    /// What an effect that was committed `now` asks for.
+    /// The task for an effect committed at `now`.
     pub(crate) fn of(effect: Effect, now: Millis) -> Self {
         let at = |after: std::time::Duration| now + dmrelay_domain::clock::millis(after);
         match effect {
@@ -63,7 +63,7 @@ impl Tasks {
     }
 }
 
-/// How a call to the agent or to Graph went: whether it had its effect, and what the caller learned.
+/// The result of a call to the agent or to Graph: whether it took effect, and what the caller learned.
 struct Outcome {
     effect: When,
     failure: Option<(FailureClass, bool)>,
@@ -116,7 +116,7 @@ impl World {
             Task::WakeOutbox(at) if at <= self.now => {
                 self.tasks.push(worker, Task::Apply(Command::ClaimSend(Claim::By(worker))));
             }
-            // Too long to wait for: the poller finds it.
+            // Too far away for a timer: the poller finds it.
             Task::WakeTurn(_) | Task::WakeOutbox(_) => {}
         }
     }
@@ -126,7 +126,7 @@ impl World {
         let again = command.clone();
         let applied: Applied = self.db.transact(self.now, 0.5, command);
         if std::mem::take(&mut self.lose_commit) {
-            // The worker does not know whether it was committed, and says it again.
+            // The worker does not know whether it was committed, and applies it again.
             self.log.push("  commit lost".to_owned());
             self.tasks.push(worker, Task::Apply(again));
             return;
@@ -134,7 +134,7 @@ impl World {
         self.follow(applied, worker);
     }
 
-    /// Whether a call that was claimed then may still be made.
+    /// Whether a call claimed then may still be made.
     fn fenced(&self, claimed: Millis, timeout: Millis) -> bool {
         self.now - claimed >= timeout / 2
     }
@@ -238,7 +238,7 @@ impl World {
     }
 }
 
-/// The beginning of what it is, for the log.
+/// A short description, for the log.
 pub(crate) fn brief(what: &impl std::fmt::Debug) -> String {
     format!("{what:?}").chars().take(100).collect()
 }

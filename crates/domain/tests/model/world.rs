@@ -1,4 +1,4 @@
-//! One conversation, its workers, Meta and the agent, and what must hold of them.
+//! One conversation, its workers, Meta and the agent, and their invariants.
 
 use crate::database::{Applied, Database, USER};
 use crate::services::{Agent, By, Meta, Said};
@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 const ACCOUNT: &str = "17";
 pub(crate) const START: Millis = 1_700_000_000_000;
 
-/// An event on its way: a webhook that Meta delivers until it is taken.
+/// An event in transit: a webhook that Meta delivers until it is acknowledged.
 #[derive(Clone)]
 pub(crate) struct Webhook {
     id: EventId,
@@ -34,20 +34,20 @@ pub(crate) struct World {
     workers: [WorkerId; 2],
     pub(crate) waiting: Vec<Webhook>,
     delivered: Vec<Webhook>,
-    /// Effects that come after their call was given up: when, and what.
+    /// Delayed effects of calls that timed out: when, and what.
     pub(crate) late: Vec<(Millis, Late)>,
-    /// Whether the answer to the next commit is lost.
+    /// Whether the response to the next commit is lost.
     pub(crate) lose_commit: bool,
     pub(crate) written: u32,
     pub(crate) last_written: Millis,
     taken_back: HashSet<String>,
     events: u128,
     human_texts: HashMap<String, usize>,
-    /// How far the history has come, for messages about it.
+    /// Position in the history, for messages.
     pub(crate) log: Vec<String>,
 }
 
-/// An effect that comes late.
+/// A delayed effect.
 pub(crate) enum Late {
     Question { chat: String, text: String },
     Message(String),
@@ -55,7 +55,7 @@ pub(crate) enum Late {
 
 impl World {
     pub(crate) fn new() -> Self {
-        // Short calls, so that a worker is often slower than its deadline.
+        // Short timeouts, so that a worker is often slower than its deadline.
         let policy = Policy {
             debounce: 0,
             agent_timeout: 15_000,
@@ -100,7 +100,7 @@ impl World {
             Step::Deliver(which) => self.deliver(which),
             Step::Redeliver(which) => {
                 if let Some(event) = pick(&self.delivered, which).cloned() {
-                    // As if its key had been forgotten: then only the mid tells.
+                    // As if its deduplication key had expired: only the mid identifies it.
                     let id = self.event_id();
                     self.delivered.push(Webhook { id, ..event });
                     self.wake();
@@ -142,7 +142,7 @@ impl World {
         }
     }
 
-    /// The customer writes something that nobody has written before.
+    /// The customer writes a unique text.
     fn write(&mut self) {
         self.written += 1;
         let text = format!("m{}", self.written);
@@ -186,7 +186,7 @@ impl World {
         self.rest(Command::SendByHuman(send));
     }
 
-    /// The API changes the chat; what is to be done then, a worker does.
+    /// The API changes the chat; a worker carries out the effects.
     fn rest(&mut self, command: Command) {
         let applied = self.db.transact(self.now, 0.5, command);
         self.follow(applied, self.workers[0]);
@@ -209,13 +209,13 @@ impl World {
         self.waiting.push(Webhook { id, at: self.now, raw });
     }
 
-    /// Ids do not tell the order of events of the same millisecond.
+    /// Ids do not reveal the order of events within one millisecond.
     fn event_id(&mut self) -> EventId {
         self.events += 1;
         EventId(uuid::Uuid::from_u128(self.events.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)))
     }
 
-    /// A message is really sent: Meta has it, and an echo is on its way.
+    /// A message is sent: Meta has it, and an echo is on its way.
     pub(crate) fn sent(&mut self, text: &str) -> String {
         let said = self.meta.say(self.now, By::Api, text);
         self.announce_echo(&said);
@@ -226,20 +226,20 @@ impl World {
         if self.waiting.is_empty() {
             return;
         }
-        // Mostly in order; which one comes first is not promised.
+        // Mostly in order; the order is not guaranteed.
         let place = if which < 180 { 0 } else { usize::from(which) % self.waiting.len() };
         let event = self.waiting.remove(place);
         self.delivered.push(event);
         self.wake();
     }
 
-    /// A job tells a worker that events wait.
+    /// A job notifies a worker of waiting events.
     fn wake(&mut self) {
         let worker = self.workers[self.delivered.len() % 2];
         self.tasks.push(worker, Task::Receive);
     }
 
-    /// The events of the inbox that are not taken in yet, in Meta's order.
+    /// The inbox events not ingested yet, in Meta's order.
     pub(crate) fn inbox(&self) -> Vec<Received> {
         let mut waiting: Vec<&Webhook> =
             self.delivered.iter().filter(|event| !self.db.done.contains(&event.id)).collect();
@@ -262,7 +262,7 @@ impl World {
         }
     }
 
-    /// What is due and nobody holds is given to a worker; calls of workers that are gone are looked up.
+    /// Gives due work that no one holds to a worker; calls of dead workers are reconciled.
     pub(crate) fn poll(&mut self) {
         let worker = self.workers[self.log.len() % 2];
         let alive = |id: Option<WorkerId>| id.is_some_and(|id| self.workers.contains(&id));
@@ -320,7 +320,7 @@ fn pick<T>(items: &[T], which: u8) -> Option<&T> {
     if items.is_empty() { None } else { items.get(usize::from(which) % items.len()) }
 }
 
-/// A message's text as it is sent.
+/// The text of a message as sent.
 pub(crate) fn text_of(body: &Tracked<Body>) -> String {
     body.text.clone().unwrap_or_default()
 }

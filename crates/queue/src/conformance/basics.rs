@@ -1,4 +1,4 @@
-//! One job, few jobs, the same job.
+//! Single jobs, few jobs, duplicate jobs.
 
 use super::{
     Footing, QUEUE, accepted, counter, job, lanes,
@@ -9,7 +9,7 @@ use crate::{Job, QueueName};
 use std::{collections::HashSet, time::Duration};
 use tokio::time::Instant;
 
-/// A job that is pushed runs, once, as it was pushed; one for another queue does not.
+/// A pushed job runs once, as it was pushed; a job for another queue does not run.
 pub async fn a_pushed_job_runs_once(footing: &dyn Footing) {
     let queue = footing.queue(false);
     queue.ping().await.expect("the queue is there");
@@ -29,7 +29,7 @@ pub async fn a_pushed_job_runs_once(footing: &dyn Footing) {
     assert!(counter(footing, "dmrelay_queue_pushes_total") >= 1.0);
 }
 
-/// The same key pushed by many at once is one job.
+/// Concurrent pushes with the same key are one job.
 pub async fn a_key_pushed_by_many_runs_once(footing: &dyn Footing) {
     let queue = footing.queue(false);
     let other_process = footing.queue(false);
@@ -44,7 +44,7 @@ pub async fn a_key_pushed_by_many_runs_once(footing: &dyn Footing) {
     let probe = Probe::open();
     let runner = Runner::start(&queue, lanes(4), &probe);
     until("it runs", async || probe.runs_of(&same) == 1).await;
-    // Done, the key is still known.
+    // The key is still known after the job is done.
     accepted(&*queue, same.clone()).await;
     accepted(&*queue, last.clone()).await;
     until("the next one runs", async || probe.runs_of(&last) == 1).await;
@@ -53,14 +53,14 @@ pub async fn a_key_pushed_by_many_runs_once(footing: &dyn Footing) {
     assert_eq!(queue.depth(QUEUE).await.expect("the depth is known"), 0);
 }
 
-/// A panic costs its job and nothing else.
+/// A panic affects only its own job.
 pub async fn a_panic_does_not_stop_the_lane(footing: &dyn Footing) {
     let queue = footing.queue(false);
     let jobs: Vec<Job> = (0..20).map(|_| job()).collect();
     let bad: HashSet<_> = jobs.iter().step_by(4).map(|job| job.id).collect();
     let panics = bad.len();
     let probe = Probe::panicking_on(bad);
-    // One slot: a panic that kept it would be the end.
+    // One slot: a panic that kept it would stop the lane.
     let runner = Runner::start(&queue, lanes(1), &probe);
     for job in &jobs {
         accepted(&*queue, job.clone()).await;
@@ -72,7 +72,7 @@ pub async fn a_panic_does_not_stop_the_lane(footing: &dyn Footing) {
     assert!((counted - f64::from(u32::try_from(panics).expect("few"))).abs() < f64::EPSILON);
 }
 
-/// As many run at the same time as may, and never more.
+/// Concurrency reaches the limit and never exceeds it.
 pub async fn concurrency_is_reached_and_not_exceeded(footing: &dyn Footing) {
     const AT_ONCE: usize = 7;
     const JOBS: usize = 30;

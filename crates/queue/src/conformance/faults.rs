@@ -1,4 +1,4 @@
-//! What a server can do to a queue. For footings that have one.
+//! Server faults. For backends with a server.
 
 use super::{
     Footing, QUEUE, accepted, counter, job, lanes, offer,
@@ -10,10 +10,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long a push may take when it fails: the default, and some room for a busy machine.
+/// Maximum duration of a failing push: the default, plus slack for a busy machine.
 const FAST: Duration = Duration::from_millis(1_500);
 
-/// Entries no worker can digest are dropped; what waits behind them runs.
+/// Entries no worker can process are dropped; jobs behind them run.
 pub async fn poison_does_not_stop_the_lane(footing: &dyn Footing) {
     let queue = footing.queue(true);
     let probe = Probe::open();
@@ -29,7 +29,7 @@ pub async fn poison_does_not_stop_the_lane(footing: &dyn Footing) {
     until("the poison is gone", async || counter(footing, "dmrelay_jobs_dropped_total") >= poisons).await;
     until("nothing of it is left", async || server(footing).leftovers(QUEUE).await == 0).await;
     until("nothing waits", async || queue.depth(QUEUE).await.is_ok_and(|depth| depth == 0)).await;
-    // Whether it now is as good as new.
+    // Checks that the queue works normally again.
     let restarts = counter(footing, "dmrelay_queue_restarts_total");
     let last = job();
     accepted(&*queue, last.clone()).await;
@@ -38,7 +38,7 @@ pub async fn poison_does_not_stop_the_lane(footing: &dyn Footing) {
     runner.stop().await;
 }
 
-/// Emptied under load, again and again: the lanes go on, and what is pushed later runs.
+/// Flushed repeatedly under load: the lanes continue, and jobs pushed later run.
 pub async fn a_flushed_server_does_not_stop_the_lanes(footing: &dyn Footing) {
     under_load(footing, async || {
         for _ in 0..5 {
@@ -49,7 +49,7 @@ pub async fn a_flushed_server_does_not_stop_the_lanes(footing: &dyn Footing) {
     .await;
 }
 
-/// Killed and started again, empty, under load: the same.
+/// The same with a server that is killed and restarted empty under load.
 pub async fn a_restarted_server_does_not_stop_the_lanes(footing: &dyn Footing) {
     under_load(footing, async || {
         for _ in 0..3 {
@@ -86,7 +86,7 @@ async fn under_load(footing: &dyn Footing, fault: impl AsyncFn()) {
     runner.stop().await;
 }
 
-/// Pushes as fast as it may, whatever comes of it.
+/// Pushes as fast as possible, ignoring failures.
 async fn keep_pushing(queue: Arc<dyn JobQueue>, enough: CancellationToken) -> usize {
     let mut pushed = 0;
     while !enough.is_cancelled() {
@@ -99,8 +99,7 @@ async fn keep_pushing(queue: Arc<dyn JobQueue>, enough: CancellationToken) -> us
     pushed
 }
 
-/// Without a server pushes fail fast, and work again when it is back. It need not have been there at the
-/// start.
+/// Without a server pushes fail fast, and work again when it is back. It need not have been up at the start.
 pub async fn a_missing_server_fails_pushes_fast(footing: &dyn Footing) {
     server(footing).kill().await;
     let queue = footing.queue(false);
@@ -126,7 +125,7 @@ pub async fn a_missing_server_fails_pushes_fast(footing: &dyn Footing) {
     runner.stop().await;
 }
 
-/// Jobs under way when the server goes away end, and keep their slots until then.
+/// Running jobs finish when the server goes away, and keep their slots until then.
 pub async fn running_jobs_outlive_the_server(footing: &dyn Footing) {
     let queue = footing.queue(true);
     let probe = Probe::shut();
@@ -141,7 +140,7 @@ pub async fn running_jobs_outlive_the_server(footing: &dyn Footing) {
     server(footing).restart().await;
     let later = job();
     offer(&*queue, &later).await;
-    // The pause is the test: a lane that had forgotten its jobs would start this one.
+    // The pause is the test: a lane that had lost track of its jobs would start this one.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!((probe.running(), probe.runs_of(&later)), (3, 0));
     probe.let_end(4);

@@ -1,14 +1,14 @@
-//! Many jobs.
+//! Large numbers of jobs.
 
 use super::{
-    Footing, MAX_WAITING, QUEUE, SOON, accepted, job, lanes, offer,
+    DEADLINE, Footing, MAX_WAITING, QUEUE, accepted, job, lanes, offer,
     probe::{Probe, Runner},
     until,
 };
 use crate::{Job, Pushed};
 use tokio::time::Instant;
 
-/// The 2,001st is refused; when they have run, there is room again.
+/// The 2,001st job is rejected; when the others have run, there is room again.
 pub async fn a_full_queue_refuses_until_it_has_drained(footing: &dyn Footing) {
     let queue = footing.queue(false);
     for _ in 0..MAX_WAITING {
@@ -33,7 +33,7 @@ pub async fn many_pushers_stay_near_the_limit(footing: &dyn Footing) {
     let pushers = processes.iter().flat_map(|queue| {
         (0..32).map(move |_| async move {
             for _ in 0..100 {
-                // On a busy machine one may take too long; that is no matter here.
+                // On a busy machine a push may time out, which does not matter here.
                 let _ = queue.push(job()).await;
             }
         })
@@ -49,7 +49,7 @@ pub async fn many_pushers_stay_near_the_limit(footing: &dyn Footing) {
     runner.stop().await;
 }
 
-/// Ten times what may wait, offered again while the queue is full: every one of them runs.
+/// Ten times the queue's capacity, retried while the queue is full: every job runs.
 pub async fn twenty_thousand_all_run(footing: &dyn Footing) {
     const PUSHERS: usize = 8;
     let queue = footing.queue(false);
@@ -75,11 +75,11 @@ pub async fn twenty_thousand_all_run(footing: &dyn Footing) {
     assert_eq!(queue.depth(QUEUE).await.expect("the depth is known"), 0);
 }
 
-/// Two processes share the work; none of it is done twice.
+/// Two processes share the work; no job runs twice.
 pub async fn two_runners_share_the_work(footing: &dyn Footing) {
     const JOBS: usize = 600;
     let (one, two) = (footing.queue(false), footing.queue(false));
-    // Shut, so that neither can do it all before the other has begun.
+    // Closed, so that neither can do all the work before the other has begun.
     let (first, second) = (Probe::shut(), Probe::shut());
     let runners = [Runner::start(&one, lanes(4), &first), Runner::start(&two, lanes(4), &second)];
     let jobs: Vec<Job> = (0..JOBS).map(|_| job()).collect();
@@ -98,7 +98,7 @@ pub async fn two_runners_share_the_work(footing: &dyn Footing) {
     }
 }
 
-/// What finished jobs leave behind is removed. For footings with a server.
+/// The remains of finished jobs are removed. For backends with a server.
 pub async fn finished_jobs_are_removed(footing: &dyn Footing) {
     let queue = footing.queue(false);
     let probe = Probe::open();
@@ -109,6 +109,6 @@ pub async fn finished_jobs_are_removed(footing: &dyn Footing) {
     until("all have run", async || probe.seen() == 1_500).await;
     let began = Instant::now();
     until("all are removed", async || super::server(footing).leftovers(QUEUE).await == 0).await;
-    assert!(began.elapsed() < SOON);
+    assert!(began.elapsed() < DEADLINE);
     runner.stop().await;
 }

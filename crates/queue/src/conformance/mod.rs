@@ -1,13 +1,13 @@
-//! What every queue must do, whatever it is made of. The tests crate runs each case on each footing.
+//! The conformance suite of queues. The tests crate runs each case on each backend.
 //!
-//! A case panics when the queue fails it. Cases wait for conditions, with a deadline; where one sleeps, the
+//! A case panics if the queue fails it. Cases wait for conditions with a deadline; where a case sleeps, the
 //! pause is what is being tested.
 
 #![expect(
     clippy::missing_panics_doc,
     clippy::expect_used,
     clippy::panic,
-    reason = "test code: a panic is the verdict"
+    reason = "test code: a panic fails the test"
 )]
 
 use crate::{Job, JobQueue, Lane, Pushed, QueueError, QueueName};
@@ -26,44 +26,45 @@ pub use faults::*;
 pub use load::*;
 pub use stopping::*;
 
-/// A queue under test. Made anew for every case.
+/// A queue under test. Created anew for every case.
 pub trait Footing: Send + Sync {
-    /// The queue as one process has it. Asked twice, a footing with a server answers as two processes
-    /// would; one without gives the same queue again.
+    /// The queue as one process sees it. Asked twice, a backend with a server behaves like two processes; one
+    /// without returns the same queue again.
     ///
-    /// With `hasty`, the shortest heartbeats that can be set.
+    /// With `hasty`, uses the shortest possible heartbeats.
     fn queue(&self, hasty: bool) -> Arc<dyn JobQueue>;
 
-    /// Where its numbers are.
+    /// Its metrics registry.
     fn registry(&self) -> &Registry;
 
-    /// The server behind it, if there is one. Only footings with one are given the cases that need it.
+    /// The server behind it, if any. Only backends with a server get the cases that need one.
     fn server(&self) -> Option<&dyn Server> {
         None
     }
 }
 
-/// The server behind a queue, which fails on request.
+/// The server behind a queue, which can be made to fail.
 #[async_trait]
 pub trait Server: Send + Sync {
-    /// Empties it.
+    /// Flushes it.
     async fn flush(&self);
-    /// Ends it.
+    /// Stops it.
     async fn kill(&self);
-    /// Starts it again, empty, at the same address.
+    /// Restarts it, empty, at the same address.
     async fn restart(&self);
-    /// Puts things no worker can digest in front of what waits, in every way known, and says how many.
+    /// Inserts entries no worker can process in front of the waiting jobs, in every known form, and returns
+    /// their number.
     async fn poison(&self, queue: QueueName) -> u64;
-    /// How much is kept of jobs that have finished.
+    /// The amount of data left by finished jobs.
     async fn leftovers(&self, queue: QueueName) -> u64;
 }
 
-/// The queue the cases use.
+/// The queue used by the cases.
 const QUEUE: QueueName = QueueName::Turn;
-/// How many may wait.
+/// The capacity of a queue.
 const MAX_WAITING: u64 = 2_000;
-/// Generous: a case that needs it has failed.
-const SOON: Duration = Duration::from_secs(30);
+/// Generous: a case that reaches it has failed.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 fn lanes(concurrency: usize) -> Vec<Lane> {
     vec![Lane { queue: QUEUE, concurrency }]
@@ -74,8 +75,8 @@ fn job() -> Job {
     Job { queue: QUEUE, id, key: format!("{id}:1"), pushed_at_ms: 0, trace: None }
 }
 
-/// Pushes a job for which there is room. On a busy machine a push may take too long: then it is repeated, which
-/// is the same job.
+/// Pushes a job for which there is room. On a busy machine a push may time out; repeating it pushes the same
+/// job.
 async fn accepted(queue: &dyn JobQueue, job: Job) {
     until("the job is taken", async || match queue.push(job.clone()).await {
         Ok(pushed) => {
@@ -88,7 +89,7 @@ async fn accepted(queue: &dyn JobQueue, job: Job) {
     .await;
 }
 
-/// Offers a job until it is taken, as the sweeper does.
+/// Retries a push until it is accepted, as the poller does.
 async fn offer(queue: &dyn JobQueue, job: &Job) {
     until("the job is taken", async || matches!(queue.push(job.clone()).await, Ok(Pushed::Accepted))).await;
 }
@@ -100,7 +101,7 @@ async fn until(what: &str, condition: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
     };
-    assert!(tokio::time::timeout(4 * SOON, met).await.is_ok(), "in vain: {what}");
+    assert!(tokio::time::timeout(4 * DEADLINE, met).await.is_ok(), "in vain: {what}");
 }
 
 fn server(footing: &dyn Footing) -> &dyn Server {

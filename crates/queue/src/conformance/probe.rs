@@ -1,6 +1,6 @@
-//! A handler that remembers, and a run that can be ended in every way.
+//! A handler that records its jobs, and a run that can be ended in every way.
 
-use super::{SOON, until};
+use super::{DEADLINE, until};
 use crate::{Job, JobHandler, JobQueue, Lane, QueueError, Stop};
 use async_trait::async_trait;
 use std::{
@@ -15,7 +15,7 @@ use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Counts what it is given, and holds it back when told to.
+/// Counts its jobs, and can hold them back.
 pub(super) struct Probe {
     runs: Mutex<HashMap<Uuid, usize>>,
     panics_on: HashSet<Uuid>,
@@ -27,7 +27,7 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// Jobs end as they come.
+    /// Jobs end immediately.
     pub(super) fn open() -> Arc<Self> {
         Self::new(Semaphore::MAX_PERMITS, HashSet::new())
     }
@@ -61,12 +61,12 @@ impl Probe {
         self.runs.lock().expect("no panic under the lock").get(&job.id).copied().unwrap_or(0)
     }
 
-    /// How many different jobs were started.
+    /// Number of distinct jobs started.
     pub(super) fn seen(&self) -> usize {
         self.runs.lock().expect("no panic under the lock").len()
     }
 
-    /// How many starts there were.
+    /// Number of starts.
     pub(super) fn starts(&self) -> usize {
         self.runs.lock().expect("no panic under the lock").values().sum()
     }
@@ -75,7 +75,7 @@ impl Probe {
         self.running.load(Ordering::SeqCst)
     }
 
-    /// How many ran at the same time, at most.
+    /// Maximum number of concurrent jobs.
     pub(super) fn most(&self) -> usize {
         self.most.load(Ordering::SeqCst)
     }
@@ -96,7 +96,7 @@ impl JobHandler for Probe {
     }
 }
 
-/// Counts down even when the handler panics or is dropped.
+/// Decrements even if the handler panics or is dropped.
 struct Running<'a>(&'a Probe);
 
 impl<'a> Running<'a> {
@@ -121,7 +121,7 @@ pub(super) struct Runner {
 
 impl Runner {
     pub(super) fn start(queue: &Arc<dyn JobQueue>, lanes: Vec<Lane>, probe: &Arc<Probe>) -> Self {
-        Self::with_grace(queue, lanes, probe, SOON)
+        Self::with_grace(queue, lanes, probe, DEADLINE)
     }
 
     pub(super) fn with_grace(
@@ -137,7 +137,7 @@ impl Runner {
         Self { shutdown, task }
     }
 
-    /// Asks it to end, and does not wait.
+    /// Requests a stop without waiting.
     pub(super) fn ask_to_stop(&self) {
         self.shutdown.cancel();
     }
@@ -146,14 +146,14 @@ impl Runner {
         self.task.is_finished()
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Requests a stop and waits for the end.
     pub(super) async fn stop(self) {
         self.shutdown.cancel();
         until("the run ends", async || self.task.is_finished()).await;
         self.task.await.expect("the run does not panic").expect("the run does not give up");
     }
 
-    /// Ends it where it stands, as a kill would.
+    /// Aborts it, as a kill would.
     pub(super) async fn abort(self) {
         self.task.abort();
         until("the run is gone", async || self.task.is_finished()).await;

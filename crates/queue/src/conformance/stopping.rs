@@ -1,7 +1,7 @@
-//! How a run ends, and what the next one finds.
+//! How a run ends, and what the next run finds.
 
 use super::{
-    Footing, QUEUE, SOON, accepted, job, lanes,
+    DEADLINE, Footing, QUEUE, accepted, job, lanes,
     probe::{Probe, Runner},
     until,
 };
@@ -9,7 +9,7 @@ use crate::Job;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Started jobs end; the others wait for the next run, which runs just them.
+/// Started jobs finish; the others wait for the next run, which runs only those.
 pub async fn a_stop_lets_started_jobs_end_and_keeps_the_others(footing: &dyn Footing) {
     let queue = footing.queue(false);
     let jobs: Vec<Job> = (0..6).map(|_| job()).collect();
@@ -22,7 +22,7 @@ pub async fn a_stop_lets_started_jobs_end_and_keeps_the_others(footing: &dyn Foo
     runner.ask_to_stop();
     probe.let_end(1);
     until("one has ended", async || probe.ended() == 1).await;
-    // The pause is the test: a slot is free, and nothing may take it any more.
+    // The pause is the test: a slot is free, but no job may take it any more.
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!((probe.starts(), runner.has_ended()), (2, false));
     probe.let_end(1);
@@ -39,7 +39,7 @@ pub async fn a_stop_lets_started_jobs_end_and_keeps_the_others(footing: &dyn Foo
     }
 }
 
-/// A job that outlasts the grace is dropped where it stands, and run again by the next run.
+/// A job that exceeds the grace period is aborted, and runs again in the next run.
 pub async fn a_job_that_outlasts_the_grace_runs_again(footing: &dyn Footing) {
     let queue = footing.queue(false);
     let job = job();
@@ -50,7 +50,7 @@ pub async fn a_job_that_outlasts_the_grace_runs_again(footing: &dyn Footing) {
     let asked = Instant::now();
     runner.stop().await;
     assert!(asked.elapsed() > Duration::from_millis(290), "it had its grace");
-    assert!(asked.elapsed() < SOON);
+    assert!(asked.elapsed() < DEADLINE);
     assert_eq!((probe.running(), probe.ended()), (0, 0));
 
     let next = Probe::open();
@@ -59,7 +59,7 @@ pub async fn a_job_that_outlasts_the_grace_runs_again(footing: &dyn Footing) {
     runner.stop().await;
 }
 
-/// The long end of a stop does not make others take its jobs over.
+/// During a long shutdown other runners do not take over its jobs.
 pub async fn a_slow_stop_keeps_its_jobs(footing: &dyn Footing) {
     let (one, two) = (footing.queue(true), footing.queue(true));
     let (slow, other) = (Probe::shut(), Probe::open());
@@ -69,7 +69,7 @@ pub async fn a_slow_stop_keeps_its_jobs(footing: &dyn Footing) {
     until("it has begun", async || slow.running() == 1).await;
     stopping.ask_to_stop();
     let running = Runner::start(&two, lanes(2), &other);
-    // The pause is the test: several times what makes a silent worker count as dead.
+    // The pause is the test: several times the period after which a silent worker counts as dead.
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert_eq!(other.runs_of(&held), 0);
     slow.let_end(1);
@@ -78,7 +78,7 @@ pub async fn a_slow_stop_keeps_its_jobs(footing: &dyn Footing) {
     assert_eq!((slow.runs_of(&held), other.runs_of(&held)), (1, 0));
 }
 
-/// A process that dies in the middle of a job: the job runs again elsewhere.
+/// A process dies in the middle of a job: the job runs again elsewhere.
 pub async fn a_killed_runners_job_runs_elsewhere(footing: &dyn Footing) {
     let (one, two) = (footing.queue(true), footing.queue(true));
     let (dying, heir) = (Probe::shut(), Probe::open());
@@ -95,7 +95,7 @@ pub async fn a_killed_runners_job_runs_elsewhere(footing: &dyn Footing) {
     runner.stop().await;
 }
 
-/// Stopped and started again at once, again and again, a run always works.
+/// Stopped and restarted repeatedly without a pause, a run always works.
 pub async fn a_run_can_follow_a_run_at_once(footing: &dyn Footing) {
     let queue = footing.queue(false);
     for _ in 0..5 {

@@ -18,7 +18,7 @@ pub(super) struct Shelf {
 struct State {
     waiting: VecDeque<Job>,
     keys: HashSet<Arc<str>>,
-    /// The same keys, oldest first, with the time each is forgotten.
+    /// The same keys, oldest first, with their expiry times.
     expiries: VecDeque<(Instant, Arc<str>)>,
 }
 
@@ -44,7 +44,7 @@ impl Shelf {
         Pushed::Accepted
     }
 
-    /// The next job, waited for. Dropping the future loses none.
+    /// Waits for the next job. Dropping the future loses none.
     pub(super) async fn take(&self) -> Job {
         loop {
             if let Some(job) = self.next() {
@@ -57,14 +57,14 @@ impl Shelf {
     fn next(&self) -> Option<Job> {
         let mut state = self.state();
         let job = state.waiting.pop_front();
-        // Several pushes may have left one permit: who takes one passes it on.
+        // Several pushes may have left a single permit: pass it on after taking it.
         if !state.waiting.is_empty() {
             self.arrived.notify_one();
         }
         job
     }
 
-    /// A job that was started and not ended goes first in the next run.
+    /// A job that was started but not finished goes first in the next run.
     pub(super) fn give_back(&self, job: Job) {
         self.state().waiting.push_front(job);
         self.arrived.notify_one();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_key_is_remembered_for_its_time_and_no_longer() {
+    async fn a_key_is_remembered_until_it_expires() {
         let shelf = Shelf::new(MemoryOptions { max_waiting: 10, dedupe_ttl: Duration::from_mins(1) });
         for _ in 0..3 {
             assert_eq!(shelf.push(job("a")), Pushed::Accepted);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_refused_is_not_remembered() {
+    async fn a_rejected_key_is_not_remembered() {
         let shelf = Shelf::new(MemoryOptions { max_waiting: 1, dedupe_ttl: Duration::from_mins(1) });
         assert_eq!(shelf.push(job("a")), Pushed::Accepted);
         assert_eq!(shelf.push(job("b")), Pushed::Full);

@@ -1,4 +1,4 @@
-//! How many jobs wait, and whether one more may.
+//! The depth of a queue, and whether another job may be pushed.
 
 use super::link::classified;
 use crate::QueueError;
@@ -10,17 +10,17 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// More may not wait, whatever is set: see [`Admission`].
-pub(super) const MOST_WAITING: u64 = 2_000;
-/// A depth that was read is good for so long …
-const GOOD_FOR: Duration = Duration::from_millis(50);
-/// … and for so many pushes of ours.
-const GOOD_FOR_PUSHES: u64 = 200;
+/// Hard limit of waiting jobs, whatever is configured: see [`Admission`].
+pub(super) const WAITING_MAX: u64 = 2_000;
+/// A cached depth is valid for this long …
+const COUNT_CACHE_TTL: Duration = Duration::from_millis(50);
+/// … and for this many pushes of this process.
+const COUNT_CACHE_PUSHES: u64 = 200;
 
-/// How many jobs wait: those that may be fetched, and those apalis has yet to move among them.
+/// The number of waiting jobs: those that may be fetched, and those apalis has yet to move.
 ///
-/// The counts that apalis-redis 1.0.0 offers itself cannot be used: it applies ZCARD to lists and sets
-/// (WRONGTYPE), and its listing of queues is always empty.
+/// apalis-redis 1.0.0's own counts are unusable: it applies ZCARD to lists and sets (WRONGTYPE), and its
+/// listing of queues is always empty.
 pub(super) async fn waiting(conn: &mut impl ConnectionLike, config: &Config) -> Result<u64, QueueError> {
     let (active, scheduled): (u64, u64) = ::redis::pipe()
         .llen(config.active_jobs_list())
@@ -31,19 +31,19 @@ pub(super) async fn waiting(conn: &mut impl ConnectionLike, config: &Config) -> 
     Ok(active + scheduled)
 }
 
-/// The guard before a queue.
+/// The admission guard of a queue.
 ///
-/// apalis-redis 1.0.0 passes every job through a sorted set and moves all that is in it with one
-/// `unpack`, which Lua bounds: with some 8,000 jobs there between two fetches, every later fetch fails and
-/// the queue stands still for ever. So no more than 2,000 may wait; the rest stays due in SQL.
+/// apalis-redis 1.0.0 passes every job through a sorted set and moves all of it with one `unpack`, which Lua
+/// limits: with about 8,000 jobs there between two fetches, every later fetch fails and the queue is blocked
+/// for ever. So at most 2,000 may wait; the rest stays due in SQL.
 ///
-/// The depth is read every 50 ms, or every 200 pushes of this process, whichever comes first; in between
-/// our own pushes are counted on top. Several processes can therefore exceed the limit together, by at most
-/// 200 and what each has under way: some twenty of them stay below 8,000.
+/// The depth is read every 50 ms, or every 200 pushes of this process, whichever comes first; in between our
+/// own pushes are added to it. Several processes can therefore exceed the limit together, by at most 200 plus
+/// their pushes in progress each: about twenty of them stay below 8,000.
 pub(super) struct Admission {
     limit: u64,
     known: Mutex<Known>,
-    /// One asks; the others wait for the answer.
+    /// One caller reads the depth; the others wait for the result.
     asking: tokio::sync::Mutex<()>,
 }
 
@@ -57,11 +57,12 @@ struct Known {
 
 impl Known {
     fn is_good(&self) -> bool {
-        self.pushed_since < GOOD_FOR_PUSHES && self.read_at.is_some_and(|at| at.elapsed() < GOOD_FOR)
+        self.pushed_since < COUNT_CACHE_PUSHES
+            && self.read_at.is_some_and(|at| at.elapsed() < COUNT_CACHE_TTL)
     }
 }
 
-/// A push that was let in. Dropped when it has ended.
+/// An admitted push. Dropped when it has ended.
 pub(super) struct Admitted<'a>(&'a Admission);
 
 impl Admission {
@@ -69,7 +70,7 @@ impl Admission {
         Self { limit, known: Mutex::default(), asking: tokio::sync::Mutex::default() }
     }
 
-    /// Lets a push in, or tells that the queue is full.
+    /// Admits a push, or reports that the queue is full.
     pub(super) async fn enter(
         &self,
         conn: &mut impl ConnectionLike,
@@ -89,7 +90,7 @@ impl Admission {
         let mut known = self.known();
         known.depth = depth;
         known.read_at = Some(Instant::now());
-        // Those under way may or may not be in the depth: counted, to be safe.
+        // Pushes in progress may or may not be in the depth: count them, to be safe.
         known.pushed_since = known.under_way;
     }
 
@@ -103,7 +104,7 @@ impl Admission {
         Some(Admitted(self))
     }
 
-    /// No code runs under the lock that could leave it half changed.
+    /// No code under the lock can leave it half changed.
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -126,7 +127,7 @@ mod tests {
         let (first, second) = (guard.try_enter(), guard.try_enter());
         assert!(first.is_some() && second.is_some());
         assert!(guard.try_enter().is_none());
-        // Read anew while both are under way: they may not be in it yet.
+        // Read again while both are in progress: they may not be included yet.
         guard.learn(8);
         assert!(guard.try_enter().is_none());
         drop((first, second));
@@ -135,15 +136,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reading_goes_stale_by_time_and_by_pushes() {
+    async fn a_cached_depth_expires_by_time_and_by_pushes() {
         let guard = Admission::new(2_000);
         assert!(!guard.known().is_good());
         guard.learn(0);
         assert!(guard.known().is_good());
-        tokio::time::advance(GOOD_FOR).await;
+        tokio::time::advance(COUNT_CACHE_TTL).await;
         assert!(!guard.known().is_good());
         guard.learn(0);
-        for _ in 0..GOOD_FOR_PUSHES {
+        for _ in 0..COUNT_CACHE_PUSHES {
             assert!(guard.try_enter().is_some());
         }
         assert!(!guard.known().is_good());

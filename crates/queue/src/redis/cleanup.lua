@@ -1,7 +1,7 @@
--- KEYS: 1 set of jobs that are done, 2 set of jobs that are dead, 3 hash of payloads, 4 prefix of metadata,
+-- KEYS: 1 set of done jobs, 2 set of dead jobs, 3 hash of payloads, 4 prefix of metadata,
 --       5 sorted set of workers
--- ARGV: 1 how many jobs at most, of each set, 2 seconds to keep what is known of a worker, 3 prefix of that
--- Returns: how many were removed of the larger portion
+-- ARGV: 1 maximum number of jobs per set, 2 retention of a worker's data in seconds, 3 prefix of that data
+-- Returns: number of jobs removed from the larger set
 
 local most = 0
 for _, set in ipairs({KEYS[1], KEYS[2]}) do
@@ -13,7 +13,7 @@ for _, set in ipairs({KEYS[1], KEYS[2]}) do
     most = math.max(most, #ids)
 end
 
--- A worker that was killed cannot remove its metadata: it expires unless a later beat still sees the worker.
+-- A killed worker cannot remove its metadata: it expires unless a later tick still sees the worker.
 for _, worker in ipairs(redis.call("ZRANGE", KEYS[5], 0, -1)) do
     redis.call("EXPIRE", ARGV[3] .. worker, ARGV[2])
 end

@@ -1,7 +1,7 @@
-//! Removes what finished jobs leave in Redis.
+//! Removes the remains of finished jobs from Redis.
 //!
 //! apalis-redis 1.0.0 keeps about a kilobyte of every finished job for ever. Its own `vacuum` must not be
-//! called: it deletes the payload of jobs that wait to be run again, and the next fetch then ends the worker.
+//! called: it deletes the payload of jobs waiting for a retry, and the next fetch then ends the worker.
 
 use super::{Shared, link::classified};
 use crate::{Lane, QueueError};
@@ -11,16 +11,16 @@ use std::sync::{Arc, LazyLock};
 use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
-/// So many jobs are removed by one script, which must not hold Redis up.
+/// Jobs removed per script call, which must not block Redis for long.
 const PORTION: u64 = 250;
-/// So many portions are removed at one beat, from each queue.
-const PORTIONS_PER_BEAT: u64 = 80;
-/// What is known of a worker that was killed is kept so long after it was last seen.
-const KEEP_WORKER_SECONDS: u64 = 3_600;
+/// Maximum number of script calls per queue and tick.
+const PORTIONS_MAX: u64 = 80;
+/// How long the data of a killed worker is retained after it was last seen.
+const WORKER_RETENTION_SECONDS: u64 = 3_600;
 
 static SWEEP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("cleanup.lua")));
 
-/// Cleans the queues of these lanes on a beat, for ever. Errors wait for the next beat.
+/// Periodically cleans the queues of these lanes, for ever. After an error it retries on the next tick.
 pub(super) async fn keep_clean(shared: Arc<Shared>, lanes: Vec<Lane>) {
     let configs: Vec<Config> = lanes.iter().map(|lane| shared.config(lane.queue)).collect();
     let mut beat = tokio::time::interval(shared.options.clean_up_beat);
@@ -33,8 +33,8 @@ pub(super) async fn keep_clean(shared: Arc<Shared>, lanes: Vec<Lane>) {
         for config in &configs {
             match clean(&mut conn, config).await {
                 Ok(0) => {}
-                Ok(removed) => debug!(queue = %config.queue, removed, "finished jobs were removed"),
-                Err(error) => debug!(queue = %config.queue, %error, "finished jobs were not removed"),
+                Ok(removed) => debug!(queue = %config.queue, removed, "finished jobs removed"),
+                Err(error) => debug!(queue = %config.queue, %error, "cannot remove finished jobs"),
             }
         }
     }
@@ -42,7 +42,7 @@ pub(super) async fn keep_clean(shared: Arc<Shared>, lanes: Vec<Lane>) {
 
 async fn clean(conn: &mut ConnectionManager, config: &Config) -> Result<u64, QueueError> {
     let mut removed = 0;
-    for _ in 0..PORTIONS_PER_BEAT {
+    for _ in 0..PORTIONS_MAX {
         let portion: u64 = SWEEP
             .key(config.done_jobs_set())
             .key(config.dead_jobs_set())
@@ -50,7 +50,7 @@ async fn clean(conn: &mut ConnectionManager, config: &Config) -> Result<u64, Que
             .key(config.job_meta_hash())
             .key(config.workers_set())
             .arg(PORTION)
-            .arg(KEEP_WORKER_SECONDS)
+            .arg(WORKER_RETENTION_SECONDS)
             .arg(format!("{}:workers:metadata:", config.queue))
             .invoke_async(conn)
             .await

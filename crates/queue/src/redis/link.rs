@@ -1,4 +1,4 @@
-//! Connections to Redis, and what their errors mean.
+//! Connections to Redis, and the classification of their errors.
 
 use super::RedisOptions;
 use crate::QueueError;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Makes connections. Each reconnects by itself.
+/// Creates connections. Each reconnects on its own.
 pub(super) struct Link {
     client: Client,
     response_timeout: Duration,
@@ -20,7 +20,7 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(options: &RedisOptions) -> Result<Self, QueueError> {
         let unreadable = |error: RedisError| {
-            // Only the kind: the detail may quote the address.
+            // Only the kind: the detail may contain the URL.
             QueueError::Address(format!("{:?}", error.kind()))
         };
         let address =
@@ -31,13 +31,13 @@ impl Link {
         })
     }
 
-    /// A connection that is made at its first use.
+    /// A connection that is opened on first use.
     pub(super) fn lazy(&self, response_timeout: Duration) -> Result<ConnectionManager, QueueError> {
         ConnectionManager::new_lazy_with_config(self.client.clone(), config(response_timeout))
             .map_err(|error| classified(&error))
     }
 
-    /// A connection that stands.
+    /// An open connection.
     pub(super) async fn open(&self) -> Result<ConnectionManager, QueueError> {
         let config = config(self.response_timeout);
         ConnectionManager::new_with_config(self.client.clone(), config)
@@ -46,8 +46,8 @@ impl Link {
     }
 }
 
-/// Every attempt to connect is shared by all who wait for it: few and short ones, so that a Redis that is
-/// back is found at once. The pause between attempts is the caller's business.
+/// All waiting callers share each connection attempt: few and short ones, so that a recovered Redis is
+/// noticed at once. Callers determine the pause between attempts.
 fn config(response_timeout: Duration) -> ConnectionManagerConfig {
     ConnectionManagerConfig::new()
         .set_number_of_retries(1)
@@ -57,8 +57,8 @@ fn config(response_timeout: Duration) -> ConnectionManagerConfig {
         .set_response_timeout(Some(response_timeout))
 }
 
-/// A timeout does not make the manager reconnect; a host that vanished without a word would be waited for
-/// until the kernel gives up, a quarter of an hour. This shortens it.
+/// A timeout does not make the manager reconnect; a host that vanished silently would be waited for until the
+/// kernel gives up, a quarter of an hour. This shortens it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn tcp_settings() -> TcpSettings {
     TcpSettings::default().set_nodelay(true).set_user_timeout(Duration::from_secs(5))
@@ -69,8 +69,8 @@ fn tcp_settings() -> TcpSettings {
     TcpSettings::default().set_nodelay(true)
 }
 
-/// The server's own refusals (out of memory, loading, read-only …) apart from everything that means it
-/// cannot be reached.
+/// Separates the server's own errors (out of memory, loading, read-only …) from everything that means it is
+/// unreachable.
 pub(super) fn classified(error: &RedisError) -> QueueError {
     if matches!(error.kind(), ::redis::ErrorKind::Server(_)) {
         QueueError::Refused(error.to_string())

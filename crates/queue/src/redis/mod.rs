@@ -1,12 +1,12 @@
-//! The queue of production: apalis-redis, with its sharp edges covered.
+//! The production queue: apalis-redis, with guards for its pitfalls.
 //!
-//! Everything here is written against apalis-redis 1.0.0, its key layout included; the version is pinned.
-//! Each guard says, where it stands, which behaviour of that version it is there for.
+//! Everything here is written for apalis-redis 1.0.0, including its key layout; the version is pinned. Each
+//! guard documents the behaviour of that version it exists for.
 //!
-//! - `push`: a job goes in, through the depth guard.
-//! - `worker`: one life of a lane's apalis worker, with `poll` as its clock and `payload` as its codec.
-//! - `retire`: what a worker that ended has left behind goes back to the queue, or away.
-//! - `cleanup`: finished jobs are removed.
+//! - `push`: pushes a job, through the admission guard.
+//! - `worker`: one run of a lane's apalis worker, with `poll` as its clock and `payload` as its codec.
+//! - `retire`: returns the jobs of an ended worker to the queue, or removes them.
+//! - `cleanup`: removes finished jobs.
 
 use crate::{
     Job, JobHandler, JobQueue, Lane, Pushed, QueueError, QueueMetrics, QueueName, Stop,
@@ -37,15 +37,15 @@ mod worker;
 pub use options::RedisOptions;
 pub use server::RedisServer;
 
-/// A queue in Redis, shared by as many processes as wanted.
+/// A queue in Redis, shared by any number of processes.
 pub struct RedisQueue {
     shared: Arc<Shared>,
-    /// For pushes and questions. Every worker has a connection of its own.
+    /// For pushes and queries. Every worker has its own connection.
     conn: ConnectionManager,
     pusher: Pusher,
 }
 
-/// What every part needs.
+/// The shared state of all parts.
 struct Shared {
     options: RedisOptions,
     link: Link,
@@ -53,15 +53,15 @@ struct Shared {
 }
 
 impl Shared {
-    /// How apalis sees a queue of ours, keys included.
+    /// apalis' configuration of one of our queues, including its keys.
     fn config(&self, queue: QueueName) -> Config {
         self.options.config(queue)
     }
 }
 
 impl RedisQueue {
-    /// Reads the address; Redis need not be there yet, and may come and go: it is connected to when it
-    /// is needed. To be called inside a Tokio runtime.
+    /// Parses the URL; Redis need not be up, and may come and go: the connection is opened when needed. Must
+    /// be called inside a Tokio runtime.
     pub fn connect(options: RedisOptions, metrics: QueueMetrics) -> Result<Self, QueueError> {
         let link = Link::new(&options)?;
         let conn = link.lazy(options.push_timeout)?;
@@ -69,7 +69,7 @@ impl RedisQueue {
         Ok(Self { pusher: Pusher::new(shared.clone(), conn.clone()), shared, conn })
     }
 
-    /// Runs one question to Redis, for no longer than a push may take.
+    /// Runs one query to Redis, with the push timeout.
     async fn ask<T>(&self, question: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
         within(self.shared.options.push_timeout, question).await
     }
@@ -81,7 +81,7 @@ async fn within<T>(
 ) -> Result<T, QueueError> {
     tokio::time::timeout(limit, work)
         .await
-        .unwrap_or_else(|_| Err(QueueError::Unavailable(format!("no answer in {limit:?}"))))
+        .unwrap_or_else(|_| Err(QueueError::Unavailable(format!("no response in {limit:?}"))))
 }
 
 #[async_trait]
@@ -116,7 +116,7 @@ impl JobQueue for RedisQueue {
             cut: CancellationToken::new(),
             fetch: stop.fetch.clone(),
         };
-        // Dropping the run drops what it runs: the lanes with their set, the jobs with this.
+        // Dropping the run aborts everything: the lanes with their set, the jobs with this.
         let _cut_with_us = run.cut.clone().drop_guard();
         let mut tasks = JoinSet::new();
         let mut cleaners = JoinSet::new();
@@ -134,7 +134,7 @@ impl JobQueue for RedisQueue {
     }
 }
 
-/// Waits for every lane. One that gives up stops the others; its error is the result, however they end.
+/// Waits for all lanes. One that gives up stops the others; its error is the result, however they end.
 async fn all_ended(
     tasks: &mut JoinSet<Result<(), QueueError>>,
     stopping: &CancellationToken,
@@ -151,8 +151,8 @@ async fn all_ended(
 
 /// One lane from start to stop.
 ///
-/// apalis-redis 1.0.0 ends a worker on any error of Redis, of a script or of decoding, and its `Monitor`
-/// may still return `Ok`; so the supervision is our own.
+/// apalis-redis 1.0.0 ends a worker on any error from Redis, a script or decoding, and its `Monitor` may
+/// still return `Ok`; so we supervise it ourselves.
 async fn keep_lane(shared: Arc<Shared>, crew: Crew) -> Result<(), QueueError> {
     let stopping = crew.run().stopping.clone();
     let bench = worker::Bench::new(shared.clone(), crew.clone());
@@ -164,10 +164,10 @@ async fn keep_lane(shared: Arc<Shared>, crew: Crew) -> Result<(), QueueError> {
     };
     let result = supervised.keep(|| bench.one_life()).await;
     if result.is_err() {
-        // Now, and not when the last job has ended: the others have their grace from here.
+        // Now, not when the last job has ended: the other lanes' grace period starts here.
         stopping.cancel();
     }
-    // Jobs whose worker died under them are still running here.
+    // Jobs whose worker died are still running here.
     crew.idle().await;
     result
 }

@@ -21,28 +21,28 @@ fn batch_size(queue: QueueName) -> usize {
 pub struct RedisOptions {
     /// `redis://` or `rediss://` (TLS).
     pub url: String,
-    /// What the names of all keys begin with.
+    /// Prefix of all keys.
     pub namespace: String,
-    /// How long a push, or a question, may take before it fails.
+    /// Timeout of a push or a query.
     pub push_timeout: Duration,
-    /// How long Redis may take to answer a worker before the connection is replaced.
+    /// How long Redis may take to respond to a worker before the connection is replaced.
     pub response_timeout: Duration,
-    /// How long a key is remembered; in whole seconds, at least one.
+    /// How long a deduplication key is remembered; in whole seconds, at least one.
     pub dedupe_ttl: Duration,
-    /// How many jobs may wait in each queue; at most 2,000.
+    /// Maximum number of jobs waiting in each queue; at most 2,000.
     pub max_waiting: u64,
-    /// How often an idle lane looks for work.
+    /// Polling interval of an idle lane.
     pub poll_interval: Duration,
-    /// How often a worker says that it lives; in whole seconds, at least one.
+    /// Heartbeat interval of a worker; in whole seconds, at least one.
     pub heartbeat: Duration,
-    /// After how many silent heartbeats a worker counts as dead and its jobs are run by another.
+    /// Number of missed heartbeats after which a worker counts as dead and another runs its jobs.
     pub missed_heartbeats: usize,
-    /// How often finished jobs are removed.
+    /// Interval of removing finished jobs.
     pub clean_up_beat: Duration,
-    /// The longest pause between two attempts to start a worker.
+    /// Maximum delay between two attempts to start a worker.
     pub max_restart_delay: Duration,
-    /// How long a lane may fail without a break before [`crate::JobQueue::run`] gives up. An outage of
-    /// Redis of hours must not end a process; a day of failing may be cured by a new one.
+    /// How long a lane may fail continuously before [`crate::JobQueue::run`] gives up. A Redis outage of
+    /// hours must not end a process; after a day of failures a new process may help.
     pub give_up_after: Option<Duration>,
 }
 
@@ -65,7 +65,7 @@ impl RedisOptions {
         }
     }
 
-    /// How apalis is configured for a queue.
+    /// The apalis configuration of a queue.
     pub(super) fn config(&self, queue: QueueName) -> Config {
         Config::default()
             .queue(format!("{}:{}", self.namespace, queue.as_str()))
@@ -74,12 +74,12 @@ impl RedisOptions {
             .heartbeat_interval(self.heartbeat.max(Duration::from_secs(1)))
             .missed_heartbeats(self.missed_heartbeats.max(2))
             // Without a time to live nothing is deduplicated, whatever the documentation says: the missing
-            // value is sent as 0 seconds and the key expires at once. So does one below a second.
+            // value is sent as 0 seconds and the key expires at once. A value below one second does the same.
             .idempotency_ttl(Some(self.dedupe_ttl.max(Duration::from_secs(1))))
-            // A lock per job is one more script and a scan of the waiting list (LREM); nothing reads it:
-            // orphans are found by the heartbeat of their worker, and who may work is a lease in SQL.
+            // A lock per job costs another script and a scan of the waiting list (LREM), and nothing reads
+            // it: orphans are found by their worker's heartbeat, and SQL decides who may work.
             .lock_tasks(false)
-            // Nobody listens.
+            // No one listens.
             .emit_events(false)
             // Despite its name this is the ack: without it no job ever leaves the worker's set.
             .persist_results(true)
@@ -94,7 +94,7 @@ impl RedisOptions {
     }
 }
 
-/// The address may hold a password and is not shown.
+/// The URL may contain a password and is not shown.
 impl fmt::Debug for RedisOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisOptions")
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_would_switch_a_guard_off_are_raised() {
+    fn values_that_would_disable_a_guard_are_raised() {
         let config = RedisOptions {
             dedupe_ttl: Duration::ZERO,
             heartbeat: Duration::from_millis(1),

@@ -1,11 +1,11 @@
-//! What apalis carries for us.
+//! The payload apalis carries for us.
 
 use crate::{Job, QueueName};
 use apalis::prelude::Codec;
 use std::convert::Infallible;
 
-/// The bytes of a job, decoded by the lane and not by apalis: apalis-redis 1.0.0 ends the worker over a
-/// payload it cannot decode, while SQL has the truth and the lane can drop it.
+/// The bytes of a job, decoded by the lane instead of apalis: apalis-redis 1.0.0 ends the worker on an
+/// undecodable payload, which the lane can simply drop because SQL is the source of truth.
 #[derive(Clone, Debug)]
 pub(super) struct Payload(Vec<u8>);
 
@@ -14,14 +14,14 @@ impl Payload {
         serde_json::to_vec(job)
     }
 
-    /// The job, if it is one. The queue it came from decides, whatever it says itself.
+    /// The job, if the payload is one. Its queue is the one it came from, whatever the payload says.
     pub(super) fn decode(&self, queue: QueueName) -> Option<Job> {
         let job: Job = serde_json::from_slice(&self.0).ok()?;
         Some(Job { queue, ..job })
     }
 }
 
-/// Bytes as they are; cannot fail.
+/// The bytes unchanged; cannot fail.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct AsItIs;
 

@@ -1,4 +1,4 @@
-//! The clock of a lane that waits for work.
+//! The polling clock of an idle lane.
 
 use apalis::prelude::{PollSnapshot, PollStrategy};
 use std::{
@@ -7,12 +7,12 @@ use std::{
 };
 use tokio::time::{Interval, MissedTickBehavior};
 
-/// Wakes the worker at a steady beat.
+/// Wakes the worker at a fixed interval.
 ///
-/// The interval of apalis 1.0.0, when it has fired, makes a new timer and does not poll it: nothing will
-/// wake the worker then, and if that very fetch finds nothing, the lane sleeps until the next heartbeat.
-/// Without any strategy it looks for work at heartbeats only. This one polls the timer it has re-armed,
-/// so that whenever the worker waits, a timer is armed that will wake it.
+/// The interval of apalis 1.0.0 creates a new timer when it has fired, but does not poll it: nothing wakes
+/// the worker then, and if that fetch finds nothing, the lane sleeps until the next heartbeat. Without any
+/// strategy it polls only at heartbeats. This strategy polls the rearmed timer, so that a waiting worker
+/// always has an armed timer.
 #[derive(Debug)]
 pub(super) struct SteadyBeat(Interval);
 
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_beat_arms_the_next() {
+    async fn every_tick_arms_the_next() {
         let wakes = Arc::new(Wakes(AtomicUsize::new(0)));
         let waker = waker(wakes.clone());
         let mut cx = Context::from_waker(&waker);

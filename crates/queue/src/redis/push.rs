@@ -1,8 +1,8 @@
-//! A job goes in.
+//! Pushes jobs.
 
 use super::{
     Shared,
-    admission::{Admission, MOST_WAITING},
+    admission::{Admission, WAITING_MAX},
     link::classified,
     payload::Payload,
     within,
@@ -17,29 +17,29 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// After a push that found no Redis, others fail at once for so long.
-const OUT_OF_ORDER_FOR: Duration = Duration::from_millis(200);
+/// How long a failure to reach Redis is cached: other pushes fail at once meanwhile.
+const FAILURE_CACHE_TTL: Duration = Duration::from_millis(200);
 
 /// Pushes to all queues over one connection.
 pub(super) struct Pusher {
     shared: Arc<Shared>,
     conn: ConnectionManager,
     doors: [(Config, Admission); QueueName::ALL.len()],
-    /// While Redis is away one push in a while finds out whether it is back; the others need not wait for
-    /// the same answer.
+    /// While Redis is down, an occasional push probes whether it has recovered; the others need not wait for
+    /// the same result.
     out_of_order_until: Mutex<Option<Instant>>,
 }
 
 impl Pusher {
     pub(super) fn new(shared: Arc<Shared>, conn: ConnectionManager) -> Self {
-        let limit = shared.options.max_waiting.min(MOST_WAITING);
+        let limit = shared.options.max_waiting.min(WAITING_MAX);
         let doors = QueueName::ALL.map(|queue| (shared.config(queue), Admission::new(limit)));
         Self { shared, conn, doors, out_of_order_until: Mutex::default() }
     }
 
     pub(super) async fn push(&self, job: &Job) -> Result<Pushed, QueueError> {
         if self.is_out_of_order() {
-            return Err(QueueError::Unavailable("nor was it a moment ago".into()));
+            return Err(QueueError::Unavailable("cached failure".into()));
         }
         let result = within(self.shared.options.push_timeout, self.enqueue(job)).await;
         if matches!(result, Err(QueueError::Unavailable(_))) {
@@ -55,12 +55,12 @@ impl Pusher {
         let Some(_admitted) = admission.enter(&mut conn, config).await? else {
             return Ok(Pushed::Full);
         };
-        // No task id of ours: apalis-redis 1.0.0 parses ids when it fetches ("00123" becomes 123), the ack
-        // then names another job, fails, and ends the worker. It makes its own.
-        // No attempts, priority or time either: its retries are linear and end at a fixed 25, priorities
-        // are ignored, and order is not kept even by a single worker. All of that is in the rows.
+        // No task id of our own: apalis-redis 1.0.0 parses ids when it fetches ("00123" becomes 123); the ack
+        // then names another job, fails, and ends the worker. apalis generates its own.
+        // No attempts, priority or time either: its retries are linear and end at a fixed 25, priorities are
+        // ignored, and order is not preserved even by a single worker. All of that is in the rows.
         let task = TaskBuilder::new(payload).idempotency_key(&job.key).build();
-        // A duplicate is `Ok` as well; what must be unique is so in SQL.
+        // A duplicate is `Ok` as well; uniqueness that matters is enforced in SQL.
         push_tasks(&mut conn, config, &[task]).await.map_err(from_apalis)?;
         Ok(Pushed::Accepted)
     }
@@ -74,7 +74,7 @@ impl Pusher {
 
     fn set_out_of_order(&self) {
         *self.out_of_order_until.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Instant::now() + OUT_OF_ORDER_FOR);
+            Some(Instant::now() + FAILURE_CACHE_TTL);
     }
 }
 

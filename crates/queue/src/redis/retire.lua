@@ -1,15 +1,15 @@
 -- KEYS: 1 the worker's set of fetched jobs, 2 list of waiting jobs, 3 sorted set of jobs yet to be moved there,
 --       4 hash of payloads, 5 prefix of metadata, 6 sorted set of workers, 7 the worker's own metadata,
---       8 hash of how many workers were lost over a job
--- ARGV: 1 name of the worker, 2 how many losses a job may cause, 3.. jobs still running
--- Returns: how many jobs were given back, how many dropped
+--       8 hash of the number of workers lost per job
+-- ARGV: 1 name of the worker, 2 maximum number of losses per job, 3.. jobs still running
+-- Returns: number of jobs returned, number of jobs dropped
 
 local running = {}
 for i = 3, #ARGV do
     running[ARGV[i]] = true
 end
 
--- What the fetching script needs, and without which it ends the worker.
+-- Required by the fetching script, which otherwise ends the worker.
 local function readable(id)
     if redis.call("HEXISTS", KEYS[4], id) == 0 then
         return false
@@ -26,7 +26,7 @@ end
 
 local given_back, dropped, kept = 0, 0, 0
 
--- 1. What it had fetched.
+-- 1. The jobs it had fetched.
 for _, id in ipairs(redis.call("SMEMBERS", KEYS[1])) do
     if running[id] then
         kept = kept + 1
@@ -43,7 +43,7 @@ for _, id in ipairs(redis.call("SMEMBERS", KEYS[1])) do
 end
 redis.call("EXPIRE", KEYS[8], 3600)
 
--- 2. What the next worker would stumble over.
+-- 2. Entries that would end the next worker.
 for _, id in ipairs(redis.call("LRANGE", KEYS[2], 0, -1)) do
     if not readable(id) then
         redis.call("LREM", KEYS[2], 1, id)
@@ -52,7 +52,7 @@ for _, id in ipairs(redis.call("LRANGE", KEYS[2], 0, -1)) do
     end
 end
 
--- 3. What is due is moved in portions, so that the fetching script finds few.
+-- 3. Move due jobs in batches, so that the fetching script finds few.
 local now = redis.call("TIME")[1]
 repeat
     local due = redis.call("ZRANGEBYSCORE", KEYS[3], 0, now, "LIMIT", 0, 1000)
@@ -62,7 +62,8 @@ repeat
     end
 until #due < 1000
 
--- 4. The worker itself, unless jobs of it run on: those are found by its silence, should they be lost.
+-- 4. The worker itself, unless its jobs are still running: if those are lost, its missing heartbeats reveal
+-- it.
 if kept == 0 then
     redis.call("ZREM", KEYS[6], ARGV[1])
     redis.call("DEL", KEYS[7])

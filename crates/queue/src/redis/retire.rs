@@ -1,4 +1,4 @@
-//! What a worker that ended has left behind.
+//! Cleans up after a worker that ended.
 
 use super::link::classified;
 use crate::QueueError;
@@ -8,28 +8,28 @@ use apalis_redis::Config;
 use std::sync::LazyLock;
 
 /// A job whose fetching has ended this many workers is dropped.
-const MAX_LOSSES: u32 = 3;
+const LOSSES_MAX: u32 = 3;
 
 static RETIRE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("retire.lua")));
 
-/// What was done.
+/// The result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Retired {
-    /// Jobs that had been fetched and not started wait again.
+    /// Number of jobs that had been fetched but not started and wait again.
     pub(super) given_back: u64,
-    /// Broken entries that were removed.
+    /// Number of broken entries removed.
     pub(super) dropped: u64,
 }
 
-/// Puts a queue in order after one of its workers has ended. `running` are the jobs of that worker that are
-/// still being handled in this process.
+/// Cleans up a queue after one of its workers has ended. `running` are that worker's jobs still being handled
+/// in this process.
 ///
-/// It is here for several behaviours of apalis-redis 1.0.0:
-/// - a worker that ends leaves a fetch in flight behind, even when it was asked to end; the job would wait
-///   until the worker counts as dead;
+/// Needed because of several behaviours of apalis-redis 1.0.0:
+/// - a worker that ends leaves a fetch in flight, even if it was asked to end; the job would wait until the
+///   worker counts as dead;
 /// - an entry without data or metadata ends every worker that fetches it, for ever;
 /// - with 8,000 jobs in the sorted set every fetch fails, for ever;
-/// - a worker that closes removes itself from the set of workers under a wrong name, so that it stays there.
+/// - a worker that closes removes itself from the set of workers under a wrong name, and so stays there.
 pub(super) async fn retire(
     conn: &mut impl ConnectionLike,
     config: &Config,
@@ -46,7 +46,7 @@ pub(super) async fn retire(
         .key(config.worker_metadata_key(worker))
         .key(format!("{}:losses", config.queue))
         .arg(worker.name())
-        .arg(MAX_LOSSES);
+        .arg(LOSSES_MAX);
     for id in running {
         call.arg(id);
     }

@@ -1,21 +1,21 @@
-//! What Redis says of itself, for those who check an installation.
+//! Redis' own information, for checking an installation.
 
 use super::{RedisQueue, link};
 use crate::QueueError;
 
-/// Redis, as `INFO` tells.
+/// Redis as described by `INFO`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisServer {
-    /// Its version; empty where it does not say.
+    /// Its version; empty if not reported.
     pub version: String,
-    /// The most memory it takes, in bytes; 0 for as much as there is.
+    /// Its memory limit in bytes; 0 for unlimited.
     pub max_memory: u64,
-    /// What it does when that is full: `noeviction`, or which keys it drops.
+    /// Its eviction policy: `noeviction`, or which keys it evicts.
     pub max_memory_policy: String,
 }
 
 impl RedisQueue {
-    /// What Redis says of itself.
+    /// Queries Redis' information.
     pub async fn server(&self) -> Result<RedisServer, QueueError> {
         let mut conn = self.conn.clone();
         let info = self.ask(async move {
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_redis_says_is_read() {
+    fn info_is_parsed() {
         let info = "# Server\r\nredis_version:7.2.4\r\n\r\n# Memory\r\nmaxmemory:268435456\r\n\
             maxmemory_human:256.00M\r\nmaxmemory_policy:allkeys-lru\r\n";
         let server = read(info);

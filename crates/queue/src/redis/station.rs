@@ -1,4 +1,4 @@
-//! The service an apalis worker calls: a fetched job becomes a running one.
+//! The service an apalis worker calls: turns a fetched job into a running one.
 
 use super::payload::Payload;
 use crate::{
@@ -23,13 +23,13 @@ use tokio_util::sync::PollSemaphore;
 use tower::Service;
 use tracing::warn;
 
-/// Starts jobs, as many at a time as the lane has slots.
+/// Starts jobs, at most one per slot of the lane.
 ///
-/// The slots and the jobs belong to the lane: when the worker dies (in apalis-redis 1.0.0 one error of
-/// Redis is enough) its futures are dropped, but the jobs run on and keep their slots.
+/// The slots and the jobs belong to the lane: when the worker dies (in apalis-redis 1.0.0 one Redis error is
+/// enough) its futures are dropped, but the jobs continue and keep their slots.
 ///
-/// A job that was handled is always `Ok` to apalis, whatever came of it: its retries are linear and stop at a
-/// fixed 25. Only a job cut off by a stop goes back through them.
+/// A handled job is always `Ok` to apalis, whatever its result: apalis' retries are linear and stop at a
+/// fixed 25. Only a job aborted by a stop is retried through them.
 pub(super) struct Station {
     crew: Crew,
     running: Running,
@@ -45,10 +45,10 @@ impl Station {
     }
 }
 
-/// The grace of a stop was over before the job had ended. The one error apalis sees: it puts the job
-/// back, to be run in a second by whoever is there.
+/// The grace period of a stop ended before the job. The only error apalis sees: it requeues the job, to be
+/// run in a second by any process.
 #[derive(Debug, thiserror::Error)]
-#[error("the job was cut off by a stop")]
+#[error("the job was aborted by a stop")]
 struct CutOff;
 
 impl Service<Task<Payload>> for Station {
@@ -92,7 +92,7 @@ impl Service<Task<Payload>> for Station {
     }
 }
 
-/// The jobs of a lane that are being handled, by the ids apalis gave them.
+/// The jobs of a lane being handled, by their apalis ids.
 #[derive(Clone, Default)]
 pub(super) struct Running {
     ids: Arc<Mutex<HashSet<String>>>,
@@ -105,7 +105,7 @@ impl Running {
         Entry { running: self.clone(), id }
     }
 
-    /// How many were ever fetched.
+    /// Number of jobs ever fetched.
     pub(super) fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
     }
@@ -116,7 +116,7 @@ impl Running {
     }
 }
 
-/// Takes the job off the list when it has ended.
+/// Removes the job from the list when it has ended.
 struct Entry {
     running: Running,
     id: String,

@@ -1,4 +1,4 @@
-//! The apalis workers of a lane, one life after another.
+//! The apalis workers of a lane, one run after another.
 
 use super::{
     Shared,
@@ -21,20 +21,20 @@ use tokio::{sync::Notify, time::Instant};
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-/// A worker that lived so long, or has taken a job, was healthy.
+/// A worker that ran this long, or has taken a job, was healthy.
 const HEALTHY_AFTER: Duration = Duration::from_secs(30);
 
-/// Only if it is still registered: who is not has lost its jobs to others already.
+/// Only if it is still registered: otherwise others have already taken its jobs.
 static KEEP_ALIVE: LazyLock<Script> =
     LazyLock::new(|| Script::new(r#"redis.call("ZADD", KEYS[1], "XX", redis.call("TIME")[1], ARGV[1])"#));
 
-/// Where the workers of a lane follow one another.
+/// The succession of workers of a lane.
 pub(super) struct Bench {
     shared: Arc<Shared>,
     config: Config,
     crew: Crew,
     running: Running,
-    /// The last worker, until it is known that what it left behind is in order.
+    /// The last worker, until cleaning up after it is known to be complete.
     last: Mutex<Option<WorkerContext>>,
 }
 
@@ -54,7 +54,7 @@ impl Bench {
         let began = Instant::now();
         let taken_before = self.running.taken();
         let reason = match self.live().await {
-            Ok(()) => "it closed".into(),
+            Ok(()) => "closed".into(),
             Err(error) => error.to_string(),
         };
         Ended { reason, was_healthy: self.running.taken() > taken_before || began.elapsed() >= HEALTHY_AFTER }
@@ -63,8 +63,8 @@ impl Bench {
     async fn live(&self) -> Result<(), QueueError> {
         let mut conn = self.shared.link.open().await?;
         self.retire_last(&mut conn).await?;
-        // In apalis-redis 1.0.0 a name cannot be used again while its last heartbeat is fresh, and a name
-        // used by two inherits the other's jobs. So every life has a new one.
+        // In apalis-redis 1.0.0 a name cannot be reused while its last heartbeat is fresh, and if two workers
+        // use a name, one inherits the other's jobs. So every run has a new name.
         let worker = WorkerContext::new(&unique_name());
         self.set_last(Some(worker.clone()));
         let beats = Arc::new(Notify::new());
@@ -84,18 +84,18 @@ impl Bench {
             .run();
         tokio::pin!(work);
         tokio::select! {
-            // First, so that the worker has begun before it is asked to end: else it would refuse.
+            // First, so that the worker has started before it is asked to end: otherwise it would refuse.
             biased;
             ended = &mut work => return ended.map_err(|error| died(&error)),
-            () = self.silence(&beats) => return Err(QueueError::Broken("the worker fell silent".into())),
+            () = self.silence(&beats) => return Err(QueueError::Broken("the worker stopped sending heartbeats".into())),
             () = self.crew.run().stopping.cancelled() => {}
         }
         worker.stop().map_err(|error| died(&error))?;
         self.close(work, &mut conn, &worker).await
     }
 
-    /// Ends when the worker has sent no heartbeat for as long as makes it count as dead: whatever keeps it,
-    /// a new one will do better.
+    /// Ends when the worker has sent no heartbeat for as long as it takes to count as dead: whatever the
+    /// cause, a new worker helps.
     async fn silence(&self, beats: &Notify) {
         let limit = self.config.orphaned_duration() + self.shared.options.response_timeout;
         while tokio::time::timeout(limit, beats.notified()).await.is_ok() {}
@@ -103,8 +103,8 @@ impl Bench {
 
     /// Waits for the worker to close, which it does when its started jobs have ended.
     ///
-    /// While it waits for them, a worker of apalis 1.0.0 sends no heartbeats. Others would take it for dead
-    /// and run the same jobs, so they are sent here.
+    /// While it waits for them, a worker of apalis 1.0.0 sends no heartbeats. Others would consider it dead
+    /// and run the same jobs, so heartbeats are sent here.
     async fn close(
         &self,
         work: impl Future<Output = Result<(), WorkerError>>,
@@ -131,11 +131,11 @@ impl Bench {
             sent.map_err(|error| classified(&error))
         };
         if let Err(error) = within(self.shared.options.push_timeout, sent).await {
-            debug!(%error, "the heartbeat of a closing worker was not sent");
+            debug!(%error, "cannot send the heartbeat of a closing worker");
         }
     }
 
-    /// Puts in order what the last worker left behind, if that is not done yet.
+    /// Cleans up after the last worker, unless that is already done.
     async fn retire_last(&self, conn: &mut ConnectionManager) -> Result<(), QueueError> {
         let Some(worker) = self.last() else {
             return Ok(());
@@ -150,7 +150,7 @@ impl Bench {
         }
         if done.given_back > 0 {
             let jobs = done.given_back;
-            debug!(queue = queue.as_str(), jobs, "jobs that had not begun were given back");
+            debug!(queue = queue.as_str(), jobs, "returned jobs that had not started");
         }
         Ok(())
     }
@@ -168,7 +168,7 @@ fn died(error: &WorkerError) -> QueueError {
     QueueError::Broken(error.to_string())
 }
 
-/// Who and where, for the one who looks into Redis.
+/// Host and process, for anyone inspecting Redis.
 fn unique_name() -> String {
     static HOST: LazyLock<String> = LazyLock::new(|| {
         std::fs::read_to_string("/proc/sys/kernel/hostname")
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_never_the_same() {
+    fn names_are_unique() {
         assert_ne!(unique_name(), unique_name());
     }
 }

@@ -1,4 +1,4 @@
-//! Makes metrics and registers them.
+//! Creates and registers metrics.
 
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -7,11 +7,11 @@ use prometheus::{
 
 type Made<T> = Result<T, prometheus::Error>;
 
-/// Seconds, from a millisecond to five minutes. The objective of 5 s is one of the bounds.
+/// Buckets in seconds, from a millisecond to five minutes. The 5 s objective is one of the bounds.
 const SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 
-/// Sizes of a batch.
+/// Buckets of batch sizes.
 const SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0];
 
 pub(super) struct Make<'a> {
@@ -60,7 +60,7 @@ impl Make<'_> {
         self.add(Histogram::with_opts(bounds(name, help, SIZES))?)
     }
 
-    /// What the operating system knows of the process: `process_*`, on Linux.
+    /// Process metrics from the operating system: `process_*`, on Linux.
     pub(super) fn process(&self) -> Made<()> {
         #[cfg(target_os = "linux")]
         self.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;

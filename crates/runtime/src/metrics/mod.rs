@@ -1,5 +1,5 @@
-//! Every metric of dmrelay, by name, in one place; `docs/metrics.md` lists them. Labels are closed sets, never
-//! ids or names, and what can be counted is there at zero from the start.
+//! All metrics of dmrelay by name, in one place; `docs/metrics.md` lists them. Labels are closed sets, never
+//! ids or names, and every counter exists at zero from the start.
 
 mod list;
 mod make;
@@ -20,12 +20,12 @@ use std::ops::Deref;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Called before every scrape, to set what is cheaper to look up then than to follow.
+/// Called before every scrape, to set values that are cheaper to look up then than to track.
 type Refresh = Box<dyn Fn() + Send + Sync>;
 
 /// The metrics of one process.
 pub struct Metrics {
-    /// The registry they are in; other crates add theirs.
+    /// Their registry; other crates add theirs.
     pub registry: Registry,
     refresh: Mutex<Vec<Refresh>>,
     list: List,
@@ -42,25 +42,25 @@ impl Deref for Metrics {
 /// The jobs of the pipeline.
 pub const JOBS: [&str; 3] = ["ingest", "turn", "deliver"];
 
-/// The services of a worker, each of which one worker at a time runs.
+/// The services of a worker, each led by one worker at a time.
 pub const SERVICES: [&str; 5] = ["sweep", "gauges", "upkeep", "tokens", "retention"];
 
-/// What a process cannot do without for long.
+/// The dependencies a process needs.
 pub const DEPENDENCIES: [&str; 2] = ["database", "redis"];
 
-/// The words of `dmrelay_gates_closed`.
+/// The values of the label `gate` of `dmrelay_gates_closed`.
 pub const GATES: [&str; 3] = ["agent", "graph_app", "graph_account"];
-/// Why a gate is closed.
+/// Why a circuit breaker is open.
 pub const GATE_CAUSES: [&str; 2] = ["failing", "told"];
 
-/// The words of `dmrelay_tokens`.
+/// The label values of `dmrelay_tokens`.
 pub const TOKENS_LEFT: [&str; 6] = ["expired", "1d", "7d", "30d", "more", "endless"];
 
 impl Metrics {
-    /// Makes and registers them; `process` and the version become `dmrelay_build_info`.
+    /// Creates and registers the metrics; `process` and the version become `dmrelay_build_info`.
     ///
     /// # Errors
-    /// When a name is registered twice.
+    /// If a name is registered twice.
     pub fn new(process: &str) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let make = Make { registry: &registry };
@@ -128,7 +128,7 @@ impl Metrics {
         self.forget_what_is_counted();
     }
 
-    /// Zeroes what only the process that leads `gauges` shows: another one leads now.
+    /// Resets the gauges that only the leader of `gauges` exports: another process leads now.
     pub fn forget_what_is_counted(&self) {
         for job in JOBS {
             self.oldest_due_seconds.with_label_values(&[job]).set(0.0);
@@ -154,7 +154,7 @@ impl Metrics {
         self.token_days_left_min.set(f64::INFINITY);
     }
 
-    /// Shows the calls a connector makes at zero: `operations` of `service`.
+    /// Initializes a connector's calls at zero: `operations` of `service`.
     pub fn expect_calls(&self, service: &str, operations: &[&str]) {
         for operation in operations {
             self.outgoing_seconds.with_label_values(&[service, operation, "2xx"]);
@@ -164,25 +164,25 @@ impl Metrics {
         }
     }
 
-    /// Notes what a dependency answered, and how long it took.
+    /// Records whether a dependency responded, and its response time.
     pub fn dependency(&self, name: &str, up: bool, took: Duration) {
         self.dependency_up.with_label_values(&[name]).set(up.into());
         self.dependency_seconds.with_label_values(&[name]).observe(took.as_secs_f64());
     }
 
-    /// Has `refresh` called before every scrape. It must not block.
+    /// Registers `refresh` to be called before every scrape. It must not block.
     pub fn on_scrape(&self, refresh: impl Fn() + Send + Sync + 'static) {
         self.refresh.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(refresh));
     }
 
-    /// The metrics in Prometheus' text format.
+    /// The metrics in Prometheus text format.
     pub fn render(&self) -> Vec<u8> {
         for refresh in self.refresh.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             refresh();
         }
         let mut text = Vec::new();
         if let Err(err) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
-            tracing::error!(error = %err, "metrics cannot be rendered");
+            tracing::error!(error = %err, "cannot render the metrics");
         }
         text
     }

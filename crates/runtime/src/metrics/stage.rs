@@ -1,13 +1,13 @@
-//! Where the time of a reply goes.
+//! The stages of a reply's latency.
 
-/// A stage of a reply, in order; their durations add up to the whole.
+/// A stage of a reply, in order; their durations add up to the total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// From the webhook's arrival until its commit begins.
+    /// From the webhook's arrival to the start of its commit.
     Inbox,
-    /// Until the message is taken in.
+    /// Until the message is ingested.
     Pickup,
-    /// Until the user has been quiet for long enough: the deliberate wait.
+    /// Until the debounce has passed: the deliberate wait.
     Debounce,
     /// Until a worker asks the agent.
     Wait,
@@ -15,7 +15,7 @@ pub enum Stage {
     Agent,
     /// Until a worker sends it.
     Queue,
-    /// Until Graph has accepted it.
+    /// Until Graph accepts it.
     Send,
 }
 
@@ -24,7 +24,7 @@ impl Stage {
     pub const ALL: [Self; 7] =
         [Self::Inbox, Self::Pickup, Self::Debounce, Self::Wait, Self::Agent, Self::Queue, Self::Send];
 
-    /// Its label.
+    /// Its label value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Inbox => "inbox",
@@ -39,13 +39,13 @@ impl Stage {
 }
 
 impl super::Metrics {
-    /// A stage of a reply took so many milliseconds of the database's clock.
+    /// Records the duration of a stage, in milliseconds of the database's clock.
     pub fn stage(&self, stage: Stage, millis: i64) {
         self.reply_stage_seconds.with_label_values(&[stage.as_str()]).observe(seconds(millis));
     }
 }
 
-/// Milliseconds as seconds; clocks that jump back count as no time.
+/// Converts milliseconds to seconds; a clock that jumps back counts as zero.
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of a wait fit a float")]
 pub fn seconds(millis: i64) -> f64 {
     millis.max(0) as f64 / 1_000.0

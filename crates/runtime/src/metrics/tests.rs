@@ -5,7 +5,7 @@ fn rendered(metrics: &Metrics) -> String {
 }
 
 #[test]
-fn what_alerts_read_is_there_from_the_start() {
+fn metrics_used_by_alerts_exist_from_the_start() {
     let metrics = Metrics::new("test").unwrap();
     metrics.expect_calls("graph", &["send"]);
     let text = rendered(&metrics);
@@ -32,7 +32,7 @@ fn a_scrape_refreshes_first() {
     assert!(rendered(&metrics).contains("dmrelay_inbox_waiting 7"));
 }
 
-/// Nothing is shown that the catalogue does not explain, and nothing is explained that is not there.
+/// The catalogue explains every exported metric, and only those.
 #[test]
 fn the_catalogue_lists_every_metric() {
     let catalogue = include_str!("../../../../docs/metrics.md");

@@ -1,11 +1,11 @@
-//! Durations as people write them: `250ms`, `30s`, `5m`, `36h`, `7d`.
+//! Durations in readable form: `250ms`, `30s`, `5m`, `36h`, `7d`.
 
 use std::time::Duration;
 
-/// Reads a number with its unit.
+/// Parses a number with its unit.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// What is wrong with the text, in readable form.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -1,4 +1,4 @@
-//! The secrets among the settings, each with its `_FILE` form.
+//! The secret settings, each with its `_FILE` variant.
 
 use super::{InvalidSetting, resolve};
 use clap::Args;
@@ -13,7 +13,7 @@ macro_rules! secret {
         pub struct $name {
             #[arg(id = $flag, long = $flag, env = $env, hide_env_values = true, help = $help)]
             value: Option<String>,
-            #[arg(id = $file_flag, long = $file_flag, env = $file_env, help = concat!("A file that holds ", $env))]
+            #[arg(id = $file_flag, long = $file_flag, env = $file_env, help = concat!("A file that contains ", $env))]
             file: Option<PathBuf>,
         }
 
@@ -21,7 +21,7 @@ macro_rules! secret {
             /// The variable.
             pub const NAME: &'static str = $env;
 
-            /// A value, as if it had been given.
+            /// Sets the value, as if it had been given.
             pub fn of(value: &str) -> Self {
                 Self { value: Some(value.to_owned()), file: None }
             }
@@ -29,7 +29,7 @@ macro_rules! secret {
             /// The secret, if it was given.
             ///
             /// # Errors
-            /// When its file cannot be read.
+            /// If its file cannot be read.
             pub fn get(&self) -> Result<Option<Secret<String>>, InvalidSetting> {
                 resolve($env, self.value.as_ref(), self.file.as_ref())
             }
@@ -37,7 +37,7 @@ macro_rules! secret {
             /// The secret.
             ///
             /// # Errors
-            /// When it was not given.
+            /// If it was not given.
             pub fn require(&self) -> Result<Secret<String>, InvalidSetting> {
                 self.get()?.ok_or_else(|| InvalidSetting {
                     name: $env,
@@ -67,17 +67,17 @@ secret!(
 secret!(
     /// `BOOTSTRAP_API_KEY`.
     BootstrapKeyArg, "bootstrap-api-key", "BOOTSTRAP_API_KEY", "bootstrap-api-key-file", "BOOTSTRAP_API_KEY_FILE",
-    "A key with every permission in every subaccount, to begin with; at least 32 characters"
+    "An API key with all permissions in all subaccounts, for bootstrapping; at least 32 characters"
 );
 secret!(
     /// `META_APP_SECRETS`.
     MetaAppSecretsArg, "meta-app-secrets", "META_APP_SECRETS", "meta-app-secrets-file", "META_APP_SECRETS_FILE",
-    "Secrets of Meta apps, comma separated; a webhook signed with any of them is accepted for every account"
+    "App secrets of Meta apps, comma-separated; a webhook signed with any of them is accepted for every account"
 );
 secret!(
     /// `META_VERIFY_TOKEN`.
     MetaVerifyTokenArg, "meta-verify-token", "META_VERIFY_TOKEN", "meta-verify-token-file", "META_VERIFY_TOKEN_FILE",
-    "The token of Meta's handshake at /webhooks/instagram"
+    "The verification token of the webhook at /webhooks/instagram"
 );
 secret!(
     /// `RETELL_API_KEY`.
@@ -87,7 +87,7 @@ secret!(
 secret!(
     /// `ENCRYPTION_KEYS`.
     EncryptionKeysArg, "encryption-keys", "ENCRYPTION_KEYS", "encryption-keys-file", "ENCRYPTION_KEYS_FILE",
-    "Keys for secrets at rest, `id:base64 of 32 bytes`, comma separated; the first one seals"
+    "Keys for secrets at rest, `id:base64 of 32 bytes`, comma-separated; the first one encrypts"
 );
 secret!(
     /// `JWT_SECRET`.

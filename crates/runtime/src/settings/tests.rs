@@ -24,7 +24,7 @@ struct All {
 }
 
 #[test]
-fn defaults_are_those_of_the_documents() {
+fn defaults_match_the_documentation() {
     let all = All::parse_from(["x"]);
     assert_eq!(all.agent.agent_timeout, Duration::from_mins(2));
     assert_eq!(all.graph.graph_timeout, Duration::from_secs(20));
@@ -54,7 +54,7 @@ fn a_secret_is_read_from_its_file_without_the_line_end() {
     assert_eq!(all.agent.api_key.require().unwrap().expose(), "from a file");
     std::fs::remove_file(&path).unwrap();
     let gone = all.agent.api_key.require().unwrap_err().to_string();
-    assert!(gone.starts_with("RETELL_API_KEY: the file "), "{gone}");
+    assert!(gone.starts_with("RETELL_API_KEY: cannot read the file "), "{gone}");
 }
 
 #[test]

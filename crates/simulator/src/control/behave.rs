@@ -1,4 +1,4 @@
-//! Doing: accounts, people, faults, webhooks, the clock.
+//! Control calls that change state: accounts, customers, faults, webhooks, the clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::world::thread::{Person, ThreadKey};
 
 type Here = State<Arc<Core>>;
 
-/// Changes what is given and keeps the rest.
+/// Changes the given fields and keeps the rest.
 pub(super) async fn settings(
     State(core): Here,
     Json(patch): Json<Value>,
@@ -38,7 +38,7 @@ pub(super) async fn settings(
     })
 }
 
-/// RFC 7386, but null is a value: settings have optional ones.
+/// RFC 7386, but null is a value: some settings are optional.
 fn merge(into: &mut Value, patch: Value) {
     match (into, patch) {
         (Value::Object(into), Value::Object(patch)) => {

@@ -1,4 +1,4 @@
-//! Reading: what reached the simulator, and what it holds.
+//! Control calls that read state: what reached the simulator, and what it stores.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::simulator;
 
 type Here = State<Arc<Core>>;
 
-/// Filters; absent ones fit everything. `limit` keeps the newest.
+/// Filters; absent ones match everything. `limit` returns the newest.
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
     account: Option<String>,

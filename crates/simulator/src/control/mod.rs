@@ -1,4 +1,4 @@
-//! The handle's calls over HTTP, for other processes and for people with curl.
+//! The handle's methods over HTTP, for other processes and for curl.
 
 mod behave;
 mod look;

@@ -1,4 +1,4 @@
-//! A call as it came: path without version, query, JSON body, token.
+//! An incoming call: path without version, query, JSON body, token.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Host;
 use super::errors::GraphError;
 
-const MAX_BODY: usize = 1 << 20;
+const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// One call of the Graph API.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Call {
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
             .map(str::to_owned);
-        let bytes = to_bytes(body, MAX_BODY)
+        let bytes = to_bytes(body, BODY_BYTES_MAX)
             .await
             .map_err(|_| GraphError::new(1, "The request could not be read"))?;
         let body = if bytes.is_empty() {
@@ -73,7 +73,7 @@ fn segments(path: &str) -> Vec<String> {
     segments
 }
 
-/// Percent-decoding, by the form decoder with the one sign it reads differently kept.
+/// Percent-decodes with the form decoder, preserving the one character it would change.
 fn decoded(segment: &str) -> String {
     let kept: Cow<'_, str> = segment.replace('+', "%2B").into();
     url::form_urlencoded::parse(kept.as_bytes()).map(|(key, _)| key.into_owned()).next().unwrap_or_default()
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_no_part_of_the_path() {
+    fn the_version_is_removed_from_the_path() {
         assert_eq!(segments("/v25.0/me/messages"), ["me", "messages"]);
         assert_eq!(segments("/me"), ["me"]);
         assert_eq!(segments("/vip/x"), ["vip", "x"]);

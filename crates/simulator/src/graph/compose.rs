@@ -1,19 +1,20 @@
-//! What a `message` may hold (Meta, "Messaging API", "Generic template", "Button template", "Quick replies").
+//! The allowed content of a `message` (Meta, "Messaging API", "Generic template", "Button template", "Quick
+//! replies").
 
 use serde_json::{Value, json};
 
 use super::errors::GraphError;
 
-const MAX_TEXT_BYTES: usize = 1_000;
-const MAX_QUICK_REPLIES: usize = 13;
-const MAX_QUICK_REPLY_TITLE: usize = 20;
-const MAX_ELEMENTS: usize = 10;
-const MAX_ELEMENT_TEXT: usize = 80;
-const MAX_BUTTONS: usize = 3;
-const MAX_BUTTON_TEMPLATE_TEXT: usize = 640;
-const MAX_IMAGES: usize = 10;
+const TEXT_BYTES_MAX: usize = 1_000;
+const QUICK_REPLIES_MAX: usize = 13;
+const QUICK_REPLY_TITLE_CHARS_MAX: usize = 20;
+const ELEMENTS_MAX: usize = 10;
+const ELEMENT_TEXT_CHARS_MAX: usize = 80;
+const BUTTONS_MAX: usize = 3;
+const BUTTON_TEMPLATE_TEXT_CHARS_MAX: usize = 640;
+const IMAGES_MAX: usize = 10;
 
-/// A message that may be sent: its text and its attachments as an echo carries them.
+/// A valid message: its text and attachments as in an echo.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Composed {
     pub(crate) text: Option<String>,
@@ -32,7 +33,7 @@ pub(crate) fn compose(message: &Value) -> Result<Composed, GraphError> {
         Some(text) if text.is_empty() => {
             return refuse("Param message[text] must be a non-empty UTF-8 encoded string.");
         }
-        Some(text) if text.len() > MAX_TEXT_BYTES => {
+        Some(text) if text.len() > TEXT_BYTES_MAX => {
             return refuse("Length of param message[text] must be less than or equal to 1000.");
         }
         None if attachments.is_empty() => return refuse("Param message must be non-empty."),
@@ -48,7 +49,7 @@ fn attachments(message: &Value) -> Result<Vec<Value>, GraphError> {
     let list: Vec<&Value> = match (message.get("attachment"), message.get("attachments")) {
         (Some(_), Some(_)) => return refuse("Only one of attachment and attachments may be given."),
         (None, Some(Value::Array(many))) => {
-            if many.is_empty() || many.len() > MAX_IMAGES {
+            if many.is_empty() || many.len() > IMAGES_MAX {
                 return refuse("Param message[attachments] must hold 1 to 10 images.");
             }
             if many.len() > 1 && many.iter().any(|one| one["type"] != "image") {
@@ -94,16 +95,16 @@ fn template(payload: &Value) -> Result<(), GraphError> {
     match payload["template_type"].as_str() {
         Some("generic") => {
             let elements = payload["elements"].as_array().map(Vec::as_slice).unwrap_or_default();
-            if elements.is_empty() || elements.len() > MAX_ELEMENTS {
+            if elements.is_empty() || elements.len() > ELEMENTS_MAX {
                 return refuse("A generic template has 1 to 10 elements.");
             }
             elements.iter().try_for_each(element)
         }
         Some("button") => {
-            if !(1..=MAX_BUTTON_TEMPLATE_TEXT).contains(&chars(&payload["text"])) {
+            if !(1..=BUTTON_TEMPLATE_TEXT_CHARS_MAX).contains(&chars(&payload["text"])) {
                 return refuse("A button template's text has 1 to 640 characters.");
             }
-            if !(1..=MAX_BUTTONS).contains(&count(&payload["buttons"])) {
+            if !(1..=BUTTONS_MAX).contains(&count(&payload["buttons"])) {
                 return refuse("A button template has 1 to 3 buttons.");
             }
             buttons(&payload["buttons"])
@@ -113,15 +114,15 @@ fn template(payload: &Value) -> Result<(), GraphError> {
 }
 
 fn element(element: &Value) -> Result<(), GraphError> {
-    if !(1..=MAX_ELEMENT_TEXT).contains(&chars(&element["title"]))
-        || chars(&element["subtitle"]) > MAX_ELEMENT_TEXT
+    if !(1..=ELEMENT_TEXT_CHARS_MAX).contains(&chars(&element["title"]))
+        || chars(&element["subtitle"]) > ELEMENT_TEXT_CHARS_MAX
     {
         return refuse("An element's title has 1 to 80 characters, its subtitle at most 80.");
     }
     if ["subtitle", "image_url", "default_action", "buttons"].iter().all(|key| element[*key].is_null()) {
         return refuse("An element needs at least one property besides its title.");
     }
-    if count(&element["buttons"]) > MAX_BUTTONS {
+    if count(&element["buttons"]) > BUTTONS_MAX {
         return refuse("An element has at most 3 buttons.");
     }
     buttons(&element["buttons"])
@@ -143,13 +144,13 @@ fn buttons(buttons: &Value) -> Result<(), GraphError> {
 
 fn quick_replies(replies: &Value) -> Result<(), GraphError> {
     let replies = replies.as_array().map(Vec::as_slice).unwrap_or_default();
-    if replies.is_empty() || replies.len() > MAX_QUICK_REPLIES {
+    if replies.is_empty() || replies.len() > QUICK_REPLIES_MAX {
         return refuse("There may be 1 to 13 quick replies.");
     }
     for reply in replies {
         match reply["content_type"].as_str() {
             Some("text") => {
-                if !(1..=MAX_QUICK_REPLY_TITLE).contains(&chars(&reply["title"]))
+                if !(1..=QUICK_REPLY_TITLE_CHARS_MAX).contains(&chars(&reply["title"]))
                     || chars(&reply["payload"]) == 0
                 {
                     return refuse("A quick reply needs a title of at most 20 characters, and a payload.");
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_within_the_limits_is_taken() {
+    fn messages_within_the_limits_are_accepted() {
         let element = json!({"title": "t".repeat(80), "subtitle": "s".repeat(80)});
         let image = json!({"type": "image", "payload": {"url": "https://example.com/a.jpg"}});
         for message in [

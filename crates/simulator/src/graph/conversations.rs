@@ -1,4 +1,5 @@
-//! The Conversations API: what was said, newest first, in detail only for the newest 20 (Meta, "Conversations API").
+//! The Conversations API: messages newest first, with details only for the newest 20 (Meta, "Conversations
+//! API").
 
 use serde_json::{Map, Value, json};
 
@@ -27,7 +28,7 @@ pub(crate) fn list(
         return Err(GraphError::no_object(call.method.as_str(), account));
     };
     need(account, account.messaging_permission())?;
-    // On graph.facebook.com the default platform is Messenger, where there is nothing.
+    // On graph.facebook.com the default platform is Messenger, which has no messages here.
     let instagram =
         call.query("platform").map_or(call.host == Host::Instagram, |platform| platform == "instagram");
     let shown = |(key, thread): &(&ThreadKey, &Thread)| {
@@ -97,7 +98,7 @@ pub(crate) fn message(world: &World, mid: &str, call: &Call) -> Result<Outcome, 
     Ok(fields::select(&detail(account, (key, thread), message), &asked, "Message")?.into())
 }
 
-/// What a listing looks at.
+/// The parameters of a listing.
 struct View<'a> {
     world: &'a World,
     account: &'a Account,
@@ -126,7 +127,7 @@ impl View<'_> {
         Ok(Value::Object(answer))
     }
 
-    /// Assumption: of messages older than the newest 20, a listing gives only id and time.
+    /// Assumption: for messages older than the newest 20, a listing gives only id and time.
     fn messages(
         &self,
         key: &ThreadKey,
@@ -160,7 +161,7 @@ impl View<'_> {
         };
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         for name in ["platform", "user_id", "fields", "limit"] {
-            // The inner fields of `messages{…}` are what `/messages` is asked for.
+            // The inner fields of `messages{…}` are those requested from `/messages`.
             let inner = |fields: &str| {
                 fields.split_once("messages{").map(|(_, rest)| rest.trim_end_matches('}').to_owned())
             };
@@ -182,7 +183,7 @@ struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// `after` is the id of the last one seen; the list starts over when it is gone.
+    /// `after` is the id of the last one seen; the list starts over if it is gone.
     fn of(ids: &[&'a str], after: Option<&str>, size: usize) -> Self {
         let start = after.and_then(|after| ids.iter().position(|id| *id == after)).map_or(0, |at| at + 1);
         let end = start.saturating_add(size.max(1)).min(ids.len());

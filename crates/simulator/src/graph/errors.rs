@@ -1,4 +1,4 @@
-//! Graph's error objects, and the HTTP status each comes with.
+//! Graph's error objects and their HTTP statuses.
 //!
 //! Sources: Graph API, "Error handling"; Messenger Platform, "Error codes". Only two statuses are known from captures:
 //! 403 for 10/2534022 (composio #3604) and 400 for the bare 100 (in2code-de/instagram #41). All others are assumptions.
@@ -31,12 +31,12 @@ impl GraphError {
         Self { subcode: Some(subcode), ..Self::new(code, message) }
     }
 
-    /// What graph.instagram.com answers to everything while the app is restricted (chatwoot #14932).
+    /// Graph's response to every call on graph.instagram.com while the app is restricted (chatwoot #14932).
     pub(crate) fn app_restricted(method: &str) -> Self {
         Self::new(100, format!("Unsupported request - method type: {}", method.to_ascii_lowercase()))
     }
 
-    /// 100/33: the object is missing, or may not be seen.
+    /// 100/33: the object is missing or not visible.
     pub(crate) fn no_object(method: &str, id: &str) -> Self {
         Self::sub(
             100,
@@ -54,7 +54,7 @@ impl GraphError {
         Self::sub(10, 2_534_022, "This message is sent outside of allowed window.")
     }
 
-    /// The error a fault asks for; 500 with code 2 unless it says otherwise.
+    /// The error requested by a fault; by default 500 with code 2.
     pub(crate) fn of_fault(fault: &crate::Fault) -> Self {
         let code = fault.code.unwrap_or(2);
         let message = fault.message.clone().unwrap_or_else(|| usual_message(code).to_owned());

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::errors::GraphError;
 
-/// One field that was asked for.
+/// A requested field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Field {
     pub(crate) name: String,
@@ -12,7 +12,7 @@ pub(crate) struct Field {
     pub(crate) inner: Vec<Field>,
 }
 
-/// Reads a field expression; what cannot be read is taken as a name and refused as a field that does not exist.
+/// Parses a field expression; unparsable text is treated as a name and rejected as a nonexistent field.
 pub(crate) fn parse(expression: &str) -> Vec<Field> {
     split_top(expression).into_iter().filter(|part| !part.is_empty()).map(parse_one).collect()
 }
@@ -48,7 +48,8 @@ fn split_top(expression: &str) -> Vec<&str> {
     parts
 }
 
-/// The asked fields of a node that has `known` ones. `id` always comes; a field without a value is left out.
+/// The requested fields of a node that has the `known` ones. `id` is always included; a field without a value
+/// is omitted.
 pub(crate) fn select(node: &Map<String, Value>, asked: &[Field], kind: &str) -> Result<Value, GraphError> {
     let mut answer = Map::new();
     for field in asked {

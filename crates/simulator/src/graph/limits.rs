@@ -1,9 +1,10 @@
-//! Calls a second, where a limit is set (Meta, "Rate limits": 100 sends and 2 Conversations API calls for each account).
+//! Calls per second, if a limit is set (Meta, "Rate limits": 100 sends and 2 Conversations API calls per
+//! account).
 
 use super::errors::GraphError;
 use crate::world::World;
 
-/// Counts a send, or refuses it.
+/// Counts a send, or rejects it.
 pub(crate) fn send(world: &mut World, account: &str, now: i64) -> Result<(), GraphError> {
     let limit = world.settings.graph.sends_per_second;
     let Some((account, limit)) = world.accounts.get_mut(account).zip(limit) else { return Ok(()) };
@@ -12,7 +13,7 @@ pub(crate) fn send(world: &mut World, account: &str, now: i64) -> Result<(), Gra
         .ok_or_else(|| GraphError::new(613, "(#613) Calls to this api have exceeded the rate limit."))
 }
 
-/// Counts a call of the Conversations API, or refuses it.
+/// Counts a call of the Conversations API, or rejects it.
 pub(crate) fn conversation_call(world: &mut World, account: &str, now: i64) -> Result<(), GraphError> {
     let limit = world.settings.graph.conversation_calls_per_second;
     let Some((account, limit)) = world.accounts.get_mut(account).zip(limit) else { return Ok(()) };

@@ -36,7 +36,7 @@ use call::Call;
 use errors::GraphError;
 use route::Routed;
 
-/// Which of the two hosts was asked.
+/// The host that was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
     /// graph.facebook.com.
@@ -45,7 +45,7 @@ pub(crate) enum Host {
     Instagram,
 }
 
-/// What a call came to.
+/// The result of a call.
 struct Outcome {
     body: Value,
     /// The echo of an accepted send.
@@ -100,7 +100,7 @@ async fn answer(core: Arc<Core>, host: Host, request: Request) -> Response {
     .await
 }
 
-/// Does what was asked, and sends the echo on its way.
+/// Executes the call, and sends its echo.
 async fn perform(core: &Arc<Core>, call: &Call, routed: Result<Routed, GraphError>) -> Response {
     let now = core.clock.now_ms();
     let (response, echo) = core.change(|world| {
@@ -126,7 +126,7 @@ async fn perform(core: &Arc<Core>, call: &Call, routed: Result<Routed, GraphErro
     response
 }
 
-/// The echo comes before the answer, right after it, or late.
+/// The echo comes before the response, right after it, or late.
 async fn send_echo(core: &Arc<Core>, echo: Update, delay: Duration, first: bool) {
     if first {
         for delivered in webhook::dispatch(core, vec![echo], 1, 0) {

@@ -1,4 +1,4 @@
-//! What a call asks for, of which object, and for which account.
+//! The operation of a call, its object, and its account.
 
 use axum::http::Method;
 
@@ -8,18 +8,18 @@ use super::{accounts, tokens};
 use crate::operation::Operation;
 use crate::world::World;
 
-/// A call that has been understood.
+/// A parsed call.
 pub(super) struct Routed {
     pub(super) operation: Operation,
     /// The professional account the token is for.
     pub(super) account: String,
-    /// The customer it is about, if that is known yet.
+    /// The customer concerned, if already known.
     pub(super) user: Option<String>,
-    /// The object in the path, where it is not the account.
+    /// The object in the path, if it is not the account.
     pub(super) object: String,
 }
 
-/// What a call asks for by its shape alone: an edge of an account. None: a node, or nothing Graph knows.
+/// The operation as far as the path determines it: an edge of an account. `None`: a node, or an unknown path.
 pub(super) fn edge(call: &Call) -> Option<Operation> {
     let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
     let is_action = call.body.get("sender_action").is_some();
@@ -38,7 +38,7 @@ pub(super) fn edge(call: &Call) -> Option<Operation> {
     })
 }
 
-/// Finds out what is asked, and for whom.
+/// Determines the operation and the account.
 pub(super) fn route(world: &World, call: &Call, now: i64) -> Result<Routed, GraphError> {
     let account = tokens::account_of(world, call, now)?;
     let id = call.segments.first().map(String::as_str).unwrap_or_default();
@@ -67,7 +67,7 @@ pub(super) fn route(world: &World, call: &Call, now: i64) -> Result<Routed, Grap
     }
 }
 
-/// A conversation, a message or a person: Graph's ids do not say which.
+/// A conversation, a message or a user: Graph's ids do not distinguish them.
 fn node(world: &World, account: &str, call: &Call) -> Result<(Operation, String), GraphError> {
     let own = |thread: Option<&crate::world::thread::ThreadKey>| {
         thread.filter(|key| key.account == account).map(|key| key.user.clone())

@@ -15,12 +15,12 @@ use crate::world::thread::{Author, Message, Thread, ThreadKey};
 const HOUR_MS: i64 = 3_600_000;
 /// Meta, "Messaging API": 24 hours from the person's last message.
 pub(super) const WINDOW_MS: i64 = 24 * HOUR_MS;
-/// Meta, "Human agent": 7 days, for answers by people.
+/// Meta, "Human agent": 7 days, for answers by human agents.
 const HUMAN_AGENT_WINDOW_MS: i64 = 7 * 24 * HOUR_MS;
 /// Meta, "Private replies": 7 days from the comment.
 const PRIVATE_REPLY_MS: i64 = 7 * 24 * HOUR_MS;
 
-/// Who a message goes to, once that is allowed.
+/// The recipient of a message, once it is allowed.
 struct Recipient {
     key: ThreadKey,
     comment_id: Option<String>,
@@ -44,7 +44,7 @@ pub(crate) fn send(world: &mut World, account: &str, call: &Call, now: i64) -> R
     Ok(accept(world, recipient, composed, Details { message, tag, reply_to, now }))
 }
 
-/// What is kept of an accepted send.
+/// The record of an accepted send.
 struct Details<'a> {
     message: &'a Value,
     tag: Option<String>,
@@ -81,7 +81,7 @@ fn accept(world: &mut World, recipient: Recipient, composed: Composed, details: 
     Outcome { body: json!({"recipient_id": key.user, "message_id": mid}), echo: Some(echo) }
 }
 
-/// The webhook that tells of our own message: no `app_id` on Instagram (chatwoot #10341).
+/// The webhook with the echo of our own message: no `app_id` on Instagram (chatwoot #10341).
 fn echo(
     key: &ThreadKey,
     mid: &str,
@@ -149,7 +149,7 @@ fn recipient(
     Ok(Recipient { key, comment_id: None })
 }
 
-/// One message for each comment, within 7 days. Assumption: which code tells of which.
+/// One message per comment, within 7 days. Assumption: the error codes.
 fn private_reply(world: &mut World, account: &str, comment_id: &str, now: i64) -> Result<String, GraphError> {
     let permitted = world.accounts.get(account).is_none_or(|account| {
         account.may("instagram_business_manage_comments") || account.may("instagram_manage_comments")

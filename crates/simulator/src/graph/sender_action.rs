@@ -10,7 +10,7 @@ use crate::record::SenderAction;
 use crate::world::World;
 use crate::world::thread::ThreadKey;
 
-/// Assumptions: the answer has only `recipient_id`, and no window is needed unless the settings say so.
+/// Assumptions: the response has only `recipient_id`, and no window is needed unless configured.
 pub(crate) fn act(world: &mut World, account: &str, call: &Call, now: i64) -> Result<Value, GraphError> {
     if let Some(account) = world.accounts.get(account) {
         need(account, account.messaging_permission())?;

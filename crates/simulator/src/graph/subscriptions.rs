@@ -62,7 +62,7 @@ const PAGE_FIELDS: &[&str] = &[
     "inbox_labels",
 ];
 
-/// `POST`: one name that is not known fails the whole call.
+/// `POST`: one unknown name fails the whole call.
 pub(crate) fn subscribe(world: &mut World, account: &str, call: &Call) -> Result<Outcome, GraphError> {
     let Some(asked) = call.query("subscribed_fields").filter(|fields| !fields.is_empty()) else {
         return Err(GraphError::new(100, "(#100) The parameter subscribed_fields is required."));

@@ -1,4 +1,4 @@
-//! Who a token speaks for; refreshing and exchanging tokens (Meta, "Business Login for Instagram").
+//! The account of a token; refreshing and exchanging tokens (Meta, "Business Login for Instagram").
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! How an agent behaves: what it answers, how long that takes, and what undocumented habits it has.
+//! The behaviour of an agent: its answers, its latency, and undocumented quirks.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -8,15 +8,15 @@ use crate::ids;
 /// Retell's default of `end_chat_after_silence_ms`: one hour.
 pub(super) const DEFAULT_SILENCE_MS: i64 = 3_600_000;
 
-/// How an agent behaves.
+/// The behaviour of an agent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AgentRule {
-    /// What it answers.
+    /// Its answers.
     pub reply: ReplyRule,
     /// Milliseconds a completion takes.
     pub latency_ms: u64,
-    /// When the user's turn can be seen by get-chat (not documented; assumption: at once).
+    /// When get-chat shows the user's turn (not documented; assumption: at once).
     pub user_turn: UserTurn,
     /// Leave `message_with_tool_calls` out of get-chat, as with `data_storage_setting: basic_attributes_only`.
     pub omit_messages: bool,
@@ -50,14 +50,14 @@ pub enum UserTurn {
     After,
 }
 
-/// What an agent answers. `{input}` in a text stands for what the user said.
+/// The answers of an agent. `{input}` in a text is replaced by the user's text.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ReplyRule {
     /// One message: `Answer to: {input}`.
     #[default]
     Echo,
-    /// One message for each text.
+    /// One message per text.
     Texts {
         /// The texts.
         texts: Vec<String>,
@@ -68,9 +68,9 @@ pub enum ReplyRule {
     ToolOnly,
     /// `Answer to: {input}` between two node transitions.
     NodeTransitions,
-    /// `Answer to: {input}` after a message whose role nobody knows.
+    /// `Answer to: {input}` after a message with an unknown role.
     UnknownRole,
-    /// These messages as they are; `message_id` and `created_timestamp` are added where they are missing.
+    /// These messages unchanged; missing `message_id` and `created_timestamp` are added.
     Raw {
         /// The messages.
         messages: Vec<Value>,

@@ -1,4 +1,4 @@
-//! A call as it came.
+//! An incoming call.
 
 use axum::body::to_bytes;
 use axum::extract::Request;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::RetellError;
 
-const MAX_BODY: usize = 1 << 20;
+const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// One call of Retell's API.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Call {
 impl Call {
     pub(super) async fn read(request: Request) -> Result<Self, RetellError> {
         let (head, body) = request.into_parts();
-        let bytes = to_bytes(body, MAX_BODY).await.map_err(|_| RetellError::bad_request())?;
+        let bytes = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| RetellError::bad_request())?;
         let body = if bytes.is_empty() {
             Value::Null
         } else {

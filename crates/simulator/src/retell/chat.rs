@@ -1,19 +1,19 @@
-//! A chat as Retell holds it.
+//! A chat as stored by Retell.
 
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-/// Whether a chat can go on.
+/// The status of a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChatStatus {
-    /// It can.
+    /// Open.
     Ongoing,
-    /// It cannot.
+    /// Ended.
     Ended,
-    /// It cannot, for it failed.
+    /// Failed.
     Error,
 }
 
@@ -25,7 +25,7 @@ pub struct Chat {
     pub id: String,
     /// Its agent.
     pub agent: String,
-    /// Whether it can go on.
+    /// Its status.
     pub status: ChatStatus,
     /// `metadata` as given; never shown to the model.
     pub metadata: Option<Value>,
@@ -37,9 +37,9 @@ pub struct Chat {
     pub started_ms: i64,
     /// When it ended.
     pub ended_ms: Option<i64>,
-    /// When the agent last spoke: silence is counted from here.
+    /// When the agent last spoke: the start of the silence.
     pub last_spoke_ms: Option<i64>,
-    /// Completions under way.
+    /// Completions in progress.
     pub in_flight: u32,
 }
 
@@ -57,7 +57,7 @@ impl Chat {
         }
     }
 
-    /// ChatResponse; listings leave the messages out.
+    /// ChatResponse; listings omit the messages.
     pub(super) fn response(&self, with_messages: bool) -> Value {
         let mut response = json!({
             "chat_id": self.id,

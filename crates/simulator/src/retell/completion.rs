@@ -1,4 +1,4 @@
-//! `POST /create-chat-completion`: a user's turn, and what the agent makes of it. Nothing is deduplicated.
+//! `POST /create-chat-completion`: a user's turn and the agent's answer. Nothing is deduplicated.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::engine::Core;
 use crate::record::Completion;
 use crate::world::World;
 
-/// A turn that was taken and is being answered.
+/// A turn that was accepted and is being answered.
 struct Turn {
     chat: String,
     content: String,
     rule: AgentRule,
 }
 
-/// Takes the turn, thinks, answers: to the end, whether or not the caller waits.
+/// Accepts the turn, waits, answers: to the end, whether or not the caller waits.
 pub(super) async fn complete(core: &Arc<Core>, call: Call) -> Response {
     let turn = match core.change(|world| begin(world, &call, core.clock.now_ms())) {
         Ok(turn) => turn,
@@ -40,7 +40,7 @@ pub(super) async fn complete(core: &Arc<Core>, call: Call) -> Response {
     .await
 }
 
-/// Takes the turn and forgets to answer it: generation failed.
+/// Accepts the turn without answering it: generation failed.
 pub(super) fn store_turn_only(core: &Core, call: &Call) -> Response {
     let now = core.clock.now_ms();
     core.change(|world| {
@@ -64,7 +64,7 @@ fn begin(world: &mut World, call: &Call, now: i64) -> Result<Turn, RetellError> 
         match chat.status {
             ChatStatus::Ongoing => chat.agent.clone(),
             ChatStatus::Ended => return Err(RetellError::already_ended()),
-            // Assumption: what a failed chat answers.
+            // Assumption: the response of a failed chat.
             ChatStatus::Error => {
                 return Err(RetellError::new(StatusCode::BAD_REQUEST, "Chat is in error state"));
             }
@@ -118,7 +118,7 @@ fn finish(core: &Core, turn: &Turn) -> Response {
     })
 }
 
-/// Messages kept of each chat where records are not kept.
+/// Messages stored per chat if records are disabled.
 const KEPT_WITHOUT_RECORDS: usize = 50;
 
 /// Empty content asks for the opening message: it makes no user turn (field reports).

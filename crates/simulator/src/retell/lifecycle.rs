@@ -1,4 +1,4 @@
-//! Beginning, reading, changing and ending chats.
+//! Creating, reading, changing and ending chats.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use super::{RetellError, chat_now, rule_of};
 use crate::ids;
 use crate::world::World;
 
-const MAX_METADATA_BYTES: usize = 50_000;
+const METADATA_BYTES_MAX: usize = 50_000;
 
 type Done = Result<(StatusCode, Value), RetellError>;
 
@@ -84,7 +84,7 @@ pub(super) fn update(world: &mut World, call: &Call, now: i64) -> Done {
 fn metadata(body: &Value) -> Result<Option<Value>, RetellError> {
     match &body["metadata"] {
         Value::Null => Ok(None),
-        given @ Value::Object(_) if given.to_string().len() <= MAX_METADATA_BYTES => Ok(Some(given.clone())),
+        given @ Value::Object(_) if given.to_string().len() <= METADATA_BYTES_MAX => Ok(Some(given.clone())),
         _ => Err(RetellError::bad_request()),
     }
 }

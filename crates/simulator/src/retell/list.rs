@@ -9,7 +9,7 @@ use super::rule_of;
 use crate::world::World;
 
 const DEFAULT_LIMIT: usize = 50;
-const MAX_LIMIT: usize = 1_000;
+const LIMIT_MAX: usize = 1_000;
 
 /// Newer: `{items, has_more, pagination_key}` without transcripts. Older: a bare array with them.
 pub(super) fn list(world: &mut World, call: &Call, now: i64) -> (StatusCode, Value) {
@@ -24,7 +24,7 @@ pub(super) fn list(world: &mut World, call: &Call, now: i64) -> (StatusCode, Val
     } else {
         call.query("limit").and_then(|limit| limit.parse().ok())
     };
-    let limit = limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let limit = limit.unwrap_or(DEFAULT_LIMIT).clamp(1, LIMIT_MAX);
     let mut chats: Vec<&Chat> =
         world.chats.values().filter(|chat| fits(chat, &call.body["filter_criteria"])).collect();
     chats.sort_by(|a, b| (a.started_ms, &a.id).cmp(&(b.started_ms, &b.id)));
@@ -50,7 +50,7 @@ pub(super) fn list(world: &mut World, call: &Call, now: i64) -> (StatusCode, Val
     (StatusCode::OK, body)
 }
 
-/// Of the filters, those a relay could use: agent, chat id and status.
+/// The filters a relay might use: agent, chat id and status.
 fn fits(chat: &Chat, filter: &Value) -> bool {
     let agent = match &filter["agent"] {
         Value::Array(agents) => agents.iter().any(|agent| agent["agent_id"] == chat.agent.as_str()),

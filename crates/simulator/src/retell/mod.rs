@@ -27,7 +27,7 @@ pub use agent::{AgentRule, ReplyRule, UserTurn};
 use call::Call;
 pub use chat::{Chat, ChatStatus};
 
-/// An error, with the body every Retell error has.
+/// An error, with the body common to all Retell errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct RetellError {
     status: StatusCode,
@@ -150,13 +150,13 @@ fn answer(status: StatusCode, body: Value) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// The rule of an agent, if it may be used at all.
+/// The behaviour of an agent, if the agent exists.
 fn rule_of<'world>(world: &'world World, agent_id: &str) -> Option<&'world AgentRule> {
     let settings = &world.settings.retell;
     world.agents.get(agent_id).or(settings.any_agent.then_some(&settings.default_agent))
 }
 
-/// Settles whether the silence of a chat has ended it, and finds the chat.
+/// Finds a chat, and ends it if its silence timeout has passed.
 fn chat_now<'world>(
     world: &'world mut World,
     call: &Call,

@@ -33,7 +33,7 @@ async fn a_page_leads_to_its_account() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_token_works_on_its_host_only_and_until_it_dies() -> anyhow::Result<()> {
+async fn a_token_works_only_on_its_host_and_until_it_expires() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     let other_host = format!("{}/me", setup.sim.graph_url());
     let refused = answer(setup.client.get(&other_host).bearer_auth("IGAA-shop")).await?;
@@ -66,7 +66,7 @@ async fn errors_name_their_host() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_missing_permission_refuses() -> anyhow::Result<()> {
+async fn a_missing_permission_is_an_error() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     let spec = AccountSpec::new(SHOP, "shop", "IGAA-shop");
     setup

@@ -68,7 +68,7 @@ async fn a_story_mention_is_resolved_by_its_message() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_no_webhook_told_is_found_here() -> anyhow::Result<()> {
+async fn messages_without_a_webhook_are_listed() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     setup.sim.act(Act::new(SHOP, ANNA, Action::text("silent")).withheld());
     let path = "/me/conversations?platform=instagram&fields=id,participants,messages{message}";
@@ -79,7 +79,7 @@ async fn what_no_webhook_told_is_found_here() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn calls_a_second_can_be_limited() -> anyhow::Result<()> {
+async fn calls_per_second_can_be_limited() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     setup.sim.configure(|settings| settings.graph.conversation_calls_per_second = Some(0));
     let refused = setup.get("/me/conversations?platform=instagram").await?;

@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
 
-use super::{ANNA, Receiver, SECRET, SHOP, SOON, Setup};
+use super::{ANNA, DEADLINE, Receiver, SECRET, SHOP, Setup};
 use crate::{
     AccountSpec, Act, Action, Batch, BatchMessage, RawWebhook, ReleaseOrder, Signing, WebhookTarget,
 };
@@ -41,7 +41,7 @@ async fn the_same_bytes_come_again_until_they_are_answered_200() -> anyhow::Resu
     setup.sim.say(SHOP, ANNA, "hi");
     let received = setup.receiver.received(4).await?;
     assert!(received.iter().all(|one| one.body == received[0].body && verifies(one, SECRET)));
-    setup.sim.wait_for("the acknowledgement", SOON, crate::Record::webhooks_idle).await?;
+    setup.sim.wait_for("the acknowledgement", DEADLINE, crate::Record::webhooks_idle).await?;
     setup.sim.record(|record| {
         let statuses: Vec<_> = record
             .deliveries
@@ -60,7 +60,7 @@ async fn a_threads_updates_keep_their_order_through_failures() -> anyhow::Result
     let setup = Setup::new().await?;
     setup.receiver.answer_with(&[500, 500]);
     let mids: Vec<String> = (0..5).map(|n| setup.sim.say(SHOP, ANNA, format!("m{n}"))).collect();
-    setup.sim.wait_for("all to be acknowledged", SOON, |record| record.acknowledged == 5).await?;
+    setup.sim.wait_for("all to be acknowledged", DEADLINE, |record| record.acknowledged == 5).await?;
     let came: Vec<_> =
         setup.receiver.received(7).await?[2..].iter().filter_map(|one| one.item().ok()).collect();
     let came: Vec<_> = came.iter().filter_map(|item| item["message"]["mid"].as_str()).collect();
@@ -73,7 +73,7 @@ async fn duplicates_come_on_request() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     setup.sim.act(Act::new(SHOP, ANNA, Action::text("hi")).duplicate(2));
     let received = setup.receiver.received(3).await?;
-    setup.sim.wait_for("the acknowledgements", SOON, crate::Record::webhooks_idle).await?;
+    setup.sim.wait_for("the acknowledgements", DEADLINE, crate::Record::webhooks_idle).await?;
     assert!(received.iter().all(|one| one.body == received[0].body));
     setup.sim.configure(|settings| settings.webhooks.duplicate_probability = 1.0);
     setup.sim.say(SHOP, ANNA, "again");
@@ -94,7 +94,7 @@ async fn held_updates_come_in_one_post_and_out_of_order() -> anyhow::Result<()> 
     assert_eq!(items.len(), 4);
     assert_eq!(items[0]["message"]["is_echo"], true);
     assert_eq!(items[3]["message"]["mid"], mids[0].as_str());
-    // And then as ever.
+    // Afterwards delivery works normally.
     setup.sim.say(SHOP, ANNA, "m4");
     setup.receiver.received(2).await?;
     Ok(())
@@ -107,13 +107,16 @@ async fn a_batch_goes_out_in_posts_of_many() -> anyhow::Result<()> {
         |n: usize| BatchMessage { account: SHOP.to_owned(), user: format!("2000{n}"), text: format!("m{n}") };
     let mids = setup.sim.say_all(Batch { messages: (0..25).map(message).collect(), updates_per_post: 10 });
     assert_eq!(mids.len(), 25);
-    setup.sim.wait_for("all to be acknowledged", SOON, |record| record.updates_acknowledged == 25).await?;
+    setup
+        .sim
+        .wait_for("all to be acknowledged", DEADLINE, |record| record.updates_acknowledged == 25)
+        .await?;
     assert_eq!(setup.sim.record(|record| record.acknowledged), 3);
     Ok(())
 }
 
 #[tokio::test]
-async fn an_account_can_have_a_target_of_its_own() -> anyhow::Result<()> {
+async fn an_account_can_have_its_own_target() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     let own = Receiver::start().await?;
     let target = WebhookTarget { app_secret: "other".to_owned(), ..own.target() };
@@ -124,21 +127,21 @@ async fn an_account_can_have_a_target_of_its_own() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_receiver_that_stays_down_is_unsubscribed_if_so_set() -> anyhow::Result<()> {
+async fn a_receiver_that_stays_down_is_unsubscribed_if_configured() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     setup.sim.configure(|settings| settings.webhooks.disable_after_ms = Some(0));
     setup.receiver.answer_with(&[500]);
     setup.sim.say(SHOP, ANNA, "hi");
     setup
         .sim
-        .wait_for("giving up", SOON, |record| record.failed_attempts == 1 && record.webhooks_idle())
+        .wait_for("giving up", DEADLINE, |record| record.failed_attempts == 1 && record.webhooks_idle())
         .await?;
     assert_eq!(setup.sim.subscribed_fields(SHOP), None);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_slow_receiver_is_not_waited_for_longer_than_set() -> anyhow::Result<()> {
+async fn a_slow_receiver_times_out() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/", deaf.local_addr()?);
@@ -147,15 +150,15 @@ async fn a_slow_receiver_is_not_waited_for_longer_than_set() -> anyhow::Result<(
         settings.webhooks.target = Some(WebhookTarget { url, ..setup.receiver.target() });
     });
     setup.sim.say(SHOP, ANNA, "hi");
-    setup.sim.wait_for("timeouts", SOON, |record| record.failed_attempts >= 2).await?;
-    // It comes back elsewhere, and the same delivery reaches it.
+    setup.sim.wait_for("timeouts", DEADLINE, |record| record.failed_attempts >= 2).await?;
+    // It recovers elsewhere, and the same delivery reaches it.
     setup.sim.set_webhook(Some(setup.receiver.target()));
     setup.receiver.received(1).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn the_handshake_tells_what_came_back() -> anyhow::Result<()> {
+async fn the_handshake_returns_the_response() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     assert!(setup.sim.handshake(None, None).await.accepted);
     let refused = setup.sim.handshake(None, Some("wrong")).await;
@@ -164,7 +167,7 @@ async fn the_handshake_tells_what_came_back() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn odd_bodies_are_sent_as_they_are() -> anyhow::Result<()> {
+async fn raw_bodies_are_sent_unchanged() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     for (n, signing) in [Signing::Right, Signing::Wrong, Signing::Missing].into_iter().enumerate() {
         let raw = RawWebhook { body: "{not json".to_owned(), signing, ..RawWebhook::default() };
@@ -179,7 +182,7 @@ async fn odd_bodies_are_sent_as_they_are() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_condition_that_never_comes_true_says_so() -> anyhow::Result<()> {
+async fn a_condition_that_is_never_met_is_an_error() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     let failed = setup.sim.wait_for("a miracle", Duration::from_millis(1), |_| false).await;
     assert!(failed.is_err_and(|failed| failed.to_string().contains("a miracle")));

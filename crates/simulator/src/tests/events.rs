@@ -1,16 +1,16 @@
 use serde_json::{Value, json};
 
-use super::{ANNA, PAGE_SHOP, SHOP, SOON, Setup};
+use super::{ANNA, DEADLINE, PAGE_SHOP, SHOP, Setup};
 use crate::{AccountSpec, Act, Action};
 
-/// What the receiver gets for an action.
+/// The webhook received for an action.
 async fn told(setup: &Setup, action: Value) -> anyhow::Result<Value> {
     let before = super::locked(&setup.receiver.inbox.received).len();
     setup.sim.act(Act::new(SHOP, ANNA, serde_json::from_value::<Action>(action)?));
     setup.receiver.received(before + 1).await?[before].json()
 }
 
-/// An action, the key of its item, and what stands under it (but for the mid of something new).
+/// An action, the key of its item, and the value under it (except the mid of a new message).
 fn kinds() -> Vec<(Value, &'static str, Value)> {
     vec![
         (
@@ -91,7 +91,7 @@ async fn comments_come_in_both_shapes() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn only_subscribed_fields_are_told() -> anyhow::Result<()> {
+async fn only_subscribed_fields_are_delivered() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     let spec = AccountSpec::new(SHOP, "shop", "IGAA-shop");
     setup.sim.put_account(AccountSpec { subscribed_fields: Some(vec!["messages".to_owned()]), ..spec });
@@ -99,12 +99,12 @@ async fn only_subscribed_fields_are_told() -> anyhow::Result<()> {
     let mid = setup.sim.say(SHOP, ANNA, "hi");
     setup.sim.say("17841499999999999", ANNA, "to an account nobody knows");
     assert_eq!(setup.receiver.received(1).await?[0].item()?["message"]["mid"], mid.as_str());
-    setup.sim.wait_for("the rest to be counted", SOON, |record| record.undelivered_updates == 2).await?;
+    setup.sim.wait_for("the rest to be counted", DEADLINE, |record| record.undelivered_updates == 2).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_native_message_is_an_echo_nobody_was_told_of() -> anyhow::Result<()> {
+async fn a_native_message_is_an_echo_with_an_unknown_mid() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     let body = told(&setup, json!({"kind": "native", "text": "it's me"})).await?;
     let item = &body["entry"][0]["messaging"][0];

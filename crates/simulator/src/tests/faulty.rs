@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::{ANNA, SHOP, SOON, Setup, code_of};
+use super::{ANNA, DEADLINE, SHOP, Setup, code_of};
 use crate::{Fault, FaultMode, Operation, Service};
 
 async fn ready() -> anyhow::Result<Setup> {
@@ -22,7 +22,7 @@ async fn before_is_an_error_without_the_effect_and_after_one_with_it() -> anyhow
     setup.sim.add_fault(Fault::graph(Operation::Send, FaultMode::After));
     assert_eq!(code_of(&setup.send_text("x").await?), (500, 2, None));
     assert_eq!(sends(&setup), 1);
-    // The echo comes all the same.
+    // The echo arrives all the same.
     assert_eq!(setup.receiver.received(2).await?[1].item()?["message"]["is_echo"], true);
     assert_eq!(setup.send_text("x").await?.0, 200);
     Ok(())
@@ -45,14 +45,14 @@ async fn a_dropped_connection_is_seen_by_the_client() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_slow_call_has_its_effect_even_if_nobody_waits() -> anyhow::Result<()> {
+async fn a_slow_call_takes_effect_even_if_no_one_waits() -> anyhow::Result<()> {
     let setup = ready().await?;
     for mode in [FaultMode::Slow, FaultMode::SlowAfter] {
         let before = sends(&setup);
         setup.sim.add_fault(Fault::graph(Operation::Send, mode).delay(Duration::from_millis(400)));
         let seen = setup.text_request("x").timeout(Duration::from_millis(250)).send().await;
         assert!(seen.is_err_and(|error| error.is_timeout()));
-        setup.sim.wait_for("the effect", SOON, |record| record.send_count == before + 1).await?;
+        setup.sim.wait_for("the effect", DEADLINE, |record| record.send_count == before + 1).await?;
     }
     let begun = Instant::now();
     setup.sim.add_fault(Fault::graph(Operation::Send, FaultMode::SlowAfter).delay(Duration::from_millis(30)));

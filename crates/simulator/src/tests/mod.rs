@@ -29,7 +29,7 @@ const PAGE_SHOP: &str = "17841400000000002";
 const PAGE: &str = "104500000000001";
 const ANNA: &str = "200000000000001";
 const SECRET: &str = "app-secret";
-const SOON: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A simulator with an account of each kind, and a receiver of its webhooks.
 struct Setup {
@@ -120,7 +120,7 @@ fn code_of((status, body): &(u16, Value)) -> (u16, i64, Option<i64>) {
     (*status, body["error"]["code"].as_i64().unwrap_or_default(), body["error"]["error_subcode"].as_i64())
 }
 
-/// A webhook that came.
+/// A received webhook.
 #[derive(Clone)]
 struct Received {
     headers: HeaderMap,
@@ -141,12 +141,12 @@ impl Received {
 #[derive(Default)]
 struct Inbox {
     received: Mutex<Vec<Received>>,
-    /// Statuses of the next answers; 200 once they are used up.
+    /// Statuses of the next responses; 200 once they are used up.
     answers: Mutex<VecDeque<u16>>,
     count: watch::Sender<usize>,
 }
 
-/// A server that takes webhooks and answers as told.
+/// A server that accepts webhooks and responds as told.
 struct Receiver {
     inbox: Arc<Inbox>,
     url: String,
@@ -174,10 +174,10 @@ impl Receiver {
         locked(&self.inbox.answers).extend(statuses);
     }
 
-    /// Everything that came, once there are `count` of them.
+    /// All received webhooks, once there are `count` of them.
     async fn received(&self, count: usize) -> anyhow::Result<Vec<Received>> {
         let mut counted = self.inbox.count.subscribe();
-        tokio::time::timeout(SOON, counted.wait_for(|came| *came >= count))
+        tokio::time::timeout(DEADLINE, counted.wait_for(|came| *came >= count))
             .await
             .context("webhooks did not come")??;
         Ok(locked(&self.inbox.received).clone())

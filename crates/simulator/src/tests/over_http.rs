@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{ANNA, SHOP, SOON, Setup, answer};
+use super::{ANNA, DEADLINE, SHOP, Setup, answer};
 use crate::Simulator;
 
 async fn call(
@@ -38,7 +38,7 @@ async fn another_process_can_do_and_see_everything() -> anyhow::Result<()> {
     );
     assert_eq!(setup.send_text("z").await?.0, 200);
 
-    setup.sim.wait_for("all webhooks", SOON, |record| record.acknowledged == 4).await?;
+    setup.sim.wait_for("all webhooks", DEADLINE, |record| record.acknowledged == 4).await?;
     let (_, sends) =
         call(&setup, Method::GET, &format!("/sends?account={SHOP}&user={ANNA}"), Value::Null).await?;
     assert_eq!(sends["items"][0]["text"], "z");
@@ -94,7 +94,7 @@ async fn without_records_only_counts_remain() -> anyhow::Result<()> {
         setup.sim.say(SHOP, ANNA, format!("m{n}"));
     }
     setup.send_text("y").await?;
-    setup.sim.wait_for("the webhooks", SOON, |record| record.acknowledged == 31).await?;
+    setup.sim.wait_for("the webhooks", DEADLINE, |record| record.acknowledged == 31).await?;
     setup.sim.record(|record| {
         assert!(record.sends.is_empty() && record.deliveries.is_empty());
         assert_eq!((record.send_count, record.ack_latency.count()), (1, 31));

@@ -3,7 +3,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{SOON, Setup, answer};
+use super::{DEADLINE, Setup, answer};
 use crate::{AgentRule, ChatStatus, Fault, FaultMode, Operation, ReplyRule, UserTurn};
 
 fn error(status: u16, message: &str) -> (u16, Value) {
@@ -84,7 +84,7 @@ async fn errors_have_retells_statuses() -> anyhow::Result<()> {
 async fn silence_ends_a_chat() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     let chat = setup.new_chat("agent_1").await?;
-    // Counted from the agent's last word: nothing was said yet.
+    // Counted from the agent's last message: there is none yet.
     setup.sim.advance(Duration::from_hours(2));
     assert_eq!(setup.complete(&chat, "hello").await?.0, 201);
     setup.sim.advance(Duration::from_mins(59));
@@ -114,7 +114,7 @@ async fn the_user_turn_is_stored_before_or_with_the_answer() -> anyhow::Result<(
         let chat = setup.new_chat("slow").await?;
         let before = setup.sim.record(|record| record.completion_count);
         let during = async {
-            setup.sim.wait_for("the turn", SOON, |record| record.completion_count > before).await?;
+            setup.sim.wait_for("the turn", DEADLINE, |record| record.completion_count > before).await?;
             anyhow::Ok(setup.sim.chat(&chat).map(|chat| chat.messages.len()))
         };
         let (answered, during) = tokio::join!(setup.complete(&chat, "one"), during);
@@ -125,7 +125,7 @@ async fn the_user_turn_is_stored_before_or_with_the_answer() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn an_answer_goes_on_when_the_caller_hangs_up() -> anyhow::Result<()> {
+async fn a_completion_continues_when_the_caller_hangs_up() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     setup.sim.put_agent("slow", AgentRule { latency_ms: 400, ..AgentRule::default() });
     let chat = setup.new_chat("slow").await?;
@@ -135,7 +135,7 @@ async fn an_answer_goes_on_when_the_caller_hangs_up() -> anyhow::Result<()> {
     assert!(given_up.is_err_and(|error| error.is_timeout()));
     let spoken = || setup.sim.chat(&chat).is_some_and(|chat| chat.messages.len() == 2);
     let mut changes = setup.sim.changes();
-    tokio::time::timeout(SOON, async {
+    tokio::time::timeout(DEADLINE, async {
         while !spoken() {
             changes.changed().await?;
         }
@@ -146,7 +146,7 @@ async fn an_answer_goes_on_when_the_caller_hangs_up() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn agents_answer_in_all_the_ways_a_relay_must_bear() -> anyhow::Result<()> {
+async fn agents_answer_in_all_supported_ways() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     for (reply, expected) in [
         (json!({"kind": "texts", "texts": ["one {input}", "two"]}), vec!["agent", "agent"]),

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{ANNA, PAGE, PAGE_SHOP, SHOP, SOON, Setup, code_of, text_to};
+use super::{ANNA, DEADLINE, PAGE, PAGE_SHOP, SHOP, Setup, code_of, text_to};
 use crate::{Act, Action, Author, Echo, Person};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -53,7 +53,7 @@ async fn a_page_sends_with_its_own_id() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_window_is_a_day_and_a_week_for_people() -> anyhow::Result<()> {
+async fn the_window_is_a_day_and_a_week_for_human_agents() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     let human = json!({
         "recipient": {"id": ANNA}, "message": {"text": "x"}, "messaging_type": "MESSAGE_TAG", "tag": "HUMAN_AGENT",
@@ -75,7 +75,7 @@ async fn the_window_is_a_day_and_a_week_for_people() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn who_has_not_written_or_cannot_be_reached_is_refused() -> anyhow::Result<()> {
+async fn unreachable_recipients_are_rejected() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     assert_eq!(code_of(&setup.send_text("x").await?), (400, 100, Some(2_534_014)));
     setup.sim.say(SHOP, ANNA, "hi");
@@ -154,6 +154,6 @@ async fn the_thread_shows_who_wrote_what() -> anyhow::Result<()> {
         thread.into_iter().flat_map(|thread| thread.messages).map(|said| (said.author, said.text)).collect();
     let expected = [(Author::Customer, "one"), (Author::Api, "two"), (Author::App, "three")];
     assert_eq!(said, expected.map(|(author, text)| (author, Some(text.to_owned()))));
-    setup.sim.wait_for("three webhooks", SOON, |record| record.acknowledged == 3).await?;
+    setup.sim.wait_for("three webhooks", DEADLINE, |record| record.acknowledged == 3).await?;
     Ok(())
 }

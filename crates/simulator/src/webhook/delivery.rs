@@ -1,4 +1,4 @@
-//! Delivery: each POST is repeated with the same bytes until it is answered 200.
+//! Delivery: each POST is repeated with the same bytes until it gets 200.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,30 +19,30 @@ use crate::settings::WebhookTarget;
 use crate::world::World;
 use crate::world::thread::ThreadKey;
 
-/// Updates in one POST at most (Messenger Platform, "Webhooks": up to 1000).
-const MAX_UPDATES: usize = 1000;
+/// Maximum number of updates per POST (Messenger Platform, "Webhooks": up to 1000).
+const UPDATES_MAX: usize = 1000;
 
-/// The order in which held updates are let go.
+/// The order in which held updates are released.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseOrder {
-    /// As they happened.
+    /// Chronological.
     #[default]
     Sent,
-    /// The newest first.
+    /// Newest first.
     Reversed,
-    /// Any.
+    /// Random.
     Shuffled,
 }
 
-/// What delivers.
+/// The delivery queue.
 #[derive(Debug)]
 pub(crate) struct Courier {
     client: reqwest::Client,
     slots: Semaphore,
     /// The last POST queued of each thread: the next one waits for it. Invariant: removed by the POST it belongs to.
     tails: Mutex<HashMap<ThreadKey, (u64, CancellationToken)>>,
-    /// Cancelled by a reset: what was queued before it is forgotten.
+    /// Cancelled by a reset: discards what was queued before it.
     epoch: Mutex<CancellationToken>,
     /// Updates held back on request.
     held: Mutex<Option<Vec<Update>>>,
@@ -83,12 +83,12 @@ impl Courier {
         &self.client
     }
 
-    /// From now on updates pile up.
+    /// Holds updates from now on.
     pub(crate) fn hold(&self) {
         lock(&self.held).get_or_insert_default();
     }
 
-    /// Forgets everything queued or held.
+    /// Discards everything queued or held.
     pub(crate) fn forget(&self) {
         std::mem::take(&mut *lock(&self.epoch)).cancel();
         lock(&self.tails).clear();
@@ -104,7 +104,8 @@ impl Courier {
     }
 }
 
-/// Queues updates, `per_post` to a POST, and each POST `duplicates` more times. The tokens are cancelled as each POST ends.
+/// Queues updates, `per_post` per POST, and each POST `duplicates` more times. The tokens are cancelled as
+/// each POST ends.
 pub(crate) fn dispatch(
     core: &Arc<Core>,
     updates: Vec<Update>,
@@ -117,7 +118,7 @@ pub(crate) fn dispatch(
     let mut queued = Vec::new();
     for (target, mut updates) in by_target(core, updates) {
         while !updates.is_empty() {
-            let rest = updates.split_off(updates.len().min(per_post.clamp(1, MAX_UPDATES)));
+            let rest = updates.split_off(updates.len().min(per_post.clamp(1, UPDATES_MAX)));
             let sent = std::mem::replace(&mut updates, rest);
             let body = encode::body(&sent);
             let headers = headers(core, &target, &body);
@@ -129,7 +130,7 @@ pub(crate) fn dispatch(
     queued
 }
 
-/// Lets go what was held.
+/// Releases the held updates.
 pub(crate) fn release(core: &Arc<Core>, per_post: usize, order: ReleaseOrder) -> usize {
     let mut updates = lock(&core.courier.held).take().unwrap_or_default();
     match order {
@@ -142,13 +143,13 @@ pub(crate) fn release(core: &Arc<Core>, per_post: usize, order: ReleaseOrder) ->
     count
 }
 
-/// Where an account's webhooks go.
+/// The target of an account's webhooks.
 pub(crate) fn target_of(world: &World, account: &str) -> Option<WebhookTarget> {
     let own = world.accounts.get(account).and_then(|account| account.webhook.clone());
     own.or_else(|| world.settings.webhooks.target.clone())
 }
 
-/// Groups what somebody is subscribed to by where it goes; what goes nowhere is counted.
+/// Groups subscribed updates by target; those without a target are only counted.
 fn by_target(core: &Core, updates: Vec<Update>) -> Vec<(WebhookTarget, Vec<Update>)> {
     let mut groups: Vec<(WebhookTarget, Vec<Update>)> = Vec::new();
     core.change(|world| {
@@ -214,12 +215,12 @@ fn queue(core: &Arc<Core>, updates: &[Update], body: Bytes, headers: HeaderMap) 
     done
 }
 
-/// Waits for the thread's earlier POSTs, delivers, and steps out of the line.
+/// Waits for the thread's earlier POSTs, delivers, and leaves the queue.
 async fn carry(core: &Arc<Core>, parcel: &Parcel, earlier: Vec<CancellationToken>) {
     for token in earlier {
         token.cancelled().await;
     }
-    // Boxed: thousands of POSTs may wait, and only those under way need the room.
+    // Boxed: thousands of POSTs may wait, and only those in progress need the memory.
     Box::pin(deliver(core, parcel)).await;
     let mut tails = lock(&core.courier.tails);
     for key in &parcel.threads {
@@ -276,7 +277,7 @@ async fn deliver(core: &Arc<Core>, parcel: &Parcel) {
 /// One POST. Only 200 counts.
 async fn attempt(core: &Arc<Core>, parcel: &Parcel) -> bool {
     let Ok(_slot) = core.courier.slots.acquire().await else { return false };
-    // Asked anew each time: a receiver may come back on another port.
+    // Looked up each time: a receiver may come back on another port.
     let (target, timeout) = core.read(|world| {
         (target_of(world, &parcel.account), Duration::from_millis(world.settings.webhooks.timeout_ms))
     });
@@ -322,12 +323,12 @@ pub(super) async fn post(
     let request = client.post(url).headers(headers).body(body).timeout(timeout);
     let answer = request.send().await.map_err(|error| format!("{error:?}"))?;
     let status = answer.status().as_u16();
-    // Read to the end, so that the connection is used again.
+    // Read to the end, so that the connection is reused.
     answer.bytes().await.map_err(|error| format!("{error:?}"))?;
     Ok(status)
 }
 
-/// After long enough Meta drops the update; by one page it also unsubscribes the account.
+/// After the timeout Meta drops the update; according to one page it also unsubscribes the account.
 fn gives_up(core: &Core, parcel: &Parcel, failing_for: Duration) -> bool {
     let failing_ms = u64::try_from(failing_for.as_millis()).unwrap_or(u64::MAX);
     core.change(|world| {

@@ -1,4 +1,5 @@
-//! What Meta sends besides updates: the handshake, the dashboard's test event; and bodies of any kind, for hostile tests.
+//! Other requests from Meta: the handshake and the dashboard's test event; and arbitrary bodies, for hostile
+//! tests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +15,11 @@ use crate::engine::Core;
 use crate::ids;
 use crate::settings::WebhookTarget;
 
-/// What a receiver answered to the handshake.
+/// A receiver's response to the handshake.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Handshake {
-    /// HTTP status, if an answer came.
+    /// HTTP status, if there was a response.
     pub status: Option<u16>,
     /// The body, or why there is none.
     pub body: String,
@@ -33,17 +34,17 @@ pub enum Signing {
     /// With the target's secret.
     #[default]
     Right,
-    /// With another secret.
+    /// With a wrong secret.
     Wrong,
-    /// Not at all.
+    /// Unsigned.
     Missing,
 }
 
-/// A body of any kind, POSTed once.
+/// An arbitrary body, POSTed once.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RawWebhook {
-    /// The account whose target it goes to; none: the common target.
+    /// The account whose target receives it; the common target if `None`.
     #[serde(default)]
     pub account: Option<String>,
     /// The bytes.
@@ -53,13 +54,13 @@ pub struct RawWebhook {
     pub signing: Signing,
 }
 
-/// What came of a raw body.
+/// The result of sending a raw body.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SentRaw {
-    /// HTTP status, if an answer came.
+    /// HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// Why none came.
+    /// Why there was none.
     pub error: Option<String>,
 }
 
@@ -89,7 +90,7 @@ pub(crate) async fn handshake(
     }
 }
 
-/// POSTs a body once, signed as asked.
+/// POSTs a body once, signed as requested.
 pub(crate) async fn send_raw(core: &Arc<Core>, raw: RawWebhook) -> SentRaw {
     let Some(target) = target(core, raw.account.as_deref()) else {
         return SentRaw { status: None, error: Some("no webhook target".to_owned()) };

@@ -1,4 +1,4 @@
-//! Webhooks as Meta sends them: what happened, its exact bytes and signatures, and stubborn delivery.
+//! Webhooks as Meta sends them: updates, their exact bytes and signatures, and persistent delivery.
 
 mod delivery;
 mod encode;

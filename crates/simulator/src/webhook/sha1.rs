@@ -1,5 +1,5 @@
-//! SHA-1 (RFC 3174), for the `X-Hub-Signature` header that Meta still sends beside the SHA-256 one.
-//! Nothing is secured by it here; it is sent so that a receiver that trusts it can be caught.
+//! SHA-1 (RFC 3174), for the `X-Hub-Signature` header that Meta still sends besides the SHA-256 one. It
+//! secures nothing here; it is sent so that a receiver that relies on it can be detected.
 
 const BLOCK: usize = 64;
 

@@ -1,4 +1,4 @@
-//! One update: what happened, already in the bytes Meta would send.
+//! One update, already in Meta's format.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::encode::escaped;
 
-/// Where in its entry an update stands.
+/// The position of an update within its entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// `messaging[]`.
@@ -32,7 +32,7 @@ pub(crate) struct Update {
     pub(crate) account: String,
     pub(crate) user: Option<String>,
     pub(crate) mid: Option<String>,
-    /// The webhook field an account must have subscribed to for this.
+    /// The webhook field an account must have subscribed to.
     pub(crate) field: String,
     pub(crate) place: Place,
     pub(crate) entry_time_ms: i64,
@@ -54,7 +54,7 @@ impl Update {
         }
     }
 
-    /// A comment, a mention, or whatever else comes as `field` and `value`.
+    /// A comment, a mention, or any other `field` and `value`.
     pub(crate) fn change(account: &str, field: &str, value: &Value, flat: bool) -> Self {
         let place = if flat { Place::Flat } else { Place::Change };
         Self { place, ..Self::item(account, None, field, value) }

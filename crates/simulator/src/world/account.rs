@@ -1,4 +1,4 @@
-//! Professional accounts, their tokens and what they subscribed to.
+//! Professional accounts, their tokens and subscriptions.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::settings::WebhookTarget;
 /// 60 days, as `expires_in` of long-lived tokens.
 pub(crate) const LONG_TOKEN_SECONDS: i64 = 5_183_944;
 
-/// With which of the two products the account was connected.
+/// The product with which the account was connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoginKind {
@@ -19,7 +19,7 @@ pub enum LoginKind {
     Facebook,
 }
 
-/// An account as a test or a person describes it.
+/// An account as specified by a test or a control call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountSpec {
@@ -38,7 +38,7 @@ pub struct AccountSpec {
     pub name: Option<String>,
     /// Its access token: an Instagram user token or a Page token.
     pub access_token: String,
-    /// Which product.
+    /// The product.
     #[serde(default)]
     pub login_kind: LoginKind,
     /// Granted permissions. Default: all that messaging needs. `human_agent` stands for the reviewed feature.
@@ -47,7 +47,7 @@ pub struct AccountSpec {
     /// Fields it is subscribed to from the start. Default: not subscribed.
     #[serde(default)]
     pub subscribed_fields: Option<Vec<String>>,
-    /// A target of its own for webhooks (a Meta app of its own).
+    /// Its own webhook target (its own Meta app).
     #[serde(default)]
     pub webhook: Option<WebhookTarget>,
     /// How old the token is. Default: 2 days, so that it may be refreshed.
@@ -115,7 +115,7 @@ fn two_days_ms() -> i64 {
     2 * 24 * 3_600_000
 }
 
-/// An account as the simulator holds it.
+/// An account as stored by the simulator.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Account {
@@ -166,17 +166,17 @@ impl Account {
     }
 }
 
-/// Whether a token still works, and if not, why.
+/// Whether a token is still valid, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenState {
-    /// It works until its time is over.
+    /// Valid until it expires.
     Valid,
-    /// Its time is over: 190/463.
+    /// Expired: 190/463.
     Expired,
     /// The password was changed: 190/460.
     Revoked,
-    /// The person removed the app: 190/458.
+    /// The user removed the app: 190/458.
     AppRemoved,
 }
 

@@ -1,15 +1,15 @@
-//! The things people do in the Instagram app that Meta tells an app about.
+//! Actions of customers in the Instagram app that Meta reports to an app.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Something a person does.
+/// An action.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Action {
     /// Writes a text.
     Text {
-        /// What.
+        /// The text.
         text: String,
         /// The message it replies to.
         #[serde(default)]
@@ -20,17 +20,17 @@ pub enum Action {
     },
     /// Taps a quick reply. The title may be missing from the webhook.
     QuickReply {
-        /// What the button says.
+        /// The button's title.
         #[serde(default)]
         title: Option<String>,
-        /// What the app hears.
+        /// The payload.
         payload: String,
     },
     /// Taps an ice breaker, a menu item or a button.
     Postback {
-        /// What the button says.
+        /// The button's title.
         title: String,
-        /// What the app hears.
+        /// The payload.
         payload: String,
         /// `postback.referral`.
         #[serde(default)]
@@ -41,7 +41,7 @@ pub enum Action {
     },
     /// Sends attachments, each `{type, payload}`.
     Attachments {
-        /// As they stand in the webhook.
+        /// As in the webhook.
         attachments: Vec<Value>,
         /// A caption.
         #[serde(default)]
@@ -49,19 +49,19 @@ pub enum Action {
     },
     /// Replies to the account's story.
     StoryReply {
-        /// What.
+        /// The text.
         text: String,
         /// The story's id.
         story_id: String,
-        /// The story's address.
+        /// The story's URL.
         url: String,
     },
     /// Mentions the account in a story.
     StoryMention {
-        /// The story's address.
+        /// The story's URL.
         url: String,
     },
-    /// Reacts to a message, or takes the reaction back.
+    /// Reacts to a message, or removes the reaction.
     Reaction {
         /// The message.
         mid: String,
@@ -71,11 +71,11 @@ pub enum Action {
         /// The emoji.
         #[serde(default)]
         emoji: Option<String>,
-        /// Takes it back.
+        /// Removes it.
         #[serde(default)]
         unreact: bool,
     },
-    /// Takes a message back.
+    /// Unsends a message.
     Unsend {
         /// The message.
         mid: String,
@@ -86,7 +86,7 @@ pub enum Action {
         mid: String,
         /// Its new text.
         text: String,
-        /// How often it was edited by now.
+        /// Number of edits so far.
         #[serde(default = "one")]
         num_edit: u32,
     },
@@ -95,14 +95,14 @@ pub enum Action {
         /// The message.
         mid: String,
     },
-    /// Opens an ig.me link in a thread that exists.
+    /// Opens an ig.me link in an existing thread.
     Referral {
         /// The link's `ref`.
         reference: String,
     },
-    /// Sends something the API does not show.
+    /// Sends something the API does not expose.
     Unsupported,
-    /// Any item as it shall stand in `messaging[]` (or `standby[]`), for what has no kind here.
+    /// An arbitrary item for `messaging[]` (or `standby[]`), for anything without its own kind.
     Raw {
         /// The item.
         item: Value,
@@ -113,14 +113,14 @@ pub enum Action {
         #[serde(default)]
         standby: bool,
     },
-    /// A person writes for the account in the Instagram app: an echo with a mid nobody was told.
+    /// A human writes for the account in the Instagram app: an echo with an unknown mid.
     Native {
-        /// What.
+        /// The text.
         text: String,
     },
     /// Comments on a post, or during a broadcast.
     Comment {
-        /// What.
+        /// The text.
         text: String,
         /// During a live broadcast: field `live_comments`.
         #[serde(default)]
@@ -131,7 +131,7 @@ pub enum Action {
         /// Written by the account itself.
         #[serde(default)]
         own: bool,
-        /// The comment it answers.
+        /// The comment it replies to.
         #[serde(default)]
         parent_id: Option<String>,
     },
@@ -149,12 +149,12 @@ impl Action {
         Self::Text { text: text.into(), reply_to: None, referral: None }
     }
 
-    /// Something a person wrote for the account in the Instagram app.
+    /// A message a human wrote for the account in the Instagram app.
     pub fn native(text: impl Into<String>) -> Self {
         Self::Native { text: text.into() }
     }
 
-    /// One attachment with an address.
+    /// One attachment with a URL.
     pub fn attachment(kind: &str, url: &str) -> Self {
         Self::Attachments { attachments: vec![json!({"type": kind, "payload": {"url": url}})], text: None }
     }
@@ -178,7 +178,7 @@ impl Action {
         }
     }
 
-    /// Whether an answer is to be expected, for the reply latency.
+    /// Whether it expects an answer, for the reply latency.
     pub(crate) fn awaits_reply(&self) -> bool {
         matches!(
             self,

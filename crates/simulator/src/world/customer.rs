@@ -1,4 +1,4 @@
-//! What people do in the Instagram app: the customer, and the person at the business's own phone.
+//! Actions in the Instagram app: of the customer, and of the human at the business's own phone.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use super::{Comment, World};
 use crate::ids;
 use crate::webhook::{Item, Place, Update};
 
-/// What an action left behind.
+/// The result of an action.
 #[derive(Clone, Debug)]
 pub(crate) struct Acted {
     /// The id of the message or the comment.
@@ -17,7 +17,7 @@ pub(crate) struct Acted {
 }
 
 impl World {
-    /// Does it, at a time, and gives the update that tells of it.
+    /// Performs the action at a given time, and returns its update.
     pub(crate) fn act(&mut self, key: &ThreadKey, action: Action, at: i64) -> Acted {
         let (opens_window, awaits_reply) = (action.opens_window(), action.awaits_reply());
         let acted = match action {
@@ -37,7 +37,7 @@ impl World {
         acted
     }
 
-    /// Whatever becomes part of the thread.
+    /// Actions that add to the thread.
     fn write(&mut self, key: &ThreadKey, action: Action, at: i64) -> Acted {
         let author = if matches!(action, Action::Native { .. }) { Author::App } else { Author::Customer };
         let mut message = Message::new(author, at);
@@ -76,7 +76,7 @@ impl World {
         self.told(key, at, Some(mid), update)
     }
 
-    /// Whatever changes a message that exists.
+    /// Actions that change an existing message.
     fn touch(&mut self, key: &ThreadKey, action: Action, at: i64) -> Acted {
         let user = key.user.clone();
         let mut body = Map::new();
@@ -155,7 +155,7 @@ impl World {
         self.told(key, at, Some(id), update)
     }
 
-    /// An event of the customer's that is no message of its own.
+    /// An event of the customer without a message.
     fn said(&self, key: &ThreadKey, at: i64, (field, name): (&str, &'static str), body: Value) -> Acted {
         let item = Item::new(&key.user, &key.account, at).with(name, body);
         self.told(key, at, None, Update::item(&key.account, Some(&key.user), field, &item))
@@ -171,7 +171,7 @@ impl World {
     }
 }
 
-/// The `message` object of a webhook, and the same in the message Meta holds.
+/// The `message` object of a webhook, also stored in Meta's copy of the message.
 fn compose(action: Action, message: &mut Message) -> Map<String, Value> {
     let mut body = Map::from_iter([("mid".to_owned(), json!(message.mid))]);
     match action {

@@ -1,4 +1,4 @@
-//! All the simulator holds, in memory, under one lock with short critical sections.
+//! The simulator's state, in memory, under one lock with short critical sections.
 
 pub(crate) mod account;
 pub(crate) mod action;
@@ -15,7 +15,7 @@ use crate::settings::Settings;
 use account::{Account, Token};
 use thread::{Thread, ThreadKey};
 
-/// Messages kept of each thread where records are not kept.
+/// Messages stored per thread if records are disabled.
 const KEPT_WITHOUT_RECORDS: usize = 25;
 
 /// The state of both services.
@@ -48,7 +48,7 @@ impl World {
         Self { settings, ..Self::default() }
     }
 
-    /// Forgets everything but the settings.
+    /// Resets everything but the settings.
     pub(crate) fn reset(&mut self) {
         let settings = std::mem::take(&mut self.settings);
         *self = Self::new(settings);
@@ -58,7 +58,7 @@ impl World {
         self.threads.get(&ThreadKey::new(account, user))
     }
 
-    /// The thread of an account with a person, begun if there is none.
+    /// The thread of an account with a customer, created if there is none.
     pub(crate) fn open_thread(&mut self, key: &ThreadKey) -> &mut Thread {
         let conversations = &mut self.conversations;
         self.threads.entry(key.clone()).or_insert_with(|| {
@@ -68,7 +68,7 @@ impl World {
         })
     }
 
-    /// Adds a message to its thread, and forgets the oldest where memory is to stay bounded.
+    /// Adds a message to its thread, and drops the oldest if memory must stay bounded.
     pub(crate) fn add_message(&mut self, key: &ThreadKey, message: thread::Message) {
         self.mids.insert(message.mid.clone(), key.clone());
         let keep = if self.settings.keep_records { usize::MAX } else { KEPT_WITHOUT_RECORDS };

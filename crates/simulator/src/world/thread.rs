@@ -1,4 +1,4 @@
-//! A conversation as Meta holds it.
+//! A conversation as stored by Meta.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::ids;
 
-/// An account and a person.
+/// An account and a customer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ThreadKey {
     pub(crate) account: String,
@@ -27,10 +27,10 @@ pub(crate) struct Thread {
     /// Oldest first, in the order they reached Meta.
     pub(crate) messages: VecDeque<Message>,
     pub(crate) updated_ms: i64,
-    /// The person's last act that opens the reply window.
+    /// The customer's last action that opens the reply window.
     pub(crate) opened_ms: Option<i64>,
     pub(crate) person: Person,
-    /// When the first message came that nothing was answered to yet: the simulator's measure of reply latency.
+    /// When the first unanswered message arrived: the start of the simulator's reply latency.
     pub(crate) waiting_since: Option<std::time::Instant>,
 }
 
@@ -60,7 +60,7 @@ impl Thread {
     }
 }
 
-/// What is known about the person, and how Meta treats messages to them.
+/// The customer's profile, and how Meta treats messages to them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Person {
@@ -68,10 +68,10 @@ pub struct Person {
     pub name: Option<String>,
     /// Username.
     pub username: String,
-    /// Address of the picture.
+    /// URL of the picture.
     #[serde(default)]
     pub profile_pic: Option<String>,
-    /// The person cannot be reached: sends fail with 551.
+    /// The customer cannot be reached: sends fail with 551.
     #[serde(default)]
     pub unavailable: bool,
     /// The profile may not be read: code 230.
@@ -96,7 +96,7 @@ impl Person {
     }
 }
 
-/// Who wrote a message.
+/// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Author {
@@ -104,33 +104,33 @@ pub enum Author {
     Customer,
     /// The account, through the Graph API.
     Api,
-    /// The account, by a person in the Instagram app.
+    /// The account, by a human in the Instagram app.
     App,
 }
 
-/// A message as Meta holds it.
+/// A message as stored by Meta.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// Its id.
     pub mid: String,
-    /// Who wrote it.
+    /// Its author.
     pub author: Author,
-    /// When, in milliseconds.
+    /// Its time in milliseconds.
     pub created_ms: i64,
     /// Its text.
     pub text: Option<String>,
-    /// Its attachments, as webhooks carry them.
+    /// Its attachments, as in webhooks.
     pub attachments: Vec<Value>,
     /// The message it replies to.
     pub reply_to: Option<String>,
-    /// The story it mentions or replies to, as `GET /{mid}?fields=story` gives it.
+    /// The story it mentions or replies to, as returned by `GET /{mid}?fields=story`.
     pub story: Option<Value>,
     /// Reactions by who reacted.
     pub reactions: BTreeMap<String, String>,
-    /// A kind the API does not show.
+    /// A type the API does not expose.
     pub unsupported: bool,
-    /// Taken back.
+    /// Unsent.
     pub unsent: bool,
 }
 

@@ -1,4 +1,4 @@
-// What happened, newest first, and who did it.
+// The activity log, newest first.
 
 import { useCallback, useState, type ReactNode } from "react";
 import { useDmrelay, useRefresh } from "./Dmrelay.tsx";
@@ -6,7 +6,7 @@ import { ProblemNote } from "./ProblemNote.tsx";
 import type { Activity } from "./types.ts";
 import { usePages, type Load } from "./usePages.ts";
 
-/** Kinds that belong together, comma separated as the API takes them. */
+/** Related kinds, comma-separated as the API expects them. */
 const FILTERS = {
   Everything: "",
   Connections: "INSTAGRAM_CONNECTED,INSTAGRAM_DISCONNECTED,INSTAGRAM_CONNECTION_STATE_CHANGED",

@@ -1,4 +1,4 @@
-// How the parts go together. `signIn` stands for your own sign-in: it gives a JWT, never an API key.
+// How the parts fit together. `signIn` stands for your own sign-in: it returns a JWT, never an API key.
 
 import { useMemo, type ReactNode } from "react";
 import { Activities } from "./Activities.tsx";
@@ -14,7 +14,7 @@ interface Props {
   baseUrl: string;
   subaccountId: string;
   agentId: string;
-  /** Must be the same function at each render. */
+  /** Must be the same function on each render. */
   signIn: TokenSource;
 }
 

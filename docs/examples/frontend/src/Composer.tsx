@@ -1,4 +1,4 @@
-// A person writes. The bot falls silent in this chat with the first message.
+// A human agent writes. The first message silences the bot in this chat.
 
 import { useRef, useState, type FormEvent, type ReactNode } from "react";
 import { newKey } from "./client.ts";
@@ -14,7 +14,7 @@ export function Composer({ chat, onSent }: { chat: Chat; onSent: () => void }): 
   const [text, setText] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
-  // One key for one message: pressing Send again after an error sends it once. Another text gets another key.
+  // One key per message: pressing Send again after an error sends it once. Another text gets another key.
   const key = useRef<string>(undefined);
   const left = MOST_BYTES - new TextEncoder().encode(text).length;
 
@@ -31,7 +31,7 @@ export function Composer({ chat, onSent }: { chat: Chat; onSent: () => void }): 
     setBusy(true);
     setError(undefined);
     try {
-      // 202: it is in the outbox. What becomes of it comes as message.sent or message.failed.
+      // 202: it is in the outbox. The outcome arrives as message.sent or message.failed.
       const { connectionId, instagramUserId: to } = chat;
       await client.send({ to, message, connectionId }, key.current);
       change("");
@@ -44,12 +44,12 @@ export function Composer({ chat, onSent }: { chat: Chat; onSent: () => void }): 
   };
 
   if (chat.window === "closed") {
-    return <p>Meta lets nobody write here until the customer writes again.</p>;
+    return <p>Meta lets no one write here until the customer writes again.</p>;
   }
   return (
     <form onSubmit={(event) => void submit(event)}>
       {chat.window === "human_agent" && (
-        <p>The 24 hours are over. A person may still answer, if the account has Meta's Human Agent feature.</p>
+        <p>The 24 hours are over. A human agent may still answer, if the account has Meta's Human Agent feature.</p>
       )}
       {chat.mode === "bot" && <p>The bot falls silent in this chat when you write.</p>}
       <textarea value={text} disabled={busy} onChange={(event) => change(event.target.value)} />

@@ -1,4 +1,4 @@
-// Connects an Instagram account. The token goes to the API over HTTPS and is kept nowhere here.
+// Connects an Instagram account. The token is sent to the API over HTTPS and not stored here.
 
 import { useState, type FormEvent, type ReactNode } from "react";
 import { useDmrelay } from "./Dmrelay.tsx";
@@ -71,7 +71,7 @@ function Done({ connected }: { connected: Connected }): ReactNode {
   return (
     <section>
       <h2>{username ? `@${username}` : "The account"} is connected</h2>
-      <p>Callback address for Meta's dashboard, with a Meta app of its own: <code>{webhook.callbackUrl}</code></p>
+      <p>Callback URL for Meta's dashboard, if the account has its own Meta app: <code>{webhook.callbackUrl}</code></p>
       {links && <QrCode code={links.directMessage} label="Write to us" />}
       {links && <QrCode code={links.profile} label="Our profile" />}
     </section>

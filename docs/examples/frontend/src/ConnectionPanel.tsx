@@ -1,4 +1,4 @@
-// The account: how it is doing, its links, and the switch that silences the bot.
+// The account: its state, its links, and the switch that silences the bot.
 
 import { useState, type ReactNode } from "react";
 import { ConnectForm } from "./ConnectForm.tsx";
@@ -23,7 +23,7 @@ export function ConnectionPanel({ connectionId }: { connectionId?: string }): Re
     case "one":
       return (
         <section>
-          {live !== "open" && <p>Live updates are interrupted; the page still asks every 30 seconds.</p>}
+          {live !== "open" && <p>Live updates are interrupted; the page still polls every 30 seconds.</p>}
           <ProblemNote error={state.error} />
           <Account status={state.status} onChange={reload} />
         </section>

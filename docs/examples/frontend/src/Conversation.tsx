@@ -1,4 +1,4 @@
-// One conversation: its messages, who answers, and a person's own words.
+// One conversation: its messages, who answers, and the composer.
 
 import { useCallback, useState, type ReactNode } from "react";
 import { Composer } from "./Composer.tsx";
@@ -34,9 +34,9 @@ export function Conversation({ chatId }: { chatId: string }): ReactNode {
         <h2>{nameOf(chat)}</h2>
         {chat.mode === "bot"
           ? <button onClick={() => change(client.takeOver(chatId))}>Take over</button>
-          : <button onClick={() => change(client.release(chatId))}>Give back to the bot</button>}
+          : <button onClick={() => change(client.release(chatId))}>Return to the bot</button>}
         {chat.mode !== "bot" && chat.resumeAt && (
-          <p>The bot answers again from {new Date(chat.resumeAt).toLocaleString()}.</p>
+          <p>The bot resumes at {new Date(chat.resumeAt).toLocaleString()}.</p>
         )}
         <ProblemNote error={error} />
       </header>
@@ -56,7 +56,7 @@ function Bubble({ message }: { message: Message }): ReactNode {
         {direction === "inbound" ? "Customer" : (actor ?? author)} <time dateTime={at}>{new Date(at).toLocaleTimeString()}</time>
         {direction === "outbound" && <> {status}</>}
       </small>
-      {/* React shows text as text. Never put a customer's words into the page as HTML. */}
+      {/* React shows text as text. Never insert message text into the page as HTML. */}
       <p style={{ whiteSpace: "pre-wrap" }}>{text ?? `[${kind}]`}</p>
       {attachmentsOf(message).map((attachment, index) => <AttachmentLink key={index} attachment={attachment} />)}
       {error && <small role="alert">{error.message ?? error.class}</small>}
@@ -74,7 +74,7 @@ function attachmentsOf(message: Message): Attachment[] {
   return Array.isArray(message.attachments) ? (message.attachments as Attachment[]) : [];
 }
 
-/** A link, not a picture: Meta's addresses expire, and loading them tells Meta who looks. */
+/** A link, not an image: Meta's URLs expire, and loading them tells Meta who looks. */
 function AttachmentLink({ attachment }: { attachment: Attachment }): ReactNode {
   const { type, url, title } = attachment;
   if (!url?.startsWith("https://")) return <p>[{title ?? type}]</p>;

@@ -1,4 +1,4 @@
-// What failed for good: looked at by a person, then tried again or left at that.
+// Dead letters: reviewed by a human, then replayed or discarded.
 
 import { useCallback, useState, type ReactNode } from "react";
 import { newKey } from "./client.ts";
@@ -7,7 +7,7 @@ import { ProblemNote } from "./ProblemNote.tsx";
 import type { DeadLetter } from "./types.ts";
 import { usePages, type Load } from "./usePages.ts";
 
-/** One call takes this many. */
+/** Maximum number per call. */
 const MOST = 200;
 
 export function DeadLetters(): ReactNode {
@@ -25,7 +25,7 @@ export function DeadLetters(): ReactNode {
     setError(undefined);
     call.catch(setError).finally(letters.refresh);
   };
-  /** What is refused stays open, with its reason: the window has closed, a person has the chat … */
+  /** Refused ones stay open, with a reason: the window has closed, a human agent has the chat … */
   const replay = async (ids: string[]): Promise<void> => {
     const answer = await client.replay({ ids }, newKey());
     setRefused(new Map(answer.refused.map(({ id, reason }) => [id, reason])));

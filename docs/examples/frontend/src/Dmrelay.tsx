@@ -1,11 +1,11 @@
-// What the components share: the client, and one stream of live events for the whole page.
+// Shared by the components: the client, and one stream of live events for the whole page.
 
 import { createContext, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from "react";
 import type { Client } from "./client.ts";
 import { follow, type StreamState } from "./events.ts";
 import type { LiveEvent } from "./types.ts";
 
-/** Hears of every event, and of every (re)connect: what happened in between is to be fetched. */
+/** Called on every event, and on every (re)connect: fetch what happened in between. */
 export interface Listener {
   onEvent?: (event: LiveEvent) => void;
   onOpen?: () => void;
@@ -36,7 +36,7 @@ export function Dmrelay({ client, children }: { client: Client; children: ReactN
         setLive(state);
         if (state === "open") listeners.current.forEach((listener) => listener.onOpen?.());
       },
-      // Refused for good, for instance because the token has no rights here. Calls will say why.
+      // Rejected permanently, e.g. because the token lacks permissions. Calls will show the reason.
     }).catch(() => setLive("stopped"));
     return () => stop.abort();
   }, [client]);
@@ -57,7 +57,7 @@ export function useDmrelay(): Shared {
   return shared;
 }
 
-/** Calls `refresh` when something happened that `concerns` says matters; many events at once are one call. */
+/** Calls `refresh` for events that `concerns` accepts; a burst of events causes a single call. */
 export function useRefresh(refresh: () => void, concerns: (event: LiveEvent) => boolean): void {
   const { listen } = useDmrelay();
   const latest = useRef({ refresh, concerns });

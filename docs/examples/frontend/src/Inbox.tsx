@@ -62,7 +62,7 @@ function ChatLine({ chat }: { chat: Chat }): ReactNode {
   );
 }
 
-/** Profiles are optional at Meta: the id is always there. */
+/** Profiles are optional at Meta; the id always exists. */
 export function nameOf(chat: Chat): string {
   return chat.name ?? chat.username ?? chat.instagramUserId;
 }

@@ -1,15 +1,15 @@
-// An error, in words for people.
+// An error as a readable message.
 
 import type { ReactNode } from "react";
 import { ProblemError } from "./problem.ts";
 
-/** Words of ours for the problems that people meet; for all others the API's own. */
+/** Our own messages for common problems; the API's for all others. */
 const WORDS: Record<string, string> = {
-  "rate-limited": "Too many calls at once. Please wait a moment.",
+  "rate-limited": "Too many requests. Please wait a moment.",
   "window-closed": "Meta's 24 hours since the customer's last message are over. They must write first.",
-  "token-rejected": "Meta rejected the access token. Make a new one and connect again.",
-  "graph-unavailable": "Meta cannot be reached now. Please try again later.",
-  forbidden: "You may not do this here.",
+  "token-rejected": "Meta rejected the access token. Create a new one and connect again.",
+  "graph-unavailable": "Meta is unreachable. Please try again later.",
+  forbidden: "You do not have permission to do this.",
 };
 
 export function ProblemNote({ error }: { error: unknown }): ReactNode {
@@ -19,6 +19,6 @@ export function ProblemNote({ error }: { error: unknown }): ReactNode {
 
 export function inWords(error: unknown): string {
   if (error instanceof ProblemError) return WORDS[error.word] ?? error.message;
-  // fetch tells no more than this: no network, or an origin that CORS_ORIGINS does not name.
+  // fetch reveals no more: there is no network, or the origin is not in CORS_ORIGINS.
   return error instanceof TypeError ? "The server cannot be reached." : String(error);
 }

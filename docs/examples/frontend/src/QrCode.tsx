@@ -1,4 +1,4 @@
-// A link as a QR code. The API makes it; nothing of it is put into the page as HTML.
+// A link as a QR code. The API creates it; none of it is inserted into the page as HTML.
 
 import type { ReactNode } from "react";
 import type { QrLink } from "./types.ts";
@@ -6,7 +6,7 @@ import type { QrLink } from "./types.ts";
 const PNG = "data:image/png;base64,";
 
 export function QrCode({ code, label }: { code: QrLink; label: string }): ReactNode {
-  // An <img> runs nothing, whatever is in it. The prefix is checked so that it is never an address elsewhere.
+  // An <img> executes nothing, whatever it contains. The prefix check rules out external URLs.
   const image = code.qrPng.startsWith(PNG) ? code.qrPng : undefined;
   return (
     <figure>

@@ -44,17 +44,17 @@ function Fields({ status, onSaved }: { status: Status; onSaved: () => void }): R
   return (
     <form onSubmit={submit}>
       <label>
-        Quiet time before the bot answers, in milliseconds
+        Silence before the bot answers, in milliseconds
         <input name="debounceMs" type="number" min={0} defaultValue={settings.debounceMs ?? ""} placeholder="default" />
         {wrong("debounceMs")}
       </label>
       <label>
-        Silence of the bot after a person wrote, in hours
+        Silence of the bot after a human agent writes, in hours
         <input name="takeoverHours" type="number" min={1} defaultValue={settings.takeoverHours ?? ""} placeholder="default" />
         {wrong("takeoverHours")}
       </label>
       <label>
-        Said when the bot fails for good
+        Sent when the bot fails permanently
         <textarea name="fallbackText" defaultValue={settings.fallbackText ?? ""} />
         {wrong("fallbackText")}
       </label>

@@ -1,21 +1,21 @@
-// The state of a connection, in a word and a colour.
+// The state of a connection as a word and a colour.
 
 import type { ReactNode } from "react";
 import type { Connection } from "./types.ts";
 
 type Tone = "good" | "busy" | "bad" | "off";
 
-/** What each state means to the person who looks, and what they can do. */
+/** What each state means to the user, and what they can do. */
 const STATES: Record<Connection["status"], { tone: Tone; text: string; todo?: string }> = {
   pending: { tone: "busy", text: "Being connected" },
   connected: { tone: "good", text: "Connected" },
-  reauth_required: { tone: "bad", text: "Access lost", todo: "Make a new access token and connect again." },
-  restricted: { tone: "bad", text: "Restricted by Meta", todo: "Look into Meta's account status and the app's dashboard." },
+  reauth_required: { tone: "bad", text: "Access lost", todo: "Create a new access token and connect again." },
+  restricted: { tone: "bad", text: "Restricted by Meta", todo: "Check Meta's account status and the app's dashboard." },
   disconnecting: { tone: "busy", text: "Being disconnected" },
   disconnected: { tone: "off", text: "Not connected" },
 };
 
-/** How many days before the end a token is shown as a problem. It is renewed before, where Meta allows it. */
+/** Days before expiry at which a token is shown as a problem. It is renewed earlier if Meta allows it. */
 const DAYS_LEFT = 7;
 
 interface Props {
@@ -24,7 +24,7 @@ interface Props {
 }
 
 export function StatusBadge({ connection, tokenDaysLeft }: Props): ReactNode {
-  // A later version of the API may know a state that this table does not.
+  // A later version of the API may have states unknown to this table.
   const state = STATES[connection.status] ?? { tone: "off" as const, text: connection.status };
   const paused = connection.botPaused && connection.status === "connected";
   const expiring = tokenDaysLeft != null && tokenDaysLeft <= DAYS_LEFT;

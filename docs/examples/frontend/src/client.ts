@@ -6,7 +6,7 @@ import type {
 } from "./types.ts";
 
 export interface ClientOptions extends TransportOptions {
-  /** Where the API is, for instance `https://relay.example.com`. */
+  /** The API's base URL, e.g. `https://relay.example.com`. */
   baseUrl: string;
   subaccountId: string;
   agentId: string;
@@ -14,7 +14,7 @@ export interface ClientOptions extends TransportOptions {
 
 type More = Pick<Call, "body" | "key" | "signal"> & { query?: object };
 
-/** An Idempotency-Key. Make one for each thing a person does, not for each try. */
+/** An Idempotency-Key. Create one per user action, not per attempt. */
 export function newKey(): string {
   return crypto.randomUUID();
 }
@@ -43,12 +43,12 @@ export class Client {
     return this.#call("POST", "/disconnect", { body: { connectionId } });
   }
 
-  /** Of the whole subaccount, disconnected ones included; there is one page only. */
+  /** Of the whole subaccount, including disconnected ones; a single page. */
   connections(signal?: AbortSignal): Promise<Page<Connection>> {
     return this.#call("GET", "/connections", { signal });
   }
 
-  /** Changes what is given; null puts a setting back to its default. */
+  /** Changes the given settings; null resets one to its default. */
   changeSettings(body: SettingsChange): Promise<Connection> {
     return this.#call("PATCH", "/settings", { body });
   }
@@ -75,7 +75,7 @@ export class Client {
     return this.#call("POST", `/chats/${encodeURIComponent(chatId)}/release`, {});
   }
 
-  /** The same key with the same message is sent once, however often this is called. */
+  /** With the same key the message is sent once, however often this is called. */
   send(body: Body<"/send">, key: string): Promise<Made<"/send", 202>> {
     return this.#call("POST", "/send", { body, key });
   }
@@ -99,7 +99,7 @@ export class Client {
   }
   // endregion
 
-  /** Where the live events are; see events.ts. */
+  /** The URL of the live events; see events.ts. */
   get eventsUrl(): string {
     return `${this.#base}/events`;
   }
@@ -111,12 +111,12 @@ export class Client {
   async #call<T>(method: Call["method"], path: string, more: More): Promise<T> {
     const { query, ...rest } = more;
     const call = { method, url: this.#base + path + queryText(query), ...rest };
-    // The types are those of the OpenAPI document, which is made from the server's handlers.
+    // The types are those of the OpenAPI document, which is generated from the server's handlers.
     return (await request(this.#options, call)) as T;
   }
 }
 
-/** `?a=1&b=2`, without what is undefined. */
+/** `?a=1&b=2`, omitting undefined values. */
 function queryText(query: object = {}): string {
   const pairs = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
   const text = new URLSearchParams(pairs.map(([name, value]): [string, string] => [name, String(value)])).toString();

@@ -1,5 +1,5 @@
-// Live events: one stream, kept open. It goes on where it stopped (Last-Event-ID), waits longer after each
-// failure, and gives every event once.
+// Live events: one persistent stream. It resumes where it stopped (Last-Event-ID), waits longer after each
+// failure, and delivers every event once.
 
 import { ProblemError, problemOf } from "./problem.ts";
 import { SseParser, type ServerEvent } from "./sse.ts";
@@ -14,25 +14,25 @@ export interface FollowOptions {
   /** Ends the stream; `follow` then returns. */
   signal: AbortSignal;
   onEvent: (event: LiveEvent) => void;
-  /** `open` also comes after each reconnect. */
+  /** `open` is also reported after each reconnect. */
   onState?: (state: StreamState) => void;
   /** For tests. */
   fetch?: typeof fetch;
   /** For tests. */
   sleep?: (ms: number, signal?: AbortSignal) => Promise<void>;
-  /** How long a stream may be silent before it counts as dead; the server's comments count as a sign of life. */
+  /** How long a stream may be silent before it counts as dead; the server's comments count as activity. */
   silence?: number;
 }
 
-/** How many ids are remembered. After a resume the server may repeat the events of five seconds. */
+/** Number of ids remembered. After a resume the server may repeat the events of five seconds. */
 const REMEMBERED = 10_000;
-/** What the server sends at least: a comment every 15 seconds. */
+/** The server sends at least a comment every 15 seconds. */
 const SILENCE = 45_000;
-/** How long to wait after a stream that ended as it should, unless the server says otherwise. */
+/** Delay after a stream ended normally, unless the server says otherwise. */
 const RETRY = 1_000;
 
 // region: follow
-/** Follows the events until the signal is aborted. Throws a ProblemError where trying again cannot help. */
+/** Follows the events until the signal is aborted. Throws a ProblemError if retrying cannot help. */
 export async function follow(options: FollowOptions): Promise<void> {
   const { signal, onState } = options;
   const pause = options.sleep ?? sleep;
@@ -67,7 +67,7 @@ export async function follow(options: FollowOptions): Promise<void> {
 }
 // endregion
 
-/** What outlives a connection. */
+/** State that outlives a connection. */
 interface Position {
   lastId: string;
   seen: Set<string>;
@@ -121,8 +121,8 @@ async function read(
 }
 
 function take(event: ServerEvent, position: Position, options: FollowOptions): void {
-  // More was missed than is sent again. Who listens has read the lists anew since the stream opened; nothing is
-  // left to go on after.
+  // More was missed than is resent. The listener has read the lists again since the stream opened, so there is
+  // nothing to resume from.
   if (event.type === "reset") position.lastId = "";
   else if (event.id !== "") position.lastId = event.id;
   const live = parse(event);
@@ -133,7 +133,7 @@ function take(event: ServerEvent, position: Position, options: FollowOptions): v
   options.onEvent(live);
 }
 
-/** Nothing where the data is not an event of ours: a later version may send other things. */
+/** Undefined if the data is not a known event: a later version may send others. */
 function parse(event: ServerEvent): LiveEvent | undefined {
   try {
     const data = JSON.parse(event.data) as Partial<LiveEvent> | null;

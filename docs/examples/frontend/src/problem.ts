@@ -1,26 +1,26 @@
 // Errors of the API: problem documents (RFC 9457).
 
-/** What the API answers when it cannot do what it was asked. */
+/** An error response of the API. */
 export interface ProblemDocument {
-  /** `urn:dmrelay:problem:` and a word that stays; texts may change. */
+  /** `urn:dmrelay:problem:` and a stable word; texts may change. */
   type: string;
   title: string;
   status: number;
   detail?: string;
-  /** All that is wrong with the request: where in the body, as a JSON pointer, or which parameter. */
+  /** The validation errors: a JSON pointer into the body, or the name of a parameter. */
   errors?: { pointer?: string; parameter?: string; detail: string }[];
-  /** Some problems say more, for instance `graphCode`. */
+  /** Some problems have more members, e.g. `graphCode`. */
   [more: string]: unknown;
 }
 
 const TYPES = "urn:dmrelay:problem:";
 
 // region: problem
-/** A problem document, thrown. */
+/** A problem document as an exception. */
 export class ProblemError extends Error {
   override readonly name = "ProblemError";
   readonly problem: ProblemDocument;
-  /** What `Retry-After` says, in milliseconds. */
+  /** The delay of `Retry-After`, in milliseconds. */
   readonly retryAfter: number | undefined;
 
   constructor(problem: ProblemDocument, retryAfter?: number) {
@@ -29,7 +29,7 @@ export class ProblemError extends Error {
     this.retryAfter = retryAfter;
   }
 
-  /** The word to decide by, for instance `window-closed`. */
+  /** The stable word, e.g. `window-closed`. */
   get word(): string {
     const { type } = this.problem;
     return type.startsWith(TYPES) ? type.slice(TYPES.length) : type;
@@ -42,7 +42,7 @@ export class ProblemError extends Error {
 }
 // endregion
 
-/** The problem an answer tells of. A proxy's error page becomes one too, so that callers know one kind only. */
+/** The problem of a response. A proxy's error page becomes one too, so that callers handle only one kind. */
 export async function problemOf(response: Response): Promise<ProblemError> {
   const retryAfter = retryAfterOf(response.headers.get("Retry-After"));
   const text = await response.text().catch(() => "");
@@ -50,7 +50,7 @@ export async function problemOf(response: Response): Promise<ProblemError> {
     const body: unknown = JSON.parse(text);
     if (isProblem(body)) return new ProblemError(body, retryAfter);
   } catch {
-    // Not JSON: told by its status below.
+    // Not JSON: described by its status below.
   }
   const title = `HTTP ${response.status} ${response.statusText}`.trim();
   return new ProblemError({ type: "about:blank", title, status: response.status }, retryAfter);

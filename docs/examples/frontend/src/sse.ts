@@ -3,7 +3,7 @@
 
 /** One event of a stream. */
 export interface ServerEvent {
-  /** The `id` that was in force; empty where the stream has sent none. */
+  /** The last `id`; empty if the stream has sent none. */
   id: string;
   /** The `event`, by default `message`. */
   type: string;
@@ -11,13 +11,13 @@ export interface ServerEvent {
   data: string;
 }
 
-/** What a stream asks for beside its events. */
+/** What a stream specifies besides its events. */
 export interface StreamHints {
   /** How long to wait before the next connection, in milliseconds. */
   retry?: number;
 }
 
-/** Parses a stream piece by piece; a piece may end anywhere. */
+/** Parses a stream chunk by chunk; a chunk may end anywhere. */
 export class SseParser {
   #line = "";
   #afterCr = false;
@@ -27,7 +27,7 @@ export class SseParser {
   #id = "";
   readonly hints: StreamHints = {};
 
-  /** Takes the next piece of the stream's text and gives the events that are complete with it. */
+  /** Adds the next chunk of the stream's text and returns the events it completes. */
   push(text: string): ServerEvent[] {
     let rest = text;
     if (!this.#started && rest !== "") {
@@ -36,7 +36,7 @@ export class SseParser {
     }
     const events: ServerEvent[] = [];
     for (const char of rest) {
-      // A CR LF is one end of line, even where the two are in different pieces.
+      // A CR LF is one end of line, even if split across chunks.
       if (char === "\n" && this.#afterCr) {
         this.#afterCr = false;
         continue;

@@ -1,8 +1,8 @@
-// One call over HTTP: the token, problems, and repeating what may be repeated.
+// One call over HTTP: the token, problems, and safe retries.
 
 import { problemOf, ProblemError } from "./problem.ts";
 
-/** Gives the caller's token. `renew` is true when the last one was refused: then a fresh one is needed. */
+/** Returns the caller's token. `renew` is true if the last one was rejected: then a fresh one is needed. */
 export type TokenSource = (renew: boolean) => Promise<string>;
 
 export interface TransportOptions {
@@ -22,11 +22,11 @@ export interface Call {
   signal?: AbortSignal;
 }
 
-/** How often a call is tried, and the longest wait in between that a person is made to sit through. */
+/** Maximum number of attempts, and the longest delay between them that a user should wait. */
 const TRIES = 4;
 const LONGEST_WAIT = 20_000;
 
-/** Makes the call and gives the JSON it answers; throws a ProblemError, or fetch's error where nothing answers. */
+/** Makes the call and returns its JSON; throws a ProblemError, or fetch's error if there is no response. */
 export async function request(options: TransportOptions, call: Call): Promise<unknown> {
   const pause = options.sleep ?? sleep;
   let renewed = false;
@@ -45,7 +45,7 @@ export async function request(options: TransportOptions, call: Call): Promise<un
   }
 }
 
-/** An answer, or what went wrong. */
+/** A response, or what went wrong. */
 async function attempt(options: TransportOptions, call: Call, renew: boolean): Promise<unknown> {
   const headers = new Headers({ Accept: "application/json", Authorization: `Bearer ${await options.token(renew)}` });
   if (call.body !== undefined) headers.set("Content-Type", "application/json");
@@ -64,19 +64,19 @@ async function attempt(options: TransportOptions, call: Call, renew: boolean): P
 }
 
 // region: repeat
-/** A call that had no effect, or whose effect is the same the second time. */
+/** A call that had no effect, or is idempotent. */
 function mayRepeat(call: Call, error: unknown): boolean {
-  // A call beyond the limit was refused before anything was done.
+  // A call beyond the limit was rejected before anything was done.
   if (error instanceof ProblemError && error.problem.status === 429) return true;
   const harmless = call.method === "GET" || call.key !== undefined;
   if (!(error instanceof ProblemError)) return harmless;
-  // The first try with this key has not ended yet: its answer will be there.
+  // The first attempt with this key is still in progress: its response will be there.
   const underWay = error.word === "idempotency-key-in-use";
   return harmless && (underWay || [502, 503, 504].includes(error.problem.status));
 }
 // endregion
 
-/** Full jitter, so that many browsers do not come back at the same moment. */
+/** Full jitter, so that many browsers do not retry at the same moment. */
 export function backoff(tries: number, base = 500, most = 15_000): number {
   return Math.random() * Math.min(most, base * 2 ** tries);
 }

@@ -10,7 +10,7 @@ export type Message = Schemas["Message"];
 export type ChatDetail = Omit<Schemas["ChatDetail"], "messages"> & { messages: Page<Message> };
 export type Activity = Schemas["Activity"];
 export type DeadLetter = Schemas["DeadLetter"];
-/** A live event: ids, no texts. Fetch what it speaks of. */
+/** A live event: ids, no text. Fetch the objects. */
 export type LiveEvent = Schemas["LiveEvent"];
 /** A link and its QR code. */
 export type QrLink = Schemas["QrCode"];
@@ -22,7 +22,7 @@ export interface Page<T> {
   totalIsExact: boolean;
   limit: number;
   skip: number;
-  /** Where the next page begins; null on the last one. */
+  /** The cursor of the next page; null on the last one. */
   nextCursor: string | null;
 }
 
@@ -41,15 +41,15 @@ type JsonOut<Operation, Status extends number> = Operation extends {
   ? Body
   : never;
 
-/** The query of a list, for instance `Query<"/chats">`. */
+/** The query of a list, e.g. `Query<"/chats">`. */
 export type Query<Call extends string> = At<Call> extends { get: infer Operation } ? QueryIn<Operation> : never;
-/** What a POST takes, for instance `Body<"/send">`. */
+/** The body of a POST, e.g. `Body<"/send">`. */
 export type Body<Call extends string> = At<Call> extends { post: infer Operation } ? BodyIn<Operation> : never;
-/** What a GET answers. */
+/** The response of a GET. */
 export type Answer<Call extends string> = At<Call> extends { get: infer Operation } ? JsonOut<Operation, 200> : never;
-/** What a POST answers. */
+/** The response of a POST. */
 export type Made<Call extends string, Status extends number> = At<Call> extends { post: infer Operation }
   ? JsonOut<Operation, Status>
   : never;
-/** What PATCH /settings takes. */
+/** The body of PATCH /settings. */
 export type SettingsChange = At<"/settings"> extends { patch: infer Operation } ? BodyIn<Operation> : never;

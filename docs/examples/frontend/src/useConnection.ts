@@ -1,4 +1,4 @@
-// How the agent's connection is doing: polled, and fetched at once when an event tells of a change.
+// The state of the agent's connection: polled, and fetched at once when an event reports a change.
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import { useDmrelay, useRefresh } from "./Dmrelay.tsx";
@@ -11,12 +11,12 @@ export type ConnectionState =
   | { kind: "loading" }
   /** No account is connected yet: show the form. */
   | { kind: "none" }
-  /** The agent has several accounts: let the person choose one. */
+  /** The agent has several accounts: let the user choose one. */
   | { kind: "several" }
   | { kind: "one"; status: Status; error: unknown }
   | { kind: "failed"; error: unknown };
 
-/** Slow on purpose: changes come as events, and this only finds what they missed. */
+/** Deliberately slow: changes arrive as events, and polling only finds what they missed. */
 const POLL = 30_000;
 
 export function useConnection(connectionId?: string): { state: ConnectionState; reload: () => void } {
@@ -41,7 +41,7 @@ export function useConnection(connectionId?: string): { state: ConnectionState; 
       running.current.abort();
     };
   }, [reload]);
-  // A change of who answers without a chat is one of the whole account.
+  // A mode change without a chat concerns the whole account.
   useRefresh(reload, ({ type, chatId }) => type === "connection.state" || (type === "chat.mode" && chatId == null));
   return { state, reload };
 }
@@ -49,6 +49,6 @@ export function useConnection(connectionId?: string): { state: ConnectionState; 
 function failed(old: ConnectionState, error: unknown): ConnectionState {
   if (error instanceof ProblemError && error.word === "not-connected") return { kind: "none" };
   if (error instanceof ProblemError && error.word === "ambiguous-connection") return { kind: "several" };
-  // What was known stays on the page, with the error beside it.
+  // The last known state stays on the page, next to the error.
   return old.kind === "one" ? { ...old, error } : { kind: "failed", error };
 }

@@ -1,4 +1,4 @@
-// A list, page after page by cursor. A cursor stays right while new things arrive; `skip` does not.
+// A list, page by page by cursor. A cursor is stable while new items arrive; `skip` is not.
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Page } from "./types.ts";
@@ -17,11 +17,11 @@ export interface Pages<T> {
   error: unknown;
   hasMore: boolean;
   loadMore: () => void;
-  /** Loads what is shown again, however many pages that are. */
+  /** Reloads all shown pages. */
   refresh: () => void;
 }
 
-/** `nameOf` tells items apart: one that moved between two pages is shown once. */
+/** `nameOf` identifies items: one that moved between two pages is shown once. */
 export function usePages<T>(load: Load<T>, nameOf: (item: T) => string): Pages<T> {
   const [shown, setShown] = useState<Shown<T>>({ items: [], cursor: undefined });
   const [loading, setLoading] = useState(true);
@@ -31,7 +31,7 @@ export function usePages<T>(load: Load<T>, nameOf: (item: T) => string): Pages<T
   const name = useRef(nameOf);
 
   const run = useCallback((from: Shown<T>, least: number) => {
-    // The newest wish counts; an answer to an older one that comes late is dropped.
+    // The newest request counts; a late response to an older one is dropped.
     running.current.abort();
     const { signal } = (running.current = new AbortController());
     setLoading(true);
@@ -69,7 +69,7 @@ export function usePages<T>(load: Load<T>, nameOf: (item: T) => string): Pages<T
   );
 }
 
-/** Loads pages until there are `least` items, or no more. */
+/** Loads pages until there are at least `least` items, or no more. */
 async function gather<T>(
   load: Load<T>, nameOf: (item: T) => string, from: Shown<T>, least: number, signal: AbortSignal,
 ): Promise<Shown<T>> {

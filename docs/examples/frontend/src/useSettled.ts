@@ -1,4 +1,4 @@
-// A value once it has not changed for a while: a search that waits until the person stops typing.
+// Debounces a value: a search waits until the user stops typing.
 
 import { useEffect, useState } from "react";
 

@@ -11,7 +11,7 @@ interface Seen {
   body: unknown;
 }
 
-/** A client whose calls are answered by these, one after the other. */
+/** A client whose calls get these responses, one after the other. */
 function clientOf(...answers: (() => Response)[]): { client: Client; seen: Seen[]; waits: number[]; renewals: boolean[] } {
   const seen: Seen[] = [];
   const waits: number[] = [];
@@ -60,7 +60,7 @@ test("a call carries the token and only the parameters that are given", async ()
   assert.equal(seen[0]?.headers.get("Content-Type"), null);
 });
 
-test("a problem document is thrown with its word and its fields", async () => {
+test("a problem document is thrown with its type and its fields", async () => {
   const errors = [{ pointer: "/to", detail: "must be digits" }, { parameter: "limit", detail: "must be 1 to 200" }];
   const { client } = clientOf(problem(422, "invalid-request", { errors }));
   await assert.rejects(client.send(message, "key"), (error) => {
@@ -79,7 +79,7 @@ test("an error page of a proxy becomes a problem too", async () => {
   await assert.rejects(client.send(message, "key"), (error) => error instanceof ProblemError && error.problem.status === 413);
 });
 
-test("a token that is refused is renewed once", async () => {
+test("a rejected token is renewed once", async () => {
   const { client, seen, renewals } = clientOf(problem(401, "unauthenticated"), page);
   await client.chats();
   assert.deepEqual(renewals, [false, true]);
@@ -97,7 +97,7 @@ test("beyond the rate limit it waits as long as the API asks, also for writes", 
   assert.deepEqual(waits, [3_000]);
 });
 
-test("a wait nobody wants to sit through is not sat through", async () => {
+test("a delay that is too long is not waited for", async () => {
   const { client, waits } = clientOf(problem(429, "rate-limited", {}, { "Retry-After": "3600" }));
   await assert.rejects(client.chats(), (error) => error instanceof ProblemError && error.retryAfter === 3_600_000);
   assert.deepEqual(waits, []);
@@ -112,7 +112,7 @@ test("a send of unknown outcome is repeated with the same key", async () => {
   assert.equal(waits[1], 1_000);
 });
 
-test("a write without a key is not repeated when nobody knows whether it had its effect", async () => {
+test("a write without a key is not repeated if its outcome is unknown", async () => {
   for (const answer of [noNetwork, problem(503, "database-unavailable"), problem(504, "timeout")]) {
     const { client, seen } = clientOf(answer);
     await assert.rejects(client.takeOver("c"));
@@ -120,7 +120,7 @@ test("a write without a key is not repeated when nobody knows whether it had its
   }
 });
 
-test("a refusal is not repeated", async () => {
+test("a rejected call is not repeated", async () => {
   const { client, seen } = clientOf(problem(422, "window-closed"));
   await assert.rejects(client.send(message, "key"), ProblemError);
   assert.equal(seen.length, 1);
@@ -132,7 +132,7 @@ test("it gives up after four tries", async () => {
   assert.equal(seen.length, 4);
 });
 
-test("a call that is not wanted any more ends at once", async () => {
+test("an aborted call ends at once", async () => {
   const stop = new AbortController();
   const { client, seen } = clientOf(() => {
     stop.abort();

@@ -4,7 +4,7 @@ import { follow, type FollowOptions, type StreamState } from "../src/events.ts";
 import { ProblemError } from "../src/problem.ts";
 
 interface Run {
-  /** Ids of the events that were given. */
+  /** Ids of the delivered events. */
   ids: string[];
   states: StreamState[];
   waits: number[];
@@ -48,7 +48,7 @@ const event = (id: string): string => {
 const stream = (text: string) => (): Response =>
   new Response(text, { headers: { "Content-Type": "text/event-stream; charset=utf-8" } });
 
-/** A stream that sends this and then nothing, until it is given up. */
+/** A stream that sends this and then nothing, until it is abandoned. */
 const silent = (text: string) => (signal: AbortSignal): Response => {
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
@@ -62,7 +62,7 @@ const silent = (text: string) => (signal: AbortSignal): Response => {
 const problem = (status: number, word: string, headers: Record<string, string> = {}) => (): Response =>
   new Response(JSON.stringify({ type: `urn:dmrelay:problem:${word}`, title: word, status }), { status, headers });
 
-test("it goes on after the last event, and gives repeated ones once", async () => {
+test("it resumes after the last event, and delivers repeated ones once", async () => {
   const seen = await run([stream(event("1") + event("2")), stream(event("2") + event("3"))]);
   assert.deepEqual(seen.ids, ["1", "2", "3"]);
   assert.equal(seen.requests[0]?.get("Last-Event-ID"), null);
@@ -72,20 +72,20 @@ test("it goes on after the last event, and gives repeated ones once", async () =
   assert.equal(seen.error, undefined);
 });
 
-test("after a reset it does not go on from where it was", async () => {
+test("after a reset it does not resume from where it was", async () => {
   const reset = "event: reset\ndata: {}\n\n";
   const seen = await run([stream(event("1")), stream(reset), stream(event("9")), stream(event("9"))]);
   assert.deepEqual(seen.requests.map((headers) => headers.get("Last-Event-ID")), [null, "1", null, "9"]);
   assert.deepEqual(seen.ids, ["1", "9"]);
 });
 
-test("an event cut off by the end of the stream is not given, and asked for again", async () => {
+test("an event cut off by the end of the stream is not delivered, and requested again", async () => {
   const seen = await run([stream(event("1") + event("2").slice(0, -1)), stream(event("2"))]);
   assert.deepEqual(seen.ids, ["1", "2"]);
   assert.equal(seen.requests[1]?.get("Last-Event-ID"), "1");
 });
 
-test("what is not an event of ours is skipped", async () => {
+test("unknown events are skipped", async () => {
   const seen = await run([stream("data: no JSON\n\ndata: null\n\ndata: {\"id\":1}\n\n: comment\n\n" + event("1"))]);
   assert.deepEqual(seen.ids, ["1"]);
 });
@@ -104,12 +104,12 @@ test("a text cut in the middle of a character is put together", async () => {
   assert.deepEqual(seen.ids, ["ä"]);
 });
 
-test("the server's retry decides how soon it comes back", async () => {
+test("the server's retry determines the reconnect delay", async () => {
   const seen = await run([stream("retry: 8000\n\n" + event("1"))]);
   assert.ok(seen.waits[0]! >= 4_000 && seen.waits[0]! <= 12_000, String(seen.waits[0]));
 });
 
-test("it waits as long as it is asked to, and longer after each failure", async () => {
+test("it waits as long as requested, and longer after each failure", async () => {
   const down = (): never => {
     throw new TypeError("fetch failed");
   };
@@ -121,14 +121,14 @@ test("it waits as long as it is asked to, and longer after each failure", async 
     const [, first, second, third] = seen.waits as [number, number, number, number];
     assert.ok(first < second && second < third && third <= 30_000, seen.waits.join());
     assert.deepEqual(seen.ids, ["1"]);
-    // A stream that opened starts the count anew.
+    // A stream that opened resets the count.
     assert.ok(seen.waits[4]! < first);
   } finally {
     Math.random = random;
   }
 });
 
-test("a token that has run out is renewed, once", async () => {
+test("an expired token is renewed, once", async () => {
   const seen = await run([problem(401, "unauthenticated"), stream(event("1")), problem(401, "unauthenticated"), stream(event("2"))]);
   assert.deepEqual(seen.requests.map((headers) => headers.get("Authorization")), ["Bearer stale", "Bearer fresh", "Bearer stale", "Bearer fresh"]);
   assert.deepEqual(seen.ids, ["1", "2"]);
@@ -137,25 +137,25 @@ test("a token that has run out is renewed, once", async () => {
   assert.ok(refused.error instanceof ProblemError);
 });
 
-test("a refusal ends it", async () => {
+test("a rejection ends it", async () => {
   const seen = await run([problem(403, "forbidden")]);
   assert.ok(seen.error instanceof ProblemError && seen.error.word === "forbidden");
   assert.deepEqual(seen.waits, []);
 });
 
-test("a page that is no event stream is a failure, not an end", async () => {
+test("a page that is not an event stream is a failure, not an end", async () => {
   const page = (): Response => new Response("<html>", { headers: { "Content-Type": "text/html" } });
   const seen = await run([page, stream(event("1"))]);
   assert.deepEqual(seen.ids, ["1"]);
 });
 
-test("a stream that has gone silent is given up and opened again", async () => {
+test("a silent stream is abandoned and reopened", async () => {
   const seen = await run([silent(event("1")), stream(event("2"))], { silence: 20 });
   assert.deepEqual(seen.ids, ["1", "2"]);
   assert.equal(seen.requests[1]?.get("Last-Event-ID"), "1");
 });
 
-test("it ends when it is told to", async () => {
+test("it ends when aborted", async () => {
   const stop = new AbortController();
   const seen = await run([silent(event("1"))], { signal: stop.signal, onEvent: () => stop.abort() });
   assert.equal(seen.error, undefined);

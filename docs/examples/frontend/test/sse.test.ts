@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SseParser, type ServerEvent } from "../src/sse.ts";
 
-/** Parses a stream that arrives in these pieces. */
+/** Parses a stream that arrives in these chunks. */
 function parse(...pieces: string[]): ServerEvent[] {
   const parser = new SseParser();
   return pieces.flatMap((piece) => parser.push(piece));
@@ -18,11 +18,11 @@ test("several data lines are one text", () => {
   assert.deepEqual(event, { id: "7", type: "message.sent", data: '{\n "a": 1\n}' });
 });
 
-test("comments, unknown fields and events without data are nothing", () => {
+test("comments, unknown fields and events without data are ignored", () => {
   assert.deepEqual(parse(": keep-alive\n\nevent: x\n\nwhatever: y\n\n"), []);
 });
 
-test("the type is of one event, the id stays in force", () => {
+test("the type applies to one event, the id to all that follow", () => {
   const events = parse("id: 1\nevent: x\ndata: a\n\ndata: b\n\nid\ndata: c\n\n");
   assert.deepEqual(events.map(({ id, type }) => [id, type]), [["1", "x"], ["1", "message"], ["", "message"]]);
 });
@@ -35,7 +35,7 @@ test("one space after the colon is not part of the value", () => {
   assert.deepEqual(parse("data:a\n\ndata: b\n\ndata:  c\n\ndata\n\n").map(({ data }) => data), ["a", "b", " c", ""]);
 });
 
-test("lines end with LF, CR or CR LF, wherever the pieces end", () => {
+test("lines end with LF, CR or CR LF, wherever the chunks end", () => {
   const stream = "data: a\r\n\r\ndata: b\r\rdata: c\n\n";
   const expected = ["a", "b", "c"];
   assert.deepEqual(parse(stream).map(({ data }) => data), expected);
@@ -46,7 +46,7 @@ test("a byte order mark at the very start is skipped, elsewhere it is text", () 
   assert.deepEqual(parse("\uFEFFdata: \uFEFFa\n\n").map(({ data }) => data), ["\uFEFFa"]);
 });
 
-test("retry is taken where it is a number", () => {
+test("retry is accepted if it is a number", () => {
   const parser = new SseParser();
   parser.push("retry: 2500\nretry: soon\n\n");
   assert.equal(parser.hints.retry, 2500);

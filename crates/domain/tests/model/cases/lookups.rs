@@ -1,9 +1,9 @@
-//! Outcomes that were unknown: what counts as evidence, and what does not.
+//! Reconciliation: what counts as evidence, and what does not.
 
 use super::*;
 
 #[test]
-fn an_empty_or_short_list_proves_nothing() {
+fn an_empty_or_short_list_is_inconclusive() {
     let known = seen("in-1", NOW, true, "hi");
     let odd = seen("other", NOW + 1_000, false, "something else");
     let cases = [
@@ -28,7 +28,7 @@ fn an_empty_or_short_list_proves_nothing() {
 }
 
 #[test]
-fn typographic_quotes_of_meta_are_ours() {
+fn typographic_quotes_from_meta_still_match() {
     let mut case = Case::new();
     let message = case.answered("hi", &["It's \"fine\""]);
     case.lost(message);
@@ -41,7 +41,7 @@ fn typographic_quotes_of_meta_are_ours() {
 }
 
 #[test]
-fn a_replay_of_an_unknown_send_looks_before_it_sends() {
+fn replaying_an_unknown_send_reconciles_first() {
     let mut case = Case::new();
     let message = case.answered("hi", &["answer"]);
     case.lost(message);
@@ -64,7 +64,7 @@ fn a_replay_of_an_unknown_send_looks_before_it_sends() {
 }
 
 #[test]
-fn what_was_read_before_the_deadline_is_no_absence_after_it() {
+fn a_read_before_the_deadline_is_no_evidence_of_absence() {
     let mut case = Case::new();
     let message = case.answered("hi", &["answer"]);
     case.lost(message);
@@ -81,7 +81,7 @@ fn what_was_read_before_the_deadline_is_no_absence_after_it() {
 }
 
 #[test]
-fn a_record_that_still_grows_is_not_taken_for_the_answer_and_a_fuller_answer_adds_what_was_missing() {
+fn a_growing_record_is_not_final_and_a_complete_answer_adds_the_rest() {
     let mut case = Case::new();
     let ask = case.asked("hi");
     let (turn, attempt) = (ask.turn, ask.attempt);
@@ -106,7 +106,7 @@ fn a_record_that_still_grows_is_not_taken_for_the_answer_and_a_fuller_answer_add
 }
 
 #[test]
-fn what_a_dead_worker_left_is_looked_up_for_the_attempt_it_was_of() {
+fn work_of_a_dead_worker_is_reconciled_for_its_attempt() {
     let mut case = Case::new();
     case.writes("hi");
     let turn = case.db.turns[0].id;
@@ -117,7 +117,7 @@ fn what_a_dead_worker_left_is_looked_up_for_the_attempt_it_was_of() {
 }
 
 #[test]
-fn nothing_is_looked_up_with_a_token_that_is_refused() {
+fn nothing_is_reconciled_with_a_rejected_token() {
     let mut case = Case::new();
     let message = case.answered("hi", &["answer"]);
     case.lost(message);
@@ -132,7 +132,7 @@ fn nothing_is_looked_up_with_a_token_that_is_refused() {
 }
 
 #[test]
-fn a_record_that_was_read_before_the_deadline_does_not_show_that_nothing_was_asked() {
+fn a_record_read_before_the_deadline_does_not_show_that_nothing_was_asked() {
     let mut case = Case::new();
     let ask = case.asked("hi");
     let (turn, attempt) = (ask.turn, ask.attempt);
@@ -150,7 +150,7 @@ fn a_record_that_was_read_before_the_deadline_does_not_show_that_nothing_was_ask
 }
 
 #[test]
-fn a_call_that_was_answered_with_an_error_is_looked_up_soon() {
+fn a_call_answered_with_an_error_is_reconciled_soon() {
     let mut case = Case::new();
     let ask = case.asked("hi");
     case.ask_fails(&ask, true);

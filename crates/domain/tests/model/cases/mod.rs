@@ -1,4 +1,4 @@
-//! Cases that were seen on running systems, one command after another.
+//! Cases observed on running systems, as sequences of commands.
 
 mod lookups;
 mod takeovers;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 const NOW: Millis = 1_700_000_000_000;
 const WEEK: Millis = 7 * 24 * 3_600_000;
 
-/// A conversation whose commands are told one by one.
+/// A conversation driven by single commands.
 struct Case {
     db: Database,
     now: Millis,
@@ -42,7 +42,7 @@ impl Case {
         Claim::By(self.worker)
     }
 
-    /// Something of Meta's about this message.
+    /// One of Meta's events about this message.
     fn event(&mut self, from_customer: bool, message: &Value) -> Applied {
         let (sender, recipient) = if from_customer { ("200", "17") } else { ("17", "200") };
         let raw = json!({
@@ -88,7 +88,7 @@ impl Case {
         ask.clone()
     }
 
-    /// Nobody knows what became of the question, answered with an error or not at all.
+    /// The outcome of the question is unknown: it got an error or no response.
     fn ask_fails(&mut self, ask: &Ask, answered: bool) {
         let (turn, attempt) = (ask.turn, ask.attempt);
         let class = FailureClass::Ambiguous;
@@ -96,7 +96,7 @@ impl Case {
         self.apply(Command::RecordAgentFailure(RecordAgentFailure { turn, attempt, failure, retry: None }));
     }
 
-    /// The customer writes, and the agent answers; gives the first reply, which is being sent.
+    /// The customer writes and the agent answers; returns the first reply, which is being sent.
     fn answered(&mut self, text: &str, replies: &[&str]) -> MessageId {
         let ask = self.asked(text);
         let answered = self.apply(Command::RecordAnswer(RecordAnswer {
@@ -114,7 +114,7 @@ impl Case {
         self.apply(Command::RecordSent(RecordSent { message, attempt: 1, mid, claim }))
     }
 
-    /// The send's connection was lost.
+    /// The connection was lost during the send.
     fn lost(&mut self, message: MessageId) -> Applied {
         let failure = SendFailure {
             class: FailureClass::Ambiguous,

@@ -1,9 +1,9 @@
-//! Echoes and human agents: whose words they were.
+//! Echoes and human agents: who wrote a message.
 
 use super::*;
 
 #[test]
-fn a_message_of_unknown_outcome_does_not_swallow_what_a_human_writes_weeks_later() {
+fn a_message_of_unknown_outcome_does_not_match_a_humans_message_weeks_later() {
     let mut case = Case::new();
     let message = case.answered("hi", &["Good morning"]);
     case.lost(message);
@@ -36,7 +36,8 @@ fn a_human_who_writes_the_words_in_flight_takes_over_when_the_send_names_another
 fn a_takeover_by_an_echo_of_ours_is_undone_and_what_came_meanwhile_is_asked() {
     let mut case = Case::new();
     let message = case.answered("hi", &["Good morning", "How can I help?"]);
-    // Meta changed the words: it is taken for a human's until the send's own answer names it.
+    // Meta changed the text, so the echo is attributed to a human until the send's own response names its
+    // mid.
     case.echo("ours", "Good morning!!");
     assert_eq!(case.db.chat.mode, ChatMode::Human);
     assert!(case.writes("my parcel?").effects.is_empty());

@@ -1,4 +1,4 @@
-//! Turns and answers: what is asked, when, and what becomes of the answer.
+//! Turns and answers: what is asked, when, and how the answer is handled.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn edits_count_by_their_number_and_not_by_their_arrival() {
 }
 
 #[test]
-fn an_answer_becomes_so_many_messages_and_the_last_says_that_it_was_cut() {
+fn an_answer_has_a_maximum_number_of_messages_and_the_last_records_the_cut() {
     let mut case = Case::new();
     let long = "word ".repeat(20_000);
     case.answered("hi", &[&long]);
@@ -30,7 +30,7 @@ fn an_answer_becomes_so_many_messages_and_the_last_says_that_it_was_cut() {
 }
 
 #[test]
-fn an_outcome_counts_for_the_attempt_it_was_of() {
+fn an_outcome_counts_only_for_its_attempt() {
     let mut case = Case::new();
     let ask = case.asked("hi");
     let answer = |attempt| RecordAnswer {
@@ -52,7 +52,7 @@ fn an_outcome_counts_for_the_attempt_it_was_of() {
 }
 
 #[test]
-fn no_turn_begins_while_another_is_asked_whatever_is_due() {
+fn no_turn_begins_while_another_is_being_asked() {
     let mut case = Case::new();
     case.writes("one");
     case.writes("two");
@@ -63,7 +63,7 @@ fn no_turn_begins_while_another_is_asked_whatever_is_due() {
 }
 
 #[test]
-fn the_answer_to_what_was_taken_back_meanwhile_is_not_sent() {
+fn the_answer_to_an_unsent_question_is_not_sent() {
     let mut case = Case::new();
     let ask = case.asked("hi");
     let answer = RecordAnswer {
@@ -81,7 +81,7 @@ fn the_answer_to_what_was_taken_back_meanwhile_is_not_sent() {
 }
 
 #[test]
-fn a_question_that_is_asked_late_has_its_whole_time() {
+fn a_question_asked_late_has_its_full_timeout() {
     let mut case = Case::new();
     case.db.policy.agent_timeout = 10_000;
     let ask = case.asked("hi");
