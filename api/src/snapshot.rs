@@ -62,7 +62,7 @@ impl Snapshots {
                 Ok(now) => match self.refresh().await {
                     Ok(()) => mark = Some(now),
                     Err(err) => {
-                        tracing::warn!(error = %err, "cannot load connections; using the cached ones")
+                        tracing::warn!(error = %err, "cannot load connections; using the cached ones");
                     }
                 },
                 Err(err) => tracing::warn!(error = %err, "cannot load connections; using the cached ones"),

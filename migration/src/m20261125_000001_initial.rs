@@ -97,7 +97,7 @@ const EVENTS: &[&str] = &[
     trace_id {uuid}
 ){room}",
     "CREATE UNIQUE INDEX events_key ON events (key)",
-    "CREATE INDEX events_conversation ON events (thread, account, at, id) WHERE due_at IS NOT NULL",
+    "CREATE INDEX events_conversation ON events (thread, account, at, id) WHERE state = 'new'",
     "CREATE INDEX events_due ON events (account, due_at) WHERE due_at IS NOT NULL",
     "CREATE INDEX events_unrouted ON events (account) WHERE state = 'unrouted'",
 ];

@@ -69,7 +69,7 @@ async fn apply_all(ctx: &Arc<Context>, commands: impl Iterator<Item = (ChatId, C
             }
             Err(ApplyError::Missing | ApplyError::Busy) => {}
             Err(err) => {
-                tracing::warn!(%chat, error = %err, "cannot resume a chat; retrying on the next tick")
+                tracing::warn!(%chat, error = %err, "cannot resume a chat; retrying on the next tick");
             }
         }
     });

@@ -48,16 +48,24 @@ fn ids(columns: &'static [Column], ids: impl Iterator<Item = Uuid>) -> Rows {
     rows
 }
 
-/// For each row of `source` the first `$1` messages that meet the condition, in its order, as `m`.
-fn some_of_each(dialect: Dialect, source: &str, condition: &str) -> String {
+/// For each row of `source` the rows of a table that meet the condition, as `alias`.
+///
+/// A join would leave it to PostgreSQL to read a whole partial index instead, which looks cheap while hardly anything is in
+/// it, and the plan is kept. `OFFSET 0` (or a limit) makes it look up each row of the source.
+fn of_each(dialect: Dialect, source: &str, (table, alias): (&str, &str), condition: &str) -> String {
     match dialect {
         Dialect::Postgres => format!(
-            "{source} CROSS JOIN LATERAL (SELECT {{messages.*}} FROM messages WHERE {condition} LIMIT $1) m"
+            "{source} CROSS JOIN LATERAL (SELECT {{{table}.*}} FROM {table} WHERE {condition} OFFSET 0) {alias}"
         ),
         Dialect::Sqlite => format!(
-            "{source} CROSS JOIN messages m ON m.id IN (SELECT id FROM messages WHERE {condition} LIMIT $1)"
+            "{source} CROSS JOIN {table} {alias} ON {alias}.id IN (SELECT id FROM {table} WHERE {condition})"
         ),
     }
+}
+
+/// The messages that [`of_each`] finds, as `m`.
+fn messages_of_each(dialect: Dialect, source: &str, condition: &str) -> String {
+    of_each(dialect, source, ("messages", "m"), condition)
 }
 
 impl Tx {
@@ -121,16 +129,16 @@ impl Tx {
         let table = threads.as_table(self.dialect, "u", &mut values);
         let columns = "{e:events.*}";
         let sql = match self.dialect {
-            // Only the thread may be looked up by an index: by the account, those of all its chats would be read.
+            // No word of `due_at` being there: the index of what is due must not be read for this.
             Dialect::Postgres => format!(
                 "SELECT {columns}, u.chat_id AS of_chat FROM {table} CROSS JOIN LATERAL (SELECT {{events.*}} FROM events \
-                 WHERE thread = u.thread AND account IS NOT DISTINCT FROM u.account AND due_at IS NOT NULL AND state = 'new' \
+                 WHERE account = u.account AND thread = u.thread AND state = 'new' \
                     AND (attempts = 0 OR due_at <= {{now}}) \
                  ORDER BY at, id LIMIT $1) e ORDER BY e.at, e.id"
             ),
             Dialect::Sqlite => format!(
                 "SELECT {columns}, u.chat_id AS of_chat FROM {table} CROSS JOIN events e ON e.id IN (SELECT id FROM events \
-                 WHERE account = u.account AND thread = u.thread AND due_at IS NOT NULL AND state = 'new' \
+                 WHERE account = u.account AND thread = u.thread AND state = 'new' \
                     AND (attempts = 0 OR due_at <= {{now}}) \
                  ORDER BY at, id LIMIT $1) ORDER BY e.at, e.id"
             ),
@@ -183,10 +191,10 @@ impl Tx {
             ids(CHAT_IDS, conversations.keys().map(|id| id.0)).as_table(self.dialect, "u", &mut values);
         let named = ids(IDS, named).as_table(self.dialect, "n", &mut values);
         // The states in words, so that they match the partial index.
+        let is_open = "chat_id = u.chat_id AND state IN ('asking', 'reconciling', 'waiting')";
+        let open = of_each(self.dialect, &open, ("turns", "t"), is_open);
         let sql = format!(
-            "SELECT {{t:turns.*}} FROM {open} JOIN turns t ON t.chat_id = u.chat_id \
-                AND t.state IN ('asking', 'reconciling', 'waiting') \
-             UNION ALL SELECT {{t:turns.*}} FROM {named} JOIN turns t ON t.id = n.id"
+            "SELECT {{t:turns.*}} FROM {open} UNION ALL SELECT {{t:turns.*}} FROM {named} JOIN turns t ON t.id = n.id"
         );
         add_turns(conversations, self.query::<turn::Model>(&sql, values).await?);
         Ok(())
@@ -200,7 +208,8 @@ impl Tx {
     ) -> Result<Vec<message::Model>> {
         let mut values: Vec<Value> = vec![UNANSWERED_MAX.into()];
         let dialect = self.dialect;
-        let outbox = ids(CHAT_IDS, conversations.keys().map(|id| id.0)).as_table(dialect, "o", &mut values);
+        let outbox_of =
+            ids(CHAT_IDS, conversations.keys().map(|id| id.0)).as_table(dialect, "o", &mut values);
         let unanswered = needs.iter().filter(|(_, needs)| needs.unanswered).map(|(id, _)| id.0);
         let unanswered = ids(CHAT_IDS, unanswered).as_table(dialect, "a", &mut values);
         let named = ids(IDS, named.into_iter()).as_table(dialect, "n", &mut values);
@@ -218,25 +227,23 @@ impl Tx {
         let mids = mids.as_table(dialect, "i", &mut values);
         let histories = histories.as_table(dialect, "h", &mut values);
         // One partial index for each branch, in the words of the index, and never an OR.
-        let waiting = "chat_id = a.chat_id AND needs_answer AND turn_id IS NULL ORDER BY at, seq";
-        let unanswered = some_of_each(dialect, &unanswered, waiting);
-        let by_mid = match dialect {
-            // On an empty table all indexes look alike: only the mid may be looked up by one, and `OFFSET 0` keeps it so.
-            Dialect::Postgres => format!(
-                "{mids} CROSS JOIN LATERAL (SELECT {{messages.*}} FROM messages WHERE mid = i.mid \
-                 AND connection_id IS NOT DISTINCT FROM i.connection_id OFFSET 0) m"
-            ),
-            Dialect::Sqlite => {
-                format!("{mids} CROSS JOIN messages m ON m.mid = i.mid AND m.connection_id = i.connection_id")
-            }
+        let outbox = "chat_id = o.chat_id AND status IN ('queued', 'sending', 'unknown')";
+        let outbox = messages_of_each(dialect, &outbox_of, outbox);
+        let waiting = "chat_id = a.chat_id AND needs_answer AND turn_id IS NULL ORDER BY at, seq LIMIT $1";
+        let unanswered = messages_of_each(dialect, &unanswered, waiting);
+        // On an empty table all indexes look alike: only the mid may be looked up by one.
+        let same_connection = match dialect {
+            Dialect::Postgres => "connection_id IS NOT DISTINCT FROM i.connection_id",
+            Dialect::Sqlite => "connection_id = i.connection_id",
         };
+        let by_mid = messages_of_each(dialect, &mids, &format!("mid = i.mid AND {same_connection}"));
+        let histories = messages_of_each(dialect, &histories, "chat_id = h.chat_id AND seq > h.after");
         let sql = format!(
-            "SELECT {{m:messages.*}} FROM {outbox} JOIN messages m ON m.chat_id = o.chat_id \
-                AND m.status IN ('queued', 'sending', 'unknown') \
+            "SELECT {{m:messages.*}} FROM {outbox} \
              UNION ALL SELECT {{m:messages.*}} FROM {unanswered} \
              UNION ALL SELECT {{m:messages.*}} FROM {named} JOIN messages m ON m.id = n.id \
              UNION ALL SELECT {{m:messages.*}} FROM {by_mid} \
-             UNION ALL SELECT {{m:messages.*}} FROM {histories} JOIN messages m ON m.chat_id = h.chat_id AND m.seq > h.after"
+             UNION ALL SELECT {{m:messages.*}} FROM {histories}"
         );
         self.query(&sql, values).await
     }
@@ -302,11 +309,11 @@ impl Tx {
                 AND (o.mid IS NULL OR 'echo:' || o.mid <> w.reason))"
         );
         let failures = failures.as_table(dialect, "f", &mut values);
-        let with_reason = "chat_id = w.chat_id AND error_code = w.reason ORDER BY seq DESC";
-        let by_reason = some_of_each(dialect, &reasons, with_reason);
+        let with_reason = "chat_id = w.chat_id AND error_code = w.reason ORDER BY seq DESC LIMIT $1";
+        let by_reason = messages_of_each(dialect, &reasons, with_reason);
         let with_failure = "chat_id = f.chat_id AND error_class = f.class AND created_at <= f.until \
-             AND direction = 'inbound' ORDER BY seq DESC";
-        let by_failure = some_of_each(dialect, &failures, with_failure);
+             AND direction = 'inbound' ORDER BY seq DESC LIMIT $1";
+        let by_failure = messages_of_each(dialect, &failures, with_failure);
         let sql = format!(
             "SELECT {{m:messages.*}} FROM {named} JOIN messages m ON m.id = n.id \
              UNION ALL SELECT {{m:messages.*}} FROM {replies} JOIN messages m ON m.turn_id = r.id AND m.part IS NOT NULL \

@@ -147,10 +147,11 @@ impl Tx {
         }
         let mut values = Vec::new();
         let table = rows.as_table(self.dialect, "u", &mut values);
-        // The bytes are erased once their meaning is in the other tables.
+        // The bytes are erased once their meaning is in the other tables. In these words, so that PostgreSQL finds each event
+        // by its id, and does not read the index of those that are due.
         let sql = format!(
             "UPDATE events SET due_at = NULL, state = u.state, raw = NULL, error = NULL FROM {table} \
-             WHERE events.id = u.id AND events.due_at IS NOT NULL"
+             WHERE events.id = u.id AND COALESCE(events.due_at, -1) >= 0"
         );
         self.execute(&sql, values).await?;
         Ok(())
