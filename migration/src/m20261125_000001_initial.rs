@@ -95,7 +95,7 @@ const EVENTS: &[&str] = &[
     state text NOT NULL,
     error text,
     trace_id {uuid}
-){room}",
+){more_room}",
     "CREATE UNIQUE INDEX events_key ON events (key)",
     "CREATE INDEX events_conversation ON events (thread, account, at, id) WHERE state = 'new'",
     "CREATE INDEX events_due ON events (account, due_at) WHERE due_at IS NOT NULL",

@@ -4,6 +4,7 @@ use crate::dialect::Dialect;
 use crate::pools::{self, Guarded, Link, Role};
 use crate::{Error, Result};
 use dmrelay_domain::clock::Millis;
+use sea_orm::sea_query::Query;
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult,
     QueryResult, Statement, Value,
@@ -54,15 +55,10 @@ pub struct Pool {
     pub max: u32,
 }
 
-#[derive(FromQueryResult)]
-struct Now {
-    now: Millis,
-}
-
 impl Store {
     /// The database's clock, in milliseconds.
     pub async fn now(&self) -> Result<Millis> {
-        Ok(self.read::<Now>("SELECT {now} AS now", Vec::new()).await?.first().map_or(0, |row| row.now))
+        read_clock(self.dialect, &self.reader()).await
     }
 
     /// Opens the pool. The database need not be up for PostgreSQL: connections are made when wanted.
@@ -169,11 +165,6 @@ impl Store {
     pub(crate) async fn write<T: FromQueryResult>(&self, sql: &str, values: Vec<Value>) -> Result<Vec<T>> {
         rows(&self.on(Role::Write), self.dialect.statement(sql, values)).await
     }
-
-    /// Runs a statement that only reads.
-    pub(crate) async fn read<T: FromQueryResult>(&self, sql: &str, values: Vec<Value>) -> Result<Vec<T>> {
-        rows(&self.on(Role::Read), self.dialect.statement(sql, values)).await
-    }
 }
 
 impl Tx {
@@ -187,7 +178,7 @@ impl Tx {
 
     /// The database's clock, in milliseconds.
     pub(crate) async fn now(&self) -> Result<Millis> {
-        Ok(self.first::<Now>("SELECT {now} AS now", Vec::new()).await?.map_or(0, |row| row.now))
+        read_clock(self.dialect, &self.inner).await
     }
 
     pub(crate) fn connection(&self) -> &impl ConnectionTrait {
@@ -210,6 +201,11 @@ impl Tx {
     pub(crate) async fn first<T: FromQueryResult>(&self, sql: &str, values: Vec<Value>) -> Result<Option<T>> {
         Ok(self.query(sql, values).await?.into_iter().next())
     }
+}
+
+async fn read_clock(dialect: Dialect, db: &impl ConnectionTrait) -> Result<Millis> {
+    let row = db.query_one(&Query::select().expr_as(dialect.now(), "now").take()).await?;
+    Ok(row.map(|row| row.try_get("", "now")).transpose()?.unwrap_or(0))
 }
 
 async fn rows<T: FromQueryResult>(db: &impl ConnectionTrait, statement: Statement) -> Result<Vec<T>> {

@@ -6,13 +6,17 @@
 
 use crate::dialect::Dialect;
 use crate::ingest::WAITING_ACCOUNTS;
+use crate::query::literal;
 use crate::{Result, Store};
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::conversation::Orphan;
 use dmrelay_domain::event::EventKey;
 use dmrelay_domain::ids::{ChatId, EventId, MessageId, TurnId};
+use dmrelay_domain::states::{MessageStatus, TurnState};
 use dmrelay_domain::trace::TraceId;
-use sea_orm::FromQueryResult;
+use dmrelay_entity::{chat, event, message, turn, worker};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -49,6 +53,9 @@ pub struct DueEvent {
     pub trace: Option<TraceId>,
 }
 
+/// A call without a worker: its row, its chat and its attempt.
+type Orphaned = (Uuid, Uuid, i32);
+
 /// Which work of chats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DueWork {
@@ -80,18 +87,6 @@ struct EventRow {
     key: Vec<u8>,
     dispatch_no: i32,
     trace_id: Option<Uuid>,
-}
-
-#[derive(FromQueryResult)]
-struct OrphanRow {
-    id: Uuid,
-    chat_id: Uuid,
-    attempt: i32,
-}
-
-#[derive(FromQueryResult)]
-struct Id {
-    id: Uuid,
 }
 
 impl DueWork {
@@ -198,9 +193,14 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn reserve_chat(&self, work: DueWork, chat: ChatId, delay: Duration) -> Result<()> {
-        let what = work.column();
-        let sql = format!("UPDATE chats SET {what}_reserved_until = {{now}} + $2 WHERE id = $1");
-        self.mark(&sql, vec![chat.0.into(), millis(delay).into()]).await?;
+        let reserved_until = match work {
+            DueWork::Turns => chat::Column::TurnReservedUntil,
+            DueWork::Outboxes => chat::Column::OutboxReservedUntil,
+        };
+        let reserve = chat::Entity::update_many()
+            .col_expr(reserved_until, self.clock().add(millis(delay)))
+            .filter(chat::Column::Id.eq(chat.0));
+        reserve.exec(&self.relaxed()).await?;
         Ok(())
     }
 
@@ -243,8 +243,11 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn undispatch_event(&self, event: EventId) -> Result<()> {
-        let sql = "UPDATE events SET due_at = {now} WHERE id = $1 AND due_at IS NOT NULL";
-        self.mark(sql, vec![event.0.into()]).await?;
+        let undispatch = event::Entity::update_many()
+            .col_expr(event::Column::DueAt, self.clock())
+            .filter(event::Column::Id.eq(event.0))
+            .filter(event::Column::DueAt.is_not_null());
+        undispatch.exec(&self.relaxed()).await?;
         Ok(())
     }
 
@@ -253,33 +256,42 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn orphans(&self) -> Result<Vec<(ChatId, Orphan)>> {
-        let gone = |table: &str| {
-            format!(
-                "({table}.deadline + $2 <= (SELECT {{now}}) OR NOT EXISTS (SELECT 1 FROM workers w \
-                 WHERE w.id = {table}.worker AND w.alive_until > (SELECT {{now}})))"
-            )
+        let is_lost = |deadline: Expr, worker: Expr| {
+            let lives = worker::Entity::find()
+                .select_only()
+                .expr(literal(1))
+                .filter(worker::Column::Id.into_expr().eq(worker))
+                .filter(worker::Column::AliveUntil.into_expr().gt(self.instant()));
+            let overdue = deadline.add(millis(OVERDUE)).lte(self.instant());
+            overdue.or(Expr::exists(lives.into_query()).not())
         };
-        let sql = format!(
-            "SELECT t.id, t.chat_id, t.attempt FROM turns t WHERE t.state = 'asking' AND {} ORDER BY t.deadline LIMIT $1",
-            gone("t")
-        );
-        let values = || vec![ORPHANS_MAX.into(), millis(OVERDUE).into()];
-        let turns = self.mark_rows(&sql, values()).await?;
-        let sql = format!(
-            "SELECT m.id, m.chat_id, m.attempt FROM messages m WHERE m.status = 'sending' AND {} LIMIT $1",
-            gone("m")
-        );
-        let sends = self.mark_rows(&sql, values()).await?;
-        let mut orphans = Vec::with_capacity(turns.len() + sends.len());
-        for row in &turns {
-            let row = OrphanRow::from_query_result(row, "")?;
-            orphans.push((row.chat_id.into(), Orphan::Turn(TurnId(row.id), row.attempt)));
-        }
-        for row in &sends {
-            let row = OrphanRow::from_query_result(row, "")?;
-            orphans.push((row.chat_id.into(), Orphan::Send(MessageId(row.id), row.attempt)));
-        }
-        Ok(orphans)
+        // The states as literals, so that the partial indexes serve.
+        let turns = {
+            use turn::Column;
+            turn::Entity::find()
+                .select_only()
+                .columns([Column::Id, Column::ChatId, Column::Attempt])
+                .filter(Column::State.into_expr().eq(literal(TurnState::Asking.as_str())))
+                .filter(is_lost(Column::Deadline.into_expr(), Column::Worker.into_expr()))
+                .order_by_asc(Column::Deadline)
+                .limit(ORPHANS_MAX)
+        };
+        let sends = {
+            use message::Column;
+            message::Entity::find()
+                .select_only()
+                .columns([Column::Id, Column::ChatId, Column::Attempt])
+                .filter(Column::Status.into_expr().eq(literal(MessageStatus::Sending.as_str())))
+                .filter(is_lost(Column::Deadline.into_expr(), Column::Worker.into_expr()))
+                .limit(ORPHANS_MAX)
+        };
+        let turns: Vec<Orphaned> = turns.into_tuple().all(&self.relaxed()).await?;
+        let sends: Vec<Orphaned> = sends.into_tuple().all(&self.relaxed()).await?;
+        let turns =
+            turns.into_iter().map(|(id, chat, attempt)| (chat.into(), Orphan::Turn(TurnId(id), attempt)));
+        let sends =
+            sends.into_iter().map(|(id, chat, attempt)| (chat.into(), Orphan::Send(MessageId(id), attempt)));
+        Ok(turns.chain(sends).collect())
     }
 
     /// Chats whose pause is over.
@@ -287,8 +299,13 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn due_resumes(&self, most: u64) -> Result<Vec<ChatId>> {
-        let sql = "SELECT id FROM chats WHERE resume_at IS NOT NULL AND resume_at <= (SELECT {now}) LIMIT $1";
-        let rows = self.mark_rows(sql, vec![most.into()]).await?;
-        rows.iter().map(|row| Ok(Id::from_query_result(row, "")?.id.into())).collect()
+        let due = chat::Entity::find()
+            .select_only()
+            .column(chat::Column::Id)
+            .filter(chat::Column::ResumeAt.is_not_null())
+            .filter(chat::Column::ResumeAt.into_expr().lte(self.instant()))
+            .limit(most);
+        let ids: Vec<Uuid> = due.into_tuple().all(&self.relaxed()).await?;
+        Ok(ids.into_iter().map(Into::into).collect())
     }
 }

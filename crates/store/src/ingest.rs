@@ -11,8 +11,9 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::EventId;
 use dmrelay_domain::states::EventState;
 use dmrelay_domain::trace::TraceId;
-use dmrelay_entity::dead_letter;
-use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult};
+use dmrelay_entity::{dead_letter, event};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -147,8 +148,11 @@ impl Store {
         let Some(failed) = tx.first::<Row>(sql, values).await? else { return Ok(false) };
         let dead = failed.attempts >= most;
         if dead {
-            let sql = "UPDATE events SET due_at = NULL, state = 'dead' WHERE id = $1";
-            tx.execute(sql, vec![failed.id.into()]).await?;
+            let close = event::Entity::update_many()
+                .col_expr(event::Column::DueAt, Expr::value(None::<i64>))
+                .col_expr(event::Column::State, EventState::Dead.as_str().into())
+                .filter(event::Column::Id.eq(failed.id));
+            close.exec(tx.connection()).await?;
             let connection = tx.route(account).await?;
             let now = tx.now().await?;
             let row = dead_letter::ActiveModel {

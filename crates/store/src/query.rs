@@ -85,6 +85,11 @@ impl Store {
         self.dialect.now()
     }
 
+    /// The same, read once for the whole statement, so that an index may serve what is compared with it.
+    pub(crate) fn instant(&self) -> Expr {
+        Expr::cust(format!("(SELECT {})", self.dialect.clock()))
+    }
+
     /// Lists rows of an entity: see [`Store::list_permit`].
     pub(crate) async fn list_all<E: EntityTrait>(&self, select: Select<E>) -> Result<Vec<E::Model>> {
         let _permit = self.list_permit().await?;

@@ -107,7 +107,6 @@ pub(super) const MESSAGE_FIXED: &[Column] = &[
     Column("created_at", Kind::BigInt),
 ];
 
-pub(super) const IDS: &[Column] = &[Column("id", Kind::Uuid)];
 pub(super) const EVENTS: &[Column] = &[Column("id", Kind::Uuid), Column("state", Kind::Text)];
 pub(super) const READ: &[Column] =
     &[Column("chat_id", Kind::Uuid), Column("seq", Kind::BigInt), Column("at", Kind::BigInt)];

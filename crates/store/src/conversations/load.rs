@@ -12,7 +12,7 @@ use dmrelay_domain::event::{self, Container};
 use dmrelay_domain::ids::ChatId;
 use dmrelay_domain::trace::TraceId;
 use dmrelay_entity::{chat, dead_letter, event as event_row, message, turn};
-use sea_orm::{FromQueryResult, Value};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Value};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -105,14 +105,12 @@ impl Tx {
 
     /// Which of these chats there are, locked or not.
     pub(super) async fn existing_chats(&self, wanted: &[ChatId]) -> Result<HashSet<ChatId>> {
-        #[derive(FromQueryResult)]
-        struct Id {
-            id: Uuid,
-        }
-        let mut values = Vec::new();
-        let table = ids(IDS, wanted.iter().map(|id| id.0)).as_table(self.dialect, "u", &mut values);
-        let sql = format!("SELECT c.id FROM {table} JOIN chats c ON c.id = u.id");
-        Ok(self.query::<Id>(&sql, values).await?.into_iter().map(|row| row.id.into()).collect())
+        let found = chat::Entity::find()
+            .select_only()
+            .column(chat::Column::Id)
+            .filter(chat::Column::Id.is_in(wanted.iter().map(|id| id.0)));
+        let ids: Vec<Uuid> = found.into_tuple().all(self.connection()).await?;
+        Ok(ids.into_iter().map(Into::into).collect())
     }
 
     /// The events that wait for these conversations, in Meta's order.
@@ -253,10 +251,8 @@ impl Tx {
         conversations: &mut HashMap<ChatId, Conversation>,
         letters: Vec<Uuid>,
     ) -> Result<()> {
-        let mut values = Vec::new();
-        let table = ids(IDS, letters.into_iter()).as_table(self.dialect, "u", &mut values);
-        let sql = format!("SELECT {{d:dead_letters.*}} FROM {table} JOIN dead_letters d ON d.id = u.id");
-        for row in self.query::<dead_letter::Model>(&sql, values).await? {
+        let found = dead_letter::Entity::find().filter(dead_letter::Column::Id.is_in(letters));
+        for row in found.all(self.connection()).await? {
             let Some(chat) = row.chat_id else { continue };
             // A letter of a connection that is not the chat's is nobody's here.
             let one = conversations.get_mut(&chat.into());

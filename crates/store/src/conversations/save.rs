@@ -2,9 +2,9 @@
 //! this order, because of the unique indexes: what frees a place before what takes it.
 
 use super::columns::{
-    ACTIVITIES, CHATS, CLOSED, DROPPED, EVENTS, IDS, LETTERS, MESSAGE_BODY, MESSAGE_CHANGES, MESSAGE_INSERT,
-    READ, REVIVED, TURN_CHANGES, TURN_INSERT, chat_row, message_body, message_changes, message_row,
-    turn_changes, turn_row,
+    ACTIVITIES, CHATS, CLOSED, DROPPED, EVENTS, LETTERS, MESSAGE_BODY, MESSAGE_CHANGES, MESSAGE_INSERT, READ,
+    REVIVED, TURN_CHANGES, TURN_INSERT, chat_row, message_body, message_changes, message_row, turn_changes,
+    turn_row,
 };
 use crate::activities::id_at;
 use crate::bulk::{Column, Rows};
@@ -12,7 +12,9 @@ use crate::{Result, Tx};
 use dmrelay_domain::conversation::{Change, Conversation};
 use dmrelay_domain::states::{DeadLetterState, MessageStatus};
 use dmrelay_domain::text::truncate;
-use sea_orm::Value;
+use dmrelay_entity::message;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Value};
+use uuid::Uuid;
 
 /// The length of a dead letter's error, in bytes.
 const ERROR_BYTES_MAX: usize = 500;
@@ -54,7 +56,7 @@ impl Tx {
     }
 
     async fn save_messages(&self, conversations: &[&Conversation]) -> Result<()> {
-        let mut deleted = Rows::new(IDS);
+        let mut deleted: Vec<Uuid> = Vec::new();
         // A chat has one message being sent at most: it is over before the next one begins.
         let (mut updated, mut begun) = (Rows::new(MESSAGE_CHANGES), Rows::new(MESSAGE_CHANGES));
         let (mut bodies, mut inserted) = (Rows::new(MESSAGE_BODY), Rows::new(MESSAGE_INSERT));
@@ -63,7 +65,7 @@ impl Tx {
         {
             match message.change() {
                 Change::None => {}
-                Change::Deleted => deleted.push(vec![message.id.0.into()]),
+                Change::Deleted => deleted.push(message.id.0),
                 Change::Updated => {
                     let sends = message.status == MessageStatus::Sending;
                     (if sends { &mut begun } else { &mut updated }).push(message_changes(message));
@@ -75,10 +77,8 @@ impl Tx {
             }
         }
         if !deleted.is_empty() {
-            let mut values = Vec::new();
-            let table = deleted.as_table(self.dialect, "u", &mut values);
-            self.execute(&format!("DELETE FROM messages WHERE id IN (SELECT u.id FROM {table})"), values)
-                .await?;
+            let delete = message::Entity::delete_many().filter(message::Column::Id.is_in(deleted));
+            delete.exec(self.connection()).await?;
         }
         self.update("messages", MESSAGE_CHANGES, &updated).await?;
         self.update("messages", MESSAGE_CHANGES, &begun).await?;
