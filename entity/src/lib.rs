@@ -4,10 +4,10 @@
 pub mod activity;
 pub mod agent;
 pub mod api_key;
+pub mod breaker;
 pub mod chat;
 pub mod dead_letter;
 pub mod event;
-pub mod gate;
 pub mod idempotency_key;
 pub mod instagram_connection;
 pub mod leader;

@@ -6,14 +6,14 @@ use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_domain::signature::sha256;
 use dmrelay_store::NewApiKey;
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{Answer, Rest, agent_path, connect_body};
 use dmrelay_tests::settings::Settings;
 use dmrelay_tests::token;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-on_both_footings!(
+on_both_backends!(
     every_route_requires_its_permission_and_subaccount,
     a_token_grants_what_its_claims_say,
     invalid_tokens_are_rejected,
@@ -91,8 +91,8 @@ async fn check(rest: &Rest, call: &Call, role: Role) -> Result<()> {
     Ok(())
 }
 
-async fn every_route_requires_its_permission_and_subaccount(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, short_streams).await?;
+async fn every_route_requires_its_permission_and_subaccount(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, short_streams).await?;
     let other = SubaccountId::parse("other")?;
     assert!(relay.store.bind_agent(&dmrelay_domain::ids::AgentId::parse("agent_other")?, &other).await?);
     let expired = key(&relay, "acme", Role::Owner, Some(1)).await?;
@@ -122,8 +122,8 @@ fn with_tokens(settings: &mut Settings) {
     token::accept(&mut settings.jwt);
 }
 
-async fn a_token_grants_what_its_claims_say(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, with_tokens).await?;
+async fn a_token_grants_what_its_claims_say(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, with_tokens).await?;
     let other = SubaccountId::parse("other")?;
     relay.store.bind_agent(&dmrelay_domain::ids::AgentId::parse("agent_other")?, &other).await?;
     let calls = calls()?;
@@ -146,8 +146,8 @@ async fn a_token_grants_what_its_claims_say(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn invalid_tokens_are_rejected(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, with_tokens).await?;
+async fn invalid_tokens_are_rejected(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, with_tokens).await?;
     let good = token::claims(&json!({ "role": "owner", "subaccounts": ["acme"] }));
     let with = |changes: Value| {
         let mut claims = good.clone();
@@ -185,8 +185,8 @@ async fn invalid_tokens_are_rejected(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn keys_are_created_listed_and_revoked(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn keys_are_created_listed_and_revoked(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let keys = "/api/database/acme/api-keys";
     let body =
         json!({ "name": "frontend", "role": "viewer", "expiresAt": "2099-01-01T00:00:00Z" }).to_string();
@@ -238,8 +238,8 @@ async fn keys_are_created_listed_and_revoked(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn ids_of_another_subaccount_are_not_found(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, short_streams).await?;
+async fn ids_of_another_subaccount_are_not_found(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, short_streams).await?;
     relay.simulator.say(dmrelay_tests::rest::ACCOUNT, "200000000000001", "a secret");
     relay.replies("200000000000001", 1).await?;
     relay.settled().await?;
@@ -293,8 +293,8 @@ async fn ids_of_another_subaccount_are_not_found(footing: Footing) -> Result<()>
     relay.end().await
 }
 
-async fn validation_errors_name_the_field(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |settings| settings.api.api_max_bytes = 1_000).await?;
+async fn validation_errors_name_the_field(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| settings.api.api_max_bytes = 1_000).await?;
     for (query, parameter) in [
         ("limit=0", "limit"),
         ("limit=201", "limit"),

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use dmrelay_simulator::{AgentRule, Fault, FaultMode, Operation, Service, UserTurn};
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT};
 use std::time::Duration;
 
-on_both_footings!(
+on_both_backends!(
     a_lost_answer_is_found_and_not_asked_again,
     a_slow_answer_is_found_and_not_asked_again,
     a_question_that_did_not_arrive_is_asked_again,
@@ -30,35 +30,35 @@ async fn answered_once(relay: Relay) -> Result<()> {
     relay.end().await
 }
 
-async fn a_lost_answer_is_found_and_not_asked_again(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_lost_answer_is_found_and_not_asked_again(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::DropAfter));
     answered_once(relay).await
 }
 
-async fn a_slow_answer_is_found_and_not_asked_again(footing: Footing) -> Result<()> {
+async fn a_slow_answer_is_found_and_not_asked_again(backend: Backend) -> Result<()> {
     let relay =
-        Relay::connected(footing, |settings| settings.agent.agent_timeout = Duration::from_millis(400))
+        Relay::connected(backend, |settings| settings.agent.agent_timeout = Duration::from_millis(400))
             .await?;
     let slow = AgentRule { latency_ms: 700, user_turn: UserTurn::After, ..AgentRule::default() };
     relay.simulator.put_agent(AGENT, slow);
     answered_once(relay).await
 }
 
-async fn a_question_that_did_not_arrive_is_asked_again(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_question_that_did_not_arrive_is_asked_again(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::DropBefore));
     answered_once(relay).await
 }
 
-async fn an_error_after_the_effect_is_reconciled(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn an_error_after_the_effect_is_reconciled(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::After).status(500));
     answered_once(relay).await
 }
 
-async fn an_outage_costs_time_and_no_message(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn an_outage_costs_time_and_no_message(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let outage =
         relay.simulator.add_fault(Fault::new(Service::Retell, FaultMode::Before).status(503).times(0));
     relay.simulator.say(ACCOUNT, USER, "hello");
@@ -70,16 +70,16 @@ async fn an_outage_costs_time_and_no_message(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_throttled_agent_is_asked_again_after_its_delay(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_throttled_agent_is_asked_again_after_its_delay(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let throttled =
         Fault::retell(Operation::Completion, FaultMode::Before).status(429).header("retry-after", "1");
     relay.simulator.add_fault(throttled);
     answered_once(relay).await
 }
 
-async fn a_question_received_and_never_answered_is_shown(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_question_received_and_never_answered_is_shown(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Partial));
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.settled().await?;
@@ -91,8 +91,8 @@ async fn a_question_received_and_never_answered_is_shown(footing: Footing) -> Re
     relay.end().await
 }
 
-async fn a_new_chat_that_cannot_be_opened_is_opened_later(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_new_chat_that_cannot_be_opened_is_opened_later(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.put_agent(AGENT, AgentRule { ends_chat: true, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "first");
     relay.replies(USER, 1).await?;
@@ -106,8 +106,8 @@ async fn a_new_chat_that_cannot_be_opened_is_opened_later(footing: Footing) -> R
     relay.end().await
 }
 
-async fn messages_beyond_a_questions_limit_go_into_the_next_one(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |settings| settings.worker.debounce_ms = 1_500).await?;
+async fn messages_beyond_a_questions_limit_go_into_the_next_one(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| settings.worker.debounce_ms = 1_500).await?;
     for n in 0..60 {
         relay.simulator.say(ACCOUNT, USER, format!("m{n:02}"));
     }
@@ -118,8 +118,8 @@ async fn messages_beyond_a_questions_limit_go_into_the_next_one(footing: Footing
     relay.end().await
 }
 
-async fn an_unknown_agent_leads_to_a_dead_letter(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn an_unknown_agent_leads_to_a_dead_letter(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.configure(|settings| settings.retell.any_agent = false);
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.settled().await?;

@@ -4,16 +4,16 @@ use anyhow::{Context, Result};
 use dmrelay_domain::ids::{AgentId, InstagramAccountId};
 use dmrelay_domain::states::LoginKind;
 use dmrelay_simulator::{AccountSpec, AgentRule, Fault, FaultMode, Operation, Record};
-use dmrelay_store::{Gate, GateKey, GateState, Store};
+use dmrelay_store::{Admit, BreakerKey, BreakerState, Store};
 use dmrelay_tests::database::Database;
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT, connect_body};
 use dmrelay_tests::wait;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use std::time::Duration;
 
-on_both_footings!(
+on_both_backends!(
     a_service_breaker_opens_once_three_of_its_agents_or_accounts_fail,
     an_unused_probe_is_released,
     a_failing_agent_does_not_affect_the_others,
@@ -24,30 +24,30 @@ on_both_footings!(
 const USER: &str = "200000000000001";
 const DEADLINE: Duration = Duration::from_secs(20);
 
-async fn trip(store: &Store, key: &GateKey) -> Result<()> {
+async fn trip(store: &Store, key: &BreakerKey) -> Result<()> {
     for _ in 0..5 {
-        store.gate_failed(key, "transient").await?;
+        store.record_failure(key, "transient").await?;
     }
     Ok(())
 }
 
-async fn a_service_breaker_opens_once_three_of_its_agents_or_accounts_fail(footing: Footing) -> Result<()> {
-    let database = Database::start(footing)?;
+async fn a_service_breaker_opens_once_three_of_its_agents_or_accounts_fail(backend: Backend) -> Result<()> {
+    let database = Database::start(backend)?;
     let store = database.open().await?;
-    let agent = |n: u32| anyhow::Ok(GateKey::AgentOf(AgentId::parse(&format!("agent_{n}"))?));
-    let account = |n: u32| anyhow::Ok(GateKey::GraphAccount(InstagramAccountId::parse(&n.to_string())?));
-    let graph = GateKey::GraphApp(LoginKind::Instagram);
+    let agent = |n: u32| anyhow::Ok(BreakerKey::AgentOf(AgentId::parse(&format!("agent_{n}"))?));
+    let account = |n: u32| anyhow::Ok(BreakerKey::GraphAccount(InstagramAccountId::parse(&n.to_string())?));
+    let graph = BreakerKey::GraphApp(LoginKind::Instagram);
     for n in 1..=3 {
         // Accounts say nothing about the agent's provider, nor agents about Graph.
         trip(&store, &account(n)?).await?;
         let opened = store.trip_shared(&account(n)?, &graph, "transient").await?;
         assert_eq!(opened, n == 3, "after {n} accounts");
-        assert_eq!(store.pass(&[GateKey::Agent]).await?, Gate::Open);
+        assert_eq!(store.admit(&[BreakerKey::Agent]).await?, Admit::Now);
     }
-    assert!(matches!(store.pass(&[graph]).await?, Gate::Closed(_)));
+    assert!(matches!(store.admit(&[graph]).await?, Admit::NotBefore(_)));
     for n in 1..=2 {
         trip(&store, &agent(n)?).await?;
-        assert!(!store.trip_shared(&agent(n)?, &GateKey::Agent, "transient").await?, "after {n} agents");
+        assert!(!store.trip_shared(&agent(n)?, &BreakerKey::Agent, "transient").await?, "after {n} agents");
     }
     // Past failures do not count.
     store
@@ -55,30 +55,30 @@ async fn a_service_breaker_opens_once_three_of_its_agents_or_accounts_fail(footi
         .execute_unprepared("UPDATE gates SET closed_until = 1 WHERE key = 'agent:agent_1'")
         .await?;
     trip(&store, &agent(3)?).await?;
-    assert!(!store.trip_shared(&agent(3)?, &GateKey::Agent, "transient").await?);
+    assert!(!store.trip_shared(&agent(3)?, &BreakerKey::Agent, "transient").await?);
     trip(&store, &agent(4)?).await?;
-    assert!(store.trip_shared(&agent(4)?, &GateKey::Agent, "transient").await?);
+    assert!(store.trip_shared(&agent(4)?, &BreakerKey::Agent, "transient").await?);
     // Opened once, and not again by later failures.
-    assert!(!store.trip_shared(&agent(4)?, &GateKey::Agent, "transient").await?);
-    assert!(matches!(store.pass(&[GateKey::Agent]).await?, Gate::Closed(_)));
+    assert!(!store.trip_shared(&agent(4)?, &BreakerKey::Agent, "transient").await?);
+    assert!(matches!(store.admit(&[BreakerKey::Agent]).await?, Admit::NotBefore(_)));
     Ok(())
 }
 
-async fn an_unused_probe_is_released(footing: Footing) -> Result<()> {
-    let database = Database::start(footing)?;
+async fn an_unused_probe_is_released(backend: Backend) -> Result<()> {
+    let database = Database::start(backend)?;
     let store = database.open().await?;
-    trip(&store, &GateKey::Agent).await?;
+    trip(&store, &BreakerKey::Agent).await?;
     store.connection().execute_unprepared("UPDATE gates SET closed_until = 1").await?;
-    let agent = [GateKey::Agent];
-    assert_eq!(store.pass(&agent).await?, Gate::Open);
-    assert!(matches!(store.pass(&agent).await?, Gate::Closed(_)), "two probes at a time");
-    store.release_probe(&GateKey::Agent).await?;
-    assert_eq!(store.pass(&agent).await?, Gate::Open);
+    let agent = [BreakerKey::Agent];
+    assert_eq!(store.admit(&agent).await?, Admit::Now);
+    assert!(matches!(store.admit(&agent).await?, Admit::NotBefore(_)), "two probes at a time");
+    store.release_probe(&BreakerKey::Agent).await?;
+    assert_eq!(store.admit(&agent).await?, Admit::Now);
     Ok(())
 }
 
-async fn breaker(store: &Store, key: &str) -> Result<Option<GateState>> {
-    Ok(store.gate_states().await?.into_iter().find(|state| state.key == key))
+async fn breaker(store: &Store, key: &str) -> Result<Option<BreakerState>> {
+    Ok(store.breaker_states().await?.into_iter().find(|state| state.key == key))
 }
 
 /// Waits until this breaker is open.
@@ -96,8 +96,8 @@ fn failing() -> Fault {
     Fault { agent: Some(AGENT.to_owned()), ..fault }
 }
 
-async fn a_failing_agent_does_not_affect_the_others(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_failing_agent_does_not_affect_the_others(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let (second, token) = ("17841400000000002", "IGAAtest-token-of-acme2");
     relay.simulator.put_account(AccountSpec::new(second, "acme2", token));
     relay.simulator.put_agent("agent_second", AgentRule::default());
@@ -121,8 +121,8 @@ async fn a_failing_agent_does_not_affect_the_others(footing: Footing) -> Result<
 }
 
 /// A successful read says nothing about whether questions are answered.
-async fn failing_completions_open_the_breaker_even_if_reads_succeed(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn failing_completions_open_the_breaker_even_if_reads_succeed(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.add_fault(failing());
     // One question is tried repeatedly; each time a read shows that it was not asked.
     relay.simulator.say(ACCOUNT, "200000000000009", "hello");
@@ -135,8 +135,8 @@ async fn failing_completions_open_the_breaker_even_if_reads_succeed(footing: Foo
     relay.end().await
 }
 
-async fn a_first_message_probes_an_expired_breaker(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_first_message_probes_an_expired_breaker(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let fault = relay.simulator.add_fault(failing());
     // As many as it takes: one more in progress would open it again.
     for n in 0..5 {

@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use dmrelay_simulator::{AccountSpec, Fault, FaultMode, Operation, Service, TokenState};
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, APP_SECRET, TOKEN, connect_body, text_webhook};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
-on_both_footings!(
+on_both_backends!(
     connecting_answers_with_links_and_subscribes,
     a_failed_connect_leaves_nothing_behind,
     connecting_again_renews_the_connection,
@@ -21,8 +21,8 @@ on_both_footings!(
 
 const USER: &str = "200000000000001";
 
-async fn connecting_answers_with_links_and_subscribes(footing: Footing) -> Result<()> {
-    let relay = Relay::start(footing, |_| {}).await?;
+async fn connecting_answers_with_links_and_subscribes(backend: Backend) -> Result<()> {
+    let relay = Relay::start(backend, |_| {}).await?;
     let mut body = connect_body();
     body["ref"] = json!("summer_1");
     let answer = relay.rest.post("connect", body).await?;
@@ -51,8 +51,8 @@ async fn connecting_answers_with_links_and_subscribes(footing: Footing) -> Resul
     relay.end().await
 }
 
-async fn a_failed_connect_leaves_nothing_behind(footing: Footing) -> Result<()> {
-    let relay = Relay::start(footing, |_| {}).await?;
+async fn a_failed_connect_leaves_nothing_behind(backend: Backend) -> Result<()> {
+    let relay = Relay::start(backend, |_| {}).await?;
     let mut wrong_token = connect_body();
     wrong_token["accessToken"] = json!("IGAAwrong");
     let mut wrong_account = connect_body();
@@ -103,8 +103,8 @@ async fn a_failed_connect_leaves_nothing_behind(footing: Footing) -> Result<()> 
     relay.end().await
 }
 
-async fn connecting_again_renews_the_connection(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn connecting_again_renews_the_connection(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let first = relay.rest.get("status").await?.json;
     assert_eq!(relay.rest.connect().await?.status, 201);
     let second = relay.rest.get("status").await?.json;
@@ -116,8 +116,8 @@ async fn connecting_again_renews_the_connection(footing: Footing) -> Result<()> 
     relay.end().await
 }
 
-async fn an_account_of_another_subaccount_is_not_taken_by_accident(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn an_account_of_another_subaccount_is_not_taken_by_accident(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let path = "/api/database/other/chat-agents/agent_other/instagram";
     let connect = |body: serde_json::Value| {
         let body = Some(body.to_string().into_bytes());
@@ -135,8 +135,8 @@ async fn an_account_of_another_subaccount_is_not_taken_by_accident(footing: Foot
     relay.end().await
 }
 
-async fn events_that_came_before_are_ingested_by_a_late_connect(footing: Footing) -> Result<()> {
-    let relay = Relay::start(footing, |_| {}).await?;
+async fn events_that_came_before_are_ingested_by_a_late_connect(backend: Backend) -> Result<()> {
+    let relay = Relay::start(backend, |_| {}).await?;
     for n in 0..3 {
         let body = text_webhook(ACCOUNT, USER, &format!("early-{n}"), &format!("early {n}"));
         assert_eq!(relay.rest.webhook("/webhooks/instagram", &body, APP_SECRET).await?.status, 200);
@@ -154,8 +154,8 @@ async fn events_that_came_before_are_ingested_by_a_late_connect(footing: Footing
     relay.end().await
 }
 
-async fn disconnecting_unsubscribes_the_webhooks_and_deletes_the_token(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn disconnecting_unsubscribes_the_webhooks_and_deletes_the_token(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let answer = relay.rest.post("disconnect", json!({})).await?;
     assert_eq!((answer.status, &answer.json["status"]), (200, &json!("disconnected")));
     assert!(relay.simulator.subscribed_fields(ACCOUNT).unwrap_or_default().is_empty());
@@ -184,9 +184,9 @@ async fn disconnecting_unsubscribes_the_webhooks_and_deletes_the_token(footing: 
     relay.end().await
 }
 
-async fn several_accounts_of_one_agent_are_separate(footing: Footing) -> Result<()> {
+async fn several_accounts_of_one_agent_are_separate(backend: Backend) -> Result<()> {
     const SECOND: &str = "17841400000000002";
-    let relay = Relay::connected(footing, |_| {}).await?;
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.put_account(AccountSpec::new(SECOND, "acme_two", "IGAAsecond"));
     let mut body = connect_body();
     body["instagramAccountId"] = json!(SECOND);
@@ -212,10 +212,10 @@ async fn several_accounts_of_one_agent_are_separate(footing: Footing) -> Result<
     relay.end().await
 }
 
-async fn a_page_connects_with_facebook_login(footing: Footing) -> Result<()> {
+async fn a_page_connects_with_facebook_login(backend: Backend) -> Result<()> {
     const PAGED: &str = "17841400000000003";
     const PAGE: &str = "104508901353867";
-    let relay = Relay::start(footing, |_| {}).await?;
+    let relay = Relay::start(backend, |_| {}).await?;
     relay.simulator.put_account(AccountSpec::new(PAGED, "acme_page", "EAAtoken").facebook_login(PAGE));
     let mut body = connect_body();
     body["instagramAccountId"] = json!(PAGED);
@@ -233,8 +233,8 @@ async fn a_page_connects_with_facebook_login(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn secrets_are_encrypted_in_the_database(footing: Footing) -> Result<()> {
-    let relay = Relay::start(footing, |_| {}).await?;
+async fn secrets_are_encrypted_in_the_database(backend: Backend) -> Result<()> {
+    let relay = Relay::start(backend, |_| {}).await?;
     let mut body = connect_body();
     body["appSecret"] = json!("own-app-secret");
     assert_eq!(relay.rest.post("connect", body).await?.status, 201);

@@ -2,14 +2,14 @@
 
 use anyhow::{Context, Result};
 use dmrelay_simulator::{Fault, FaultMode, Operation};
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::ACCOUNT;
 use dmrelay_tests::wait;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-on_both_footings!(
+on_both_backends!(
     a_dead_letter_is_replayed_once_and_logged,
     a_dead_letter_is_discarded,
     nothing_is_replayed_after_a_takeover,
@@ -20,8 +20,8 @@ on_both_footings!(
 const USER: &str = "200000000000001";
 
 /// A relay whose agent has rejected a question permanently.
-async fn refused(footing: Footing) -> Result<Relay> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn refused(backend: Backend) -> Result<Relay> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Before).status(400));
     relay.simulator.say(ACCOUNT, USER, "hello");
     dead_letters(&relay, 1).await?;
@@ -38,8 +38,8 @@ async fn dead_letters(relay: &Relay, count: usize) -> Result<Vec<Value>> {
     .await
 }
 
-async fn a_dead_letter_is_replayed_once_and_logged(footing: Footing) -> Result<()> {
-    let relay = refused(footing).await?;
+async fn a_dead_letter_is_replayed_once_and_logged(backend: Backend) -> Result<()> {
+    let relay = refused(backend).await?;
     let letter = dead_letters(&relay, 1).await?.remove(0);
     assert_eq!(
         (&letter["kind"], &letter["class"], &letter["state"]),
@@ -69,8 +69,8 @@ async fn a_dead_letter_is_replayed_once_and_logged(footing: Footing) -> Result<(
     relay.end().await
 }
 
-async fn a_dead_letter_is_discarded(footing: Footing) -> Result<()> {
-    let relay = refused(footing).await?;
+async fn a_dead_letter_is_discarded(backend: Backend) -> Result<()> {
+    let relay = refused(backend).await?;
     let letter = dead_letters(&relay, 1).await?.remove(0);
     let id = letter["deadLetterId"].as_str().context("id")?;
     let some = async |body: Value| relay.rest.post("dead-letters/replay", body).await;
@@ -89,8 +89,8 @@ async fn a_dead_letter_is_discarded(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn nothing_is_replayed_after_a_takeover(footing: Footing) -> Result<()> {
-    let relay = refused(footing).await?;
+async fn nothing_is_replayed_after_a_takeover(backend: Backend) -> Result<()> {
+    let relay = refused(backend).await?;
     let letter = dead_letters(&relay, 1).await?.remove(0);
     relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
     relay.replies(USER, 1).await?;
@@ -114,8 +114,8 @@ async fn nothing_is_replayed_after_a_takeover(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn many_are_replayed_page_by_page(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn many_are_replayed_page_by_page(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Before).status(400).times(3));
     for user in 1..=3 {
         relay.simulator.say(ACCOUNT, &format!("20000000000000{user}"), "hello");
@@ -139,8 +139,8 @@ async fn many_are_replayed_page_by_page(footing: Footing) -> Result<()> {
 }
 
 /// An event the database rejects is retried and then given up, and blocks nothing else.
-async fn an_event_that_cannot_be_ingested_becomes_a_dead_letter(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |settings| settings.worker.ingest_attempts = 3).await?;
+async fn an_event_that_cannot_be_ingested_becomes_a_dead_letter(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| settings.worker.ingest_attempts = 3).await?;
     let refuse = "CREATE UNIQUE INDEX poison ON messages (text) WHERE text = 'poison'";
     relay.store.connection().execute_unprepared(refuse).await?;
     relay.simulator.say(ACCOUNT, USER, "poison");

@@ -2,12 +2,12 @@
 
 use anyhow::{Context, Result};
 use dmrelay_simulator::{Act, Action, AgentRule};
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-on_both_footings!(
+on_both_backends!(
     content_expressible_as_text_reaches_the_agent,
     events_without_a_question_are_stored_and_not_asked,
     marks_reach_their_message,
@@ -23,8 +23,8 @@ fn attachment(kind: &str) -> Value {
     json!({"type": kind, "payload": {"url": "https://lookaside.fbsbx.com/ig_messaging_cdn/?asset_id=1"}})
 }
 
-async fn content_expressible_as_text_reaches_the_agent(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn content_expressible_as_text_reaches_the_agent(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let story = "https://example.com/story".to_owned();
     let actions = [
         (Action::QuickReply { title: Some("Red".into()), payload: "RED".into() }, "Red"),
@@ -58,8 +58,8 @@ fn postback(title: &str, payload: &str, without_mid: bool) -> Action {
     Action::Postback { title: title.into(), payload: payload.into(), referral: None, without_mid }
 }
 
-async fn events_without_a_question_are_stored_and_not_asked(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn events_without_a_question_are_stored_and_not_asked(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
     let raw = |item: Value, standby: bool| Action::Raw { item, field: "messages".into(), standby };
@@ -98,8 +98,8 @@ fn comment(live: bool, flat: bool) -> Action {
     Action::Comment { text: "Where?".into(), live, flat, own: false, parent_id: None }
 }
 
-async fn marks_reach_their_message(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn marks_reach_their_message(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
     let mid = relay.simulator.record(|record| record.sends[0].mid.clone());
@@ -119,8 +119,8 @@ async fn marks_reach_their_message(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn an_unsent_message_is_erased_and_not_answered(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |settings| settings.worker.debounce_ms = 1_000).await?;
+async fn an_unsent_message_is_erased_and_not_answered(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| settings.worker.debounce_ms = 1_000).await?;
     let mid = relay.simulator.say(ACCOUNT, USER, "a secret");
     relay.simulator.act(Act::new(ACCOUNT, USER, Action::Unsend { mid }));
     relay.settled().await?;
@@ -133,8 +133,8 @@ async fn an_unsent_message_is_erased_and_not_answered(footing: Footing) -> Resul
     relay.end().await
 }
 
-async fn an_unsend_before_its_message_leaves_nothing(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn an_unsend_before_its_message_leaves_nothing(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let body = |message: Value| {
         let item = json!({"sender": {"id": USER}, "recipient": {"id": ACCOUNT}, "timestamp": 1_772_998_023_000_i64, "message": message});
         json!({"object": "instagram", "entry": [{"id": ACCOUNT, "time": 1, "messaging": [item]}]}).to_string()
@@ -154,8 +154,8 @@ async fn an_unsend_before_its_message_leaves_nothing(footing: Footing) -> Result
     relay.end().await
 }
 
-async fn a_human_in_the_app_silences_the_agent(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_human_in_the_app_silences_the_agent(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
     relay.settled().await?;
@@ -172,8 +172,8 @@ async fn a_human_in_the_app_silences_the_agent(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn an_answer_that_arrives_after_a_human_wrote_is_not_sent(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn an_answer_that_arrives_after_a_human_wrote_is_not_sent(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 1_000, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay

@@ -4,12 +4,12 @@ use anyhow::Result;
 use dmrelay_simulator::{
     AccountSpec, Act, Action, AgentRule, Echo, Fault, FaultMode, Operation, ReplyRule, Service, TokenState,
 };
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT, TOKEN, connect_body};
 use serde_json::json;
 use std::time::Duration;
 
-on_both_footings!(
+on_both_backends!(
     a_lost_acceptance_is_found_by_its_echo,
     a_lost_acceptance_is_found_in_the_conversation,
     a_reaction_before_the_mid_is_known_does_not_duplicate_the_message,
@@ -37,23 +37,23 @@ async fn answered_once(relay: Relay) -> Result<()> {
     relay.end().await
 }
 
-async fn a_lost_acceptance_is_found_by_its_echo(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_lost_acceptance_is_found_by_its_echo(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
     // The conversation cannot be read: only the echo shows the outcome.
     relay.simulator.add_fault(Fault::graph(Operation::Conversations, FaultMode::Before).status(500).times(0));
     answered_once(relay).await
 }
 
-async fn a_lost_acceptance_is_found_in_the_conversation(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_lost_acceptance_is_found_in_the_conversation(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.configure(|settings| settings.graph.echo = Echo::Never);
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
     answered_once(relay).await
 }
 
-async fn a_reaction_before_the_mid_is_known_does_not_duplicate_the_message(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_reaction_before_the_mid_is_known_does_not_duplicate_the_message(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.configure(|settings| settings.graph.echo = Echo::Never);
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
     relay.simulator.say(ACCOUNT, USER, "hello");
@@ -72,8 +72,8 @@ async fn a_reaction_before_the_mid_is_known_does_not_duplicate_the_message(footi
     relay.end().await
 }
 
-async fn a_permanently_unreadable_conversation_is_shown(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_permanently_unreadable_conversation_is_shown(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.configure(|settings| settings.graph.echo = Echo::Never);
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
     let refused = Fault::graph(Operation::Conversations, FaultMode::GraphError).code(100, Some(33)).times(0);
@@ -88,21 +88,21 @@ async fn a_permanently_unreadable_conversation_is_shown(footing: Footing) -> Res
     relay.end().await
 }
 
-async fn a_send_that_did_not_arrive_is_repeated(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_send_that_did_not_arrive_is_repeated(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropBefore));
     answered_once(relay).await
 }
 
-async fn an_error_after_the_effect_is_not_repeated(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn an_error_after_the_effect_is_not_repeated(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.configure(|settings| settings.graph.echo = Echo::Never);
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::After).code(1, Some(1_357_046)));
     answered_once(relay).await
 }
 
-async fn an_outage_costs_time_and_no_message(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn an_outage_costs_time_and_no_message(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let outage = relay.simulator.add_fault(Fault::new(Service::Graph, FaultMode::DropBefore).times(0));
     relay.simulator.say(ACCOUNT, USER, "hello");
     let failing = |record: &dmrelay_simulator::Record| record.calls_of("graph.send") >= 1;
@@ -114,16 +114,16 @@ async fn an_outage_costs_time_and_no_message(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_throttled_account_waits(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_throttled_account_waits(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let throttled =
         Fault::graph(Operation::Send, FaultMode::GraphError).code(80_002, None).header("retry-after", "1");
     relay.simulator.add_fault(throttled);
     answered_once(relay).await
 }
 
-async fn an_invalid_token_parks_and_a_reconnect_delivers(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn an_invalid_token_parks_and_a_reconnect_delivers(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.set_tokens(ACCOUNT, TokenState::Expired);
     relay.simulator.say(ACCOUNT, USER, "hello");
     let parked =
@@ -142,8 +142,8 @@ async fn an_invalid_token_parks_and_a_reconnect_delivers(footing: Footing) -> Re
     relay.end().await
 }
 
-async fn a_closed_window_leads_to_a_dead_letter(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_closed_window_leads_to_a_dead_letter(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::GraphError).code(10, Some(2_534_022)));
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.settled().await?;
@@ -154,8 +154,8 @@ async fn a_closed_window_leads_to_a_dead_letter(footing: Footing) -> Result<()> 
     relay.end().await
 }
 
-async fn a_failed_part_cancels_the_later_ones(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_failed_part_cancels_the_later_ones(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let reply = ReplyRule::Texts { texts: vec!["one".into(), "two".into(), "three".into()] };
     relay.simulator.put_agent(AGENT, AgentRule { reply, ..AgentRule::default() });
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::GraphError).code(551, None).skip(1));
@@ -167,8 +167,8 @@ async fn a_failed_part_cancels_the_later_ones(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn courtesies_never_fail_a_turn(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn courtesies_never_fail_a_turn(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.add_fault(Fault::graph(Operation::SenderAction, FaultMode::DropBefore).times(0));
     relay
         .simulator

@@ -1,12 +1,12 @@
 //! Chats, messages and their timeline, as a frontend reads them.
 
 use anyhow::{Context, Result};
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, Answer};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-on_both_footings!(
+on_both_backends!(
     chats_are_listed_searched_and_paged,
     a_chat_shows_what_happened_in_it,
     pages_are_stable_while_messages_arrive,
@@ -17,8 +17,8 @@ fn items(answer: &Answer) -> Result<Vec<Value>> {
     answer.json["items"].as_array().cloned().with_context(|| answer.text.clone())
 }
 
-async fn with_chats(footing: Footing, count: u32) -> Result<Relay> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn with_chats(backend: Backend, count: u32) -> Result<Relay> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     for number in 0..count {
         let user = format!("2000000000000{number:02}");
         relay.simulator.say(ACCOUNT, &user, format!("hello from {number}"));
@@ -28,8 +28,8 @@ async fn with_chats(footing: Footing, count: u32) -> Result<Relay> {
     Ok(relay)
 }
 
-async fn chats_are_listed_searched_and_paged(footing: Footing) -> Result<()> {
-    let relay = with_chats(footing, 5).await?;
+async fn chats_are_listed_searched_and_paged(backend: Backend) -> Result<()> {
+    let relay = with_chats(backend, 5).await?;
     let all = relay.rest.get("chats").await?;
     let users: Vec<String> =
         items(&all)?.iter().filter_map(|chat| chat["instagramUserId"].as_str().map(str::to_owned)).collect();
@@ -68,8 +68,8 @@ async fn chats_are_listed_searched_and_paged(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_chat_shows_what_happened_in_it(footing: Footing) -> Result<()> {
-    let relay = with_chats(footing, 1).await?;
+async fn a_chat_shows_what_happened_in_it(backend: Backend) -> Result<()> {
+    let relay = with_chats(backend, 1).await?;
     let chat = items(&relay.rest.get("chats").await?)?[0]["chatId"].as_str().context("id")?.to_owned();
     relay.rest.post(&format!("chats/{chat}/takeover"), json!({})).await?;
     relay.rest.post(&format!("chats/{chat}/release"), json!({})).await?;
@@ -109,8 +109,8 @@ async fn a_chat_shows_what_happened_in_it(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn pages_are_stable_while_messages_arrive(footing: Footing) -> Result<()> {
-    let relay = with_chats(footing, 6).await?;
+async fn pages_are_stable_while_messages_arrive(backend: Backend) -> Result<()> {
+    let relay = with_chats(backend, 6).await?;
     let before: BTreeSet<String> = items(&relay.rest.get("messages?limit=200").await?)?
         .iter()
         .map(|m| m["messageId"].to_string())
@@ -132,8 +132,8 @@ async fn pages_are_stable_while_messages_arrive(footing: Footing) -> Result<()> 
     relay.end().await
 }
 
-async fn messages_are_found_by_text_time_and_author(footing: Footing) -> Result<()> {
-    let relay = with_chats(footing, 3).await?;
+async fn messages_are_found_by_text_time_and_author(backend: Backend) -> Result<()> {
+    let relay = with_chats(backend, 3).await?;
     let found = async |query: &str| items(&relay.rest.get(&format!("messages?{query}")).await?);
     let texts = |items: &[Value]| {
         items.iter().filter_map(|m| m["text"].as_str().map(str::to_owned)).collect::<Vec<_>>()

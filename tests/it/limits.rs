@@ -1,7 +1,7 @@
 //! Limits on how often, how much and how slowly a client may call.
 
 use anyhow::{Context, Result};
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{APP_SECRET, agent_path, text_webhook};
 use dmrelay_tests::wait;
 use serde_json::json;
@@ -9,15 +9,15 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-on_both_footings!(
+on_both_backends!(
     a_key_that_calls_too_often_must_wait,
     an_address_is_limited_before_authentication,
     webhooks_are_not_limited_by_address,
     bodies_too_long_or_too_slow_are_rejected,
 );
 
-async fn a_key_that_calls_too_often_must_wait(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |settings| {
+async fn a_key_that_calls_too_often_must_wait(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| {
         settings.limits.rate_per_principal = 1;
         settings.limits.burst_per_principal = 5;
     })
@@ -45,8 +45,8 @@ async fn a_key_that_calls_too_often_must_wait(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn an_address_is_limited_before_authentication(footing: Footing) -> Result<()> {
-    let relay = Relay::start(footing, |settings| {
+async fn an_address_is_limited_before_authentication(backend: Backend) -> Result<()> {
+    let relay = Relay::start(backend, |settings| {
         settings.limits.rate_per_address = 1;
         settings.limits.burst_per_address = 5;
     })
@@ -64,8 +64,8 @@ async fn an_address_is_limited_before_authentication(footing: Footing) -> Result
     relay.end().await
 }
 
-async fn webhooks_are_not_limited_by_address(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |settings| {
+async fn webhooks_are_not_limited_by_address(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| {
         settings.limits.rate_per_address = 1;
         settings.limits.burst_per_address = 3;
     })
@@ -79,8 +79,8 @@ async fn webhooks_are_not_limited_by_address(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn bodies_too_long_or_too_slow_are_rejected(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |settings| {
+async fn bodies_too_long_or_too_slow_are_rejected(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| {
         settings.api.api_timeout = Duration::from_secs(1);
         settings.api.header_timeout = Duration::from_secs(1);
         settings.api.webhook_timeout = Duration::from_secs(1);

@@ -1,14 +1,14 @@
 //! Live events reach all listeners, whichever process they are connected to.
 
 use anyhow::{Context, Result};
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, agent_path};
 use dmrelay_tests::stream::Stream;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-on_both_footings!(
+on_both_backends!(
     events_are_delivered_live,
     a_client_that_reconnects_misses_nothing,
     streams_end_and_are_limited_in_number,
@@ -17,8 +17,8 @@ on_both_footings!(
 
 const USER: &str = "200000000000001";
 
-async fn events_are_delivered_live(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn events_are_delivered_live(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let mut stream = Stream::open(&relay.rest, &agent_path("events"), None).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     let received = stream.next("message.received").await?;
@@ -40,8 +40,8 @@ async fn events_are_delivered_live(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_client_that_reconnects_misses_nothing(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_client_that_reconnects_misses_nothing(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let path = agent_path("events");
     let mut stream = Stream::open(&relay.rest, &path, None).await?;
     relay.simulator.say(ACCOUNT, USER, "one");
@@ -68,8 +68,8 @@ async fn a_client_that_reconnects_misses_nothing(footing: Footing) -> Result<()>
     relay.end().await
 }
 
-async fn streams_end_and_are_limited_in_number(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |settings| {
+async fn streams_end_and_are_limited_in_number(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| {
         settings.limits.event_streams = 1;
         settings.limits.event_stream_time = Duration::from_secs(2);
     })
@@ -87,9 +87,9 @@ async fn streams_end_and_are_limited_in_number(footing: Footing) -> Result<()> {
 }
 
 /// A long transaction commits after one that began later: its entry, with the older id, is delivered too.
-async fn events_written_out_of_order_are_delivered(footing: Footing) -> Result<()> {
+async fn events_written_out_of_order_are_delivered(backend: Backend) -> Result<()> {
     use dmrelay_store::{Activity, ActivityKind};
-    let relay = Relay::connected(footing, |_| {}).await?;
+    let relay = Relay::connected(backend, |_| {}).await?;
     let mut stream = Stream::open(&relay.rest, &agent_path("events"), None).await?;
     let connection = relay.store.snapshot().await?.pop().context("no connection")?;
     let activity = |actor: &str| Activity::of_connection(&connection, ActivityKind::SettingsChanged, actor);

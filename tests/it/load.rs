@@ -5,7 +5,7 @@ use dmrelay_domain::event;
 use dmrelay_simulator::{AgentRule, Batch, BatchMessage};
 use dmrelay_store::NewEvent;
 use dmrelay_tests::cluster::Cluster;
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT, text_webhook};
 use dmrelay_tests::wait;
 use std::time::{Duration, Instant};
@@ -66,12 +66,12 @@ async fn every_message_is_answered_once_through_a_flush_of_redis() -> Result<()>
     check(&cluster)
 }
 
-on_both_footings!(twenty_thousand_due_events_are_dispatched);
+on_both_backends!(twenty_thousand_due_events_are_dispatched);
 
 /// More work is due in the database than a queue may hold, and no wake-up was ever pushed for any of it.
-async fn twenty_thousand_due_events_are_dispatched(footing: Footing) -> Result<()> {
+async fn twenty_thousand_due_events_are_dispatched(backend: Backend) -> Result<()> {
     const DUE: usize = 20_000;
-    let relay = Relay::start(footing, |_| {}).await?;
+    let relay = Relay::start(backend, |_| {}).await?;
     for thousand in 0..DUE / 1_000 {
         let events = (0..1_000).flat_map(|n| {
             let user = format!("3{thousand:02}{n:03}");

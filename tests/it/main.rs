@@ -1,13 +1,13 @@
 //! The integration tests: one binary.
 
 /// Runs each test on both backends: SQLite with the in-process queue, and PostgreSQL with Redis.
-macro_rules! on_both_footings {
+macro_rules! on_both_backends {
     ($($test:ident),+ $(,)?) => {
         mod embedded {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() -> anyhow::Result<()> {
-                    super::$test(dmrelay_tests::relay::Footing::Embedded).await
+                    super::$test(dmrelay_tests::relay::Backend::Embedded).await
                 }
             )+
         }
@@ -15,7 +15,7 @@ macro_rules! on_both_footings {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() -> anyhow::Result<()> {
-                    super::$test(dmrelay_tests::relay::Footing::Servers).await
+                    super::$test(dmrelay_tests::relay::Backend::Servers).await
                 }
             )+
         }

@@ -1,13 +1,13 @@
 //! The OpenAPI document, its page, and CORS and security headers.
 
 use anyhow::{Context, Result};
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::agent_path;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-on_both_footings!(the_document_and_its_page_are_served, browsers_get_cors_and_security_headers,);
+on_both_backends!(the_document_and_its_page_are_served, browsers_get_cors_and_security_headers,);
 
 /// The committed document, for reading without a server.
 #[test]
@@ -87,8 +87,8 @@ fn the_examples_fit_their_schemas() -> Result<()> {
     Ok(())
 }
 
-async fn the_document_and_its_page_are_served(footing: Footing) -> Result<()> {
-    let relay = Relay::start(footing, |_| {}).await?;
+async fn the_document_and_its_page_are_served(backend: Backend) -> Result<()> {
+    let relay = Relay::start(backend, |_| {}).await?;
     let anyone = relay.rest.with_key(None);
     let served = anyone.request("GET", "/api/openapi.json", None, &[]).await?;
     assert_eq!((served.status, served.json), (200, dmrelay_api::openapi_document()));
@@ -113,8 +113,8 @@ fn is_file(link: &str) -> bool {
     Path::new(link).extension().is_some_and(|kind| kind == "js" || kind == "css")
 }
 
-async fn browsers_get_cors_and_security_headers(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |settings| {
+async fn browsers_get_cors_and_security_headers(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| {
         settings.limits.cors_origins = vec!["https://app.example".to_owned()];
     })
     .await?;

@@ -2,12 +2,12 @@
 
 use anyhow::{Context, Result};
 use dmrelay_simulator::AgentRule;
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT, agent_path, connect_body};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-on_both_footings!(
+on_both_backends!(
     an_idempotency_key_belongs_to_one_agent_and_outlives_a_disconnect,
     settings_are_changed_and_reset,
     a_paused_bot_waits_and_human_agents_do_not,
@@ -23,8 +23,8 @@ async fn change(relay: &Relay, body: Value) -> Result<dmrelay_tests::rest::Answe
     relay.rest.request("PATCH", &agent_path("settings"), Some(body.to_string().into_bytes()), &[]).await
 }
 
-async fn settings_are_changed_and_reset(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn settings_are_changed_and_reset(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let wanted = json!({
         "debounceMs": 10, "takeoverHours": 3, "typing": false, "fallbackText": "Later.", "agentVariables": {"shop": "Acme"}
     });
@@ -66,8 +66,8 @@ async fn settings_are_changed_and_reset(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_paused_bot_waits_and_human_agents_do_not(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_paused_bot_waits_and_human_agents_do_not(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
     relay.settled().await?;
@@ -93,8 +93,8 @@ async fn a_paused_bot_waits_and_human_agents_do_not(footing: Footing) -> Result<
     relay.end().await
 }
 
-async fn activities_record_who_did_what(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn activities_record_who_did_what(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "a secret");
     relay.replies(USER, 1).await?;
     let sent = relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
@@ -135,8 +135,8 @@ async fn activities_record_who_did_what(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_repeated_write_runs_once(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_repeated_write_runs_once(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let write = async |key: &str, body: Value| {
         let body = body.to_string().into_bytes();
         relay.rest.request("PATCH", &agent_path("settings"), Some(body), &[("idempotency-key", key)]).await
@@ -165,8 +165,8 @@ async fn a_repeated_write_runs_once(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn two_accounts_of_one_agent_are_separate(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn two_accounts_of_one_agent_are_separate(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let second = "17841400000000002";
     relay.simulator.put_account(dmrelay_simulator::AccountSpec::new(
         second,
@@ -217,8 +217,8 @@ async fn two_accounts_of_one_agent_are_separate(footing: Footing) -> Result<()> 
     relay.end().await
 }
 
-async fn two_agents_of_a_subaccount_are_separate(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn two_agents_of_a_subaccount_are_separate(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let (second, token) = ("17841400000000002", "IGAAtest-token-of-acme2");
     relay.simulator.put_account(dmrelay_simulator::AccountSpec::new(second, "acme2", token));
     relay.simulator.put_agent("agent_second", AgentRule::default());
@@ -260,8 +260,8 @@ async fn two_agents_of_a_subaccount_are_separate(footing: Footing) -> Result<()>
     relay.end().await
 }
 
-async fn an_idempotency_key_belongs_to_one_agent_and_outlives_a_disconnect(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn an_idempotency_key_belongs_to_one_agent_and_outlives_a_disconnect(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
     relay.settled().await?;

@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 use dmrelay_simulator::{Act, Action, AgentRule, Echo, ReplyRule};
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use std::time::Duration;
 
-on_both_footings!(
+on_both_backends!(
     a_column_of_a_later_version_is_ignored,
     a_message_is_answered_and_stored,
     a_webhook_delivered_again_changes_nothing,
@@ -23,8 +23,8 @@ on_both_footings!(
 
 const USER: &str = "200000000000001";
 
-async fn a_message_is_answered_and_stored(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_message_is_answered_and_stored(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     assert_eq!(relay.replies(USER, 1).await?, ["Answer to: hello"]);
     relay.settled().await?;
@@ -50,8 +50,8 @@ async fn a_message_is_answered_and_stored(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_webhook_delivered_again_changes_nothing(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_webhook_delivered_again_changes_nothing(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.act(Act::new(ACCOUNT, USER, Action::text("once")).duplicate(5));
     relay.replies(USER, 1).await?;
     relay.settled().await?;
@@ -61,8 +61,8 @@ async fn a_webhook_delivered_again_changes_nothing(footing: Footing) -> Result<(
     relay.end().await
 }
 
-async fn messages_of_one_user_are_answered_in_order_and_never_overlap(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn messages_of_one_user_are_answered_in_order_and_never_overlap(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 30, ..AgentRule::default() });
     for n in 0..30 {
         relay.simulator.say(ACCOUNT, USER, format!("m{n:02}"));
@@ -79,8 +79,8 @@ async fn messages_of_one_user_are_answered_in_order_and_never_overlap(footing: F
     relay.end().await
 }
 
-async fn a_burst_is_asked_once(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |settings| settings.worker.debounce_ms = 500).await?;
+async fn a_burst_is_asked_once(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| settings.worker.debounce_ms = 500).await?;
     for text in ["hi", "are you", "open?"] {
         relay.simulator.say(ACCOUNT, USER, text);
     }
@@ -90,8 +90,8 @@ async fn a_burst_is_asked_once(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_long_answer_is_split_and_sent_in_order(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_long_answer_is_split_and_sent_in_order(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let paragraphs: Vec<String> = (0..5).map(|n| format!("{n} {}", "wörd ".repeat(130).trim_end())).collect();
     let reply = ReplyRule::Texts { texts: vec![paragraphs.join("\n\n")] };
     relay.simulator.put_agent(AGENT, AgentRule { reply, ..AgentRule::default() });
@@ -100,8 +100,8 @@ async fn a_long_answer_is_split_and_sent_in_order(footing: Footing) -> Result<()
     relay.end().await
 }
 
-async fn several_agent_messages_are_sent_in_order(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn several_agent_messages_are_sent_in_order(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.configure(|settings| settings.graph.echo = Echo::First);
     let reply = ReplyRule::Texts { texts: vec!["One moment.".into(), "Here: {input}".into(), "Bye.".into()] };
     relay.simulator.put_agent(AGENT, AgentRule { reply, ..AgentRule::default() });
@@ -114,8 +114,8 @@ async fn several_agent_messages_are_sent_in_order(footing: Footing) -> Result<()
     relay.end().await
 }
 
-async fn a_chat_that_ended_is_replaced_by_a_new_one(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_chat_that_ended_is_replaced_by_a_new_one(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.put_agent(AGENT, AgentRule { ends_chat: true, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "first");
     relay.replies(USER, 1).await?;
@@ -125,8 +125,8 @@ async fn a_chat_that_ended_is_replaced_by_a_new_one(footing: Footing) -> Result<
     relay.end().await
 }
 
-async fn an_empty_answer_ends_the_turn(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn an_empty_answer_ends_the_turn(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.put_agent(AGENT, AgentRule { reply: ReplyRule::ToolOnly, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "silence");
     relay
@@ -140,8 +140,8 @@ async fn an_empty_answer_ends_the_turn(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_loop_between_two_bots_is_stopped(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |settings| settings.worker.max_turns_per_hour = 3).await?;
+async fn a_loop_between_two_bots_is_stopped(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| settings.worker.max_turns_per_hour = 3).await?;
     for n in 1..=3 {
         relay.simulator.say(ACCOUNT, USER, format!("ping {n}"));
         relay.replies(USER, n).await?;
@@ -154,8 +154,8 @@ async fn a_loop_between_two_bots_is_stopped(footing: Footing) -> Result<()> {
 }
 
 /// During a rolling deploy the schema is newer than the processes still running.
-async fn a_column_of_a_later_version_is_ignored(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_column_of_a_later_version_is_ignored(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "before");
     relay.replies(USER, 1).await?;
     relay.settled().await?;

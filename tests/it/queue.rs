@@ -1,13 +1,13 @@
 //! The queue's conformance suite, on both backends.
 
-#![expect(clippy::unwrap_used, reason = "test code: the footings' methods cannot return errors")]
+#![expect(clippy::unwrap_used, reason = "test code: the backends' methods cannot return errors")]
 
 use anyhow::Result;
 use async_trait::async_trait;
 use dmrelay_queue::{
     Job, JobHandler, JobQueue, Lane, MemoryOptions, MemoryQueue, QueueError, QueueMetrics, QueueName,
     RedisOptions, RedisQueue, Stop,
-    conformance::{self, Footing, Server},
+    conformance::{self, Backend, Server},
 };
 use dmrelay_tests::redis::RedisServer;
 use prometheus::Registry;
@@ -29,7 +29,7 @@ impl Memory {
     }
 }
 
-impl Footing for Memory {
+impl Backend for Memory {
     fn queue(&self, _hasty: bool) -> Arc<dyn JobQueue> {
         self.queue.clone()
     }
@@ -54,7 +54,7 @@ impl Redis {
     }
 }
 
-impl Footing for Redis {
+impl Backend for Redis {
     fn queue(&self, hasty: bool) -> Arc<dyn JobQueue> {
         let mut options = RedisOptions::new(self.server.url());
         if hasty {
@@ -141,12 +141,12 @@ impl Server for Redis {
 
 /// One test per case and backend.
 macro_rules! cases {
-    ($footing:ident in $module:ident: $($case:ident),+ $(,)?) => {
+    ($backend:ident in $module:ident: $($case:ident),+ $(,)?) => {
         mod $module {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() -> anyhow::Result<()> {
-                    super::conformance::$case(&super::$footing::new()?).await;
+                    super::conformance::$case(&super::$backend::new()?).await;
                     Ok(())
                 }
             )+

@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result};
 use dmrelay_simulator::{AgentRule, Fault, FaultMode, Operation};
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT};
 use dmrelay_tests::wait;
 use serde_json::json;
 use std::time::Duration;
 
-on_both_footings!(
+on_both_backends!(
     messages_answered_by_a_human_stay_answered_after_a_release,
     a_waiting_question_is_not_asked_after_a_human_answered,
 );
@@ -17,8 +17,8 @@ const USER: &str = "200000000000001";
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A relay whose agent has answered once; also returns the chat.
-async fn greeted(footing: Footing) -> Result<(Relay, String)> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn greeted(backend: Backend) -> Result<(Relay, String)> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
     relay.settled().await?;
@@ -33,8 +33,8 @@ async fn release(relay: &Relay, chat: &str) -> Result<()> {
     Ok(())
 }
 
-async fn messages_answered_by_a_human_stay_answered_after_a_release(footing: Footing) -> Result<()> {
-    let (relay, chat) = greeted(footing).await?;
+async fn messages_answered_by_a_human_stay_answered_after_a_release(backend: Backend) -> Result<()> {
+    let (relay, chat) = greeted(backend).await?;
     relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 1_000, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "are you open?");
     let asked = |record: &dmrelay_simulator::Record| record.calls_of("retell.completion") == 2;
@@ -52,8 +52,8 @@ async fn messages_answered_by_a_human_stay_answered_after_a_release(footing: Foo
     relay.end().await
 }
 
-async fn a_waiting_question_is_not_asked_after_a_human_answered(footing: Footing) -> Result<()> {
-    let (relay, chat) = greeted(footing).await?;
+async fn a_waiting_question_is_not_asked_after_a_human_answered(backend: Backend) -> Result<()> {
+    let (relay, chat) = greeted(backend).await?;
     let fault = Fault::retell(Operation::Completion, FaultMode::Before)
         .status(429)
         .times(0)

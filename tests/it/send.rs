@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 use dmrelay_simulator::{Action, AgentRule};
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT, agent_path};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use std::time::Duration;
 
-on_both_footings!(
+on_both_backends!(
     a_human_agents_message_is_sent_and_silences_the_agent,
     the_same_idempotency_key_sends_once,
     richer_messages_are_sent_as_they_are,
@@ -18,16 +18,16 @@ on_both_footings!(
 
 const USER: &str = "200000000000001";
 
-async fn greeted(footing: Footing) -> Result<Relay> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn greeted(backend: Backend) -> Result<Relay> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
     relay.settled().await?;
     Ok(relay)
 }
 
-async fn a_human_agents_message_is_sent_and_silences_the_agent(footing: Footing) -> Result<()> {
-    let relay = greeted(footing).await?;
+async fn a_human_agents_message_is_sent_and_silences_the_agent(backend: Backend) -> Result<()> {
+    let relay = greeted(backend).await?;
     let answer = relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
     assert_eq!((answer.status, &answer.json["status"]), (202, &json!("queued")), "{}", answer.text);
     assert_eq!(relay.replies(USER, 2).await?[1], "Ada here");
@@ -40,8 +40,8 @@ async fn a_human_agents_message_is_sent_and_silences_the_agent(footing: Footing)
     relay.end().await
 }
 
-async fn the_same_idempotency_key_sends_once(footing: Footing) -> Result<()> {
-    let relay = greeted(footing).await?;
+async fn the_same_idempotency_key_sends_once(backend: Backend) -> Result<()> {
+    let relay = greeted(backend).await?;
     let send = |text: &str| {
         let body = json!({"to": USER, "message": text}).to_string().into_bytes();
         let rest = relay.rest.clone();
@@ -68,8 +68,8 @@ async fn the_same_idempotency_key_sends_once(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn richer_messages_are_sent_as_they_are(footing: Footing) -> Result<()> {
-    let relay = greeted(footing).await?;
+async fn richer_messages_are_sent_as_they_are(backend: Backend) -> Result<()> {
+    let relay = greeted(backend).await?;
     let quick = json!({"text": "Pick", "quick_replies": [{"content_type": "text", "title": "Red", "payload": "RED"}]});
     let image = json!({"attachment": {"type": "image", "payload": {"url": "https://example.com/a.jpg"}}});
     for message in [&quick, &image] {
@@ -83,8 +83,8 @@ async fn richer_messages_are_sent_as_they_are(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn unanswerable_recipients_are_rejected_at_once(footing: Footing) -> Result<()> {
-    let relay = greeted(footing).await?;
+async fn unanswerable_recipients_are_rejected_at_once(backend: Backend) -> Result<()> {
+    let relay = greeted(backend).await?;
     let stranger = relay.rest.post("send", json!({"to": "299", "message": "hi"})).await?;
     assert_eq!(
         (stranger.status, &stranger.json["type"]),
@@ -97,8 +97,8 @@ async fn unanswerable_recipients_are_rejected_at_once(footing: Footing) -> Resul
     relay.end().await
 }
 
-async fn an_answer_in_progress_is_not_sent_after_a_human_writes(footing: Footing) -> Result<()> {
-    let relay = greeted(footing).await?;
+async fn an_answer_in_progress_is_not_sent_after_a_human_writes(backend: Backend) -> Result<()> {
+    let relay = greeted(backend).await?;
     relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 800, ..AgentRule::default() });
     relay.simulator.act(dmrelay_simulator::Act::new(ACCOUNT, USER, Action::text("and now?")));
     relay

@@ -4,9 +4,9 @@ use anyhow::Result;
 use dmrelay_domain::event;
 use dmrelay_domain::states::EventState;
 use dmrelay_entity::event as events;
-use dmrelay_store::{Attempts, Connection, DueWork, Gate, GateKey, Kept, Leadership, NewEvent, Store};
+use dmrelay_store::{Admit, Attempts, BreakerKey, Connection, DueWork, Kept, Leadership, NewEvent, Store};
 use dmrelay_tests::database::{Database, connect};
-use dmrelay_tests::relay::Footing;
+use dmrelay_tests::relay::Backend;
 use dmrelay_tests::rest::text_webhook;
 use dmrelay_tests::seed;
 use sea_orm::sea_query::Expr;
@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use uuid::Uuid;
 
-on_both_footings!(
+on_both_backends!(
     an_event_is_stored_once,
     events_are_deleted_after_their_retention,
     a_breaker_opens_after_five_failures_and_admits_one_probe,
@@ -32,8 +32,8 @@ struct Base {
     _database: Database,
 }
 
-async fn base(footing: Footing) -> Result<Base> {
-    let database = Database::start(footing)?;
+async fn base(backend: Backend) -> Result<Base> {
+    let database = Database::start(backend)?;
     Ok(Base { store: database.open().await?, _database: database })
 }
 
@@ -49,8 +49,8 @@ async fn due_chat(store: &Store, connection: &Connection, user: &str) -> Result<
     Ok(chat.id)
 }
 
-async fn an_event_is_stored_once(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn an_event_is_stored_once(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let events = |mid: &str| {
         event::parse(&text_webhook("1", "2", mid, "x"), 1)
             .events
@@ -67,9 +67,9 @@ async fn an_event_is_stored_once(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn events_are_deleted_after_their_retention(footing: Footing) -> Result<()> {
+async fn events_are_deleted_after_their_retention(backend: Backend) -> Result<()> {
     const HOUR: i64 = 3_600_000;
-    let base = base(footing).await?;
+    let base = base(backend).await?;
     let store = &base.store;
     let now = store.now().await?;
     // By age in hours: events with this final state, and whether they must remain.
@@ -109,28 +109,28 @@ fn id_of(at: i64) -> Uuid {
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, at.as_secs(), at.subsec_nanos()))
 }
 
-async fn a_breaker_opens_after_five_failures_and_admits_one_probe(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn a_breaker_opens_after_five_failures_and_admits_one_probe(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let store = &base.store;
-    let gate = [GateKey::Agent];
+    let gate = [BreakerKey::Agent];
     for _ in 0..4 {
-        assert_eq!(store.gate_failed(&gate[0], "x").await?, None);
-        assert_eq!(store.pass(&gate).await?, Gate::Open);
+        assert_eq!(store.record_failure(&gate[0], "x").await?, None);
+        assert_eq!(store.admit(&gate).await?, Admit::Now);
     }
-    assert!(store.gate_failed(&gate[0], "x").await?.is_some());
-    assert!(matches!(store.pass(&gate).await?, Gate::Closed(_)));
+    assert!(store.record_failure(&gate[0], "x").await?.is_some());
+    assert!(matches!(store.admit(&gate).await?, Admit::NotBefore(_)));
     store.connection().execute_unprepared("UPDATE gates SET closed_until = 1").await?;
-    assert_eq!(store.pass(&gate).await?, Gate::Open);
-    assert!(matches!(store.pass(&gate).await?, Gate::Closed(_)));
-    store.gate_passed(&gate).await?;
-    assert_eq!(store.pass(&gate).await?, Gate::Open);
-    store.close_gate(&gate[0], LEASE, "throttled").await?;
-    assert!(matches!(store.pass(&gate).await?, Gate::Closed(_)));
+    assert_eq!(store.admit(&gate).await?, Admit::Now);
+    assert!(matches!(store.admit(&gate).await?, Admit::NotBefore(_)));
+    store.record_success(&gate).await?;
+    assert_eq!(store.admit(&gate).await?, Admit::Now);
+    store.open_breaker(&gate[0], LEASE, "throttled").await?;
+    assert!(matches!(store.admit(&gate).await?, Admit::NotBefore(_)));
     Ok(())
 }
 
-async fn one_process_leads_at_a_time(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn one_process_leads_at_a_time(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let (first, second) = (Leadership::new("sweep"), Leadership::new("sweep"));
     assert!(first.hold(&base.store, LEASE).await?);
     assert!(first.hold(&base.store, LEASE).await?);
@@ -141,8 +141,8 @@ async fn one_process_leads_at_a_time(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn the_poller_takes_a_fair_share_of_each_connection(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn the_poller_takes_a_fair_share_of_each_connection(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let store = &base.store;
     let (busy, quiet) = (connection(store, "1").await?, connection(store, "2").await?);
     for n in 0..12 {
@@ -156,10 +156,10 @@ async fn the_poller_takes_a_fair_share_of_each_connection(footing: Footing) -> R
     assert_eq!(due(50).await?.len(), 7);
     assert!(due(50).await?.is_empty());
     store.reserve_chat(DueWork::Turns, first[0].id, Duration::ZERO).await?;
-    store.close_gate(&GateKey::Agent, LEASE, "x").await?;
+    store.open_breaker(&BreakerKey::Agent, LEASE, "x").await?;
     assert!(due(50).await?.is_empty());
     // A success of a call in progress does not close a breaker that was opened on request.
-    store.gate_passed(&[GateKey::Agent]).await?;
+    store.record_success(&[BreakerKey::Agent]).await?;
     assert!(due(50).await?.is_empty());
     store.connection().execute_unprepared("UPDATE gates SET closed_until = 1").await?;
     assert_eq!(due(50).await?.len(), 1);
@@ -189,9 +189,9 @@ async fn the_poller_takes_a_fair_share_of_each_connection(footing: Footing) -> R
     Ok(())
 }
 
-async fn migrations_can_be_reverted_and_reapplied(footing: Footing) -> Result<()> {
+async fn migrations_can_be_reverted_and_reapplied(backend: Backend) -> Result<()> {
     use sea_orm_migration::MigratorTrait;
-    let base = base(footing).await?;
+    let base = base(backend).await?;
     let db = base.store.connection();
     assert!(dmrelay_migration::pending(db).await?.is_empty());
     dmrelay_migration::Migrator::down(db, None).await?;

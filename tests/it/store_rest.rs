@@ -12,7 +12,7 @@ use dmrelay_store::{
     ActivityFilter, ActivityKind, Connection, DeadLetterFilter, DeadLetterState, MessageFilter, Store,
 };
 use dmrelay_tests::database::{Database, connect};
-use dmrelay_tests::relay::Footing;
+use dmrelay_tests::relay::Backend;
 use dmrelay_tests::seed::{self, NewMessage};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
@@ -28,8 +28,8 @@ struct Base {
     _database: Database,
 }
 
-async fn base(footing: Footing) -> Result<Base> {
-    let database = Database::start(footing)?;
+async fn base(backend: Backend) -> Result<Base> {
+    let database = Database::start(backend)?;
     let (store, other) = (database.open().await?, database.open().await?);
     let connection = connect(&store, "acme", "1").await?;
     Ok(Base { store, other, connection, _database: database })

@@ -3,14 +3,14 @@
 
 use anyhow::{Context, Result};
 use dmrelay_simulator::{Act, Action, AgentRule, Fault, FaultMode, Operation};
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT, agent_path};
 use dmrelay_tests::wait;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-on_both_footings!(
+on_both_backends!(
     an_answer_in_progress_is_not_sent_after_a_takeover,
     a_paused_account_answers_after_the_pause,
     an_answer_during_the_pause_waits_for_its_end,
@@ -29,8 +29,8 @@ const USER: &str = "200000000000001";
 const OTHER: &str = "200000000000002";
 const DEADLINE: Duration = Duration::from_secs(10);
 
-async fn greeted(footing: Footing) -> Result<Relay> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn greeted(backend: Backend) -> Result<Relay> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
     relay.settled().await?;
@@ -108,8 +108,8 @@ async fn thinking(relay: &Relay, questions: u64) -> Result<()> {
     Ok(relay.simulator.wait_for("the question", DEADLINE, asked).await?)
 }
 
-async fn an_answer_in_progress_is_not_sent_after_a_takeover(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn an_answer_in_progress_is_not_sent_after_a_takeover(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 800, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "hello");
     thinking(&relay, 1).await?;
@@ -127,8 +127,8 @@ async fn an_answer_in_progress_is_not_sent_after_a_takeover(footing: Footing) ->
     relay.end().await
 }
 
-async fn a_paused_account_answers_after_the_pause(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn a_paused_account_answers_after_the_pause(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     settings(&relay, json!({"botPaused": true})).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     until_last_is(&relay, USER, "received").await?;
@@ -142,8 +142,8 @@ async fn a_paused_account_answers_after_the_pause(footing: Footing) -> Result<()
     relay.end().await
 }
 
-async fn an_answer_during_the_pause_waits_for_its_end(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn an_answer_during_the_pause_waits_for_its_end(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 800, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "hello");
     thinking(&relay, 1).await?;
@@ -158,8 +158,8 @@ async fn an_answer_during_the_pause_waits_for_its_end(footing: Footing) -> Resul
     relay.end().await
 }
 
-async fn human_agents_write_while_the_account_is_paused(footing: Footing) -> Result<()> {
-    let relay = greeted(footing).await?;
+async fn human_agents_write_while_the_account_is_paused(backend: Backend) -> Result<()> {
+    let relay = greeted(backend).await?;
     settings(&relay, json!({"botPaused": true})).await?;
     relay.simulator.say(ACCOUNT, OTHER, "I wait");
     until_last_is(&relay, OTHER, "received").await?;
@@ -178,8 +178,8 @@ async fn human_agents_write_while_the_account_is_paused(footing: Footing) -> Res
     relay.end().await
 }
 
-async fn an_unknown_question_is_reconciled_during_the_pause(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn an_unknown_question_is_reconciled_during_the_pause(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::SlowAfter).delay(DEADLINE));
     relay.simulator.say(ACCOUNT, USER, "hello");
     thinking(&relay, 1).await?;
@@ -194,8 +194,8 @@ async fn an_unknown_question_is_reconciled_during_the_pause(footing: Footing) ->
     relay.end().await
 }
 
-async fn the_agent_resumes_on_its_own(footing: Footing) -> Result<()> {
-    let relay = greeted(footing).await?;
+async fn the_agent_resumes_on_its_own(backend: Backend) -> Result<()> {
+    let relay = greeted(backend).await?;
     chat_call(&relay, USER, "takeover").await?;
     relay.simulator.say(ACCOUNT, USER, "anyone?");
     until_last_is(&relay, USER, "received").await?;
@@ -213,8 +213,8 @@ async fn the_agent_resumes_on_its_own(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn events_of_a_message_are_logged_once(footing: Footing) -> Result<()> {
-    let relay = greeted(footing).await?;
+async fn events_of_a_message_are_logged_once(backend: Backend) -> Result<()> {
+    let relay = greeted(backend).await?;
     // Its echo shows that it was sent; the call does not.
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
     assert_eq!(relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?.status, 202);
@@ -254,8 +254,8 @@ async fn events_of_a_message_are_logged_once(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn the_fallback_is_sent_once_when_the_agent_fails_permanently(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn the_fallback_is_sent_once_when_the_agent_fails_permanently(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     settings(&relay, json!({"fallbackText": "A colleague will write to you."})).await?;
     // Rejected; received and never answered; no agent at all.
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Before).status(400));
@@ -277,8 +277,8 @@ async fn the_fallback_is_sent_once_when_the_agent_fails_permanently(footing: Foo
     relay.end().await
 }
 
-async fn no_fallback_is_sent_after_a_takeover_or_too_late(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn no_fallback_is_sent_after_a_takeover_or_too_late(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     settings(&relay, json!({"fallbackText": "A colleague will write to you."})).await?;
     let slow = Fault::retell(Operation::Completion, FaultMode::Before).status(400);
     relay.simulator.add_fault(slow.times(2).delay(Duration::from_millis(800)));
@@ -294,8 +294,8 @@ async fn no_fallback_is_sent_after_a_takeover_or_too_late(footing: Footing) -> R
     relay.end().await
 }
 
-async fn the_agent_is_told_what_was_said_meanwhile(footing: Footing) -> Result<()> {
-    let relay = greeted(footing).await?;
+async fn the_agent_is_told_what_was_said_meanwhile(backend: Backend) -> Result<()> {
+    let relay = greeted(backend).await?;
     assert_eq!(relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?.status, 202);
     relay.replies(USER, 2).await?;
     relay.simulator.say(ACCOUNT, USER, "thanks\nAda");
@@ -323,8 +323,8 @@ async fn the_agent_is_told_what_was_said_meanwhile(footing: Footing) -> Result<(
     relay.end().await
 }
 
-async fn the_agent_is_told_what_was_left_unanswered(footing: Footing) -> Result<()> {
-    let relay = greeted(footing).await?;
+async fn the_agent_is_told_what_was_left_unanswered(backend: Backend) -> Result<()> {
+    let relay = greeted(backend).await?;
     // A question waiting for the agent to recover, which a human has taken over by then.
     let outage =
         relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::DropBefore).times(0));
@@ -341,9 +341,9 @@ async fn the_agent_is_told_what_was_left_unanswered(footing: Footing) -> Result<
     relay.end().await
 }
 
-async fn human_agents_answer_after_a_day_with_the_tag_and_the_agent_never(footing: Footing) -> Result<()> {
+async fn human_agents_answer_after_a_day_with_the_tag_and_the_agent_never(backend: Backend) -> Result<()> {
     const HOUR_MS: i64 = 3_600_000;
-    let relay = greeted(footing).await?;
+    let relay = greeted(backend).await?;
     let send = async |text: &str| {
         let answer = relay.rest.post("send", json!({"to": USER, "message": text})).await?;
         let problem =

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use dmrelay_domain::ids::InstagramAccountId;
 use dmrelay_simulator::{AccountSpec, Fault, FaultMode, Operation, TokenState};
 use dmrelay_store::{Connection, Renewed};
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, agent_path, connect_body};
 use dmrelay_tests::settings::Settings;
 use dmrelay_tests::wait;
@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-on_both_footings!(
+on_both_backends!(
     an_expiring_token_is_renewed_and_used,
     a_token_of_unknown_expiry_is_renewed_after_a_day,
     a_rejection_is_logged_once_and_retried_after_a_day,
@@ -82,8 +82,8 @@ async fn until_told(relay: &Relay) -> Result<Value> {
     .await
 }
 
-async fn an_expiring_token_is_renewed_and_used(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, often).await?;
+async fn an_expiring_token_is_renewed_and_used(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, often).await?;
     let before = row(&relay).await?;
     ends_in_days(&relay, 11).await?;
     looked(&relay).await?;
@@ -103,8 +103,8 @@ async fn an_expiring_token_is_renewed_and_used(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn a_token_of_unknown_expiry_is_renewed_after_a_day(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, often).await?;
+async fn a_token_of_unknown_expiry_is_renewed_after_a_day(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, often).await?;
     let before = row(&relay).await?;
     assert_eq!(before.row.token_expires_at, None);
     let old = relay.store.now().await? - 2 * DAY_MS;
@@ -118,8 +118,8 @@ async fn a_token_of_unknown_expiry_is_renewed_after_a_day(footing: Footing) -> R
     relay.end().await
 }
 
-async fn a_rejection_is_logged_once_and_retried_after_a_day(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, often).await?;
+async fn a_rejection_is_logged_once_and_retried_after_a_day(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, often).await?;
     relay.simulator.add_fault(Fault::graph(Operation::RefreshToken, FaultMode::GraphError).code(100, None));
     let before = row(&relay).await?;
     ends_in_days(&relay, 5).await?;
@@ -136,8 +136,8 @@ async fn a_rejection_is_logged_once_and_retried_after_a_day(footing: Footing) ->
     relay.end().await
 }
 
-async fn an_outage_is_retried_soon_and_not_logged(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, often).await?;
+async fn an_outage_is_retried_soon_and_not_logged(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, often).await?;
     relay.simulator.add_fault(Fault::graph(Operation::RefreshToken, FaultMode::DropBefore));
     let before = row(&relay).await?;
     ends_in_days(&relay, 5).await?;
@@ -152,8 +152,8 @@ async fn an_outage_is_retried_soon_and_not_logged(footing: Footing) -> Result<()
     relay.end().await
 }
 
-async fn an_invalid_token_parks_the_connection_of_a_paused_agent_too(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, often).await?;
+async fn an_invalid_token_parks_the_connection_of_a_paused_agent_too(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, often).await?;
     let paused = json!({"botPaused": true}).to_string().into_bytes();
     let answer = relay.rest.request("PATCH", &agent_path("settings"), Some(paused), &[]).await?;
     ensure!(answer.status == 200, "{}", answer.text);
@@ -173,8 +173,8 @@ async fn an_invalid_token_parks_the_connection_of_a_paused_agent_too(footing: Fo
     relay.end().await
 }
 
-async fn a_pages_token_is_not_renewed_and_a_warning_is_logged(footing: Footing) -> Result<()> {
-    let relay = Relay::start(footing, often).await?;
+async fn a_pages_token_is_not_renewed_and_a_warning_is_logged(backend: Backend) -> Result<()> {
+    let relay = Relay::start(backend, often).await?;
     let (token, page) = ("EAAtest-token-of-acme", "100000000000001");
     relay.simulator.put_account(AccountSpec::new(ACCOUNT, "acme", token).facebook_login(page));
     let mut body = connect_body();
@@ -196,10 +196,10 @@ async fn a_pages_token_is_not_renewed_and_a_warning_is_logged(footing: Footing) 
     relay.end().await
 }
 
-async fn a_reconnect_takes_precedence_over_a_renewal(footing: Footing) -> Result<()> {
+async fn a_reconnect_takes_precedence_over_a_renewal(backend: Backend) -> Result<()> {
     // No other process checks tokens.
     let seldom = |settings: &mut Settings| settings.worker.token_check_interval = Duration::from_hours(1);
-    let relay = Relay::connected(footing, seldom).await?;
+    let relay = Relay::connected(backend, seldom).await?;
     ends_in_days(&relay, 5).await?;
     let claim = || relay.store.claim_tokens(Duration::from_hours(240), Duration::from_mins(5), 10);
     let claimed = claim().await?;

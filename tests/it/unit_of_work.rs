@@ -16,13 +16,13 @@ use dmrelay_store::{
     Store,
 };
 use dmrelay_tests::database::{Database, connect};
-use dmrelay_tests::relay::Footing;
+use dmrelay_tests::relay::Backend;
 use dmrelay_tests::rest::text_webhook;
 use dmrelay_tests::seed;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use std::time::Duration;
 
-on_both_footings!(
+on_both_backends!(
     a_message_passes_through_its_commands,
     a_rejected_command_fails_alone,
     commands_of_a_chat_keep_their_order_in_a_group,
@@ -42,8 +42,8 @@ struct Base {
     _database: Database,
 }
 
-async fn base(footing: Footing) -> Result<Base> {
-    let database = Database::start(footing)?;
+async fn base(backend: Backend) -> Result<Base> {
+    let database = Database::start(backend)?;
     let (store, other) = (database.open().await?, database.open().await?);
     let connection = connect(&store, "acme", "1").await?;
     Ok(Base { store, other, connection, _database: database })
@@ -98,8 +98,8 @@ async fn one(store: &Store, chat: ChatId, command: Command) -> Result<Applied> {
     Ok(store.command(policy(), chat, command).await?)
 }
 
-async fn a_message_passes_through_its_commands(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn a_message_passes_through_its_commands(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let (store, worker) = (&base.store, WorkerId::new());
     let user = InstagramUserId::parse("7")?;
     let chat = store.ensure_chats(&[(base.connection.id, user.clone())]).await?[0];
@@ -150,8 +150,8 @@ async fn a_message_passes_through_its_commands(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn a_rejected_command_fails_alone(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn a_rejected_command_fails_alone(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let chats = base.chats(30).await?;
     let batcher =
         Batcher::start(&base.store, policy(), BatcherOptions { lanes: 1, ..BatcherOptions::default() });
@@ -171,8 +171,8 @@ async fn a_rejected_command_fails_alone(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn commands_of_a_chat_keep_their_order_in_a_group(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn commands_of_a_chat_keep_their_order_in_a_group(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let chat = base.chat("7").await?;
     let texts: Vec<String> = (0..20).map(|number| format!("text {number:02}")).collect();
     let commands = texts.iter().map(|text| (chat, by_human(text, None))).collect();
@@ -192,8 +192,8 @@ async fn commands_of_a_chat_keep_their_order_in_a_group(footing: Footing) -> Res
     Ok(())
 }
 
-async fn two_processes_on_the_same_chats_make_progress(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn two_processes_on_the_same_chats_make_progress(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let chats = base.chats(12).await?;
     let batchers =
         [&base.store, &base.other].map(|store| Batcher::start(store, policy(), BatcherOptions::default()));
@@ -214,8 +214,8 @@ async fn two_processes_on_the_same_chats_make_progress(footing: Footing) -> Resu
     Ok(())
 }
 
-async fn a_call_of_a_dead_worker_is_found(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn a_call_of_a_dead_worker_is_found(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let (store, worker) = (&base.store, WorkerId::new());
     let chat = base.chat("7").await?;
     base.wrote("1", "7", "mid").await?;
@@ -239,8 +239,8 @@ async fn a_call_of_a_dead_worker_is_found(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn events_of_one_account_leave_room_for_others(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn events_of_one_account_leave_room_for_others(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     for number in 0..100 {
         base.wrote("1", &format!("{}", 1_000 + number), &format!("mid-{number}")).await?;
     }
@@ -259,7 +259,7 @@ async fn events_of_one_account_leave_room_for_others(footing: Footing) -> Result
 /// A worker stopped inside a transaction keeps its chats locked: no one else waits for them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_chat_does_not_block_others() -> Result<()> {
-    let base = base(Footing::Servers).await?;
+    let base = base(Backend::Servers).await?;
     let store = &base.store;
     let chats = base.chats(3).await?;
     store.connection().execute_unprepared("UPDATE chats SET turn_due_at = 1, resume_at = 1").await?;
@@ -285,8 +285,8 @@ async fn a_locked_chat_does_not_block_others() -> Result<()> {
     Ok(())
 }
 
-async fn chats_stay_separate_when_the_cache_is_full(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn chats_stay_separate_when_the_cache_is_full(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let users: Vec<_> = ["7", "8", "9"]
         .iter()
         .map(|user| Ok((base.connection.id, InstagramUserId::parse(user)?)))

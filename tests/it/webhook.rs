@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use dmrelay_domain::signature::sign;
-use dmrelay_tests::relay::{Footing, Relay};
+use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, APP_SECRET, VERIFY_TOKEN, agent_path, connect_body, text_webhook};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-on_both_footings!(
+on_both_backends!(
     the_handshake_echoes_the_challenge_and_nothing_else,
     only_signed_bytes_are_accepted,
     an_accounts_own_secret_speaks_for_that_account_only,
@@ -19,8 +19,8 @@ on_both_footings!(
 const SHARED: &str = "/webhooks/instagram";
 const USER: &str = "200000000000001";
 
-async fn the_handshake_echoes_the_challenge_and_nothing_else(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn the_handshake_echoes_the_challenge_and_nothing_else(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     let public = relay.rest.with_key(None);
     let own = agent_path("webhook");
     for (path, token) in [(SHARED, VERIFY_TOKEN), (own.as_str(), "own-verify-token")] {
@@ -50,8 +50,8 @@ async fn the_handshake_echoes_the_challenge_and_nothing_else(footing: Footing) -
     relay.end().await
 }
 
-async fn only_signed_bytes_are_accepted(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |settings| {
+async fn only_signed_bytes_are_accepted(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| {
         settings.graph.app_secrets =
             dmrelay_runtime::settings::MetaAppSecretsArg::of(&format!("an-older-secret, {APP_SECRET}"));
     })
@@ -83,8 +83,8 @@ async fn only_signed_bytes_are_accepted(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn an_accounts_own_secret_speaks_for_that_account_only(footing: Footing) -> Result<()> {
-    let relay = Relay::start(footing, |_| {}).await?;
+async fn an_accounts_own_secret_speaks_for_that_account_only(backend: Backend) -> Result<()> {
+    let relay = Relay::start(backend, |_| {}).await?;
     let mut body = connect_body();
     body["appSecret"] = json!("own-app-secret");
     assert_eq!(relay.rest.post("connect", body).await?.status, 201);
@@ -116,8 +116,8 @@ async fn an_accounts_own_secret_speaks_for_that_account_only(footing: Footing) -
     relay.end().await
 }
 
-async fn all_of_a_thousand_items_are_stored(footing: Footing) -> Result<()> {
-    let relay = Relay::start(footing, |_| {}).await?;
+async fn all_of_a_thousand_items_are_stored(backend: Backend) -> Result<()> {
+    let relay = Relay::start(backend, |_| {}).await?;
     let now = relay.store.now().await?;
     let item = |n: usize| {
         json!({"sender": {"id": format!("3{n:05}")}, "recipient": {"id": "1"}, "timestamp": now,
@@ -136,8 +136,8 @@ async fn all_of_a_thousand_items_are_stored(footing: Footing) -> Result<()> {
     relay.end().await
 }
 
-async fn unknown_bodies_are_acknowledged_and_stored(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |_| {}).await?;
+async fn unknown_bodies_are_acknowledged_and_stored(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
     for body in [
         "",
         "not json",
@@ -155,8 +155,8 @@ async fn unknown_bodies_are_acknowledged_and_stored(footing: Footing) -> Result<
     relay.end().await
 }
 
-async fn a_long_body_is_rejected(footing: Footing) -> Result<()> {
-    let relay = Relay::connected(footing, |settings| settings.api.webhook_max_bytes = 2_000).await?;
+async fn a_long_body_is_rejected(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| settings.api.webhook_max_bytes = 2_000).await?;
     let long = vec![b' '; 2_001];
     assert_eq!(relay.rest.webhook(SHARED, &long, APP_SECRET).await?.status, 413);
     relay.end().await
@@ -166,7 +166,7 @@ async fn a_long_body_is_rejected(footing: Footing) -> Result<()> {
 /// answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_database_is_down_webhooks_are_rejected_and_none_is_lost() -> Result<()> {
-    let relay = Relay::connected(Footing::Servers, |_| {}).await?;
+    let relay = Relay::connected(Backend::Servers, |_| {}).await?;
     let postgres = relay.postgres.as_ref().ok_or_else(|| anyhow::anyhow!("no PostgreSQL"))?;
     postgres.kill()?;
     let body = text_webhook(ACCOUNT, USER, "down", "hello");

@@ -1,7 +1,7 @@
 //! The database of one test, on either backend, without the rest of dmrelay.
 
 use crate::postgres::PostgresServer;
-use crate::relay::{Footing, open_store};
+use crate::relay::{Backend, open_store};
 use anyhow::{Context, Result};
 use dmrelay_domain::ids::{AgentId, ConnectionId, InstagramAccountId, SubaccountId};
 use dmrelay_domain::states::LoginKind;
@@ -20,11 +20,11 @@ impl Database {
     ///
     /// # Errors
     /// If PostgreSQL does not start.
-    pub fn start(footing: Footing) -> Result<Self> {
+    pub fn start(backend: Backend) -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        let postgres = match footing {
-            Footing::Servers => Some(PostgresServer::start()?),
-            Footing::Embedded => None,
+        let postgres = match backend {
+            Backend::Servers => Some(PostgresServer::start()?),
+            Backend::Embedded => None,
         };
         let sqlite = format!("sqlite://{}?mode=rwc", dir.path().join("test.db").display());
         let url = postgres.as_ref().map_or(sqlite, PostgresServer::url);

@@ -6,7 +6,7 @@ use crate::rest::{ACCOUNT, APP_SECRET, Rest, TOKEN, VERIFY_TOKEN};
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow, ensure};
 use dmrelay_api::{Api, ApiOptions, ApiParts};
-use dmrelay_app::{App, Backend};
+use dmrelay_app::App;
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{DatabaseUrlArg, RedisUrlArg};
 use dmrelay_simulator::{AccountSpec, Options, Simulator, WebhookTarget};
@@ -23,7 +23,7 @@ use url::Url;
 
 /// The backend of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Footing {
+pub enum Backend {
     /// SQLite and the in-process queue.
     Embedded,
     /// PostgreSQL and Redis.
@@ -56,13 +56,13 @@ impl Relay {
     ///
     /// # Errors
     /// If a part does not start.
-    pub async fn start(footing: Footing, adjust: impl FnOnce(&mut Settings)) -> Result<Self> {
+    pub async fn start(backend: Backend, adjust: impl FnOnce(&mut Settings)) -> Result<Self> {
         let mut settings = Settings::for_tests()?;
         adjust(&mut settings);
         let dir = tempfile::tempdir()?;
-        let (postgres, redis) = match footing {
-            Footing::Embedded => (None, None),
-            Footing::Servers => (Some(PostgresServer::start()?), Some(RedisServer::start()?)),
+        let (postgres, redis) = match backend {
+            Backend::Embedded => (None, None),
+            Backend::Servers => (Some(PostgresServer::start()?), Some(RedisServer::start()?)),
         };
         let sqlite = format!("sqlite://{}?mode=rwc", dir.path().join("test.db").display());
         settings.database.url = DatabaseUrlArg::of(&postgres.as_ref().map_or(sqlite, PostgresServer::url));
@@ -84,8 +84,8 @@ impl Relay {
     ///
     /// # Errors
     /// If a part does not start, or the account cannot be connected.
-    pub async fn connected(footing: Footing, adjust: impl FnOnce(&mut Settings)) -> Result<Self> {
-        let relay = Self::start(footing, adjust).await?;
+    pub async fn connected(backend: Backend, adjust: impl FnOnce(&mut Settings)) -> Result<Self> {
+        let relay = Self::start(backend, adjust).await?;
         let answer = relay.rest.connect().await?;
         ensure!(answer.status == 201, "connect: {} {}", answer.status, answer.text);
         Ok(relay)
@@ -196,10 +196,10 @@ async fn migrated(settings: &Settings) -> Result<Store> {
 async fn app(settings: &mut Settings, redis: Option<&RedisServer>) -> Result<App> {
     let store = migrated(settings).await?;
     let backend = match redis {
-        None => Backend::Embedded,
+        None => dmrelay_app::Backend::Embedded,
         Some(redis) => {
             settings.queue.url = RedisUrlArg::of(&redis.url());
-            Backend::Servers(&settings.queue)
+            dmrelay_app::Backend::Servers(&settings.queue)
         }
     };
     let (graph, vault) = (&settings.graph, &settings.vault);

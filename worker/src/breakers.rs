@@ -6,7 +6,7 @@
 
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::conversation::Route;
-use dmrelay_store::{Gate, GateKey, GateState, Result, Store};
+use dmrelay_store::{Admit, BreakerKey, BreakerState, Result, Store};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,10 +26,10 @@ pub(crate) struct Breakers {
 #[derive(Default)]
 struct Seen {
     /// Breakers with failures or open ones, as last loaded.
-    states: HashMap<String, GateState>,
+    states: HashMap<String, BreakerState>,
     /// When calls behind a breaker last succeeded here, by the start of the call.
-    succeeded: HashMap<GateKey, Instant>,
-    reported: HashMap<GateKey, Instant>,
+    succeeded: HashMap<BreakerKey, Instant>,
+    reported: HashMap<BreakerKey, Instant>,
 }
 
 /// Whether a call may be made now.
@@ -42,13 +42,13 @@ pub(crate) enum Admission {
 }
 
 /// The breakers of a question.
-pub(crate) fn of_agent(route: &Route) -> [GateKey; 2] {
-    [GateKey::AgentOf(route.agent.clone()), GateKey::Agent]
+pub(crate) fn of_agent(route: &Route) -> [BreakerKey; 2] {
+    [BreakerKey::AgentOf(route.agent.clone()), BreakerKey::Agent]
 }
 
 /// The breakers of a send.
-pub(crate) fn of_graph(route: &Route) -> [GateKey; 2] {
-    [GateKey::GraphAccount(route.account.clone()), GateKey::GraphApp(route.login)]
+pub(crate) fn of_graph(route: &Route) -> [BreakerKey; 2] {
+    [BreakerKey::GraphAccount(route.account.clone()), BreakerKey::GraphApp(route.login)]
 }
 
 impl Breakers {
@@ -58,15 +58,15 @@ impl Breakers {
 
     /// Loads the breakers that have failures or are open.
     pub(crate) async fn refresh(&self) -> Result<()> {
-        let states = Box::pin(self.store.gate_states()).await?;
+        let states = Box::pin(self.store.breaker_states()).await?;
         self.lock().states = states.into_iter().map(|state| (state.key.clone(), state)).collect();
         Ok(())
     }
 
     /// Whether a call behind these breakers may be made at `now`, by the database's clock. When an open
     /// breaker's pause is over, one call is admitted to probe whether the service has recovered.
-    pub(crate) async fn admit(&self, keys: &[GateKey], now: i64) -> Result<Admission> {
-        let states: Vec<GateState> = {
+    pub(crate) async fn admit(&self, keys: &[BreakerKey], now: i64) -> Result<Admission> {
+        let states: Vec<BreakerState> = {
             let seen = self.lock();
             keys.iter().filter_map(|key| seen.states.get(&key.to_string()).cloned()).collect()
         };
@@ -74,21 +74,21 @@ impl Breakers {
         {
             return Ok(Admission::Wait(dmrelay_domain::clock::duration(until - now)));
         }
-        let tripped: Vec<GateKey> =
+        let tripped: Vec<BreakerKey> =
             keys.iter().filter(|key| states.iter().any(|state| state.is_tripped_of(key))).cloned().collect();
         if tripped.is_empty() {
             return Ok(Admission::Admitted);
         }
-        match Box::pin(self.store.pass(&tripped)).await? {
-            Gate::Open => Ok(Admission::Admitted),
-            Gate::Closed(until) => {
+        match Box::pin(self.store.admit(&tripped)).await? {
+            Admit::Now => Ok(Admission::Admitted),
+            Admit::NotBefore(until) => {
                 Ok(Admission::Wait(dmrelay_domain::clock::duration(until - now).max(PROBE_WAIT)))
             }
         }
     }
 
     /// Whether none of the breakers has tripped or is open at `now`, so that a call needs no admission.
-    pub(crate) fn are_closed(&self, keys: &[GateKey], now: i64) -> bool {
+    pub(crate) fn are_closed(&self, keys: &[BreakerKey], now: i64) -> bool {
         let seen = self.lock();
         keys.iter().all(|key| {
             let state = seen.states.get(&key.to_string());
@@ -97,10 +97,10 @@ impl Breakers {
     }
 
     /// An admitted call will not be made: if it was the probe, another call may probe instead.
-    pub(crate) async fn unused(&self, keys: &[GateKey]) {
-        let tripped: Vec<GateKey> = {
+    pub(crate) async fn unused(&self, keys: &[BreakerKey]) {
+        let tripped: Vec<BreakerKey> = {
             let seen = self.lock();
-            let is_tripped = |key: &&GateKey| {
+            let is_tripped = |key: &&BreakerKey| {
                 seen.states.get(&key.to_string()).is_some_and(|state| state.is_tripped_of(key))
             };
             keys.iter().filter(is_tripped).cloned().collect()
@@ -113,7 +113,7 @@ impl Breakers {
     }
 
     /// How much longer the breakers are open from `now` on, if any is; starts no probe.
-    pub(crate) fn open_for(&self, keys: &[GateKey], now: i64) -> Option<Duration> {
+    pub(crate) fn open_for(&self, keys: &[BreakerKey], now: i64) -> Option<Duration> {
         let seen = self.lock();
         let until =
             keys.iter().filter_map(|key| seen.states.get(&key.to_string())).map(|state| state.closed_until);
@@ -121,20 +121,20 @@ impl Breakers {
     }
 
     /// When a call behind this breaker last reported success; `None` if it never failed.
-    pub(crate) fn succeeded_at(&self, key: &GateKey) -> Option<i64> {
+    pub(crate) fn succeeded_at(&self, key: &BreakerKey) -> Option<i64> {
         self.lock().states.get(&key.to_string()).map(|state| state.last_success_at).filter(|at| *at > 0)
     }
 
     /// A call that began then succeeded: resets the count of consecutive failures.
-    pub(crate) async fn passed(&self, keys: &[GateKey], began: Instant) {
+    pub(crate) async fn passed(&self, keys: &[BreakerKey], began: Instant) {
         let now = Instant::now();
-        let due: Vec<GateKey> = {
+        let due: Vec<BreakerKey> = {
             let mut seen = self.lock();
             seen.succeeded.extend(keys.iter().map(|key| (key.clone(), began)));
-            let has_failed = |key: &GateKey| seen.states.contains_key(&key.to_string());
+            let has_failed = |key: &BreakerKey| seen.states.contains_key(&key.to_string());
             let is_late =
-                |key: &GateKey| seen.reported.get(key).is_none_or(|at| now - *at >= REPORT_INTERVAL);
-            let due: Vec<GateKey> =
+                |key: &BreakerKey| seen.reported.get(key).is_none_or(|at| now - *at >= REPORT_INTERVAL);
+            let due: Vec<BreakerKey> =
                 keys.iter().filter(|key| has_failed(key) && is_late(key)).cloned().collect();
             seen.reported.extend(due.iter().map(|key| (key.clone(), now)));
             due
@@ -143,14 +143,14 @@ impl Breakers {
             return;
         }
         // The call's own result matters more than this: the next success reports again.
-        if let Err(err) = Box::pin(self.store.gate_passed(&due)).await {
+        if let Err(err) = Box::pin(self.store.record_success(&due)).await {
             tracing::warn!(error = %err, "cannot report a success to its circuit breakers");
         }
     }
 
     /// A call that began then failed in a way that may indicate an outage. A call that began before the last
     /// success adds no information.
-    pub(crate) async fn failed(&self, keys: &[GateKey; 2], began: Instant, reason: &str) -> Result<()> {
+    pub(crate) async fn failed(&self, keys: &[BreakerKey; 2], began: Instant, reason: &str) -> Result<()> {
         let [own, shared] = keys;
         {
             let mut seen = self.lock();
@@ -159,7 +159,7 @@ impl Breakers {
             }
             seen.reported.remove(own);
         }
-        if let Some(until) = Box::pin(self.store.gate_failed(own, reason)).await? {
+        if let Some(until) = Box::pin(self.store.record_failure(own, reason)).await? {
             tracing::warn!(breaker = %own, until, reason, "circuit breaker opened: repeated failures");
             if Box::pin(self.store.trip_shared(own, shared, reason)).await? {
                 tracing::warn!(breaker = %shared, reason, "service circuit breaker opened: several accounts or agents fail");
@@ -172,15 +172,15 @@ impl Breakers {
     }
 
     /// The service asked for a pause of this length.
-    pub(crate) async fn close(&self, key: &GateKey, pause: Duration, reason: &str) -> Result<()> {
+    pub(crate) async fn close(&self, key: &BreakerKey, pause: Duration, reason: &str) -> Result<()> {
         self.lock().reported.remove(key);
         tracing::warn!(breaker = %key, pause_s = pause.as_secs(), reason, "circuit breaker opened: the service asked for a pause");
-        Box::pin(self.store.close_gate(key, pause, reason)).await?;
+        Box::pin(self.store.open_breaker(key, pause, reason)).await?;
         self.refresh().await
     }
 
     /// Makes the breaker known here after its first failure, before the next refresh.
-    async fn note(&self, key: &GateKey) {
+    async fn note(&self, key: &BreakerKey) {
         if !self.lock().states.contains_key(&key.to_string())
             && let Err(err) = self.refresh().await
         {

@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::states::ConnectionStatus;
-use dmrelay_store::{Backlog, Connection, GateKey, GateRow, Store};
+use dmrelay_store::{Backlog, BreakerKey, BreakerRow, Connection, Store};
 use dmrelay_views::ConnectionView;
 use serde::Serialize;
 
@@ -64,7 +64,7 @@ impl Connections {
     pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
         let status = self.status.as_deref().and_then(ConnectionStatus::parse);
         let connections = store.connections_of_all(self.subaccount.as_ref(), status, self.limit).await?;
-        let (gates, backlogs) = (store.closed_gate_rows().await?, store.backlogs().await?);
+        let (gates, backlogs) = (store.open_breaker_rows().await?, store.backlogs().await?);
         let now = now(store).await?;
         let all: Vec<Account<'_>> = connections
             .iter()
@@ -100,16 +100,16 @@ impl Connections {
 }
 
 /// The open circuit breakers that affect a connection's calls.
-fn before<'a>(connection: &Connection, gates: &'a [GateRow]) -> Vec<&'a GateRow> {
+fn before<'a>(connection: &Connection, gates: &'a [BreakerRow]) -> Vec<&'a BreakerRow> {
     let account = connection.account.clone();
-    let keys = [GateKey::GraphAccount(account), GateKey::GraphApp(connection.login), GateKey::Agent];
+    let keys = [BreakerKey::GraphAccount(account), BreakerKey::GraphApp(connection.login), BreakerKey::Agent];
     let keys = keys.map(|key| key.to_string());
     gates.iter().filter(|gate| keys.contains(&gate.key)).collect()
 }
 
 struct Account<'a> {
     connection: &'a Connection,
-    gates: Vec<&'a GateRow>,
+    gates: Vec<&'a BreakerRow>,
     backlog: Backlog,
     now: Millis,
 }
@@ -124,7 +124,7 @@ impl<'a> Account<'a> {
     }
 
     fn view(&self) -> View<'a> {
-        let gate = |gate: &&'a GateRow| ClosedGate {
+        let gate = |gate: &&'a BreakerRow| ClosedGate {
             gate: &gate.key,
             closed_until: times::shown(gate.closed_until),
             reason: gate.reason.as_deref(),
@@ -146,7 +146,7 @@ impl<'a> Account<'a> {
         let username = row.username.as_ref().map(|name| format!("@{name} ")).unwrap_or_default();
         let paused = if row.bot_paused { ", agent paused" } else { "" };
         let reason = row.status_reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-        let gate = |gate: &&GateRow| {
+        let gate = |gate: &&BreakerRow| {
             let left = times::span(gate.closed_until - self.now);
             format!("{} for {left}: {}", gate.key, or_nothing(gate.reason.as_ref()))
         };

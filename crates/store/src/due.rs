@@ -147,7 +147,7 @@ impl Store {
         // Behind a breaker that has tripped, one call finds out whether the service is back.
         let limit = format!(
             "CASE WHEN EXISTS (SELECT 1 FROM gates g WHERE g.key IN {breakers} AND g.failures >= {}) THEN 1 ELSE $1 END",
-            crate::gates::FAILURES
+            crate::breakers::FAILURES
         );
         let fresh = match self.dialect {
             // One short index scan per connection, however long its backlog is.

@@ -1,13 +1,13 @@
 //! What operators watch: how old the oldest due work is, and how much there is.
 
+use crate::breakers::FAILURES;
 use crate::connections::DAY_MS;
-use crate::gates::FAILURES;
 use crate::query::{count_if, first as first_row, literal, rows};
-use crate::{Result, Store, connections, dead_letters, gates};
+use crate::{Result, Store, breakers, connections, dead_letters};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::ConnectionId;
 use dmrelay_domain::states::{ConnectionStatus, DeadLetterState, MessageStatus, TurnState};
-use dmrelay_entity::{chat, dead_letter, event, gate, instagram_connection, message, turn};
+use dmrelay_entity::{breaker, chat, dead_letter, event, instagram_connection, message, turn};
 use sea_orm::sea_query::{
     Asterisk, BinOper, CaseStatement, Expr, ExprTrait, Func, Query, SelectStatement, UnionType,
 };
@@ -40,7 +40,7 @@ struct WordCount {
 
 /// Gates that are closed now.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
-pub struct ClosedGates {
+pub struct OpenBreakers {
     /// `agent`, `graph_app` or `graph_account`.
     pub gate: String,
     /// `failing` where calls kept failing, `told` where the service said so.
@@ -80,7 +80,7 @@ const EVENTS: u64 = 1_000;
 
 impl Store {
     /// The oldest due event, turn and outbox, of connections in use whose agent is not paused; of outboxes, those of
-    /// accounts whose own gate is open. Of events, the oldest among a thousand of those that wait.
+    /// accounts whose own circuit breaker is closed. Of events, the oldest among a thousand of those that wait.
     pub async fn oldest_due(&self) -> Result<[(&'static str, Due); 3]> {
         // An event is due for real when it came; `due_at` moves with every dispatch.
         let events = event::Entity::find()
@@ -90,7 +90,7 @@ impl Store {
             .limit(EVENTS);
         let turns = oldest_of_each(chat::Column::TurnDueAt, chat::Column::TurnAttempts);
         let outboxes = oldest_of_each(chat::Column::OutboxDueAt, chat::Column::OutboxAttempts)
-            .and_where(Expr::not_exists(closed_gate_of_account(self.clock())))
+            .and_where(Expr::not_exists(open_breaker_of_account(self.clock())))
             .take();
         Ok([
             ("ingest", self.oldest(events.into_query()).await?),
@@ -108,21 +108,21 @@ impl Store {
         Ok(first_row(&self.reader(), &query).await?.unwrap_or_default())
     }
 
-    /// The gates that are closed now, by what they stand before and why.
-    pub async fn closed_gates(&self) -> Result<Vec<ClosedGates>> {
-        let key = gate::Column::Key;
+    /// The circuit breakers that are open now, by the service they protect and why.
+    pub async fn open_breakers(&self) -> Result<Vec<OpenBreakers>> {
+        let key = breaker::Column::Key;
         let gate = CaseStatement::new()
             .case(key.eq("agent").or(key.like("agent:%")), "agent")
             .case(key.like("graph:app:%"), "graph_app")
             .finally("graph_account");
         let cause =
-            CaseStatement::new().case(gate::Column::Failures.gte(FAILURES), "failing").finally("told");
-        let closed = gate::Entity::find()
+            CaseStatement::new().case(breaker::Column::Failures.gte(FAILURES), "failing").finally("told");
+        let closed = breaker::Entity::find()
             .select_only()
             .expr_as(gate, "gate")
             .expr_as(cause, "cause")
             .column_as(key.count(), "n")
-            .filter(gates::is_closed(self.clock()))
+            .filter(breakers::is_open(self.clock()))
             .into_query()
             .group_by_columns(["gate", "cause"])
             .take();
@@ -261,9 +261,11 @@ fn oldest_of_each(due_at: chat::Column, attempts: chat::Column) -> SelectStateme
         .into_query()
 }
 
-/// The gate of a connection's account, if it is closed: what Meta lets an account not send now is not late by our doing.
-fn closed_gate_of_account(now: Expr) -> SelectStatement {
+/// The breaker of a connection's account, if it is open: what Meta lets an account not send now is not late by our doing.
+fn open_breaker_of_account(now: Expr) -> SelectStatement {
     let account = instagram_connection::Column::InstagramAccountId.into_expr();
     let key = literal("graph:account:").binary(BinOper::Custom("||"), account);
-    one(gate::Entity::find().filter(gates::is_closed(now)).filter(gate::Column::Key.into_expr().eq(key)))
+    one(breaker::Entity::find()
+        .filter(breakers::is_open(now))
+        .filter(breaker::Column::Key.into_expr().eq(key)))
 }

@@ -7,6 +7,7 @@
 
 mod activities;
 mod api_keys;
+mod breakers;
 mod bulk;
 mod chat_list;
 mod chats;
@@ -18,7 +19,6 @@ mod dead_letters;
 mod dialect;
 mod due;
 mod error;
-mod gates;
 mod gauges;
 mod health;
 mod history;
@@ -42,6 +42,7 @@ mod workers;
 
 pub use activities::{Activity, ActivityFilter};
 pub use api_keys::{ApiKey, NewApiKey};
+pub use breakers::{Admit, BreakerKey, BreakerState};
 pub use chat_list::{ChatCounts, ChatFilter};
 pub use chats::Profile;
 pub use connect::{Options, Pool, Store, Tx};
@@ -52,8 +53,7 @@ pub use conversations::{Applied, ApplyError, Batcher, BatcherOptions, ChatIds, E
 pub use dead_letters::DeadLetterFilter;
 pub use due::{Attempts, DueChat, DueEvent, DueWork};
 pub use error::{Error, Result};
-pub use gates::{Gate, GateKey, GateState};
-pub use gauges::{AccountCounts, Backlog, ClosedGates, Due};
+pub use gauges::{AccountCounts, Backlog, Due, OpenBreakers};
 pub use health::Health;
 pub use history::{Listed, MessageFilter};
 pub use idempotency::{Begun, WriteKey};
@@ -61,7 +61,7 @@ pub use inbox::{NewEvent, Stored};
 pub use inbox_writer::{Batch, InboxOptions, InboxWriter, OnStored, Unavailable};
 pub use ingest::ClaimedEvent;
 pub use leader::Leadership;
-pub use operator::{GateRow, LetterSearch};
+pub use operator::{BreakerRow, LetterSearch};
 pub use pages::Page;
 pub use requests::Replay;
 pub use restored::Distrusted;

@@ -1,11 +1,11 @@
 //! What the operator of the whole installation looks at: lists that keep to no subaccount unless asked, by the
 //! people at the command line and never by a caller of the API.
 
-use crate::{Backlog, Connection, Result, Store, connections, dead_letters, gates};
+use crate::{Backlog, Connection, Result, Store, breakers, connections, dead_letters};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ConnectionId, SubaccountId};
 use dmrelay_domain::states::{ConnectionStatus, DeadLetterState};
-use dmrelay_entity::{api_key, chat, dead_letter, gate, instagram_connection};
+use dmrelay_entity::{api_key, breaker, chat, dead_letter, instagram_connection};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{
     ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
@@ -34,10 +34,10 @@ pub struct LetterSearch {
     pub created_before: Option<Millis>,
 }
 
-/// A gate that is closed.
+/// A circuit breaker that is open.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
-pub struct GateRow {
-    /// What it stands before, as [`crate::GateKey`] shows itself.
+pub struct BreakerRow {
+    /// The [`crate::BreakerKey`], as it displays itself.
     pub key: String,
     /// Until then.
     pub closed_until: Millis,
@@ -135,11 +135,11 @@ impl Store {
         Ok(rows.iter().map(|row| (row.connection_id.into(), backlog(row))).collect())
     }
 
-    /// The gates that are closed now.
-    pub async fn closed_gate_rows(&self) -> Result<Vec<GateRow>> {
-        let closed = gate::Entity::find()
-            .filter(gates::is_closed(self.clock()))
-            .order_by_asc(gate::Column::Key)
+    /// The circuit breakers that are open now.
+    pub async fn open_breaker_rows(&self) -> Result<Vec<BreakerRow>> {
+        let closed = breaker::Entity::find()
+            .filter(breakers::is_open(self.clock()))
+            .order_by_asc(breaker::Column::Key)
             .into_model();
         Ok(closed.all(&self.reader()).await?)
     }

@@ -3,7 +3,7 @@
 use super::{admin, admin_json, only};
 use anyhow::Result;
 use dmrelay_domain::ids::InstagramAccountId;
-use dmrelay_store::GateKey;
+use dmrelay_store::BreakerKey;
 use dmrelay_tests::cluster::Cluster;
 use dmrelay_tests::relay::open_store;
 use dmrelay_tests::rest::ACCOUNT;
@@ -32,8 +32,8 @@ async fn an_account_is_shown_with_what_holds_it_back() -> Result<()> {
          1, 1, 1 FROM instagram_connections",
     )
     .await?;
-    let gate = GateKey::GraphAccount(InstagramAccountId::parse(ACCOUNT)?);
-    store.close_gate(&gate, Duration::from_mins(10), "368: temporarily blocked").await?;
+    let gate = BreakerKey::GraphAccount(InstagramAccountId::parse(ACCOUNT)?);
+    store.open_breaker(&gate, Duration::from_mins(10), "368: temporarily blocked").await?;
     let shown = wait::until("an event", Duration::from_secs(20), async || {
         let listed = admin_json(&cluster, &["connections"]).await?;
         let one = only(&listed)?.clone();

@@ -8,7 +8,7 @@ use dmrelay_domain::secret::Secret;
 use dmrelay_store::{Connection, NO_KEY, Renewed, SEALED, Store};
 use dmrelay_tests::cluster::Cluster;
 use dmrelay_tests::database::{Database, connect};
-use dmrelay_tests::relay::{Footing, open_store};
+use dmrelay_tests::relay::{Backend, open_store};
 use dmrelay_tests::rest::{ACCOUNT, TOKEN, connect_body};
 use dmrelay_tests::wait;
 use dmrelay_vault::{Place, Vault};
@@ -17,7 +17,7 @@ use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
-on_both_footings!(values_are_counted_by_key, a_concurrent_write_takes_precedence);
+on_both_backends!(values_are_counted_by_key, a_concurrent_write_takes_precedence);
 
 fn vault(keys: &[&str]) -> Result<Vault> {
     Ok(Vault::parse(&Secret::new(keys.join(",")))?)
@@ -41,8 +41,8 @@ async fn put(store: &Store, column: &str, id: Uuid, value: Vec<u8>) -> Result<()
     Ok(())
 }
 
-async fn values_are_counted_by_key(footing: Footing) -> Result<()> {
-    let database = Database::start(footing)?;
+async fn values_are_counted_by_key(backend: Backend) -> Result<()> {
+    let database = Database::start(backend)?;
     let store = database.open().await?;
     assert_eq!(store.sealed_counts().await?, []);
     let (first, second) =
@@ -70,8 +70,8 @@ async fn values_are_counted_by_key(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn a_concurrent_write_takes_precedence(footing: Footing) -> Result<()> {
-    let database = Database::start(footing)?;
+async fn a_concurrent_write_takes_precedence(backend: Backend) -> Result<()> {
+    let database = Database::start(backend)?;
     let store = database.open().await?;
     let before = connect(&store, "acme", "1").await?;
     let id = before.id.0;

@@ -6,11 +6,11 @@ use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::states::TurnState;
 use dmrelay_domain::states::{Author, ChatMode, MessageStatus};
 use dmrelay_store::{Activity, ActivityFilter, ActivityKind, ChatCounts, ChatFilter, MessageFilter};
-use dmrelay_tests::relay::Footing;
+use dmrelay_tests::relay::Backend;
 use dmrelay_tests::seed::{self, NewMessage};
 use uuid::Uuid;
 
-on_both_footings!(
+on_both_backends!(
     pages_are_stable_while_messages_arrive,
     messages_are_filtered,
     a_search_takes_its_text_literally,
@@ -26,8 +26,8 @@ async fn listed(base: &Base, filter: &MessageFilter) -> Result<Vec<Uuid>> {
     Ok(base.store.messages(filter).await?.items.iter().map(|listed| listed.message.id).collect())
 }
 
-async fn pages_are_stable_while_messages_arrive(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn pages_are_stable_while_messages_arrive(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let second = connect(&base.store, "acme", "2").await?;
     let mut ids = Vec::new();
     for n in 0..7 {
@@ -53,8 +53,8 @@ async fn pages_are_stable_while_messages_arrive(footing: Footing) -> Result<()> 
     Ok(())
 }
 
-async fn messages_are_filtered(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn messages_are_filtered(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let foreign = connect(&base.store, "other", "2").await?;
     let at = |at: i64, new: NewMessage| NewMessage { at, ..new };
     let a = base.add(&base.connection, "7", at(100, said("one"))).await?;
@@ -88,8 +88,8 @@ async fn messages_are_filtered(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn a_search_takes_its_text_literally(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn a_search_takes_its_text_literally(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let odd = base.add(&base.connection, "7", said(r"Save 50%_off\now")).await?;
     let plain = base.add(&base.connection, "7", said("save 50 x off now")).await?;
     let found = async |q: &str| listed(&base, &MessageFilter { q: Some(q.into()), ..base.messages() }).await;
@@ -102,8 +102,8 @@ async fn a_search_takes_its_text_literally(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn a_search_reads_a_limited_number_of_messages(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn a_search_reads_a_limited_number_of_messages(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let second = connect(&base.store, "acme", "2").await?;
     let mut ids = Vec::new();
     for n in 0..10 {
@@ -157,8 +157,8 @@ async fn users(base: &Base, filter: &ChatFilter) -> Result<Vec<String>> {
     Ok(base.store.chats(filter).await?.items.into_iter().map(|chat| chat.instagram_user_id).collect())
 }
 
-async fn chats_are_listed_by_their_last_message(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn chats_are_listed_by_their_last_message(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     chats(&base, 5).await?;
     // Two with the same time: the id decides, also at a page boundary between them.
     base.adjust("2", |chat| chat.row.last_message_at = 30).await?;
@@ -180,8 +180,8 @@ async fn chats_are_listed_by_their_last_message(footing: Footing) -> Result<()> 
     Ok(())
 }
 
-async fn chats_are_filtered(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn chats_are_filtered(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     chats(&base, 4).await?;
     base.sql("UPDATE chats SET username = 'Ada_L', name = 'Ada' WHERE instagram_user_id = '1'").await?;
     base.sql("UPDATE chats SET username = 'adaxl', name = 'Grace' WHERE instagram_user_id = '2'").await?;
@@ -212,8 +212,8 @@ async fn chats_are_filtered(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn a_chat_is_counted_and_its_turns_are_found(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn a_chat_is_counted_and_its_turns_are_found(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let asked = base.add(&base.connection, "7", NewMessage { needs_answer: true, ..said("1") }).await?;
     let failed = base.add(&base.connection, "7", queued("2")).await?;
     base.give_up(failed, MessageStatus::Failed).await?;
@@ -242,8 +242,8 @@ async fn write_down(base: &Base, activities: &[Activity], at: i64) -> Result<()>
     Ok(tx.commit().await?)
 }
 
-async fn the_log_is_filtered(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn the_log_is_filtered(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let foreign = connect(&base.store, "other", "2").await?;
     let of = |kind, actor: &str| Activity::of_connection(&base.connection, kind, actor);
     let key = Activity::of_subaccount(&base.connection.subaccount, ActivityKind::ApiKeyCreated, "ada");
@@ -276,8 +276,8 @@ async fn the_log_is_filtered(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn the_log_can_be_followed(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn the_log_can_be_followed(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let of = |n: i64| Activity::of_connection(&base.connection, ActivityKind::MessageSent, "agent").about(&n);
     write_down(&base, &[of(1)], 1_000).await?;
     write_down(&base, &[of(2), of(3), of(4)], 2_000).await?;

@@ -8,13 +8,13 @@ use dmrelay_domain::states::{
 };
 use dmrelay_store::entity::{dead_letter, message};
 use dmrelay_store::{ActivityKind, Attempts, DeadLetterFilter, DueWork, NewEvent, Replay};
-use dmrelay_tests::relay::Footing;
+use dmrelay_tests::relay::Backend;
 use dmrelay_tests::seed::{self, NewMessage};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use std::time::Duration;
 use uuid::Uuid;
 
-on_both_footings!(
+on_both_backends!(
     a_failed_reply_is_sent_again_with_the_later_parts,
     concurrent_replays_run_once,
     replays_that_would_fail_again_are_refused,
@@ -65,8 +65,8 @@ async fn failed_reply(base: &Base) -> Result<(Vec<Uuid>, dead_letter::Model)> {
     Ok((parts, letter))
 }
 
-async fn a_failed_reply_is_sent_again_with_the_later_parts(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn a_failed_reply_is_sent_again_with_the_later_parts(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let (parts, letter) = failed_reply(&base).await?;
     let before = base.message(parts[1]).await?;
     assert_eq!(replay(&base, &letter).await?, Replay::Replayed);
@@ -95,8 +95,8 @@ async fn a_failed_reply_is_sent_again_with_the_later_parts(footing: Footing) -> 
     Ok(())
 }
 
-async fn concurrent_replays_run_once(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn concurrent_replays_run_once(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let (parts, letter) = failed_reply(&base).await?;
     let attempt = base.message(parts[1]).await?.attempt;
     let replays = (0..12).map(|n| {
@@ -111,8 +111,8 @@ async fn concurrent_replays_run_once(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn replays_that_would_fail_again_are_refused(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn replays_that_would_fail_again_are_refused(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let (parts, letter) = failed_reply(&base).await?;
     base.adjust("7", |chat| chat.row.window_expires_at = Some(chat.now - 1)).await?;
     assert!(refused(replay(&base, &letter).await?)?.contains("window"));
@@ -152,8 +152,8 @@ async fn replays_that_would_fail_again_are_refused(footing: Footing) -> Result<(
     Ok(())
 }
 
-async fn a_human_agents_message_may_be_late_and_alongside_the_agent(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn a_human_agents_message_may_be_late_and_alongside_the_agent(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let human = text(Author::Human, MessageStatus::Queued, "sorry");
     let id = base.add(&base.connection, "7", human).await?;
     let letter = base.give_up(id, MessageStatus::Failed).await?;
@@ -180,9 +180,9 @@ async fn waiting(base: &Base) -> Result<Vec<Uuid>> {
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
-async fn a_failed_turn_is_asked_again(footing: Footing) -> Result<()> {
+async fn a_failed_turn_is_asked_again(backend: Backend) -> Result<()> {
     for state in [TurnState::Failed, TurnState::Unknown] {
-        let base = base(footing).await?;
+        let base = base(backend).await?;
         let (asked, turn) = turn(&base, "7", state).await?;
         // It arrived while the agent was being asked, and was dropped with the question.
         let dropped = base.add(&base.connection, "7", NewMessage { at: 200, ..said("and this") }).await?;
@@ -206,8 +206,8 @@ async fn a_failed_turn_is_asked_again(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn a_message_never_asked_about_is_asked(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn a_message_never_asked_about_is_asked(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let mut dropped = Vec::new();
     for at in [100, 200] {
         dropped.push(base.add(&base.connection, "7", NewMessage { at, ..said("question") }).await?);
@@ -230,8 +230,8 @@ async fn a_message_never_asked_about_is_asked(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn a_dead_event_is_applied_again(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn a_dead_event_is_applied_again(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let webhook = dmrelay_tests::rest::text_webhook("1", "7", "mid", "hello");
     let events = event::parse(&webhook, 1).events.into_iter().map(NewEvent::new).collect();
     base.store.insert_events(events).await?;
@@ -250,8 +250,8 @@ async fn a_dead_event_is_applied_again(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn dead_letters_are_listed_and_discarded(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn dead_letters_are_listed_and_discarded(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let foreign = connect(&base.store, "other", "2").await?;
     let mut letters = Vec::new();
     for user in ["7", "8", "9"] {

@@ -5,13 +5,13 @@ use anyhow::{Context, Result};
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::permission::Role;
 use dmrelay_store::{ActivityKind, Attempts, Begun, DueWork, NewApiKey, WriteKey};
-use dmrelay_tests::relay::Footing;
+use dmrelay_tests::relay::Backend;
 use dmrelay_tests::seed::NewMessage;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use std::time::Duration;
 
-on_both_footings!(
+on_both_backends!(
     a_write_runs_once_per_key,
     of_concurrent_writes_one_runs,
     a_write_without_a_response_is_taken_over,
@@ -36,8 +36,8 @@ fn run(begun: Begun) -> Result<uuid::Uuid> {
     }
 }
 
-async fn a_write_runs_once_per_key(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn a_write_runs_once_per_key(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let (store, key) = (&base.store, write("k")?);
     let id = run(store.begin_write(&key, &[1; 32], LOCK, RETENTION).await?)?;
     assert_eq!(base.other.begin_write(&key, &[1; 32], LOCK, RETENTION).await?, Begun::UnderWay);
@@ -63,8 +63,8 @@ async fn a_write_runs_once_per_key(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn of_concurrent_writes_one_runs(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn of_concurrent_writes_one_runs(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     for round in 0..5 {
         let key = write(&round.to_string())?;
         let begun = (0..20).map(|n| {
@@ -78,8 +78,8 @@ async fn of_concurrent_writes_one_runs(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn a_write_without_a_response_is_taken_over(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn a_write_without_a_response_is_taken_over(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let (store, key) = (&base.store, write("k")?);
     let dead = run(store.begin_write(&key, &[1; 32], Duration::ZERO, RETENTION).await?)?;
     assert_eq!(store.begin_write(&key, &[2; 32], LOCK, RETENTION).await?, Begun::Different);
@@ -90,8 +90,8 @@ async fn a_write_without_a_response_is_taken_over(footing: Footing) -> Result<()
     Ok(())
 }
 
-async fn old_keys_are_deleted(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn old_keys_are_deleted(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let store = &base.store;
     let mut first = None;
     for n in 0..25 {
@@ -120,8 +120,8 @@ async fn rows(base: &Base) -> Result<i64> {
     Ok(row.try_get("", "n")?)
 }
 
-async fn settings_are_changed_by_name(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn settings_are_changed_by_name(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let (store, id) = (&base.store, base.connection.id);
     let mark = store.snapshot_mark().await?;
     let same = store.change_settings(id, "ada", |_, _| ()).await?.context("the connection")?;
@@ -159,8 +159,8 @@ async fn settings_are_changed_by_name(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn no_change_of_settings_is_lost(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn no_change_of_settings_is_lost(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let changes = (0..20).map(|n| {
         let store = if n % 2 == 0 { &base.store } else { &base.other };
         store.change_settings(base.connection.id, "ada", |settings, paused| {
@@ -176,8 +176,8 @@ async fn no_change_of_settings_is_lost(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn a_chat_is_taken_over_and_released(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn a_chat_is_taken_over_and_released(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let store = &base.store;
     let waiting = NewMessage { needs_answer: true, ..said("question") };
     let asked = base.add(&base.connection, "7", waiting.clone()).await?;
@@ -222,8 +222,8 @@ async fn a_chat_is_taken_over_and_released(footing: Footing) -> Result<()> {
     Ok(())
 }
 
-async fn api_keys_are_created_listed_and_revoked(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn api_keys_are_created_listed_and_revoked(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let (store, acme) = (&base.store, SubaccountId::parse("acme")?);
     let new = |n: u8, expires_at| NewApiKey {
         subaccount: acme.clone(),

@@ -1,7 +1,7 @@
 //! Statements of conversations use their indexes, on an empty database and on a full one: a plan made on
 //! empty tables is kept, and must serve full ones.
 
-use super::{Base, Footing, base, one, receive};
+use super::{Backend, Base, base, one, receive};
 use anyhow::{Context, Result};
 use dmrelay_domain::conversation::{Claim, Command, Effect, RecordAnswer, RecordSent};
 use dmrelay_domain::ids::WorkerId;
@@ -122,7 +122,7 @@ async fn fill(base: &Base) -> Result<()> {
 /// However many events wait for the chats of an account, a chat's are found among them by its own index.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn taking_in_a_chats_events_does_not_read_those_of_other_chats() -> Result<()> {
-    let base = base(Footing::Servers).await?;
+    let base = base(Backend::Servers).await?;
     for number in 0..8 {
         pass(&base, number).await?;
     }
@@ -145,7 +145,7 @@ async fn taking_in_a_chats_events_does_not_read_those_of_other_chats() -> Result
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statements_go_by_their_indexes_on_an_empty_database_and_on_a_full_one() -> Result<()> {
-    let base = base(Footing::Servers).await?;
+    let base = base(Backend::Servers).await?;
     // The plans are made here, and kept.
     for number in 0..8 {
         pass(&base, number).await?;

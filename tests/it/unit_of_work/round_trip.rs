@@ -1,6 +1,6 @@
 //! Saving and loading a conversation loses nothing, whatever it contains.
 
-use super::{Footing, base};
+use super::{Backend, base};
 use anyhow::{Context, Result, ensure};
 use dmrelay_domain::conversation::{Body, Conversation, Message, MessageError, Policy, Tracked, Turn};
 use dmrelay_domain::failure::FailureClass;
@@ -11,7 +11,7 @@ use dmrelay_tests::seed;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-on_both_footings!(a_conversation_is_saved_and_loaded_without_loss);
+on_both_backends!(a_conversation_is_saved_and_loaded_without_loss);
 
 /// Texts that a careless statement would change.
 const TEXTS: [&str; 10] = [
@@ -132,8 +132,8 @@ fn change_chat(rng: &mut StdRng, one: &mut Conversation) {
     chat.trace = maybe(rng, |_| TraceId::random());
 }
 
-async fn a_conversation_is_saved_and_loaded_without_loss(footing: Footing) -> Result<()> {
-    let base = base(footing).await?;
+async fn a_conversation_is_saved_and_loaded_without_loss(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
     let states = [TurnState::Answered, TurnState::Failed, TurnState::Unknown, TurnState::Suppressed];
     for seed in 0..60 {
         let rng = &mut StdRng::seed_from_u64(seed);

@@ -13,7 +13,7 @@ use dmrelay_domain::conversation::{
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::TurnId;
 use dmrelay_runtime::span_of;
-use dmrelay_store::{Connection, DueWork, GateKey};
+use dmrelay_store::{BreakerKey, Connection, DueWork};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -201,11 +201,13 @@ async fn report(ctx: &Context, about: &About, err: &AgentError, began: Instant) 
     let keys = of_agent(&about.route);
     let told = match err.class {
         FailureClass::Throttled => {
-            ctx.breakers.close(&GateKey::Agent, err.retry_after.unwrap_or(THROTTLED_DELAY), "throttled").await
+            ctx.breakers
+                .close(&BreakerKey::Agent, err.retry_after.unwrap_or(THROTTLED_DELAY), "throttled")
+                .await
         }
         FailureClass::AgentRefused => {
             tracing::error!(error = %err, "the agent's provider rejects our key or plan: nothing is answered");
-            ctx.breakers.close(&GateKey::Agent, REFUSED_DELAY, "refused").await
+            ctx.breakers.close(&BreakerKey::Agent, REFUSED_DELAY, "refused").await
         }
         FailureClass::Transient | FailureClass::Ambiguous => {
             ctx.breakers.failed(&keys, began, err.class.as_str()).await

@@ -13,7 +13,7 @@ use dmrelay_domain::failure::{self, FailureClass};
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_instagram::{GraphError, Outgoing};
 use dmrelay_runtime::span_of;
-use dmrelay_store::{Connection, GateKey};
+use dmrelay_store::{BreakerKey, Connection};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Instrument;
@@ -79,7 +79,7 @@ async fn one_send(ctx: &Arc<Context>, about: &About, send: Send, slot: Option<Se
                 message_id = %message, attempt, class = failure.class.as_str(), code = failure.code,
                 "send failed"
             );
-            let host_succeeded_at = ctx.breakers.succeeded_at(&GateKey::GraphApp(about.route.login));
+            let host_succeeded_at = ctx.breakers.succeeded_at(&BreakerKey::GraphApp(about.route.login));
             let failure = failure.clone();
             Command::RecordSendFailure(RecordSendFailure {
                 message,
@@ -139,7 +139,7 @@ pub(crate) async fn look_up(ctx: &Arc<Context>, about: About, lookup: SendLookup
         attempt: lookup.attempt,
         settled: lookup.settled,
         thread,
-        host_succeeded_at: ctx.breakers.succeeded_at(&GateKey::GraphApp(about.route.login)),
+        host_succeeded_at: ctx.breakers.succeeded_at(&BreakerKey::GraphApp(about.route.login)),
         claim,
     };
     let until = began + ctx.options.graph_timeout;
@@ -162,7 +162,7 @@ async fn read_thread(
             // except for limits.
             match err.class {
                 FailureClass::Throttled => {
-                    let account = GateKey::GraphAccount(about.route.account.clone());
+                    let account = BreakerKey::GraphAccount(about.route.account.clone());
                     let pause = err.retry_after.unwrap_or(READ_THROTTLED_DELAY);
                     tell(ctx.breakers.close(&account, pause, &err.code).await);
                 }

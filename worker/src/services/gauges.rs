@@ -38,7 +38,7 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     for status in ConnectionStatus::ALL {
         metrics.connections.with_label_values(&[status.as_str()]).set(count_of(&counts, status.as_str()));
     }
-    let closed = ctx.store.closed_gates().await?;
+    let closed = ctx.store.open_breakers().await?;
     for (gate, cause) in GATES.iter().flat_map(|gate| GATE_CAUSES.map(move |cause| (gate, cause))) {
         let found = closed.iter().find(|closed| closed.gate == *gate && closed.cause == cause);
         metrics.gates_closed.with_label_values(&[gate, cause]).set(found.map_or(0, |closed| closed.n));

@@ -1,7 +1,7 @@
 //! Single jobs, few jobs, duplicate jobs.
 
 use super::{
-    Footing, QUEUE, accepted, counter, job, lanes,
+    Backend, QUEUE, accepted, counter, job, lanes,
     probe::{Probe, Runner},
     until,
 };
@@ -10,8 +10,8 @@ use std::{collections::HashSet, time::Duration};
 use tokio::time::Instant;
 
 /// A pushed job runs once, as it was pushed; a job for another queue does not run.
-pub async fn a_pushed_job_runs_once(footing: &dyn Footing) {
-    let queue = footing.queue(false);
+pub async fn a_pushed_job_runs_once(backend: &dyn Backend) {
+    let queue = backend.queue(false);
     queue.ping().await.expect("the queue is there");
     let other = Job { queue: QueueName::Ingest, ..job() };
     accepted(&*queue, other.clone()).await;
@@ -26,13 +26,13 @@ pub async fn a_pushed_job_runs_once(footing: &dyn Footing) {
     assert_eq!((probe.runs_of(&job), probe.runs_of(&other)), (1, 0));
     assert_eq!(queue.depth(QUEUE).await.expect("the depth is known"), 0);
     assert_eq!(queue.depth(QueueName::Ingest).await.expect("the depth is known"), 1);
-    assert!(counter(footing, "dmrelay_queue_pushes_total") >= 1.0);
+    assert!(counter(backend, "dmrelay_queue_pushes_total") >= 1.0);
 }
 
 /// Concurrent pushes with the same key are one job.
-pub async fn a_key_pushed_by_many_runs_once(footing: &dyn Footing) {
-    let queue = footing.queue(false);
-    let other_process = footing.queue(false);
+pub async fn a_key_pushed_by_many_runs_once(backend: &dyn Backend) {
+    let queue = backend.queue(false);
+    let other_process = backend.queue(false);
     let (same, last) = (job(), job());
     let pushes = (0..100).map(|n| {
         let queue = if n % 2 == 0 { &queue } else { &other_process };
@@ -54,8 +54,8 @@ pub async fn a_key_pushed_by_many_runs_once(footing: &dyn Footing) {
 }
 
 /// A panic affects only its own job.
-pub async fn a_panic_does_not_stop_the_lane(footing: &dyn Footing) {
-    let queue = footing.queue(false);
+pub async fn a_panic_does_not_stop_the_lane(backend: &dyn Backend) {
+    let queue = backend.queue(false);
     let jobs: Vec<Job> = (0..20).map(|_| job()).collect();
     let bad: HashSet<_> = jobs.iter().step_by(4).map(|job| job.id).collect();
     let panics = bad.len();
@@ -68,15 +68,15 @@ pub async fn a_panic_does_not_stop_the_lane(footing: &dyn Footing) {
     until("all have run", async || probe.ended() == jobs.len() - panics && probe.seen() == jobs.len()).await;
     runner.stop().await;
     assert_eq!(probe.starts(), jobs.len(), "none runs again");
-    let counted = counter(footing, "dmrelay_job_panics_total");
+    let counted = counter(backend, "dmrelay_job_panics_total");
     assert!((counted - f64::from(u32::try_from(panics).expect("few"))).abs() < f64::EPSILON);
 }
 
 /// Concurrency reaches the limit and never exceeds it.
-pub async fn concurrency_is_reached_and_not_exceeded(footing: &dyn Footing) {
+pub async fn concurrency_is_reached_and_not_exceeded(backend: &dyn Backend) {
     const AT_ONCE: usize = 7;
     const JOBS: usize = 30;
-    let queue = footing.queue(false);
+    let queue = backend.queue(false);
     let probe = Probe::shut();
     let runner = Runner::start(&queue, lanes(AT_ONCE), &probe);
     for _ in 0..JOBS {
@@ -96,8 +96,8 @@ pub async fn concurrency_is_reached_and_not_exceeded(footing: &dyn Footing) {
 }
 
 /// After a pause of any length the next job is picked up soon: no wake-up is lost.
-pub async fn a_job_after_a_pause_is_picked_up_soon(footing: &dyn Footing) {
-    let queue = footing.queue(false);
+pub async fn a_job_after_a_pause_is_picked_up_soon(backend: &dyn Backend) {
+    let queue = backend.queue(false);
     let probe = Probe::open();
     let runner = Runner::start(&queue, lanes(3), &probe);
     let mut took = Vec::new();

@@ -1,7 +1,7 @@
 //! Large numbers of jobs.
 
 use super::{
-    DEADLINE, Footing, MAX_WAITING, QUEUE, accepted, job, lanes, offer,
+    Backend, DEADLINE, MAX_WAITING, QUEUE, accepted, job, lanes, offer,
     probe::{Probe, Runner},
     until,
 };
@@ -9,8 +9,8 @@ use crate::{Job, Pushed};
 use tokio::time::Instant;
 
 /// The 2,001st job is rejected; when the others have run, there is room again.
-pub async fn a_full_queue_refuses_until_it_has_drained(footing: &dyn Footing) {
-    let queue = footing.queue(false);
+pub async fn a_full_queue_refuses_until_it_has_drained(backend: &dyn Backend) {
+    let queue = backend.queue(false);
     for _ in 0..MAX_WAITING {
         accepted(&*queue, job()).await;
     }
@@ -28,8 +28,8 @@ pub async fn a_full_queue_refuses_until_it_has_drained(footing: &dyn Footing) {
 }
 
 /// Several processes with many pushers each stay near the limit, far from where apalis breaks.
-pub async fn many_pushers_stay_near_the_limit(footing: &dyn Footing) {
-    let processes = [footing.queue(false), footing.queue(false), footing.queue(false)];
+pub async fn many_pushers_stay_near_the_limit(backend: &dyn Backend) {
+    let processes = [backend.queue(false), backend.queue(false), backend.queue(false)];
     let pushers = processes.iter().flat_map(|queue| {
         (0..32).map(move |_| async move {
             for _ in 0..100 {
@@ -50,9 +50,9 @@ pub async fn many_pushers_stay_near_the_limit(footing: &dyn Footing) {
 }
 
 /// Ten times the queue's capacity, retried while the queue is full: every job runs.
-pub async fn twenty_thousand_all_run(footing: &dyn Footing) {
+pub async fn twenty_thousand_all_run(backend: &dyn Backend) {
     const PUSHERS: usize = 8;
-    let queue = footing.queue(false);
+    let queue = backend.queue(false);
     let probe = Probe::open();
     let began = Instant::now();
     let runner = Runner::start(&queue, lanes(32), &probe);
@@ -76,9 +76,9 @@ pub async fn twenty_thousand_all_run(footing: &dyn Footing) {
 }
 
 /// Two processes share the work; no job runs twice.
-pub async fn two_runners_share_the_work(footing: &dyn Footing) {
+pub async fn two_runners_share_the_work(backend: &dyn Backend) {
     const JOBS: usize = 600;
-    let (one, two) = (footing.queue(false), footing.queue(false));
+    let (one, two) = (backend.queue(false), backend.queue(false));
     // Closed, so that neither can do all the work before the other has begun.
     let (first, second) = (Probe::shut(), Probe::shut());
     let runners = [Runner::start(&one, lanes(4), &first), Runner::start(&two, lanes(4), &second)];
@@ -99,8 +99,8 @@ pub async fn two_runners_share_the_work(footing: &dyn Footing) {
 }
 
 /// The remains of finished jobs are removed. For backends with a server.
-pub async fn finished_jobs_are_removed(footing: &dyn Footing) {
-    let queue = footing.queue(false);
+pub async fn finished_jobs_are_removed(backend: &dyn Backend) {
+    let queue = backend.queue(false);
     let probe = Probe::open();
     let runner = Runner::start(&queue, lanes(8), &probe);
     for _ in 0..1_500 {
@@ -108,7 +108,7 @@ pub async fn finished_jobs_are_removed(footing: &dyn Footing) {
     }
     until("all have run", async || probe.seen() == 1_500).await;
     let began = Instant::now();
-    until("all are removed", async || super::server(footing).leftovers(QUEUE).await == 0).await;
+    until("all are removed", async || super::server(backend).leftovers(QUEUE).await == 0).await;
     assert!(began.elapsed() < DEADLINE);
     runner.stop().await;
 }

@@ -27,7 +27,7 @@ pub use load::*;
 pub use stopping::*;
 
 /// A queue under test. Created anew for every case.
-pub trait Footing: Send + Sync {
+pub trait Backend: Send + Sync {
     /// The queue as one process sees it. Asked twice, a backend with a server behaves like two processes; one
     /// without returns the same queue again.
     ///
@@ -104,13 +104,13 @@ async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     assert!(tokio::time::timeout(4 * DEADLINE, met).await.is_ok(), "in vain: {what}");
 }
 
-fn server(footing: &dyn Footing) -> &dyn Server {
-    footing.server().expect("this case needs a server")
+fn server(backend: &dyn Backend) -> &dyn Server {
+    backend.server().expect("this case needs a server")
 }
 
 /// The sum of a counter over its series of our queue.
-fn counter(footing: &dyn Footing, name: &str) -> f64 {
-    let families = footing.registry().gather();
+fn counter(backend: &dyn Backend, name: &str) -> f64 {
+    let families = backend.registry().gather();
     let of_queue = |metric: &&prometheus::proto::Metric| {
         metric.get_label().iter().any(|label| label.value() == QUEUE.as_str())
     };

@@ -1,7 +1,7 @@
 //! How a run ends, and what the next run finds.
 
 use super::{
-    DEADLINE, Footing, QUEUE, accepted, job, lanes,
+    Backend, DEADLINE, QUEUE, accepted, job, lanes,
     probe::{Probe, Runner},
     until,
 };
@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Started jobs finish; the others wait for the next run, which runs only those.
-pub async fn a_stop_lets_started_jobs_end_and_keeps_the_others(footing: &dyn Footing) {
-    let queue = footing.queue(false);
+pub async fn a_stop_lets_started_jobs_end_and_keeps_the_others(backend: &dyn Backend) {
+    let queue = backend.queue(false);
     let jobs: Vec<Job> = (0..6).map(|_| job()).collect();
     let probe = Probe::shut();
     let runner = Runner::start(&queue, lanes(2), &probe);
@@ -40,8 +40,8 @@ pub async fn a_stop_lets_started_jobs_end_and_keeps_the_others(footing: &dyn Foo
 }
 
 /// A job that exceeds the grace period is aborted, and runs again in the next run.
-pub async fn a_job_that_outlasts_the_grace_runs_again(footing: &dyn Footing) {
-    let queue = footing.queue(false);
+pub async fn a_job_that_outlasts_the_grace_runs_again(backend: &dyn Backend) {
+    let queue = backend.queue(false);
     let job = job();
     accepted(&*queue, job.clone()).await;
     let probe = Probe::shut();
@@ -60,8 +60,8 @@ pub async fn a_job_that_outlasts_the_grace_runs_again(footing: &dyn Footing) {
 }
 
 /// During a long shutdown other runners do not take over its jobs.
-pub async fn a_slow_stop_keeps_its_jobs(footing: &dyn Footing) {
-    let (one, two) = (footing.queue(true), footing.queue(true));
+pub async fn a_slow_stop_keeps_its_jobs(backend: &dyn Backend) {
+    let (one, two) = (backend.queue(true), backend.queue(true));
     let (slow, other) = (Probe::shut(), Probe::open());
     let held = job();
     let stopping = Runner::start(&one, lanes(2), &slow);
@@ -79,8 +79,8 @@ pub async fn a_slow_stop_keeps_its_jobs(footing: &dyn Footing) {
 }
 
 /// A process dies in the middle of a job: the job runs again elsewhere.
-pub async fn a_killed_runners_job_runs_elsewhere(footing: &dyn Footing) {
-    let (one, two) = (footing.queue(true), footing.queue(true));
+pub async fn a_killed_runners_job_runs_elsewhere(backend: &dyn Backend) {
+    let (one, two) = (backend.queue(true), backend.queue(true));
     let (dying, heir) = (Probe::shut(), Probe::open());
     let jobs: Vec<Job> = (0..5).map(|_| job()).collect();
     for job in &jobs {
@@ -96,8 +96,8 @@ pub async fn a_killed_runners_job_runs_elsewhere(footing: &dyn Footing) {
 }
 
 /// Stopped and restarted repeatedly without a pause, a run always works.
-pub async fn a_run_can_follow_a_run_at_once(footing: &dyn Footing) {
-    let queue = footing.queue(false);
+pub async fn a_run_can_follow_a_run_at_once(backend: &dyn Backend) {
+    let queue = backend.queue(false);
     for _ in 0..5 {
         let probe = Probe::open();
         let runner = Runner::start(&queue, lanes(2), &probe);

@@ -1,12 +1,13 @@
-//! Gates: whether a service may be called now. A gate closes because it was told to (throttled, restricted)
-//! or because calls keep failing; then one probe at a time finds out whether it is back.
+//! The shared state of the circuit breakers: whether a service may be called now. A breaker opens because the service said so
+//! (throttled, restricted) or because calls keep failing; after that, one probe at a time tests whether it has recovered.
+//! The table is called `gates`.
 
 use crate::query::{first, insert, returning};
 use crate::{Result, Store};
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::{AgentId, InstagramAccountId};
 use dmrelay_domain::states::LoginKind;
-use dmrelay_entity::gate::{Column, Entity, Model};
+use dmrelay_entity::breaker::{Column, Entity, Model};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, InsertStatement, OnConflict};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QuerySelect,
@@ -14,9 +15,9 @@ use sea_orm::{
 use std::fmt;
 use std::time::Duration;
 
-/// What a gate stands before.
+/// The service a breaker protects.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum GateKey {
+pub enum BreakerKey {
     /// One of Graph's hosts, for our whole app.
     GraphApp(LoginKind),
     /// Graph, for one Instagram account.
@@ -27,7 +28,7 @@ pub enum GateKey {
     AgentOf(AgentId),
 }
 
-impl fmt::Display for GateKey {
+impl fmt::Display for BreakerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::GraphApp(kind) => write!(f, "graph:app:{kind}"),
@@ -38,12 +39,12 @@ impl fmt::Display for GateKey {
     }
 }
 
-/// A gate that has failed, or is closed.
+/// A breaker with failures, or one that is open.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
-pub struct GateState {
-    /// What it stands before, as [`GateKey`] shows itself.
+pub struct BreakerState {
+    /// The [`BreakerKey`], as it displays itself.
     pub key: String,
-    /// Closed until then.
+    /// Open until then: no call is made before.
     pub closed_until: Millis,
     /// Failures in a row.
     pub failures: i32,
@@ -51,34 +52,34 @@ pub struct GateState {
     pub last_success_at: Millis,
 }
 
-impl GateState {
-    /// Whether it is the state of this gate, which failures have closed.
-    pub fn is_tripped_of(&self, key: &GateKey) -> bool {
+impl BreakerState {
+    /// Whether this is the state of `key`, and failures have tripped it.
+    pub fn is_tripped_of(&self, key: &BreakerKey) -> bool {
         i64::from(self.failures) >= FAILURES && self.key == key.to_string()
     }
 }
 
 /// How many accounts, or agents, must fail until the whole service counts as failing.
-const SHARED: u64 = 3;
+const SHARED_MIN: u64 = 3;
 
-/// Whether a gate lets a call through.
+/// Whether a call is admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
-    /// It does.
-    Open,
+pub enum Admit {
+    /// It is.
+    Now,
     /// Not before then.
-    Closed(Millis),
+    NotBefore(Millis),
 }
 
-/// How many failures in a row close a gate.
+/// Failures in a row that trip a breaker.
 pub(crate) const FAILURES: i64 = 5;
 
-/// How long a gate closes for repeated failures at first, and at most.
-const FIRST: i64 = 30_000;
-const LONGEST: i64 = 300_000;
+/// How long a tripped breaker stays open at first, and at most, in milliseconds.
+const OPEN_FIRST: i64 = 30_000;
+const OPEN_MAX: i64 = 300_000;
 
-/// How long a probe may take before the next one is let through.
-const PROBE: i64 = 30_000;
+/// How long a probe may take before the next one is admitted, in milliseconds.
+const PROBE_TIMEOUT: i64 = 30_000;
 
 #[derive(FromQueryResult)]
 struct Row {
@@ -88,20 +89,20 @@ struct Row {
     now: i64,
 }
 
-/// The gate is closed at this time.
-pub(crate) fn is_closed(now: Expr) -> Expr {
+/// The breaker is open at this time.
+pub(crate) fn is_open(now: Expr) -> Expr {
     Column::ClosedUntil.into_expr().gt(now)
 }
 
-/// The gate is one of these.
-fn is_of(gates: &[GateKey]) -> Expr {
-    Column::Key.is_in(gates.iter().map(ToString::to_string))
+/// The breaker is one of these.
+fn is_of(keys: &[BreakerKey]) -> Expr {
+    Column::Key.is_in(keys.iter().map(ToString::to_string))
 }
 
-/// Writes a gate that has not failed before; `known` says what becomes of one that has.
-fn write(gate: &GateKey, now: Expr, failed: Failed<'_>, known: &OnConflict) -> InsertStatement {
+/// Writes a breaker that has no row yet; `known` says what becomes of one that has.
+fn write(key: &BreakerKey, now: Expr, failed: Failed<'_>, known: &OnConflict) -> InsertStatement {
     insert::<Entity>([
-        (Column::Key, gate.to_string().into()),
+        (Column::Key, key.to_string().into()),
         (Column::ClosedUntil, failed.closed_until),
         (Column::Reason, failed.reason.into()),
         (Column::Failures, failed.failures.into()),
@@ -120,7 +121,7 @@ fn write(gate: &GateKey, now: Expr, failed: Failed<'_>, known: &OnConflict) -> I
     .take()
 }
 
-/// What is written of a gate that has not failed before.
+/// What is written of a breaker that has no row yet.
 struct Failed<'a> {
     closed_until: Expr,
     failures: i64,
@@ -128,66 +129,66 @@ struct Failed<'a> {
 }
 
 impl Store {
-    /// The gates that have failed or were closed; those that never have are not there.
-    pub async fn gate_states(&self) -> Result<Vec<GateState>> {
+    /// The breakers with a row: those that have failed or were opened at some time.
+    pub async fn breaker_states(&self) -> Result<Vec<BreakerState>> {
         Ok(Entity::find().into_model().all(&self.reader()).await?)
     }
 
-    /// Closes the gate of a whole service once several of its accounts or agents fail, `own` among them. Gives whether
-    /// this closed it.
-    pub async fn trip_shared(&self, own: &GateKey, shared: &GateKey, reason: &str) -> Result<bool> {
+    /// Opens the breaker of a whole service once several of its accounts or agents have tripped, `own` among them. Gives
+    /// whether this opened it.
+    pub async fn trip_shared(&self, own: &BreakerKey, shared: &BreakerKey, reason: &str) -> Result<bool> {
         let kind = match own {
-            GateKey::AgentOf(_) => "agent:%",
-            GateKey::GraphAccount(_) => "graph:account:%",
-            GateKey::Agent | GateKey::GraphApp(_) => return Ok(false),
+            BreakerKey::AgentOf(_) => "agent:%",
+            BreakerKey::GraphAccount(_) => "graph:account:%",
+            BreakerKey::Agent | BreakerKey::GraphApp(_) => return Ok(false),
         };
         let tripped = Entity::find()
             .filter(Column::Key.like(kind))
             .filter(Column::Failures.gte(FAILURES))
-            .filter(is_closed(self.clock()));
-        if tripped.count(&self.writer()).await? < SHARED {
+            .filter(is_open(self.clock()));
+        if tripped.count(&self.writer()).await? < SHARED_MIN {
             return Ok(false);
         }
-        // Like one that has failed by itself: a probe finds out whether the service is back.
-        let closed_until = self.clock().add(FIRST);
+        // As if it had failed by itself: a probe tests whether the service has recovered.
+        let closed_until = self.clock().add(OPEN_FIRST);
         let known = OnConflict::column(Column::Key)
             .value(Column::Failures, FAILURES)
             .value(Column::ClosedUntil, closed_until.clone())
-            .action_and_where(is_closed(self.clock()).not())
+            .action_and_where(is_open(self.clock()).not())
             .to_owned();
         let trip = write(shared, self.clock(), Failed { closed_until, failures: FAILURES, reason }, &known);
         Ok(self.writer().execute(&trip).await?.rows_affected() == 1)
     }
 
-    /// Whether all these gates are open. Where one has failed and its time is over, the caller becomes its
-    /// probe: it must report with [`Store::gate_passed`] or [`Store::gate_failed`].
-    pub async fn pass(&self, gates: &[GateKey]) -> Result<Gate> {
+    /// Whether a call behind these breakers is admitted. Where one has tripped and its time is over, the caller becomes its
+    /// probe: it must report with [`Store::record_success`] or [`Store::record_failure`].
+    pub async fn admit(&self, keys: &[BreakerKey]) -> Result<Admit> {
         let known = Entity::find()
             .select_only()
             .columns([Column::Key, Column::ClosedUntil, Column::Failures])
             .expr_as(self.clock(), "now")
-            .filter(is_of(gates))
+            .filter(is_of(keys))
             .into_model::<Row>();
         // No row exists before the first failure, so this is the only statement of a healthy day.
         for row in known.all(&self.reader()).await? {
             if row.closed_until > row.now {
-                return Ok(Gate::Closed(row.closed_until));
+                return Ok(Admit::NotBefore(row.closed_until));
             }
             if i64::from(row.failures) >= FAILURES && !self.probe(&row.key).await? {
-                return Ok(Gate::Closed(row.now + 1_000));
+                return Ok(Admit::NotBefore(row.now + 1_000));
             }
         }
-        Ok(Gate::Open)
+        Ok(Admit::Now)
     }
 
-    /// The probe that this caller became is not made: another caller may be it.
+    /// The probe this caller was admitted for is not made: another caller may make it.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn release_probe(&self, gate: &GateKey) -> Result<()> {
+    pub async fn release_probe(&self, key: &BreakerKey) -> Result<()> {
         let release = Entity::update_many()
             .col_expr(Column::ProbeUntil, 0_i64.into())
-            .filter(Column::Key.eq(gate.to_string()))
+            .filter(Column::Key.eq(key.to_string()))
             .filter(Column::ProbeUntil.into_expr().gt(self.clock()));
         release.exec(&self.writer()).await?;
         Ok(())
@@ -195,15 +196,15 @@ impl Store {
 
     async fn probe(&self, key: &str) -> Result<bool> {
         let probe = Entity::update_many()
-            .col_expr(Column::ProbeUntil, self.clock().add(PROBE))
+            .col_expr(Column::ProbeUntil, self.clock().add(PROBE_TIMEOUT))
             .filter(Column::Key.eq(key))
             .filter(Column::ProbeUntil.into_expr().lte(self.clock()));
         Ok(probe.exec(&self.writer()).await?.rows_affected == 1)
     }
 
-    /// A call behind these gates succeeded: failures in a row begin anew, and a gate that failures closed is
-    /// open. One that was told to close stays so: the call may have begun before.
-    pub async fn gate_passed(&self, gates: &[GateKey]) -> Result<()> {
+    /// A call behind these breakers succeeded: failures are counted anew, and a breaker that failures have tripped closes. One
+    /// that the service asked for stays open: the call may have begun before.
+    pub async fn record_success(&self, keys: &[BreakerKey]) -> Result<()> {
         let closed_until = CaseStatement::new()
             .case(Column::Failures.gte(FAILURES), 0_i64)
             .finally(Column::ClosedUntil.into_expr());
@@ -214,35 +215,35 @@ impl Store {
             .col_expr(Column::ClosedUntil, closed_until.into())
             .col_expr(Column::LastSuccessAt, self.clock())
             .col_expr(Column::UpdatedAt, self.clock())
-            .filter(is_of(gates))
+            .filter(is_of(keys))
             .filter(Column::Failures.gt(0).or(passed_long_ago));
         pass.exec(&self.writer()).await?;
         Ok(())
     }
 
-    /// A call failed in a way that may be the service's state. After five in a row the gate closes, 30 s at
-    /// first and up to five minutes. Gives until when it is closed, if it is.
-    pub async fn gate_failed(&self, gate: &GateKey, reason: &str) -> Result<Option<Millis>> {
+    /// A call failed in a way that may be the service's state. After five in a row the breaker opens, for 30 s at first and up to
+    /// five minutes. Gives until when it is open, if it is.
+    pub async fn record_failure(&self, key: &BreakerKey, reason: &str) -> Result<Option<Millis>> {
         let failures = || Column::Failures.into_expr();
         let counted = CaseStatement::new().case(failures().lt(1_000), failures().add(1)).finally(1_000);
-        let stays = failures().add(1).lt(FAILURES).or(is_closed(self.clock()));
+        let stays = failures().add(1).lt(FAILURES).or(is_open(self.clock()));
         // Doubling with each failure past the fifth: 30 s, 60 s, 120 s, 240 s, 300 s.
-        let closed_until = (0..4)
-            .fold(CaseStatement::new().case(stays, Column::ClosedUntil.into_expr()), |case, more| {
-                case.case(failures().add(1).eq(FAILURES + more), self.clock().add(FIRST << more))
+        let closed_until =
+            (0..4).fold(CaseStatement::new().case(stays, Column::ClosedUntil.into_expr()), |case, more| {
+                case.case(failures().add(1).eq(FAILURES + more), self.clock().add(OPEN_FIRST << more))
             });
         let known = OnConflict::column(Column::Key)
             .value(Column::Failures, counted)
-            .value(Column::ClosedUntil, closed_until.finally(self.clock().add(LONGEST)))
+            .value(Column::ClosedUntil, closed_until.finally(self.clock().add(OPEN_MAX)))
             .to_owned();
         let once = Failed { closed_until: 0_i64.into(), failures: 1, reason };
-        let fail = write(gate, self.clock(), once, &known).returning(returning::<Entity>()).take();
+        let fail = write(key, self.clock(), once, &known).returning(returning::<Entity>()).take();
         let row: Option<Model> = first(&self.writer(), &fail).await?;
         Ok(row.filter(|row| row.closed_until > row.updated_at).map(|row| row.closed_until))
     }
 
-    /// Closes a gate for `pause`, unless it is closed for longer already.
-    pub async fn close_gate(&self, gate: &GateKey, pause: Duration, reason: &str) -> Result<()> {
+    /// Opens a breaker for `pause`, unless it is open for longer already.
+    pub async fn open_breaker(&self, key: &BreakerKey, pause: Duration, reason: &str) -> Result<()> {
         let closed_until = self.clock().add(millis(pause));
         let is_longer = Column::ClosedUntil.into_expr().gt(closed_until.clone());
         let longer = CaseStatement::new()
@@ -252,7 +253,7 @@ impl Store {
             .value(Column::Failures, 0)
             .value(Column::ClosedUntil, longer)
             .to_owned();
-        let close = write(gate, self.clock(), Failed { closed_until, failures: 0, reason }, &known);
+        let close = write(key, self.clock(), Failed { closed_until, failures: 0, reason }, &known);
         self.writer().execute(&close).await?;
         Ok(())
     }
