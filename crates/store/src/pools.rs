@@ -285,12 +285,14 @@ const SESSION_LIMITS: [(&str, &str); 4] = [
 /// after.
 pub(crate) async fn maintenance(options: &Options) -> Result<DatabaseConnection> {
     let mut connect = base(options);
+    // Whoever looks by hand looks now: a plan made for small tables is not kept.
+    let settings = [("plan_cache_mode", "force_custom_plan")];
     connect
         .max_connections(4)
         .idle_timeout(Duration::from_secs(1))
         .statement_timeout(options.statement_timeout)
         .connect_lazy(true)
-        .map_sqlx_postgres_opts(move |options| options.options(SESSION_LIMITS.iter().copied()));
+        .map_sqlx_postgres_opts(move |options| options.options(settings.into_iter().chain(SESSION_LIMITS)));
     Ok(Database::connect(connect).await?)
 }
 
