@@ -68,6 +68,7 @@ const CONNECTIONS: &[&str] = &[
 )",
     "CREATE UNIQUE INDEX instagram_connections_live_account
     ON instagram_connections (instagram_account_id) WHERE status <> 'disconnected'",
+    "CREATE INDEX instagram_connections_paused ON instagram_connections (id) WHERE bot_paused",
     "CREATE INDEX instagram_connections_agent ON instagram_connections (subaccount_id, agent_id)",
     "CREATE TABLE agents (
     id text PRIMARY KEY,

@@ -140,19 +140,25 @@ impl Store {
             "c.{what}_due_at IS NOT NULL AND c.{what}_due_at <= (SELECT {{now}}) AND c.{what}_attempts {compare} \
              AND c.{what}_reserved_until <= (SELECT {{now}})"
         );
+        // The words of the partial index.
+        let waiting = format!("{what}_due_at IS NOT NULL AND {what}_attempts {compare}");
         let breakers = work.breakers();
         let closed = format!(
             "NOT EXISTS (SELECT 1 FROM gates g WHERE g.key IN {breakers} AND g.closed_until > (SELECT {{now}}))"
         );
-        // Behind a breaker that has tripped, one call finds out whether the service is back.
+        // Behind a breaker that has tripped, one call probes whether the service has recovered.
         let limit = format!(
             "CASE WHEN EXISTS (SELECT 1 FROM gates g WHERE g.key IN {breakers} AND g.failures >= {}) THEN 1 ELSE $1 END",
             crate::breakers::FAILURES
         );
         let fresh = match self.dialect {
-            // One short index scan per connection, however long its backlog is.
+            // One short index scan for each connection with such work, however long its backlog is; those without cost nothing.
             Dialect::Postgres => format!(
-                "SELECT d.id FROM instagram_connections k CROSS JOIN LATERAL (\
+                "WITH RECURSIVE busy AS (\
+                    (SELECT connection_id AS id FROM chats WHERE {waiting} ORDER BY connection_id LIMIT 1) \
+                    UNION ALL SELECT (SELECT c.connection_id FROM chats c WHERE {waiting} AND c.connection_id > b.id \
+                        ORDER BY c.connection_id LIMIT 1) FROM busy b WHERE b.id IS NOT NULL) \
+                 SELECT d.id FROM busy b JOIN instagram_connections k ON k.id = b.id CROSS JOIN LATERAL (\
                     SELECT c.id, c.{what}_due_at AS due FROM chats c WHERE c.connection_id = k.id AND {due} \
                     ORDER BY c.{what}_due_at LIMIT {limit}) d \
                  WHERE k.status = 'connected' AND NOT k.bot_paused AND {closed} ORDER BY d.due LIMIT $2"
