@@ -1,5 +1,7 @@
 //! What happened, for people.
 
+use crate::Word;
+use dmrelay_domain::states::ActivityKind;
 use sea_orm::entity::prelude::*;
 
 /// One row of `activities`.
@@ -13,8 +15,8 @@ pub struct Model {
     pub subaccount_id: String,
     /// The connection it belongs to.
     pub connection_id: Option<Uuid>,
-    /// What it is.
-    pub kind: String,
+    /// What happened.
+    pub kind: Word<ActivityKind>,
     /// Actor.
     pub actor: String,
     /// Subject.

@@ -1,5 +1,7 @@
 //! A conversation of one Instagram user with one connection.
 
+use crate::Word;
+use dmrelay_domain::states::ChatMode;
 use sea_orm::entity::prelude::*;
 
 /// One row of `chats`.
@@ -31,8 +33,8 @@ pub struct Model {
     pub agent_chat_id: Option<String>,
     /// Agent watermark.
     pub agent_watermark: Option<String>,
-    /// Mode.
-    pub mode: String,
+    /// Who answers.
+    pub mode: Word<ChatMode>,
     /// Mode reason.
     pub mode_reason: Option<String>,
     /// Resume at, in milliseconds.

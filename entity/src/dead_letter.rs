@@ -1,5 +1,8 @@
 //! What failed for good.
 
+use crate::Word;
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::states::DeadLetterKind;
 use sea_orm::entity::prelude::*;
 
 /// One row of `dead_letters`.
@@ -15,12 +18,12 @@ pub struct Model {
     pub connection_id: Option<Uuid>,
     /// The chat it belongs to.
     pub chat_id: Option<Uuid>,
-    /// What it is.
-    pub kind: String,
+    /// What `reference` is the id of.
+    pub kind: Word<DeadLetterKind>,
     /// The row it speaks of.
     pub reference: Uuid,
-    /// Class.
-    pub class: String,
+    /// The failure class.
+    pub class: Word<FailureClass>,
     /// Error.
     pub error: String,
     /// Attempts.

@@ -1,5 +1,8 @@
 //! The inbox: an event of Meta.
 
+use crate::Word;
+use dmrelay_domain::event::{Container, Kind};
+use dmrelay_domain::states::EventState;
 use sea_orm::entity::prelude::*;
 
 /// One row of `events`.
@@ -15,10 +18,10 @@ pub struct Model {
     pub account: String,
     /// Thread.
     pub thread: String,
-    /// What it is.
-    pub kind: String,
-    /// Container.
-    pub container: String,
+    /// The kind of event.
+    pub kind: Word<Kind>,
+    /// The part of the webhook it was in.
+    pub container: Word<Container>,
     /// Raw.
     pub raw: Option<Vec<u8>>,
     /// Meta's time of it, or ours.
@@ -33,8 +36,8 @@ pub struct Model {
     pub attempts: i32,
     /// Dispatch no.
     pub dispatch_no: i32,
-    /// Where it stands.
-    pub state: String,
+    /// Its state.
+    pub state: Word<EventState>,
     /// Error.
     pub error: Option<String>,
     /// When it was written, in milliseconds.

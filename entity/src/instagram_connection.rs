@@ -1,5 +1,7 @@
 //! An Instagram account connected to an agent.
 
+use crate::Word;
+use dmrelay_domain::states::{ConnectionStatus, LoginKind};
 use sea_orm::entity::prelude::*;
 
 /// One row of `instagram_connections`.
@@ -13,12 +15,12 @@ pub struct Model {
     pub subaccount_id: String,
     /// The agent, as Retell names it.
     pub agent_id: String,
-    /// Where it stands.
-    pub status: String,
+    /// Its state.
+    pub status: Word<ConnectionStatus>,
     /// Status reason.
     pub status_reason: Option<String>,
-    /// Login kind.
-    pub login_kind: String,
+    /// The Meta login of the token.
+    pub login_kind: Word<LoginKind>,
     /// Instagram account id.
     pub instagram_account_id: String,
     /// Page id.

@@ -1,5 +1,6 @@
 //! The tables, one file each, with no logic. Times are milliseconds since the Unix epoch by the database's
-//! clock unless they are Meta's; states are the words of `dmrelay_domain::states`; JSON is stored as text.
+//! clock unless they are Meta's; states are [`Word`]s of
+//! `dmrelay_domain::states`; JSON is stored as text.
 
 pub mod activity;
 pub mod agent;
@@ -13,4 +14,7 @@ pub mod instagram_connection;
 pub mod leader;
 pub mod message;
 pub mod turn;
+mod word;
 pub mod worker;
+
+pub use word::Word;

@@ -1,5 +1,8 @@
 //! A message, received or to be sent.
 
+use crate::Word;
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::states::{Author, Direction, MessageStatus};
 use sea_orm::entity::prelude::*;
 
 /// One row of `messages`.
@@ -15,10 +18,10 @@ pub struct Model {
     pub chat_id: Uuid,
     /// Seq.
     pub seq: i64,
-    /// Direction.
-    pub direction: String,
-    /// Author.
-    pub author: String,
+    /// From or to the Instagram user.
+    pub direction: Word<Direction>,
+    /// Who wrote it.
+    pub author: Word<Author>,
     /// Mid.
     pub mid: Option<String>,
     /// What it is.
@@ -39,10 +42,10 @@ pub struct Model {
     pub turn_id: Option<Uuid>,
     /// Part.
     pub part: Option<i32>,
-    /// Where it stands.
-    pub status: String,
-    /// Error class.
-    pub error_class: Option<String>,
+    /// Its state.
+    pub status: Word<MessageStatus>,
+    /// The class of the last failure.
+    pub error_class: Option<Word<FailureClass>>,
     /// Error code.
     pub error_code: Option<String>,
     /// Error message.

@@ -1,5 +1,8 @@
 //! A question to the agent and its answer.
 
+use crate::Word;
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::states::TurnState;
 use sea_orm::entity::prelude::*;
 
 /// One row of `turns`.
@@ -23,8 +26,8 @@ pub struct Model {
     pub agent_chat_id: Option<String>,
     /// Rollovers.
     pub rollovers: i32,
-    /// Where it stands.
-    pub state: String,
+    /// Its state.
+    pub state: Word<TurnState>,
     /// Attempt.
     pub attempt: i32,
     /// Deadline, in milliseconds.
@@ -37,8 +40,8 @@ pub struct Model {
     pub finished_at: Option<i64>,
     /// Latency ms.
     pub latency_ms: Option<i64>,
-    /// Error class.
-    pub error_class: Option<String>,
+    /// The class of the last failure.
+    pub error_class: Option<Word<FailureClass>>,
     /// Error.
     pub error: Option<String>,
     /// The number of the newest message it asks.

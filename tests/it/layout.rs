@@ -8,7 +8,7 @@ use std::process::Command;
 
 const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("entity", &[]),
+    ("entity", &["domain"]),
     ("migration", &[]),
     ("simulator", &[]),
     ("queue", &[]),

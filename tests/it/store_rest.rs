@@ -6,7 +6,7 @@ mod writes;
 
 use anyhow::{Context, Result};
 use dmrelay_domain::ids::{ConnectionId, InstagramUserId};
-use dmrelay_domain::states::{Author, DeadLetterKind, MessageStatus};
+use dmrelay_domain::states::{Author, ChatMode, DeadLetterKind, MessageStatus};
 use dmrelay_store::entity::{activity, chat, dead_letter, message};
 use dmrelay_store::{
     ActivityFilter, ActivityKind, Connection, DeadLetterFilter, DeadLetterState, MessageFilter, Store,
@@ -50,7 +50,7 @@ impl Adjusted {
     /// Lets a message wait for its answer, with the turn due.
     fn await_answer(&mut self) {
         self.row.first_unanswered_at = Some(self.now);
-        if self.row.mode == "bot" {
+        if self.row.mode == ChatMode::Bot {
             self.row.turn_due_at = Some(self.now);
         }
     }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use dmrelay_domain::ids::{ConnectionId, InstagramUserId};
 use dmrelay_domain::states::{Author, DeadLetterKind, Direction, MessageStatus, TurnState};
 use dmrelay_store::Store;
-use dmrelay_store::entity::{chat, dead_letter, message, turn};
+use dmrelay_store::entity::{Word, chat, dead_letter, message, turn};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;
 
@@ -72,14 +72,14 @@ pub async fn add_message(store: &Store, chat: &mut chat::Model, new: NewMessage)
         connection_id: Set(chat.connection_id),
         chat_id: Set(chat.id),
         seq: Set(chat.last_seq),
-        direction: Set(new.direction.to_string()),
-        author: Set(new.author.to_string()),
+        direction: Set(new.direction.into()),
+        author: Set(new.author.into()),
         kind: Set(new.kind),
         text: Set(Some(new.text)),
         needs_answer: Set(new.needs_answer),
         turn_id: Set(turn_id),
         part: Set(part),
-        status: Set(new.status.to_string()),
+        status: Set(new.status.into()),
         at: Set(new.at),
         received_at: Set(now),
         created_at: Set(now),
@@ -107,7 +107,7 @@ pub async fn add_turn(store: &Store, chat: &chat::Model, asked: &[Uuid], state: 
         asked_hash: Set(vec![7; 32]),
         agent_chat_id: Set(Some("agent chat".to_owned())),
         rollovers: Set(0),
-        state: Set(state.to_string()),
+        state: Set(state.into()),
         attempt: Set(1),
         lookups: Set(0),
         deadline: Set(now + 30_000),
@@ -140,9 +140,9 @@ pub async fn add_letter(
         subaccount_id: Set(subaccount.to_owned()),
         connection_id: Set(Some(connection.0)),
         chat_id: Set(chat),
-        kind: Set(kind.to_string()),
+        kind: Set(kind.into()),
         reference: Set(reference),
-        class: Set(class.to_owned()),
+        class: Set(Word::read(class.to_owned())),
         error: Set("bad".to_owned()),
         attempts: Set(1),
         created_at: Set(store.now().await?),

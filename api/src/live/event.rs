@@ -82,7 +82,7 @@ impl LiveEventKind {
 impl LiveEvent {
     /// Converts an activity into its event, if it has one.
     pub(crate) fn of(row: &activity::Model) -> Option<Self> {
-        let kind = LiveEventKind::of(ActivityKind::parse(&row.kind)?)?;
+        let kind = LiveEventKind::of(row.kind.known()?)?;
         let details: Value = serde_json::from_str(&row.details).unwrap_or_default();
         let id = |value: &Value| value.as_str().and_then(|text| text.parse::<Uuid>().ok());
         let about_message = matches!(

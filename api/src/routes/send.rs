@@ -95,7 +95,7 @@ pub(super) async fn send(
     // Checked before anything that may have changed since: a repeated call gets the first call's response.
     for connection in candidates(&state, &scope, request.connection_id).await? {
         if let Some(before) = sent_before(&state, &connection, &wanted).await? {
-            return Ok(accepted(before.id, before.chat_id, &before.status));
+            return Ok(accepted(before.id, before.chat_id, before.status.as_str()));
         }
     }
     let connection = select(&state, &scope, request.connection_id).await?;
@@ -118,7 +118,7 @@ pub(super) async fn send(
         // A concurrent call with the same key was faster.
         Err(err) if err.is_conflict() => {
             return match sent_before(&state, &connection, &wanted).await? {
-                Some(before) => Ok(accepted(before.id, before.chat_id, &before.status)),
+                Some(before) => Ok(accepted(before.id, before.chat_id, before.status.as_str())),
                 None => Err(err.into()),
             };
         }

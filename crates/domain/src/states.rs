@@ -3,6 +3,15 @@
 //! A value unknown to this version (written by a newer one during a rolling deploy) parses to `None`, and its
 //! row is left alone.
 
+/// A value that is stored and shown as a word.
+pub trait StateWord: std::fmt::Debug + Copy + Eq + Send + Sync + 'static {
+    /// Parses a stored value.
+    fn parse(word: &str) -> Option<Self>;
+
+    /// The stored value.
+    fn as_str(self) -> &'static str;
+}
+
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
@@ -28,6 +37,16 @@ macro_rules! words {
                     $($word => Some(Self::$variant),)+
                     _ => None,
                 }
+            }
+        }
+
+        impl $crate::states::StateWord for $name {
+            fn parse(word: &str) -> Option<Self> {
+                Self::parse(word)
+            }
+
+            fn as_str(self) -> &'static str {
+                Self::as_str(self)
             }
         }
 

@@ -160,7 +160,7 @@ impl Tx {
             id: Set(id_at(now)),
             subaccount_id: Set(activity.subaccount.to_string()),
             connection_id: Set(activity.connection.map(|id| id.0)),
-            kind: Set(activity.kind.as_str().to_owned()),
+            kind: Set(activity.kind.into()),
             actor: Set(activity.actor.clone()),
             subject: Set(activity.subject.clone()),
             details: Set(Value::Object(activity.details.clone()).to_string()),

@@ -9,9 +9,9 @@ use dmrelay_domain::clock::millis;
 use dmrelay_domain::event::Kind as EventKind;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::EventId;
-use dmrelay_domain::states::EventState;
+use dmrelay_domain::states::{DeadLetterKind, EventState};
 use dmrelay_domain::trace::TraceId;
-use dmrelay_entity::{dead_letter, event};
+use dmrelay_entity::{Word, dead_letter, event};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter};
 use std::time::Duration;
@@ -39,7 +39,7 @@ struct Row {
     id: Uuid,
     account: String,
     thread: String,
-    kind: String,
+    kind: Word<EventKind>,
     attempts: i32,
     trace_id: Option<Uuid>,
 }
@@ -162,9 +162,9 @@ impl Store {
                     .map_or_else(String::new, |one| one.subaccount.to_string())),
                 connection_id: Set(connection.as_ref().map(|one| one.id.0)),
                 chat_id: Set(None),
-                kind: Set("event".to_owned()),
+                kind: Set(DeadLetterKind::Event.into()),
                 reference: Set(failed.id),
-                class: Set(FailureClass::Bug.as_str().to_owned()),
+                class: Set(FailureClass::Bug.into()),
                 error: Set(dmrelay_domain::text::truncate(error, 500).to_owned()),
                 attempts: Set(failed.attempts),
                 created_at: Set(now),
@@ -196,7 +196,7 @@ fn claimed(row: Row) -> ClaimedEvent {
         id: row.id.into(),
         account: row.account,
         thread: row.thread,
-        kind: EventKind::parse(&row.kind),
+        kind: row.kind.known(),
         failures: row.attempts,
         trace: TraceId::of(row.trace_id),
     }

@@ -81,7 +81,7 @@ impl ChatView {
             picture: row.picture.clone(),
             chat_status: row.chat_status.clone(),
             metadata: parsed(Some(&row.metadata)),
-            mode: row.mode.clone(),
+            mode: row.mode.to_string(),
             mode_reason: row.mode_reason.clone(),
             resume_at: row.resume_at.and_then(time),
             flag: row.flag.clone(),

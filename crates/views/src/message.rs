@@ -105,7 +105,7 @@ impl MessageView {
     /// The view of a message in a chat with this user.
     pub fn of_user(row: &message::Model, user: &str) -> Self {
         let error = row.error_class.as_ref().map(|class| MessageError {
-            class: class.clone(),
+            class: class.to_string(),
             code: row.error_code.clone(),
             message: row.error_message.clone(),
         });
@@ -114,8 +114,8 @@ impl MessageView {
             chat_id: row.chat_id,
             connection_id: row.connection_id,
             instagram_user_id: user.to_owned(),
-            direction: row.direction.clone(),
-            author: row.author.clone(),
+            direction: row.direction.to_string(),
+            author: row.author.to_string(),
             actor: row.actor.clone(),
             kind: row.kind.clone(),
             text: row.text.clone(),
@@ -124,7 +124,7 @@ impl MessageView {
             payload: parsed(row.payload.as_ref()),
             metadata: parsed(row.metadata.as_ref()),
             mid: row.mid.clone(),
-            status: row.status.clone(),
+            status: row.status.to_string(),
             error,
             attempts: row.attempt,
             turn_id: row.turn_id,
@@ -142,12 +142,12 @@ impl TurnView {
     pub fn of(row: &turn::Model) -> Self {
         Self {
             turn_id: row.id,
-            state: row.state.clone(),
+            state: row.state.to_string(),
             attempts: row.attempt,
             started_at: always(row.started_at),
             finished_at: row.finished_at.and_then(time),
             latency_ms: row.latency_ms,
-            error_class: row.error_class.clone(),
+            error_class: row.error_class.as_ref().map(ToString::to_string),
             error: row.error.clone(),
         }
     }

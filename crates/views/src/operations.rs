@@ -64,7 +64,7 @@ impl ActivityView {
     pub fn of(row: &activity::Model) -> Self {
         Self {
             activity_id: row.id,
-            kind: row.kind.clone(),
+            kind: row.kind.to_string(),
             actor: row.actor.clone(),
             subject: row.subject.clone(),
             connection_id: row.connection_id,
@@ -86,9 +86,9 @@ impl DeadLetterView {
             dead_letter_id: row.id,
             connection_id: row.connection_id,
             chat_id: row.chat_id,
-            kind: row.kind.clone(),
+            kind: row.kind.to_string(),
             reference: row.reference,
-            class: row.class.clone(),
+            class: row.class.to_string(),
             error: row.error.clone(),
             attempts: row.attempts,
             state,

@@ -1,6 +1,7 @@
 //! The timeline of a conversation: webhook, turn, agent call, send, echo.
 
 use super::format::always;
+use dmrelay_domain::states::{ActivityKind, Author, Direction, MessageStatus, TurnState};
 use dmrelay_store::entity::{activity, message, turn};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -110,15 +111,16 @@ pub fn timeline(
 }
 
 fn of_message(row: &message::Model) -> Vec<Moment> {
-    if row.direction == "inbound" {
+    use MessageStatus::{Cancelled, Failed, Suppressed, Unknown};
+    if row.direction == Direction::Inbound {
         return vec![Moment::of_message(row, row.received_at, TimelineEvent::WebhookReceived)];
     }
     let mut moments = Vec::new();
-    if row.author == "native" {
+    if row.author == Author::Native {
         moments.push(Moment::of_message(row, row.received_at, TimelineEvent::EchoReceived));
         return moments;
     }
-    let by = row.actor.clone().or_else(|| Some(row.author.clone()));
+    let by = row.actor.clone().or_else(|| Some(row.author.to_string()));
     moments.push(Moment::of_message(row, row.created_at, TimelineEvent::Queued).with(by));
     let later = [
         (row.started_at, TimelineEvent::SendStarted),
@@ -127,9 +129,9 @@ fn of_message(row: &message::Model) -> Vec<Moment> {
         (row.read_at, TimelineEvent::Read),
     ];
     moments.extend(later.into_iter().filter_map(|(at, event)| Some(Moment::of_message(row, at?, event))));
-    if matches!(row.status.as_str(), "failed" | "suppressed" | "cancelled" | "unknown") {
+    if matches!(row.status.known(), Some(Failed | Suppressed | Cancelled | Unknown)) {
         let last = row.started_at.unwrap_or(row.created_at);
-        let why = row.error_class.clone().unwrap_or_else(|| row.status.clone());
+        let why = row.error_class.as_ref().map_or_else(|| row.status.to_string(), ToString::to_string);
         moments.push(Moment::of_message(row, last, TimelineEvent::NotSent).with(Some(why)));
     }
     moments
@@ -139,16 +141,16 @@ fn of_turn(row: &turn::Model) -> Vec<Moment> {
     let attempts = (row.attempt > 1).then(|| format!("attempt {}", row.attempt));
     let mut moments = vec![Moment::of_turn(row, row.started_at, TimelineEvent::AgentAsked).with(attempts)];
     if let Some(at) = row.finished_at {
-        let answered = row.state == "answered";
+        let answered = row.state == TurnState::Answered;
         let event = if answered { TimelineEvent::AgentAnswered } else { TimelineEvent::TurnEnded };
-        let why = (!answered).then(|| row.error.clone().unwrap_or_else(|| row.state.clone()));
+        let why = (!answered).then(|| row.error.clone().unwrap_or_else(|| row.state.to_string()));
         moments.push(Moment::of_turn(row, at, event).with(why));
     }
     moments
 }
 
 fn of_mode(row: &activity::Model) -> Moment {
-    let paused = row.kind == dmrelay_store::ActivityKind::BotPaused.as_str();
+    let paused = row.kind == ActivityKind::BotPaused;
     let event = if paused { TimelineEvent::BotPaused } else { TimelineEvent::BotResumed };
     Moment { at: row.at, event, message: None, turn: None, detail: Some(row.actor.clone()) }
 }

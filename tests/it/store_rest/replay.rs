@@ -56,7 +56,7 @@ async fn failed_reply(base: &Base) -> Result<(Vec<Uuid>, dead_letter::Model)> {
     }
     base.sql("UPDATE messages SET status = 'sent' WHERE text = 'a'").await?;
     let letter = base.give_up(parts[1], MessageStatus::Failed).await?;
-    assert_eq!(base.message(parts[2]).await?.status, "cancelled");
+    assert_eq!(base.message(parts[2]).await?.status, MessageStatus::Cancelled);
     base.adjust("7", |chat| {
         chat.row.outbox_due_at = None;
         chat.row.outbox_attempts = 4;
@@ -73,8 +73,8 @@ async fn a_failed_reply_is_sent_again_with_the_later_parts(backend: Backend) -> 
     let after = base.message(parts[1]).await?;
     assert_eq!((after.status.as_str(), after.attempt), ("queued", before.attempt + 1));
     assert_eq!((after.error_class, after.error_code, after.error_message), (None, None, None));
-    assert_eq!(base.message(parts[0]).await?.status, "sent");
-    assert_eq!(base.message(parts[2]).await?.status, "queued");
+    assert_eq!(base.message(parts[0]).await?.status, MessageStatus::Sent);
+    assert_eq!(base.message(parts[2]).await?.status, MessageStatus::Queued);
     let chat = base.chat("7").await?;
     assert_eq!((chat.outbox_due_at.is_some(), chat.outbox_attempts), (true, 0));
     assert_eq!(base.store.due_chats(DueWork::Outboxes, Attempts::First, (5, 5)).await?.len(), 1);
@@ -118,13 +118,13 @@ async fn replays_that_would_fail_again_are_refused(backend: Backend) -> Result<(
     assert!(refused(replay(&base, &letter).await?)?.contains("window"));
     base.adjust("7", |chat| {
         chat.row.window_expires_at = Some(chat.now + HOUR);
-        chat.row.mode = ChatMode::Human.to_string();
+        chat.row.mode = ChatMode::Human.into();
     })
     .await?;
     assert!(refused(replay(&base, &letter).await?)?.contains("human agent"));
-    base.adjust("7", |chat| chat.row.mode = ChatMode::Paused.to_string()).await?;
+    base.adjust("7", |chat| chat.row.mode = ChatMode::Paused.into()).await?;
     assert!(refused(replay(&base, &letter).await?)?.contains("paused"));
-    base.adjust("7", |chat| chat.row.mode = ChatMode::Bot.to_string()).await?;
+    base.adjust("7", |chat| chat.row.mode = ChatMode::Bot.into()).await?;
     for status in [ConnectionStatus::Disconnecting, ConnectionStatus::Disconnected] {
         base.sql(&format!("UPDATE instagram_connections SET status = '{status}'")).await?;
         assert!(refused(replay(&base, &letter).await?)?.contains("not connected"));
@@ -140,7 +140,7 @@ async fn replays_that_would_fail_again_are_refused(backend: Backend) -> Result<(
 
     // Nothing was changed, and once it can succeed it does: also if the outcome was unknown.
     assert!(base.logged(ActivityKind::DeadLetterReplayed).await?.is_empty());
-    assert_eq!(base.message(parts[2]).await?.status, "cancelled");
+    assert_eq!(base.message(parts[2]).await?.status, MessageStatus::Cancelled);
     base.sql("UPDATE messages SET deadline = NULL WHERE text = 'b'").await?;
     assert_eq!(replay(&base, &letter).await?, Replay::Replayed);
 
@@ -158,7 +158,7 @@ async fn a_human_agents_message_may_be_late_and_alongside_the_agent(backend: Bac
     let id = base.add(&base.connection, "7", human).await?;
     let letter = base.give_up(id, MessageStatus::Failed).await?;
     base.adjust("7", |chat| {
-        chat.row.mode = ChatMode::Human.to_string();
+        chat.row.mode = ChatMode::Human.into();
         chat.row.window_expires_at = Some(chat.now - HOUR);
     })
     .await?;
@@ -217,9 +217,9 @@ async fn a_message_never_asked_about_is_asked(backend: Backend) -> Result<()> {
     let place = (base.connection.subaccount.as_str(), base.connection.id);
     let subject = (DeadLetterKind::Message, dropped[0]);
     let letter = seed::add_letter(&base.store, place, Some(chat), subject, "window_closed").await?;
-    base.adjust("7", |chat| chat.row.mode = ChatMode::Human.to_string()).await?;
+    base.adjust("7", |chat| chat.row.mode = ChatMode::Human.into()).await?;
     assert!(refused(replay(&base, &letter).await?)?.contains("human agent"));
-    base.adjust("7", |chat| chat.row.mode = ChatMode::Bot.to_string()).await?;
+    base.adjust("7", |chat| chat.row.mode = ChatMode::Bot.into()).await?;
     assert_eq!(replay(&base, &letter).await?, Replay::Replayed);
     for id in dropped {
         let message = base.message(id).await?;

@@ -4,6 +4,7 @@ use super::{Base, HOUR, base, connect, details, queued, said};
 use anyhow::{Context, Result};
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::permission::Role;
+use dmrelay_domain::states::MessageStatus;
 use dmrelay_store::{ActivityKind, Attempts, Begun, DueWork, NewApiKey, WriteKey};
 use dmrelay_tests::relay::Backend;
 use dmrelay_tests::seed::NewMessage;
@@ -198,7 +199,7 @@ async fn a_chat_is_taken_over_and_released(backend: Backend) -> Result<()> {
     assert_eq!((taken.mode.as_str(), taken.mode_reason.as_deref()), ("human", Some("api")));
     assert!(taken.resume_at.is_some_and(|at| at >= since + 2 * HOUR && at <= since + 3 * HOUR));
     assert_eq!((taken.turn_due_at, taken.first_unanswered_at), (None, None));
-    assert_eq!(base.message(reply).await?.status, "suppressed");
+    assert_eq!(base.message(reply).await?.status, MessageStatus::Suppressed);
     assert!(!base.message(asked).await?.needs_answer);
     let stored = base.chat("7").await?;
     assert_eq!((&stored.mode, stored.resume_at), (&taken.mode, taken.resume_at));
@@ -212,7 +213,7 @@ async fn a_chat_is_taken_over_and_released(backend: Backend) -> Result<()> {
     assert_eq!(store.due_chats(DueWork::Turns, Attempts::First, (5, 5)).await?.len(), 1);
 
     let changes = store.mode_changes(chat.id, since, since + HOUR, 10).await?;
-    let kinds: Vec<_> = changes.iter().filter_map(|row| ActivityKind::parse(&row.kind)).collect();
+    let kinds: Vec<_> = changes.iter().filter_map(|row| row.kind.known()).collect();
     assert_eq!(kinds, [ActivityKind::BotResumed, ActivityKind::BotPaused]);
     assert_eq!(changes[1].actor, "key ada");
     assert_eq!(details(&changes[1])?, json!({ "reason": "api", "chatId": chat.id }));

@@ -67,9 +67,9 @@ impl Step {
     fn with_turn(self, row: &turn::Model) -> Self {
         Self {
             who: Some("agent".to_owned()),
-            status: Some(row.state.clone()),
+            status: Some(row.state.to_string()),
             attempts: Some(row.attempt),
-            error_class: row.error_class.clone(),
+            error_class: row.error_class.as_ref().map(ToString::to_string),
             detail: row.error.clone(),
             trace_id: trace(row.trace_id),
             ..self
@@ -84,7 +84,7 @@ impl Step {
         Self {
             who: Some(row.actor.clone()),
             detail: (!details.is_empty()).then(|| details.join(" ")),
-            ..Self::new(row.at, row.kind.to_lowercase())
+            ..Self::new(row.at, row.kind.as_str().to_lowercase())
         }
     }
 
@@ -92,9 +92,9 @@ impl Step {
     pub(super) fn of_letter(row: &dead_letter::Model) -> Vec<Self> {
         let step = |at, what| Self { dead_letter_id: Some(row.id), ..Self::new(at, what) };
         let mut steps = vec![Self {
-            kind: Some(row.kind.clone()),
+            kind: Some(row.kind.to_string()),
             attempts: Some(row.attempts),
-            error_class: Some(row.class.clone()),
+            error_class: Some(row.class.to_string()),
             detail: Some(row.error.clone()),
             ..step(row.created_at, "dead_letter")
         }];
@@ -109,9 +109,9 @@ impl Step {
 
     fn with_message(&mut self, row: &message::Model, with_text: bool) {
         self.kind = Some(row.kind.clone());
-        self.status = Some(row.status.clone());
+        self.status = Some(row.status.to_string());
         self.attempts = Some(row.attempt).filter(|attempts| *attempts > 0);
-        self.error_class.clone_from(&row.error_class);
+        self.error_class = row.error_class.as_ref().map(ToString::to_string);
         self.error_code.clone_from(&row.error_code);
         self.mid.clone_from(&row.mid);
         self.trace_id = trace(row.trace_id);
@@ -177,7 +177,7 @@ pub(super) fn measure(steps: &mut [Step]) {
 
 /// The author of a message, by name if it was sent through the API.
 fn author(row: &message::Model) -> String {
-    row.actor.clone().unwrap_or_else(|| row.author.clone())
+    row.actor.clone().unwrap_or_else(|| row.author.to_string())
 }
 
 fn trace(id: Option<Uuid>) -> Option<String> {

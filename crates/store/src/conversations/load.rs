@@ -8,7 +8,7 @@ use crate::{Result, Tx};
 use dmrelay_domain::conversation::{
     Conversation, Needs, Policy, Received, SecondLook, Tracked, UNANSWERED_MAX,
 };
-use dmrelay_domain::event::{self, Container};
+use dmrelay_domain::event;
 use dmrelay_domain::ids::ChatId;
 use dmrelay_domain::trace::TraceId;
 use dmrelay_entity::{chat, dead_letter, event as event_row, message, turn};
@@ -257,7 +257,7 @@ impl Tx {
             // A letter of a connection that is not the chat's is nobody's here.
             let one = conversations.get_mut(&chat.into());
             let one = one.filter(|one| Some(one.connection.id.0) == row.connection_id);
-            if let (Some(one), Some(letter)) = (one, letter_of(row)) {
+            if let (Some(one), Some(letter)) = (one, letter_of(&row)) {
                 one.letters.push(letter);
             }
         }
@@ -325,7 +325,7 @@ impl Tx {
 
 /// None if its container is one of a later version.
 fn received(row: &event_row::Model) -> Option<Received> {
-    let container = Container::parse(&row.container)?;
+    let container = row.container.known()?;
     let item = event::read(container, &row.account, row.raw.as_deref().unwrap_or_default())?;
     Some(Received {
         id: row.id.into(),

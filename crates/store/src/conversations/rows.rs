@@ -4,14 +4,11 @@
 use dmrelay_domain::conversation::{
     Body, Chat, ConnectionFacts, Letter, Message, MessageError, Tracked, Turn, Work,
 };
-use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{AgentId, InstagramAccountId, InstagramUserId, SubaccountId};
 use dmrelay_domain::settings::ConnectionSettings;
-use dmrelay_domain::states::{
-    Author, ChatMode, ConnectionStatus, DeadLetterKind, Direction, LoginKind, MessageStatus, TurnState,
-};
+use dmrelay_domain::states::{ConnectionStatus, LoginKind};
 use dmrelay_domain::trace::TraceId;
-use dmrelay_entity::{chat, dead_letter, message, turn};
+use dmrelay_entity::{Word, chat, dead_letter, message, turn};
 use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
@@ -22,8 +19,8 @@ pub(super) struct ConnectionRow {
     pub(super) k_subaccount_id: String,
     pub(super) k_agent_id: String,
     pub(super) k_instagram_account_id: String,
-    pub(super) k_login_kind: String,
-    pub(super) k_status: String,
+    pub(super) k_login_kind: Word<LoginKind>,
+    pub(super) k_status: Word<ConnectionStatus>,
     pub(super) k_bot_paused: bool,
     pub(super) k_settings: String,
     pub(super) now: i64,
@@ -37,8 +34,8 @@ impl ConnectionRow {
             subaccount: SubaccountId::parse(&self.k_subaccount_id).ok()?,
             agent: AgentId::parse(&self.k_agent_id).ok()?,
             account: InstagramAccountId::parse(&self.k_instagram_account_id).ok()?,
-            login: LoginKind::parse(&self.k_login_kind)?,
-            status: ConnectionStatus::parse(&self.k_status),
+            login: self.k_login_kind.known()?,
+            status: self.k_status.known(),
             bot_paused: self.k_bot_paused,
             settings: serde_json::from_str::<ConnectionSettings>(&self.k_settings).ok()?,
         })
@@ -49,7 +46,7 @@ pub(super) fn chat_of(row: chat::Model) -> Option<Chat> {
     Some(Chat {
         id: row.id.into(),
         user: InstagramUserId::parse(&row.instagram_user_id).ok()?,
-        mode: ChatMode::parse(&row.mode)?,
+        mode: row.mode.known()?,
         mode_reason: row.mode_reason,
         resume_at: row.resume_at,
         flag: row.flag,
@@ -79,7 +76,6 @@ pub(super) fn chat_of(row: chat::Model) -> Option<Chat> {
 }
 
 pub(super) fn turn_of(row: turn::Model) -> Option<Turn> {
-    let state = TurnState::parse(&row.state)?;
     Some(Turn {
         id: row.id.into(),
         message_ids: serde_json::from_str(&row.message_ids).ok()?,
@@ -88,7 +84,7 @@ pub(super) fn turn_of(row: turn::Model) -> Option<Turn> {
         watermark: row.watermark,
         agent_chat_id: row.agent_chat_id,
         rollovers: row.rollovers,
-        state,
+        state: row.state.known()?,
         attempt: row.attempt,
         worker: row.worker.map(Into::into),
         deadline: row.deadline,
@@ -99,7 +95,7 @@ pub(super) fn turn_of(row: turn::Model) -> Option<Turn> {
         started_at: row.started_at,
         finished_at: row.finished_at,
         latency_ms: row.latency_ms,
-        error_class: row.error_class.as_deref().and_then(FailureClass::parse),
+        error_class: row.error_class.and_then(|class| class.known()),
         error: row.error,
         trace: TraceId::of(row.trace_id),
     })
@@ -109,8 +105,8 @@ pub(super) fn message_of(row: message::Model) -> Option<Message> {
     Some(Message {
         id: row.id.into(),
         seq: row.seq,
-        direction: Direction::parse(&row.direction)?,
-        author: Author::parse(&row.author)?,
+        direction: row.direction.known()?,
+        author: row.author.known()?,
         mid: row.mid,
         body: Tracked::loaded(Body {
             kind: row.kind,
@@ -123,9 +119,9 @@ pub(super) fn message_of(row: message::Model) -> Option<Message> {
         needs_answer: row.needs_answer,
         turn_id: row.turn_id.map(Into::into),
         part: row.part,
-        status: MessageStatus::parse(&row.status)?,
+        status: row.status.known()?,
         error: MessageError {
-            class: row.error_class.as_deref().and_then(FailureClass::parse),
+            class: row.error_class.and_then(|class| class.known()),
             code: row.error_code,
             message: row.error_message,
         },
@@ -145,12 +141,12 @@ pub(super) fn message_of(row: message::Model) -> Option<Message> {
     })
 }
 
-pub(super) fn letter_of(row: dead_letter::Model) -> Option<Letter> {
+pub(super) fn letter_of(row: &dead_letter::Model) -> Option<Letter> {
     Some(Letter {
         id: row.id.into(),
-        kind: DeadLetterKind::parse(&row.kind)?,
+        kind: row.kind.known()?,
         reference: row.reference,
-        class: row.class,
+        class: row.class.to_string(),
         created_at: row.created_at,
         open: row.replayed_at.is_none() && row.discarded_at.is_none(),
     })
