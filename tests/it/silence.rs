@@ -90,6 +90,20 @@ async fn no_webhook_waits_for_a_vanished_database() -> Result<()> {
     .await
 }
 
+/// Whoever cancels a statement leaves its connection waiting: a pool full of those is noticed all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelled_statements_do_not_hide_a_database_that_is_gone() -> Result<()> {
+    let base = silent().await?;
+    let all = || futures::future::join_all((0..16).map(|_| base.store.now()));
+    for now in all().await {
+        now?;
+    }
+    base.proxy.vanish();
+    assert!(tokio::time::timeout(Duration::from_millis(200), all()).await.is_err());
+    wait::until("a statement that gets through", DEADLINE, async || Ok(base.store.now().await.ok())).await?;
+    Ok(())
+}
+
 /// It is unknown whether it was committed, but no one waits either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_commit_waits_for_a_vanished_database() -> Result<()> {

@@ -11,6 +11,7 @@ use dmrelay_domain::conversation::{
 };
 use dmrelay_domain::event;
 use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId, TurnId, WorkerId};
+use dmrelay_entity::message;
 use dmrelay_store::{
     Applied, ApplyError, Attempts, Batcher, BatcherOptions, ChatIds, Connection, DueWork, NewEvent, Outcome,
     Store,
@@ -19,7 +20,7 @@ use dmrelay_tests::database::{Database, connect};
 use dmrelay_tests::relay::Backend;
 use dmrelay_tests::rest::text_webhook;
 use dmrelay_tests::seed;
-use sea_orm::{ConnectionTrait, TransactionTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, TransactionTrait};
 use std::time::Duration;
 
 on_both_backends!(
@@ -30,6 +31,7 @@ on_both_backends!(
     a_call_of_a_dead_worker_is_found,
     events_of_one_account_leave_room_for_others,
     chats_stay_separate_when_the_cache_is_full,
+    a_takeover_undone_in_its_own_transaction_drops_nothing,
 );
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -96,6 +98,55 @@ fn policy() -> Policy {
 
 async fn one(store: &Store, chat: ChatId, command: Command) -> Result<Applied> {
     Ok(store.command(policy(), chat, command).await?)
+}
+
+/// The echo of a send, whose text is not recognized, and the send's own answer are applied in one group.
+async fn a_takeover_undone_in_its_own_transaction_drops_nothing(backend: Backend) -> Result<()> {
+    let base = base(backend).await?;
+    let (store, worker) = (&base.store, WorkerId::new());
+    let chat = base.chat("7").await?;
+    base.wrote("1", "7", "mid-1").await?;
+    let received = one(store, chat, receive(worker)).await?;
+    let [Effect::Ask(ask)] = &received.effects[..] else {
+        anyhow::bail!("not asked: {:?}", received.effects);
+    };
+    let answer = RecordAnswer {
+        turn: ask.turn,
+        attempt: 1,
+        replies: vec!["Good morning".to_owned()],
+        watermark: None,
+        claim: Claim::By(worker),
+    };
+    let answered = one(store, chat, Command::RecordAnswer(answer)).await?;
+    let send = answered.effects.iter().find_map(|effect| match effect {
+        Effect::Send(send) => Some(send.message.id),
+        _ => None,
+    });
+    let message = send.context("not sent")?;
+    let only_receive = || Receive { events: Vec::new(), start: None, events_max: None, timer: false };
+    // The customer writes on; nobody asks yet.
+    base.wrote("1", "7", "mid-2").await?;
+    one(store, chat, Command::Receive(only_receive())).await?;
+    let echo = serde_json::json!({"object": "instagram", "entry": [{"time": 1, "id": "1", "messaging": [{
+        "sender": {"id": "1"}, "recipient": {"id": "7"}, "timestamp": store.now().await?,
+        "message": {"mid": "out-1", "text": "Something else", "is_echo": true},
+    }]}]});
+    let events = event::parse(echo.to_string().as_bytes(), 1).events.into_iter().map(NewEvent::new);
+    store.insert_events(events.collect()).await?;
+    let sent = RecordSent { message, attempt: 1, mid: "out-1".to_owned(), claim: Claim::NotBefore(None) };
+    let group = vec![(chat, Command::Receive(only_receive())), (chat, Command::RecordSent(sent))];
+    for outcome in store.transact(policy(), group).await? {
+        outcome.applied()?;
+    }
+    let second = message::Entity::find()
+        .filter(message::Column::Mid.eq("mid-2"))
+        .one(store.connection())
+        .await?
+        .context("the second message")?;
+    assert!(second.needs_answer && second.error_code.is_none(), "{second:?}");
+    let row = store.chat(chat).await?.context("the chat")?;
+    assert_eq!(row.mode.as_str(), "bot");
+    Ok(())
 }
 
 async fn a_message_passes_through_its_commands(backend: Backend) -> Result<()> {

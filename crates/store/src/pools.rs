@@ -8,6 +8,7 @@ use crate::connect::Options;
 use crate::{Error, Result};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use futures::future::join_all;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
@@ -15,7 +16,8 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use tracing::log::LevelFilter;
 
@@ -41,6 +43,9 @@ pub(crate) struct Pools {
     mark: DatabaseConnection,
     group: DatabaseConnection,
     read: DatabaseConnection,
+    made: Instant,
+    /// When each pool's server last answered, in milliseconds since the pools were made: see [`Pools::note_answer`].
+    answered: [AtomicU64; 3],
 }
 
 /// The pools in use.
@@ -55,6 +60,7 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) struct Guarded<C> {
     inner: C,
+    role: Role,
     pools: Arc<Pools>,
     link: Arc<Link>,
     limit: Duration,
@@ -76,13 +82,10 @@ impl Pools {
         let durable = [("synchronous_commit", "on")];
         let relaxed = [("synchronous_commit", "off")];
         let write = postgres(options, others - marks, durable.to_vec()).await?;
-        Ok(Self {
-            read: write.clone(),
-            write,
-            // What only marks rows is as fixed as what groups conversations.
-            mark: postgres(options, marks, [&relaxed[..], &GROUP_PLANNING].concat()).await?,
-            group: postgres(options, groups, [&durable[..], &GROUP_PLANNING].concat()).await?,
-        })
+        // What only marks rows is as fixed as what groups conversations.
+        let mark = postgres(options, marks, [&relaxed[..], &GROUP_PLANNING].concat()).await?;
+        let group = postgres(options, groups, [&durable[..], &GROUP_PLANNING].concat()).await?;
+        Ok(Self::of_each(write.clone(), mark, group, write))
     }
 
     async fn sqlite(options: &Options) -> Result<Self> {
@@ -96,7 +99,36 @@ impl Pools {
         sqlite(&mut reader);
         let write = Database::connect(writer).await?;
         let read = Database::connect(reader).await?;
-        Ok(Self { mark: write.clone(), group: write.clone(), write, read })
+        Ok(Self::of_each(write.clone(), write.clone(), write, read))
+    }
+
+    fn of_each(
+        write: DatabaseConnection,
+        mark: DatabaseConnection,
+        group: DatabaseConnection,
+        read: DatabaseConnection,
+    ) -> Self {
+        Self { write, mark, group, read, made: Instant::now(), answered: Default::default() }
+    }
+
+    fn answered(&self, role: Role) -> &AtomicU64 {
+        match role {
+            Role::Write | Role::Read => &self.answered[0],
+            Role::Mark => &self.answered[1],
+            Role::Group => &self.answered[2],
+        }
+    }
+
+    /// The server has answered on a connection of this pool, whatever it said.
+    fn note_answer(&self, role: Role) {
+        let now = u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.answered(role).store(now, Ordering::Relaxed);
+    }
+
+    /// How long the server has not answered on any connection of this pool.
+    fn silence(&self, role: Role) -> Duration {
+        let answered = Duration::from_millis(self.answered(role).load(Ordering::Relaxed));
+        self.made.elapsed().saturating_sub(answered)
     }
 
     pub(crate) fn of(&self, role: Role) -> &DatabaseConnection {
@@ -137,7 +169,8 @@ impl Link {
     /// Statements outside a transaction.
     pub(crate) fn on(self: &Arc<Self>, role: Role) -> Guarded<DatabaseConnection> {
         let pools = self.pools();
-        Guarded { inner: pools.of(role).clone(), limit: self.acquire_limit(), pools, link: self.clone() }
+        let inner = pools.of(role).clone();
+        Guarded { inner, role, limit: self.acquire_limit(), pools, link: self.clone() }
     }
 
     /// Replaces the pools, unless somebody has done so before.
@@ -160,10 +193,9 @@ impl Link {
         tracing::warn!("the database does not answer: its connections are replaced");
         let old = silent.clone();
         tokio::spawn(async move {
-            for role in [Role::Write, Role::Mark, Role::Group] {
-                // What still runs on them may end; what hangs ends with its socket.
-                let _ = timeout(CLOSE_TIMEOUT, old.of(role).close_by_ref()).await;
-            }
+            // What still runs on them may end; what hangs ends with its socket.
+            let pools = [Role::Write, Role::Mark, Role::Group].map(|role| old.of(role).close_by_ref());
+            let _ = timeout(CLOSE_TIMEOUT, join_all(pools)).await;
         });
     }
 }
@@ -175,7 +207,12 @@ impl<C> Guarded<C> {
                 self.link.replace(&self.pools).await;
                 Err(err)
             }
-            Ok(outcome) => outcome,
+            Ok(outcome) => {
+                if !matches!(outcome, Err(DbErr::ConnectionAcquire(_))) {
+                    self.pools.note_answer(self.role);
+                }
+                outcome
+            }
             Err(_) => {
                 self.link.replace(&self.pools).await;
                 Err(DbErr::Conn(RuntimeErr::Internal("the database did not answer in time".to_owned())))
@@ -183,16 +220,13 @@ impl<C> Guarded<C> {
         }
     }
 
-    /// Whether a connection could not be had although not all are in use: then those at hand do not answer.
+    /// Whether a connection could not be had because those there are do not answer: for longer than any statement may take,
+    /// nothing has ended on them. A pool whose statements were all cancelled is found by this too.
     fn is_stuck(&self, err: &DbErr) -> bool {
-        let timed_out = matches!(err, DbErr::ConnectionAcquire(ConnAcquireErr::Timeout));
-        timed_out && self.link.options.is_some() && {
-            let in_use = |role| {
-                let pool = self.pools.of(role).get_postgres_connection_pool();
-                pool.size() >= pool.options().get_max_connections() && pool.num_idle() == 0
-            };
-            ![Role::Write, Role::Mark, Role::Group].into_iter().any(in_use)
-        }
+        matches!(err, DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
+            && self.link.options.is_some()
+            && self.pools.of(self.role).get_postgres_connection_pool().size() > 0
+            && self.pools.silence(self.role) > self.link.statement_limit()
     }
 }
 
@@ -206,14 +240,14 @@ impl Guarded<DatabaseConnection> {
         };
         let inner = self.within(self.inner.begin_with_options(options)).await?;
         let limit = self.link.statement_limit();
-        Ok(Guarded { inner, limit, pools: self.pools, link: self.link })
+        Ok(Guarded { inner, role: self.role, limit, pools: self.pools, link: self.link })
     }
 }
 
 impl Guarded<DatabaseTransaction> {
     pub(crate) async fn commit(self) -> Result<()> {
-        let Self { inner, pools, link, limit } = self;
-        let rest = Guarded { inner: (), pools, link, limit };
+        let Self { inner, role, pools, link, limit } = self;
+        let rest = Guarded { inner: (), role, pools, link, limit };
         rest.within(inner.commit()).await.map_err(Error::from)
     }
 }

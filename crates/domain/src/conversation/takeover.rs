@@ -118,6 +118,8 @@ impl Conversation {
             self.chat.mode_reason = Some(ModeReason::Human.to_string());
             return;
         }
+        // Taken over and given back by one transaction: what was not loaded was not dropped yet, and is not.
+        self.changes.dropped.take_if(|error| error.code.as_deref() == Some(&word));
         for message in self.live_mut().filter(|message| message.error.code.as_deref() == Some(&word)) {
             message.error = MessageError::default();
             match (message.direction, message.status) {
