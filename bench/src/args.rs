@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The most that WORKER_CONCURRENCY may be.
+/// The maximum of WORKER_CONCURRENCY.
 pub(crate) const MOST_CONCURRENCY: u16 = 1_000;
 
 /// Conversations in flight with two workers, and WORKER_CONCURRENCY of each.
@@ -91,7 +91,7 @@ pub(crate) struct Load {
     /// How often floor and API are measured in turn.
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u16).range(3..=100))]
     pub(crate) pairs: u16,
-    /// Conversations in flight, of each saturation run: so many users, each of whom writes again when answered.
+    /// Conversations in flight in each saturation run: this many users, each of whom writes again once answered.
     #[arg(long, value_delimiter = ',', default_value = "64,256,1024", value_parser = value_parser!(u16).range(1..=10_000))]
     pub(crate) in_flight: Vec<u16>,
     /// Messages of each saturation run.

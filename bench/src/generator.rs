@@ -26,7 +26,7 @@ const PROCESSORS_A_THREAD: usize = 4;
 const AFTER_FAILURE: Duration = Duration::from_millis(10);
 
 /// How long the last answers may take after the end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Whom to saturate, and how.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +98,7 @@ pub(crate) async fn saturate(load: Load, volley: &Arc<Volley>) -> Result<Acks> {
         parts.push(part);
     }
     let mut all = Acks { counted: load.counted, ..Acks::default() };
-    let limit = start + WARM_UP + load.counted + PATIENCE;
+    let limit = start + WARM_UP + load.counted + ANSWER_TIMEOUT;
     for part in parts {
         let part = timeout_at(limit.into(), part).await.context("the server does not answer any more")?;
         all.add(part.context("a thread of the load generator died")??);

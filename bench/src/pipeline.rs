@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval, timeout_at};
 
 /// So long nothing may happen while messages are unanswered; then they count as unanswered.
-const PATIENCE: Duration = Duration::from_mins(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How long a second answer has to show itself after all are there.
 pub(crate) const SETTLE: Duration = Duration::from_secs(3);
@@ -196,14 +196,14 @@ impl<'a> Customers<'a> {
             if !heard.is_empty() {
                 return Ok(heard);
             }
-            let deadline = self.last_answer + PATIENCE;
+            let deadline = self.last_answer + ANSWER_TIMEOUT;
             if let Ok(changed) = timeout_at(deadline.into(), changes.changed()).await {
                 changed.context("the simulator is gone")?;
             } else {
                 let calls = self.simulator.record(|record| format!("{:?}", record.calls));
                 let missing = self.unanswered;
                 say(&format!(
-                    "nothing was answered for {PATIENCE:?}, {missing} messages are unanswered; calls: {calls}"
+                    "nothing was answered for {ANSWER_TIMEOUT:?}, {missing} messages are unanswered; calls: {calls}"
                 ));
                 return Ok(Vec::new());
             }
@@ -244,7 +244,7 @@ impl<'a> Customers<'a> {
     async fn finish(mut self) -> Result<Talk> {
         let took = self.last_answer - self.started;
         let idle = dmrelay_simulator::Record::webhooks_idle;
-        self.simulator.wait_for("the echoes to be acknowledged", PATIENCE, idle).await?;
+        self.simulator.wait_for("the echoes to be acknowledged", ANSWER_TIMEOUT, idle).await?;
         tokio::time::sleep(SETTLE).await;
         self.look();
         let micros = |micros: Option<u32>| Duration::from_micros(micros.unwrap_or_default().into());

@@ -40,7 +40,7 @@ pub(super) struct Drain {
 }
 
 /// How long turns may take that have nothing to do.
-const PATIENCE: Duration = Duration::from_mins(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// How often it is looked how much was handed out, and after how many looks whether anything is left.
 const LOOK: Duration = Duration::from_millis(100);
@@ -122,8 +122,8 @@ async fn drain(bench: &Bench<'_>, stack: &Stack, workers: u16, inside: &mut PgCo
         }
         match left(inside).await? {
             0 => break,
-            left if began.elapsed() > PATIENCE => {
-                bail!("{left} turns are still due after {PATIENCE:?}");
+            left if began.elapsed() > ANSWER_TIMEOUT => {
+                bail!("{left} turns are still due after {ANSWER_TIMEOUT:?}");
             }
             _ => {}
         }

@@ -287,7 +287,7 @@ fn base(options: &Options) -> ConnectOptions {
     connect
 }
 
-/// The most connections reserved for grouped transactions: enough for the lanes, and some to spare.
+/// Maximum number of connections for grouped transactions: enough for the lanes, and some to spare.
 const GROUP_CONNECTIONS_MAX: u32 = 4;
 
 /// How many of a process's connections are for groups of changes.

@@ -23,7 +23,7 @@ pub(super) struct Report {
 /// Whose processor time is shown.
 const PROCESSES: [&str; 4] = ["api", "worker", "PostgreSQL", "Redis"];
 
-/// What is less is not listed, and nothing is compared with it.
+/// Counts below this are not listed and not compared.
 const OFTEN: f64 = 0.05;
 
 /// What a stage has in a row, if anything.
