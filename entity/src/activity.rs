@@ -39,10 +39,8 @@ pub enum Relation {
     Connection,
 }
 
-impl Related<super::instagram_connection::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Connection.def()
-    }
+related! {
+    super::instagram_connection::Entity => Connection,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -23,10 +23,8 @@ pub enum Relation {
     Connections,
 }
 
-impl Related<super::instagram_connection::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Connections.def()
-    }
+related! {
+    super::instagram_connection::Entity => Connections,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

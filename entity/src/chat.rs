@@ -100,28 +100,11 @@ pub enum Relation {
     DeadLetters,
 }
 
-impl Related<super::instagram_connection::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Connection.def()
-    }
-}
-
-impl Related<super::message::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Messages.def()
-    }
-}
-
-impl Related<super::turn::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Turns.def()
-    }
-}
-
-impl Related<super::dead_letter::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::DeadLetters.def()
-    }
+related! {
+    super::instagram_connection::Entity => Connection,
+    super::message::Entity => Messages,
+    super::turn::Entity => Turns,
+    super::dead_letter::Entity => DeadLetters,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -53,16 +53,9 @@ pub enum Relation {
     Chat,
 }
 
-impl Related<super::instagram_connection::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Connection.def()
-    }
-}
-
-impl Related<super::chat::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Chat.def()
-    }
+related! {
+    super::instagram_connection::Entity => Connection,
+    super::chat::Entity => Chat,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

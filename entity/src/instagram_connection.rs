@@ -78,40 +78,13 @@ pub enum Relation {
     Activities,
 }
 
-impl Related<super::agent::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Agent.def()
-    }
-}
-
-impl Related<super::chat::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Chats.def()
-    }
-}
-
-impl Related<super::message::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Messages.def()
-    }
-}
-
-impl Related<super::turn::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Turns.def()
-    }
-}
-
-impl Related<super::dead_letter::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::DeadLetters.def()
-    }
-}
-
-impl Related<super::activity::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Activities.def()
-    }
+related! {
+    super::agent::Entity => Agent,
+    super::chat::Entity => Chats,
+    super::message::Entity => Messages,
+    super::turn::Entity => Turns,
+    super::dead_letter::Entity => DeadLetters,
+    super::activity::Entity => Activities,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -2,6 +2,19 @@
 //! clock unless they are Meta's; states are [`Word`]s of
 //! `dmrelay_domain::states`; JSON is stored as text.
 
+/// Names, in the module of an entity, the relation that leads to each of these others.
+macro_rules! related {
+    ($($entity:path => $relation:ident),+ $(,)?) => {
+        $(
+            impl sea_orm::Related<$entity> for Entity {
+                fn to() -> sea_orm::RelationDef {
+                    Relation::$relation.def()
+                }
+            }
+        )+
+    };
+}
+
 pub mod activity;
 pub mod agent;
 pub mod api_key;

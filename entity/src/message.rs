@@ -98,22 +98,10 @@ pub enum Relation {
     Turn,
 }
 
-impl Related<super::instagram_connection::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Connection.def()
-    }
-}
-
-impl Related<super::chat::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Chat.def()
-    }
-}
-
-impl Related<super::turn::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Turn.def()
-    }
+related! {
+    super::instagram_connection::Entity => Connection,
+    super::chat::Entity => Chat,
+    super::turn::Entity => Turn,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -76,22 +76,10 @@ pub enum Relation {
     Messages,
 }
 
-impl Related<super::instagram_connection::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Connection.def()
-    }
-}
-
-impl Related<super::chat::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Chat.def()
-    }
-}
-
-impl Related<super::message::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Messages.def()
-    }
+related! {
+    super::instagram_connection::Entity => Connection,
+    super::chat::Entity => Chat,
+    super::message::Entity => Messages,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
