@@ -8,8 +8,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
+use std::str::FromStr;
 use url::form_urlencoded;
-use uuid::Uuid;
 
 /// A JSON body.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -21,7 +21,7 @@ pub(crate) struct MaybeBody<T>(pub(crate) Option<T>);
 pub(crate) struct Params<T>(pub(crate) T);
 
 /// The id at the end of a path, or before its last segment.
-pub(crate) struct Id(pub(crate) Uuid);
+pub(crate) struct Id<I>(pub(crate) I);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
@@ -123,7 +123,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Id {
+impl<S: Send + Sync, I: FromStr> FromRequestParts<S> for Id<I> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {

@@ -1,6 +1,7 @@
 //! What happened, for people.
 
 use crate::Word;
+use dmrelay_domain::ids::{ActivityId, ConnectionId};
 use dmrelay_domain::states::ActivityKind;
 use sea_orm::entity::prelude::*;
 
@@ -10,11 +11,11 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     /// Our id.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
+    pub id: ActivityId,
     /// The tenant.
     pub subaccount_id: String,
     /// The connection it belongs to.
-    pub connection_id: Option<Uuid>,
+    pub connection_id: Option<ConnectionId>,
     /// What happened.
     pub kind: Word<ActivityKind>,
     /// Actor.

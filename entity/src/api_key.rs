@@ -1,5 +1,6 @@
 //! An API key, as its hash.
 
+use dmrelay_domain::ids::ApiKeyId;
 use sea_orm::entity::prelude::*;
 
 /// One row of `api_keys`.
@@ -8,7 +9,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     /// Our id.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
+    pub id: ApiKeyId,
     /// The tenant.
     pub subaccount_id: String,
     /// Role.

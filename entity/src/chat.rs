@@ -1,7 +1,9 @@
 //! A conversation of one Instagram user with one connection.
 
 use crate::Word;
+use dmrelay_domain::ids::{ChatId, ConnectionId};
 use dmrelay_domain::states::ChatMode;
+use dmrelay_domain::trace::TraceId;
 use sea_orm::entity::prelude::*;
 
 /// One row of `chats`.
@@ -10,9 +12,9 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     /// Our id.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
+    pub id: ChatId,
     /// The connection it belongs to.
-    pub connection_id: Uuid,
+    pub connection_id: ConnectionId,
     /// The agent, as Retell names it.
     pub agent_id: String,
     /// Instagram user id.
@@ -76,7 +78,7 @@ pub struct Model {
     /// The same for the outbox.
     pub outbox_reserved_until: i64,
     /// The trace of the first message that waits for an answer, or of what is to be sent.
-    pub trace_id: Option<Uuid>,
+    pub trace_id: Option<TraceId>,
 }
 
 /// How its rows are joined with others. The database checks no foreign keys.

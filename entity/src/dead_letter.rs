@@ -2,6 +2,7 @@
 
 use crate::Word;
 use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::ids::{ChatId, ConnectionId, DeadLetterId};
 use dmrelay_domain::states::DeadLetterKind;
 use sea_orm::entity::prelude::*;
 
@@ -11,13 +12,13 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     /// Our id.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
+    pub id: DeadLetterId,
     /// The tenant.
     pub subaccount_id: String,
     /// The connection it belongs to.
-    pub connection_id: Option<Uuid>,
+    pub connection_id: Option<ConnectionId>,
     /// The chat it belongs to.
-    pub chat_id: Option<Uuid>,
+    pub chat_id: Option<ChatId>,
     /// What `reference` is the id of.
     pub kind: Word<DeadLetterKind>,
     /// The row it speaks of.

@@ -2,7 +2,9 @@
 
 use crate::Word;
 use dmrelay_domain::event::{Container, Kind};
+use dmrelay_domain::ids::EventId;
 use dmrelay_domain::states::EventState;
+use dmrelay_domain::trace::TraceId;
 use sea_orm::entity::prelude::*;
 
 /// One row of `events`.
@@ -11,7 +13,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     /// Our id.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
+    pub id: EventId,
     /// What makes it unique.
     pub key: Vec<u8>,
     /// Account.
@@ -43,7 +45,7 @@ pub struct Model {
     /// When it was written, in milliseconds.
     pub stored_at: Option<i64>,
     /// The trace it belongs to.
-    pub trace_id: Option<Uuid>,
+    pub trace_id: Option<TraceId>,
 }
 
 /// Belongs to no other table.

@@ -1,6 +1,7 @@
 //! An Instagram account connected to an agent.
 
 use crate::Word;
+use dmrelay_domain::ids::ConnectionId;
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
 use sea_orm::entity::prelude::*;
 
@@ -10,7 +11,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     /// Our id.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
+    pub id: ConnectionId,
     /// The tenant.
     pub subaccount_id: String,
     /// The agent, as Retell names it.

@@ -2,7 +2,9 @@
 
 use crate::Word;
 use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::ids::{ChatId, ConnectionId, MessageId, TurnId, WorkerId};
 use dmrelay_domain::states::{Author, Direction, MessageStatus};
+use dmrelay_domain::trace::TraceId;
 use sea_orm::entity::prelude::*;
 
 /// One row of `messages`.
@@ -11,11 +13,11 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     /// Our id.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
+    pub id: MessageId,
     /// The connection it belongs to.
-    pub connection_id: Uuid,
+    pub connection_id: ConnectionId,
     /// The chat it belongs to.
-    pub chat_id: Uuid,
+    pub chat_id: ChatId,
     /// Seq.
     pub seq: i64,
     /// From or to the Instagram user.
@@ -39,7 +41,7 @@ pub struct Model {
     /// Needs answer.
     pub needs_answer: bool,
     /// Turn id.
-    pub turn_id: Option<Uuid>,
+    pub turn_id: Option<TurnId>,
     /// Part.
     pub part: Option<i32>,
     /// Its state.
@@ -73,11 +75,11 @@ pub struct Model {
     /// When the row was made.
     pub created_at: i64,
     /// The worker whose send is under way.
-    pub worker: Option<Uuid>,
+    pub worker: Option<WorkerId>,
     /// How often its outcome was looked up after the deadline without learning it.
     pub lookups: i32,
     /// The trace it belongs to.
-    pub trace_id: Option<Uuid>,
+    pub trace_id: Option<TraceId>,
 }
 
 /// How its rows are joined with others. The database checks no foreign keys.

@@ -2,7 +2,9 @@
 
 use crate::Word;
 use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::ids::{ChatId, ConnectionId, TurnId, WorkerId};
 use dmrelay_domain::states::TurnState;
+use dmrelay_domain::trace::TraceId;
 use sea_orm::entity::prelude::*;
 
 /// One row of `turns`.
@@ -11,11 +13,11 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     /// Our id.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
+    pub id: TurnId,
     /// The connection it belongs to.
-    pub connection_id: Uuid,
+    pub connection_id: ConnectionId,
     /// The chat it belongs to.
-    pub chat_id: Uuid,
+    pub chat_id: ChatId,
     /// Message ids.
     pub message_ids: String,
     /// Asked hash.
@@ -47,7 +49,7 @@ pub struct Model {
     /// The number of the newest message it asks.
     pub asked_seq: i64,
     /// The worker whose call is under way.
-    pub worker: Option<Uuid>,
+    pub worker: Option<WorkerId>,
     /// How often its outcome was looked up after the deadline without learning it.
     pub lookups: i32,
     /// A digest of the agent's record of the answer when it was last looked at before the deadline.
@@ -55,7 +57,7 @@ pub struct Model {
     /// Why nobody waits for its answer any more.
     pub withdrawn: Option<String>,
     /// The trace it belongs to.
-    pub trace_id: Option<Uuid>,
+    pub trace_id: Option<TraceId>,
 }
 
 /// How its rows are joined with others. The database checks no foreign keys.

@@ -1,5 +1,6 @@
 //! A worker process.
 
+use dmrelay_domain::ids::WorkerId;
 use sea_orm::entity::prelude::*;
 
 /// One row of `workers`.
@@ -8,7 +9,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     /// The id it chose when it started.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
+    pub id: WorkerId,
     /// When its lease ends unless it is renewed, in milliseconds.
     pub alive_until: i64,
     /// When it started, in milliseconds.

@@ -26,6 +26,7 @@ mod access;
 mod admin;
 mod agent_faults;
 mod backup;
+mod base;
 mod breakers;
 mod connect;
 mod dead_letters;

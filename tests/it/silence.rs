@@ -35,7 +35,7 @@ async fn silent() -> Result<Silent> {
     let postgres = PostgresServer::start()?;
     let direct = open_store(&postgres.url()).await?;
     let connection = connect(&direct, "acme", "1").await?;
-    let chat = seed::chat(&direct, connection.id, "7").await?.id.into();
+    let chat = seed::chat(&direct, connection.id, "7").await?.id;
     let proxy = Proxy::start(postgres.address()).await?;
     let options = Options {
         url: format!("postgres://postgres@{}/postgres", proxy.address()),

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use dmrelay_domain::event;
+use dmrelay_domain::ids::{ChatId, EventId};
 use dmrelay_domain::states::EventState;
 use dmrelay_entity::event as events;
 use dmrelay_store::{Admit, Attempts, BreakerKey, Connection, DueWork, Kept, Leadership, NewEvent, Store};
@@ -42,7 +43,7 @@ async fn connection(store: &Store, account: &str) -> Result<Connection> {
 }
 
 /// A chat of the connection whose turn is due now.
-async fn due_chat(store: &Store, connection: &Connection, user: &str) -> Result<Uuid> {
+async fn due_chat(store: &Store, connection: &Connection, user: &str) -> Result<ChatId> {
     let mut chat = seed::chat(store, connection.id, user).await?;
     chat.turn_due_at = Some(store.now().await?);
     seed::change_chat(store, chat.clone()).await?;
@@ -92,7 +93,7 @@ async fn events_are_deleted_after_their_retention(backend: Backend) -> Result<()
             .col_expr(events::Column::State, Expr::value(state.as_str()))
             .col_expr(events::Column::ReceivedAt, Expr::value(at))
             .col_expr(events::Column::DueAt, Expr::value((state == EventState::New).then_some(at)))
-            .filter(events::Column::Id.eq(ids[0].id.0));
+            .filter(events::Column::Id.eq(ids[0].id));
         change.exec(store.connection()).await?;
         wanted.extend(stays.then_some(id));
     }
@@ -104,9 +105,9 @@ async fn events_are_deleted_after_their_retention(backend: Backend) -> Result<()
 }
 
 /// The id of an event that arrived then.
-fn id_of(at: i64) -> Uuid {
+fn id_of(at: i64) -> EventId {
     let at = Duration::from_millis(u64::try_from(at).unwrap_or_default());
-    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, at.as_secs(), at.subsec_nanos()))
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, at.as_secs(), at.subsec_nanos())).into()
 }
 
 async fn a_breaker_opens_after_five_failures_and_admits_one_probe(backend: Backend) -> Result<()> {

@@ -4,36 +4,20 @@ mod lists;
 mod replay;
 mod writes;
 
+use crate::base::Base;
 use anyhow::{Context, Result};
-use dmrelay_domain::ids::{ConnectionId, InstagramUserId};
+use dmrelay_domain::ids::{ConnectionId, InstagramUserId, MessageId};
 use dmrelay_domain::states::{Author, ChatMode, DeadLetterKind, MessageStatus};
 use dmrelay_store::entity::{activity, chat, dead_letter, message};
 use dmrelay_store::{
-    ActivityFilter, ActivityKind, Connection, DeadLetterFilter, DeadLetterState, MessageFilter, Store,
+    ActivityFilter, ActivityKind, Connection, DeadLetterFilter, DeadLetterState, MessageFilter,
 };
-use dmrelay_tests::database::{Database, connect};
-use dmrelay_tests::relay::Backend;
+use dmrelay_tests::database::connect;
 use dmrelay_tests::seed::{self, NewMessage};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
-use uuid::Uuid;
 
 const HOUR: i64 = 3_600_000;
-
-/// A test database as seen by two processes; owns its server and files.
-struct Base {
-    store: Store,
-    other: Store,
-    connection: Connection,
-    _database: Database,
-}
-
-async fn base(backend: Backend) -> Result<Base> {
-    let database = Database::start(backend)?;
-    let (store, other) = (database.open().await?, database.open().await?);
-    let connection = connect(&store, "acme", "1").await?;
-    Ok(Base { store, other, connection, _database: database })
-}
 
 /// A message with this text.
 fn text(author: Author, status: MessageStatus, text: &str) -> NewMessage {
@@ -72,7 +56,7 @@ impl Base {
     }
 
     /// Adds a message to the chat of a user, whose window is open for an hour.
-    async fn add(&self, connection: &Connection, user: &str, new: NewMessage) -> Result<Uuid> {
+    async fn add(&self, connection: &Connection, user: &str, new: NewMessage) -> Result<MessageId> {
         let mut chat = seed::chat(&self.store, connection.id, user).await?;
         let now = self.store.now().await?;
         chat.window_expires_at.get_or_insert(now + HOUR);
@@ -91,8 +75,8 @@ impl Base {
         seed::change_chat(&self.store, chat.row).await
     }
 
-    async fn message(&self, id: Uuid) -> Result<message::Model> {
-        self.store.message(id.into()).await?.context("the message")
+    async fn message(&self, id: MessageId) -> Result<message::Model> {
+        self.store.message(id).await?.context("the message")
     }
 
     async fn sql(&self, sql: &str) -> Result<u64> {
@@ -100,7 +84,7 @@ impl Base {
     }
 
     /// Marks a message as one that will not be sent, along with the later parts of its answer.
-    async fn give_up(&self, id: Uuid, status: MessageStatus) -> Result<dead_letter::Model> {
+    async fn give_up(&self, id: MessageId, status: MessageStatus) -> Result<dead_letter::Model> {
         let message = self.message(id).await?;
         let mut rows = vec![(id, status)];
         if let (Some(turn), Some(part)) = (message.turn_id, message.part) {

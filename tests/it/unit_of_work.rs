@@ -4,6 +4,7 @@
 mod plans;
 mod round_trip;
 
+use crate::base::Base;
 use anyhow::{Context, Result};
 use dmrelay_domain::conversation::{
     Body, Claim, Command, Effect, Policy, Receive, RecordAnswer, RecordSent, Release, Reply, SendByHuman,
@@ -13,10 +14,8 @@ use dmrelay_domain::event;
 use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId, TurnId, WorkerId};
 use dmrelay_entity::message;
 use dmrelay_store::{
-    Applied, ApplyError, Attempts, Batcher, BatcherOptions, ChatIds, Connection, DueWork, NewEvent, Outcome,
-    Store,
+    Applied, ApplyError, Attempts, Batcher, BatcherOptions, ChatIds, DueWork, NewEvent, Outcome, Store,
 };
-use dmrelay_tests::database::{Database, connect};
 use dmrelay_tests::relay::Backend;
 use dmrelay_tests::rest::text_webhook;
 use dmrelay_tests::seed;
@@ -36,34 +35,19 @@ on_both_backends!(
 
 const LEASE: Duration = Duration::from_secs(30);
 
-/// A database as seen by two processes.
-struct Base {
-    store: Store,
-    other: Store,
-    connection: Connection,
-    _database: Database,
-}
-
-async fn base(backend: Backend) -> Result<Base> {
-    let database = Database::start(backend)?;
-    let (store, other) = (database.open().await?, database.open().await?);
-    let connection = connect(&store, "acme", "1").await?;
-    Ok(Base { store, other, connection, _database: database })
-}
-
 impl Base {
     /// A chat of this user, whose window is open.
-    async fn chat(&self, user: &str) -> Result<ChatId> {
+    async fn open_chat(&self, user: &str) -> Result<ChatId> {
         let mut chat = seed::chat(&self.store, self.connection.id, user).await?;
         chat.window_expires_at = Some(self.store.now().await? + 3_600_000);
         seed::change_chat(&self.store, chat.clone()).await?;
-        Ok(chat.id.into())
+        Ok(chat.id)
     }
 
     async fn chats(&self, count: usize) -> Result<Vec<ChatId>> {
         let mut chats = Vec::new();
         for user in 0..count {
-            chats.push(self.chat(&format!("{}", 100 + user)).await?);
+            chats.push(self.open_chat(&format!("{}", 100 + user)).await?);
         }
         Ok(chats)
     }
@@ -102,9 +86,9 @@ async fn one(store: &Store, chat: ChatId, command: Command) -> Result<Applied> {
 
 /// The echo of a send, whose text is not recognized, and the send's own answer are applied in one group.
 async fn a_takeover_undone_in_its_own_transaction_drops_nothing(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let (store, worker) = (&base.store, WorkerId::new());
-    let chat = base.chat("7").await?;
+    let chat = base.open_chat("7").await?;
     base.wrote("1", "7", "mid-1").await?;
     let received = one(store, chat, receive(worker)).await?;
     let [Effect::Ask(ask)] = &received.effects[..] else {
@@ -150,7 +134,7 @@ async fn a_takeover_undone_in_its_own_transaction_drops_nothing(backend: Backend
 }
 
 async fn a_message_passes_through_its_commands(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let (store, worker) = (&base.store, WorkerId::new());
     let user = InstagramUserId::parse("7")?;
     let chat = store.ensure_chats(&[(base.connection.id, user.clone())]).await?[0];
@@ -202,7 +186,7 @@ async fn a_message_passes_through_its_commands(backend: Backend) -> Result<()> {
 }
 
 async fn a_rejected_command_fails_alone(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let chats = base.chats(30).await?;
     let batcher =
         Batcher::start(&base.store, policy(), BatcherOptions { lanes: 1, ..BatcherOptions::default() });
@@ -223,8 +207,8 @@ async fn a_rejected_command_fails_alone(backend: Backend) -> Result<()> {
 }
 
 async fn commands_of_a_chat_keep_their_order_in_a_group(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
-    let chat = base.chat("7").await?;
+    let base = Base::start(backend).await?;
+    let chat = base.open_chat("7").await?;
     let texts: Vec<String> = (0..20).map(|number| format!("text {number:02}")).collect();
     let commands = texts.iter().map(|text| (chat, by_human(text, None))).collect();
     for outcome in base.store.transact(policy(), commands).await? {
@@ -244,7 +228,7 @@ async fn commands_of_a_chat_keep_their_order_in_a_group(backend: Backend) -> Res
 }
 
 async fn two_processes_on_the_same_chats_make_progress(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let chats = base.chats(12).await?;
     let batchers =
         [&base.store, &base.other].map(|store| Batcher::start(store, policy(), BatcherOptions::default()));
@@ -266,9 +250,9 @@ async fn two_processes_on_the_same_chats_make_progress(backend: Backend) -> Resu
 }
 
 async fn a_call_of_a_dead_worker_is_found(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let (store, worker) = (&base.store, WorkerId::new());
-    let chat = base.chat("7").await?;
+    let chat = base.open_chat("7").await?;
     base.wrote("1", "7", "mid").await?;
     store.heartbeat(worker, LEASE).await?;
     let received = one(store, chat, receive(worker)).await?;
@@ -291,7 +275,7 @@ async fn a_call_of_a_dead_worker_is_found(backend: Backend) -> Result<()> {
 }
 
 async fn events_of_one_account_leave_room_for_others(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     for number in 0..100 {
         base.wrote("1", &format!("{}", 1_000 + number), &format!("mid-{number}")).await?;
     }
@@ -310,7 +294,7 @@ async fn events_of_one_account_leave_room_for_others(backend: Backend) -> Result
 /// A worker stopped inside a transaction keeps its chats locked: no one else waits for them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_chat_does_not_block_others() -> Result<()> {
-    let base = base(Backend::Servers).await?;
+    let base = Base::start(Backend::Servers).await?;
     let store = &base.store;
     let chats = base.chats(3).await?;
     store.connection().execute_unprepared("UPDATE chats SET turn_due_at = 1, resume_at = 1").await?;
@@ -337,7 +321,7 @@ async fn a_locked_chat_does_not_block_others() -> Result<()> {
 }
 
 async fn chats_stay_separate_when_the_cache_is_full(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let users: Vec<_> = ["7", "8", "9"]
         .iter()
         .map(|user| Ok((base.connection.id, InstagramUserId::parse(user)?)))

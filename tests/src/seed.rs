@@ -1,7 +1,7 @@
 //! Rows written directly into the tables, for tests of reads and commands.
 
 use anyhow::{Context, Result};
-use dmrelay_domain::ids::{ConnectionId, InstagramUserId};
+use dmrelay_domain::ids::{ChatId, ConnectionId, DeadLetterId, InstagramUserId, MessageId, TurnId};
 use dmrelay_domain::states::{Author, DeadLetterKind, Direction, MessageStatus, TurnState};
 use dmrelay_store::Store;
 use dmrelay_store::entity::{Word, chat, dead_letter, message, turn};
@@ -26,7 +26,7 @@ pub struct NewMessage {
     /// Whether the agent should answer it.
     pub needs_answer: bool,
     /// The turn that produced it, and its position in the answer.
-    pub part: Option<(Uuid, i32)>,
+    pub part: Option<(TurnId, i32)>,
 }
 
 impl NewMessage {
@@ -45,7 +45,7 @@ impl NewMessage {
 pub async fn chat(store: &Store, connection: ConnectionId, user: &str) -> Result<chat::Model> {
     let user = InstagramUserId::parse(user)?;
     let ids = store.ensure_chats(&[(connection, user)]).await?;
-    let id = ids.first().context("the chat")?.0;
+    let id = *ids.first().context("the chat")?;
     chat::Entity::find_by_id(id).one(store.connection()).await?.context("the chat")
 }
 
@@ -62,8 +62,8 @@ pub async fn change_chat(store: &Store, chat: chat::Model) -> Result<()> {
 ///
 /// # Errors
 /// A database error.
-pub async fn add_message(store: &Store, chat: &mut chat::Model, new: NewMessage) -> Result<Uuid> {
-    let (now, id) = (store.now().await?, Uuid::now_v7());
+pub async fn add_message(store: &Store, chat: &mut chat::Model, new: NewMessage) -> Result<MessageId> {
+    let (now, id) = (store.now().await?, MessageId::new());
     chat.last_seq += 1;
     chat.last_message_at = chat.last_message_at.max(now);
     let (turn_id, part) = new.part.unzip();
@@ -96,8 +96,13 @@ pub async fn add_message(store: &Store, chat: &mut chat::Model, new: NewMessage)
 ///
 /// # Errors
 /// A database error.
-pub async fn add_turn(store: &Store, chat: &chat::Model, asked: &[Uuid], state: TurnState) -> Result<Uuid> {
-    let (now, id) = (store.now().await?, Uuid::now_v7());
+pub async fn add_turn(
+    store: &Store,
+    chat: &chat::Model,
+    asked: &[MessageId],
+    state: TurnState,
+) -> Result<TurnId> {
+    let (now, id) = (store.now().await?, TurnId::new());
     let row = turn::ActiveModel {
         id: Set(id),
         connection_id: Set(chat.connection_id),
@@ -131,17 +136,17 @@ pub async fn add_turn(store: &Store, chat: &chat::Model, asked: &[Uuid], state: 
 pub async fn add_letter(
     store: &Store,
     (subaccount, connection): (&str, ConnectionId),
-    chat: Option<Uuid>,
-    (kind, reference): (DeadLetterKind, Uuid),
+    chat: Option<ChatId>,
+    (kind, reference): (DeadLetterKind, impl Into<Uuid>),
     class: &str,
 ) -> Result<dead_letter::Model> {
     let row = dead_letter::ActiveModel {
-        id: Set(Uuid::now_v7()),
+        id: Set(DeadLetterId::new()),
         subaccount_id: Set(subaccount.to_owned()),
-        connection_id: Set(Some(connection.0)),
+        connection_id: Set(Some(connection)),
         chat_id: Set(chat),
         kind: Set(kind.into()),
-        reference: Set(reference),
+        reference: Set(reference.into()),
         class: Set(Word::read(class.to_owned())),
         error: Set("bad".to_owned()),
         attempts: Set(1),

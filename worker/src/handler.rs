@@ -67,7 +67,7 @@ impl Handler {
 async fn chat(ctx: &Arc<Context>, work: DueWork, id: ChatId) -> Result<Reply, ApplyError> {
     let unavailable = |err: dmrelay_store::Error| ApplyError::Unavailable(err.to_string());
     let Some(row) = ctx.store.chat(id).await.map_err(unavailable)? else { return Ok(Reply::Idle) };
-    let connection = ctx.accounts.by_id(row.connection_id.into()).await.map_err(unavailable)?;
+    let connection = ctx.accounts.by_id(row.connection_id).await.map_err(unavailable)?;
     let Some(connection) = connection else { return Ok(Reply::Idle) };
     let Ok(user) = dmrelay_domain::ids::InstagramUserId::parse(&row.instagram_user_id) else {
         return Ok(Reply::Idle);

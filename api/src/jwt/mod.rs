@@ -16,14 +16,14 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use claims::Rules;
 use dmrelay_domain::clock::{Clock, SystemClock};
-use dmrelay_runtime::http::{Call, Client, Method};
+use dmrelay_runtime::http::{Call, Client, Method, is_private_path};
 use dmrelay_runtime::settings::{InvalidSetting, JwtSettings};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use jwks::Jwks;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use std::sync::Arc;
-use url::{Host, Url};
+use url::Url;
 
 /// Maximum length of a token, in bytes.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -192,7 +192,7 @@ fn algorithms(words: &[String]) -> Result<Vec<(&'static str, Algorithm)>, Invali
 
 /// The request that fetches the keys.
 fn call(settings: &JwtSettings, url: Option<&Url>) -> Result<Call, InvalidSetting> {
-    let Some(url) = url.filter(|url| is_private(url)) else {
+    let Some(url) = url.filter(|url| is_private_path(url)) else {
         return Err(invalid("JWKS_URL", "must be https, or http to this machine"));
     };
     Ok(Call {
@@ -204,17 +204,6 @@ fn call(settings: &JwtSettings, url: Option<&Url>) -> Result<Call, InvalidSettin
         json: None,
         timeout: settings.jwks_timeout,
     })
-}
-
-/// Whether no one on the network path can inject keys into the response.
-fn is_private(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && loopback)
 }
 
 fn invalid(name: &'static str, what: &str) -> InvalidSetting {

@@ -91,10 +91,10 @@ impl LiveEvent {
         );
         let subject = row.subject.as_deref().and_then(|text| text.parse::<Uuid>().ok());
         Some(Self {
-            id: row.id,
+            id: row.id.0,
             kind,
             at: time(row.at),
-            connection_id: row.connection_id,
+            connection_id: row.connection_id.map(|id| id.0),
             chat_id: id(&details["chatId"]),
             message_id: subject.filter(|_| about_message),
             actor: row.actor.clone(),

@@ -1,11 +1,10 @@
 //! Reads new activities of a subaccount.
 
 use super::OVERLAP_MS;
-use dmrelay_domain::ids::SubaccountId;
+use dmrelay_domain::ids::{ActivityId, SubaccountId};
 use dmrelay_store::entity::activity;
 use dmrelay_store::{Result, Store};
 use std::collections::HashSet;
-use uuid::Uuid;
 
 /// Maximum number of activities read per statement.
 pub(super) const PAGE: u64 = 500;
@@ -15,7 +14,7 @@ pub(super) struct Feed {
     store: Store,
     subaccount: SubaccountId,
     /// The activities of the last seconds that were already read.
-    seen: HashSet<Uuid>,
+    seen: HashSet<ActivityId>,
     /// The time from which activities are read again.
     from: Option<i64>,
 }
@@ -51,7 +50,7 @@ impl Feed {
 }
 
 /// The time encoded in an activity's id, in milliseconds (UUIDv7, RFC 9562).
-pub(super) fn time_of(id: Uuid) -> i64 {
-    let (seconds, nanos) = id.get_timestamp().map_or((0, 0), |at| at.to_unix());
+pub(super) fn time_of(id: ActivityId) -> i64 {
+    let (seconds, nanos) = id.0.get_timestamp().map_or((0, 0), |at| at.to_unix());
     i64::try_from(seconds).unwrap_or(0) * 1_000 + i64::from(nanos / 1_000_000)
 }

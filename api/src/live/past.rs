@@ -2,11 +2,10 @@
 
 use super::OVERLAP_MS;
 use super::feed::{PAGE, time_of};
-use dmrelay_domain::ids::SubaccountId;
+use dmrelay_domain::ids::{ActivityId, SubaccountId};
 use dmrelay_store::entity::activity;
 use dmrelay_store::{Result, Store};
 use std::collections::{HashSet, VecDeque};
-use uuid::Uuid;
 
 /// Maximum number of activities a resume reads; a client that missed more reads the lists again.
 const ACTIVITIES_MAX: usize = 10_000;
@@ -15,16 +14,16 @@ const ACTIVITIES_MAX: usize = 10_000;
 pub(crate) struct Past {
     store: Store,
     subaccount: SubaccountId,
-    seen: Uuid,
+    seen: ActivityId,
     page: VecDeque<activity::Model>,
-    after: Option<Uuid>,
+    after: Option<ActivityId>,
     read: usize,
     /// Whether this was the last page.
     last: bool,
     /// When the stream subscribed, by the database's clock.
     listening: i64,
     /// Activities the feed may deliver too.
-    both: HashSet<Uuid>,
+    both: HashSet<ActivityId>,
 }
 
 /// The next step of a resume.
@@ -39,7 +38,7 @@ pub(crate) enum Step {
 
 impl Past {
     /// The past after the event `seen`, for a stream that is already subscribed.
-    pub(crate) async fn after(store: &Store, subaccount: &SubaccountId, seen: Uuid) -> Result<Self> {
+    pub(crate) async fn after(store: &Store, subaccount: &SubaccountId, seen: ActivityId) -> Result<Self> {
         Ok(Self {
             store: store.clone(),
             subaccount: subaccount.clone(),
@@ -81,7 +80,7 @@ impl Past {
     }
 
     /// The delivered activities that the feed may deliver again.
-    pub(crate) fn both(self) -> HashSet<Uuid> {
+    pub(crate) fn both(self) -> HashSet<ActivityId> {
         self.both
     }
 }

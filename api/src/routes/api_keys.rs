@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::Json;
 use dmrelay_domain::api_key::{self, NAME_MAX};
 use dmrelay_domain::clock::Millis;
+use dmrelay_domain::ids::ApiKeyId;
 use dmrelay_domain::permission::Role;
 use dmrelay_store::NewApiKey;
 use dmrelay_views::{ApiKeyView, List, words};
@@ -97,7 +98,7 @@ pub(super) async fn create(
         expires_at,
         created_by: tenant.actor,
     };
-    let key_id = state.store.create_api_key(&new).await?;
+    let ApiKeyId(key_id) = state.store.create_api_key(&new).await?;
     Ok((StatusCode::CREATED, Json(ApiKeyCreated { key_id, key })))
 }
 
@@ -109,7 +110,7 @@ pub(super) async fn create(
 pub(super) async fn revoke(
     State(state): State<ApiState>,
     tenant: Tenant,
-    Id(id): Id,
+    Id(id): Id<ApiKeyId>,
 ) -> Result<StatusCode, Problem> {
     if !state.store.revoke_api_key(&tenant.subaccount, id, &tenant.actor).await? {
         return Err(Problem::not_found("this subaccount has no key with that keyId"));

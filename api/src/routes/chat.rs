@@ -7,13 +7,13 @@ use crate::problem::{Faults, Problem};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
+use dmrelay_domain::ids::{ChatId, TurnId};
 use dmrelay_store::MessageFilter;
 use dmrelay_store::entity::{chat, message};
 use dmrelay_views::{ChatCounts, ChatView, List, MessageView, TimelineEntry, TurnView};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 
 /// Maximum number of changes of who answers on a page.
 const MODE_CHANGES_MAX: u64 = 100;
@@ -52,7 +52,7 @@ pub(super) struct ChatDetail {
 pub(super) async fn chat(
     State(state): State<ApiState>,
     scope: Scope,
-    Id(id): Id,
+    Id(id): Id<ChatId>,
     Params(query): Params<Query>,
 ) -> Result<Json<ChatDetail>, Problem> {
     let mut faults = Faults::default();
@@ -61,7 +61,7 @@ pub(super) async fn chat(
     faults.end()?;
     let row = find(&state, &scope, id).await?;
     let filter = MessageFilter {
-        connections: vec![row.connection_id.into()],
+        connections: vec![row.connection_id],
         chat: Some(row.id),
         before,
         limit,
@@ -70,7 +70,7 @@ pub(super) async fn chat(
     };
     let page = state.store.messages(&filter).await?;
     let rows: Vec<message::Model> = page.items.iter().map(|listed| listed.message.clone()).collect();
-    let turn_ids: BTreeSet<Uuid> = rows.iter().filter_map(|row| row.turn_id).collect();
+    let turn_ids: BTreeSet<TurnId> = rows.iter().filter_map(|row| row.turn_id).collect();
     let turns = state.store.turns_of_messages(row.id, &turn_ids.into_iter().collect::<Vec<_>>()).await?;
     let (since, until) = span(&rows, before.is_none());
     let modes = state.store.mode_changes(row.id, since, until, MODE_CHANGES_MAX).await?;
@@ -91,7 +91,7 @@ fn span(rows: &[message::Model], newest: bool) -> (i64, i64) {
 }
 
 /// Finds a chat of the agent.
-pub(super) async fn find(state: &ApiState, scope: &Scope, id: Uuid) -> Result<chat::Model, Problem> {
+pub(super) async fn find(state: &ApiState, scope: &Scope, id: ChatId) -> Result<chat::Model, Problem> {
     let connections = ids(&all(state, scope).await?);
     let row = state.store.chat_of(&connections, id).await?;
     row.ok_or_else(|| Problem::not_found("this agent has no chat with that chatId"))

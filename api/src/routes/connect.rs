@@ -305,7 +305,7 @@ async fn make(
     }
     tx.mark_connected(new, &fields).await?;
     let connection =
-        tx.connection_of(new.id.0).await?.ok_or_else(|| Problem::not_found("the connection is gone"))?;
+        tx.connection_of(new.id).await?.ok_or_else(|| Problem::not_found("the connection is gone"))?;
     let activity = Activity::of_connection(&connection, ActivityKind::Connected, &scope.actor)
         .with("instagramAccountId", new.account.as_str());
     tx.record(&activity).await?;

@@ -8,7 +8,7 @@ use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
 use dmrelay_domain::failure::FailureClass;
-use dmrelay_domain::ids::{ConnectionId, SubaccountId};
+use dmrelay_domain::ids::{ChatId, ConnectionId, SubaccountId};
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_store::DeadLetterFilter;
 use dmrelay_views::{DeadLetterView, List, words};
@@ -71,7 +71,7 @@ fn filter(
         connections,
         class: paging::word("class", query.class, classes, &mut faults),
         kind: paging::word("kind", query.kind, KINDS.into_iter(), &mut faults),
-        chat: query.chat_id,
+        chat: query.chat_id.map(ChatId),
         state: state.and_then(|word| DeadLetterState::parse(&word)).unwrap_or(DeadLetterState::Open),
         created_before: paging::moment("createdBefore", query.created_before.as_deref(), &mut faults),
         before: paging::read_id(query.cursor.as_deref(), &mut faults),

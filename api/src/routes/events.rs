@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use dmrelay_domain::ids::{ActivityId, ConnectionId};
 use dmrelay_store::entity::activity;
 use futures::stream::{self, Stream, StreamExt};
 use serde::Deserialize;
@@ -52,7 +53,7 @@ pub(super) async fn events(
     Params(query): Params<Query>,
 ) -> Result<Response, Problem> {
     let seen = last_seen(&headers)?;
-    let wanted = Wanted::of(&state, &scope, query.connection_id).await?;
+    let wanted = Wanted::of(&state, &scope, query.connection_id.map(ConnectionId)).await?;
     // Subscribe before reading the past, so that no event is missed in between.
     let Some(listener) = state.live.listen(&scope.subaccount).await? else {
         let title = "Too many event streams are open";
@@ -72,25 +73,25 @@ pub(super) async fn events(
     Ok(response)
 }
 
-fn last_seen(headers: &HeaderMap) -> Result<Option<Uuid>, Problem> {
+fn last_seen(headers: &HeaderMap) -> Result<Option<ActivityId>, Problem> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
-    let id = value.to_str().ok().and_then(|text| text.parse::<Uuid>().ok());
-    let id = id.filter(|id| id.get_version_num() == 7);
+    let id = value.to_str().ok().and_then(|text| text.parse::<ActivityId>().ok());
+    let id = id.filter(|id| id.0.get_version_num() == 7);
     id.map(Some).ok_or_else(|| Problem::parameter("Last-Event-ID", "must be the id of an event"))
 }
 
 /// The connections a stream covers.
 struct Wanted {
     scope: Scope,
-    only: Option<Uuid>,
+    only: Option<ConnectionId>,
     /// Whether a connection belongs to the agent, cached per connection.
-    known: HashMap<Uuid, bool>,
+    known: HashMap<ConnectionId, bool>,
 }
 
 impl Wanted {
-    async fn of(state: &ApiState, scope: &Scope, only: Option<Uuid>) -> Result<Self, Problem> {
-        let known: HashMap<Uuid, bool> =
-            all(state, scope).await?.iter().map(|connection| (connection.id.0, true)).collect();
+    async fn of(state: &ApiState, scope: &Scope, only: Option<ConnectionId>) -> Result<Self, Problem> {
+        let known: HashMap<ConnectionId, bool> =
+            all(state, scope).await?.iter().map(|connection| (connection.id, true)).collect();
         if only.is_some_and(|id| !known.contains_key(&id)) {
             return Err(super::no_such_connection());
         }
@@ -106,7 +107,7 @@ impl Wanted {
         if let Some(known) = self.known.get(&id) {
             return Ok(*known);
         }
-        let connection = state.store.connection_by_id(id.into()).await?;
+        let connection = state.store.connection_by_id(id).await?;
         let own = connection
             .is_some_and(|one| one.agent == self.scope.agent && one.subaccount == self.scope.subaccount);
         self.known.insert(id, own);
@@ -121,7 +122,7 @@ struct Streaming {
     listener: Listener,
     past: Option<Past>,
     /// Events already sent from the past, so that the feed does not repeat them.
-    told: HashSet<Uuid>,
+    told: HashSet<ActivityId>,
     end: Instant,
 }
 

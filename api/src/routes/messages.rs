@@ -7,7 +7,7 @@ use crate::problem::{Faults, Problem};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
-use dmrelay_domain::ids::InstagramUserId;
+use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId};
 use dmrelay_domain::states::{Author, Direction, MessageStatus};
 use dmrelay_store::MessageFilter;
 use dmrelay_views::{List, MessageView, words};
@@ -78,7 +78,7 @@ fn filter(query: Query) -> Result<MessageFilter, Problem> {
     }
     let filter = MessageFilter {
         user: query.user,
-        chat: query.chat_id,
+        chat: query.chat_id.map(ChatId),
         direction: paging::word(
             "direction",
             query.direction,
@@ -100,7 +100,7 @@ fn filter(query: Query) -> Result<MessageFilter, Problem> {
         q: paging::text("q", query.q, &mut faults),
         since: paging::moment("since", query.since.as_deref(), &mut faults),
         until: paging::moment("until", query.until.as_deref(), &mut faults),
-        before: query.before.or(cursor),
+        before: query.before.map(MessageId).or(cursor),
         limit,
         skip,
         ..MessageFilter::default()

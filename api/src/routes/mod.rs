@@ -145,8 +145,8 @@ async fn not_allowed() -> Problem {
 /// The connection a call refers to: the one named, or the agent's only one.
 async fn select(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<Connection, Problem> {
     let mut all = state.store.connections(&scope.subaccount, Some(&scope.agent)).await?;
-    if let Some(id) = named {
-        let found = all.into_iter().find(|connection| connection.id.0 == id);
+    if let Some(id) = named.map(ConnectionId) {
+        let found = all.into_iter().find(|connection| connection.id == id);
         return found.ok_or_else(no_such_connection);
     }
     // Disconnected connections are history: they count only if there is no other.
@@ -180,9 +180,9 @@ async fn select(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<
 async fn listed(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<Vec<ConnectionId>, Problem> {
     let all = state.store.connections(&scope.subaccount, Some(&scope.agent)).await?;
     let any_live = all.iter().any(is_live);
-    match named {
-        Some(id) if all.iter().all(|connection| connection.id.0 != id) => Err(no_such_connection()),
-        Some(id) => Ok(vec![id.into()]),
+    match named.map(ConnectionId) {
+        Some(id) if all.iter().all(|connection| connection.id != id) => Err(no_such_connection()),
+        Some(id) => Ok(vec![id]),
         None => Ok(all.iter().filter(|one| !any_live || is_live(one)).map(|one| one.id).collect()),
     }
 }

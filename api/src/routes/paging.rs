@@ -4,6 +4,7 @@ use crate::problem::Faults;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use dmrelay_domain::clock::Millis;
+use dmrelay_domain::ids::ChatId;
 use uuid::Uuid;
 
 /// Default and maximum number of items on a page.
@@ -30,30 +31,30 @@ pub(super) fn page(limit: Option<u64>, skip: Option<u64>, faults: &mut Faults) -
 }
 
 /// The cursor of a list ordered by id.
-pub(super) fn write_id(id: Uuid) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(id.as_bytes())
+pub(super) fn write_id(id: impl Into<Uuid>) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(id.into().as_bytes())
 }
 
 /// Parses such a cursor; `None` if it is malformed.
-pub(super) fn id_of(cursor: &str) -> Option<Uuid> {
-    Uuid::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
+pub(super) fn id_of<I: From<Uuid>>(cursor: &str) -> Option<I> {
+    Uuid::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok().map(I::from)
 }
 
 /// Parses the cursor of a query string.
-pub(super) fn read_id(cursor: Option<&str>, faults: &mut Faults) -> Option<Uuid> {
+pub(super) fn read_id<I: From<Uuid>>(cursor: Option<&str>, faults: &mut Faults) -> Option<I> {
     faults.check_parameter("cursor", id_of(cursor?).ok_or(NO_CURSOR))
 }
 
 /// The cursor of a list ordered by time, then id.
-pub(super) fn write_time_and_id((at, id): (Millis, Uuid)) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode([at.to_be_bytes().as_slice(), id.as_bytes()].concat())
+pub(super) fn write_time_and_id((at, id): (Millis, ChatId)) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode([at.to_be_bytes().as_slice(), id.0.as_bytes()].concat())
 }
 
 /// Parses such a cursor.
-pub(super) fn read_time_and_id(cursor: Option<&str>, faults: &mut Faults) -> Option<(Millis, Uuid)> {
+pub(super) fn read_time_and_id(cursor: Option<&str>, faults: &mut Faults) -> Option<(Millis, ChatId)> {
     let both = BASE64_URL_SAFE_NO_PAD.decode(cursor?).ok().and_then(|bytes| {
         let (at, id) = bytes.split_first_chunk::<8>()?;
-        Some((Millis::from_be_bytes(*at), Uuid::from_slice(id).ok()?))
+        Some((Millis::from_be_bytes(*at), ChatId(Uuid::from_slice(id).ok()?)))
     });
     faults.check_parameter("cursor", both.ok_or(NO_CURSOR))
 }
@@ -93,14 +94,14 @@ mod tests {
 
     #[test]
     fn cursors_are_read_back_and_others_refused() {
-        let (id, mut faults) = (Uuid::now_v7(), Faults::default());
+        let (id, mut faults) = (ChatId::new(), Faults::default());
         assert_eq!(read_id(Some(&write_id(id)), &mut faults), Some(id));
         let both = (1_700_000_000_000, id);
         assert_eq!(read_time_and_id(Some(&write_time_and_id(both)), &mut faults), Some(both));
         assert!(faults.end().is_ok());
         for odd in ["", "x", "%%%", &write_time_and_id(both)] {
             let mut faults = Faults::default();
-            assert_eq!(read_id(Some(odd), &mut faults), None, "{odd:?}");
+            assert_eq!(read_id::<ChatId>(Some(odd), &mut faults), None, "{odd:?}");
             assert!(faults.end().is_err());
         }
     }

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
 use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::ids::DeadLetterId;
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_store::entity::dead_letter;
 use dmrelay_store::{Connection, DeadLetterFilter, Replay};
@@ -104,7 +105,7 @@ pub(super) async fn replay_some(
 pub(super) async fn replay(
     State(state): State<ApiState>,
     scope: Scope,
-    Id(id): Id,
+    Id(id): Id<DeadLetterId>,
     MaybeBody(_): MaybeBody<Nothing>,
 ) -> Result<Json<DeadLetterView>, Problem> {
     let connections = all(&state, &scope).await?;
@@ -129,7 +130,7 @@ pub(super) async fn replay(
 pub(super) async fn discard(
     State(state): State<ApiState>,
     scope: Scope,
-    Id(id): Id,
+    Id(id): Id<DeadLetterId>,
     MaybeBody(_): MaybeBody<Nothing>,
 ) -> Result<Json<DeadLetterView>, Problem> {
     let connections = all(&state, &scope).await?;
@@ -141,8 +142,8 @@ pub(super) async fn discard(
 }
 
 impl Outcome {
-    fn refuse(&mut self, id: Uuid, reason: &str) {
-        self.refused.push(Refused { id, reason: reason.to_owned() });
+    fn refuse(&mut self, id: DeadLetterId, reason: &str) {
+        self.refused.push(Refused { id: id.0, reason: reason.to_owned() });
     }
 }
 
@@ -150,7 +151,11 @@ fn not_open() -> Problem {
     Problem::new(StatusCode::CONFLICT, "not-open", "The dead letter was already replayed or discarded")
 }
 
-async fn find(state: &ApiState, connections: &[Connection], id: Uuid) -> Result<dead_letter::Model, Problem> {
+async fn find(
+    state: &ApiState,
+    connections: &[Connection],
+    id: DeadLetterId,
+) -> Result<dead_letter::Model, Problem> {
     let letter = state.store.dead_letter(&ids(connections), id).await?;
     letter.ok_or_else(|| Problem::not_found("this agent has no dead letter with that id"))
 }
@@ -161,7 +166,7 @@ async fn one(
     connections: &[Connection],
     letter: &dead_letter::Model,
 ) -> Result<Replay, Problem> {
-    let connection = connections.iter().find(|one| Some(one.id.0) == letter.connection_id);
+    let connection = connections.iter().find(|one| Some(one.id) == letter.connection_id);
     let Some(connection) = connection else { return Ok(Replay::Refused("its connection is gone")) };
     Ok(state.store.replay(letter, connection, &scope.actor).await?)
 }
@@ -180,6 +185,7 @@ async fn wanted(
         done.next_cursor = page.next.map(paging::write_id);
         return Ok(page.items);
     };
+    let named: Vec<DeadLetterId> = named.into_iter().map(DeadLetterId).collect();
     let found = state.store.dead_letters_named(&filter.connections, &named).await?;
     let mut letters = Vec::with_capacity(named.len());
     for id in named {

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Json;
 use dmrelay_domain::clock::{Clock, SystemClock, millis};
 use dmrelay_domain::conversation::{Policy, Refusal, Reply, SendByHuman};
-use dmrelay_domain::ids::{InstagramUserId, MessageId};
+use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId, MessageId};
 use dmrelay_domain::states::{ConnectionStatus, MessageStatus};
 use dmrelay_domain::trace::TraceId;
 use dmrelay_instagram::Outgoing;
@@ -102,7 +102,7 @@ pub(super) async fn send(
     if connection.status != ConnectionStatus::Connected {
         return Err(not_connected(connection.status));
     }
-    let Some(chat) = state.store.chat_of_user(connection.id.0, &wanted.to).await? else {
+    let Some(chat) = state.store.chat_of_user(connection.id, &wanted.to).await? else {
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
             "unknown-recipient",
@@ -114,7 +114,7 @@ pub(super) async fn send(
     let hours = connection.settings.takeover_hours.unwrap_or(state.options.takeover_hours);
     let policy = Policy { takeover: millis(Duration::from_hours(hours.into())), ..Policy::default() };
     let command = describe(&wanted, message, scope.actor.clone(), trace);
-    let applied = match state.store.send_by_human(policy, chat.id.into(), command).await {
+    let applied = match state.store.send_by_human(policy, chat.id, command).await {
         // A concurrent call with the same key was faster.
         Err(err) if err.is_conflict() => {
             return match sent_before(&state, &connection, &wanted).await? {
@@ -131,7 +131,7 @@ pub(super) async fn send(
     }
     push(&state, chat.id, message, trace).await;
     tracing::info!(message_id = %message, chat = %chat.id, "message of a human agent queued");
-    Ok(accepted(message.0, chat.id, MessageStatus::Queued.as_str()))
+    Ok(accepted(message, chat.id, MessageStatus::Queued.as_str()))
 }
 
 fn not_connected(status: ConnectionStatus) -> Problem {
@@ -167,7 +167,7 @@ async fn candidates(
     named: Option<Uuid>,
 ) -> Result<Vec<Connection>, Problem> {
     let mut all = super::all(state, scope).await?;
-    all.retain(|connection| named.is_none_or(|named| connection.id.0 == named));
+    all.retain(|connection| named.is_none_or(|named| connection.id == ConnectionId(named)));
     Ok(all)
 }
 
@@ -179,7 +179,7 @@ async fn sent_before(
 ) -> Result<Option<message::Model>, Problem> {
     let Some(key) = &wanted.key else { return Ok(None) };
     let Some(before) = state.store.message_by_key(connection.id, key).await? else { return Ok(None) };
-    let chat = state.store.chat(before.chat_id.into()).await?;
+    let chat = state.store.chat(before.chat_id).await?;
     let same_user = chat.is_some_and(|chat| chat.instagram_user_id == wanted.to.as_str());
     let same_message =
         before.payload == payload(wanted) && before.text.as_deref() == wanted.outgoing.as_text();
@@ -207,10 +207,10 @@ fn payload(wanted: &Wanted) -> Option<String> {
     (!plain).then(|| json.to_string())
 }
 
-async fn push(state: &ApiState, chat: Uuid, message: MessageId, trace: TraceId) {
+async fn push(state: &ApiState, chat: ChatId, message: MessageId, trace: TraceId) {
     let job = Job {
         queue: QueueName::Deliver,
-        id: chat,
+        id: chat.0,
         key: format!("{chat}:{message}"),
         pushed_at_ms: SystemClock.now(),
         trace: Some(trace.to_string()),
@@ -220,6 +220,9 @@ async fn push(state: &ApiState, chat: Uuid, message: MessageId, trace: TraceId) 
     }
 }
 
-fn accepted(message_id: Uuid, chat_id: Uuid, status: &str) -> (StatusCode, Json<Accepted>) {
-    (StatusCode::ACCEPTED, Json(Accepted { message_id, chat_id, status: status.to_owned() }))
+fn accepted(message: MessageId, chat: ChatId, status: &str) -> (StatusCode, Json<Accepted>) {
+    (
+        StatusCode::ACCEPTED,
+        Json(Accepted { message_id: message.0, chat_id: chat.0, status: status.to_owned() }),
+    )
 }

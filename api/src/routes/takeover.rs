@@ -8,13 +8,13 @@ use crate::settings::TAKEOVER_MAX;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
+use dmrelay_domain::ids::ChatId;
 use dmrelay_store::Connection;
 use dmrelay_store::entity::chat;
 use dmrelay_views::ChatView;
 use serde::Deserialize;
 use std::time::Duration;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 /// A request to take over a chat.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -39,7 +39,7 @@ pub(super) struct Release {}
 pub(super) async fn take_over(
     State(state): State<ApiState>,
     scope: Scope,
-    Id(id): Id,
+    Id(id): Id<ChatId>,
     MaybeBody(request): MaybeBody<TakeOver>,
 ) -> Result<Json<ChatView>, Problem> {
     let asked = request.unwrap_or_default().hours;
@@ -49,7 +49,7 @@ pub(super) async fn take_over(
     let (connection, chat) = with_connection(&state, &scope, id).await?;
     let hours = asked.or(connection.settings.takeover_hours).unwrap_or(state.options.takeover_hours);
     let pause = Duration::from_hours(hours.into());
-    let taken = state.store.take_over_chat(&connection, chat.id.into(), &scope.actor, pause).await?;
+    let taken = state.store.take_over_chat(&connection, chat.id, &scope.actor, pause).await?;
     answer(&state, taken)
 }
 
@@ -62,21 +62,21 @@ pub(super) async fn take_over(
 pub(super) async fn release(
     State(state): State<ApiState>,
     scope: Scope,
-    Id(id): Id,
+    Id(id): Id<ChatId>,
     MaybeBody(_): MaybeBody<Release>,
 ) -> Result<Json<ChatView>, Problem> {
     let (connection, chat) = with_connection(&state, &scope, id).await?;
-    let released = state.store.release_chat(&connection, chat.id.into(), &scope.actor).await?;
+    let released = state.store.release_chat(&connection, chat.id, &scope.actor).await?;
     answer(&state, released)
 }
 
 async fn with_connection(
     state: &ApiState,
     scope: &Scope,
-    id: Uuid,
+    id: ChatId,
 ) -> Result<(Connection, chat::Model), Problem> {
     let chat = find(state, scope, id).await?;
-    let connection = state.store.connection_by_id(chat.connection_id.into()).await?;
+    let connection = state.store.connection_by_id(chat.connection_id).await?;
     let connection = connection.ok_or_else(|| Problem::not_found("the chat's connection is gone"))?;
     Ok((connection, chat))
 }

@@ -7,14 +7,13 @@ use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
 use dmrelay_domain::api_key as keys;
 use dmrelay_domain::clock::{Millis, millis};
-use dmrelay_domain::ids::SubaccountId;
+use dmrelay_domain::ids::{ApiKeyId, SubaccountId};
 use dmrelay_domain::permission::Role;
 use dmrelay_runtime::settings;
 use dmrelay_store::entity::api_key;
 use dmrelay_store::{NewApiKey, Store};
 use dmrelay_views::ApiKeyView;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// Manage API keys of all subaccounts.
 #[derive(Debug, Subcommand)]
@@ -27,7 +26,7 @@ pub enum Keys {
     #[command(after_help = EXIT_CODES)]
     Revoke {
         /// Its id.
-        id: Uuid,
+        id: ApiKeyId,
     },
 }
 
@@ -138,7 +137,7 @@ impl Create {
     }
 }
 
-async fn revoke(store: &Store, id: Uuid) -> anyhow::Result<()> {
+async fn revoke(store: &Store, id: ApiKeyId) -> anyhow::Result<()> {
     let row = store.api_key_with_id(id).await?.with_context(|| format!("no API key has the id {id}"))?;
     if let Some(at) = row.revoked_at {
         return Ok(output::print(format!("{id} was revoked at {}", times::shown(at)))?);

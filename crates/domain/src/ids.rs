@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 use uuid::Uuid;
 
 macro_rules! uuid_id {
@@ -35,6 +36,23 @@ macro_rules! uuid_id {
                 Self(id)
             }
         }
+
+        impl From<$name> for Uuid {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                text.parse().map(Self)
+            }
+        }
+
+        #[cfg(feature = "sea-orm")]
+        crate::column::uuid_column!($name);
     };
 }
 
@@ -62,6 +80,14 @@ uuid_id!(
 uuid_id!(
     /// A dead letter.
     DeadLetterId
+);
+uuid_id!(
+    /// An entry of the activity log.
+    ActivityId
+);
+uuid_id!(
+    /// An API key of a subaccount: its id, which is no secret.
+    ApiKeyId
 );
 uuid_id!(
     /// A worker process, identified from start to end.

@@ -5,6 +5,8 @@
 
 pub mod api_key;
 pub mod clock;
+#[cfg(feature = "sea-orm")]
+mod column;
 pub mod conversation;
 pub mod event;
 pub mod failure;

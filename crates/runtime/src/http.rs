@@ -9,12 +9,28 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Instrument;
-use url::Url;
+use url::{Host, Url};
 
 pub use reqwest::Method;
 
 /// Maximum size of a response, in bytes.
 const RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Whether nobody between here and the host of a URL can read what is sent, or put another answer in its place:
+/// `https`, or plain `http` to this machine.
+pub fn is_private_path(url: &Url) -> bool {
+    let is_loopback = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    match url.scheme() {
+        "https" => true,
+        "http" => is_loopback,
+        _ => false,
+    }
+}
 
 /// The client; cheap to clone.
 #[derive(Clone)]

@@ -4,7 +4,7 @@
 use crate::pages::Page;
 use crate::{Connection, Result, Store, Tx};
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::ids::{ConnectionId, SubaccountId};
+use dmrelay_domain::ids::{ActivityId, ConnectionId, SubaccountId};
 use dmrelay_domain::states::ActivityKind;
 use dmrelay_entity::activity::{self, Column};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
@@ -41,7 +41,7 @@ pub struct ActivityFilter {
     /// Older than this.
     pub until: Option<Millis>,
     /// Older than this entry.
-    pub before: Option<Uuid>,
+    pub before: Option<ActivityId>,
     /// At most so many.
     pub limit: u64,
     /// After so many.
@@ -68,8 +68,8 @@ impl Activity {
 
     /// The same, of a connection of which only the id is known.
     #[must_use]
-    pub(crate) fn in_connection(mut self, connection: Option<Uuid>) -> Self {
-        self.connection = connection.map(ConnectionId);
+    pub(crate) fn in_connection(mut self, connection: Option<ConnectionId>) -> Self {
+        self.connection = connection;
         self
     }
 
@@ -90,7 +90,7 @@ impl Activity {
 
 /// A new id whose time is `now`, by the database's clock: so the ids of all processes follow one clock, and
 /// those of one process at the same time follow one another.
-pub(crate) fn id_at(now: Millis) -> Uuid {
+pub(crate) fn id_at<I: From<Uuid>>(now: Millis) -> I {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let [a, b, c, d] = MADE.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     // 26 bits of the count, around those that every UUIDv7 has; then 48 random ones.
@@ -98,24 +98,24 @@ pub(crate) fn id_at(now: Millis) -> Uuid {
     let mut tail = [0; 10];
     tail[..4].copy_from_slice(&shifted);
     tail[4..].copy_from_slice(&Uuid::new_v4().as_bytes()[..6]);
-    Builder::from_unix_timestamp_millis(u64::try_from(now).unwrap_or(0), &tail).into_uuid()
+    Builder::from_unix_timestamp_millis(u64::try_from(now).unwrap_or(0), &tail).into_uuid().into()
 }
 
 /// The least id whose time is `at`.
-pub(crate) fn first_id_at(at: Millis) -> Uuid {
-    Builder::from_unix_timestamp_millis(u64::try_from(at).unwrap_or(0), &[0; 10]).into_uuid()
+pub(crate) fn first_id_at<I: From<Uuid>>(at: Millis) -> I {
+    Builder::from_unix_timestamp_millis(u64::try_from(at).unwrap_or(0), &[0; 10]).into_uuid().into()
 }
 
 impl Store {
     /// A page of the log, newest first.
-    pub async fn activities(&self, filter: &ActivityFilter) -> Result<Page<activity::Model>> {
+    pub async fn activities(&self, filter: &ActivityFilter) -> Result<Page<activity::Model, ActivityId>> {
         if filter.connections.as_ref().is_some_and(Vec::is_empty) {
             return Ok(Page::empty());
         }
         let select = activity::Entity::find()
             .filter(Column::SubaccountId.eq(filter.subaccount.as_str()))
             .apply_if(filter.connections.as_ref(), |select, connections| {
-                select.filter(Column::ConnectionId.is_in(connections.iter().map(|id| id.0)))
+                select.filter(Column::ConnectionId.is_in(connections.iter().copied()))
             })
             .apply_if((!filter.kinds.is_empty()).then_some(&filter.kinds), |select, kinds| {
                 select.filter(Column::Kind.is_in(kinds.iter().map(|kind| kind.as_str())))
@@ -134,12 +134,12 @@ impl Store {
         &self,
         subaccount: &SubaccountId,
         from: Millis,
-        after: Option<Uuid>,
+        after: Option<ActivityId>,
         most: u64,
     ) -> Result<Vec<activity::Model>> {
         let select = activity::Entity::find()
             .filter(Column::SubaccountId.eq(subaccount.as_str()))
-            .filter(Column::Id.gte(first_id_at(from)))
+            .filter(Column::Id.gte(first_id_at::<ActivityId>(from)))
             .apply_if(after, |select, after| select.filter(Column::Id.gt(after)))
             .order_by_asc(Column::Id)
             .limit(most);
@@ -159,7 +159,7 @@ impl Tx {
         let row = activity::ActiveModel {
             id: Set(id_at(now)),
             subaccount_id: Set(activity.subaccount.to_string()),
-            connection_id: Set(activity.connection.map(|id| id.0)),
+            connection_id: Set(activity.connection),
             kind: Set(activity.kind.into()),
             actor: Set(activity.actor.clone()),
             subject: Set(activity.subject.clone()),
@@ -178,11 +178,11 @@ mod tests {
     #[test]
     fn ids_of_one_time_follow_one_another() {
         let now = 1_700_000_000_000;
-        let ids: Vec<Uuid> = (0..10_000).map(|_| id_at(now)).collect();
+        let ids: Vec<ActivityId> = (0..10_000).map(|_| id_at(now)).collect();
         assert!(ids.is_sorted_by(|a, b| a < b));
         for id in ids {
-            assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
-            assert_eq!(id.as_u128() >> 80, 1_700_000_000_000);
+            assert_eq!((id.0.get_version_num(), id.0.get_variant()), (7, uuid::Variant::RFC4122));
+            assert_eq!(id.0.as_u128() >> 80, 1_700_000_000_000);
             assert!(id > first_id_at(now) && id < first_id_at(now + 1));
         }
     }

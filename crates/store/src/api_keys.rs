@@ -4,18 +4,17 @@ use crate::activities::id_at;
 use crate::pages::Page;
 use crate::{Activity, ActivityKind, Result, Store, Tx};
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::ids::SubaccountId;
+use dmrelay_domain::ids::{ApiKeyId, SubaccountId};
 use dmrelay_domain::permission::Role;
 use dmrelay_entity::api_key::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::{ExprTrait, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
-use uuid::Uuid;
 
 /// Who a key speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// Our id of it.
-    pub id: Uuid,
+    pub id: ApiKeyId,
     /// The tenant.
     pub subaccount: SubaccountId,
     /// What it may do there.
@@ -45,10 +44,10 @@ pub struct NewApiKey {
 
 impl Store {
     /// Stores a key; a key of the same hash stays as it is. Gives its id.
-    pub async fn create_api_key(&self, new: &NewApiKey) -> Result<Uuid> {
+    pub async fn create_api_key(&self, new: &NewApiKey) -> Result<ApiKeyId> {
         let tx = self.begin().await?;
         let now = tx.now().await?;
-        let id = id_at(now);
+        let id = id_at::<ApiKeyId>(now);
         if let Some(known) = tx.insert_key(id, new, now).await? {
             return Ok(known);
         }
@@ -66,16 +65,16 @@ impl Store {
     pub async fn api_keys(
         &self,
         subaccount: &SubaccountId,
-        before: Option<Uuid>,
+        before: Option<ApiKeyId>,
         limit: u64,
         skip: u64,
-    ) -> Result<Page<Model>> {
+    ) -> Result<Page<Model, ApiKeyId>> {
         let select = Entity::find().filter(Column::SubaccountId.eq(subaccount.as_str()));
         self.newest(select, Column::Id, (before, limit, skip), |row| row.id).await
     }
 
     /// Revokes a key of the subaccount, unless it was revoked before. False when there is none.
-    pub async fn revoke_api_key(&self, subaccount: &SubaccountId, id: Uuid, actor: &str) -> Result<bool> {
+    pub async fn revoke_api_key(&self, subaccount: &SubaccountId, id: ApiKeyId, actor: &str) -> Result<bool> {
         let tx = self.begin().await?;
         let key = Condition::all().add(Column::Id.eq(id)).add(Column::SubaccountId.eq(subaccount.as_str()));
         let revoke = Entity::update_many()
@@ -113,7 +112,7 @@ impl Store {
     }
 
     /// The key was used; written at most once a minute.
-    pub async fn touch_api_key(&self, id: Uuid) -> Result<()> {
+    pub async fn touch_api_key(&self, id: ApiKeyId) -> Result<()> {
         let used_long_ago = Column::LastUsedAt.into_expr().lt(self.clock().sub(60_000_i64));
         let touch = Entity::update_many()
             .col_expr(Column::LastUsedAt, self.clock())
@@ -126,7 +125,7 @@ impl Store {
 
 impl Tx {
     /// Writes a key; gives the id of the one that has its hash already, if there is one.
-    async fn insert_key(&self, id: Uuid, new: &NewApiKey, now: Millis) -> Result<Option<Uuid>> {
+    async fn insert_key(&self, id: ApiKeyId, new: &NewApiKey, now: Millis) -> Result<Option<ApiKeyId>> {
         let key = ActiveModel {
             id: Set(id),
             subaccount_id: Set(new.subaccount.to_string()),

@@ -4,13 +4,12 @@ use crate::pages::{Page, of_each};
 use crate::query::{count_if, literal, literals};
 use crate::{ActivityKind, Result, Store};
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::ids::ConnectionId;
+use dmrelay_domain::ids::{ChatId, ConnectionId, TurnId};
 use dmrelay_entity::{activity, chat, message, turn};
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, Query};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
-use uuid::Uuid;
 
 /// Which chats to list. What is missing does not filter.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +25,7 @@ pub struct ChatFilter {
     /// With this flag.
     pub flag: Option<String>,
     /// After this one in the list: its last message's time, and its id.
-    pub before: Option<(Millis, Uuid)>,
+    pub before: Option<(Millis, ChatId)>,
     /// At most so many.
     pub limit: u64,
     /// After so many.
@@ -62,7 +61,7 @@ struct CountsRow {
 
 impl Store {
     /// A page of chats, newest activity first.
-    pub async fn chats(&self, filter: &ChatFilter) -> Result<Page<chat::Model, (Millis, Uuid)>> {
+    pub async fn chats(&self, filter: &ChatFilter) -> Result<Page<chat::Model, (Millis, ChatId)>> {
         if filter.connections.is_empty() {
             return Ok(Page::empty());
         }
@@ -93,12 +92,12 @@ impl Store {
     }
 
     /// A chat by its id, if it is of one of these connections.
-    pub async fn chat_of(&self, connections: &[ConnectionId], id: Uuid) -> Result<Option<chat::Model>> {
+    pub async fn chat_of(&self, connections: &[ConnectionId], id: ChatId) -> Result<Option<chat::Model>> {
         Ok(chat::Entity::find_by_id(id).filter(is_of(connections)).one(&self.reader()).await?)
     }
 
     /// How many messages and turns a chat has.
-    pub async fn chat_counts(&self, chat: Uuid) -> Result<ChatCounts> {
+    pub async fn chat_counts(&self, chat: ChatId) -> Result<ChatCounts> {
         let newest = message::Entity::find()
             .select_only()
             .columns([
@@ -143,7 +142,7 @@ impl Store {
     }
 
     /// These turns of a chat, oldest first.
-    pub async fn turns_of_messages(&self, chat: Uuid, turn_ids: &[Uuid]) -> Result<Vec<turn::Model>> {
+    pub async fn turns_of_messages(&self, chat: ChatId, turn_ids: &[TurnId]) -> Result<Vec<turn::Model>> {
         if turn_ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -157,7 +156,7 @@ impl Store {
     /// When the agent fell silent in a chat and when it answered again, newest first.
     pub async fn mode_changes(
         &self,
-        chat: Uuid,
+        chat: ChatId,
         since: Millis,
         until: Millis,
         most: u64,
@@ -176,5 +175,5 @@ impl Store {
 
 /// The chat is of one of these connections.
 fn is_of(connections: &[ConnectionId]) -> Expr {
-    chat::Column::ConnectionId.is_in(connections.iter().map(|id| id.0))
+    chat::Column::ConnectionId.is_in(connections.iter().copied())
 }

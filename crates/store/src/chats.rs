@@ -1,11 +1,10 @@
 //! Chats, as they are read one at a time.
 
 use crate::{Result, Store};
-use dmrelay_domain::ids::{ChatId, InstagramUserId};
+use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId};
 use dmrelay_entity::chat::{self, Column, Entity};
 use sea_orm::sea_query::{Expr, Func};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
-use uuid::Uuid;
 
 /// What Graph says of an Instagram user; any of it may be missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,7 +21,7 @@ impl Store {
     /// The chat of an Instagram user, if they have written.
     pub async fn chat_of_user(
         &self,
-        connection: Uuid,
+        connection: ConnectionId,
         user: &InstagramUserId,
     ) -> Result<Option<chat::Model>> {
         let chat = Entity::find()
@@ -33,7 +32,7 @@ impl Store {
 
     /// A chat by its id.
     pub async fn chat(&self, id: ChatId) -> Result<Option<chat::Model>> {
-        Ok(Entity::find_by_id(id.0).one(&self.reader()).await?)
+        Ok(Entity::find_by_id(id).one(&self.reader()).await?)
     }
 
     /// Stores what Graph says of the user, and when it was asked.
@@ -48,7 +47,7 @@ impl Store {
             .col_expr(Column::Name, known(&profile.name, Column::Name))
             .col_expr(Column::Picture, known(&profile.picture, Column::Picture))
             .col_expr(Column::ProfileAt, self.clock())
-            .filter(Column::Id.eq(chat.0));
+            .filter(Column::Id.eq(chat));
         save.exec(&self.writer()).await?;
         Ok(())
     }

@@ -120,7 +120,7 @@ impl Connection {
         let odd = |what: String| Error::Row { table: "instagram_connections", what };
         let id = |err: dmrelay_domain::ids::InvalidId| odd(err.to_string());
         Ok(Self {
-            id: row.id.into(),
+            id: row.id,
             subaccount: SubaccountId::parse(&row.subaccount_id).map_err(id)?,
             agent: AgentId::parse(&row.agent_id).map_err(id)?,
             account: InstagramAccountId::parse(&row.instagram_account_id).map_err(id)?,
@@ -136,7 +136,7 @@ impl Connection {
 impl Store {
     /// A connection by its id.
     pub async fn connection_by_id(&self, id: ConnectionId) -> Result<Option<Connection>> {
-        let row = Entity::find_by_id(id.0).one(&self.reader()).await?;
+        let row = Entity::find_by_id(id).one(&self.reader()).await?;
         row.map(Connection::from_row).transpose()
     }
 
@@ -210,7 +210,7 @@ impl Store {
             .filter(Column::InstagramAccountId.eq(account.as_str()))
             .filter(is(ConnectionStatus::Disconnected))
             .order_by_desc(Column::Id);
-        Ok(former.one(&self.reader()).await?.map(|row| row.id.into()))
+        Ok(former.one(&self.reader()).await?.map(|row| row.id))
     }
 
     /// A disconnected connection is about to be connected again.
@@ -219,7 +219,7 @@ impl Store {
     /// [`Error::is_conflict`] when the account is live elsewhere.
     pub async fn revive_connection(&self, id: ConnectionId) -> Result<()> {
         let revive = set_status(self.clock(), ConnectionStatus::Pending, None)
-            .filter(Column::Id.eq(id.0))
+            .filter(Column::Id.eq(id))
             .filter(is(ConnectionStatus::Disconnected));
         revive.exec(&self.writer()).await?;
         Ok(())
@@ -236,7 +236,7 @@ impl Store {
 
     /// Removes a connection that never came to be.
     pub async fn drop_pending(&self, id: ConnectionId) -> Result<()> {
-        let pending = Condition::all().add(Column::Id.eq(id.0)).add(is(ConnectionStatus::Pending));
+        let pending = Condition::all().add(Column::Id.eq(id)).add(is(ConnectionStatus::Pending));
         let drop = Entity::delete_many().filter(pending.clone()).filter(Column::ConnectedAt.is_null());
         drop.exec(&self.writer()).await?;
         // One that was connected before goes back to what it was.
@@ -253,7 +253,7 @@ impl Store {
         let last_event_at = Func::coalesce([Column::LastEventAt.into_expr(), 0_i64.into()]);
         let touch = Entity::update_many()
             .col_expr(Column::LastEventAt, self.clock())
-            .filter(Column::Id.eq(id.0))
+            .filter(Column::Id.eq(id))
             .filter(Expr::from(last_event_at).lt(self.clock().sub(10_000_i64)));
         touch.exec(&self.writer()).await?;
         Ok(())
@@ -284,7 +284,7 @@ impl Store {
 
 impl Tx {
     /// A connection by its id.
-    pub async fn connection_of(&self, id: uuid::Uuid) -> Result<Option<Connection>> {
+    pub async fn connection_of(&self, id: ConnectionId) -> Result<Option<Connection>> {
         let row = Entity::find_by_id(id).one(self.connection()).await?;
         row.map(Connection::from_row).transpose()
     }
@@ -302,7 +302,7 @@ impl Tx {
     pub async fn create_connection(&self, new: &NewConnection) -> Result<()> {
         let now = self.now().await?;
         let row = instagram_connection::ActiveModel {
-            id: Set(new.id.0),
+            id: Set(new.id),
             subaccount_id: Set(new.subaccount.to_string()),
             agent_id: Set(new.agent.to_string()),
             status: Set(ConnectionStatus::Pending.into()),
@@ -352,7 +352,7 @@ impl Tx {
             .col_expr(Column::TokenCheckAt, token_check_at)
             .col_expr(Column::CredentialVersion, next_version())
             .col_expr(Column::ConnectedAt, connected_at.into())
-            .filter(Column::Id.eq(new.id.0));
+            .filter(Column::Id.eq(new.id));
         connect.exec(self.connection()).await?;
         Ok(())
     }
@@ -377,7 +377,7 @@ impl Tx {
     /// The connection is to be disconnected once Meta can be reached; nothing is sent through it any more.
     pub async fn mark_disconnecting(&self, id: ConnectionId, reason: &str) -> Result<()> {
         let disconnect = set_status(self.clock(), ConnectionStatus::Disconnecting, Some(reason))
-            .filter(Column::Id.eq(id.0))
+            .filter(Column::Id.eq(id))
             .filter(is_live());
         disconnect.exec(self.connection()).await?;
         Ok(())

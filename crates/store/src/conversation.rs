@@ -3,10 +3,10 @@
 use crate::activities::first_id_at;
 use crate::{ActivityKind, Connection, Result, Store};
 use dmrelay_domain::clock::Millis;
+use dmrelay_domain::ids::{ActivityId, ChatId};
 use dmrelay_entity::{activity, turn};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, Iterable, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
-use uuid::Uuid;
 
 /// What happens to a connection as a whole, and touches all its conversations.
 const INCIDENTS: [ActivityKind; 8] = [
@@ -25,7 +25,7 @@ const LOOKED_AT: u64 = 100_000;
 
 impl Store {
     /// The newest turns of a chat that began at this time or later.
-    pub async fn turns_since(&self, chat: Uuid, since: Millis, most: u64) -> Result<Vec<turn::Model>> {
+    pub async fn turns_since(&self, chat: ChatId, since: Millis, most: u64) -> Result<Vec<turn::Model>> {
         let turns = turn::Entity::find()
             .filter(turn::Column::ChatId.eq(chat))
             .filter(turn::Column::StartedAt.gte(since))
@@ -44,8 +44,8 @@ impl Store {
     ) -> Result<Vec<activity::Model>> {
         let recent = activity::Entity::find()
             .filter(activity::Column::SubaccountId.eq(connection.subaccount.as_str()))
-            .filter(activity::Column::Id.gte(first_id_at(since)))
-            .filter(activity::Column::Id.lt(first_id_at(until)))
+            .filter(activity::Column::Id.gte(first_id_at::<ActivityId>(since)))
+            .filter(activity::Column::Id.lt(first_id_at::<ActivityId>(until)))
             .order_by_desc(activity::Column::Id)
             .limit(LOOKED_AT);
         let id = connection.row.id;

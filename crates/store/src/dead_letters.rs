@@ -3,12 +3,11 @@
 use crate::pages::Page;
 use crate::{Activity, ActivityKind, Error, Result, Store, Tx};
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::ids::{ConnectionId, SubaccountId};
+use dmrelay_domain::ids::{ChatId, ConnectionId, DeadLetterId, SubaccountId};
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_entity::dead_letter::{self, Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryTrait};
-use uuid::Uuid;
 
 /// Which dead letters to list. What is missing does not filter.
 #[derive(Debug, Clone)]
@@ -22,13 +21,13 @@ pub struct DeadLetterFilter {
     /// That speak of this: `event`, `turn` or `message`.
     pub kind: Option<String>,
     /// Of this chat.
-    pub chat: Option<Uuid>,
+    pub chat: Option<ChatId>,
     /// Of which this became.
     pub state: DeadLetterState,
     /// Older than this.
     pub created_before: Option<Millis>,
     /// Older than this dead letter.
-    pub before: Option<Uuid>,
+    pub before: Option<DeadLetterId>,
     /// At most so many.
     pub limit: u64,
     /// After so many.
@@ -46,7 +45,12 @@ pub(crate) fn is(state: DeadLetterState) -> Expr {
 
 impl Tx {
     /// Closes an open letter; only one of two at once does.
-    pub(crate) async fn close_letter(&self, id: Uuid, state: DeadLetterState, actor: &str) -> Result<bool> {
+    pub(crate) async fn close_letter(
+        &self,
+        id: DeadLetterId,
+        state: DeadLetterState,
+        actor: &str,
+    ) -> Result<bool> {
         let column =
             if state == DeadLetterState::Replayed { Column::ReplayedAt } else { Column::DiscardedAt };
         let close = Entity::update_many()
@@ -83,7 +87,10 @@ impl Tx {
 
 impl Store {
     /// A page of dead letters, newest first.
-    pub async fn dead_letter_page(&self, filter: &DeadLetterFilter) -> Result<Page<dead_letter::Model>> {
+    pub async fn dead_letter_page(
+        &self,
+        filter: &DeadLetterFilter,
+    ) -> Result<Page<dead_letter::Model, DeadLetterId>> {
         if filter.connections.is_empty() {
             return Ok(Page::empty());
         }
@@ -103,7 +110,7 @@ impl Store {
     pub async fn dead_letter(
         &self,
         connections: &[ConnectionId],
-        id: Uuid,
+        id: DeadLetterId,
     ) -> Result<Option<dead_letter::Model>> {
         Ok(self.dead_letters_named(connections, &[id]).await?.into_iter().next())
     }
@@ -112,7 +119,7 @@ impl Store {
     pub async fn dead_letters_named(
         &self,
         connections: &[ConnectionId],
-        ids: &[Uuid],
+        ids: &[DeadLetterId],
     ) -> Result<Vec<dead_letter::Model>> {
         let letters = Entity::find().filter(Column::Id.is_in(ids.iter().copied())).filter(is_of(connections));
         Ok(letters.all(&self.reader()).await?)
@@ -121,5 +128,5 @@ impl Store {
 
 /// The letter is of one of these connections.
 fn is_of(connections: &[ConnectionId]) -> Expr {
-    Column::ConnectionId.is_in(connections.iter().map(|id| id.0))
+    Column::ConnectionId.is_in(connections.iter().copied())
 }

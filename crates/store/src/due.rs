@@ -18,7 +18,6 @@ use dmrelay_entity::{chat, event, message, turn, worker};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use std::time::Duration;
-use uuid::Uuid;
 
 /// How long a dispatched job has to be picked up before it is taken for lost.
 const DISPATCHED: Duration = Duration::from_secs(30);
@@ -54,7 +53,7 @@ pub struct DueEvent {
 }
 
 /// A call without a worker: its row, its chat and its attempt.
-type Orphaned = (Uuid, Uuid, i32);
+type Orphaned<I> = (I, ChatId, i32);
 
 /// Which work of chats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,17 +75,17 @@ pub enum Attempts {
 
 #[derive(FromQueryResult)]
 struct ChatRow {
-    id: Uuid,
+    id: ChatId,
     dispatch: i64,
-    trace_id: Option<Uuid>,
+    trace_id: Option<TraceId>,
 }
 
 #[derive(FromQueryResult)]
 struct EventRow {
-    id: Uuid,
+    id: EventId,
     key: Vec<u8>,
     dispatch_no: i32,
-    trace_id: Option<Uuid>,
+    trace_id: Option<TraceId>,
 }
 
 impl DueWork {
@@ -186,11 +185,7 @@ impl Store {
         );
         let values = vec![each.into(), most.into(), millis(DISPATCHED).into()];
         let rows = self.mark_rows(&sql, values).await?;
-        let chat = |row: ChatRow| DueChat {
-            id: row.id.into(),
-            dispatch: row.dispatch,
-            trace: TraceId::of(row.trace_id),
-        };
+        let chat = |row: ChatRow| DueChat { id: row.id, dispatch: row.dispatch, trace: row.trace_id };
         rows.iter().map(|row| Ok(chat(ChatRow::from_query_result(row, "")?))).collect()
     }
 
@@ -205,7 +200,7 @@ impl Store {
         };
         let reserve = chat::Entity::update_many()
             .col_expr(reserved_until, self.clock().add(millis(delay)))
-            .filter(chat::Column::Id.eq(chat.0));
+            .filter(chat::Column::Id.eq(chat));
         reserve.exec(&self.relaxed()).await?;
         Ok(())
     }
@@ -238,8 +233,12 @@ impl Store {
         for row in &rows {
             let row = EventRow::from_query_result(row, "")?;
             let Ok(key) = row.key.try_into() else { continue };
-            let trace = TraceId::of(row.trace_id);
-            events.push(DueEvent { id: row.id.into(), key: EventKey(key), dispatch: row.dispatch_no, trace });
+            events.push(DueEvent {
+                id: row.id,
+                key: EventKey(key),
+                dispatch: row.dispatch_no,
+                trace: row.trace_id,
+            });
         }
         Ok(events)
     }
@@ -251,7 +250,7 @@ impl Store {
     pub async fn undispatch_event(&self, event: EventId) -> Result<()> {
         let undispatch = event::Entity::update_many()
             .col_expr(event::Column::DueAt, self.clock())
-            .filter(event::Column::Id.eq(event.0))
+            .filter(event::Column::Id.eq(event))
             .filter(event::Column::DueAt.is_not_null());
         undispatch.exec(&self.relaxed()).await?;
         Ok(())
@@ -291,12 +290,10 @@ impl Store {
                 .filter(is_lost(Column::Deadline.into_expr(), Column::Worker.into_expr()))
                 .limit(ORPHANS_MAX)
         };
-        let turns: Vec<Orphaned> = turns.into_tuple().all(&self.relaxed()).await?;
-        let sends: Vec<Orphaned> = sends.into_tuple().all(&self.relaxed()).await?;
-        let turns =
-            turns.into_iter().map(|(id, chat, attempt)| (chat.into(), Orphan::Turn(TurnId(id), attempt)));
-        let sends =
-            sends.into_iter().map(|(id, chat, attempt)| (chat.into(), Orphan::Send(MessageId(id), attempt)));
+        let turns: Vec<Orphaned<TurnId>> = turns.into_tuple().all(&self.relaxed()).await?;
+        let sends: Vec<Orphaned<MessageId>> = sends.into_tuple().all(&self.relaxed()).await?;
+        let turns = turns.into_iter().map(|(id, chat, attempt)| (chat, Orphan::Turn(id, attempt)));
+        let sends = sends.into_iter().map(|(id, chat, attempt)| (chat, Orphan::Send(id, attempt)));
         Ok(turns.chain(sends).collect())
     }
 
@@ -311,7 +308,6 @@ impl Store {
             .filter(chat::Column::ResumeAt.is_not_null())
             .filter(chat::Column::ResumeAt.into_expr().lte(self.instant()))
             .limit(most);
-        let ids: Vec<Uuid> = due.into_tuple().all(&self.relaxed()).await?;
-        Ok(ids.into_iter().map(Into::into).collect())
+        Ok(due.into_tuple().all(&self.relaxed()).await?)
     }
 }

@@ -220,7 +220,7 @@ impl Store {
     /// What waits in a connection.
     pub async fn backlog(&self, connection: ConnectionId) -> Result<Backlog> {
         let waiting = |due_at: chat::Column| {
-            let of_connection = chat::Column::ConnectionId.eq(connection.0);
+            let of_connection = chat::Column::ConnectionId.eq(connection);
             let chats = chat::Entity::find().filter(of_connection).filter(due_at.is_not_null());
             chats.select_only().expr(Func::count(Expr::col(Asterisk))).into_query()
         };

@@ -3,12 +3,11 @@
 use crate::pages::{Page, Total, of_each};
 use crate::{Result, Store};
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::ids::{ConnectionId, MessageId};
+use dmrelay_domain::ids::{ChatId, ConnectionId, MessageId};
 use dmrelay_entity::chat;
 use dmrelay_entity::message::{self, Column, Entity};
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait, Select};
-use uuid::Uuid;
 
 /// Which messages to list. What is missing does not filter.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +17,7 @@ pub struct MessageFilter {
     /// Of this Instagram user.
     pub user: Option<String>,
     /// Of this chat.
-    pub chat: Option<Uuid>,
+    pub chat: Option<ChatId>,
     /// That went this way.
     pub direction: Option<String>,
     /// In this state.
@@ -32,7 +31,7 @@ pub struct MessageFilter {
     /// Older than this, by Meta's time.
     pub until: Option<Millis>,
     /// Older than this message.
-    pub before: Option<Uuid>,
+    pub before: Option<MessageId>,
     /// At most so many.
     pub limit: u64,
     /// After so many.
@@ -53,7 +52,7 @@ pub struct Listed {
 
 #[derive(FromQueryResult)]
 struct Edge {
-    id: Uuid,
+    id: MessageId,
 }
 
 impl MessageFilter {
@@ -77,7 +76,7 @@ impl Store {
     ///
     /// A search, by text or by what no index orders, looks at the newest messages only; where that ends a page early, the next page goes on with
     /// the last message looked at, and the total is that of what was looked at.
-    pub async fn messages(&self, filter: &MessageFilter) -> Result<Page<Listed>> {
+    pub async fn messages(&self, filter: &MessageFilter) -> Result<Page<Listed, MessageId>> {
         if filter.connections.is_empty() {
             return Ok(Page::empty());
         }
@@ -89,7 +88,11 @@ impl Store {
         self.listed(filter, before(filter, wanted), total).await
     }
 
-    async fn search(&self, filter: &MessageFilter, wanted: Select<Entity>) -> Result<Page<Listed>> {
+    async fn search(
+        &self,
+        filter: &MessageFilter,
+        wanted: Select<Entity>,
+    ) -> Result<Page<Listed, MessageId>> {
         let edge = self.search_edge(filter).await?;
         let wanted =
             before(filter, wanted).apply_if(edge, |select, edge| select.filter(Column::Id.gte(edge)));
@@ -105,7 +108,7 @@ impl Store {
         filter: &MessageFilter,
         wanted: Select<Entity>,
         total: Total,
-    ) -> Result<Page<Listed>> {
+    ) -> Result<Page<Listed, MessageId>> {
         let wanted = wanted.column(chat::Column::InstagramUserId);
         let query = newest_of_each(filter, &wanted, (filter.limit.saturating_add(1), filter.skip));
         let items = self.list_rows(&query).await?;
@@ -113,7 +116,7 @@ impl Store {
     }
 
     /// The last of the newest messages that a search may look at; none where it may look at all of them.
-    async fn search_edge(&self, filter: &MessageFilter) -> Result<Option<Uuid>> {
+    async fn search_edge(&self, filter: &MessageFilter) -> Result<Option<MessageId>> {
         // Without a table more than is needed, so that the index alone is read.
         let select = if filter.is_of_chats() { of_chats(filter) } else { Entity::find() };
         let looked_at = before(filter, select).select_only().column(Column::Id);
@@ -141,15 +144,14 @@ impl Store {
         connection: ConnectionId,
         key: &str,
     ) -> Result<Option<message::Model>> {
-        let message = Entity::find()
-            .filter(Column::ConnectionId.eq(connection.0))
-            .filter(Column::IdempotencyKey.eq(key));
+        let message =
+            Entity::find().filter(Column::ConnectionId.eq(connection)).filter(Column::IdempotencyKey.eq(key));
         Ok(message.one(&self.reader()).await?)
     }
 
     /// A message by its id.
     pub async fn message(&self, id: MessageId) -> Result<Option<message::Model>> {
-        Ok(Entity::find_by_id(id.0).one(&self.reader()).await?)
+        Ok(Entity::find_by_id(id).one(&self.reader()).await?)
     }
 }
 
@@ -180,7 +182,7 @@ fn newest_of_each(filter: &MessageFilter, select: &Select<Entity>, size: (u64, u
 
 /// The same, of all connections at once.
 fn of_all(filter: &MessageFilter, select: Select<Entity>) -> Select<Entity> {
-    let ids = filter.connections.iter().map(|id| id.0);
+    let ids = filter.connections.iter().copied();
     select.filter(if filter.is_of_chats() {
         chat::Column::ConnectionId.is_in(ids)
     } else {

@@ -11,12 +11,11 @@ use dmrelay_domain::trace::TraceId;
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{FromQueryResult, Value};
 use std::time::{Duration, Instant};
-use uuid::Uuid;
 
 /// An event to be stored.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    id: Uuid,
+    id: EventId,
     key: EventKey,
     account: String,
     thread: String,
@@ -42,7 +41,7 @@ pub struct Stored {
 
 #[derive(FromQueryResult)]
 struct Inserted {
-    id: Uuid,
+    id: EventId,
 }
 
 impl NewEvent {
@@ -50,7 +49,7 @@ impl NewEvent {
     pub fn new(event: Event) -> Self {
         let state = if event.kind == Kind::Unknown { EventState::Unknown } else { EventState::New };
         Self {
-            id: Uuid::now_v7(),
+            id: EventId::new(),
             key: event.key,
             account: text::clean(&event.account).into_owned(),
             thread: text::clean(&event.thread).into_owned(),
@@ -116,7 +115,7 @@ impl Store {
                 Ok(ids) => {
                     let new = batch.iter().filter(|event| ids.contains(&event.id));
                     stored.extend(new.map(|event| Stored {
-                        id: event.id.into(),
+                        id: event.id,
                         key: event.key,
                         trace: event.trace,
                     }));
@@ -141,7 +140,7 @@ impl Store {
         Ok(Vec::new())
     }
 
-    async fn insert_batch(&self, batch: &[NewEvent]) -> Result<std::collections::HashSet<Uuid>> {
+    async fn insert_batch(&self, batch: &[NewEvent]) -> Result<std::collections::HashSet<EventId>> {
         let statement = || match self.dialect {
             Dialect::Postgres => postgres(batch),
             Dialect::Sqlite => sqlite(batch),

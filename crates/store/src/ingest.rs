@@ -15,7 +15,6 @@ use dmrelay_entity::{Word, dead_letter, event};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter};
 use std::time::Duration;
-use uuid::Uuid;
 
 /// An event that this worker takes in.
 #[derive(Debug, Clone)]
@@ -36,12 +35,12 @@ pub struct ClaimedEvent {
 
 #[derive(FromQueryResult)]
 struct Row {
-    id: Uuid,
+    id: EventId,
     account: String,
     thread: String,
     kind: Word<EventKind>,
     attempts: i32,
-    trace_id: Option<Uuid>,
+    trace_id: Option<TraceId>,
 }
 
 /// How many events of one account are looked at by one claim.
@@ -96,7 +95,7 @@ impl Store {
         }
         let mut rows = Rows::new(STATES);
         for (id, state) in events {
-            rows.push(vec![id.0.into(), state.as_str().into()]);
+            rows.push(vec![(*id).into(), state.as_str().into()]);
         }
         let mut values = Vec::new();
         let table = rows.as_table(self.dialect, "u", &mut values);
@@ -115,7 +114,7 @@ impl Store {
     pub async fn release_events(&self, events: &[EventId], delay: Duration) -> Result<()> {
         let mut rows = Rows::new(IDS);
         for id in events {
-            rows.push(vec![id.0.into()]);
+            rows.push(vec![(*id).into()]);
         }
         let mut values = vec![millis(delay).into()];
         let table = rows.as_table(self.dialect, "u", &mut values);
@@ -160,10 +159,10 @@ impl Store {
                 subaccount_id: Set(connection
                     .as_ref()
                     .map_or_else(String::new, |one| one.subaccount.to_string())),
-                connection_id: Set(connection.as_ref().map(|one| one.id.0)),
+                connection_id: Set(connection.as_ref().map(|one| one.id)),
                 chat_id: Set(None),
                 kind: Set(DeadLetterKind::Event.into()),
-                reference: Set(failed.id),
+                reference: Set(failed.id.0),
                 class: Set(FailureClass::Bug.into()),
                 error: Set(dmrelay_domain::text::truncate(error, 500).to_owned()),
                 attempts: Set(failed.attempts),
@@ -193,11 +192,11 @@ impl Store {
 
 fn claimed(row: Row) -> ClaimedEvent {
     ClaimedEvent {
-        id: row.id.into(),
+        id: row.id,
         account: row.account,
         thread: row.thread,
         kind: row.kind.known(),
         failures: row.attempts,
-        trace: TraceId::of(row.trace_id),
+        trace: row.trace_id,
     }
 }

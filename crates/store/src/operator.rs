@@ -3,7 +3,7 @@
 
 use crate::{Backlog, Connection, Result, Store, breakers, connections, dead_letters};
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::ids::{ConnectionId, SubaccountId};
+use dmrelay_domain::ids::{ApiKeyId, ChatId, ConnectionId, DeadLetterId, SubaccountId};
 use dmrelay_domain::states::{ConnectionStatus, DeadLetterState};
 use dmrelay_entity::{api_key, breaker, chat, dead_letter, instagram_connection};
 use sea_orm::sea_query::ExprTrait;
@@ -11,7 +11,6 @@ use sea_orm::{
     ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
 };
 use std::collections::HashMap;
-use uuid::Uuid;
 
 /// Which dead letters to look for. What is missing does not filter.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +20,7 @@ pub struct LetterSearch {
     /// Of this connection.
     pub connection: Option<ConnectionId>,
     /// Of this chat.
-    pub chat: Option<Uuid>,
+    pub chat: Option<ChatId>,
     /// That failed for this.
     pub class: Option<String>,
     /// That speak of this: `event`, `turn` or `message`.
@@ -47,7 +46,7 @@ pub struct BreakerRow {
 
 #[derive(FromQueryResult)]
 struct BacklogRow {
-    connection_id: Uuid,
+    connection_id: ConnectionId,
     turns: i64,
     outboxes: i64,
 }
@@ -59,7 +58,7 @@ impl LetterSearch {
             .apply_if(self.subaccount.as_ref(), |select, subaccount| {
                 select.filter(Column::SubaccountId.eq(subaccount.as_str()))
             })
-            .apply_if(self.connection, |select, id| select.filter(Column::ConnectionId.eq(id.0)))
+            .apply_if(self.connection, |select, id| select.filter(Column::ConnectionId.eq(id)))
             .apply_if(self.chat, |select, chat| select.filter(Column::ChatId.eq(chat)))
             .apply_if(self.class.as_deref(), |select, class| select.filter(Column::Class.eq(class)))
             .apply_if(self.kind.as_deref(), |select, kind| select.filter(Column::Kind.eq(kind)))
@@ -79,7 +78,7 @@ impl Store {
     pub async fn oldest_letters(
         &self,
         search: &LetterSearch,
-        after: Option<Uuid>,
+        after: Option<DeadLetterId>,
         most: u64,
     ) -> Result<Vec<dead_letter::Model>> {
         let letters = search
@@ -91,7 +90,7 @@ impl Store {
     }
 
     /// The dead letters with these ids, in any order.
-    pub async fn letters_with_ids(&self, ids: &[Uuid]) -> Result<Vec<dead_letter::Model>> {
+    pub async fn letters_with_ids(&self, ids: &[DeadLetterId]) -> Result<Vec<dead_letter::Model>> {
         let named = dead_letter::Column::Id.is_in(ids.iter().copied());
         self.list_all(dead_letter::Entity::find().filter(named)).await
     }
@@ -132,7 +131,7 @@ impl Store {
             .group_by(Column::ConnectionId);
         let rows: Vec<BacklogRow> = self.list_rows(waiting.as_query()).await?;
         let backlog = |row: &BacklogRow| Backlog { turns: row.turns, outboxes: row.outboxes };
-        Ok(rows.iter().map(|row| (row.connection_id.into(), backlog(row))).collect())
+        Ok(rows.iter().map(|row| (row.connection_id, backlog(row))).collect())
     }
 
     /// The circuit breakers that are open now.
@@ -160,7 +159,7 @@ impl Store {
     }
 
     /// An API key by its id, whosever it is.
-    pub async fn api_key_with_id(&self, id: Uuid) -> Result<Option<api_key::Model>> {
+    pub async fn api_key_with_id(&self, id: ApiKeyId) -> Result<Option<api_key::Model>> {
         Ok(self.list_all(api_key::Entity::find_by_id(id)).await?.into_iter().next())
     }
 }

@@ -6,13 +6,12 @@ use dmrelay_domain::ids::ConnectionId;
 use sea_orm::sea_query::{Asterisk, Expr, Func, Query, SelectStatement, UnionType};
 use sea_orm::{
     ColumnTrait, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Select,
+    Select, Value,
 };
-use uuid::Uuid;
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T, C = Uuid> {
+pub struct Page<T, C> {
     /// What is on it.
     pub items: Vec<T>,
     /// How many there are on all pages, counted up to a limit.
@@ -65,7 +64,7 @@ pub(crate) fn of_each<C: ColumnTrait>(
 ) -> SelectStatement {
     let of_one = |id: &ConnectionId| {
         let mut of_one = select.clone();
-        of_one.and_where(connection.eq(id.0)).limit(limit.saturating_add(skip));
+        of_one.and_where(connection.eq(*id)).limit(limit.saturating_add(skip));
         for column in order {
             of_one.order_by(column.as_column_ref(), Order::Desc);
         }
@@ -96,13 +95,13 @@ impl Store {
 
     /// A page of a table whose newest rows have the greatest ids. `select` is the whole list, `id` its column, `id_of`
     /// the same of a row.
-    pub(crate) async fn newest<E: EntityTrait>(
+    pub(crate) async fn newest<E: EntityTrait, I: Into<Value>>(
         &self,
         select: Select<E>,
         id: E::Column,
-        (before, limit, skip): (Option<Uuid>, u64, u64),
-        id_of: impl Fn(&E::Model) -> Uuid,
-    ) -> Result<Page<E::Model>> {
+        (before, limit, skip): (Option<I>, u64, u64),
+        id_of: impl Fn(&E::Model) -> I,
+    ) -> Result<Page<E::Model, I>> {
         let total = self.count(select.clone()).await?;
         let page = select
             .apply_if(before, |select, before| select.filter(id.lt(before)))
@@ -131,7 +130,7 @@ mod tests {
     #[test]
     fn each_connection_is_asked_for_itself_and_gives_no_more_than_the_page_needs() {
         let select = chat::Entity::find().select_only().column(chat::Column::Id).into_query();
-        let ids = [1, 2].map(|n| ConnectionId(Uuid::from_u128(n)));
+        let ids = [1, 2].map(|n| ConnectionId(uuid::Uuid::from_u128(n)));
         let of = (ids.as_slice(), chat::Column::ConnectionId);
         let query = of_each(&select, &[chat::Column::Id], of, (3, 4));
         let (sql, _) = query.build(SqliteQueryBuilder);

@@ -7,13 +7,12 @@ use dmrelay_domain::clock::millis;
 use dmrelay_domain::conversation::{
     CloseLetter, Command, Policy, Refusal, Release, Reply, SendByHuman, TakeOver,
 };
-use dmrelay_domain::ids::ChatId;
+use dmrelay_domain::ids::{ChatId, EventId};
 use dmrelay_domain::states::{ActivityKind, DeadLetterState, EventState};
 use dmrelay_entity::{chat, dead_letter, event};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use std::time::Duration;
-use uuid::Uuid;
 
 /// What became of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +89,7 @@ impl Store {
             return Ok(None);
         }
         self.command(Policy::default(), chat, command).await?;
-        Ok(chat::Entity::find_by_id(chat.0).one(&self.writer()).await?)
+        Ok(chat::Entity::find_by_id(chat).one(&self.writer()).await?)
     }
 
     /// A human agent writes to a customer. `policy` says for how long that silences the agent.
@@ -117,8 +116,8 @@ impl Store {
         let Some(chat) = letter.chat_id else {
             return self.replay_event(letter, connection, Some(actor)).await;
         };
-        let close = CloseLetter { letter: letter.id.into(), actor: actor.to_owned() };
-        let applied = self.command(Policy::default(), chat.into(), Command::Replay(close)).await?;
+        let close = CloseLetter { letter: letter.id, actor: actor.to_owned() };
+        let applied = self.command(Policy::default(), chat, Command::Replay(close)).await?;
         Ok(outcome_of(&applied.reply))
     }
 
@@ -135,8 +134,8 @@ impl Store {
             return Ok(Replay::NotOpen);
         }
         let Some(chat) = letter.chat_id else { return self.replay_event(letter, connection, None).await };
-        let close = CloseLetter { letter: letter.id.into(), actor: String::new() };
-        let commands = vec![(chat.into(), Command::Replay(close))];
+        let close = CloseLetter { letter: letter.id, actor: String::new() };
+        let commands = vec![(chat, Command::Replay(close))];
         match self.preview(Policy::default(), commands).await?.into_iter().next() {
             Some(outcome) => Ok(outcome_of(&outcome.applied()?.reply)),
             None => Ok(Replay::Refused(GONE)),
@@ -149,8 +148,8 @@ impl Store {
     /// What the database says.
     pub async fn discard(&self, letter: &dead_letter::Model, actor: &str) -> Result<bool> {
         if let Some(chat) = letter.chat_id {
-            let close = CloseLetter { letter: letter.id.into(), actor: actor.to_owned() };
-            let applied = self.command(Policy::default(), chat.into(), Command::Discard(close)).await?;
+            let close = CloseLetter { letter: letter.id, actor: actor.to_owned() };
+            let applied = self.command(Policy::default(), chat, Command::Discard(close)).await?;
             return Ok(applied.reply == Reply::Done);
         }
         let tx = self.begin().await?;
@@ -177,7 +176,7 @@ impl Store {
         if matches!(connection.status, Disconnected | Disconnecting) {
             return Ok(Replay::Refused(DISCONNECTED));
         }
-        if !tx.revive_event(letter.reference).await? {
+        if !tx.revive_event(EventId(letter.reference)).await? {
             return Ok(Replay::Refused(GONE));
         }
         if let Some(actor) = actor {
@@ -197,7 +196,7 @@ fn outcome_of(reply: &Reply) -> Replay {
 }
 
 impl Tx {
-    async fn revive_event(&self, id: Uuid) -> Result<bool> {
+    async fn revive_event(&self, id: EventId) -> Result<bool> {
         use event::Column;
         let revive = event::Entity::update_many()
             .col_expr(Column::State, EventState::New.as_str().into())

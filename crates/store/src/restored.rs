@@ -6,7 +6,6 @@ use dmrelay_domain::ids::ChatId;
 use dmrelay_entity::{chat, event, leader};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use uuid::Uuid;
 
 /// What is not believed any more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,11 +49,11 @@ impl Store {
             .limit(CHATS);
         let mut distrusted = Distrusted::default();
         loop {
-            let page: Vec<Uuid> = next.clone().into_tuple().all(&self.writer()).await?;
+            let page: Vec<ChatId> = next.clone().into_tuple().all(&self.writer()).await?;
             if page.is_empty() {
                 break;
             }
-            let commands = page.into_iter().map(|id| (ChatId(id), Command::Distrust)).collect();
+            let commands = page.into_iter().map(|id| (id, Command::Distrust)).collect();
             for outcome in self.transact(Policy::default(), commands).await? {
                 if outcome.applied()?.reply == Reply::Done {
                     distrusted.chats += 1;

@@ -3,6 +3,7 @@
 use crate::activities::first_id_at;
 use crate::{Result, Store};
 use dmrelay_domain::clock::millis;
+use dmrelay_domain::ids::EventId;
 use dmrelay_domain::states::EventState;
 use dmrelay_entity::event::{Column, Entity};
 use sea_orm::sea_query::ExprTrait;
@@ -40,7 +41,7 @@ impl Store {
         let old = Entity::find()
             .select_only()
             .column(Column::Id)
-            .filter(Column::Id.lt(first_id_at(youngest)))
+            .filter(Column::Id.lt(first_id_at::<EventId>(youngest)))
             .filter(Column::DueAt.is_null())
             .filter(received_before(kept.events).or(unrouted))
             .filter(Column::State.ne(EventState::Dead.as_str()))

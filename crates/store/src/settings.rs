@@ -36,7 +36,7 @@ impl Store {
         change: impl FnOnce(&mut Settings, &mut bool) + Send,
     ) -> Result<Option<Connection>> {
         let tx = self.begin().await?;
-        let row = Entity::find_by_id(id.0).lock_exclusive().one(tx.connection()).await?;
+        let row = Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
         let Some(row) = row else { return Ok(None) };
         let before = Connection::from_row(row)?;
         let (mut settings, mut paused) = (before.settings.clone(), before.row.bot_paused);
@@ -79,7 +79,7 @@ impl Tx {
             .col_expr(Column::Settings, settings.into())
             .col_expr(Column::BotPaused, paused.into())
             .col_expr(Column::UpdatedAt, updated_at.into())
-            .filter(Column::Id.eq(id.0));
+            .filter(Column::Id.eq(id));
         write.exec_with_returning(self.connection()).await?.pop().map(Connection::from_row).transpose()
     }
 }

@@ -22,7 +22,7 @@ impl Store {
         let alive_until = || self.clock().add(millis(lease));
         let renew = OnConflict::column(Column::Id).value(Column::AliveUntil, alive_until()).to_owned();
         let heartbeat = insert::<Entity>([
-            (Column::Id, worker.0.into()),
+            (Column::Id, worker.into()),
             (Column::AliveUntil, alive_until()),
             (Column::StartedAt, self.clock()),
         ])
@@ -38,7 +38,7 @@ impl Store {
     /// What the database says.
     pub async fn retire_worker(&self, worker: WorkerId) -> Result<()> {
         let retire =
-            Entity::update_many().col_expr(Column::AliveUntil, 0_i64.into()).filter(Column::Id.eq(worker.0));
+            Entity::update_many().col_expr(Column::AliveUntil, 0_i64.into()).filter(Column::Id.eq(worker));
         retire.exec(&self.relaxed()).await?;
         Ok(())
     }

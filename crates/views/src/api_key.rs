@@ -33,7 +33,7 @@ impl ApiKeyView {
     /// The view of a row.
     pub fn of(row: &api_key::Model) -> Self {
         Self {
-            key_id: row.id,
+            key_id: row.id.0,
             name: row.name.clone(),
             role: row.role.clone(),
             created_by: row.created_by.clone(),

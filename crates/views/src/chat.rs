@@ -72,8 +72,8 @@ impl ChatView {
             Window::Closed => "closed",
         };
         Self {
-            chat_id: row.id,
-            connection_id: row.connection_id,
+            chat_id: row.id.0,
+            connection_id: row.connection_id.0,
             agent_id: row.agent_id.clone(),
             instagram_user_id: row.instagram_user_id.clone(),
             username: row.username.clone(),

@@ -110,9 +110,9 @@ impl MessageView {
             message: row.error_message.clone(),
         });
         Self {
-            message_id: row.id,
-            chat_id: row.chat_id,
-            connection_id: row.connection_id,
+            message_id: row.id.0,
+            chat_id: row.chat_id.0,
+            connection_id: row.connection_id.0,
             instagram_user_id: user.to_owned(),
             direction: row.direction.to_string(),
             author: row.author.to_string(),
@@ -127,7 +127,7 @@ impl MessageView {
             status: row.status.to_string(),
             error,
             attempts: row.attempt,
-            turn_id: row.turn_id,
+            turn_id: row.turn_id.map(|id| id.0),
             at: always(row.at),
             sent_at: row.sent_at.and_then(time),
             confirmed_at: row.confirmed_at.and_then(time),
@@ -141,7 +141,7 @@ impl TurnView {
     /// The view of a row.
     pub fn of(row: &turn::Model) -> Self {
         Self {
-            turn_id: row.id,
+            turn_id: row.id.0,
             state: row.state.to_string(),
             attempts: row.attempt,
             started_at: always(row.started_at),

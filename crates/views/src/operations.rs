@@ -63,11 +63,11 @@ impl ActivityView {
     /// The view of a row.
     pub fn of(row: &activity::Model) -> Self {
         Self {
-            activity_id: row.id,
+            activity_id: row.id.0,
             kind: row.kind.to_string(),
             actor: row.actor.clone(),
             subject: row.subject.clone(),
-            connection_id: row.connection_id,
+            connection_id: row.connection_id.map(|id| id.0),
             details: serde_json::from_str(&row.details).unwrap_or_default(),
             at: always(row.at),
         }
@@ -83,9 +83,9 @@ impl DeadLetterView {
             (None, None) => "open",
         };
         Self {
-            dead_letter_id: row.id,
-            connection_id: row.connection_id,
-            chat_id: row.chat_id,
+            dead_letter_id: row.id.0,
+            connection_id: row.connection_id.map(|id| id.0),
+            chat_id: row.chat_id.map(|id| id.0),
             kind: row.kind.to_string(),
             reference: row.reference,
             class: row.class.to_string(),

@@ -1,6 +1,7 @@
 //! The timeline of a conversation: webhook, turn, agent call, send, echo.
 
 use super::format::always;
+use dmrelay_domain::ids::{MessageId, TurnId};
 use dmrelay_domain::states::{ActivityKind, Author, Direction, MessageStatus, TurnState};
 use dmrelay_store::entity::{activity, message, turn};
 use serde::Serialize;
@@ -59,9 +60,9 @@ pub struct Moment {
     /// What happened.
     pub event: TimelineEvent,
     /// The message concerned.
-    pub message: Option<Uuid>,
+    pub message: Option<MessageId>,
     /// The turn it belongs to.
-    pub turn: Option<Uuid>,
+    pub turn: Option<TurnId>,
     /// Details: an error, a reason, the actor.
     pub detail: Option<String>,
 }
@@ -96,14 +97,14 @@ pub fn timeline(
     turns: &[turn::Model],
     modes: &[activity::Model],
 ) -> Vec<TimelineEntry> {
-    let received = |turn: Uuid| turns.iter().find(|row| row.id == turn).map(|row| row.received_at);
+    let received = |turn: TurnId| turns.iter().find(|row| row.id == turn).map(|row| row.received_at);
     moments(messages, turns, modes)
         .into_iter()
         .map(|moment| TimelineEntry {
             at: always(moment.at),
             event: moment.event,
-            message_id: moment.message,
-            turn_id: moment.turn,
+            message_id: moment.message.map(|id| id.0),
+            turn_id: moment.turn.map(|id| id.0),
             since_webhook_ms: moment.turn.and_then(received).map(|at| moment.at - at),
             detail: moment.detail,
         })

@@ -1,13 +1,12 @@
 //! Lists: filters, stable pages while rows are added, and bounded searches.
 
-use super::{Base, HOUR, base, connect, details, queued, said, text};
+use super::{Base, HOUR, connect, details, queued, said, text};
 use anyhow::Result;
-use dmrelay_domain::ids::SubaccountId;
+use dmrelay_domain::ids::{ActivityId, ChatId, MessageId, SubaccountId, TurnId};
 use dmrelay_domain::states::{Author, ChatMode, MessageStatus, TurnState};
 use dmrelay_store::{Activity, ActivityFilter, ActivityKind, ChatCounts, ChatFilter, MessageFilter};
 use dmrelay_tests::relay::Backend;
 use dmrelay_tests::seed::{self, NewMessage};
-use uuid::Uuid;
 
 on_both_backends!(
     pages_are_stable_while_messages_arrive,
@@ -22,12 +21,12 @@ on_both_backends!(
     the_log_can_be_followed,
 );
 
-async fn listed(base: &Base, filter: &MessageFilter) -> Result<Vec<Uuid>> {
+async fn listed(base: &Base, filter: &MessageFilter) -> Result<Vec<MessageId>> {
     Ok(base.store.messages(filter).await?.items.iter().map(|listed| listed.message.id).collect())
 }
 
 async fn pages_are_stable_while_messages_arrive(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let second = connect(&base.store, "acme", "2").await?;
     let mut ids = Vec::new();
     for n in 0..7 {
@@ -54,7 +53,7 @@ async fn pages_are_stable_while_messages_arrive(backend: Backend) -> Result<()> 
 }
 
 async fn a_word_of_a_later_version_is_listed_as_it_is(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     base.add(&base.connection, "7", said("one")).await?;
     base.sql("UPDATE messages SET status = 'pondered'").await?;
     base.add(&base.connection, "7", said("two")).await?;
@@ -71,7 +70,7 @@ async fn a_word_of_a_later_version_is_listed_as_it_is(backend: Backend) -> Resul
 }
 
 async fn messages_are_filtered(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let foreign = connect(&base.store, "other", "2").await?;
     let at = |at: i64, new: NewMessage| NewMessage { at, ..new };
     let a = base.add(&base.connection, "7", at(100, said("one"))).await?;
@@ -98,7 +97,7 @@ async fn messages_are_filtered(backend: Backend) -> Result<()> {
     ];
     for (filter, expected) in cases {
         let page = base.store.messages(&filter).await?;
-        let ids: Vec<Uuid> = page.items.iter().map(|listed| listed.message.id).collect();
+        let ids: Vec<MessageId> = page.items.iter().map(|listed| listed.message.id).collect();
         assert_eq!(ids, expected, "{filter:?}");
         assert_eq!((page.total, page.next), (expected.len() as u64, None), "{filter:?}");
     }
@@ -106,7 +105,7 @@ async fn messages_are_filtered(backend: Backend) -> Result<()> {
 }
 
 async fn a_search_takes_its_text_literally(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let odd = base.add(&base.connection, "7", said(r"Save 50%_off\now")).await?;
     let plain = base.add(&base.connection, "7", said("save 50 x off now")).await?;
     let found = async |q: &str| listed(&base, &MessageFilter { q: Some(q.into()), ..base.messages() }).await;
@@ -120,7 +119,7 @@ async fn a_search_takes_its_text_literally(backend: Backend) -> Result<()> {
 }
 
 async fn a_search_reads_a_limited_number_of_messages(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let second = connect(&base.store, "acme", "2").await?;
     let mut ids = Vec::new();
     for n in 0..10 {
@@ -175,7 +174,7 @@ async fn users(base: &Base, filter: &ChatFilter) -> Result<Vec<String>> {
 }
 
 async fn chats_are_listed_by_their_last_message(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     chats(&base, 5).await?;
     // Two with the same time: the id decides, also at a page boundary between them.
     base.adjust("2", |chat| chat.row.last_message_at = 30).await?;
@@ -198,7 +197,7 @@ async fn chats_are_listed_by_their_last_message(backend: Backend) -> Result<()> 
 }
 
 async fn chats_are_filtered(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     chats(&base, 4).await?;
     base.sql("UPDATE chats SET username = 'Ada_L', name = 'Ada' WHERE instagram_user_id = '1'").await?;
     base.sql("UPDATE chats SET username = 'adaxl', name = 'Grace' WHERE instagram_user_id = '2'").await?;
@@ -230,7 +229,7 @@ async fn chats_are_filtered(backend: Backend) -> Result<()> {
 }
 
 async fn a_chat_is_counted_and_its_turns_are_found(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let asked = base.add(&base.connection, "7", NewMessage { needs_answer: true, ..said("1") }).await?;
     let failed = base.add(&base.connection, "7", queued("2")).await?;
     base.give_up(failed, MessageStatus::Failed).await?;
@@ -243,10 +242,10 @@ async fn a_chat_is_counted_and_its_turns_are_found(backend: Backend) -> Result<(
     let turn = seed::add_turn(&base.store, &row, &[asked], TurnState::Asking).await?;
     let counts = ChatCounts { received: 1, sent: 1, failed: 2, waiting: 1, turns: 1 };
     assert_eq!(base.store.chat_counts(chat).await?, counts);
-    assert_eq!(base.store.chat_counts(Uuid::now_v7()).await?, ChatCounts::default());
-    let found = base.store.turns_of_messages(chat, &[turn, Uuid::now_v7()]).await?;
+    assert_eq!(base.store.chat_counts(ChatId::new()).await?, ChatCounts::default());
+    let found = base.store.turns_of_messages(chat, &[turn, TurnId::new()]).await?;
     assert_eq!(found.iter().map(|turn| turn.id).collect::<Vec<_>>(), [turn]);
-    assert!(base.store.turns_of_messages(Uuid::now_v7(), &[turn]).await?.is_empty());
+    assert!(base.store.turns_of_messages(ChatId::new(), &[turn]).await?.is_empty());
     assert!(base.store.turns_of_messages(chat, &[]).await?.is_empty());
     Ok(())
 }
@@ -260,7 +259,7 @@ async fn write_down(base: &Base, activities: &[Activity], at: i64) -> Result<()>
 }
 
 async fn the_log_is_filtered(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let foreign = connect(&base.store, "other", "2").await?;
     let of = |kind, actor: &str| Activity::of_connection(&base.connection, kind, actor);
     let key = Activity::of_subaccount(&base.connection.subaccount, ActivityKind::ApiKeyCreated, "ada");
@@ -294,13 +293,16 @@ async fn the_log_is_filtered(backend: Backend) -> Result<()> {
 }
 
 async fn the_log_can_be_followed(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let of = |n: i64| Activity::of_connection(&base.connection, ActivityKind::MessageSent, "agent").about(&n);
     write_down(&base, &[of(1)], 1_000).await?;
     write_down(&base, &[of(2), of(3), of(4)], 2_000).await?;
     write_down(&base, &[of(5)], 3_000).await?;
     let subaccount = &base.connection.subaccount;
-    let from = async |from: i64, after: Option<Uuid>, most: u64| -> Result<(Vec<String>, Option<Uuid>)> {
+    let from = async |from: i64,
+                      after: Option<ActivityId>,
+                      most: u64|
+           -> Result<(Vec<String>, Option<ActivityId>)> {
         let rows = base.store.activities_from(subaccount, from, after, most).await?;
         let last = rows.last().map(|row| row.id);
         Ok((rows.into_iter().filter_map(|row| row.subject).collect(), last))

@@ -1,8 +1,9 @@
 //! Dead letters: listed, replayed once, refused if they would fail again, and discarded.
 
-use super::{Base, HOUR, base, connect, details, queued, said, text};
+use super::{Base, HOUR, connect, details, queued, said, text};
 use anyhow::{Context, Result};
 use dmrelay_domain::event;
+use dmrelay_domain::ids::{DeadLetterId, MessageId, TurnId};
 use dmrelay_domain::states::{
     Author, ChatMode, ConnectionStatus, DeadLetterKind, DeadLetterState, MessageStatus, TurnState,
 };
@@ -12,7 +13,6 @@ use dmrelay_tests::relay::Backend;
 use dmrelay_tests::seed::{self, NewMessage};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use std::time::Duration;
-use uuid::Uuid;
 
 on_both_backends!(
     a_failed_reply_is_sent_again_with_the_later_parts,
@@ -39,7 +39,7 @@ fn refused(replay: Replay) -> Result<&'static str> {
 }
 
 /// A turn about one message of the user.
-async fn turn(base: &Base, user: &str, state: TurnState) -> Result<(Uuid, Uuid)> {
+async fn turn(base: &Base, user: &str, state: TurnState) -> Result<(MessageId, TurnId)> {
     let asks = NewMessage { needs_answer: true, at: 100, ..said("question") };
     let asked = base.add(&base.connection, user, asks).await?;
     let chat = base.chat(user).await?;
@@ -47,7 +47,7 @@ async fn turn(base: &Base, user: &str, state: TurnState) -> Result<(Uuid, Uuid)>
 }
 
 /// A chat whose three-part answer failed at its second part.
-async fn failed_reply(base: &Base) -> Result<(Vec<Uuid>, dead_letter::Model)> {
+async fn failed_reply(base: &Base) -> Result<(Vec<MessageId>, dead_letter::Model)> {
     let (_, turn) = turn(base, "7", TurnState::Answered).await?;
     let mut parts = Vec::new();
     for (part, text) in (0..).zip(["a", "b", "c"]) {
@@ -66,7 +66,7 @@ async fn failed_reply(base: &Base) -> Result<(Vec<Uuid>, dead_letter::Model)> {
 }
 
 async fn a_failed_reply_is_sent_again_with_the_later_parts(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let (parts, letter) = failed_reply(&base).await?;
     let before = base.message(parts[1]).await?;
     assert_eq!(replay(&base, &letter).await?, Replay::Replayed);
@@ -82,7 +82,7 @@ async fn a_failed_reply_is_sent_again_with_the_later_parts(backend: Backend) -> 
     let logged = base.logged(ActivityKind::DeadLetterReplayed).await?;
     assert_eq!(logged.len(), 1);
     assert_eq!(logged[0].subject, Some(letter.id.to_string()));
-    assert_eq!(logged[0].connection_id, Some(base.connection.id.0));
+    assert_eq!(logged[0].connection_id, Some(base.connection.id));
     let expected = serde_json::json!({
         "class": "invalid", "kind": "message", "chatId": chat.id, "reference": parts[1],
     });
@@ -96,7 +96,7 @@ async fn a_failed_reply_is_sent_again_with_the_later_parts(backend: Backend) -> 
 }
 
 async fn concurrent_replays_run_once(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let (parts, letter) = failed_reply(&base).await?;
     let attempt = base.message(parts[1]).await?.attempt;
     let replays = (0..12).map(|n| {
@@ -112,7 +112,7 @@ async fn concurrent_replays_run_once(backend: Backend) -> Result<()> {
 }
 
 async fn replays_that_would_fail_again_are_refused(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let (parts, letter) = failed_reply(&base).await?;
     base.adjust("7", |chat| chat.row.window_expires_at = Some(chat.now - 1)).await?;
     assert!(refused(replay(&base, &letter).await?)?.contains("window"));
@@ -153,7 +153,7 @@ async fn replays_that_would_fail_again_are_refused(backend: Backend) -> Result<(
 }
 
 async fn a_human_agents_message_may_be_late_and_alongside_the_agent(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let human = text(Author::Human, MessageStatus::Queued, "sorry");
     let id = base.add(&base.connection, "7", human).await?;
     let letter = base.give_up(id, MessageStatus::Failed).await?;
@@ -170,7 +170,7 @@ async fn a_human_agents_message_may_be_late_and_alongside_the_agent(backend: Bac
 }
 
 /// The messages waiting for the agent, oldest first.
-async fn waiting(base: &Base) -> Result<Vec<Uuid>> {
+async fn waiting(base: &Base) -> Result<Vec<MessageId>> {
     let rows = message::Entity::find()
         .filter(message::Column::NeedsAnswer.eq(true))
         .filter(message::Column::TurnId.is_null())
@@ -182,7 +182,7 @@ async fn waiting(base: &Base) -> Result<Vec<Uuid>> {
 
 async fn a_failed_turn_is_asked_again(backend: Backend) -> Result<()> {
     for state in [TurnState::Failed, TurnState::Unknown] {
-        let base = base(backend).await?;
+        let base = Base::start(backend).await?;
         let (asked, turn) = turn(&base, "7", state).await?;
         // It arrived while the agent was being asked, and was dropped with the question.
         let dropped = base.add(&base.connection, "7", NewMessage { at: 200, ..said("and this") }).await?;
@@ -207,7 +207,7 @@ async fn a_failed_turn_is_asked_again(backend: Backend) -> Result<()> {
 }
 
 async fn a_message_never_asked_about_is_asked(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let mut dropped = Vec::new();
     for at in [100, 200] {
         dropped.push(base.add(&base.connection, "7", NewMessage { at, ..said("question") }).await?);
@@ -226,12 +226,12 @@ async fn a_message_never_asked_about_is_asked(backend: Backend) -> Result<()> {
         assert_eq!((message.needs_answer, message.turn_id, message.error_class), (true, None, None));
     }
     let due = base.store.due_chats(DueWork::Turns, Attempts::First, (5, 5)).await?;
-    assert_eq!(due.iter().map(|due| due.id.0).collect::<Vec<_>>(), [chat]);
+    assert_eq!(due.iter().map(|due| due.id).collect::<Vec<_>>(), [chat]);
     Ok(())
 }
 
 async fn a_dead_event_is_applied_again(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let webhook = dmrelay_tests::rest::text_webhook("1", "7", "mid", "hello");
     let events = event::parse(&webhook, 1).events.into_iter().map(NewEvent::new).collect();
     base.store.insert_events(events).await?;
@@ -251,7 +251,7 @@ async fn a_dead_event_is_applied_again(backend: Backend) -> Result<()> {
 }
 
 async fn dead_letters_are_listed_and_discarded(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let foreign = connect(&base.store, "other", "2").await?;
     let mut letters = Vec::new();
     for user in ["7", "8", "9"] {
@@ -267,7 +267,7 @@ async fn dead_letters_are_listed_and_discarded(backend: Backend) -> Result<()> {
         [Some(letters[2].id.to_string())]
     );
     let place = (base.connection.subaccount.as_str(), base.connection.id);
-    let subject = (DeadLetterKind::Turn, Uuid::now_v7());
+    let subject = (DeadLetterKind::Turn, TurnId::new());
     let turn = seed::add_letter(&base.store, place, None, subject, "gone").await?.id;
     base.sql("UPDATE dead_letters SET created_at = created_at + 1000 WHERE class = 'gone'").await?;
     let (a, b, c) = (letters[0].id, letters[1].id, letters[2].id);
@@ -287,7 +287,7 @@ async fn dead_letters_are_listed_and_discarded(backend: Backend) -> Result<()> {
     ];
     for (filter, expected) in cases {
         let page = base.store.dead_letter_page(&filter).await?;
-        let ids: Vec<Uuid> = page.items.iter().map(|letter| letter.id).collect();
+        let ids: Vec<DeadLetterId> = page.items.iter().map(|letter| letter.id).collect();
         assert_eq!((ids, page.total), (expected.clone(), expected.len() as u64), "{filter:?}");
     }
     let first = base.store.dead_letter_page(&DeadLetterFilter { limit: 2, ..open.clone() }).await?;

@@ -1,8 +1,8 @@
 //! Writes of the REST API: once per key, none lost when two arrive at once, and each in the activity log.
 
-use super::{Base, HOUR, base, connect, details, queued, said};
+use super::{Base, HOUR, connect, details, queued, said};
 use anyhow::{Context, Result};
-use dmrelay_domain::ids::SubaccountId;
+use dmrelay_domain::ids::{ChatId, SubaccountId};
 use dmrelay_domain::permission::Role;
 use dmrelay_domain::states::MessageStatus;
 use dmrelay_store::{ActivityKind, Attempts, Begun, DueWork, NewApiKey, WriteKey};
@@ -38,7 +38,7 @@ fn run(begun: Begun) -> Result<uuid::Uuid> {
 }
 
 async fn a_write_runs_once_per_key(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let (store, key) = (&base.store, write("k")?);
     let id = run(store.begin_write(&key, &[1; 32], LOCK, RETENTION).await?)?;
     assert_eq!(base.other.begin_write(&key, &[1; 32], LOCK, RETENTION).await?, Begun::UnderWay);
@@ -65,7 +65,7 @@ async fn a_write_runs_once_per_key(backend: Backend) -> Result<()> {
 }
 
 async fn of_concurrent_writes_one_runs(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     for round in 0..5 {
         let key = write(&round.to_string())?;
         let begun = (0..20).map(|n| {
@@ -80,7 +80,7 @@ async fn of_concurrent_writes_one_runs(backend: Backend) -> Result<()> {
 }
 
 async fn a_write_without_a_response_is_taken_over(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let (store, key) = (&base.store, write("k")?);
     let dead = run(store.begin_write(&key, &[1; 32], Duration::ZERO, RETENTION).await?)?;
     assert_eq!(store.begin_write(&key, &[2; 32], LOCK, RETENTION).await?, Begun::Different);
@@ -92,7 +92,7 @@ async fn a_write_without_a_response_is_taken_over(backend: Backend) -> Result<()
 }
 
 async fn old_keys_are_deleted(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let store = &base.store;
     let mut first = None;
     for n in 0..25 {
@@ -122,7 +122,7 @@ async fn rows(base: &Base) -> Result<i64> {
 }
 
 async fn settings_are_changed_by_name(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let (store, id) = (&base.store, base.connection.id);
     let mark = store.snapshot_mark().await?;
     let same = store.change_settings(id, "ada", |_, _| ()).await?.context("the connection")?;
@@ -161,7 +161,7 @@ async fn settings_are_changed_by_name(backend: Backend) -> Result<()> {
 }
 
 async fn no_change_of_settings_is_lost(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let changes = (0..20).map(|n| {
         let store = if n % 2 == 0 { &base.store } else { &base.other };
         store.change_settings(base.connection.id, "ada", |settings, paused| {
@@ -178,7 +178,7 @@ async fn no_change_of_settings_is_lost(backend: Backend) -> Result<()> {
 }
 
 async fn a_chat_is_taken_over_and_released(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let store = &base.store;
     let waiting = NewMessage { needs_answer: true, ..said("question") };
     let asked = base.add(&base.connection, "7", waiting.clone()).await?;
@@ -187,14 +187,14 @@ async fn a_chat_is_taken_over_and_released(backend: Backend) -> Result<()> {
     let chat = base.chat("7").await?;
     let pause = Duration::from_hours(2);
     let foreign = connect(store, "other", "2").await?;
-    assert_eq!(store.take_over_chat(&foreign, chat.id.into(), "eve", pause).await?, None);
-    assert_eq!(store.release_chat(&foreign, chat.id.into(), "eve").await?, None);
+    assert_eq!(store.take_over_chat(&foreign, chat.id, "eve", pause).await?, None);
+    assert_eq!(store.release_chat(&foreign, chat.id, "eve").await?, None);
     // The agent has it: nothing to release, and nothing to log.
-    let same = store.release_chat(&base.connection, chat.id.into(), "key ada").await?.context("the chat")?;
+    let same = store.release_chat(&base.connection, chat.id, "key ada").await?.context("the chat")?;
     assert_eq!(same.turn_due_at, chat.turn_due_at);
 
     let since = store.now().await?;
-    let taken = store.take_over_chat(&base.connection, chat.id.into(), "key ada", pause).await?;
+    let taken = store.take_over_chat(&base.connection, chat.id, "key ada", pause).await?;
     let taken = taken.context("the chat")?;
     assert_eq!((taken.mode.as_str(), taken.mode_reason.as_deref()), ("human", Some("api")));
     assert!(taken.resume_at.is_some_and(|at| at >= since + 2 * HOUR && at <= since + 3 * HOUR));
@@ -207,7 +207,7 @@ async fn a_chat_is_taken_over_and_released(backend: Backend) -> Result<()> {
     base.add(&base.connection, "7", waiting).await?;
     base.adjust("7", super::Adjusted::await_answer).await?;
     assert_eq!(base.chat("7").await?.turn_due_at, None);
-    let given = store.release_chat(&base.connection, chat.id.into(), "key ada").await?.context("the chat")?;
+    let given = store.release_chat(&base.connection, chat.id, "key ada").await?.context("the chat")?;
     assert_eq!((given.mode.as_str(), given.mode_reason, given.resume_at), ("bot", None, None));
     assert!(given.turn_due_at.is_some());
     assert_eq!(store.due_chats(DueWork::Turns, Attempts::First, (5, 5)).await?.len(), 1);
@@ -219,12 +219,12 @@ async fn a_chat_is_taken_over_and_released(backend: Backend) -> Result<()> {
     assert_eq!(details(&changes[1])?, json!({ "reason": "api", "chatId": chat.id }));
     assert_eq!(store.mode_changes(chat.id, since, since + HOUR, 1).await?.len(), 1);
     assert!(store.mode_changes(chat.id, since + HOUR, since + 2 * HOUR, 10).await?.is_empty());
-    assert!(store.mode_changes(uuid::Uuid::now_v7(), 0, since + HOUR, 10).await?.is_empty());
+    assert!(store.mode_changes(ChatId::new(), 0, since + HOUR, 10).await?.is_empty());
     Ok(())
 }
 
 async fn api_keys_are_created_listed_and_revoked(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let (store, acme) = (&base.store, SubaccountId::parse("acme")?);
     let new = |n: u8, expires_at| NewApiKey {
         subaccount: acme.clone(),

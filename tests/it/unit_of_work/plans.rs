@@ -1,7 +1,7 @@
 //! Statements of conversations use their indexes, on an empty database and on a full one: a plan made on
 //! empty tables is kept, and must serve full ones.
 
-use super::{Backend, Base, base, one, receive};
+use super::{Backend, Base, one, receive};
 use anyhow::{Context, Result};
 use dmrelay_domain::conversation::{Claim, Command, Effect, RecordAnswer, RecordSent};
 use dmrelay_domain::ids::WorkerId;
@@ -67,7 +67,7 @@ async fn looked_at(base: &Base, tables: &str) -> Result<i64> {
 async fn pass(base: &Base, number: u32) -> Result<()> {
     let (store, worker) = (&base.store, WorkerId::new());
     let user = format!("7{number}");
-    let chat = base.chat(&user).await?;
+    let chat = base.open_chat(&user).await?;
     base.wrote("1", &user, &format!("mid-{number}")).await?;
     store.claim_events(10, LEASE).await?;
     let received = one(store, chat, receive(worker)).await?;
@@ -139,7 +139,7 @@ async fn fill(base: &Base) -> Result<()> {
 /// Accounts with nothing due cost the poller nothing, however many they are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_poller_looks_only_at_accounts_with_work() -> Result<()> {
-    let base = base(Backend::Servers).await?;
+    let base = Base::start(Backend::Servers).await?;
     for number in 0..8 {
         pass(&base, number).await?;
     }
@@ -165,7 +165,7 @@ async fn the_poller_looks_only_at_accounts_with_work() -> Result<()> {
 /// However many events wait for the chats of an account, a chat's are found among them by its own index.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn taking_in_a_chats_events_does_not_read_those_of_other_chats() -> Result<()> {
-    let base = base(Backend::Servers).await?;
+    let base = Base::start(Backend::Servers).await?;
     for number in 0..8 {
         pass(&base, number).await?;
     }
@@ -175,7 +175,7 @@ async fn taking_in_a_chats_events_does_not_read_those_of_other_chats() -> Result
             'messaging', 1, 1, 1, 'new' FROM generate_series(1, {FULL}) n"
     );
     base.store.connection().execute_unprepared(&others).await?;
-    let chat = base.chat("7000").await?;
+    let chat = base.open_chat("7000").await?;
     base.wrote("1", "7000", "mid-7000").await?;
     let before = looked_at(&base, "'events'").await?;
     let received = one(&base.store, chat, receive(WorkerId::new())).await?;
@@ -187,7 +187,7 @@ async fn taking_in_a_chats_events_does_not_read_those_of_other_chats() -> Result
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statements_go_by_their_indexes_on_an_empty_database_and_on_a_full_one() -> Result<()> {
-    let base = base(Backend::Servers).await?;
+    let base = Base::start(Backend::Servers).await?;
     // The plans are made here, and kept.
     for number in 0..8 {
         pass(&base, number).await?;

@@ -1,6 +1,6 @@
 //! Saving and loading a conversation loses nothing, whatever it contains.
 
-use super::{Backend, base};
+use super::{Backend, Base};
 use anyhow::{Context, Result, ensure};
 use dmrelay_domain::conversation::{Body, Conversation, Message, MessageError, Policy, Tracked, Turn};
 use dmrelay_domain::failure::FailureClass;
@@ -133,7 +133,7 @@ fn change_chat(rng: &mut StdRng, one: &mut Conversation) {
 }
 
 async fn a_conversation_is_saved_and_loaded_without_loss(backend: Backend) -> Result<()> {
-    let base = base(backend).await?;
+    let base = Base::start(backend).await?;
     let states = [TurnState::Answered, TurnState::Failed, TurnState::Unknown, TurnState::Suppressed];
     for seed in 0..60 {
         let rng = &mut StdRng::seed_from_u64(seed);
@@ -192,7 +192,6 @@ fn conversation(base: &super::Base, row: &dmrelay_store::entity::chat::Model) ->
         settings: connection.settings.clone(),
     };
     let user = dmrelay_domain::ids::InstagramUserId::parse(&row.instagram_user_id);
-    let chat =
-        dmrelay_domain::conversation::Chat::new(row.id.into(), user.unwrap_or_else(|err| panic!("{err}")));
+    let chat = dmrelay_domain::conversation::Chat::new(row.id, user.unwrap_or_else(|err| panic!("{err}")));
     Conversation::new(0, Policy::default(), facts, Tracked::loaded(chat))
 }

@@ -4,10 +4,9 @@ use super::super::common::subaccount;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use dmrelay_domain::failure::FailureClass;
-use dmrelay_domain::ids::SubaccountId;
+use dmrelay_domain::ids::{ConnectionId, SubaccountId};
 use dmrelay_domain::states::{DeadLetterKind, DeadLetterState};
 use dmrelay_store::LetterSearch;
-use uuid::Uuid;
 
 /// Only dead letters that match all of these.
 #[derive(Debug, Args)]
@@ -17,7 +16,7 @@ pub(super) struct Filter {
     subaccount: Option<SubaccountId>,
     /// Only this connection.
     #[arg(long)]
-    connection: Option<Uuid>,
+    connection: Option<ConnectionId>,
     /// Only this failure class.
     #[arg(long, value_parser = PossibleValuesParser::new(FailureClass::ALL.iter().map(|word| word.as_str())))]
     class: Option<String>,
@@ -34,7 +33,7 @@ impl Filter {
     pub(super) fn search(&self, state: DeadLetterState) -> LetterSearch {
         LetterSearch {
             subaccount: self.subaccount.clone(),
-            connection: self.connection.map(Into::into),
+            connection: self.connection,
             class: self.class.clone(),
             kind: self.kind.clone(),
             state: Some(state),

@@ -9,13 +9,13 @@ use super::times::{self, Moment};
 use anyhow::{Context as _, ensure};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use dmrelay_domain::ids::DeadLetterId;
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_store::entity::dead_letter;
 use dmrelay_store::{LetterSearch, Store};
 use dmrelay_views::DeadLetterView;
 use filter::Filter;
 use replay::ReplaySome;
-use uuid::Uuid;
 
 /// Manage dead letters.
 #[derive(Debug, Subcommand)]
@@ -26,7 +26,7 @@ pub enum DeadLetters {
     #[command(after_help = EXIT_CODES)]
     Show {
         /// Its id.
-        id: Uuid,
+        id: DeadLetterId,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -39,7 +39,7 @@ pub enum DeadLetters {
     Discard {
         /// Their ids.
         #[arg(required = true)]
-        ids: Vec<Uuid>,
+        ids: Vec<DeadLetterId>,
     },
 }
 
@@ -108,7 +108,7 @@ fn view(letter: &dead_letter::Model) -> OfSubaccount<'_, DeadLetterView> {
     OfSubaccount::new(&letter.subaccount_id, DeadLetterView::of(letter))
 }
 
-async fn show(store: &Store, id: Uuid, json: bool) -> anyhow::Result<()> {
+async fn show(store: &Store, id: DeadLetterId, json: bool) -> anyhow::Result<()> {
     let letter = store.letters_with_ids(&[id]).await?.pop();
     let letter = letter.with_context(|| format!("no dead letter has the id {id}"))?;
     if json {
@@ -136,7 +136,7 @@ async fn show(store: &Store, id: Uuid, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn discard(store: &Store, ids: &[Uuid]) -> anyhow::Result<()> {
+async fn discard(store: &Store, ids: &[DeadLetterId]) -> anyhow::Result<()> {
     let letters = store.letters_with_ids(ids).await?;
     let mut refused = 0;
     for id in ids {

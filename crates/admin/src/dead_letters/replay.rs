@@ -6,12 +6,12 @@ use super::super::times::{self, Moment};
 use super::filter::Filter;
 use anyhow::{bail, ensure};
 use clap::Args;
+use dmrelay_domain::ids::{ConnectionId, DeadLetterId};
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_store::entity::dead_letter;
 use dmrelay_store::{Connection, LetterSearch, Replay, Store};
 use serde::Serialize;
 use std::collections::HashMap;
-use uuid::Uuid;
 
 /// Which dead letters to replay: by id, by filter, or all.
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub struct ReplaySome {
     /// These dead letters.
     #[arg(conflicts_with_all = ["subaccount", "connection", "class", "kind", "created_before", "limit", "all"])]
-    ids: Vec<Uuid>,
+    ids: Vec<DeadLetterId>,
     #[command(flatten)]
     filter: Filter,
     /// Created before this time (RFC 3339), or longer ago than this, e.g. 36h.
@@ -50,13 +50,13 @@ const PAGE: u64 = 200;
 /// The results.
 #[derive(Default, Serialize)]
 struct Outcome {
-    replayed: Vec<Uuid>,
+    replayed: Vec<DeadLetterId>,
     refused: Vec<Refusal>,
 }
 
 #[derive(Serialize)]
 struct Refusal {
-    id: Uuid,
+    id: DeadLetterId,
     reason: &'static str,
 }
 
@@ -66,7 +66,7 @@ struct Replaying<'a> {
     dry_run: bool,
     json: bool,
     /// The connections read so far.
-    connections: HashMap<Uuid, Option<Connection>>,
+    connections: HashMap<ConnectionId, Option<Connection>>,
     outcome: Outcome,
 }
 
@@ -95,7 +95,7 @@ impl ReplaySome {
 }
 
 impl Replaying<'_> {
-    async fn named(&mut self, ids: &[Uuid]) -> anyhow::Result<()> {
+    async fn named(&mut self, ids: &[DeadLetterId]) -> anyhow::Result<()> {
         let letters = self.store.letters_with_ids(ids).await?;
         for id in ids {
             match letters.iter().find(|letter| letter.id == *id) {
@@ -140,7 +140,7 @@ impl Replaying<'_> {
     async fn meet(&mut self, letter: &dead_letter::Model) -> anyhow::Result<()> {
         let Some(id) = letter.connection_id else { return Ok(()) };
         if !self.connections.contains_key(&id) {
-            let connection = self.store.connection_by_id(id.into()).await?;
+            let connection = self.store.connection_by_id(id).await?;
             self.connections.insert(id, connection);
         }
         Ok(())
@@ -152,7 +152,7 @@ impl Replaying<'_> {
         self.say(&format!("{word}  {}  {} {}", letter.id, letter.kind, letter.class))
     }
 
-    fn refuse(&mut self, id: Uuid, reason: &'static str) -> anyhow::Result<()> {
+    fn refuse(&mut self, id: DeadLetterId, reason: &'static str) -> anyhow::Result<()> {
         self.outcome.refused.push(Refusal { id, reason });
         self.say(&format!("refused   {id}  {reason}"))
     }

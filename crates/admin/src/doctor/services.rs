@@ -5,13 +5,13 @@ use crate::settings::Settings;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
 use dmrelay_instagram::{Access, Graph, GraphOptions};
-use dmrelay_runtime::http::{self, Answer, Call, Client, Failure, Method};
+use dmrelay_runtime::http::{self, Answer, Call, Client, Failure, Method, is_private_path};
 use dmrelay_runtime::settings::AgentSettings;
 use dmrelay_store::{Connection, Store};
 use dmrelay_vault::{Place, Vault};
 use futures::StreamExt;
 use std::time::Duration;
-use url::{Host, Url};
+use url::Url;
 use uuid::Uuid;
 
 /// Timeout of a call to Retell.
@@ -56,7 +56,7 @@ impl Services<'_> {
                 report
                     .warn(setting, format!("{host} responds with status {}: try again later", answer.status));
             }
-            Ok(_) if !is_private(url) => {
+            Ok(_) if !is_private_path(url) => {
                 report
                     .warn(setting, format!("{host} is reachable, but tokens travel unencrypted: use https"));
             }
@@ -185,17 +185,6 @@ fn get(url: Url) -> Call {
         json: None,
         timeout: CALL_TIMEOUT,
     }
-}
-
-/// Whether no one on the network path can read what is sent there.
-fn is_private(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    url.scheme() == "https" || loopback
 }
 
 #[cfg(test)]

@@ -8,12 +8,11 @@ use super::output::{self, Table, harmless, print};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::ids::InstagramUserId;
+use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId};
 use dmrelay_domain::window::{self, Window};
 use dmrelay_store::entity::{activity, chat, dead_letter, message, turn};
 use dmrelay_store::{Connection, LetterSearch, MessageFilter, Store};
 use step::Step;
-use uuid::Uuid;
 
 /// Which conversation to show, and how far back.
 #[derive(Debug, Args)]
@@ -21,10 +20,10 @@ use uuid::Uuid;
 pub struct Timeline {
     /// The chat.
     #[arg(long, required_unless_present = "connection", conflicts_with_all = ["connection", "user"])]
-    chat: Option<Uuid>,
+    chat: Option<ChatId>,
     /// The connection; requires --user.
     #[arg(long, requires = "user")]
-    connection: Option<Uuid>,
+    connection: Option<ConnectionId>,
     /// The customer: the Instagram user's id.
     #[arg(long, requires = "connection", value_parser = user)]
     user: Option<InstagramUserId>,
@@ -57,7 +56,7 @@ struct Found {
 impl Timeline {
     pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
         let chat = self.find(store).await?;
-        let connection = store.connection_by_id(chat.connection_id.into()).await?;
+        let connection = store.connection_by_id(chat.connection_id).await?;
         let connection = connection.context("the chat's connection is gone")?;
         let steps = self.gather(store, &chat, &connection).await?.steps(self.text);
         if self.json {
@@ -69,9 +68,7 @@ impl Timeline {
 
     async fn find(&self, store: &Store) -> anyhow::Result<chat::Model> {
         match (self.chat, self.connection, &self.user) {
-            (Some(id), _, _) => {
-                store.chat(id.into()).await?.with_context(|| format!("no chat has the id {id}"))
-            }
+            (Some(id), _, _) => store.chat(id).await?.with_context(|| format!("no chat has the id {id}")),
             (None, Some(connection), Some(user)) => {
                 let chat = store.chat_of_user(connection, user).await?;
                 chat.with_context(|| format!("the connection {connection} has no chat with the user {user}"))

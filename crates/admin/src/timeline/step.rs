@@ -3,12 +3,11 @@
 use super::super::output::or_nothing;
 use super::super::times;
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::trace::TraceId;
+use dmrelay_domain::ids::{DeadLetterId, MessageId, TurnId};
 use dmrelay_store::entity::{activity, dead_letter, message, turn};
 use dmrelay_views::{Moment, TimelineEvent};
 use serde::Serialize;
 use std::collections::HashSet;
-use uuid::Uuid;
 
 /// An event and, at the first step of a message or turn, its final state.
 #[derive(Debug, Default, Serialize)]
@@ -29,9 +28,9 @@ pub(super) struct Step {
     error_class: Option<String>,
     error_code: Option<String>,
     detail: Option<String>,
-    message_id: Option<Uuid>,
-    turn_id: Option<Uuid>,
-    dead_letter_id: Option<Uuid>,
+    message_id: Option<MessageId>,
+    turn_id: Option<TurnId>,
+    dead_letter_id: Option<DeadLetterId>,
     mid: Option<String>,
     trace_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,7 +70,7 @@ impl Step {
             attempts: Some(row.attempt),
             error_class: row.error_class.as_ref().map(ToString::to_string),
             detail: row.error.clone(),
-            trace_id: trace(row.trace_id),
+            trace_id: row.trace_id.map(|id| id.to_string()),
             ..self
         }
     }
@@ -114,7 +113,7 @@ impl Step {
         self.error_class = row.error_class.as_ref().map(ToString::to_string);
         self.error_code.clone_from(&row.error_code);
         self.mid.clone_from(&row.mid);
-        self.trace_id = trace(row.trace_id);
+        self.trace_id = row.trace_id.map(|id| id.to_string());
         self.text = row.text.clone().filter(|_| with_text);
     }
 
@@ -178,10 +177,6 @@ pub(super) fn measure(steps: &mut [Step]) {
 /// The author of a message, by name if it was sent through the API.
 fn author(row: &message::Model) -> String {
     row.actor.clone().unwrap_or_else(|| row.author.to_string())
-}
-
-fn trace(id: Option<Uuid>) -> Option<String> {
-    TraceId::of(id).map(|id| id.to_string())
 }
 
 /// The API's word for it.

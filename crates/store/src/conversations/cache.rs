@@ -6,7 +6,6 @@ use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId};
 use sea_orm::FromQueryResult;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use uuid::Uuid;
 
 /// How many chats are remembered; then it begins anew.
 const CHATS_MAX: usize = 100_000;
@@ -33,8 +32,8 @@ impl Default for ChatIds {
 
 #[derive(FromQueryResult)]
 struct Row {
-    id: Uuid,
-    connection_id: Uuid,
+    id: ChatId,
+    connection_id: ConnectionId,
     instagram_user_id: String,
 }
 
@@ -88,8 +87,8 @@ pub(super) async fn ensure(store: &Store, users: &[(ConnectionId, InstagramUserI
     for (connection, user) in &sorted {
         let metadata = serde_json::json!({ "instagram_user_id": user.as_str(), "channel": "instagram" });
         rows.push(vec![
-            ChatId::new().0.into(),
-            connection.0.into(),
+            ChatId::new().into(),
+            (*connection).into(),
             user.as_str().into(),
             metadata.to_string().into(),
         ]);
@@ -116,14 +115,12 @@ pub(super) async fn ensure(store: &Store, users: &[(ConnectionId, InstagramUserI
     let tx = store.begin_grouped().await?;
     let found: Vec<Row> = tx.query(&sql, values).await?;
     drop(tx);
-    let ids: HashMap<(Uuid, &str), Uuid> =
+    let ids: HashMap<(ConnectionId, &str), ChatId> =
         found.iter().map(|row| ((row.connection_id, row.instagram_user_id.as_str()), row.id)).collect();
     let missing =
         || crate::Error::Row { table: "chats", what: "the connection of a chat is gone".to_owned() };
     users
         .iter()
-        .map(|(connection, user)| {
-            ids.get(&(connection.0, user.as_str())).map(|id| ChatId(*id)).ok_or_else(missing)
-        })
+        .map(|(connection, user)| ids.get(&(*connection, user.as_str())).copied().ok_or_else(missing))
         .collect()
 }

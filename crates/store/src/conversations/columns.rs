@@ -182,7 +182,7 @@ pub(super) const MESSAGE_BODY_ONLY: &[Column] = {
 pub(super) fn chat_row(one: &Conversation) -> Vec<Value> {
     let chat = &one.chat;
     vec![
-        chat.id.0.into(),
+        chat.id.into(),
         chat.mode.as_str().into(),
         chat.mode_reason.clone().into(),
         chat.resume_at.into(),
@@ -211,7 +211,7 @@ pub(super) fn chat_row(one: &Conversation) -> Vec<Value> {
 
 pub(super) fn turn_changes(turn: &Turn) -> Vec<Value> {
     vec![
-        turn.id.0.into(),
+        turn.id.into(),
         serde_json::to_string(&turn.message_ids).unwrap_or_else(|_| "[]".to_owned()).into(),
         turn.asked_seq.into(),
         turn.asked_hash.clone().into(),
@@ -220,7 +220,7 @@ pub(super) fn turn_changes(turn: &Turn) -> Vec<Value> {
         turn.rollovers.into(),
         turn.state.as_str().into(),
         turn.attempt.into(),
-        turn.worker.map(|worker| worker.0).into(),
+        turn.worker.into(),
         turn.deadline.into(),
         turn.lookups.into(),
         turn.seen.clone().into(),
@@ -235,8 +235,8 @@ pub(super) fn turn_changes(turn: &Turn) -> Vec<Value> {
 pub(super) fn turn_row(one: &Conversation, turn: &Turn) -> Vec<Value> {
     let mut row = turn_changes(turn);
     row.extend([
-        one.connection.id.0.into(),
-        one.chat.id.0.into(),
+        one.connection.id.into(),
+        one.chat.id.into(),
         turn.received_at.into(),
         turn.started_at.into(),
         turn.trace.map(TraceId::to_uuid).into(),
@@ -246,16 +246,16 @@ pub(super) fn turn_row(one: &Conversation, turn: &Turn) -> Vec<Value> {
 
 pub(super) fn message_changes(message: &Message) -> Vec<Value> {
     vec![
-        message.id.0.into(),
+        message.id.into(),
         message.mid.clone().into(),
         message.needs_answer.into(),
-        message.turn_id.map(|turn| turn.0).into(),
+        message.turn_id.into(),
         message.status.as_str().into(),
         message.error.class.map(|class| class.as_str().to_owned()).into(),
         message.error.code.clone().into(),
         message.error.message.clone().into(),
         message.attempt.into(),
-        message.worker.map(|worker| worker.0).into(),
+        message.worker.into(),
         message.deadline.into(),
         message.lookups.into(),
         message.started_at.into(),
@@ -267,7 +267,7 @@ pub(super) fn message_changes(message: &Message) -> Vec<Value> {
 pub(super) fn message_body(message: &Message) -> Vec<Value> {
     let body = &message.body;
     vec![
-        message.id.0.into(),
+        message.id.into(),
         body.kind.as_str().into(),
         body.text.clone().into(),
         body.attachments.clone().into(),
@@ -286,8 +286,8 @@ pub(super) fn message_row(one: &Conversation, message: &Tracked<Message>) -> Vec
     let mut row = message_changes(message);
     row.extend(message_body(message).into_iter().skip(1));
     row.extend([
-        one.connection.id.0.into(),
-        one.chat.id.0.into(),
+        one.connection.id.into(),
+        one.chat.id.into(),
         message.seq.into(),
         message.part.into(),
         message.idempotency_key.clone().into(),

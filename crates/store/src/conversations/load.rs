@@ -9,12 +9,10 @@ use dmrelay_domain::conversation::{
     Conversation, Needs, Policy, Received, SecondLook, Tracked, UNANSWERED_MAX,
 };
 use dmrelay_domain::event;
-use dmrelay_domain::ids::ChatId;
-use dmrelay_domain::trace::TraceId;
+use dmrelay_domain::ids::{ChatId, DeadLetterId, MessageId, TurnId};
 use dmrelay_entity::{chat, dead_letter, event as event_row, message, turn};
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Value};
 use std::collections::{HashMap, HashSet};
-use uuid::Uuid;
 
 /// How many events of one conversation are taken in by one transaction.
 pub const EVENTS_MAX: usize = 50;
@@ -36,11 +34,11 @@ const FAILURES: &[Column] =
 /// For which chat a row was looked up.
 #[derive(FromQueryResult)]
 struct Of {
-    of_chat: Uuid,
+    of_chat: ChatId,
 }
 
 /// The rows of ids.
-fn ids(columns: &'static [Column], ids: impl Iterator<Item = Uuid>) -> Rows {
+fn ids<I: Into<Value>>(columns: &'static [Column], ids: impl Iterator<Item = I>) -> Rows {
     let mut rows = Rows::new(columns);
     for id in ids {
         rows.push(vec![id.into()]);
@@ -76,7 +74,7 @@ impl Tx {
         policy: Policy,
     ) -> Result<HashMap<ChatId, Conversation>> {
         let mut values = Vec::new();
-        let table = ids(IDS, wanted.iter().map(|id| id.0)).as_table(self.dialect, "u", &mut values);
+        let table = ids(IDS, wanted.iter().copied()).as_table(self.dialect, "u", &mut values);
         let lock = match self.dialect {
             Dialect::Postgres => "FOR UPDATE OF c SKIP LOCKED",
             Dialect::Sqlite => "",
@@ -93,7 +91,7 @@ impl Tx {
             let connection = ConnectionRow::from_query_result(&row, "")?;
             let now = connection.now;
             let chat = chat::Model::from_query_result(&row, "")?;
-            let id = ChatId(chat.id);
+            let id = chat.id;
             if let (Some(chat), Some(facts)) = (chat_of(chat), connection.facts()) {
                 found.insert(id, Conversation::new(now, policy, facts, Tracked::loaded(chat)));
             } else {
@@ -108,9 +106,9 @@ impl Tx {
         let found = chat::Entity::find()
             .select_only()
             .column(chat::Column::Id)
-            .filter(chat::Column::Id.is_in(wanted.iter().map(|id| id.0)));
-        let ids: Vec<Uuid> = found.into_tuple().all(self.connection()).await?;
-        Ok(ids.into_iter().map(Into::into).collect())
+            .filter(chat::Column::Id.is_in(wanted.iter().copied()));
+        let ids: Vec<ChatId> = found.into_tuple().all(self.connection()).await?;
+        Ok(ids.into_iter().collect())
     }
 
     /// The events that wait for these conversations, in Meta's order.
@@ -121,7 +119,7 @@ impl Tx {
         let mut threads = Rows::new(THREADS);
         for one in conversations {
             let (account, user) = (one.connection.account.as_str(), one.chat.user.as_str());
-            threads.push(vec![one.chat.id.0.into(), account.into(), user.into()]);
+            threads.push(vec![one.chat.id.into(), account.into(), user.into()]);
         }
         let mut values: Vec<Value> = vec![(EVENTS_MAX as u64).into()];
         let table = threads.as_table(self.dialect, "u", &mut values);
@@ -146,7 +144,7 @@ impl Tx {
             let of = Of::from_query_result(&row, "")?.of_chat;
             let model = event_row::Model::from_query_result(&row, "")?;
             if let Some(event) = received(&model) {
-                waiting.entry(of.into()).or_default().push(event);
+                waiting.entry(of).or_default().push(event);
             }
         }
         Ok(waiting)
@@ -158,20 +156,18 @@ impl Tx {
         conversations: &mut HashMap<ChatId, Conversation>,
         needs: &HashMap<ChatId, Needs>,
     ) -> Result<()> {
-        self.load_turns(conversations, needs.values().flat_map(|needs| &needs.turns).map(|id| id.0)).await?;
+        self.load_turns(conversations, needs.values().flat_map(|needs| &needs.turns).copied()).await?;
         let mut asked = Vec::new();
         for (id, needs) in needs {
             if needs.asked {
                 let turns = conversations.get(id).into_iter().flat_map(|one| &one.turns);
-                asked.extend(
-                    turns.filter(|turn| turn.is_open()).flat_map(|turn| &turn.message_ids).map(|id| id.0),
-                );
+                asked.extend(turns.filter(|turn| turn.is_open()).flat_map(|turn| &turn.message_ids).copied());
             }
-            asked.extend(needs.messages.iter().map(|id| id.0));
+            asked.extend(needs.messages.iter().copied());
         }
         let rows = self.load_messages(conversations, needs, asked).await?;
         add_messages(conversations, rows);
-        let letters: Vec<Uuid> = needs.values().flat_map(|needs| &needs.letters).map(|id| id.0).collect();
+        let letters: Vec<DeadLetterId> = needs.values().flat_map(|needs| &needs.letters).copied().collect();
         if !letters.is_empty() {
             self.load_letters(conversations, letters).await?;
         }
@@ -182,11 +178,10 @@ impl Tx {
     async fn load_turns(
         &self,
         conversations: &mut HashMap<ChatId, Conversation>,
-        named: impl Iterator<Item = Uuid>,
+        named: impl Iterator<Item = TurnId>,
     ) -> Result<()> {
         let mut values = Vec::new();
-        let open =
-            ids(CHAT_IDS, conversations.keys().map(|id| id.0)).as_table(self.dialect, "u", &mut values);
+        let open = ids(CHAT_IDS, conversations.keys().copied()).as_table(self.dialect, "u", &mut values);
         let named = ids(IDS, named).as_table(self.dialect, "n", &mut values);
         // The states in words, so that they match the partial index.
         let is_open = "chat_id = u.chat_id AND state IN ('asking', 'reconciling', 'waiting')";
@@ -202,24 +197,23 @@ impl Tx {
         &self,
         conversations: &HashMap<ChatId, Conversation>,
         needs: &HashMap<ChatId, Needs>,
-        named: Vec<Uuid>,
+        named: Vec<MessageId>,
     ) -> Result<Vec<message::Model>> {
         let mut values: Vec<Value> = vec![UNANSWERED_MAX.into()];
         let dialect = self.dialect;
-        let outbox_of =
-            ids(CHAT_IDS, conversations.keys().map(|id| id.0)).as_table(dialect, "o", &mut values);
-        let unanswered = needs.iter().filter(|(_, needs)| needs.unanswered).map(|(id, _)| id.0);
+        let outbox_of = ids(CHAT_IDS, conversations.keys().copied()).as_table(dialect, "o", &mut values);
+        let unanswered = needs.iter().filter(|(_, needs)| needs.unanswered).map(|(id, _)| *id);
         let unanswered = ids(CHAT_IDS, unanswered).as_table(dialect, "a", &mut values);
         let named = ids(IDS, named.into_iter()).as_table(dialect, "n", &mut values);
         let (mut mids, mut histories) = (Rows::new(MIDS), Rows::new(HISTORIES));
         for (id, needs) in needs {
             let Some(one) = conversations.get(id) else { continue };
             for mid in &needs.mids {
-                mids.push(vec![one.connection.id.0.into(), mid.as_str().into()]);
+                mids.push(vec![one.connection.id.into(), mid.as_str().into()]);
             }
             if let Some(most) = needs.history {
                 let after = one.chat.agent_seq.max(one.chat.last_seq - most);
-                histories.push(vec![id.0.into(), after.into(), most.into()]);
+                histories.push(vec![(*id).into(), after.into(), most.into()]);
             }
         }
         let mids = mids.as_table(dialect, "i", &mut values);
@@ -249,14 +243,14 @@ impl Tx {
     async fn load_letters(
         &self,
         conversations: &mut HashMap<ChatId, Conversation>,
-        letters: Vec<Uuid>,
+        letters: Vec<DeadLetterId>,
     ) -> Result<()> {
         let found = dead_letter::Entity::find().filter(dead_letter::Column::Id.is_in(letters));
         for row in found.all(self.connection()).await? {
             let Some(chat) = row.chat_id else { continue };
             // A letter of a connection that is not the chat's is nobody's here.
-            let one = conversations.get_mut(&chat.into());
-            let one = one.filter(|one| Some(one.connection.id.0) == row.connection_id);
+            let one = conversations.get_mut(&chat);
+            let one = one.filter(|one| Some(one.connection.id) == row.connection_id);
             if let (Some(one), Some(letter)) = (one, letter_of(&row)) {
                 one.letters.push(letter);
             }
@@ -278,23 +272,23 @@ impl Tx {
         if !takeovers.is_empty() {
             self.load(conversations, &takeovers).await?;
         }
-        let turns: Vec<Uuid> = looks.values().flat_map(|look| &look.turns).map(|id| id.0).collect();
+        let turns: Vec<TurnId> = looks.values().flat_map(|look| &look.turns).copied().collect();
         self.load_turns(conversations, turns.iter().copied()).await?;
         let (mut values, dialect) = (vec![SECOND_LOOK_MAX.into()], self.dialect);
-        let mut asked: Vec<Uuid> = looks.values().flat_map(|look| &look.messages).map(|id| id.0).collect();
+        let mut asked: Vec<MessageId> = looks.values().flat_map(|look| &look.messages).copied().collect();
         for one in conversations.values() {
-            let wanted = one.turns.iter().filter(|turn| turns.contains(&turn.id.0));
-            asked.extend(wanted.flat_map(|turn| &turn.message_ids).map(|id| id.0));
+            let wanted = one.turns.iter().filter(|turn| turns.contains(&turn.id));
+            asked.extend(wanted.flat_map(|turn| &turn.message_ids).copied());
         }
         let named = ids(IDS, asked.into_iter()).as_table(dialect, "n", &mut values);
         let replies = ids(IDS, turns.into_iter()).as_table(dialect, "r", &mut values);
         let (mut reasons, mut failures) = (Rows::new(REASONS), Rows::new(FAILURES));
         for (id, look) in looks {
             if let Some(reason) = &look.reason {
-                reasons.push(vec![id.0.into(), reason.as_str().into()]);
+                reasons.push(vec![(*id).into(), reason.as_str().into()]);
             }
             if let Some(letter) = &look.dropped_with {
-                failures.push(vec![id.0.into(), letter.class.as_str().into(), letter.created_at.into()]);
+                failures.push(vec![(*id).into(), letter.class.as_str().into(), letter.created_at.into()]);
             }
         }
         let reasons = reasons.as_table(dialect, "w", &mut values);
@@ -328,20 +322,20 @@ fn received(row: &event_row::Model) -> Option<Received> {
     let container = row.container.known()?;
     let item = event::read(container, &row.account, row.raw.as_deref().unwrap_or_default())?;
     Some(Received {
-        id: row.id.into(),
+        id: row.id,
         container,
         item,
         at: row.at,
         arrived_at: row.received_at,
         stored_at: row.stored_at.unwrap_or(row.received_at),
-        trace: TraceId::of(row.trace_id),
+        trace: row.trace_id,
     })
 }
 
 fn add_turns(conversations: &mut HashMap<ChatId, Conversation>, rows: Vec<turn::Model>) {
     for row in rows {
-        let Some(one) = conversations.get_mut(&row.chat_id.into()) else { continue };
-        if one.turns.iter().any(|known| known.id.0 == row.id) {
+        let Some(one) = conversations.get_mut(&row.chat_id) else { continue };
+        if one.turns.iter().any(|known| known.id == row.id) {
             continue;
         }
         one.turns.extend(turn_of(row).map(Tracked::loaded));
@@ -350,8 +344,8 @@ fn add_turns(conversations: &mut HashMap<ChatId, Conversation>, rows: Vec<turn::
 
 fn add_messages(conversations: &mut HashMap<ChatId, Conversation>, rows: Vec<message::Model>) {
     for row in rows {
-        let Some(one) = conversations.get_mut(&row.chat_id.into()) else { continue };
-        if one.messages.iter().any(|known| known.id.0 == row.id) {
+        let Some(one) = conversations.get_mut(&row.chat_id) else { continue };
+        if one.messages.iter().any(|known| known.id == row.id) {
             continue;
         }
         one.messages.extend(message_of(row).map(Tracked::loaded));

@@ -4,18 +4,16 @@
 use dmrelay_domain::conversation::{
     Body, Chat, ConnectionFacts, Letter, Message, MessageError, Tracked, Turn, Work,
 };
-use dmrelay_domain::ids::{AgentId, InstagramAccountId, InstagramUserId, SubaccountId};
+use dmrelay_domain::ids::{AgentId, ConnectionId, InstagramAccountId, InstagramUserId, SubaccountId};
 use dmrelay_domain::settings::ConnectionSettings;
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
-use dmrelay_domain::trace::TraceId;
 use dmrelay_entity::{Word, chat, dead_letter, message, turn};
 use sea_orm::FromQueryResult;
-use uuid::Uuid;
 
 /// The columns of a connection that decisions need, as they are called beside those of a chat.
 #[derive(Debug, FromQueryResult)]
 pub(super) struct ConnectionRow {
-    pub(super) k_id: Uuid,
+    pub(super) k_id: ConnectionId,
     pub(super) k_subaccount_id: String,
     pub(super) k_agent_id: String,
     pub(super) k_instagram_account_id: String,
@@ -30,7 +28,7 @@ impl ConnectionRow {
     /// None if a later version, or somebody by hand, wrote what this version cannot read.
     pub(super) fn facts(self) -> Option<ConnectionFacts> {
         Some(ConnectionFacts {
-            id: self.k_id.into(),
+            id: self.k_id,
             subaccount: SubaccountId::parse(&self.k_subaccount_id).ok()?,
             agent: AgentId::parse(&self.k_agent_id).ok()?,
             account: InstagramAccountId::parse(&self.k_instagram_account_id).ok()?,
@@ -44,7 +42,7 @@ impl ConnectionRow {
 
 pub(super) fn chat_of(row: chat::Model) -> Option<Chat> {
     Some(Chat {
-        id: row.id.into(),
+        id: row.id,
         user: InstagramUserId::parse(&row.instagram_user_id).ok()?,
         mode: row.mode.known()?,
         mode_reason: row.mode_reason,
@@ -71,13 +69,13 @@ pub(super) fn chat_of(row: chat::Model) -> Option<Chat> {
         hour_turns: row.hour_turns,
         last_seq: row.last_seq,
         last_message_at: row.last_message_at,
-        trace: TraceId::of(row.trace_id),
+        trace: row.trace_id,
     })
 }
 
 pub(super) fn turn_of(row: turn::Model) -> Option<Turn> {
     Some(Turn {
-        id: row.id.into(),
+        id: row.id,
         message_ids: serde_json::from_str(&row.message_ids).ok()?,
         asked_seq: row.asked_seq,
         asked_hash: row.asked_hash,
@@ -86,7 +84,7 @@ pub(super) fn turn_of(row: turn::Model) -> Option<Turn> {
         rollovers: row.rollovers,
         state: row.state.known()?,
         attempt: row.attempt,
-        worker: row.worker.map(Into::into),
+        worker: row.worker,
         deadline: row.deadline,
         lookups: row.lookups,
         seen: row.seen,
@@ -97,13 +95,13 @@ pub(super) fn turn_of(row: turn::Model) -> Option<Turn> {
         latency_ms: row.latency_ms,
         error_class: row.error_class.and_then(|class| class.known()),
         error: row.error,
-        trace: TraceId::of(row.trace_id),
+        trace: row.trace_id,
     })
 }
 
 pub(super) fn message_of(row: message::Model) -> Option<Message> {
     Some(Message {
-        id: row.id.into(),
+        id: row.id,
         seq: row.seq,
         direction: row.direction.known()?,
         author: row.author.known()?,
@@ -117,7 +115,7 @@ pub(super) fn message_of(row: message::Model) -> Option<Message> {
             metadata: row.metadata,
         }),
         needs_answer: row.needs_answer,
-        turn_id: row.turn_id.map(Into::into),
+        turn_id: row.turn_id,
         part: row.part,
         status: row.status.known()?,
         error: MessageError {
@@ -126,7 +124,7 @@ pub(super) fn message_of(row: message::Model) -> Option<Message> {
             message: row.error_message,
         },
         attempt: row.attempt,
-        worker: row.worker.map(Into::into),
+        worker: row.worker,
         deadline: row.deadline,
         lookups: row.lookups,
         at: row.at,
@@ -137,13 +135,13 @@ pub(super) fn message_of(row: message::Model) -> Option<Message> {
         idempotency_key: row.idempotency_key,
         actor: row.actor,
         created_at: row.created_at,
-        trace: TraceId::of(row.trace_id),
+        trace: row.trace_id,
     })
 }
 
 pub(super) fn letter_of(row: &dead_letter::Model) -> Option<Letter> {
     Some(Letter {
-        id: row.id.into(),
+        id: row.id,
         kind: row.kind.known()?,
         reference: row.reference,
         class: row.class.to_string(),

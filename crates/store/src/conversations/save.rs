@@ -10,11 +10,11 @@ use crate::activities::id_at;
 use crate::bulk::{Column, Rows};
 use crate::{Result, Tx};
 use dmrelay_domain::conversation::{Change, Conversation};
+use dmrelay_domain::ids::{ActivityId, DeadLetterId, MessageId};
 use dmrelay_domain::states::{DeadLetterState, MessageStatus};
 use dmrelay_domain::text::truncate;
 use dmrelay_entity::message;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Value};
-use uuid::Uuid;
 
 /// The length of a dead letter's error, in bytes.
 const ERROR_BYTES_MAX: usize = 500;
@@ -56,7 +56,7 @@ impl Tx {
     }
 
     async fn save_messages(&self, conversations: &[&Conversation]) -> Result<()> {
-        let mut deleted: Vec<Uuid> = Vec::new();
+        let mut deleted: Vec<MessageId> = Vec::new();
         // A chat has one message being sent at most: it is over before the next one begins.
         let (mut updated, mut begun) = (Rows::new(MESSAGE_CHANGES), Rows::new(MESSAGE_CHANGES));
         let (mut bodies, mut inserted) = (Rows::new(MESSAGE_BODY), Rows::new(MESSAGE_INSERT));
@@ -65,7 +65,7 @@ impl Tx {
         {
             match message.change() {
                 Change::None => {}
-                Change::Deleted => deleted.push(message.id.0),
+                Change::Deleted => deleted.push(message.id),
                 Change::Updated => {
                     let sends = message.status == MessageStatus::Sending;
                     (if sends { &mut begun } else { &mut updated }).push(message_changes(message));
@@ -91,7 +91,7 @@ impl Tx {
         let (mut read, mut dropped) = (Rows::new(READ), Rows::new(DROPPED));
         let mut revived = Rows::new(REVIVED);
         for one in conversations {
-            let (chat, changes) = (one.chat.id.0, &one.changes);
+            let (chat, changes) = (one.chat.id, &one.changes);
             if let Some((seq, at)) = changes.read_up_to {
                 read.push(vec![chat.into(), seq.into(), at.into()]);
             }
@@ -140,7 +140,7 @@ impl Tx {
     async fn save_events(&self, conversations: &[&Conversation]) -> Result<()> {
         let mut rows = Rows::new(EVENTS);
         for (id, state) in conversations.iter().flat_map(|one| &one.changes.events) {
-            rows.push(vec![id.0.into(), state.as_str().into()]);
+            rows.push(vec![(*id).into(), state.as_str().into()]);
         }
         if rows.is_empty() {
             return Ok(());
@@ -163,9 +163,9 @@ impl Tx {
             conversations.iter().flat_map(|one| one.changes.activities.iter().map(move |entry| (one, entry)))
         {
             rows.push(vec![
-                id_at(one.now).into(),
+                id_at::<ActivityId>(one.now).into(),
                 one.connection.subaccount.as_str().into(),
-                one.connection.id.0.into(),
+                one.connection.id.into(),
                 activity.kind.as_str().into(),
                 activity.actor.as_str().into(),
                 activity.subject.clone().into(),
@@ -185,10 +185,10 @@ impl Tx {
                     attempts = letter.attempts, error = %letter.error, "dead letter"
                 );
                 inserted.push(vec![
-                    id_at(one.now).into(),
+                    id_at::<DeadLetterId>(one.now).into(),
                     one.connection.subaccount.as_str().into(),
-                    one.connection.id.0.into(),
-                    one.chat.id.0.into(),
+                    one.connection.id.into(),
+                    one.chat.id.into(),
                     letter.kind.as_str().into(),
                     letter.reference.into(),
                     letter.class.as_str().into(),
@@ -200,7 +200,7 @@ impl Tx {
             for (letter, state, actor) in &one.changes.closed_letters {
                 let at = |wanted: DeadLetterState| Value::BigInt((*state == wanted).then_some(one.now));
                 let (replayed, discarded) = (at(DeadLetterState::Replayed), at(DeadLetterState::Discarded));
-                closed.push(vec![letter.id.0.into(), replayed, discarded, actor.as_str().into()]);
+                closed.push(vec![letter.id.into(), replayed, discarded, actor.as_str().into()]);
             }
         }
         self.insert("dead_letters", LETTERS, &inserted).await?;
