@@ -13,6 +13,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: ActivityId,
     /// The tenant.
+    #[sea_orm(primary_key, auto_increment = false)]
     pub subaccount_id: String,
     /// The connection it belongs to.
     pub connection_id: Option<ConnectionId>,

@@ -26,6 +26,8 @@ pub struct Model {
     pub author: Word<Author>,
     /// Mid.
     pub mid: Option<String>,
+    /// What it is found by in its connection: a digest of `mid`.
+    pub mid_key: Option<Uuid>,
     /// What it is.
     pub kind: String,
     /// The text.

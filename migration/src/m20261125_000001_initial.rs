@@ -163,6 +163,7 @@ const MESSAGES: &[&str] = &[
     direction text NOT NULL,
     author text NOT NULL,
     mid text,
+    mid_key {uuid},
     kind text NOT NULL,
     text text,
     attachments text,
@@ -191,7 +192,7 @@ const MESSAGES: &[&str] = &[
     trace_id {uuid},
     created_at bigint NOT NULL
 ){room}",
-    "CREATE UNIQUE INDEX messages_mid ON messages (mid, connection_id) WHERE mid IS NOT NULL",
+    "CREATE UNIQUE INDEX messages_mid ON messages (mid_key) WHERE mid_key IS NOT NULL",
     "CREATE UNIQUE INDEX messages_seq ON messages (chat_id, seq)",
     "CREATE UNIQUE INDEX messages_part ON messages (turn_id, part) WHERE part IS NOT NULL",
     "CREATE UNIQUE INDEX messages_idempotency ON messages (connection_id, idempotency_key) WHERE idempotency_key IS NOT NULL",
@@ -261,16 +262,16 @@ const COORDINATION: &[&str] = &[
 
 const RECORDS: &[&str] = &[
     "CREATE TABLE activities (
-    id {uuid} PRIMARY KEY,
+    id {uuid} NOT NULL,
     subaccount_id text NOT NULL,
     connection_id {uuid},
     kind text NOT NULL,
     actor text NOT NULL,
     subject text,
     details text NOT NULL,
-    at bigint NOT NULL
+    at bigint NOT NULL,
+    PRIMARY KEY (subaccount_id, id)
 )",
-    "CREATE INDEX activities_recent ON activities (subaccount_id, id DESC)",
     "CREATE INDEX activities_of_mode ON activities (subject, id)
     WHERE kind IN ('INSTAGRAM_BOT_PAUSED', 'INSTAGRAM_BOT_RESUMED')",
     "CREATE TABLE dead_letters (

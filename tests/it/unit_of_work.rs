@@ -11,7 +11,7 @@ use dmrelay_domain::conversation::{
     StartTurn, TakeOver,
 };
 use dmrelay_domain::event;
-use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId, TurnId, WorkerId};
+use dmrelay_domain::ids::{ChatId, EventId, InstagramUserId, MessageId, TurnId, WorkerId};
 use dmrelay_entity::message;
 use dmrelay_store::{
     Applied, ApplyError, Attempts, Batcher, BatcherOptions, ChatIds, DueWork, NewEvent, Outcome, Store,
@@ -53,11 +53,11 @@ impl Base {
     }
 
     /// Puts the customer's message into the inbox.
-    async fn wrote(&self, account: &str, user: &str, mid: &str) -> Result<()> {
+    async fn wrote(&self, account: &str, user: &str, mid: &str) -> Result<Vec<EventId>> {
         let webhook = text_webhook(account, user, mid, "hello");
         let events = event::parse(&webhook, 1).events.into_iter().map(NewEvent::new).collect();
-        self.store.insert_events(events).await?;
-        Ok(())
+        let stored = self.store.insert_events(events).await?;
+        Ok(stored.into_iter().map(|event| event.id).collect())
     }
 }
 

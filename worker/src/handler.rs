@@ -38,7 +38,7 @@ impl Handler {
         ctx.metrics.job_pickup_seconds.with_label_values(&[name]).observe(seconds(waited));
         let work = match job.queue {
             QueueName::Ingest => {
-                ctx.inbox.wake(job.id.into());
+                ctx.inbox.wake(job.id.into(), waited);
                 return;
             }
             QueueName::Turn | QueueName::TurnRetry => DueWork::Turns,

@@ -1,5 +1,6 @@
-//! Ingests events. A job wakes the worker, which claims all waiting events up to a group size: groups form in
-//! SQL and do not depend on how fast the queue delivers single jobs.
+//! Ingests events in groups. As long as jobs arrive soon after they were pushed, a group is what they named since the
+//! last one. Once the queue is behind, whatever waits is claimed instead, account by account in turn: the order of
+//! the queue is that of the accounts that send most.
 
 use crate::Context;
 use crate::breakers::of_agent;
@@ -18,8 +19,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
 
-/// Maximum number of events claimed by one statement.
+/// Maximum number of events of one group.
 const GROUP_MAX: usize = 256;
+
+/// Maximum number of events that jobs have named and that no group has; more of them mean that the queue is behind.
+const NAMED_MAX: usize = 4_096;
+
+/// A job that waited longer than this means that the queue is behind, in milliseconds.
+const BEHIND_MS: i64 = 1_000;
 
 /// Maximum number of conversations ingested concurrently; beyond it nothing is claimed.
 const CONVERSATIONS_MAX: usize = 1_024;
@@ -36,11 +43,28 @@ const REMEMBERED_MAX: usize = 4_096;
 /// Delay before claimed events are retried when the database cannot be written.
 const UNAVAILABLE_DELAY: Duration = Duration::from_secs(1);
 
-/// Wakes the claiming task.
+/// What jobs have said is waiting.
 #[derive(Default)]
 pub(crate) struct Inbox {
     wake: Notify,
     claimed: Mutex<Remembered>,
+    reported: Mutex<Reported>,
+}
+
+/// What was said since the last group.
+#[derive(Default)]
+struct Reported {
+    named: VecDeque<EventId>,
+    is_behind: bool,
+}
+
+/// The events of the next group.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// These.
+    Named(Vec<EventId>),
+    /// Whatever waits.
+    Any,
 }
 
 #[derive(Default)]
@@ -76,17 +100,46 @@ impl Found {
 }
 
 impl Inbox {
-    /// Handles a job for a waiting event. Returns whether the event was not yet known.
-    pub(crate) fn wake(&self, event: EventId) -> bool {
-        if self.lock().ids.get(&event).is_some_and(|claimed| claimed.elapsed() < CLAIM_DURATION) {
+    /// Handles a job for a waiting event, which waited for so many milliseconds. Returns whether the event was not yet
+    /// known.
+    pub(crate) fn wake(&self, event: EventId, waited: i64) -> bool {
+        if self.is_known(event) {
             return false;
         }
+        let mut reported = lock(&self.reported);
+        if waited > BEHIND_MS || reported.named.len() >= NAMED_MAX {
+            reported.is_behind = true;
+        } else {
+            reported.named.push_back(event);
+        }
+        drop(reported);
         self.wake.notify_one();
         true
     }
 
+    fn is_known(&self, event: EventId) -> bool {
+        lock(&self.claimed).ids.get(&event).is_some_and(|claimed| claimed.elapsed() < CLAIM_DURATION)
+    }
+
+    /// The next group.
+    fn next(&self) -> Next {
+        let mut reported = lock(&self.reported);
+        if std::mem::take(&mut reported.is_behind) {
+            // Whoever claims all that waits claims these, too.
+            reported.named.clear();
+            return Next::Any;
+        }
+        let count = reported.named.len().min(GROUP_MAX);
+        Next::Named(reported.named.drain(..count).collect())
+    }
+
+    /// The queue is still behind.
+    fn claim_again(&self) {
+        lock(&self.reported).is_behind = true;
+    }
+
     fn remember(&self, events: &[ClaimedEvent]) {
-        let mut remembered = self.lock();
+        let mut remembered = lock(&self.claimed);
         for event in events {
             if remembered.ids.insert(event.id, Instant::now()).is_none() {
                 remembered.order.push_back(event.id);
@@ -100,18 +153,18 @@ impl Inbox {
     }
 
     fn forget(&self, events: &[EventId]) {
-        let mut remembered = self.lock();
+        let mut remembered = lock(&self.claimed);
         for event in events {
             remembered.ids.remove(event);
         }
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Remembered> {
-        self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// Claims events whenever a job reports waiting ones, until the worker stops.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes in events whenever jobs report waiting ones, until the worker stops.
 pub(crate) async fn run(ctx: Arc<Context>) {
     let room = Arc::new(Semaphore::new(CONVERSATIONS_MAX));
     while ctx.stopping.run_until_cancelled(ctx.inbox.wake.notified()).await.is_some() {
@@ -120,24 +173,31 @@ pub(crate) async fn run(ctx: Arc<Context>) {
                 break;
             }
             let Ok(permit) = room.clone().acquire_owned().await else { return };
-            match ctx.store.claim_events(GROUP_MAX as u64, CLAIM_DURATION).await {
+            let (count, events) = match ctx.inbox.next() {
+                Next::Named(named) if named.is_empty() => break,
+                Next::Named(named) => (named.len(), ctx.store.waiting_events(&named).await),
+                Next::Any => {
+                    let claimed = ctx.store.claim_events(GROUP_MAX as u64, CLAIM_DURATION).await;
+                    let count = claimed.as_ref().map_or(0, Vec::len);
+                    if count > 1 {
+                        ctx.inbox.claim_again();
+                    }
+                    (count, claimed)
+                }
+            };
+            match events {
+                Ok(events) if events.is_empty() => {}
                 Ok(events) => {
-                    let count = events.len();
                     ctx.inbox.remember(&events);
-                    if count > 0 {
-                        let ctx_of_task = ctx.clone();
-                        ctx.tasks.spawn(async move { take_in(&ctx_of_task, events, permit).await });
-                    }
-                    match count {
-                        0 | 1 => break,
-                        GROUP_MAX => {}
-                        _ => tokio::time::sleep(LINGER).await,
-                    }
+                    let ctx_of_task = ctx.clone();
+                    ctx.tasks.spawn(async move { take_in(&ctx_of_task, events, permit).await });
                 }
                 Err(err) => {
-                    tracing::warn!(error = %err, "cannot claim events; the poller will pick them up");
-                    break;
+                    tracing::warn!(error = %err, "cannot look for events; the poller will pick them up");
                 }
+            }
+            if (2..GROUP_MAX).contains(&count) {
+                tokio::time::sleep(LINGER).await;
             }
         }
     }
@@ -290,7 +350,7 @@ mod tests {
     fn a_job_wakes_the_worker_only_if_its_event_is_not_claimed() {
         let inbox = Inbox::default();
         let claimed = || ClaimedEvent {
-            id: uuid::Uuid::now_v7().into(),
+            id: EventId::new(),
             account: "1".to_owned(),
             thread: "2".to_owned(),
             kind: None,
@@ -300,11 +360,31 @@ mod tests {
         let (fresh, stale) = (claimed(), claimed());
         inbox.remember(&[fresh.clone(), stale.clone()]);
         let long_ago = Instant::now().checked_sub(CLAIM_DURATION).unwrap();
-        inbox.lock().ids.insert(stale.id, long_ago);
-        assert!(!inbox.wake(fresh.id));
-        assert!(inbox.wake(stale.id), "an event whose claim has expired is never ingested again");
+        lock(&inbox.claimed).ids.insert(stale.id, long_ago);
+        assert!(!inbox.wake(fresh.id, 0));
+        assert!(inbox.wake(stale.id, 0), "an event whose claim has expired is never ingested again");
         inbox.forget(&[fresh.id]);
-        assert!(inbox.wake(fresh.id));
-        assert!(inbox.wake(claimed().id));
+        assert!(inbox.wake(fresh.id, 0));
+        assert_eq!(inbox.next(), Next::Named(vec![stale.id, fresh.id]));
+        assert_eq!(inbox.next(), Next::Named(Vec::new()));
+    }
+
+    #[test]
+    fn whatever_waits_is_claimed_while_the_queue_is_behind() {
+        let late = Inbox::default();
+        assert!(late.wake(EventId::new(), 0) && late.wake(EventId::new(), BEHIND_MS + 1));
+        let crowded = Inbox::default();
+        for _ in 0..=NAMED_MAX {
+            assert!(crowded.wake(EventId::new(), 0));
+        }
+        for inbox in [late, crowded] {
+            assert_eq!(inbox.next(), Next::Any);
+            inbox.claim_again();
+            assert_eq!(inbox.next(), Next::Any);
+            assert_eq!(inbox.next(), Next::Named(Vec::new()));
+            let event = EventId::new();
+            inbox.wake(event, BEHIND_MS);
+            assert_eq!(inbox.next(), Next::Named(vec![event]));
+        }
     }
 }

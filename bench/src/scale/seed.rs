@@ -31,10 +31,11 @@ const ROWS: [(&str, &str); 5] = [
     ),
     (
         "messages",
-        "INSERT INTO messages (id, connection_id, chat_id, seq, direction, author, mid, kind, text, needs_answer, turn_id, part,
+        "INSERT INTO messages (id, connection_id, chat_id, seq, direction, author, mid, mid_key, kind, text, needs_answer, turn_id, part,
             status, attempt, at, received_at, started_at, sent_at, confirmed_at, created_at, trace_id)
         SELECT seed_id(at, 'message' || i || way), connection, id, 1 + way, (ARRAY['inbound', 'outbound'])[1 + way],
             (ARRAY['user', 'agent'])[1 + way], 'aWdfZAG1faXRlbToxOklHTWVzc2FnZAUlEOjE3ODQx' || repeat(md5(i::text || way), 3) || 'ZDZD',
+            md5(i::text || way)::uuid,
             'text', (ARRAY['Hello! Do you have this one in blue, and could I pick it up on Saturday?',
                 'Yes, it is there in blue. We hold it for you until Saturday evening; please bring the number of your order.'])[1 + way],
             way = 0, seed_id(opened, 'turn' || i), NULLIF(way, 0) - 1, (ARRAY['received', 'sent'])[1 + way], way, at, opened,

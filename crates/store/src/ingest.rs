@@ -56,6 +56,28 @@ pub(crate) const WAITING_ACCOUNTS: &str = "WITH RECURSIVE accounts AS (\
         ORDER BY e.account LIMIT 1) FROM accounts a WHERE a.account IS NOT NULL)";
 
 impl Store {
+    /// Those of these events that wait and that nobody has claimed. They are not claimed by this: two workers that take
+    /// in the same event come one after the other, for each locks its conversation, and the second finds it done.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn waiting_events(&self, ids: &[EventId]) -> Result<Vec<ClaimedEvent>> {
+        let mut rows = Rows::new(IDS);
+        for id in ids {
+            rows.push(vec![(*id).into()]);
+        }
+        let mut values = Vec::new();
+        let table = rows.as_table(self.dialect, "u", &mut values);
+        // In these words, so that PostgreSQL finds each event by its id, and does not read the index of those that are due.
+        let sql = format!(
+            "SELECT e.id, e.account, e.thread, e.kind, e.attempts, e.trace_id FROM {table} JOIN events e ON e.id = u.id \
+             WHERE COALESCE(e.due_at, -1) >= 0 AND e.claimed_until <= (SELECT {{now}})"
+        );
+        let rows = self.mark_rows(&sql, values).await?;
+        let rows = rows.iter().map(|row| Row::from_query_result(row, ""));
+        rows.map(|row| row.map(claimed).map_err(Into::into)).collect()
+    }
+
     /// Claims events that wait, the longest due first, account by account in turn, for as long as `lease`. Which events
     /// of a conversation are claimed does not matter: whoever locks the conversation takes in all that wait, in order.
     ///

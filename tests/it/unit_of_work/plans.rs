@@ -68,7 +68,8 @@ async fn pass(base: &Base, number: u32) -> Result<()> {
     let (store, worker) = (&base.store, WorkerId::new());
     let user = format!("7{number}");
     let chat = base.open_chat(&user).await?;
-    base.wrote("1", &user, &format!("mid-{number}")).await?;
+    let events = base.wrote("1", &user, &format!("mid-{number}")).await?;
+    anyhow::ensure!(store.waiting_events(&events).await?.len() == 1, "the event does not wait");
     store.claim_events(10, LEASE).await?;
     let received = one(store, chat, receive(worker)).await?;
     let ask = received.effects.iter().find_map(|effect| match effect {

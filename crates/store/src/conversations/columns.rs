@@ -2,8 +2,11 @@
 
 use crate::bulk::{Column, Kind};
 use dmrelay_domain::conversation::{Conversation, Message, Tracked, Turn};
+use dmrelay_domain::ids::ConnectionId;
 use dmrelay_domain::trace::TraceId;
 use sea_orm::Value;
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
 
 pub(super) const CHATS: &[Column] = &[
     Column("id", Kind::Uuid),
@@ -66,6 +69,7 @@ pub(super) const TURN_FIXED: &[Column] = &[
 pub(super) const MESSAGE_CHANGES: &[Column] = &[
     Column("id", Kind::Uuid),
     Column("mid", Kind::Text),
+    Column("mid_key", Kind::Uuid),
     Column("needs_answer", Kind::Bool),
     Column("turn_id", Kind::Uuid),
     Column("status", Kind::Text),
@@ -244,10 +248,20 @@ pub(super) fn turn_row(one: &Conversation, turn: &Turn) -> Vec<Value> {
     row
 }
 
-pub(super) fn message_changes(message: &Message) -> Vec<Value> {
+/// What a message is found by: the connection and Meta's id of it, which is long, as 16 bytes of their SHA-256, so that
+/// the index of it stays small.
+pub(super) fn mid_key(connection: ConnectionId, mid: &str) -> Uuid {
+    let hash = Sha256::new().chain_update(connection.0.as_bytes()).chain_update(mid).finalize();
+    let mut key = [0; 16];
+    key.copy_from_slice(&hash[..16]);
+    Builder::from_custom_bytes(key).into_uuid()
+}
+
+pub(super) fn message_changes(one: &Conversation, message: &Message) -> Vec<Value> {
     vec![
         message.id.into(),
         message.mid.clone().into(),
+        message.mid.as_deref().map(|mid| mid_key(one.connection.id, mid)).into(),
         message.needs_answer.into(),
         message.turn_id.into(),
         message.status.as_str().into(),
@@ -283,7 +297,7 @@ pub(super) fn message_body(message: &Message) -> Vec<Value> {
 }
 
 pub(super) fn message_row(one: &Conversation, message: &Tracked<Message>) -> Vec<Value> {
-    let mut row = message_changes(message);
+    let mut row = message_changes(one, message);
     row.extend(message_body(message).into_iter().skip(1));
     row.extend([
         one.connection.id.into(),

@@ -1,6 +1,7 @@
 //! Loading conversations: one statement locks the chats, then one reads each kind of row, whatever the number of
 //! conversations. Rows are read by statements that begin after the locks are held, so that they are the newest.
 
+use super::columns::mid_key;
 use super::rows::{ConnectionRow, chat_of, letter_of, message_of, turn_of};
 use crate::bulk::{Column, Kind, Rows};
 use crate::dialect::Dialect;
@@ -22,7 +23,7 @@ const SECOND_LOOK_MAX: i64 = 500;
 
 const IDS: &[Column] = &[Column("id", Kind::Uuid)];
 const CHAT_IDS: &[Column] = &[Column("chat_id", Kind::Uuid)];
-const MIDS: &[Column] = &[Column("connection_id", Kind::Uuid), Column("mid", Kind::Text)];
+const MIDS: &[Column] = &[Column("mid_key", Kind::Uuid)];
 const HISTORIES: &[Column] =
     &[Column("chat_id", Kind::Uuid), Column("after", Kind::BigInt), Column("most", Kind::BigInt)];
 const THREADS: &[Column] =
@@ -209,7 +210,7 @@ impl Tx {
         for (id, needs) in needs {
             let Some(one) = conversations.get(id) else { continue };
             for mid in &needs.mids {
-                mids.push(vec![one.connection.id.into(), mid.as_str().into()]);
+                mids.push(vec![mid_key(one.connection.id, mid).into()]);
             }
             if let Some(most) = needs.history {
                 let after = one.chat.agent_seq.max(one.chat.last_seq - most);
@@ -223,12 +224,7 @@ impl Tx {
         let outbox = messages_of_each(dialect, &outbox_of, outbox);
         let waiting = "chat_id = a.chat_id AND needs_answer AND turn_id IS NULL ORDER BY at, seq LIMIT $1";
         let unanswered = messages_of_each(dialect, &unanswered, waiting);
-        // On an empty table all indexes look alike: only the mid may be looked up by one.
-        let same_connection = match dialect {
-            Dialect::Postgres => "connection_id IS NOT DISTINCT FROM i.connection_id",
-            Dialect::Sqlite => "connection_id = i.connection_id",
-        };
-        let by_mid = messages_of_each(dialect, &mids, &format!("mid = i.mid AND {same_connection}"));
+        let by_mid = messages_of_each(dialect, &mids, "mid_key = i.mid_key");
         let histories = messages_of_each(dialect, &histories, "chat_id = h.chat_id AND seq > h.after");
         let sql = format!(
             "SELECT {{m:messages.*}} FROM {outbox} \

@@ -68,7 +68,7 @@ impl Tx {
                 Change::Deleted => deleted.push(message.id),
                 Change::Updated => {
                     let sends = message.status == MessageStatus::Sending;
-                    (if sends { &mut begun } else { &mut updated }).push(message_changes(message));
+                    (if sends { &mut begun } else { &mut updated }).push(message_changes(one, message));
                     if message.body.change() != Change::None {
                         bodies.push(message_body(message));
                     }
