@@ -18,14 +18,15 @@ struct Parts {
     kind: &'static str,
     title: &'static str,
     detail: String,
-    faults: Vec<Fault>,
+    errors: Vec<ValidationError>,
     more: Map<String, Value>,
     retry_after: Option<u64>,
 }
 
 /// A validation error.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct Fault {
+#[schema(as = Fault)]
+pub(crate) struct ValidationError {
     /// JSON pointer (RFC 6901) into the body; empty for the whole body.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "/to")]
@@ -54,25 +55,29 @@ pub(crate) struct ProblemDocument {
     /// Details of this occurrence.
     detail: Option<String>,
     /// The validation errors.
-    errors: Option<Vec<Fault>>,
+    errors: Option<Vec<ValidationError>>,
 }
 
 /// Collects validation errors, so that a caller sees all of them at once.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Vec<Fault>);
+pub(crate) struct ValidationErrors(Vec<ValidationError>);
 
 /// The prefix of every `type`.
 const TYPES: &str = "urn:dmrelay:problem:";
 
-impl Faults {
+impl ValidationErrors {
     /// Adds an error about the body.
     pub(crate) fn at(&mut self, pointer: &str, what: impl Into<String>) {
-        self.0.push(Fault { pointer: Some(pointer.to_owned()), parameter: None, detail: what.into() });
+        self.0.push(ValidationError {
+            pointer: Some(pointer.to_owned()),
+            parameter: None,
+            detail: what.into(),
+        });
     }
 
     /// Adds an error about a parameter.
     pub(crate) fn parameter(&mut self, name: &str, what: impl Into<String>) {
-        self.0.push(Fault { pointer: None, parameter: Some(name.to_owned()), detail: what.into() });
+        self.0.push(ValidationError { pointer: None, parameter: Some(name.to_owned()), detail: what.into() });
     }
 
     /// Adds the error of a part of the body, if it is one.
@@ -95,7 +100,7 @@ impl Faults {
 
     /// Fails if there are errors.
     pub(crate) fn end(self) -> Result<(), Problem> {
-        if self.0.is_empty() { Ok(()) } else { Err(Problem::faulty(self.0)) }
+        if self.0.is_empty() { Ok(()) } else { Err(Problem::of_errors(self.0)) }
     }
 }
 
@@ -106,7 +111,7 @@ impl Problem {
             kind,
             title,
             detail: String::new(),
-            faults: Vec::new(),
+            errors: Vec::new(),
             more: Map::new(),
             retry_after: None,
         }))
@@ -127,31 +132,31 @@ impl Problem {
         self
     }
 
-    fn faulty(faults: Vec<Fault>) -> Self {
-        let describe = |fault: &Fault| {
+    fn of_errors(errors: Vec<ValidationError>) -> Self {
+        let describe = |fault: &ValidationError| {
             let place = fault.pointer.as_deref().or(fault.parameter.as_deref()).unwrap_or_default();
             if place.is_empty() { fault.detail.clone() } else { format!("{place}: {}", fault.detail) }
         };
-        let detail = faults.iter().map(describe).collect::<Vec<_>>().join("; ");
+        let detail = errors.iter().map(describe).collect::<Vec<_>>().join("; ");
         let mut problem =
             Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-request", "The request is not valid")
                 .detail(detail);
-        problem.0.faults = faults;
+        problem.0.errors = errors;
         problem
     }
 
     /// A validation error at `pointer`, a JSON pointer into the body.
     pub(crate) fn invalid(pointer: &str, what: impl Into<String>) -> Self {
-        let mut faults = Faults::default();
-        faults.at(pointer, what);
-        Self::faulty(faults.0)
+        let mut errors = ValidationErrors::default();
+        errors.at(pointer, what);
+        Self::of_errors(errors.0)
     }
 
     /// A validation error of a path, query or header parameter.
     pub(crate) fn parameter(name: &str, what: impl Into<String>) -> Self {
-        let mut faults = Faults::default();
-        faults.parameter(name, what);
-        Self::faulty(faults.0)
+        let mut errors = ValidationErrors::default();
+        errors.parameter(name, what);
+        Self::of_errors(errors.0)
     }
 
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
@@ -197,7 +202,7 @@ impl From<InvalidLink> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Parts { status, kind, title, detail, faults, more, retry_after } = *self.0;
+        let Parts { status, kind, title, detail, errors, more, retry_after } = *self.0;
         let mut body = more;
         body.insert("type".to_owned(), json!(format!("{TYPES}{}", kind)));
         body.insert("title".to_owned(), json!(title));
@@ -205,8 +210,8 @@ impl IntoResponse for Problem {
         if !detail.is_empty() {
             body.insert("detail".to_owned(), json!(detail));
         }
-        if !faults.is_empty() {
-            body.insert("errors".to_owned(), json!(faults));
+        if !errors.is_empty() {
+            body.insert("errors".to_owned(), json!(errors));
         }
         let json = Value::Object(body).to_string();
         let mut response =

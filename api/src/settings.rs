@@ -1,6 +1,6 @@
 //! The settings of a connection, as the API accepts them.
 
-use crate::problem::Faults;
+use crate::problem::ValidationErrors;
 use dmrelay_domain::split;
 use dmrelay_store::Settings;
 use dmrelay_views::ConnectionSettings;
@@ -90,29 +90,29 @@ impl<T: Clone> Change<T> {
 }
 
 /// Adds validation errors for values out of range; `at` is the settings' location in the body.
-pub(crate) fn check(settings: &ConnectionSettings, at: &str, faults: &mut Faults) {
+pub(crate) fn check(settings: &ConnectionSettings, at: &str, errors: &mut ValidationErrors) {
     if settings.debounce_ms.is_some_and(|millis| millis > DEBOUNCE_MAX) {
-        faults.at(&format!("{at}/debounceMs"), format!("must be at most {DEBOUNCE_MAX}"));
+        errors.at(&format!("{at}/debounceMs"), format!("must be at most {DEBOUNCE_MAX}"));
     }
     if settings.takeover_hours.is_some_and(|hours| !(1..=TAKEOVER_MAX).contains(&hours)) {
-        faults.at(&format!("{at}/takeoverHours"), format!("must be 1 to {TAKEOVER_MAX}"));
+        errors.at(&format!("{at}/takeoverHours"), format!("must be 1 to {TAKEOVER_MAX}"));
     }
     let fits = |text: &String| !text.trim().is_empty() && text.len() <= split::MAX_BYTES;
     if settings.fallback_text.as_ref().is_some_and(|text| !fits(text)) {
-        faults.at(&format!("{at}/fallbackText"), format!("must be 1 to {} bytes of text", split::MAX_BYTES));
+        errors.at(&format!("{at}/fallbackText"), format!("must be 1 to {} bytes of text", split::MAX_BYTES));
     }
     let variables = settings.agent_variables.iter().flatten();
     if variables.clone().count() > VARIABLES_MAX {
-        faults.at(&format!("{at}/agentVariables"), format!("must be at most {VARIABLES_MAX}"));
+        errors.at(&format!("{at}/agentVariables"), format!("must be at most {VARIABLES_MAX}"));
     }
     for (name, value) in variables {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(word) {
             let what = format!("the name {name:?} must be 1 to {NAME_MAX} letters, digits and _");
-            faults.at(&format!("{at}/agentVariables"), what);
+            errors.at(&format!("{at}/agentVariables"), what);
         } else if value.len() > VALUE_MAX || value.contains('\0') {
             let what = format!("must be at most {VALUE_MAX} bytes, without U+0000");
-            faults.at(&format!("{at}/agentVariables/{name}"), what);
+            errors.at(&format!("{at}/agentVariables/{name}"), what);
         }
     }
 }

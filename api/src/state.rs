@@ -16,6 +16,7 @@ use dmrelay_runtime::settings::{
 };
 use dmrelay_store::{InboxOptions, InboxWriter, Store};
 use dmrelay_vault::Vault;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use tokio_util::sync::CancellationToken;
@@ -112,16 +113,19 @@ impl ApiParts {
     }
 }
 
-/// Shared state of all requests; cheap to clone.
+/// Shared state of all requests; cheap to clone, as every layer of every request does.
 #[derive(Clone)]
-pub struct ApiState {
+pub struct ApiState(Arc<Shared>);
+
+/// What the state consists of.
+pub struct Shared {
     pub(crate) store: Store,
     pub(crate) vault: Vault,
     pub(crate) graph: Graph,
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) options: Arc<ApiOptions>,
+    pub(crate) options: ApiOptions,
     pub(crate) inbox: InboxWriter,
     pub(crate) snapshots: Snapshots,
     pub(crate) tokens: Option<Tokens>,
@@ -131,6 +135,14 @@ pub struct ApiState {
     pub(crate) stop: CancellationToken,
     /// Bytes of webhook bodies currently being read.
     pub(crate) reading: Arc<AtomicUsize>,
+}
+
+impl Deref for ApiState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl ApiState {
@@ -165,14 +177,14 @@ impl ApiState {
         let most =
             MostStreams { in_all: settings.event_streams, of_one: settings.event_streams_per_subaccount };
         let live = Live::new(app.store.clone(), settings.event_interval, most);
-        Ok(Self {
+        Ok(Self(Arc::new(Shared {
             store: app.store,
             vault: app.vault,
             graph: app.graph,
             queue: app.queue,
             metrics: app.metrics,
             clock: app.clock,
-            options: Arc::new(options),
+            options,
             inbox,
             snapshots,
             tokens,
@@ -180,7 +192,7 @@ impl ApiState {
             live,
             stop: stop.clone(),
             reading: Arc::default(),
-        })
+        })))
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) struct Scale {
     /// Chats that are there already, of the stages with a history.
     #[arg(long, value_delimiter = ',', default_value = "10000,1000000", value_parser = value_parser!(u64).range(1_000..=1_000_000))]
     pub(crate) chats: Vec<u64>,
-    /// Turns that are due at once when the sweep is measured.
+    /// Turns that are due at once when the poller is measured.
     #[arg(long, default_value_t = 20_000)]
     pub(crate) backlog: u32,
     /// Seconds of each look at an idle system.

@@ -65,6 +65,8 @@ pub struct Model {
     pub updated_at: i64,
     /// The agent knows the conversation up to the message of this number.
     pub agent_seq: i64,
+    /// Until then somebody opens an agent chat, in milliseconds; 0 if nobody does.
+    pub opening_until: i64,
     /// Up to the message of this number, what the agent was about to say is superseded by a human.
     pub human_seq: i64,
     /// The database was set back: the agent's record is read before anything is asked.

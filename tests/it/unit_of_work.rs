@@ -63,7 +63,7 @@ impl Base {
 
 fn receive(worker: WorkerId) -> Command {
     let start = Some(StartTurn { worker, turn: TurnId::new(), agent_chat: Some("agent chat".to_owned()) });
-    Command::Receive(Receive { events: Vec::new(), start, events_max: None, timer: false })
+    Command::Receive(Receive { events: Vec::new(), start, only: None, timer: false })
 }
 
 fn by_human(text: &str, key: Option<&str>) -> Command {
@@ -107,7 +107,7 @@ async fn a_takeover_undone_in_its_own_transaction_drops_nothing(backend: Backend
         _ => None,
     });
     let message = send.context("not sent")?;
-    let only_receive = || Receive { events: Vec::new(), start: None, events_max: None, timer: false };
+    let only_receive = || Receive { events: Vec::new(), start: None, only: None, timer: false };
     // The customer writes on; nobody asks yet.
     base.wrote("1", "7", "mid-2").await?;
     one(store, chat, Command::Receive(only_receive())).await?;

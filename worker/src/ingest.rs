@@ -5,7 +5,7 @@
 use crate::Context;
 use crate::breakers::of_agent;
 use crate::follow::{self, Hands};
-use dmrelay_domain::conversation::{Command, Fact, Receive, Reply, Route, StartTurn};
+use dmrelay_domain::conversation::{Command, Fact, Receive, Route, StartTurn};
 use dmrelay_domain::event::Kind;
 use dmrelay_domain::ids::{ChatId, ConnectionId, EventId, InstagramUserId, TurnId};
 use dmrelay_domain::retry;
@@ -80,7 +80,6 @@ struct Waiting {
     connection: Arc<Connection>,
     user: InstagramUserId,
     events: Vec<EventId>,
-    failures: i32,
     /// The trace of the first event.
     trace: Option<TraceId>,
 }
@@ -89,13 +88,12 @@ struct Waiting {
 struct Found {
     connection: Arc<Connection>,
     events: Vec<EventId>,
-    failures: i32,
     trace: Option<TraceId>,
 }
 
 impl Found {
     fn new(connection: Arc<Connection>, trace: Option<TraceId>) -> Self {
-        Self { connection, events: Vec::new(), failures: 0, trace }
+        Self { connection, events: Vec::new(), trace }
     }
 }
 
@@ -245,7 +243,6 @@ async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<Vec<Waitin
                 let key = (connection.id, user);
                 let entry = found.entry(key).or_insert_with(|| Found::new(connection, event.trace));
                 entry.events.push(event.id);
-                entry.failures = entry.failures.max(event.failures);
             }
             (state, _) => settled.push((event.id, state.unwrap_or(EventState::Unknown))),
         }
@@ -260,8 +257,8 @@ async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<Vec<Waitin
     let users: Vec<_> = found.keys().cloned().collect();
     let chats = ctx.chat_ids.of(&ctx.store, &users).await?;
     let waiting = users.into_iter().zip(chats).filter_map(|(key, chat)| {
-        let Found { connection, events, failures, trace } = found.remove(&key)?;
-        Some(Waiting { chat, connection, user: key.1, events, failures, trace })
+        let Found { connection, events, trace } = found.remove(&key)?;
+        Some(Waiting { chat, connection, user: key.1, events, trace })
     });
     Ok(waiting.collect())
 }
@@ -284,7 +281,7 @@ async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
         let timer = ctx.timers.has_room();
         let start =
             slot.as_ref().map(|_| StartTurn { worker: ctx.worker, turn: TurnId::new(), agent_chat: None });
-        let receive = Receive { events: Vec::new(), start, events_max: None, timer };
+        let receive = Receive { events: Vec::new(), start, only: None, timer };
         match ctx.apply(waiting.chat, Command::Receive(receive)).await {
             Ok(applied) => {
                 ctx.count_job("ingest", &applied.reply, began);
@@ -294,10 +291,7 @@ async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
                     return;
                 }
             }
-            Err(ApplyError::Refused(error)) => return one_by_one(ctx, &waiting, &error).await,
-            Err(ApplyError::Conflict) => {
-                return one_by_one(ctx, &waiting, "another row has the same key").await;
-            }
+            Err(ApplyError::Refused(_) | ApplyError::Conflict) => return one_by_one(ctx, &waiting).await,
             Err(err) => {
                 tracing::warn!(chat = %waiting.chat, error = %err, "cannot ingest events; retrying");
                 return give_back(ctx, &waiting.events, UNAVAILABLE_DELAY).await;
@@ -306,33 +300,50 @@ async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
     }
 }
 
-/// One of the events cannot be ingested because of its content: the ones before it are ingested one by one,
-/// and it is retried later or becomes a dead letter.
-async fn one_by_one(ctx: &Arc<Context>, waiting: &Waiting, error: &str) {
-    for _ in &waiting.events {
-        let receive = Receive { events: Vec::new(), start: None, events_max: Some(1), timer: false };
-        match ctx.apply(waiting.chat, Command::Receive(receive)).await {
-            Ok(applied) if applied.reply == Reply::Idle => return,
-            Ok(applied) => follow::follow(ctx, applied, Hands::default()).await,
-            Err(ApplyError::Refused(_) | ApplyError::Conflict) => {
-                let failures = u32::try_from(waiting.failures).unwrap_or(0) + 1;
-                let (delay, most) = (retry::INGEST.delay(failures), ctx.options.policy().ingest_attempts_max);
-                let place = (waiting.connection.account.as_str(), waiting.user.as_str());
-                match ctx.store.fail_first_event(place, delay, most, error).await {
-                    Ok(true) => {
-                        ctx.metrics.ingested.with_label_values(&[EventState::Dead.as_str()]).inc();
-                    }
-                    Ok(false) => tracing::warn!(chat = %waiting.chat, error, "cannot ingest an event"),
-                    Err(err) => {
-                        tracing::warn!(chat = %waiting.chat, error = %err, "cannot record a failed event");
-                    }
-                }
-                give_back(ctx, &waiting.events, Duration::ZERO).await;
-                return;
-            }
-            Err(_) => return give_back(ctx, &waiting.events, UNAVAILABLE_DELAY).await,
+/// One of the events cannot be ingested because of its content: all that wait in the conversation are ingested one
+/// by one, and that one is retried later or becomes a dead letter.
+async fn one_by_one(ctx: &Arc<Context>, waiting: &Waiting) {
+    for _ in 0..EVENTS_MAX {
+        let next = ctx.store.next_event(waiting.connection.account.as_str(), waiting.user.as_str()).await;
+        let outcome = match next {
+            Ok(Some(next)) => just_one(ctx, waiting, &next).await,
+            Ok(None) => return,
+            Err(err) => Err(err.to_string()),
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(chat = %waiting.chat, error, "cannot ingest events; retrying");
+            return give_back(ctx, &waiting.events, UNAVAILABLE_DELAY).await;
         }
     }
+    give_back(ctx, &waiting.events, Duration::ZERO).await;
+}
+
+async fn just_one(
+    ctx: &Arc<Context>,
+    waiting: &Waiting,
+    event: &ClaimedEvent,
+) -> std::result::Result<(), String> {
+    let receive = Receive { events: Vec::new(), start: None, only: Some(event.id), timer: false };
+    let error = match ctx.apply(waiting.chat, Command::Receive(receive)).await {
+        Ok(applied) => {
+            follow::follow(ctx, applied, Hands::default()).await;
+            return Ok(());
+        }
+        Err(ApplyError::Refused(error)) => error,
+        Err(ApplyError::Conflict) => "another row has the same key".to_owned(),
+        Err(err) => return Err(err.to_string()),
+    };
+    let failures = u32::try_from(event.failures).unwrap_or(0) + 1;
+    let (delay, most) = (retry::INGEST.delay(failures), ctx.options.policy().ingest_attempts_max);
+    let is_dead = ctx.store.fail_event(event, delay, most, &error).await.map_err(|err| err.to_string())?;
+    // Its next job is news.
+    ctx.inbox.forget(&[event.id]);
+    if is_dead {
+        ctx.metrics.ingested.with_label_values(&[EventState::Dead.as_str()]).inc();
+    } else {
+        tracing::warn!(chat = %waiting.chat, event = %event.id, error, "cannot ingest an event");
+    }
+    Ok(())
 }
 
 async fn give_back(ctx: &Context, events: &[EventId], delay: Duration) {

@@ -3,7 +3,7 @@
 use super::{all, ids, paging};
 use crate::access::{Scope, Tenant};
 use crate::extract::Params;
-use crate::problem::{Faults, Problem};
+use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
@@ -81,30 +81,30 @@ fn filter(
     subaccount: SubaccountId,
     connections: Option<Vec<ConnectionId>>,
 ) -> Result<ActivityFilter, Problem> {
-    let mut faults = Faults::default();
-    let (limit, skip) = paging::page(query.limit, query.skip, &mut faults);
+    let mut errors = ValidationErrors::default();
+    let (limit, skip) = paging::page(query.limit, query.skip, &mut errors);
     let filter = ActivityFilter {
         subaccount,
         connections,
-        kinds: kinds(query.kind.as_deref(), &mut faults),
-        actor: paging::text("actor", query.actor, &mut faults),
-        subject: paging::text("subject", query.subject, &mut faults),
-        since: paging::moment("since", query.since.as_deref(), &mut faults),
-        until: paging::moment("until", query.until.as_deref(), &mut faults),
-        before: paging::read_id(query.cursor.as_deref(), &mut faults),
+        kinds: kinds(query.kind.as_deref(), &mut errors),
+        actor: paging::text("actor", query.actor, &mut errors),
+        subject: paging::text("subject", query.subject, &mut errors),
+        since: paging::moment("since", query.since.as_deref(), &mut errors),
+        until: paging::moment("until", query.until.as_deref(), &mut errors),
+        before: paging::read_id(query.cursor.as_deref(), &mut errors),
         limit,
         skip,
     };
-    faults.end()?;
+    errors.end()?;
     Ok(filter)
 }
 
-fn kinds(list: Option<&str>, faults: &mut Faults) -> Vec<ActivityKind> {
+fn kinds(list: Option<&str>, errors: &mut ValidationErrors) -> Vec<ActivityKind> {
     let words: Vec<&str> = list.map(|list| list.split(',').collect()).unwrap_or_default();
     let kinds = words.iter().filter_map(|word| ActivityKind::parse(word)).collect::<Vec<_>>();
     if kinds.len() < words.len() {
         let known: Vec<&str> = ActivityKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        faults.parameter("kind", format!("must be a comma-separated list of {}", known.join(", ")));
+        errors.parameter("kind", format!("must be a comma-separated list of {}", known.join(", ")));
     }
     kinds
 }

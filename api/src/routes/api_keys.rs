@@ -3,7 +3,7 @@
 use super::paging;
 use crate::access::Tenant;
 use crate::extract::{Body, Id, Params};
-use crate::problem::{Faults, Problem};
+use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,7 +13,7 @@ use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::ApiKeyId;
 use dmrelay_domain::permission::Role;
 use dmrelay_store::NewApiKey;
-use dmrelay_views::{ApiKeyView, List, words};
+use dmrelay_views::{ApiKeyView, List, enums};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -38,7 +38,7 @@ pub(super) struct CreateApiKey {
     /// A readable name.
     #[schema(min_length = 1, max_length = 100, example = "frontend")]
     name: String,
-    #[schema(schema_with = words::role)]
+    #[schema(schema_with = enums::role)]
     role: String,
     /// Expiry time. Omit for a key that never expires.
     #[schema(format = DateTime)]
@@ -65,10 +65,10 @@ pub(super) async fn list(
     tenant: Tenant,
     Params(query): Params<Query>,
 ) -> Result<Json<List<ApiKeyView>>, Problem> {
-    let mut faults = Faults::default();
-    let (limit, skip) = paging::page(query.limit, query.skip, &mut faults);
-    let before = paging::read_id(query.cursor.as_deref(), &mut faults);
-    faults.end()?;
+    let mut errors = ValidationErrors::default();
+    let (limit, skip) = paging::page(query.limit, query.skip, &mut errors);
+    let before = paging::read_id(query.cursor.as_deref(), &mut errors);
+    errors.end()?;
     let page = state.store.api_keys(&tenant.subaccount, before, limit, skip).await?;
     Ok(Json(List::of(page, (limit, skip), ApiKeyView::of, paging::write_id)))
 }
@@ -119,17 +119,17 @@ pub(super) async fn revoke(
 }
 
 fn check(request: &CreateApiKey, now: Millis) -> Result<(Role, Option<Millis>), Problem> {
-    let mut faults = Faults::default();
+    let mut errors = ValidationErrors::default();
     if !api_key::is_name(&request.name) {
-        faults.at("/name", format!("must be 1 to {NAME_MAX} bytes of printable text"));
+        errors.at("/name", format!("must be 1 to {NAME_MAX} bytes of printable text"));
     }
     let role = Role::parse(&request.role).ok_or("must be viewer, operator, admin or owner");
-    let role = faults.check("/role", role);
+    let role = errors.check("/role", role);
     let expires_at = request.expires_at.as_deref();
-    let expires_at = expires_at.and_then(|text| faults.check("/expiresAt", dmrelay_views::parse_time(text)));
+    let expires_at = expires_at.and_then(|text| errors.check("/expiresAt", dmrelay_views::parse_time(text)));
     if expires_at.is_some_and(|at| at <= now) {
-        faults.at("/expiresAt", "must be in the future");
+        errors.at("/expiresAt", "must be in the future");
     }
-    faults.end()?;
+    errors.end()?;
     Ok((role.ok_or_else(Problem::forbidden)?, expires_at))
 }

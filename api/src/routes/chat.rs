@@ -3,7 +3,7 @@
 use super::{all, ids, paging};
 use crate::access::Scope;
 use crate::extract::{Id, Params};
-use crate::problem::{Faults, Problem};
+use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
@@ -55,10 +55,10 @@ pub(super) async fn chat(
     Id(id): Id<ChatId>,
     Params(query): Params<Query>,
 ) -> Result<Json<ChatDetail>, Problem> {
-    let mut faults = Faults::default();
-    let (limit, skip) = paging::page(query.limit, query.skip, &mut faults);
-    let before = paging::read_id(query.cursor.as_deref(), &mut faults);
-    faults.end()?;
+    let mut errors = ValidationErrors::default();
+    let (limit, skip) = paging::page(query.limit, query.skip, &mut errors);
+    let before = paging::read_id(query.cursor.as_deref(), &mut errors);
+    errors.end()?;
     let row = find(&state, &scope, id).await?;
     let filter = MessageFilter {
         connections: vec![row.connection_id],

@@ -3,14 +3,14 @@
 use super::{listed, paging};
 use crate::access::Scope;
 use crate::extract::Params;
-use crate::problem::{Faults, Problem};
+use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
 use dmrelay_domain::ids::InstagramUserId;
 use dmrelay_domain::states::ChatMode;
 use dmrelay_store::ChatFilter;
-use dmrelay_views::{ChatView, List, words};
+use dmrelay_views::{ChatView, List, enums};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -28,7 +28,7 @@ pub(super) struct Query {
     #[param(min_length = 1, max_length = 200)]
     q: Option<String>,
     /// Who answers: the agent or a human agent.
-    #[param(schema_with = words::chat_mode)]
+    #[param(schema_with = enums::chat_mode)]
     mode: Option<String>,
     /// Why the chat needs a human's attention: `window_closed`, `runaway`.
     #[param(min_length = 1, max_length = 200)]
@@ -61,22 +61,22 @@ pub(super) async fn chats(
 }
 
 fn filter(query: Query) -> Result<ChatFilter, Problem> {
-    let mut faults = Faults::default();
-    let (limit, skip) = paging::page(query.limit, query.skip, &mut faults);
+    let mut errors = ValidationErrors::default();
+    let (limit, skip) = paging::page(query.limit, query.skip, &mut errors);
     if let Some(Err(err)) = query.user.as_deref().map(InstagramUserId::parse) {
-        faults.parameter("user", err.why);
+        errors.parameter("user", err.why);
     }
     let modes = ChatMode::ALL.iter().map(|word| word.as_str());
     let filter = ChatFilter {
         user: query.user,
-        q: paging::text("q", query.q, &mut faults),
-        mode: paging::word("mode", query.mode, modes, &mut faults),
-        flag: paging::text("flag", query.flag, &mut faults),
-        before: paging::read_time_and_id(query.cursor.as_deref(), &mut faults),
+        q: paging::text("q", query.q, &mut errors),
+        mode: paging::word("mode", query.mode, modes, &mut errors),
+        flag: paging::text("flag", query.flag, &mut errors),
+        before: paging::read_time_and_id(query.cursor.as_deref(), &mut errors),
         limit,
         skip,
         ..ChatFilter::default()
     };
-    faults.end()?;
+    errors.end()?;
     Ok(filter)
 }

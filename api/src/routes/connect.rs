@@ -4,7 +4,7 @@
 use super::is_live;
 use crate::access::Scope;
 use crate::extract::Body;
-use crate::problem::{Faults, Problem};
+use crate::problem::{Problem, ValidationErrors};
 use crate::settings;
 use crate::state::ApiState;
 use axum::extract::State;
@@ -140,21 +140,21 @@ pub(super) async fn connect(
 }
 
 fn check(request: &Connect) -> Result<Checked, Problem> {
-    let mut faults = Faults::default();
-    printable("/accessToken", request.access_token.expose(), 1..=TOKEN_MAX, &mut faults);
+    let mut errors = ValidationErrors::default();
+    printable("/accessToken", request.access_token.expose(), 1..=TOKEN_MAX, &mut errors);
     let secret = VERIFY_MIN..=SECRET_MAX;
     printable(
         "/webhookVerificationToken",
         request.webhook_verification_token.expose(),
         secret.clone(),
-        &mut faults,
+        &mut errors,
     );
     if let Some(own) = &request.app_secret {
-        printable("/appSecret", own.expose(), secret, &mut faults);
+        printable("/appSecret", own.expose(), secret, &mut errors);
     }
     let account = InstagramAccountId::parse(&request.instagram_account_id).map_err(|err| err.why);
-    let account = faults.check("/instagramAccountId", account);
-    let page = faults
+    let account = errors.check("/instagramAccountId", account);
+    let page = errors
         .check("/pageId", request.page_id.as_deref().map(PageId::parse).transpose().map_err(|err| err.why));
     let login = match request.login_kind.as_deref() {
         Some(word) => LoginKind::parse(word).ok_or("must be instagram or facebook"),
@@ -164,22 +164,22 @@ fn check(request: &Connect) -> Result<Checked, Problem> {
         }
         None => Ok(LoginKind::Instagram),
     };
-    let login = faults.check("/loginKind", login);
+    let login = errors.check("/loginKind", login);
     if let Some(reference) = &request.reference {
         // Any username will do: only the ref is validated.
-        faults.check("/ref", links::direct_message("a", Some(reference)));
+        errors.check("/ref", links::direct_message("a", Some(reference)));
     }
-    settings::check(&request.settings, "/settings", &mut faults);
-    faults.end()?;
+    settings::check(&request.settings, "/settings", &mut errors);
+    errors.end()?;
     let checked = account.zip(page).zip(login);
     let ((account, page), login) = checked.ok_or_else(|| Problem::invalid("", "is not valid"))?;
     Ok(Checked { account, page, login })
 }
 
-fn printable(pointer: &str, text: &str, range: RangeInclusive<usize>, faults: &mut Faults) {
+fn printable(pointer: &str, text: &str, range: RangeInclusive<usize>, errors: &mut ValidationErrors) {
     if !range.contains(&text.len()) || !text.chars().all(|c| c.is_ascii_graphic()) {
         let (least, most) = (range.start(), range.end());
-        faults.at(pointer, format!("must be {least} to {most} printable characters without spaces"));
+        errors.at(pointer, format!("must be {least} to {most} printable characters without spaces"));
     }
 }
 

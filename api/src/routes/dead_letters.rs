@@ -3,7 +3,7 @@
 use super::{all, ids, paging};
 use crate::access::Scope;
 use crate::extract::Params;
-use crate::problem::{Faults, Problem};
+use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
@@ -11,7 +11,7 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ChatId, ConnectionId, SubaccountId};
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_store::DeadLetterFilter;
-use dmrelay_views::{DeadLetterView, List, words};
+use dmrelay_views::{DeadLetterView, List, enums};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -21,14 +21,14 @@ use uuid::Uuid;
 #[into_params(parameter_in = Query)]
 pub(super) struct Query {
     /// The failure class: `window_closed`, `gone`, `invalid`, `bug` …
-    #[param(schema_with = words::failure_class)]
+    #[param(schema_with = enums::failure_class)]
     class: Option<String>,
     /// What failed.
-    #[param(schema_with = words::dead_letter_kind)]
+    #[param(schema_with = enums::dead_letter_kind)]
     kind: Option<String>,
     chat_id: Option<Uuid>,
     /// The state; default `open`.
-    #[param(schema_with = words::dead_letter_state)]
+    #[param(schema_with = enums::dead_letter_state)]
     state: Option<String>,
     /// Created before this time.
     #[param(format = DateTime)]
@@ -61,24 +61,24 @@ fn filter(
     subaccount: SubaccountId,
     connections: Vec<ConnectionId>,
 ) -> Result<DeadLetterFilter, Problem> {
-    let mut faults = Faults::default();
-    let (limit, skip) = paging::page(query.limit, query.skip, &mut faults);
+    let mut errors = ValidationErrors::default();
+    let (limit, skip) = paging::page(query.limit, query.skip, &mut errors);
     let classes = FailureClass::ALL.iter().map(|word| word.as_str());
     let states = DeadLetterState::ALL.iter().map(|word| word.as_str());
-    let state = paging::word("state", query.state, states, &mut faults);
+    let state = paging::word("state", query.state, states, &mut errors);
     let filter = DeadLetterFilter {
         subaccount,
         connections,
-        class: paging::word("class", query.class, classes, &mut faults),
-        kind: paging::word("kind", query.kind, KINDS.into_iter(), &mut faults),
+        class: paging::word("class", query.class, classes, &mut errors),
+        kind: paging::word("kind", query.kind, KINDS.into_iter(), &mut errors),
         chat: query.chat_id.map(ChatId),
         state: state.and_then(|word| DeadLetterState::parse(&word)).unwrap_or(DeadLetterState::Open),
-        created_before: paging::moment("createdBefore", query.created_before.as_deref(), &mut faults),
-        before: paging::read_id(query.cursor.as_deref(), &mut faults),
+        created_before: paging::moment("createdBefore", query.created_before.as_deref(), &mut errors),
+        before: paging::read_id(query.cursor.as_deref(), &mut errors),
         limit,
         skip,
     };
-    faults.end()?;
+    errors.end()?;
     Ok(filter)
 }
 

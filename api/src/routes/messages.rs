@@ -3,14 +3,14 @@
 use super::{listed, paging};
 use crate::access::Scope;
 use crate::extract::Params;
-use crate::problem::{Faults, Problem};
+use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
 use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId};
 use dmrelay_domain::states::{Author, Direction, MessageStatus};
 use dmrelay_store::MessageFilter;
-use dmrelay_views::{List, MessageView, words};
+use dmrelay_views::{List, MessageView, enums};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -25,11 +25,11 @@ pub(super) struct Query {
     #[param(pattern = "^[0-9]{1,32}$")]
     user: Option<String>,
     chat_id: Option<Uuid>,
-    #[param(schema_with = words::direction)]
+    #[param(schema_with = enums::direction)]
     direction: Option<String>,
-    #[param(schema_with = words::message_status)]
+    #[param(schema_with = enums::message_status)]
     status: Option<String>,
-    #[param(schema_with = words::author)]
+    #[param(schema_with = enums::author)]
     author: Option<String>,
     /// Search text. One call searches at most the newest 100,000 messages; continue with `nextCursor`.
     #[param(min_length = 1, max_length = 200)]
@@ -67,14 +67,14 @@ pub(super) async fn messages(
 }
 
 fn filter(query: Query) -> Result<MessageFilter, Problem> {
-    let mut faults = Faults::default();
-    let (limit, skip) = paging::page(query.limit, query.skip, &mut faults);
+    let mut errors = ValidationErrors::default();
+    let (limit, skip) = paging::page(query.limit, query.skip, &mut errors);
     if let Some(Err(err)) = query.user.as_deref().map(InstagramUserId::parse) {
-        faults.parameter("user", err.why);
+        errors.parameter("user", err.why);
     }
-    let cursor = paging::read_id(query.cursor.as_deref(), &mut faults);
+    let cursor = paging::read_id(query.cursor.as_deref(), &mut errors);
     if query.before.is_some() && query.cursor.is_some() {
-        faults.parameter("before", "cannot be combined with cursor");
+        errors.parameter("before", "cannot be combined with cursor");
     }
     let filter = MessageFilter {
         user: query.user,
@@ -83,28 +83,28 @@ fn filter(query: Query) -> Result<MessageFilter, Problem> {
             "direction",
             query.direction,
             Direction::ALL.iter().map(|word| word.as_str()),
-            &mut faults,
+            &mut errors,
         ),
         status: paging::word(
             "status",
             query.status,
             MessageStatus::ALL.iter().map(|word| word.as_str()),
-            &mut faults,
+            &mut errors,
         ),
         author: paging::word(
             "author",
             query.author,
             Author::ALL.iter().map(|word| word.as_str()),
-            &mut faults,
+            &mut errors,
         ),
-        q: paging::text("q", query.q, &mut faults),
-        since: paging::moment("since", query.since.as_deref(), &mut faults),
-        until: paging::moment("until", query.until.as_deref(), &mut faults),
+        q: paging::text("q", query.q, &mut errors),
+        since: paging::moment("since", query.since.as_deref(), &mut errors),
+        until: paging::moment("until", query.until.as_deref(), &mut errors),
         before: query.before.map(MessageId).or(cursor),
         limit,
         skip,
         ..MessageFilter::default()
     };
-    faults.end()?;
+    errors.end()?;
     Ok(filter)
 }

@@ -1,6 +1,6 @@
 //! Pagination of lists: limit, skip, cursor.
 
-use crate::problem::Faults;
+use crate::problem::ValidationErrors;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use dmrelay_domain::clock::Millis;
@@ -18,14 +18,14 @@ const NO_CURSOR: &str = "must be a nextCursor of this list";
 pub(super) const TEXT_MAX: usize = 200;
 
 /// The page: (limit, skip).
-pub(super) fn page(limit: Option<u64>, skip: Option<u64>, faults: &mut Faults) -> (u64, u64) {
+pub(super) fn page(limit: Option<u64>, skip: Option<u64>, errors: &mut ValidationErrors) -> (u64, u64) {
     let limit = limit.unwrap_or(LIMIT);
     if limit == 0 || limit > LIMIT_MAX {
-        faults.parameter("limit", format!("must be 1 to {LIMIT_MAX}"));
+        errors.parameter("limit", format!("must be 1 to {LIMIT_MAX}"));
     }
     let skip = skip.unwrap_or(0);
     if skip > SKIP_MAX {
-        faults.parameter("skip", format!("must be at most {SKIP_MAX}; use cursor to go further"));
+        errors.parameter("skip", format!("must be at most {SKIP_MAX}; use cursor to go further"));
     }
     (limit, skip)
 }
@@ -41,8 +41,8 @@ pub(super) fn id_of<I: From<Uuid>>(cursor: &str) -> Option<I> {
 }
 
 /// Parses the cursor of a query string.
-pub(super) fn read_id<I: From<Uuid>>(cursor: Option<&str>, faults: &mut Faults) -> Option<I> {
-    faults.check_parameter("cursor", id_of(cursor?).ok_or(NO_CURSOR))
+pub(super) fn read_id<I: From<Uuid>>(cursor: Option<&str>, errors: &mut ValidationErrors) -> Option<I> {
+    errors.check_parameter("cursor", id_of(cursor?).ok_or(NO_CURSOR))
 }
 
 /// The cursor of a list ordered by time, then id.
@@ -51,24 +51,27 @@ pub(super) fn write_time_and_id((at, id): (Millis, ChatId)) -> String {
 }
 
 /// Parses such a cursor.
-pub(super) fn read_time_and_id(cursor: Option<&str>, faults: &mut Faults) -> Option<(Millis, ChatId)> {
+pub(super) fn read_time_and_id(
+    cursor: Option<&str>,
+    errors: &mut ValidationErrors,
+) -> Option<(Millis, ChatId)> {
     let both = BASE64_URL_SAFE_NO_PAD.decode(cursor?).ok().and_then(|bytes| {
         let (at, id) = bytes.split_first_chunk::<8>()?;
         Some((Millis::from_be_bytes(*at), ChatId(Uuid::from_slice(id).ok()?)))
     });
-    faults.check_parameter("cursor", both.ok_or(NO_CURSOR))
+    errors.check_parameter("cursor", both.ok_or(NO_CURSOR))
 }
 
 /// An RFC 3339 time in a query string.
-pub(super) fn moment(name: &str, text: Option<&str>, faults: &mut Faults) -> Option<Millis> {
-    faults.check_parameter(name, dmrelay_views::parse_time(text?))
+pub(super) fn moment(name: &str, text: Option<&str>, errors: &mut ValidationErrors) -> Option<Millis> {
+    errors.check_parameter(name, dmrelay_views::parse_time(text?))
 }
 
 /// A search text.
-pub(super) fn text(name: &str, text: Option<String>, faults: &mut Faults) -> Option<String> {
+pub(super) fn text(name: &str, text: Option<String>, errors: &mut ValidationErrors) -> Option<String> {
     let text = text?;
     if text.is_empty() || text.len() > TEXT_MAX {
-        faults.parameter(name, format!("must be 1 to {TEXT_MAX} bytes"));
+        errors.parameter(name, format!("must be 1 to {TEXT_MAX} bytes"));
     }
     Some(text)
 }
@@ -78,12 +81,12 @@ pub(super) fn word(
     name: &str,
     word: Option<String>,
     words: impl Iterator<Item = &'static str>,
-    faults: &mut Faults,
+    errors: &mut ValidationErrors,
 ) -> Option<String> {
     let word = word?;
     let words: Vec<&str> = words.collect();
     if !words.contains(&word.as_str()) {
-        faults.parameter(name, format!("must be one of {}", words.join(", ")));
+        errors.parameter(name, format!("must be one of {}", words.join(", ")));
     }
     Some(word)
 }
@@ -94,25 +97,25 @@ mod tests {
 
     #[test]
     fn cursors_are_read_back_and_others_refused() {
-        let (id, mut faults) = (ChatId::new(), Faults::default());
-        assert_eq!(read_id(Some(&write_id(id)), &mut faults), Some(id));
+        let (id, mut errors) = (ChatId::new(), ValidationErrors::default());
+        assert_eq!(read_id(Some(&write_id(id)), &mut errors), Some(id));
         let both = (1_700_000_000_000, id);
-        assert_eq!(read_time_and_id(Some(&write_time_and_id(both)), &mut faults), Some(both));
-        assert!(faults.end().is_ok());
+        assert_eq!(read_time_and_id(Some(&write_time_and_id(both)), &mut errors), Some(both));
+        assert!(errors.end().is_ok());
         for odd in ["", "x", "%%%", &write_time_and_id(both)] {
-            let mut faults = Faults::default();
-            assert_eq!(read_id::<ChatId>(Some(odd), &mut faults), None, "{odd:?}");
-            assert!(faults.end().is_err());
+            let mut errors = ValidationErrors::default();
+            assert_eq!(read_id::<ChatId>(Some(odd), &mut errors), None, "{odd:?}");
+            assert!(errors.end().is_err());
         }
     }
 
     #[test]
     fn times_are_rfc_3339() {
-        let mut faults = Faults::default();
-        assert_eq!(moment("since", Some("1970-01-01T00:00:01.5Z"), &mut faults), Some(1_500));
-        assert!(faults.end().is_ok());
-        let mut faults = Faults::default();
-        assert_eq!(moment("since", Some("yesterday"), &mut faults), None);
-        assert!(faults.end().is_err());
+        let mut errors = ValidationErrors::default();
+        assert_eq!(moment("since", Some("1970-01-01T00:00:01.5Z"), &mut errors), Some(1_500));
+        assert!(errors.end().is_ok());
+        let mut errors = ValidationErrors::default();
+        assert_eq!(moment("since", Some("yesterday"), &mut errors), None);
+        assert!(errors.end().is_err());
     }
 }

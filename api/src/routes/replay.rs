@@ -4,7 +4,7 @@ use super::dead_letters::KINDS;
 use super::{all, ids, paging};
 use crate::access::Scope;
 use crate::extract::{Body, Id, MaybeBody};
-use crate::problem::{Faults, Problem};
+use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,7 +14,7 @@ use dmrelay_domain::ids::DeadLetterId;
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_store::entity::dead_letter;
 use dmrelay_store::{Connection, DeadLetterFilter, Replay};
-use dmrelay_views::{DeadLetterView, words};
+use dmrelay_views::{DeadLetterView, enums};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -30,10 +30,10 @@ pub(super) struct ReplaySome {
     #[schema(max_items = 200)]
     ids: Option<Vec<Uuid>>,
     /// Only this failure class.
-    #[schema(schema_with = words::failure_class_or_null, required = false)]
+    #[schema(schema_with = enums::failure_class_or_null, required = false)]
     class: Option<String>,
     /// Only this kind.
-    #[schema(schema_with = words::dead_letter_kind_or_null, required = false)]
+    #[schema(schema_with = enums::dead_letter_kind_or_null, required = false)]
     kind: Option<String>,
     /// Created before this time.
     #[schema(format = DateTime)]
@@ -202,32 +202,32 @@ fn filter(
     connections: &[Connection],
     request: &ReplaySome,
 ) -> Result<DeadLetterFilter, Problem> {
-    let mut faults = Faults::default();
+    let mut errors = ValidationErrors::default();
     if request.ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > LETTERS_MAX) {
-        faults.at("/ids", format!("must be 1 to {LETTERS_MAX} ids"));
+        errors.at("/ids", format!("must be 1 to {LETTERS_MAX} ids"));
     }
     let filtered = request.class.is_some() || request.kind.is_some() || request.created_before.is_some();
     let paged = request.limit.is_some() || request.cursor.is_some();
     if request.ids.is_some() && (filtered || paged) {
-        faults.at("/ids", "cannot be combined with class, kind, createdBefore, limit or cursor");
+        errors.at("/ids", "cannot be combined with class, kind, createdBefore, limit or cursor");
     }
     let most = LETTERS_MAX as u64;
     if request.limit.is_some_and(|limit| !(1..=most).contains(&limit)) {
-        faults.at("/limit", format!("must be 1 to {LETTERS_MAX}"));
+        errors.at("/limit", format!("must be 1 to {LETTERS_MAX}"));
     }
     let before = request.cursor.as_deref().and_then(|cursor| {
-        faults.check("/cursor", paging::id_of(cursor).ok_or("must be a nextCursor of this call"))
+        errors.check("/cursor", paging::id_of(cursor).ok_or("must be a nextCursor of this call"))
     });
     if request.class.as_deref().is_some_and(|word| FailureClass::parse(word).is_none()) {
-        faults.at("/class", "must be a failure class");
+        errors.at("/class", "must be a failure class");
     }
     if request.kind.as_deref().is_some_and(|word| !KINDS.contains(&word)) {
-        faults.at("/kind", format!("must be one of {}", KINDS.join(", ")));
+        errors.at("/kind", format!("must be one of {}", KINDS.join(", ")));
     }
     let created_before = request.created_before.as_deref();
     let created_before =
-        created_before.and_then(|text| faults.check("/createdBefore", dmrelay_views::parse_time(text)));
-    faults.end()?;
+        created_before.and_then(|text| errors.check("/createdBefore", dmrelay_views::parse_time(text)));
+    errors.end()?;
     Ok(DeadLetterFilter {
         subaccount: scope.subaccount.clone(),
         connections: ids(connections),

@@ -20,7 +20,7 @@ use dmrelay_instagram::Outgoing;
 use dmrelay_queue::{Job, QueueName};
 use dmrelay_store::Connection;
 use dmrelay_store::entity::message;
-use dmrelay_views::words;
+use dmrelay_views::enums;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub(super) struct Send {
 pub(super) struct Accepted {
     message_id: Uuid,
     chat_id: Uuid,
-    #[schema(schema_with = words::message_status)]
+    #[schema(schema_with = enums::message_status)]
     status: String,
 }
 

@@ -3,7 +3,7 @@
 use super::select;
 use crate::access::Scope;
 use crate::extract::Body;
-use crate::problem::{Faults, Problem};
+use crate::problem::{Problem, ValidationErrors};
 use crate::settings::{self, ChangeSettings};
 use crate::state::ApiState;
 use axum::extract::State;
@@ -25,9 +25,9 @@ pub(super) async fn change_settings(
     scope: Scope,
     Body(change): Body<ChangeSettings>,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let mut faults = Faults::default();
-    settings::check(&change.values(), "", &mut faults);
-    faults.end()?;
+    let mut errors = ValidationErrors::default();
+    settings::check(&change.values(), "", &mut errors);
+    errors.end()?;
     let connection = select(&state, &scope, change.connection_id).await?;
     let changed = state
         .store

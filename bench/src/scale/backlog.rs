@@ -1,4 +1,4 @@
-//! The sweep: what it costs while work waits for later, how fast it hands out what is due, and what it costs with many
+//! The poller: what it costs while work waits for later, how fast it hands out what is due, and what it costs with many
 //! accounts.
 
 use super::fleet;
@@ -12,7 +12,7 @@ use sea_orm::sqlx::{AssertSqlSafe, PgConnection, query_as, raw_sql};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// What was found out about the sweep.
+/// What was found out about the poller.
 #[derive(Debug, Clone)]
 pub(super) struct Backlog {
     /// Turns that wait, or are due.
@@ -30,11 +30,11 @@ pub(super) struct Backlog {
 pub(super) struct Drain {
     pub(super) workers: u16,
     pub(super) took: Duration,
-    /// Turns the sweep handed out, by its own count.
+    /// Turns the poller handed out, by its own count.
     pub(super) claimed: f64,
     /// The most in a tenth of a second, by the second.
     pub(super) best: f64,
-    /// The most workers that swept at a time: more than one where a beat takes longer than its leader's lease.
+    /// The most workers that led the poller at a time: more than one where a tick takes longer than its leader's lease.
     pub(super) leaders: f64,
     pub(super) window: Window,
 }

@@ -54,7 +54,7 @@ pub(crate) async fn run(args: Scale) -> Result<ExitCode> {
             continue;
         }
         say(&format!("stage {}: {}", number + 1, stage.title()));
-        // The sweep is measured on the largest tables.
+        // The poller is measured on the largest tables.
         match bench.run(*stage, number + 1, number + 1 == stages.len()).await {
             Ok(staged) => report.add(staged),
             Err(err) => {

@@ -115,7 +115,7 @@ pub(super) fn thousands(number: u64) -> String {
 }
 
 impl Bench<'_> {
-    /// Runs a stage; after the `last`, the sweep is measured in what it leaves.
+    /// Runs a stage; after the `last`, the poller is measured in what it leaves.
     pub(super) async fn run(&self, stage: Stage, number: usize, last: bool) -> Result<Staged> {
         let plan = Plan {
             accounts: stage.accounts,

@@ -4,6 +4,7 @@
 use crate::activities::id_at;
 use crate::bulk::{Column, Kind, Rows};
 use crate::dialect::Dialect;
+use crate::query::literal;
 use crate::{Result, Store};
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::event::Kind as EventKind;
@@ -12,8 +13,10 @@ use dmrelay_domain::ids::EventId;
 use dmrelay_domain::states::{DeadLetterKind, EventState};
 use dmrelay_domain::trace::TraceId;
 use dmrelay_entity::{Word, dead_letter, event};
-use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+};
 use std::time::Duration;
 
 /// An event that this worker takes in.
@@ -148,26 +151,46 @@ impl Store {
         Ok(())
     }
 
-    /// The first event that waits in a conversation could not be taken in, because of what it says. It is tried again
-    /// after `delay`, and becomes a dead letter after `most` times. Gives whether it did.
+    /// The event that a conversation takes in next: the oldest of those that wait.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn fail_first_event(
+    pub async fn next_event(&self, account: &str, thread: &str) -> Result<Option<ClaimedEvent>> {
+        use event::Column;
+        let is_due = Column::DueAt.into_expr().lte(self.clock());
+        let next = event::Entity::find()
+            .select_only()
+            .columns([Column::Id, Column::Account, Column::Thread, Column::Kind])
+            .columns([Column::Attempts, Column::TraceId])
+            .filter(Column::Account.eq(account))
+            .filter(Column::Thread.eq(thread))
+            .filter(Column::State.into_expr().eq(literal(EventState::New.as_str())))
+            .filter(Column::Attempts.eq(0).or(is_due))
+            .order_by_asc(Column::At)
+            .order_by_asc(Column::Id)
+            .into_model::<Row>();
+        Ok(next.one(&self.relaxed()).await?.map(claimed))
+    }
+
+    /// The event could not be taken in, because of what it says. It is tried again after `delay`, and becomes a dead letter
+    /// after `most` times. Gives whether it did; not if somebody has done this meanwhile.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn fail_event(
         &self,
-        (account, thread): (&str, &str),
+        event: &ClaimedEvent,
         delay: Duration,
         most: i32,
         error: &str,
     ) -> Result<bool> {
         let tx = self.begin().await?;
         let sql = "UPDATE events SET attempts = attempts + 1, error = $3, due_at = {now} + $4, claimed_until = {now} + $4 \
-             WHERE id = (SELECT id FROM events WHERE account = $1 AND thread = $2 AND due_at IS NOT NULL \
-                AND (attempts = 0 OR due_at <= {now}) ORDER BY at, id LIMIT 1) AND due_at IS NOT NULL \
+             WHERE id = $1 AND attempts = $2 AND due_at IS NOT NULL \
              RETURNING id, account, thread, kind, attempts, trace_id";
-        let values = vec![account.into(), thread.into(), error.into(), millis(delay).into()];
+        let values = vec![event.id.into(), event.failures.into(), error.into(), millis(delay).into()];
         let Some(failed) = tx.first::<Row>(sql, values).await? else { return Ok(false) };
-        let dead = failed.attempts >= most;
+        let (dead, account) = (failed.attempts >= most, failed.account.as_str());
         if dead {
             let close = event::Entity::update_many()
                 .col_expr(event::Column::DueAt, Expr::value(None::<i64>))

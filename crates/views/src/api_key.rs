@@ -1,7 +1,7 @@
 //! API keys.
 
+use super::enums;
 use super::format::{always, time};
-use super::words;
 use dmrelay_store::entity::api_key;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,7 +15,7 @@ pub struct ApiKeyView {
     key_id: Uuid,
     #[schema(example = "frontend")]
     name: String,
-    #[schema(schema_with = words::role)]
+    #[schema(schema_with = enums::role)]
     role: String,
     created_by: Option<String>,
     #[schema(format = DateTime)]

@@ -1,7 +1,7 @@
 //! Chats.
 
+use super::enums;
 use super::format::{always, parsed, time};
-use super::words;
 use dmrelay_domain::window::{self, Window};
 use dmrelay_store::entity::chat;
 use serde::Serialize;
@@ -28,7 +28,7 @@ pub struct ChatView {
     #[schema(value_type = Option<Value>)]
     metadata: Value,
     /// Who answers: the agent or a human agent.
-    #[schema(schema_with = words::chat_mode)]
+    #[schema(schema_with = enums::chat_mode)]
     mode: String,
     mode_reason: Option<String>,
     /// When the agent resumes on its own.
@@ -37,7 +37,7 @@ pub struct ChatView {
     /// Why the chat needs a human's attention: `window_closed`, `runaway`.
     flag: Option<String>,
     /// Who may still write: everyone, only human agents (with Meta's Human Agent feature), or no one.
-    #[schema(schema_with = words::window)]
+    #[schema(schema_with = enums::window)]
     window: &'static str,
     #[schema(format = DateTime)]
     window_expires_at: Option<String>,

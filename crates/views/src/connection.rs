@@ -1,8 +1,8 @@
 //! Connections.
 
+use super::enums;
 use super::format::{always, time};
 use super::settings::ConnectionSettings;
-use super::words;
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_instagram::links::{self, InvalidLink, QrLink};
 use dmrelay_store::Connection;
@@ -19,13 +19,13 @@ pub struct ConnectionView {
     /// The agent that answers.
     #[schema(example = "agent_acme")]
     agent_id: String,
-    #[schema(schema_with = words::connection_status)]
+    #[schema(schema_with = enums::connection_status)]
     status: String,
     /// Why the connection is in this state, if there is more to say.
     status_reason: Option<String>,
     /// Whether the bot is paused for the whole account.
     bot_paused: bool,
-    #[schema(schema_with = words::login_kind)]
+    #[schema(schema_with = enums::login_kind)]
     login_kind: &'static str,
     #[schema(example = "17841400000000001")]
     instagram_account_id: String,

@@ -4,12 +4,12 @@
 mod api_key;
 mod chat;
 mod connection;
+pub mod enums;
 mod format;
 mod message;
 mod operations;
 mod settings;
 mod timeline;
-pub mod words;
 
 pub use api_key::ApiKeyView;
 pub use chat::{ChatCounts, ChatView};

@@ -1,7 +1,7 @@
 //! Messages and turns.
 
+use super::enums;
 use super::format::{always, parsed, time};
-use super::words;
 use dmrelay_store::Listed;
 use dmrelay_store::entity::{message, turn};
 use serde::Serialize;
@@ -20,9 +20,9 @@ pub struct MessageView {
     /// The Instagram user in the chat.
     #[schema(example = "200000000000001")]
     instagram_user_id: String,
-    #[schema(schema_with = words::direction)]
+    #[schema(schema_with = enums::direction)]
     direction: String,
-    #[schema(schema_with = words::author)]
+    #[schema(schema_with = enums::author)]
     author: String,
     /// Who sent the message through the API.
     actor: Option<String>,
@@ -43,7 +43,7 @@ pub struct MessageView {
     metadata: Value,
     /// Meta's message id.
     mid: Option<String>,
-    #[schema(schema_with = words::message_status)]
+    #[schema(schema_with = enums::message_status)]
     status: String,
     error: Option<MessageError>,
     /// Number of send attempts.
@@ -82,7 +82,7 @@ pub struct MessageError {
 #[schema(as = Turn)]
 pub struct TurnView {
     turn_id: Uuid,
-    #[schema(schema_with = words::turn_state)]
+    #[schema(schema_with = enums::turn_state)]
     state: String,
     attempts: i32,
     #[schema(format = DateTime)]

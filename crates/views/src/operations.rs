@@ -1,7 +1,7 @@
 //! Activities and dead letters.
 
+use super::enums;
 use super::format::{always, time};
-use super::words;
 use dmrelay_store::entity::{activity, dead_letter};
 use serde::Serialize;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 #[schema(as = Activity)]
 pub struct ActivityView {
     activity_id: Uuid,
-    #[schema(schema_with = words::activity_kind)]
+    #[schema(schema_with = enums::activity_kind)]
     kind: String,
     /// `key <name>`, `jwt <subject>`, `agent`, `user`, `person` (in the Instagram app) or `system`.
     #[schema(example = "key frontend")]
@@ -37,7 +37,7 @@ pub struct DeadLetterView {
     dead_letter_id: Uuid,
     connection_id: Option<Uuid>,
     chat_id: Option<Uuid>,
-    #[schema(schema_with = words::dead_letter_kind)]
+    #[schema(schema_with = enums::dead_letter_kind)]
     kind: String,
     /// The id of the failed event, turn or message.
     reference: Uuid,
@@ -47,7 +47,7 @@ pub struct DeadLetterView {
     /// The last error.
     error: String,
     attempts: i32,
-    #[schema(schema_with = words::dead_letter_state)]
+    #[schema(schema_with = enums::dead_letter_state)]
     state: &'static str,
     /// Who replayed or discarded it.
     closed_by: Option<String>,

@@ -119,6 +119,7 @@ fn change_chat(rng: &mut StdRng, one: &mut Conversation) {
     chat.window_expires_at = maybe(rng, number);
     chat.agent_chat_id = maybe(rng, text);
     chat.agent_watermark = maybe(rng, text);
+    chat.opening_until = number(rng);
     (chat.agent_seq, chat.human_seq) = (number(rng), number(rng));
     chat.verify = rng.random();
     chat.first_unanswered_at = maybe(rng, number);

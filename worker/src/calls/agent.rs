@@ -3,7 +3,7 @@
 use crate::Context;
 use crate::breakers::{of_agent, pause};
 use crate::calls::{courtesy, graph};
-use crate::follow::{About, Hands, follow, reserve};
+use crate::follow::{About, Hands, follow};
 use crate::liveness::time_left;
 use crate::slots::AskSlot;
 use dmrelay_agent::{AgentError, Opening};
@@ -13,7 +13,7 @@ use dmrelay_domain::conversation::{
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::TurnId;
 use dmrelay_runtime::span_of;
-use dmrelay_store::{BreakerKey, Connection, DueWork};
+use dmrelay_store::{BreakerKey, Connection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,14 +53,23 @@ type Done = Option<dmrelay_domain::conversation::Reply>;
 
 /// Opens an agent chat with the customer's profile as dynamic variables, and begins the turn in it.
 async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
-    let connection = ctx.accounts.by_id(about.connection).await.ok().flatten();
-    let Some(connection) = connection else {
-        reserve(ctx, DueWork::Turns, about.chat, Duration::from_secs(1)).await;
-        return None;
-    };
     let began = Instant::now();
-    let opening = opening(ctx, &connection, &about).await;
-    let command = match ctx.agent.open(&connection.agent, &opening).await {
+    let opened = match ctx.accounts.by_id(about.connection).await {
+        Ok(Some(connection)) => {
+            let opening = opening(ctx, &connection, &about).await;
+            let opened = ctx.agent.open(&connection.agent, &opening).await;
+            if let Err(err) = &opened {
+                report(ctx, &about, err, began).await;
+            }
+            opened
+        }
+        other => {
+            ctx.breakers.unused(&of_agent(&about.route)).await;
+            let why = other.err().map_or_else(|| "the connection is gone".to_owned(), |err| err.to_string());
+            Err(not_opened(&why))
+        }
+    };
+    let command = match opened {
         Ok(agent_chat) => {
             tracing::info!(chat = %about.chat, agent_chat, "agent chat opened");
             let agent_chat = Some(agent_chat);
@@ -68,7 +77,6 @@ async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
         }
         Err(err) => {
             tracing::warn!(chat = %about.chat, class = err.class.as_str(), error = %err, "cannot open an agent chat");
-            report(ctx, &about, &err, began).await;
             Command::RecordNoAgentChat(failure_of(&err))
         }
     };
@@ -184,6 +192,12 @@ fn failure_of(err: &AgentError) -> AgentFailure {
         retry_after: pause(err.retry_after),
         error: err.message.clone(),
     }
+}
+
+/// The connection of a chat cannot be read, so no agent chat is opened.
+fn not_opened(why: &str) -> AgentError {
+    let message = format!("agent chat not opened: {why}");
+    AgentError { class: FailureClass::Transient, answered: true, retry_after: None, message }
 }
 
 /// Committing the intent took too long: the question is not asked.

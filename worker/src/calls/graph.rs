@@ -11,7 +11,7 @@ use dmrelay_domain::conversation::{
 };
 use dmrelay_domain::failure::{self, FailureClass};
 use dmrelay_domain::states::ConnectionStatus;
-use dmrelay_instagram::{GraphError, Outgoing};
+use dmrelay_instagram::{Access, GraphError, Outgoing};
 use dmrelay_runtime::span_of;
 use dmrelay_store::{BreakerKey, Connection};
 use std::sync::Arc;
@@ -107,10 +107,14 @@ async fn attempt_send(
     send: &Send,
     timeout: Duration,
 ) -> Result<String, SendFailure> {
-    let connection = connection(ctx, about).await?;
-    let access = ctx.access(&connection).map_err(|err| unusable(&err.to_string()))?;
-    let outgoing = outgoing(&send.message).map_err(|what| invalid(&what))?;
-    let left = time_left(about.began, timeout).filter(|_| ctx.liveness.is_alive()).ok_or_else(too_late)?;
+    let ready = prepare(ctx, about, send, timeout).await;
+    let (connection, access, outgoing, left) = match ready {
+        Ok(ready) => ready,
+        Err(failure) => {
+            ctx.breakers.unused(&of_graph(&about.route)).await;
+            return Err(failure);
+        }
+    };
     match ctx.graph.send(&access, &about.user, &outgoing, (send.tagged, left)).await {
         Ok(mid) => Ok(mid),
         Err(err) => {
@@ -118,6 +122,20 @@ async fn attempt_send(
             Err(failure_of(&err))
         }
     }
+}
+
+/// What a send needs, and the time that is left for it.
+async fn prepare(
+    ctx: &Context,
+    about: &About,
+    send: &Send,
+    timeout: Duration,
+) -> Result<(Arc<Connection>, Access, Outgoing, Duration), SendFailure> {
+    let connection = connection(ctx, about).await?;
+    let access = ctx.access(&connection).map_err(|err| unusable(&err.to_string()))?;
+    let outgoing = outgoing(&send.message).map_err(|what| invalid(&what))?;
+    let left = time_left(about.began, timeout).filter(|_| ctx.liveness.is_alive()).ok_or_else(too_late)?;
+    Ok((connection, access, outgoing, left))
 }
 
 async fn connection(ctx: &Context, about: &About) -> Result<Arc<Connection>, SendFailure> {

@@ -252,7 +252,7 @@ impl fmt::Display for Report {
         self.write_cpu(f)?;
         self.write_idle(f)?;
         self.write_statements(f)?;
-        self.write_sweep(f)?;
+        self.write_poller(f)?;
         for complaint in self.stages.iter().flat_map(|stage| &stage.complaints) {
             writeln!(f, "{complaint}")?;
         }

@@ -1,4 +1,4 @@
-//! The statements that were run, and the sweep, as Markdown.
+//! The statements that were run, and the poller, as Markdown.
 
 use super::{OFTEN, Report, count, float, number};
 use crate::counts::statements::{Runs, Statements, shorten};
@@ -34,14 +34,14 @@ impl Report {
         Ok(())
     }
 
-    pub(super) fn write_sweep(&self, f: &mut Formatter<'_>) -> fmt::Result {
+    pub(super) fn write_poller(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Some((stage, backlog)) =
             self.stages.iter().find_map(|stage| stage.backlog.as_ref().map(|backlog| (stage, backlog)))
         else {
             return Ok(());
         };
         let Backlog { turns, waiting, drains, quiet } = backlog;
-        writeln!(f, "### The sweep, on the tables of stage {}\n", stage.number)?;
+        writeln!(f, "### The poller, on the tables of stage {}\n", stage.number)?;
         writeln!(
             f,
             "{turns} turns made due at once, in which there is nothing to ask. Its fastest is that of a tenth of a second.\n"

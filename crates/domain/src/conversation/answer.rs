@@ -247,6 +247,7 @@ impl Conversation {
 
     /// No agent chat could be opened: the customer's messages stay unanswered until one can.
     pub(super) fn record_no_agent_chat(&mut self, failure: &AgentFailure) -> Reply {
+        self.chat.opening_until = 0;
         let open = self.open_turn();
         let question = self.question(open);
         if question.is_empty() || open.is_some_and(|open| self.turns[open].state != TurnState::Waiting) {

@@ -74,8 +74,8 @@ pub struct Receive {
     pub events: Vec<Received>,
     /// Set if the turn may start in the same transaction.
     pub start: Option<StartTurn>,
-    /// Maximum number of events to ingest; all waiting ones, up to a bound, if `None`.
-    pub events_max: Option<usize>,
+    /// The only event to ingest; all waiting ones, up to a bound, if `None`.
+    pub only: Option<EventId>,
     /// Whether the caller sets a timer for the turn, so that no one else needs to look at it.
     pub timer: bool,
 }

@@ -57,6 +57,8 @@ pub struct Chat {
     pub agent_chat_id: Option<String>,
     /// The last message of the agent chat that is accounted for.
     pub agent_watermark: Option<String>,
+    /// Until then somebody opens an agent chat; 0 if nobody does.
+    pub opening_until: Millis,
     /// The agent knows the conversation up to this message.
     pub agent_seq: i64,
     /// Replies to messages up to this one are superseded: a human wrote or took over after it.
@@ -94,6 +96,7 @@ impl Chat {
             window_expires_at: None,
             agent_chat_id: None,
             agent_watermark: None,
+            opening_until: 0,
             agent_seq: 0,
             human_seq: 0,
             verify: false,

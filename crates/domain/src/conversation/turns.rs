@@ -25,6 +25,10 @@ impl Conversation {
     }
 
     pub(super) fn start_turn(&mut self, start: &StartTurn) -> Reply {
+        if self.chat.agent_chat_id.is_none() && start.agent_chat.is_some() {
+            self.chat.agent_chat_id.clone_from(&start.agent_chat);
+            (self.chat.agent_watermark, self.chat.opening_until) = (None, 0);
+        }
         let open = self.open_turn();
         if let Some(open) = open {
             match self.turns[open].state {
@@ -70,13 +74,23 @@ impl Conversation {
         if self.chat.verify && self.chat.agent_chat_id.is_some() {
             return self.verify_first(start, &question);
         }
-        if self.chat.agent_chat_id.is_none() && start.agent_chat.is_none() {
-            self.chat.turn.reserved_until = self.now + self.policy.reservation;
-            self.changes.effects.push(Effect::OpenAgentChat);
-            return Reply::Done;
+        if self.chat.agent_chat_id.is_none() {
+            return self.open_agent_chat();
         }
         let turn = self.write_turn(start, open, &question);
         self.ask(turn)
+    }
+
+    /// One opens the agent chat, and goes on with the turn; who comes meanwhile leaves it to them.
+    fn open_agent_chat(&mut self) -> Reply {
+        if self.chat.opening_until > self.now {
+            self.chat.turn.reserved_until = self.chat.opening_until;
+            return Reply::Idle;
+        }
+        self.chat.opening_until = self.now + self.policy.reservation;
+        self.chat.turn.reserved_until = self.chat.opening_until;
+        self.changes.effects.push(Effect::OpenAgentChat);
+        Reply::Done
     }
 
     /// The messages of the next question: those of the turn waiting to be asked again, and the new ones.
@@ -153,12 +167,6 @@ impl Conversation {
 
     /// Stores the question before it is asked. Its messages now belong to the turn.
     fn write_turn(&mut self, start: &StartTurn, open: Option<usize>, question: &[MessageId]) -> usize {
-        if let Some(chat) = &start.agent_chat
-            && self.chat.agent_chat_id.as_ref() != Some(chat)
-        {
-            self.chat.agent_chat_id = Some(chat.clone());
-            self.chat.agent_watermark = None;
-        }
         let text = self.text_of(question);
         let turn = match open {
             Some(open) => {

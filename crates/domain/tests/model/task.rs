@@ -97,7 +97,7 @@ impl World {
             Task::Apply(command) => self.apply(worker, command),
             Task::Receive => {
                 let start = Some(StartTurn { worker, turn: TurnId::new(), agent_chat: None });
-                let receive = Receive { events: self.inbox(), start, events_max: None, timer: true };
+                let receive = Receive { events: self.inbox(), start, only: None, timer: true };
                 self.apply(worker, Command::Receive(receive));
             }
             Task::OpenAgentChat => {

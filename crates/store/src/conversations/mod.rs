@@ -199,16 +199,14 @@ impl Tx {
         if !receiving.is_empty() {
             let mut events = self.waiting_events(&receiving).await?;
             for (id, commands) in by_chat.iter_mut() {
-                // The first takes them all; those after it find nothing.
-                let first = commands.iter_mut().find_map(|(_, command)| match command {
-                    Command::Receive(receive) => Some(receive),
-                    _ => None,
-                });
-                if let Some(receive) = first {
-                    receive.events = events.remove(id).unwrap_or_default();
-                    if let Some(most) = receive.events_max {
-                        receive.events.truncate(most);
-                    }
+                // The first takes all it may; those after it find what it left.
+                let mut left = events.remove(id).unwrap_or_default();
+                for (_, command) in commands {
+                    let Command::Receive(receive) = command else { continue };
+                    receive.events = match receive.only {
+                        Some(only) => left.extract_if(.., |event| event.id == only).collect(),
+                        None => std::mem::take(&mut left),
+                    };
                 }
             }
         }

@@ -26,12 +26,15 @@ struct Case {
     now: Millis,
     worker: WorkerId,
     mids: u32,
+    /// The agent chat that a turn which begins is given.
+    agent_chat: Option<&'static str>,
 }
 
 impl Case {
     fn new() -> Self {
         let policy = Policy { debounce: 0, ..Policy::default() };
-        Self { db: Database::new(policy), now: NOW, worker: WorkerId::new(), mids: 0 }
+        let (db, worker) = (Database::new(policy), WorkerId::new());
+        Self { db, now: NOW, worker, mids: 0, agent_chat: Some("agent") }
     }
 
     fn apply(&mut self, command: Command) -> Applied {
@@ -61,14 +64,12 @@ impl Case {
             stored_at: self.now,
             trace: None,
         };
-        let start =
-            StartTurn { worker: self.worker, turn: TurnId::new(), agent_chat: Some("agent".to_owned()) };
-        self.apply(Command::Receive(Receive {
-            events: vec![event],
-            start: Some(start),
-            events_max: None,
-            timer: false,
-        }))
+        let start = Some(self.start(self.agent_chat));
+        self.apply(Command::Receive(Receive { events: vec![event], start, only: None, timer: false }))
+    }
+
+    fn start(&self, agent_chat: Option<&str>) -> StartTurn {
+        StartTurn { worker: self.worker, turn: TurnId::new(), agent_chat: agent_chat.map(str::to_owned) }
     }
 
     fn writes(&mut self, text: &str) -> Applied {

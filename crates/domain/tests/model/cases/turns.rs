@@ -63,6 +63,37 @@ fn no_turn_begins_while_another_is_being_asked() {
 }
 
 #[test]
+fn one_agent_chat_is_opened_at_a_time() {
+    let opens = |applied: &Applied| matches!(applied.effects[..], [Effect::OpenAgentChat]);
+    let mut case = Case::new();
+    case.agent_chat = None;
+    assert!(opens(&case.writes("one")));
+    let second = case.writes("two");
+    assert!(!opens(&second), "{:?}", second.effects);
+    let opened = case.apply(Command::StartTurn(case.start(Some("first"))));
+    let [Effect::Ask(ask)] = &opened.effects[..] else { panic!("not asked: {:?}", opened.effects) };
+    assert_eq!((ask.agent_chat.as_str(), ask.text.as_str()), ("first", "one\ntwo"));
+    // One that was opened for nothing does not replace the one in use.
+    case.apply(Command::StartTurn(case.start(Some("second"))));
+    assert_eq!(case.db.chat.agent_chat_id.as_deref(), Some("first"));
+}
+
+#[test]
+fn an_agent_chat_is_opened_again_when_the_worker_that_did_is_gone_or_was_refused() {
+    let opens = |applied: &Applied| matches!(applied.effects[..], [Effect::OpenAgentChat]);
+    let mut case = Case::new();
+    case.agent_chat = None;
+    assert!(opens(&case.writes("one")));
+    case.now += case.db.policy.reservation;
+    assert!(opens(&case.apply(Command::StartTurn(case.start(None)))));
+    let class = FailureClass::Transient;
+    let failure = AgentFailure { class, answered: true, retry_after: None, error: String::new() };
+    case.apply(Command::RecordNoAgentChat(failure));
+    case.now = case.db.chat.turn.due_at.expect("the turn is due again");
+    assert!(opens(&case.apply(Command::StartTurn(case.start(None)))));
+}
+
+#[test]
 fn the_answer_to_an_unsent_question_is_not_sent() {
     let mut case = Case::new();
     let ask = case.asked("hi");
