@@ -5,13 +5,16 @@
 use anyhow::Result;
 use async_trait::async_trait;
 use dmrelay_queue::{
-    Job, JobHandler, JobQueue, Lane, MemoryOptions, MemoryQueue, QueueError, QueueMetrics, QueueName,
+    Job, JobHandler, JobQueue, Lane, MemoryOptions, MemoryQueue, Pushed, QueueError, QueueMetrics, QueueName,
     RedisOptions, RedisQueue, Stop,
     conformance::{self, Backend, Server},
 };
 use dmrelay_tests::redis::RedisServer;
+use futures::StreamExt;
 use prometheus::Registry;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Inside one process there is a single queue.
@@ -194,6 +197,53 @@ fn an_invalid_url_is_a_clear_error() -> Result<()> {
     assert!(!error.to_string().contains("hunter2"), "{error}");
     assert!(matches!(error, QueueError::Address(_)));
     Ok(())
+}
+
+/// So many processes that push at once, with nobody fetching, do not bring apalis to the length at which it stands still.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_processes_that_push_at_once_leave_a_queue_that_works() -> Result<()> {
+    const PROCESSES: usize = 60;
+    let server = RedisServer::start()?;
+    let metrics = QueueMetrics::register(&Registry::new())?;
+    let connect = || RedisQueue::connect(RedisOptions::new(server.url()), metrics.clone());
+    let processes: Vec<_> = (0..PROCESSES).map(|_| connect().map(Arc::new)).collect::<Result<_, _>>()?;
+    let push = |queue: Arc<RedisQueue>| async move {
+        let jobs = (0..200).map(|_| {
+            let (queue, id) = (queue.clone(), uuid::Uuid::new_v4());
+            async move {
+                let job =
+                    Job { queue: QueueName::Ingest, id, key: id.to_string(), pushed_at_ms: 0, trace: None };
+                queue.push(job).await
+            }
+        });
+        // As many at a time as an api has.
+        futures::stream::iter(jobs).buffer_unordered(16).collect::<Vec<_>>().await
+    };
+    let outcomes = futures::future::join_all(processes.iter().cloned().map(push)).await;
+    let outcomes: Vec<_> = outcomes.into_iter().flatten().collect();
+    let accepted = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Pushed::Accepted))).count();
+    assert!((2_000..7_000).contains(&accepted), "{accepted} of {} were accepted", outcomes.len());
+    let handled = Arc::new(AtomicUsize::new(0));
+    let lanes = vec![Lane { queue: QueueName::Ingest, concurrency: 64 }];
+    let shutdown = CancellationToken::new();
+    let stop = Stop { shutdown: shutdown.clone(), grace: Duration::from_secs(5), fetch: None };
+    let (worker, handler) = (processes[0].clone(), Arc::new(Counting(handled.clone())));
+    let run = tokio::spawn(async move { worker.run(lanes, handler, stop).await });
+    dmrelay_tests::wait::until("all jobs", Duration::from_secs(30), async || {
+        Ok((handled.load(Ordering::Relaxed) == accepted).then_some(()))
+    })
+    .await?;
+    shutdown.cancel();
+    Ok(run.await??)
+}
+
+struct Counting(Arc<AtomicUsize>);
+
+#[async_trait]
+impl JobHandler for Counting {
+    async fn handle(&self, _job: Job) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 struct Nothing;

@@ -15,7 +15,7 @@ pub(super) const WAITING_MAX: u64 = 2_000;
 /// A cached depth is valid for this long …
 const COUNT_CACHE_TTL: Duration = Duration::from_millis(50);
 /// … and for this many pushes of this process.
-const COUNT_CACHE_PUSHES: u64 = 200;
+const COUNT_CACHE_PUSHES: u64 = 50;
 
 /// The number of waiting jobs: those that may be fetched, and those apalis has yet to move.
 ///
@@ -37,9 +37,9 @@ pub(super) async fn waiting(conn: &mut impl ConnectionLike, config: &Config) -> 
 /// limits: with about 8,000 jobs there between two fetches, every later fetch fails and the queue is blocked
 /// for ever. So at most 2,000 may wait; the rest stays due in SQL.
 ///
-/// The depth is read every 50 ms, or every 200 pushes of this process, whichever comes first; in between our
-/// own pushes are added to it. Several processes can therefore exceed the limit together, by at most 200 plus
-/// their pushes in progress each: about twenty of them stay below 8,000.
+/// The depth is read every 50 ms, or every 50 pushes of this process, whichever comes first; in between our
+/// own pushes are added to it. Several processes can therefore exceed the limit together, by at most 50 plus
+/// their pushes in progress each: sixty of them stay below 8,000.
 pub(super) struct Admission {
     limit: u64,
     known: Mutex<Known>,
