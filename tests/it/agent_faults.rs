@@ -1,9 +1,10 @@
 //! Agent failures: nothing is lost, and nothing is asked or said twice.
 
 use anyhow::Result;
-use dmrelay_simulator::{AgentRule, Fault, FaultMode, Operation, Service, UserTurn};
+use dmrelay_simulator::{AgentRule, Fault, FaultMode, Operation, ReplyRule, Service, UserTurn};
 use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 on_both_backends!(
@@ -11,6 +12,7 @@ on_both_backends!(
     a_slow_answer_is_found_and_not_asked_again,
     a_question_that_did_not_arrive_is_asked_again,
     an_error_after_the_effect_is_reconciled,
+    half_an_emoji_costs_that_character_and_no_answer,
     an_outage_costs_time_and_no_message,
     a_throttled_agent_is_asked_again_after_its_delay,
     a_question_received_and_never_answered_is_shown,
@@ -55,6 +57,32 @@ async fn an_error_after_the_effect_is_reconciled(backend: Backend) -> Result<()>
     let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::After).status(500));
     answered_once(relay).await
+}
+
+/// In the answer itself, in the record it is looked up in, and in what tools return.
+async fn half_an_emoji_costs_that_character_and_no_answer(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let tool = |content: Value| json!({"role": "tool_call_result", "tool_call_id": "t", "content": content});
+    let messages = vec![
+        tool(json!("found \u{1f600}")),
+        json!({"role": "agent", "content": {"odd": true}}),
+        json!({"role": "agent", "content": "Good \u{1f600}"}),
+        json!({"content": ["no role"]}),
+        json!(null),
+    ];
+    relay
+        .simulator
+        .put_agent(AGENT, AgentRule { reply: ReplyRule::Raw { messages }, ..AgentRule::default() });
+    relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::HalfEmoji));
+    relay.simulator.say(ACCOUNT, USER, "one");
+    assert_eq!(relay.replies(USER, 1).await?, ["Good \u{fffd}"]);
+    relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::DropAfter));
+    relay.simulator.add_fault(Fault::retell(Operation::GetChat, FaultMode::HalfEmoji).times(0));
+    relay.simulator.say(ACCOUNT, USER, "two \u{1f600}");
+    assert_eq!(relay.replies(USER, 2).await?[1], "Good \u{fffd}");
+    relay.settled().await?;
+    assert_eq!(relay.asked(), ["one", "two \u{1f600}"]);
+    relay.end().await
 }
 
 async fn an_outage_costs_time_and_no_message(backend: Backend) -> Result<()> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 on_both_backends!(
     a_lost_acceptance_is_found_by_its_echo,
     a_lost_acceptance_is_found_in_the_conversation,
+    a_lost_acceptance_is_found_in_a_conversation_with_half_an_emoji,
     a_reaction_before_the_mid_is_known_does_not_duplicate_the_message,
     a_permanently_unreadable_conversation_is_shown,
     a_send_that_did_not_arrive_is_repeated,
@@ -50,6 +51,19 @@ async fn a_lost_acceptance_is_found_in_the_conversation(backend: Backend) -> Res
     relay.simulator.configure(|settings| settings.graph.echo = Echo::Never);
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
     answered_once(relay).await
+}
+
+async fn a_lost_acceptance_is_found_in_a_conversation_with_half_an_emoji(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    relay.simulator.configure(|settings| settings.graph.echo = Echo::Never);
+    relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
+    relay.simulator.add_fault(Fault::graph(Operation::Conversation, FaultMode::HalfEmoji).times(0));
+    relay.simulator.say(ACCOUNT, USER, "hello \u{1f600}");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    assert_eq!(relay.sent(USER), ["Answer to: hello \u{1f600}"]);
+    assert_eq!(relay.messages(USER).await?[1]["status"], "sent");
+    relay.end().await
 }
 
 async fn a_reaction_before_the_mid_is_known_does_not_duplicate_the_message(backend: Backend) -> Result<()> {

@@ -11,6 +11,7 @@ pub mod conversation;
 pub mod event;
 pub mod failure;
 pub mod ids;
+pub mod json;
 pub mod message;
 pub mod permission;
 pub mod retry;

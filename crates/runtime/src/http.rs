@@ -4,6 +4,7 @@
 use crate::metrics::Metrics;
 use bytes::{Bytes, BytesMut};
 use dmrelay_domain::failure::{FailureClass, Wire};
+use dmrelay_domain::json;
 use dmrelay_domain::secret::Secret;
 use serde_json::Value;
 use std::sync::Arc;
@@ -98,9 +99,9 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// The body parsed as JSON, if valid.
+    /// The body parsed as JSON, leniently; see [`json::read`].
     pub fn json(&self) -> Option<Value> {
-        serde_json::from_slice(&self.body).ok()
+        json::read(&self.body)
     }
 }
 

@@ -87,6 +87,9 @@ pub enum FaultMode {
     GraphError,
     /// A gateway's HTML page, without the effect.
     Html,
+    /// The usual response, its emojis cut in half: `😀` becomes the escape `\ud83d`, as by software that cuts texts by
+    /// UTF-16 units.
+    HalfEmoji,
     /// Retell's completion: the user's turn is stored, then generation fails with the service's error.
     Partial,
 }
@@ -273,6 +276,21 @@ impl Faults {
     }
 }
 
+/// The response with the first UTF-16 unit alone of each character that has two.
+async fn half_emojis(answer: Response) -> Response {
+    let (mut parts, body) = answer.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let mut cut = String::new();
+    for c in String::from_utf8_lossy(&bytes).chars() {
+        match c.encode_utf16(&mut [0; 2]) {
+            [first, _] => cut.extend(["\\u".to_owned(), format!("{first:04x}")]),
+            _ => cut.push(c),
+        }
+    }
+    parts.headers.remove(axum::http::header::CONTENT_LENGTH);
+    Response::from_parts(parts, cut.into())
+}
+
 /// Applies a fault around a call. `refusal` creates the service's own error.
 pub(crate) async fn play<Work, Refusal>(fault: Fault, work: Work, refusal: Refusal) -> Response
 where
@@ -290,6 +308,7 @@ where
             tokio::time::sleep(wait).await;
             answer
         }
+        FaultMode::HalfEmoji => half_emojis(work.await).await,
         mode => {
             if matches!(mode, FaultMode::After | FaultMode::DropAfter | FaultMode::Partial) {
                 work.await;

@@ -8,7 +8,7 @@ use super::rows::{Message, Turn};
 use crate::clock::Millis;
 use crate::signature::sha256;
 use crate::states::Author;
-use crate::text::same_text;
+use crate::text::{folded, same_text};
 
 /// How far back Meta's list must reach to show that a message is absent; its times are whole seconds.
 const REACH: Millis = 5_000;
@@ -88,10 +88,11 @@ pub(super) enum SendEvidence {
     Unclear,
 }
 
-/// Hash to match the agent's copy of a question: white space may be folded on the way.
+/// Hash to match the agent's copy of a question, as [`same_text`] compares. Characters of two UTF-16 units count as
+/// one that could not be read: software that cuts texts may have cut them in half.
 pub fn fingerprint(text: &str) -> [u8; 32] {
-    let folded: Vec<&str> = text.split_whitespace().collect();
-    sha256(folded.join(" ").as_bytes())
+    let readable = |c: char| if c.len_utf16() == 1 { c } else { char::REPLACEMENT_CHARACTER };
+    sha256(folded(text).map(readable).collect::<String>().as_bytes())
 }
 
 impl Record {

@@ -4,8 +4,10 @@
 use super::item::{self, Container};
 use super::{EventKey, Kind};
 use crate::clock::Millis;
-use serde::Deserialize;
+use crate::json;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// One event of a webhook, ready for the inbox.
 #[derive(Debug, Clone)]
@@ -33,86 +35,84 @@ pub struct Envelope {
     pub events: Vec<Event>,
 }
 
-#[derive(Deserialize)]
-struct Body<'a> {
-    object: Option<String>,
-    #[serde(borrow, default)]
-    entry: Vec<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Entry<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    time: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    messaging: Vec<&'a RawValue>,
-    #[serde(borrow, default)]
-    standby: Vec<&'a RawValue>,
-    #[serde(borrow, default)]
-    changes: Vec<&'a RawValue>,
-    #[serde(borrow)]
-    field: Option<&'a RawValue>,
-}
+/// The fields of an object, each as it was written: whatever one of them is, the others can be read.
+type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
 /// Parses a webhook's body. Never fails: an unreadable body becomes one event of [`Kind::Unknown`] that keeps
 /// the bytes. `now` replaces a missing timestamp.
 pub fn parse(body: &[u8], now: Millis) -> Envelope {
-    let bodies = match serde_json::from_slice::<Body>(body) {
-        Ok(body) => vec![body],
-        // Meta's documentation wraps its samples in an array.
-        Err(_) => match serde_json::from_slice::<Vec<Body>>(body) {
-            Ok(bodies) => bodies,
-            Err(_) => return Envelope { events: vec![unknown("", body, now)] },
-        },
-    };
+    let text = String::from_utf8_lossy(body);
+    // A half of an emoji in the name of a field is the only one that hides other fields.
+    let events = read_bodies(&text, now).ok().or_else(|| read_bodies(&json::repair(&text)?, now).ok());
+    Envelope { events: events.unwrap_or_else(|| vec![unknown("", body, now)]) }
+}
+
+fn read_bodies(text: &str, now: Millis) -> Result<Vec<Event>, serde_json::Error> {
+    let whole = serde_json::from_str::<&RawValue>(text)?;
     let mut events = Vec::new();
-    for body in bodies {
-        let ours = body.object.as_deref() == Some("instagram");
-        for entry in body.entry {
-            let before = events.len();
-            read_entry(entry, now, &mut events);
-            if !ours {
-                // Page events of the same app: stored under their name only, never treated as Instagram's.
-                for event in &mut events[before..] {
-                    event.kind = Kind::Ignored;
-                }
+    // Meta's documentation wraps its samples in an array.
+    for body in list(whole) {
+        let before = events.len();
+        let Some(fields) = fields(body)? else {
+            events.push(unknown("", body.get().as_bytes(), now));
+            continue;
+        };
+        for entry in fields.get("entry").copied().map(list).unwrap_or_default() {
+            read_entry(entry, now, &mut events)?;
+        }
+        if events.len() == before {
+            events.push(unknown("", body.get().as_bytes(), now));
+        }
+        let object = fields.get("object").copied().map(item::flexible_text).unwrap_or_default();
+        if !object.is_empty() && object != "instagram" {
+            // Page events of the same app: stored under their name only, never treated as Instagram's.
+            for event in &mut events[before..] {
+                event.kind = Kind::Ignored;
             }
         }
     }
-    Envelope { events }
+    Ok(events)
 }
 
-fn read_entry(raw: &RawValue, now: Millis, events: &mut Vec<Event>) {
-    let Ok(entry) = serde_json::from_str::<Entry>(raw.get()) else {
-        events.push(unknown(&account_of(raw), raw.get().as_bytes(), now));
-        return;
-    };
-    let account = entry.id.map(item::flexible_text).unwrap_or_default();
-    let time = entry.time.and_then(item::flexible_millis).unwrap_or(now);
-    let before = events.len();
-    for (container, items) in [
-        (Container::Messaging, &entry.messaging),
-        (Container::Standby, &entry.standby),
-        (Container::Change, &entry.changes),
-    ] {
-        events.extend(items.iter().map(|item| event(&account, container, item, time)));
+/// None for what is no object.
+///
+/// # Errors
+/// The name of a field is no text.
+fn fields(raw: &RawValue) -> Result<Option<Fields<'_>>, serde_json::Error> {
+    if raw.get().starts_with('{') { serde_json::from_str(raw.get()).map(Some) } else { Ok(None) }
+}
+
+/// The items of a list; a value that is no list is its only item, and `null` is none.
+fn list(raw: &RawValue) -> Vec<&RawValue> {
+    match serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
+        Ok(items) => items,
+        Err(_) if raw.get() == "null" => Vec::new(),
+        Err(_) => vec![raw],
     }
-    if entry.field.is_some() {
+}
+
+fn read_entry(raw: &RawValue, now: Millis, events: &mut Vec<Event>) -> Result<(), serde_json::Error> {
+    let Some(fields) = fields(raw)? else {
+        events.push(unknown("", raw.get().as_bytes(), now));
+        return Ok(());
+    };
+    let field = |name: &str| fields.get(name).copied();
+    let account = field("id").map(item::flexible_text).unwrap_or_default();
+    let time = field("time").and_then(item::flexible_millis).unwrap_or(now);
+    let before = events.len();
+    for (container, name) in
+        [(Container::Messaging, "messaging"), (Container::Standby, "standby"), (Container::Change, "changes")]
+    {
+        let items = field(name).map(list).unwrap_or_default();
+        events.extend(items.into_iter().map(|item| event(&account, container, item, time)));
+    }
+    if field("field").is_some() {
         events.push(event(&account, Container::Change, raw, time));
     }
     if events.len() == before {
         events.push(unknown(&account, raw.get().as_bytes(), time));
     }
-}
-
-/// The account of an entry that is malformed elsewhere.
-fn account_of(raw: &RawValue) -> String {
-    serde_json::from_str::<serde_json::Value>(raw.get())
-        .ok()
-        .and_then(|value| value.get("id").map(item::text_of))
-        .unwrap_or_default()
+    Ok(())
 }
 
 fn event(account: &str, container: Container, raw: &RawValue, time: Millis) -> Event {

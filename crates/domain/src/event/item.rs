@@ -3,6 +3,7 @@
 use super::content::{Attachment, Comment, Content, Edit, Inbound, Postback, Reaction, Referral, ReplyTo};
 use super::{EventKey, Kind};
 use crate::clock::Millis;
+use crate::json;
 use crate::states::words;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -71,7 +72,7 @@ impl Item {
 
 /// Parses an item of `account`. `None` if it is not a JSON object of the container's form.
 pub fn read(container: Container, account: &str, raw: &[u8]) -> Option<Item> {
-    let json: Value = serde_json::from_slice(raw).ok()?;
+    let json = json::read(raw)?;
     if !json.is_object() {
         return None;
     }
@@ -288,9 +289,9 @@ fn millis_of(value: &Value) -> Option<Millis> {
 }
 
 pub(super) fn flexible_text(raw: &RawValue) -> String {
-    serde_json::from_str(raw.get()).map(|value: Value| text_of(&value)).unwrap_or_default()
+    json::read(raw.get().as_bytes()).map(|value| text_of(&value)).unwrap_or_default()
 }
 
 pub(super) fn flexible_millis(raw: &RawValue) -> Option<Millis> {
-    millis_of(&serde_json::from_str(raw.get()).ok()?)
+    millis_of(&json::read(raw.get().as_bytes())?)
 }

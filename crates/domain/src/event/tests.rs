@@ -172,7 +172,81 @@ fn a_thousand_items_are_a_thousand_events() {
     assert_eq!(keys.len(), 1_000);
 }
 
+#[test]
+fn half_an_emoji_spoils_nothing() {
+    let message = r#"{"sender":{"id":"2"},"recipient":{"id":"1"},"timestamp":1772998023000,"message":{"mid":"m","text":"hi \ud83d"}}"#;
+    for body in [
+        format!(r#"{{"object":"instagram","entry":[{{"id":"1","time":1,"messaging":[{message}]}}]}}"#),
+        format!(
+            r#"{{"object":"instagram","\udead":1,"entry":[{{"id":"1","x":"\ud83d","messaging":[{message}]}}]}}"#
+        ),
+        format!(r#"{{"object":"instagram","entry":{{"id":"1","messaging":{message},"standby":null}}}}"#),
+    ] {
+        let events = parse(body.as_bytes(), 1).events;
+        assert_eq!((events.len(), events[0].kind), (1, Kind::Message), "{body}");
+        let Content::Message(read) = read(Container::Messaging, "1", &events[0].raw).unwrap().content else {
+            panic!("{body}")
+        };
+        assert_eq!(read.text.as_deref(), Some("hi \u{fffd}"));
+    }
+}
+
+/// Any JSON, of a few levels.
+fn any_json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        ".{0,12}".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..3).prop_map(serde_json::Value::from),
+            proptest::collection::btree_map("[a-z_]{1,9}", inner, 0..3)
+                .prop_map(|fields| fields.into_iter().collect::<serde_json::Map<_, _>>().into()),
+        ]
+    })
+}
+
+/// The JSON pointers of everything in a value, itself included.
+fn places(value: &serde_json::Value, at: &str, all: &mut Vec<String>) {
+    all.push(at.to_owned());
+    match value {
+        serde_json::Value::Object(fields) => {
+            fields.iter().for_each(|(name, value)| places(value, &format!("{at}/{name}"), all));
+        }
+        serde_json::Value::Array(items) => {
+            items.iter().enumerate().for_each(|(n, value)| places(value, &format!("{at}/{n}"), all));
+        }
+        _ => {}
+    }
+}
+
 proptest! {
+    #[test]
+    fn whatever_becomes_of_an_item_the_others_are_read(
+        item in 0..3_usize, place in any::<prop::sample::Index>(), value in any_json(),
+    ) {
+        let message = |n: usize| serde_json::json!({
+            "sender": {"id": "2"}, "recipient": {"id": "1"}, "timestamp": 1_772_998_023_000_i64,
+            "message": {"mid": format!("m{n}"), "text": "x", "attachments": [{"type": "image", "payload": {"url": "u"}}],
+                "reply_to": {"story": {"id": "3", "url": "u"}}, "referral": {"ref": "r", "product": {"id": "4"}}},
+        });
+        let mut body = serde_json::json!({"object": "instagram", "entry": [
+            {"id": "1", "time": 1, "messaging": [message(0), message(1)]},
+            {"id": "1", "time": 1, "messaging": [message(2)]},
+        ]});
+        let before = parse(body.to_string().as_bytes(), 1).events;
+        let pointer = ["/entry/0/messaging/0", "/entry/0/messaging/1", "/entry/1"][item];
+        let mut all = Vec::new();
+        places(body.pointer(pointer).unwrap(), pointer, &mut all);
+        *body.pointer_mut(&all[place.index(all.len())]).unwrap() = value;
+        let after = parse(body.to_string().as_bytes(), 1).events;
+        for (n, event) in before.iter().enumerate().filter(|(n, _)| *n != item) {
+            prop_assert!(after.iter().any(|kept| kept.key == event.key && kept.kind == event.kind), "{n}: {body}");
+        }
+    }
+
     #[test]
     fn any_bytes_become_events_that_store_them(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let events = parse(&body, 1).events;
