@@ -2,7 +2,7 @@
 
 use crate::Word;
 use dmrelay_domain::ids::{ChatId, ConnectionId};
-use dmrelay_domain::states::ChatMode;
+use dmrelay_domain::states::{AgentChatStatus, ChatMode};
 use dmrelay_domain::trace::TraceId;
 use sea_orm::entity::prelude::*;
 
@@ -20,7 +20,7 @@ pub struct Model {
     /// Instagram user id.
     pub instagram_user_id: String,
     /// Chat status.
-    pub chat_status: String,
+    pub chat_status: Word<AgentChatStatus>,
     /// Metadata.
     pub metadata: String,
     /// Username.
@@ -65,6 +65,8 @@ pub struct Model {
     pub updated_at: i64,
     /// The agent knows the conversation up to the message of this number.
     pub agent_seq: i64,
+    /// A former agent chat ended: the next question tells what was said before.
+    pub recall: bool,
     /// Until then somebody opens an agent chat, in milliseconds; 0 if nobody does.
     pub opening_until: i64,
     /// Up to the message of this number, what the agent was about to say is superseded by a human.

@@ -117,6 +117,7 @@ const CHATS: &[&str] = &[
     profile_at bigint,
     agent_chat_id text,
     agent_watermark text,
+    recall boolean NOT NULL DEFAULT FALSE,
     opening_until bigint NOT NULL DEFAULT 0,
     agent_seq bigint NOT NULL DEFAULT 0,
     human_seq bigint NOT NULL DEFAULT 0,

@@ -1,7 +1,7 @@
 //! Agent failures: nothing is lost, and nothing is asked or said twice.
 
 use anyhow::Result;
-use dmrelay_simulator::{AgentRule, Fault, FaultMode, Operation, ReplyRule, Service, UserTurn};
+use dmrelay_simulator::{AgentRule, ChatStatus, Fault, FaultMode, Operation, ReplyRule, Service, UserTurn};
 use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT};
 use serde_json::{Value, json};
@@ -13,6 +13,8 @@ on_both_backends!(
     a_question_that_did_not_arrive_is_asked_again,
     an_error_after_the_effect_is_reconciled,
     half_an_emoji_costs_that_character_and_no_answer,
+    a_chat_that_takes_no_more_questions_is_replaced_whatever_the_refusal_says,
+    a_refusal_in_a_chat_that_goes_on_is_final,
     an_outage_costs_time_and_no_message,
     a_throttled_agent_is_asked_again_after_its_delay,
     a_question_received_and_never_answered_is_shown,
@@ -85,6 +87,50 @@ async fn half_an_emoji_costs_that_character_and_no_answer(backend: Backend) -> R
     relay.end().await
 }
 
+/// The new chat is told what was said in the one before.
+async fn a_chat_that_takes_no_more_questions_is_replaced_whatever_the_refusal_says(
+    backend: Backend,
+) -> Result<()> {
+    for (status, code, message) in [
+        (ChatStatus::Error, 400, "Chat is in error state"),
+        (ChatStatus::Ended, 400, "This chat session is closed."),
+        (ChatStatus::Ended, 410, "Gone"),
+        (ChatStatus::Ended, 422, "Cannot find requested asset under given api key."),
+    ] {
+        let relay = Relay::connected(backend, |_| {}).await?;
+        relay.simulator.say(ACCOUNT, USER, "Do you ship?");
+        relay.replies(USER, 1).await?;
+        let chat = relay.simulator.chats().remove(0).id;
+        relay.simulator.set_chat_status(&chat, status);
+        let refusal = Fault::retell(Operation::Completion, FaultMode::Before).status(code).message(message);
+        relay.simulator.add_fault(refusal);
+        relay.simulator.say(ACCOUNT, USER, "To Norway?");
+        relay.replies(USER, 2).await?;
+        relay.settled().await?;
+        assert_eq!(relay.simulator.chats().len(), 2, "{message}");
+        let told = "[Earlier in this conversation:\ncustomer: Do you ship?\nyou: Answer to: Do you ship?]\nTo Norway?";
+        assert_eq!(relay.asked(), ["Do you ship?", told], "{message}");
+        assert_eq!(relay.rest.get("chats").await?.json["items"][0]["chatStatus"], "ongoing");
+        // Once it knows, it is not told again.
+        relay.simulator.say(ACCOUNT, USER, "Thanks");
+        relay.replies(USER, 3).await?;
+        assert_eq!(relay.asked()[2], "Thanks");
+        relay.end().await?;
+    }
+    Ok(())
+}
+
+async fn a_refusal_in_a_chat_that_goes_on_is_final(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let refusal = Fault::retell(Operation::Completion, FaultMode::Before).status(400);
+    relay.simulator.add_fault(refusal.message("The message list has ended unexpectedly"));
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.settled().await?;
+    assert_eq!(relay.store.dead_letter_counts().await?, [("invalid".to_owned(), 1)]);
+    assert_eq!(relay.simulator.chats().len(), 1);
+    relay.end().await
+}
+
 async fn an_outage_costs_time_and_no_message(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |_| {}).await?;
     let outage =
@@ -120,7 +166,7 @@ async fn a_question_received_and_never_answered_is_shown(backend: Backend) -> Re
 }
 
 async fn a_new_chat_that_cannot_be_opened_is_opened_later(backend: Backend) -> Result<()> {
-    let relay = Relay::connected(backend, |_| {}).await?;
+    let relay = Relay::connected(backend, |settings| settings.worker.agent_history = 0).await?;
     relay.simulator.put_agent(AGENT, AgentRule { ends_chat: true, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "first");
     relay.replies(USER, 1).await?;

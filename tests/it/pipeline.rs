@@ -115,7 +115,7 @@ async fn several_agent_messages_are_sent_in_order(backend: Backend) -> Result<()
 }
 
 async fn a_chat_that_ended_is_replaced_by_a_new_one(backend: Backend) -> Result<()> {
-    let relay = Relay::connected(backend, |_| {}).await?;
+    let relay = Relay::connected(backend, |settings| settings.worker.agent_history = 0).await?;
     relay.simulator.put_agent(AGENT, AgentRule { ends_chat: true, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "first");
     relay.replies(USER, 1).await?;

@@ -37,6 +37,8 @@ pub struct AgentError {
     pub class: FailureClass,
     /// Whether the service responded: then the call is over.
     pub answered: bool,
+    /// With which HTTP status.
+    pub status: Option<u16>,
     /// The requested delay, if any.
     pub retry_after: Option<Duration>,
     /// The error, without message text.

@@ -60,6 +60,7 @@ impl Retell {
             return json.ok_or_else(|| AgentError {
                 class: failure::retell(effect, Wire::Lost, ""),
                 answered: true,
+                status: Some(answer.status),
                 retry_after: None,
                 message: format!("{operation}: status {} with a body that is not JSON", answer.status),
             });
@@ -69,9 +70,36 @@ impl Retell {
         Err(AgentError {
             class: failure::retell(effect, wire, said),
             answered: true,
+            status: Some(answer.status),
             retry_after: answer.retry_after,
             message: format!("{operation}: status {}: {}", answer.status, truncate(&mask(said), 200)),
         })
+    }
+
+    /// A completion failed. If it was refused, Retell's record of the chat says whether that is because the chat has
+    /// ended (Retell, "Get chat": `chat_status` is `ongoing`, `ended` or `error`), whatever the text of the refusal.
+    async fn refused(&self, chat: &str, refusal: AgentError) -> AgentError {
+        if !matches!(refusal.status, Some(400 | 404..=428 | 430..=499)) {
+            return refusal;
+        }
+        let call = self.request("get_chat", Method::GET, &["get-chat", chat], CHAT_CALL_TIMEOUT);
+        match self.call(Effect::Read, call).await {
+            Ok(found) if found["chat_status"] == "ongoing" => {
+                // Then it is the request that was refused, even if the text says "ended" or there is no such asset.
+                let class =
+                    if refusal.class == FailureClass::Gone { FailureClass::Invalid } else { refusal.class };
+                AgentError { class, ..refusal }
+            }
+            Ok(found) if found["chat_status"].is_string() => {
+                AgentError { class: FailureClass::Gone, ..refusal }
+            }
+            Err(err) if err.class == FailureClass::Gone => {
+                AgentError { class: FailureClass::Gone, ..refusal }
+            }
+            // Not known: by the text, as far as that says anything; else it is asked again later.
+            _ if refusal.class == FailureClass::Gone => refusal,
+            _ => AgentError { class: FailureClass::Transient, ..refusal },
+        }
     }
 
     fn request(&self, operation: &'static str, method: Method, path: &[&str], timeout: Duration) -> Call {
@@ -112,6 +140,7 @@ impl ChatAgent for Retell {
         chat["chat_id"].as_str().map(str::to_owned).ok_or_else(|| AgentError {
             class: FailureClass::Transient,
             answered: true,
+            status: None,
             retry_after: None,
             message: "create_chat: the response has no chat_id".to_owned(),
         })
@@ -121,10 +150,14 @@ impl ChatAgent for Retell {
         let timeout = timeout.min(self.options.timeout);
         let mut call = self.request("completion", Method::POST, &["create-chat-completion"], timeout);
         call.json = Some(json!({ "chat_id": chat, "content": text }));
-        let answer = self.call(Effect::Write, call).await?;
+        let answer = match self.call(Effect::Write, call).await {
+            Ok(answer) => answer,
+            Err(err) => return Err(self.refused(chat, err).await),
+        };
         let messages = answer["messages"].as_array().ok_or_else(|| AgentError {
             class: FailureClass::Ambiguous,
             answered: true,
+            status: None,
             retry_after: None,
             message: "completion: the response has no messages".to_owned(),
         })?;
@@ -175,6 +208,7 @@ fn no_answer(effect: Effect, operation: &str, failure: &http::Failure) -> AgentE
     AgentError {
         class: failure::retell(effect, failure.wire(), ""),
         answered: false,
+        status: None,
         retry_after: None,
         message: format!("{operation}: {failure}"),
     }

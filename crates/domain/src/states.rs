@@ -60,6 +60,16 @@ macro_rules! words {
 pub(crate) use words;
 
 words!(
+    /// Whether an agent chat takes questions, in Retell's words (`chat_status`).
+    AgentChatStatus {
+        /// It does.
+        Ongoing = "ongoing",
+        /// It ended: by the agent, by silence, or by an error.
+        Ended = "ended",
+    }
+);
+
+words!(
     /// The state of an inbox event.
     EventState {
         /// Waiting to be ingested.

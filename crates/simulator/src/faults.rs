@@ -145,6 +145,12 @@ impl Fault {
         Self { status: Some(status), ..self }
     }
 
+    /// Responds with this error message.
+    #[must_use]
+    pub fn message(self, message: &str) -> Self {
+        Self { message: Some(message.to_owned()), ..self }
+    }
+
     /// Responds with this Graph error.
     #[must_use]
     pub fn code(self, code: i64, subcode: Option<i64>) -> Self {

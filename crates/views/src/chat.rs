@@ -79,7 +79,7 @@ impl ChatView {
             username: row.username.clone(),
             name: row.name.clone(),
             picture: row.picture.clone(),
-            chat_status: row.chat_status.clone(),
+            chat_status: row.chat_status.to_string(),
             metadata: parsed(Some(&row.metadata)),
             mode: row.mode.to_string(),
             mode_reason: row.mode_reason.clone(),

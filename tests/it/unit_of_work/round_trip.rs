@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use dmrelay_domain::conversation::{Body, Conversation, Message, MessageError, Policy, Tracked, Turn};
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{MessageId, TurnId, WorkerId};
-use dmrelay_domain::states::{Author, ChatMode, Direction, MessageStatus, TurnState};
+use dmrelay_domain::states::{AgentChatStatus, Author, ChatMode, Direction, MessageStatus, TurnState};
 use dmrelay_domain::trace::TraceId;
 use dmrelay_tests::seed;
 use rand::rngs::StdRng;
@@ -120,6 +120,7 @@ fn change_chat(rng: &mut StdRng, one: &mut Conversation) {
     chat.agent_chat_id = maybe(rng, text);
     chat.agent_watermark = maybe(rng, text);
     chat.opening_until = number(rng);
+    (chat.agent_chat_status, chat.recall) = (any(rng, AgentChatStatus::ALL), rng.random());
     (chat.agent_seq, chat.human_seq) = (number(rng), number(rng));
     chat.verify = rng.random();
     chat.first_unanswered_at = maybe(rng, number);

@@ -12,6 +12,7 @@ use dmrelay_domain::conversation::{
 };
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::TurnId;
+use dmrelay_domain::text::plain_name;
 use dmrelay_runtime::span_of;
 use dmrelay_store::{BreakerKey, Connection};
 use std::collections::BTreeMap;
@@ -93,8 +94,9 @@ async fn opening(ctx: &Context, connection: &Connection, about: &About) -> Openi
     let mut variables: BTreeMap<String, String> = connection.settings.agent_variables.clone();
     variables.insert("channel".to_owned(), "instagram".to_owned());
     variables.insert("instagram_user_id".to_owned(), user.clone());
-    variables.extend(profile.username.map(|username| ("instagram_username".to_owned(), username)));
-    variables.extend(profile.name.map(|name| ("instagram_name".to_owned(), name)));
+    // People choose them: they stand in the agent's prompt.
+    let names = [("instagram_username", profile.username), ("instagram_name", profile.name)];
+    variables.extend(names.into_iter().filter_map(|(key, name)| Some((key.to_owned(), plain_name(&name?)))));
     let metadata = BTreeMap::from([
         ("dmrelay_chat_id".to_owned(), about.chat.to_string()),
         ("instagram_user_id".to_owned(), user),
@@ -197,7 +199,7 @@ fn failure_of(err: &AgentError) -> AgentFailure {
 /// The connection of a chat cannot be read, so no agent chat is opened.
 fn not_opened(why: &str) -> AgentError {
     let message = format!("agent chat not opened: {why}");
-    AgentError { class: FailureClass::Transient, answered: true, retry_after: None, message }
+    AgentError { class: FailureClass::Transient, answered: true, status: None, retry_after: None, message }
 }
 
 /// Committing the intent took too long: the question is not asked.
@@ -205,6 +207,7 @@ fn too_late() -> AgentError {
     AgentError {
         class: FailureClass::Transient,
         answered: false,
+        status: None,
         retry_after: None,
         message: "not asked: committing the intent took too long".to_owned(),
     }

@@ -10,7 +10,7 @@ use crate::failure::FailureClass;
 use crate::ids::TurnId;
 use crate::retry;
 use crate::split::{MAX_BYTES, split};
-use crate::states::{Author, DeadLetterKind, Direction, MessageStatus, TurnState};
+use crate::states::{AgentChatStatus, Author, DeadLetterKind, Direction, MessageStatus, TurnState};
 use crate::text::truncate;
 use crate::window::{self, Window};
 
@@ -57,6 +57,7 @@ impl Conversation {
         (row.finished_at, row.latency_ms) = (Some(now), Some(now - row.started_at));
         (row.error_class, row.error) = (None, None);
         self.chat.agent_seq = self.chat.agent_seq.max(self.turns[turn].asked_seq);
+        self.chat.recall = false;
         if watermark.is_some() {
             self.chat.agent_watermark = watermark;
         }
@@ -142,6 +143,7 @@ impl Conversation {
             FailureClass::Gone if self.turns[turn].rollovers == 0 => {
                 self.chat.agent_chat_id = None;
                 self.chat.agent_watermark = None;
+                (self.chat.agent_chat_status, self.chat.recall) = (AgentChatStatus::Ended, true);
                 self.turns[turn].rollovers += 1;
                 self.was_not_asked(turn, failure, 0);
                 match &command.retry {

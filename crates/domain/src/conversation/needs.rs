@@ -42,7 +42,7 @@ impl Needs {
             starts |= needs.add(command);
         }
         // An earlier command of the same change may produce what the agent missed.
-        if starts && (several || chat.human_seq > chat.agent_seq) {
+        if starts && (several || chat.recall || chat.human_seq > chat.agent_seq) {
             needs.history = Some(HISTORY_MAX);
         }
         needs

@@ -4,7 +4,7 @@ use super::tracked::Tracked;
 use crate::clock::Millis;
 use crate::failure::FailureClass;
 use crate::ids::{ChatId, DeadLetterId, InstagramUserId, MessageId, TurnId, WorkerId};
-use crate::states::{Author, ChatMode, DeadLetterKind, Direction, MessageStatus, TurnState};
+use crate::states::{AgentChatStatus, Author, ChatMode, DeadLetterKind, Direction, MessageStatus, TurnState};
 use crate::trace::TraceId;
 
 /// One kind of a chat's work: its next turn, or its outbox.
@@ -57,6 +57,10 @@ pub struct Chat {
     pub agent_chat_id: Option<String>,
     /// The last message of the agent chat that is accounted for.
     pub agent_watermark: Option<String>,
+    /// Whether the agent chat takes questions, as far as is known.
+    pub agent_chat_status: AgentChatStatus,
+    /// A former agent chat ended: the next question tells what was said before.
+    pub recall: bool,
     /// Until then somebody opens an agent chat; 0 if nobody does.
     pub opening_until: Millis,
     /// The agent knows the conversation up to this message.
@@ -96,6 +100,8 @@ impl Chat {
             window_expires_at: None,
             agent_chat_id: None,
             agent_watermark: None,
+            agent_chat_status: AgentChatStatus::Ongoing,
+            recall: false,
             opening_until: 0,
             agent_seq: 0,
             human_seq: 0,

@@ -6,11 +6,12 @@ use super::evidence::fingerprint;
 use super::marks::TAKEN_BACK;
 use super::rows::{MessageError, Turn};
 use super::takeover::{ModeReason, RUNAWAY};
-use super::{Conversation, Tracked, wording};
+use super::wording::{self, Note};
+use super::{Conversation, Tracked};
 use crate::clock::{Millis, duration};
 use crate::failure::FailureClass;
 use crate::ids::{MessageId, TurnId};
-use crate::states::{ActivityKind, ChatMode, DeadLetterKind, TurnState};
+use crate::states::{ActivityKind, AgentChatStatus, ChatMode, DeadLetterKind, TurnState};
 use crate::window::{self, Window};
 
 /// Maximum number of messages per question.
@@ -28,6 +29,7 @@ impl Conversation {
         if self.chat.agent_chat_id.is_none() && start.agent_chat.is_some() {
             self.chat.agent_chat_id.clone_from(&start.agent_chat);
             (self.chat.agent_watermark, self.chat.opening_until) = (None, 0);
+            self.chat.agent_chat_status = AgentChatStatus::Ongoing;
         }
         let open = self.open_turn();
         if let Some(open) = open {
@@ -258,10 +260,14 @@ impl Conversation {
     fn text_of(&self, question: &[MessageId]) -> String {
         let asked = |id: &MessageId| self.live().find(|message| message.id == *id);
         let messages: Vec<_> = question.iter().filter_map(asked).map(|message| &**message).collect();
-        let mut unseen: Vec<_> =
-            self.live().filter(|message| self.is_news_to_agent(message)).map(|message| &**message).collect();
+        let mut unseen: Vec<_> = self.live().map(|message| &**message).collect();
+        unseen.retain(|message| {
+            let was_said = self.chat.recall && message.was_said() && !question.contains(&message.id);
+            was_said || self.is_news_to_agent(message)
+        });
         unseen.sort_by_key(|message| message.seq);
-        wording::question(&unseen, &messages)
+        let note = if self.chat.recall { Note::Earlier(self.policy.history_max) } else { Note::Colleague };
+        wording::question(note, &unseen, &messages)
     }
 
     /// Reconciles a question whose outcome is unknown from the agent's record.

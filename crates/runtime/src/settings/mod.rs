@@ -226,6 +226,9 @@ pub struct WorkerSettings {
     /// bots.
     #[arg(long, env = "MAX_TURNS_PER_HOUR", default_value_t = 30)]
     pub max_turns_per_hour: u32,
+    /// How many of the last messages a new agent chat is told after the former one ended; 0 for none.
+    #[arg(long, env = "AGENT_HISTORY", default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=50))]
+    pub agent_history: u16,
     /// Maximum number of messages per answer; the rest is cut off.
     #[arg(long, env = "REPLY_PARTS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=200))]
     pub reply_parts: u16,

@@ -213,7 +213,8 @@ impl Tx {
                 mids.push(vec![mid_key(one.connection.id, mid).into()]);
             }
             if let Some(most) = needs.history {
-                let after = one.chat.agent_seq.max(one.chat.last_seq - most);
+                let newest = one.chat.last_seq - most;
+                let after = if one.chat.recall { newest } else { one.chat.agent_seq.max(newest) };
                 histories.push(vec![(*id).into(), after.into(), most.into()]);
             }
         }

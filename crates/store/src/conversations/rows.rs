@@ -51,6 +51,8 @@ pub(super) fn chat_of(row: chat::Model) -> Option<Chat> {
         window_expires_at: row.window_expires_at,
         agent_chat_id: row.agent_chat_id,
         agent_watermark: row.agent_watermark,
+        agent_chat_status: row.chat_status.known()?,
+        recall: row.recall,
         opening_until: row.opening_until,
         agent_seq: row.agent_seq,
         human_seq: row.human_seq,
