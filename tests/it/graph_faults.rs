@@ -12,6 +12,7 @@ use std::time::Duration;
 on_both_backends!(
     a_lost_acceptance_is_found_by_its_echo,
     a_lost_acceptance_is_found_in_the_conversation,
+    what_graph_calls_temporary_is_sent_again,
     a_lost_acceptance_is_found_in_a_conversation_with_half_an_emoji,
     a_reaction_before_the_mid_is_known_does_not_duplicate_the_message,
     a_permanently_unreadable_conversation_is_shown,
@@ -64,6 +65,17 @@ async fn a_lost_acceptance_is_found_in_a_conversation_with_half_an_emoji(backend
     assert_eq!(relay.sent(USER), ["Answer to: hello \u{1f600}"]);
     assert_eq!(relay.messages(USER).await?[1]["status"], "sent");
     relay.end().await
+}
+
+async fn what_graph_calls_temporary_is_sent_again(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    for fault in [
+        Fault::graph(Operation::Send, FaultMode::GraphError).code(100, Some(33)).transient(),
+        Fault::graph(Operation::Send, FaultMode::GraphError).code(1_200, Some(2_018_024)),
+    ] {
+        relay.simulator.add_fault(fault);
+    }
+    answered_once(relay).await
 }
 
 async fn a_reaction_before_the_mid_is_known_does_not_duplicate_the_message(backend: Backend) -> Result<()> {

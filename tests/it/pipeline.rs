@@ -17,6 +17,7 @@ on_both_backends!(
     a_long_answer_is_split_and_sent_in_order,
     several_agent_messages_are_sent_in_order,
     a_chat_that_ended_is_replaced_by_a_new_one,
+    an_answer_in_markdown_is_sent_as_plain_text,
     an_empty_answer_ends_the_turn,
     a_loop_between_two_bots_is_stopped,
 );
@@ -123,6 +124,22 @@ async fn a_chat_that_ended_is_replaced_by_a_new_one(backend: Backend) -> Result<
     assert_eq!(relay.replies(USER, 2).await?, ["Answer to: first", "Answer to: second"]);
     assert_eq!(relay.simulator.chats().len(), 2);
     relay.end().await
+}
+
+async fn an_answer_in_markdown_is_sent_as_plain_text(backend: Backend) -> Result<()> {
+    for (plain_text, sent) in [
+        (true, "Our hours: 9-5, see our page: https://a.example/x_y_z"),
+        (false, "**Our hours**: 9-5, see [our page](https://a.example/x_y_z)"),
+    ] {
+        let relay = Relay::connected(backend, |settings| settings.worker.plain_text = plain_text).await?;
+        let texts = vec!["**Our hours**: 9-5, see [our page](https://a.example/x_y_z)".to_owned()];
+        let rule = AgentRule { reply: ReplyRule::Texts { texts }, ..AgentRule::default() };
+        relay.simulator.put_agent(AGENT, rule);
+        relay.simulator.say(ACCOUNT, USER, "hello");
+        assert_eq!(relay.replies(USER, 1).await?, [sent]);
+        relay.end().await?;
+    }
+    Ok(())
 }
 
 async fn an_empty_answer_ends_the_turn(backend: Backend) -> Result<()> {

@@ -55,6 +55,7 @@ impl Options {
             reconcile_attempts_max: bounded(worker.reconcile_attempts),
             reservation: millis(worker.lease),
             turns_per_hour_max: bounded(worker.max_turns_per_hour),
+            plain_text: worker.plain_text,
             history_max: usize::from(worker.agent_history),
             reply_parts_max: usize::from(worker.reply_parts),
             code_2_attempts_max: worker.graph_code_2_attempts,

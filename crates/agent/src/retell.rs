@@ -66,7 +66,7 @@ impl Retell {
             });
         }
         let said = json.as_ref().and_then(|json| json["message"].as_str()).unwrap_or_default();
-        let wire = Wire::Answered { status: answer.status, code: None, subcode: None };
+        let wire = Wire::Answered { status: answer.status, code: None, subcode: None, is_transient: false };
         Err(AgentError {
             class: failure::retell(effect, wire, said),
             answered: true,

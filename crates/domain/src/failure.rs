@@ -73,6 +73,8 @@ pub enum Wire {
         code: Option<i64>,
         /// Graph's `error.error_subcode`.
         subcode: Option<i64>,
+        /// Graph's `error.is_transient`: it calls the error temporary.
+        is_transient: bool,
     },
 }
 
@@ -85,7 +87,14 @@ pub fn graph(effect: Effect, wire: Wire) -> FailureClass {
             429 => FailureClass::Throttled,
             _ => effect.unknown(),
         },
-        Wire::Answered { status, code: Some(code), subcode } => graph_code(effect, status, code, subcode),
+        Wire::Answered { status, code: Some(code), subcode, is_transient } => {
+            match graph_code(effect, status, code, subcode) {
+                FailureClass::Throttled => FailureClass::Throttled,
+                // Temporary by Graph's own word, whatever the code stands for otherwise (Meta, "Handling errors").
+                _ if is_transient => effect.unknown(),
+                class => class,
+            }
+        }
     }
 }
 
@@ -107,7 +116,8 @@ fn graph_code(effect: Effect, status: u16, code: i64, subcode: Option<i64>) -> F
         (3 | 200 | 368 | 2_022 | 36_103, _)
         | (10, _)
         | (100, None | Some(2_534_013 | 2_534_029)) => Restricted,
-        (1 | 2 | -1 | -2, _) => effect.unknown(),
+        // "Temporary send message failure. Please try again later", and the subcode alone of the same.
+        (1 | 2 | -1 | -2 | 1_200, _) | (100, Some(2_018_024)) => effect.unknown(),
         (100, _) => Invalid,
         _ => match status {
             429 => Throttled,
@@ -120,7 +130,7 @@ fn graph_code(effect: Effect, status: u16, code: i64, subcode: Option<i64>) -> F
 /// Code 100 without a subcode: Graph returns it on every call while the whole app is restricted, and also for
 /// a malformed request. Only other sends can show which of the two it is.
 pub fn is_bare_100(wire: Wire) -> bool {
-    matches!(wire, Wire::Answered { code: Some(100), subcode: None, .. })
+    matches!(wire, Wire::Answered { code: Some(100), subcode: None, is_transient: false, .. })
 }
 
 /// The class of a failed call to Retell. An ended chat is [`FailureClass::Gone`], which Retell reports with
@@ -146,7 +156,7 @@ mod tests {
     use super::*;
 
     fn answered(status: u16, code: i64, subcode: Option<i64>) -> Wire {
-        Wire::Answered { status, code: Some(code), subcode }
+        Wire::Answered { status, code: Some(code), subcode, is_transient: false }
     }
 
     #[test]
@@ -179,6 +189,9 @@ mod tests {
             (400, 100, Some(2_018_008), Invalid),
             (400, 100, Some(33), Invalid),
             (400, 77_777, None, Invalid),
+            (400, 1_200, None, Ambiguous),
+            (400, 1_200, Some(2_018_024), Ambiguous),
+            (400, 200, Some(2_018_028), Restricted),
             (502, 77_777, None, Ambiguous),
             (429, 77_777, None, Throttled),
         ] {
@@ -187,8 +200,23 @@ mod tests {
     }
 
     #[test]
+    fn what_graph_calls_temporary_is_tried_again() {
+        for (code, subcode) in
+            [(100, Some(33)), (77_777, None), (551, None), (10, Some(2_534_022)), (190, None)]
+        {
+            let wire = Wire::Answered { status: 400, code: Some(code), subcode, is_transient: true };
+            assert_eq!(graph(Effect::Write, wire), Ambiguous, "{code}");
+            assert_eq!(graph(Effect::Read, wire), Transient, "{code}");
+        }
+        let throttled = Wire::Answered { status: 400, code: Some(4), subcode: None, is_transient: true };
+        assert_eq!(graph(Effect::Write, throttled), Throttled);
+        let bare = Wire::Answered { status: 400, code: Some(100), subcode: None, is_transient: true };
+        assert!(!is_bare_100(bare));
+    }
+
+    #[test]
     fn without_a_code_the_effect_decides() {
-        let html = |status| Wire::Answered { status, code: None, subcode: None };
+        let html = |status| Wire::Answered { status, code: None, subcode: None, is_transient: false };
         assert_eq!(graph(Effect::Write, Wire::NotSent), Transient);
         assert_eq!(graph(Effect::Write, Wire::Lost), Ambiguous);
         assert_eq!(graph(Effect::Read, Wire::Lost), Transient);
@@ -200,7 +228,7 @@ mod tests {
 
     #[test]
     fn retell_statuses() {
-        let wire = |status| Wire::Answered { status, code: None, subcode: None };
+        let wire = |status| Wire::Answered { status, code: None, subcode: None, is_transient: false };
         for (status, message, class) in [
             (400, "Chat already ended", Gone),
             (400, "Invalid request format", Invalid),

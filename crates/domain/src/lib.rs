@@ -12,6 +12,7 @@ pub mod event;
 pub mod failure;
 pub mod ids;
 pub mod json;
+pub mod markdown;
 pub mod message;
 pub mod permission;
 pub mod retry;

@@ -5,8 +5,9 @@ use unicode_segmentation::UnicodeSegmentation;
 /// Maximum length of a message's text, in bytes.
 pub const MAX_BYTES: usize = 1_000;
 
-/// Splits at the last paragraph, line, sentence or word that fits, otherwise between graphemes. White space
-/// at a cut is dropped; everything else is preserved in order. Text of only white space gives nothing.
+/// Splits at the last paragraph, line, sentence or word that fits, otherwise between graphemes, and never in a link
+/// that fits into a message. White space at a cut is dropped; everything else is preserved in order. Text of only
+/// white space gives nothing.
 pub fn split(text: &str, max: usize) -> Vec<String> {
     let mut parts = Vec::new();
     let mut rest = text.trim();
@@ -25,7 +26,7 @@ pub fn split(text: &str, max: usize) -> Vec<String> {
 /// Where to cut a text longer than `max`: a position in `1..=max` (or after one character that is longer than
 /// that).
 fn cut(text: &str, max: usize) -> usize {
-    let head = crate::text::truncate(text, max);
+    let head = before_link(text, crate::text::truncate(text, max), max);
     // A boundary in the first half would leave a fragment; a later boundary of a lesser kind reads better.
     let late = |position: &usize| *position >= head.len() / 2;
     let paragraph = head.rfind("\n\n").filter(late);
@@ -36,9 +37,23 @@ fn cut(text: &str, max: usize) -> usize {
         .unwrap_or_else(|| grapheme(head, text))
 }
 
-/// After the last end of a sentence in `head`.
+/// The head without the link in which it ends, if that fits into a message of its own.
+fn before_link<'a>(text: &str, head: &'a str, max: usize) -> &'a str {
+    let www = head.rfind("www.").filter(|start| !head[..*start].ends_with("://"));
+    let start = head.rfind("http://").max(head.rfind("https://")).max(www);
+    let Some(start) = start.filter(|start| *start > 0) else { return head };
+    let link = &text[start..];
+    let end = start + link.find(char::is_whitespace).unwrap_or(link.len());
+    if end > head.len() && end - start <= max { &head[..start] } else { head }
+}
+
+/// After the last end of a sentence in `head`. A `?` or a dot within a word ends none.
 fn sentence(head: &str) -> Option<usize> {
-    head.split_sentence_bound_indices().last().map(|(start, _)| start).filter(|start| *start > 0)
+    let is_end = |start: &usize| {
+        let before = head[..*start].chars().next_back();
+        before.is_some_and(|c| !c.is_ascii() || c.is_ascii_whitespace())
+    };
+    head.split_sentence_bound_indices().map(|(start, _)| start).filter(is_end).last()
 }
 
 /// At the last white space in `head`, or at its end if a word ends exactly there.
@@ -96,7 +111,33 @@ mod tests {
         assert_eq!(split(&family.repeat(2), family.len() + 3), [family, family]);
     }
 
+    #[test]
+    fn a_link_is_not_split() {
+        let link = "https://shop.example/p?id=1&ref=abc.def#x";
+        let text = format!("{} {link} and so on", "word ".repeat(8));
+        let parts = split(&text, 60);
+        assert_eq!(parts[1], format!("{link} and so on"));
+        let parts = split(&format!("{}{link}", "看".repeat(15)), 60);
+        assert_eq!(parts, ["看".repeat(15), link.to_owned()]);
+        let www = "https://www.shop.example/p?id=1&ref=abc";
+        assert_eq!(split(&format!("{}{www}", "看".repeat(15)), 60)[1], www);
+        assert_eq!(split("See shop.example/p?id=1&x=2 now", 27), ["See shop.example/p?id=1&x=2", "now"]);
+        assert_eq!(split("See shop.example/p?id=1&x=2 now", 24), ["See", "shop.example/p?id=1&x=2", "now"]);
+    }
+
     proptest! {
+        #[test]
+        fn every_link_that_fits_stays_whole(
+            words in proptest::collection::vec("[a-z?!.,看]{1,9}|https://[a-z]{1,6}\\.example/[a-z0-9?&=#.!/_-]{0,20}", 1..30),
+            separator in "[ \n]", max in 45..90usize,
+        ) {
+            let text = words.join(&separator);
+            let parts = split(&text, max);
+            for link in words.iter().filter(|word| word.starts_with("https://")) {
+                prop_assert!(parts.iter().any(|part| part.contains(link)), "{link} in {parts:?}");
+            }
+        }
+
         #[test]
         fn nothing_but_white_space_is_lost(text in "(\\PC|[ \n.!?äé👋🏽\u{301}]){0,400}", max in 4..60usize) {
             let parts = split(&text, max);

@@ -56,9 +56,10 @@ impl GraphError {
 
     pub(crate) fn answered(effect: Effect, answer: &Answer) -> Self {
         let error = answer.json().map(|json| json["error"].clone()).unwrap_or_default();
-        let code = error["code"].as_i64();
-        let subcode = error["error_subcode"].as_i64();
-        let wire = Wire::Answered { status: answer.status, code, subcode };
+        let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
+        let (code, subcode) = (number(&error["code"]), number(&error["error_subcode"]));
+        let is_transient = error["is_transient"].as_bool().unwrap_or(false);
+        let wire = Wire::Answered { status: answer.status, code, subcode, is_transient };
         let class = failure::graph(effect, wire);
         let shown = match (code, subcode) {
             (Some(code), Some(subcode)) => format!("{code}/{subcode}"),

@@ -45,6 +45,9 @@ pub struct Fault {
     /// Graph error subcode.
     #[serde(default)]
     pub subcode: Option<i64>,
+    /// Whether Graph calls the error temporary (`is_transient`).
+    #[serde(default)]
+    pub transient: bool,
     /// Error message.
     #[serde(default)]
     pub message: Option<String>,
@@ -108,6 +111,7 @@ impl Fault {
             status: None,
             code: None,
             subcode: None,
+            transient: false,
             message: None,
             headers: BTreeMap::new(),
             delay_ms: 0,
@@ -143,6 +147,12 @@ impl Fault {
     #[must_use]
     pub fn status(self, status: u16) -> Self {
         Self { status: Some(status), ..self }
+    }
+
+    /// Graph calls the error temporary.
+    #[must_use]
+    pub fn transient(self) -> Self {
+        Self { transient: true, ..self }
     }
 
     /// Responds with this error message.

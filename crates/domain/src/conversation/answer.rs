@@ -8,6 +8,7 @@ use super::{Conversation, Tracked};
 use crate::clock::{Millis, duration};
 use crate::failure::FailureClass;
 use crate::ids::TurnId;
+use crate::markdown::plain;
 use crate::retry;
 use crate::split::{MAX_BYTES, split};
 use crate::states::{AgentChatStatus, Author, DeadLetterKind, Direction, MessageStatus, TurnState};
@@ -74,7 +75,9 @@ impl Conversation {
     /// Splits an answer into messages; also returns the number of bytes left out because of the limit on
     /// messages.
     fn parts_of(&self, replies: &[String]) -> (Vec<String>, usize) {
-        let mut parts: Vec<String> = replies.iter().flat_map(|reply| split(reply, MAX_BYTES)).collect();
+        let plain = |reply: &String| if self.policy.plain_text { plain(reply) } else { reply.clone() };
+        let mut parts: Vec<String> =
+            replies.iter().flat_map(|reply| split(&plain(reply), MAX_BYTES)).collect();
         let max = self.policy.reply_parts_max.max(1).min(parts.len());
         let left_out = parts[max..].iter().map(String::len).sum();
         parts.truncate(max);

@@ -191,11 +191,11 @@ impl Conversation {
         self.changes.facts.push(Fact::Reconciled { service: "graph", result: "did_not_happen" });
         let message = &self.messages[index];
         let code = message.error.code.clone().unwrap_or_default();
-        // Graph also returns code 2 if the user has blocked the account: retry only a few times, once other
-        // sends have shown that the service is up.
-        let code_2 = code == "2" || code.starts_with("2/");
+        // Graph also calls it temporary if the user has blocked the account (code 2): retry only a few times, once
+        // other sends have shown that the service is up.
+        let is_temporary = code.starts_with(|c: char| c == '-' || c.is_ascii_digit());
         let works = host_succeeded_at.is_some_and(|at| at > message.created_at);
-        if code_2 && works && message.attempt >= self.policy.code_2_attempts_max {
+        if is_temporary && works && message.attempt >= self.policy.code_2_attempts_max {
             let why = "repeatedly rejected as temporarily unavailable while other sends succeed";
             let class = Some(FailureClass::Gone);
             self.give_up(

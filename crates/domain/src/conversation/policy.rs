@@ -26,6 +26,8 @@ pub struct Policy {
     pub reservation: Millis,
     /// Maximum number of turns a chat may begin in an hour.
     pub turns_per_hour_max: i32,
+    /// Whether an agent's Markdown is turned into plain text.
+    pub plain_text: bool,
     /// How many of a conversation's messages a new agent chat is told, after the former one ended.
     pub history_max: usize,
     /// Maximum number of messages per answer.
@@ -50,6 +52,7 @@ impl Default for Policy {
             reconcile_attempts_max: 5,
             reservation: 30 * SECOND,
             turns_per_hour_max: 30,
+            plain_text: true,
             history_max: 20,
             reply_parts_max: 10,
             code_2_attempts_max: 8,

@@ -226,6 +226,9 @@ pub struct WorkerSettings {
     /// bots.
     #[arg(long, env = "MAX_TURNS_PER_HOUR", default_value_t = 30)]
     pub max_turns_per_hour: u32,
+    /// Turn the Markdown of answers into plain text, which is all that Instagram shows: `true` or `false`.
+    #[arg(long, env = "PLAIN_TEXT", default_value_t = true, action = clap::ArgAction::Set)]
+    pub plain_text: bool,
     /// How many of the last messages a new agent chat is told after the former one ended; 0 for none.
     #[arg(long, env = "AGENT_HISTORY", default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=50))]
     pub agent_history: u16,
@@ -235,7 +238,8 @@ pub struct WorkerSettings {
     /// Maximum number of ingest attempts before an event becomes a dead letter.
     #[arg(long, env = "INGEST_ATTEMPTS", default_value_t = 5)]
     pub ingest_attempts: u32,
-    /// Maximum number of retries of a message after Graph's code 2 while other sends succeed.
+    /// Maximum number of retries of a message that Graph refuses as temporarily unavailable (code 2 and the like)
+    /// while other sends succeed.
     #[arg(long, env = "GRAPH_CODE_2_ATTEMPTS", default_value_t = 8)]
     pub graph_code_2_attempts: i32,
     /// A token is renewed when it has this many days left.

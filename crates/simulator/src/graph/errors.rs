@@ -20,11 +20,12 @@ pub(crate) struct GraphError {
     pub(crate) message: String,
     /// Overrides the table.
     pub(crate) status: Option<u16>,
+    pub(crate) is_transient: bool,
 }
 
 impl GraphError {
     pub(crate) fn new(code: i64, message: impl Into<String>) -> Self {
-        Self { code, subcode: None, message: message.into(), status: None }
+        Self { code, subcode: None, message: message.into(), status: None, is_transient: false }
     }
 
     pub(crate) fn sub(code: i64, subcode: i64, message: impl Into<String>) -> Self {
@@ -58,7 +59,12 @@ impl GraphError {
     pub(crate) fn of_fault(fault: &crate::Fault) -> Self {
         let code = fault.code.unwrap_or(2);
         let message = fault.message.clone().unwrap_or_else(|| usual_message(code).to_owned());
-        Self { code, subcode: fault.subcode, message, status: fault.status }
+        Self {
+            is_transient: fault.transient,
+            subcode: fault.subcode,
+            status: fault.status,
+            ..Self::new(code, message)
+        }
     }
 
     pub(crate) fn respond(&self, host: Host, settings: &GraphSettings) -> Response {
@@ -71,8 +77,8 @@ impl GraphError {
         if let Some(subcode) = self.subcode {
             error.insert("error_subcode".to_owned(), json!(subcode));
         }
-        // Assumption: only code 2 calls itself transient.
-        if self.code == 2 {
+        // Assumption: unless a fault says so, only code 2 calls itself transient.
+        if self.is_transient || self.code == 2 {
             error.insert("is_transient".to_owned(), json!(true));
         }
         let status = StatusCode::from_u16(self.status_by(settings)).unwrap_or(StatusCode::BAD_REQUEST);
