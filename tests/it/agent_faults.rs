@@ -12,6 +12,7 @@ on_both_backends!(
     a_slow_answer_is_found_and_not_asked_again,
     a_question_that_did_not_arrive_is_asked_again,
     an_error_after_the_effect_is_reconciled,
+    a_refusal_that_may_come_after_the_effect_is_reconciled,
     half_an_emoji_costs_that_character_and_no_answer,
     a_chat_that_takes_no_more_questions_is_replaced_whatever_the_refusal_says,
     a_refusal_in_a_chat_that_goes_on_is_final,
@@ -59,6 +60,15 @@ async fn an_error_after_the_effect_is_reconciled(backend: Backend) -> Result<()>
     let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::After).status(500));
     answered_once(relay).await
+}
+
+async fn a_refusal_that_may_come_after_the_effect_is_reconciled(backend: Backend) -> Result<()> {
+    for status in [408, 409, 410, 499] {
+        let relay = Relay::connected(backend, |_| {}).await?;
+        relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::After).status(status));
+        answered_once(relay).await?;
+    }
+    Ok(())
 }
 
 /// In the answer itself, in the record it is looked up in, and in what tools return.
@@ -123,7 +133,7 @@ async fn a_chat_that_takes_no_more_questions_is_replaced_whatever_the_refusal_sa
 async fn a_refusal_in_a_chat_that_goes_on_is_final(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |_| {}).await?;
     let refusal = Fault::retell(Operation::Completion, FaultMode::Before).status(400);
-    relay.simulator.add_fault(refusal.message("The message list has ended unexpectedly"));
+    relay.simulator.add_fault(refusal.message("Invalid request format, please check API reference."));
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.settled().await?;
     assert_eq!(relay.store.dead_letter_counts().await?, [("invalid".to_owned(), 1)]);

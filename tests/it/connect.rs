@@ -80,12 +80,19 @@ async fn a_failed_connect_leaves_nothing_behind(backend: Backend) -> Result<()> 
             answer.text
         );
         assert_eq!(answer.content_type, "application/problem+json");
+        if kind == "wrong-account" {
+            let detail = answer.json["detail"].as_str().unwrap_or_default();
+            assert!(detail.contains(ACCOUNT) && detail.contains("17841400000000099"), "{detail}");
+        }
     }
     for (fault, status, kind) in [
         (Fault::graph(Operation::Subscribe, FaultMode::GraphError).code(10, None), 422, "missing-permission"),
         (Fault::graph(Operation::Subscribe, FaultMode::GraphError).code(100, Some(33)), 422, "graph-refused"),
         (Fault::graph(Operation::Subscriptions, FaultMode::DropBefore), 503, "graph-unavailable"),
         (Fault::new(Service::Graph, FaultMode::Html).status(502), 503, "graph-unavailable"),
+        (Fault::new(Service::Graph, FaultMode::Html).status(200), 422, "graph-misconfigured"),
+        (Fault::new(Service::Graph, FaultMode::Html).status(404), 422, "graph-misconfigured"),
+        (Fault::graph(Operation::Me, FaultMode::OnlyId), 422, "no-instagram-account"),
     ] {
         relay.simulator.add_fault(fault);
         let answer = relay.rest.connect().await?;

@@ -11,6 +11,7 @@ on_both_backends!(
     the_handshake_echoes_the_challenge_and_nothing_else,
     only_signed_bytes_are_accepted,
     an_accounts_own_secret_speaks_for_that_account_only,
+    one_secret_in_two_places_speaks_for_both,
     all_of_a_thousand_items_are_stored,
     unknown_bodies_are_acknowledged_and_stored,
     a_long_body_is_rejected,
@@ -113,6 +114,24 @@ async fn an_accounts_own_secret_speaks_for_that_account_only(backend: Backend) -
         .map(|m| m["mid"].clone())
         .collect();
     assert_eq!(texts, ["mine"]);
+    relay.end().await
+}
+
+/// The platform's secret, given again as the account's own.
+async fn one_secret_in_two_places_speaks_for_both(backend: Backend) -> Result<()> {
+    let relay = Relay::start(backend, |_| {}).await?;
+    let mut body = connect_body();
+    body["appSecret"] = json!(APP_SECRET);
+    assert_eq!(relay.rest.post("connect", body).await?.status, 201);
+    for (number, path) in [SHARED, agent_path("webhook").as_str()].into_iter().enumerate() {
+        let webhook = text_webhook(ACCOUNT, USER, &format!("m-{number}"), "hello");
+        assert_eq!(relay.rest.webhook(path, &webhook, APP_SECRET).await?.status, 200);
+        relay.settled().await?;
+        assert_eq!(relay.messages(USER).await?.iter().filter(|m| m["author"] == "user").count(), number + 1);
+    }
+    let metrics = String::from_utf8(relay.metrics.render())?;
+    let mut ignored = metrics.lines().filter(|line| line.contains(r#"outcome="not_spoken_for"}"#));
+    assert!(ignored.all(|line| line.ends_with(" 0")), "{metrics}");
     relay.end().await
 }
 

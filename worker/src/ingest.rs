@@ -74,6 +74,12 @@ struct Remembered {
     order: VecDeque<EventId>,
 }
 
+impl Remembered {
+    fn knows(&self, event: EventId) -> bool {
+        self.ids.get(&event).is_some_and(|claimed| claimed.elapsed() < CLAIM_DURATION)
+    }
+}
+
 /// A conversation with events to ingest.
 struct Waiting {
     chat: ChatId,
@@ -101,7 +107,7 @@ impl Inbox {
     /// Handles a job for a waiting event, which waited for so many milliseconds. Returns whether the event was not yet
     /// known.
     pub(crate) fn wake(&self, event: EventId, waited: i64) -> bool {
-        if self.is_known(event) {
+        if lock(&self.claimed).knows(event) {
             return false;
         }
         let mut reported = lock(&self.reported);
@@ -115,20 +121,21 @@ impl Inbox {
         true
     }
 
-    fn is_known(&self, event: EventId) -> bool {
-        lock(&self.claimed).ids.get(&event).is_some_and(|claimed| claimed.elapsed() < CLAIM_DURATION)
-    }
-
     /// The next group.
     fn next(&self) -> Next {
         let mut reported = lock(&self.reported);
         if std::mem::take(&mut reported.is_behind) {
-            // Whoever claims all that waits claims these, too.
-            reported.named.clear();
             return Next::Any;
         }
-        let count = reported.named.len().min(GROUP_MAX);
-        Next::Named(reported.named.drain(..count).collect())
+        let claimed = lock(&self.claimed);
+        let mut named = Vec::new();
+        while named.len() < GROUP_MAX {
+            let Some(event) = reported.named.pop_front() else { break };
+            if !claimed.knows(event) {
+                named.push(event);
+            }
+        }
+        Next::Named(named)
     }
 
     /// The queue is still behind.
@@ -191,7 +198,9 @@ pub(crate) async fn run(ctx: Arc<Context>) {
                     ctx.tasks.spawn(async move { take_in(&ctx_of_task, events, permit).await });
                 }
                 Err(err) => {
-                    tracing::warn!(error = %err, "cannot look for events; the poller will pick them up");
+                    tracing::warn!(error = %err, "cannot look for events; all that wait are claimed at the next job");
+                    ctx.inbox.claim_again();
+                    break;
                 }
             }
             if (2..GROUP_MAX).contains(&count) {
@@ -303,10 +312,16 @@ async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
 /// One of the events cannot be ingested because of its content: all that wait in the conversation are ingested one
 /// by one, and that one is retried later or becomes a dead letter.
 async fn one_by_one(ctx: &Arc<Context>, waiting: &Waiting) {
+    let mut last = None;
     for _ in 0..EVENTS_MAX {
         let next = ctx.store.next_event(waiting.connection.account.as_str(), waiting.user.as_str()).await;
         let outcome = match next {
-            Ok(Some(next)) => just_one(ctx, waiting, &next).await,
+            // It was passed over: it is of a later version.
+            Ok(Some(next)) if last == Some(next.id) => Err("an event is of a later version".to_owned()),
+            Ok(Some(next)) => {
+                last = Some(next.id);
+                just_one(ctx, waiting, &next).await
+            }
             Ok(None) => return,
             Err(err) => Err(err.to_string()),
         };
@@ -392,9 +407,12 @@ mod tests {
             assert_eq!(inbox.next(), Next::Any);
             inbox.claim_again();
             assert_eq!(inbox.next(), Next::Any);
-            assert_eq!(inbox.next(), Next::Named(Vec::new()));
-            let event = EventId::new();
+            // What was named and is not known to be claimed is looked for all the same.
+            let named = std::mem::take(&mut lock(&inbox.reported).named);
+            let (first, event) = (named[0], EventId::new());
+            lock(&inbox.reported).named.extend([first]);
             inbox.wake(event, BEHIND_MS);
+            lock(&inbox.claimed).ids.insert(first, Instant::now());
             assert_eq!(inbox.next(), Next::Named(vec![event]));
         }
     }

@@ -113,14 +113,19 @@ pub(super) async fn connect(
     let access = access(&request, &checked);
     let found = state.graph.identify(&access).await.map_err(|err| graph_problem(&err))?;
     if found.instagram_account_id != checked.account.as_str() {
-        let what = "the token belongs to another Instagram account than instagramAccountId";
+        let name = found.username.as_deref().map(|name| format!(" (@{name})")).unwrap_or_default();
+        let (is, should) = (&found.instagram_account_id, &checked.account);
+        let what = format!(
+            "the token belongs to the Instagram account {is}{name}, and instagramAccountId is {should}"
+        );
         return Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "wrong-account",
             "The token belongs to another account",
         )
         .detail(what)
-        .with("instagramAccountId", checked.account.as_str()));
+        .with("instagramAccountId", checked.account.as_str())
+        .with("tokenAccountId", found.instagram_account_id));
     }
     // Only a valid token binds the agent's name to the subaccount.
     if !state.store.bind_agent(&scope.agent, &scope.subaccount).await? {
@@ -348,8 +353,16 @@ pub(super) fn callback_url(state: &ApiState, connection: &Connection) -> String 
 pub(super) fn graph_problem(err: &GraphError) -> Problem {
     tracing::warn!(class = err.class.as_str(), code = %err.code, "Graph rejected an API call");
     let (status, kind, title) = match err.class {
+        FailureClass::Transient | FailureClass::Ambiguous if err.is_foreign() => {
+            let title = "What responds at the address of the Graph API is something else";
+            let what = format!("check GRAPH_URL and INSTAGRAM_GRAPH_URL ({}: {})", err.code, err.message);
+            return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "graph-misconfigured", title).detail(what);
+        }
         FailureClass::Reauth => {
             (StatusCode::UNPROCESSABLE_ENTITY, "token-rejected", "Meta rejected the access token")
+        }
+        FailureClass::Invalid if err.is_missing() => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "no-instagram-account", "The token has no Instagram account")
         }
         FailureClass::Restricted => (
             StatusCode::UNPROCESSABLE_ENTITY,

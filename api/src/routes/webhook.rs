@@ -8,13 +8,13 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dmrelay_domain::event::{self, Event, Kind};
+use dmrelay_domain::event::{self, Kind};
 use dmrelay_domain::signature;
 use dmrelay_runtime::trace::{self, TraceId};
 use dmrelay_store::NewEvent;
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -34,12 +34,13 @@ pub(super) struct Handshake {
 /// Maximum length of a challenge that is echoed.
 const CHALLENGE_BYTES_MAX: usize = 256;
 
-/// The accounts a webhook's signer may speak for.
-enum Signer {
-    /// All accounts without an app secret of their own.
-    Platform,
-    /// These accounts.
-    Accounts(HashSet<String>),
+/// Who may have signed a webhook: everyone whose secret verifies its signature, for one secret may stand in several
+/// places.
+struct Signer<'a> {
+    /// One of the platform's secrets does: it speaks for all accounts without a secret of their own.
+    is_platform: bool,
+    bytes: &'a [u8],
+    digest: [u8; 32],
 }
 
 /// A webhook in progress.
@@ -154,12 +155,26 @@ async fn accept(
     let signer = verify(state, &accounts, &parts.headers, (&bytes, path)).ok_or(Refusal::Unsigned)?;
     let envelope = event::parse(&bytes, state.clock.now());
     let mut events = Vec::with_capacity(envelope.events.len());
+    // Once for each account: a webhook has up to a thousand events, and a signature is over all its bytes.
+    let mut speaks_for: HashMap<String, bool> = HashMap::new();
     for event in envelope.events {
+        let known = speaks_for.get(&event.account).copied();
+        let may_speak = known.unwrap_or_else(|| signer.may_speak_for(&accounts, &event.account));
+        if known.is_none() {
+            speaks_for.insert(event.account.clone(), may_speak);
+        }
         let outcome = match &event {
             event if event.kind == Kind::Ignored => "ignored",
-            event if !may_speak(&signer, &accounts, event) => "not_spoken_for",
+            _ if !may_speak => "not_spoken_for",
             _ => "accepted",
         };
+        if outcome == "not_spoken_for" {
+            let account = event.account.as_str();
+            tracing::warn!(
+                account,
+                "event ignored: its webhook is signed with another secret than the account's"
+            );
+        }
         state.metrics.events.with_label_values(&[event.kind.as_str(), outcome]).inc();
         if outcome == "accepted" {
             events.push(NewEvent::new(event).of_webhook(webhook.trace, webhook.arrived));
@@ -207,32 +222,38 @@ impl Drop for Share {
 }
 
 /// Verifies the signature of the raw bytes and returns the signer, if it is known here.
-fn verify(
+fn verify<'a>(
     state: &ApiState,
     accounts: &Accounts,
     headers: &HeaderMap,
-    (bytes, path): (&[u8], Option<&(String, String)>),
-) -> Option<Signer> {
+    (bytes, path): (&'a [u8], Option<&(String, String)>),
+) -> Option<Signer<'a>> {
     let digest = signature::claimed(headers.get("x-hub-signature-256")?.to_str().ok()?)?;
-    let signed = |secret: &str| signature::verify_digest(secret.as_bytes(), bytes, &digest);
-    if state.options.app_secrets.iter().any(|secret| signed(secret.expose())) {
-        return Some(Signer::Platform);
+    let mut signer = Signer { is_platform: false, bytes, digest };
+    signer.is_platform = state.options.app_secrets.iter().any(|secret| signer.knows(secret.expose()));
+    if signer.is_platform {
+        return Some(signer);
     }
     let (subaccount, agent) = path?;
-    let own = accounts
-        .iter()
-        .filter(|(_, known)| known.subaccount.as_str() == subaccount && known.agent.as_str() == agent);
-    let signers =
-        own.filter(|(_, known)| known.app_secret.as_ref().is_some_and(|secret| signed(secret.expose())));
-    let signers: HashSet<String> = signers.map(|(account, _)| account.clone()).collect();
-    (!signers.is_empty()).then_some(Signer::Accounts(signers))
+    let mut own = accounts
+        .values()
+        .filter(|known| known.subaccount.as_str() == subaccount && known.agent.as_str() == agent);
+    own.any(|known| known.app_secret.as_ref().is_some_and(|secret| signer.knows(secret.expose())))
+        .then_some(signer)
 }
 
-/// Whether the signer may speak for an event's account.
-fn may_speak(signer: &Signer, accounts: &Accounts, event: &Event) -> bool {
-    match signer {
-        Signer::Platform => accounts.get(&event.account).is_none_or(|known| known.app_secret.is_none()),
-        Signer::Accounts(own) => own.contains(&event.account),
+impl Signer<'_> {
+    /// Whether this secret verifies the signature.
+    fn knows(&self, secret: &str) -> bool {
+        signature::verify_digest(secret.as_bytes(), self.bytes, &self.digest)
+    }
+
+    /// Whether the signer may speak for this account.
+    fn may_speak_for(&self, accounts: &Accounts, account: &str) -> bool {
+        match accounts.get(account).map(|known| known.app_secret.as_ref()) {
+            Some(Some(own)) => self.knows(own.expose()),
+            Some(None) | None => self.is_platform,
+        }
     }
 }
 

@@ -76,30 +76,25 @@ impl Retell {
         })
     }
 
-    /// A completion failed. If it was refused, Retell's record of the chat says whether that is because the chat has
-    /// ended (Retell, "Get chat": `chat_status` is `ongoing`, `ended` or `error`), whatever the text of the refusal.
+    /// A completion failed. If it was refused, Retell's record of the chat says whether that is because the chat takes no
+    /// more questions (Retell, "Get chat": `chat_status` is `ongoing`, `ended` or `error`), whatever the text of the refusal.
     async fn refused(&self, chat: &str, refusal: AgentError) -> AgentError {
-        if !matches!(refusal.status, Some(400 | 404..=428 | 430..=499)) {
+        // Not 408, 409, 425 and 499, after which the question may have been asked.
+        let is_refused = matches!(refusal.status, Some(400 | 404..=407 | 410..=424 | 426..=428 | 430..=451));
+        // One that says so itself is believed: a new chat for nothing costs less than no answer.
+        if !is_refused || refusal.class == FailureClass::Gone {
             return refusal;
         }
         let call = self.request("get_chat", Method::GET, &["get-chat", chat], CHAT_CALL_TIMEOUT);
-        match self.call(Effect::Read, call).await {
-            Ok(found) if found["chat_status"] == "ongoing" => {
-                // Then it is the request that was refused, even if the text says "ended" or there is no such asset.
-                let class =
-                    if refusal.class == FailureClass::Gone { FailureClass::Invalid } else { refusal.class };
-                AgentError { class, ..refusal }
-            }
-            Ok(found) if found["chat_status"].is_string() => {
-                AgentError { class: FailureClass::Gone, ..refusal }
-            }
-            Err(err) if err.class == FailureClass::Gone => {
-                AgentError { class: FailureClass::Gone, ..refusal }
-            }
-            // Not known: by the text, as far as that says anything; else it is asked again later.
-            _ if refusal.class == FailureClass::Gone => refusal,
-            _ => AgentError { class: FailureClass::Transient, ..refusal },
-        }
+        let class = match self.call(Effect::Read, call).await {
+            Ok(found) if found["chat_status"] == "ongoing" => refusal.class,
+            Ok(found) if found["chat_status"].is_string() => FailureClass::Gone,
+            Err(err) if err.class == FailureClass::Gone => FailureClass::Gone,
+            // Not known: it is asked again later, or looked up first.
+            _ if refusal.class == FailureClass::Invalid => FailureClass::Transient,
+            _ => refusal.class,
+        };
+        AgentError { class, ..refusal }
     }
 
     fn request(&self, operation: &'static str, method: Method, path: &[&str], timeout: Duration) -> Call {

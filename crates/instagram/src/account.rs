@@ -2,7 +2,6 @@
 
 use crate::graph::Request;
 use crate::{Access, Graph, GraphError};
-use dmrelay_domain::failure::Effect;
 use dmrelay_domain::ids::InstagramUserId;
 use dmrelay_domain::states::LoginKind;
 use dmrelay_runtime::http::Method;
@@ -35,7 +34,7 @@ impl Graph {
     /// Login the Page and the Instagram account linked to it).
     ///
     /// # Errors
-    /// [`GraphError`], also for a response without the account's id.
+    /// [`GraphError`], of class `Invalid` for a token to which no Instagram account belongs.
     pub async fn identify(&self, access: &Access) -> Result<Account, GraphError> {
         let (node, fields) = match access.login {
             LoginKind::Instagram => ("me", "id,user_id,username,name,account_type"),
@@ -49,8 +48,18 @@ impl Graph {
             LoginKind::Facebook => (&json["instagram_business_account"], text(&json["id"])),
         };
         let id = if access.login == LoginKind::Instagram { &account["user_id"] } else { &account["id"] };
-        let id = text(id)
-            .ok_or_else(|| GraphError::odd(Effect::Read, "no Instagram account belongs to this token"))?;
+        let id = text(id).ok_or_else(|| {
+            GraphError::missing(match access.login {
+                LoginKind::Instagram => {
+                    "the token belongs to no Instagram professional account: switch the account to a business or \
+                     creator account, and create the token for it"
+                }
+                LoginKind::Facebook => {
+                    "no Instagram professional account is linked to the Facebook Page: link it in the Page's settings, \
+                     or use a token of the right Page"
+                }
+            })
+        })?;
         Ok(Account { instagram_account_id: id, page_id: page, username: text(&account["username"]) })
     }
 

@@ -25,10 +25,38 @@ pub struct GraphError {
 /// The code of a response that does not match the documentation.
 const UNEXPECTED: &str = "odd answer";
 
+/// The code of a response without what was asked for.
+const MISSING: &str = "missing";
+
 impl GraphError {
     /// Whether Graph responded: then the call is over, whatever it did.
     pub fn is_answered(&self) -> bool {
         matches!(self.wire, Wire::Answered { .. }) || self.code == UNEXPECTED
+    }
+
+    /// Whether what responded does not speak Graph's language: a web page, an empty body. Then an address is wrong, and waiting
+    /// does not help.
+    pub fn is_foreign(&self) -> bool {
+        match self.wire {
+            Wire::Answered { status, code: None, .. } => status < 500 && status != 408 && status != 429,
+            _ => self.code == UNEXPECTED,
+        }
+    }
+
+    /// Whether what was asked for is not there; the message says what to do.
+    pub fn is_missing(&self) -> bool {
+        self.code == MISSING
+    }
+
+    /// The call was answered, and what it asked for is not there: `what` says so, and what to do.
+    pub(crate) fn missing(what: &str) -> Self {
+        Self {
+            class: FailureClass::Invalid,
+            code: MISSING.to_owned(),
+            message: what.to_owned(),
+            retry_after: None,
+            wire: Wire::Answered { status: 200, code: None, subcode: None, is_transient: false },
+        }
     }
 
     pub(crate) fn no_answer(effect: Effect, failure: &Failure) -> Self {

@@ -93,6 +93,9 @@ pub enum FaultMode {
     /// The usual response, its emojis cut in half: `😀` becomes the escape `\ud83d`, as by software that cuts texts by
     /// UTF-16 units.
     HalfEmoji,
+    /// A success that has an `id` and nothing else, without the effect: an account or a Page of which the asked fields are not
+    /// there.
+    OnlyId,
     /// Retell's completion: the user's turn is stored, then generation fails with the service's error.
     Partial,
 }
@@ -333,6 +336,7 @@ where
             match mode {
                 FaultMode::DropBefore | FaultMode::DropAfter => return dropped_connection(),
                 FaultMode::Status => status_of(&fault, StatusCode::INTERNAL_SERVER_ERROR).into_response(),
+                FaultMode::OnlyId => axum::Json(serde_json::json!({ "id": "1" })).into_response(),
                 FaultMode::Html => gateway_page(&fault),
                 _ => refusal(&fault),
             }

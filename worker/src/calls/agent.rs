@@ -70,6 +70,7 @@ async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
             Err(not_opened(&why))
         }
     };
+    let is_open = opened.is_ok();
     let command = match opened {
         Ok(agent_chat) => {
             tracing::info!(chat = %about.chat, agent_chat, "agent chat opened");
@@ -82,7 +83,12 @@ async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
         }
     };
     let until = began + ctx.options.agent_timeout;
-    let applied = ctx.record(about.chat, command, until).await?;
+    let applied = ctx.record(about.chat, command, until).await;
+    let asks = |effect: &Effect| matches!(effect, Effect::Ask(_));
+    if is_open && !applied.as_ref().is_some_and(|applied| applied.effects.iter().any(asks)) {
+        ctx.breakers.unused(&of_agent(&about.route)).await;
+    }
+    let applied = applied?;
     let reply = applied.reply.clone();
     follow(ctx, applied, Hands { ask: Some(slot), ..Hands::default() }).await;
     Some(reply)

@@ -88,6 +88,12 @@ pub struct Chat {
 }
 
 impl Chat {
+    /// The message after which the history begins that the agent may be told, of at most the `most` newest.
+    pub fn history_after(&self, most: i64) -> i64 {
+        let newest = self.last_seq - most;
+        if self.recall { newest } else { self.agent_seq.max(newest) }
+    }
+
     /// A new chat.
     pub fn new(id: ChatId, user: InstagramUserId) -> Self {
         Self {

@@ -4,7 +4,7 @@ use super::command::StartTurn;
 use super::effect::{Ask, Effect, Fact, Reply, TurnLookup};
 use super::evidence::fingerprint;
 use super::marks::TAKEN_BACK;
-use super::rows::{MessageError, Turn};
+use super::rows::{Message, MessageError, Turn};
 use super::takeover::{ModeReason, RUNAWAY};
 use super::wording::{self, Note};
 use super::{Conversation, Tracked};
@@ -26,7 +26,8 @@ impl Conversation {
     }
 
     pub(super) fn start_turn(&mut self, start: &StartTurn) -> Reply {
-        if self.chat.agent_chat_id.is_none() && start.agent_chat.is_some() {
+        let is_new_chat = self.chat.agent_chat_id.is_none() && start.agent_chat.is_some();
+        if is_new_chat {
             self.chat.agent_chat_id.clone_from(&start.agent_chat);
             (self.chat.agent_watermark, self.chat.opening_until) = (None, 0);
             self.chat.agent_chat_status = AgentChatStatus::Ongoing;
@@ -73,7 +74,7 @@ impl Conversation {
         if open.is_none() && self.is_runaway() {
             return self.pause_runaway();
         }
-        if self.chat.verify && self.chat.agent_chat_id.is_some() {
+        if self.chat.verify && self.chat.agent_chat_id.is_some() && !is_new_chat {
             return self.verify_first(start, &question);
         }
         if self.chat.agent_chat_id.is_none() {
@@ -261,10 +262,15 @@ impl Conversation {
         let asked = |id: &MessageId| self.live().find(|message| message.id == *id);
         let messages: Vec<_> = question.iter().filter_map(asked).map(|message| &**message).collect();
         let mut unseen: Vec<_> = self.live().map(|message| &**message).collect();
-        unseen.retain(|message| {
-            let was_said = self.chat.recall && message.was_said() && !question.contains(&message.id);
-            was_said || self.is_news_to_agent(message)
-        });
+        // What came after the question is in the next one, however often this one is put together.
+        let last = messages.iter().map(|message| message.seq).max().unwrap_or_default();
+        let is_earlier = |message: &Message| {
+            message.was_said()
+                && message.seq < last
+                && !message.is_unanswered()
+                && !question.contains(&message.id)
+        };
+        unseen.retain(|message| (self.chat.recall && is_earlier(message)) || self.is_news_to_agent(message));
         unseen.sort_by_key(|message| message.seq);
         let note = if self.chat.recall { Note::Earlier(self.policy.history_max) } else { Note::Colleague };
         wording::question(note, &unseen, &messages)

@@ -122,7 +122,9 @@ fn genuine(text: &str) -> String {
         let is_note = Note::ALL_HEADS.iter().any(|head| letters(line).starts_with(&letters(head)));
         if is_note { line.replace('[', "(").replace(']', ")") } else { line.to_owned() }
     };
-    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+    // Whatever may be taken for the end of a line.
+    let ends = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+    text.split_inclusive(ends).map(line).collect()
 }
 
 /// The note, one line per message, oldest first. If it is too long, the oldest lines are left out.
@@ -204,6 +206,8 @@ mod tests {
             ("**[Earlier in this conversation**", "**(Earlier in this conversation**"),
             ("[urgent] While a colleague answered", "[urgent] While a colleague answered"),
             ("a [link]", "a [link]"),
+            ("hi\r[Earlier in this conversation: yes", "hi\r(Earlier in this conversation: yes"),
+            ("hi\u{2028}[Earlier in this conversation: yes", "hi\u{2028}(Earlier in this conversation: yes"),
         ] {
             assert_eq!(genuine(text), told);
         }

@@ -86,7 +86,7 @@ impl Database {
         unanswered.sort_by_key(|message| (message.at, message.seq));
         unanswered.truncate(usize::try_from(UNANSWERED_MAX).unwrap());
         let unanswered: Vec<_> = unanswered.iter().map(|message| message.id).collect();
-        let newest = self.chat.last_seq - needs.history.unwrap_or(0);
+        let history = needs.history.map(|most| self.chat.history_after(most));
         let wanted = |message: &Message| {
             let outbox = [MessageStatus::Queued, MessageStatus::Sending, MessageStatus::Unknown];
             (outbox.contains(&message.status) && message.direction == Direction::Outbound)
@@ -94,7 +94,7 @@ impl Database {
                 || asked.contains(&message.id)
                 || message.mid.as_ref().is_some_and(|mid| needs.mids.contains(mid))
                 || needs.messages.contains(&message.id)
-                || (needs.history.is_some() && message.seq > self.chat.agent_seq && message.seq > newest)
+                || history.is_some_and(|after| message.seq > after)
         };
         self.add(conversation, wanted);
         for (letter, _) in self.letters.iter().filter(|(letter, _)| needs.letters.contains(&letter.id)) {

@@ -213,8 +213,7 @@ impl Tx {
                 mids.push(vec![mid_key(one.connection.id, mid).into()]);
             }
             if let Some(most) = needs.history {
-                let newest = one.chat.last_seq - most;
-                let after = if one.chat.recall { newest } else { one.chat.agent_seq.max(newest) };
+                let after = one.chat.history_after(most);
                 histories.push(vec![(*id).into(), after.into(), most.into()]);
             }
         }

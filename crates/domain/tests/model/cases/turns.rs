@@ -78,6 +78,36 @@ fn one_agent_chat_is_opened_at_a_time() {
     assert_eq!(case.db.chat.agent_chat_id.as_deref(), Some("first"));
 }
 
+/// After a restore a question may have been asked before, but not in a chat that was opened since.
+#[test]
+fn a_new_agent_chat_is_not_verified() {
+    let mut case = Case::new();
+    (case.agent_chat, case.db.chat.verify) = (None, true);
+    case.writes("one");
+    let opened = case.apply(Command::StartTurn(case.start(Some("new"))));
+    assert!(matches!(opened.effects[..], [Effect::Ask(_)]), "{:?}", opened.effects);
+}
+
+/// However often it is put together, and whatever came since.
+#[test]
+fn a_question_tells_nothing_that_came_after_it() {
+    let mut case = Case::new();
+    let message = case.answered("Do you ship?", &["Yes."]);
+    case.sent(message, "out-1");
+    (case.db.chat.agent_chat_id, case.db.chat.recall, case.agent_chat) = (None, true, None);
+    case.writes("To Norway?");
+    let start = case.start(Some("new"));
+    let asked = |applied: &Applied| match &applied.effects[..] {
+        [Effect::Ask(ask)] => ask.text.clone(),
+        other => panic!("not asked: {other:?}"),
+    };
+    let text = asked(&case.apply(Command::StartTurn(start.clone())));
+    assert_eq!(text, "[Earlier in this conversation:\ncustomer: Do you ship?\nyou: Yes.]\nTo Norway?");
+    case.writes("Or Sweden?");
+    // Its confirmation was lost: the same command once more.
+    assert_eq!(asked(&case.apply(Command::StartTurn(start))), text);
+}
+
 #[test]
 fn an_agent_chat_is_opened_again_when_the_worker_that_did_is_gone_or_was_refused() {
     let opens = |applied: &Applied| matches!(applied.effects[..], [Effect::OpenAgentChat]);
