@@ -41,9 +41,10 @@ pub fn text_of(message: &Inbound) -> Option<String> {
 
 /// The stored text of a tapped button: its title, and its payload if that says more.
 pub fn postback_text(postback: &Postback) -> String {
-    match (&postback.title, &postback.payload) {
+    let written = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+    match (written(&postback.title), written(&postback.payload)) {
         (Some(title), Some(payload)) if title != payload => format!("{title} ({payload})"),
-        (Some(text), _) | (None, Some(text)) => text.clone(),
+        (Some(text), _) | (None, Some(text)) => text,
         (None, None) => String::new(),
     }
 }
@@ -102,5 +103,6 @@ mod tests {
         };
         assert_eq!(postback_text(&postback(Some("Hours?"), Some("HOURS"))), "Hours? (HOURS)");
         assert_eq!(postback_text(&postback(None, Some("HOURS"))), "HOURS");
+        assert_eq!(postback_text(&postback(Some(" "), Some("hey"))), "hey");
     }
 }

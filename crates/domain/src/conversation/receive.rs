@@ -6,6 +6,7 @@ use super::rows::{Message, UNSENT};
 use super::{Conversation, Tracked};
 use crate::clock::{Millis, duration};
 use crate::event::{Container, Content, Inbound, Postback, Referral};
+use crate::failure::FailureClass;
 use crate::states::{ActivityKind, Author, ChatMode, Direction, EventState, MessageStatus};
 use crate::{message, window};
 use serde::Serialize;
@@ -42,6 +43,9 @@ impl Conversation {
             let end = self.chat.window_expires_at.map_or(expires, |end| end.max(expires));
             if self.chat.window_expires_at != Some(end) {
                 self.chat.window_expires_at = Some(end);
+            }
+            if self.chat.flag.as_deref() == Some(FailureClass::WindowClosed.as_str()) && end > self.now {
+                self.chat.flag = None;
             }
         }
         match &event.item.content {

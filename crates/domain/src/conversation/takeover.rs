@@ -151,6 +151,8 @@ impl Conversation {
         self.chat.resume_at = None;
         if self.chat.flag.as_deref() == Some(RUNAWAY) {
             self.chat.flag = None;
+            // Whoever lets the conversation go on does not want it paused at its next message.
+            (self.chat.hour_started_at, self.chat.hour_turns) = (self.now, 0);
         }
         self.schedule_turn();
     }

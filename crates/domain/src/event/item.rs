@@ -101,7 +101,11 @@ fn message_item(account: &str, json: Value) -> Item {
     let body = item.json[item.wire.as_str()].clone();
     item.mid = body["mid"].as_text();
     item.content = item_content(&mut item, account, &body);
-    if dashboard_test || is_true(&item.json["is_self"]) || is_true(&body["is_self"]) {
+    // Ids decide who acts. Messages of the account are echoes; what else it does itself says nothing about the customer:
+    // its own reaction opens no window, and its own reading is not theirs.
+    let is_own = sender == account && !matches!(item.wire.as_str(), "message" | "message_edit");
+    let is_own = is_own && !matches!(item.content, Content::Handover | Content::Unknown);
+    if is_own || dashboard_test || is_true(&item.json["is_self"]) || is_true(&body["is_self"]) {
         item.content = Content::Ignored;
     }
     item

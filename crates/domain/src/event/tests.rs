@@ -173,6 +173,33 @@ fn a_thousand_items_are_a_thousand_events() {
 }
 
 #[test]
+fn what_the_account_does_is_not_what_the_customer_does() {
+    let own = |key: &str, value: serde_json::Value| {
+        let item =
+            serde_json::json!({"sender": {"id": "1"}, "recipient": {"id": "2"}, "timestamp": 1, key: value});
+        let body = serde_json::json!({"object": "instagram", "entry": [{"id": "1", "messaging": [item]}]});
+        let event = parse(body.to_string().as_bytes(), 1).events.remove(0);
+        (event.kind, event.thread)
+    };
+    let mid = serde_json::json!({"mid": "m", "text": "x"});
+    let echo = (Kind::Echo, "2".to_owned());
+    assert_eq!(own("message", mid.clone()), echo);
+    for more in [
+        serde_json::json!({"mid": "m", "attachments": [{"type": "image", "payload": {}}]}),
+        serde_json::json!({"mid": "m", "is_unsupported": true}),
+        serde_json::json!({"mid": "m", "is_echo": false, "text": "x"}),
+        serde_json::json!({"mid": "m", "quick_reply": {"payload": "p"}}),
+    ] {
+        assert_eq!(own("message", more), echo);
+    }
+    assert_eq!(own("message", serde_json::json!({"mid": "m", "is_deleted": true})).0, Kind::Unsend);
+    assert_eq!(own("message_edit", mid.clone()).0, Kind::Edit);
+    for key in ["reaction", "postback", "read", "referral"] {
+        assert_eq!(own(key, mid.clone()).0, Kind::Ignored, "{key}");
+    }
+}
+
+#[test]
 fn half_an_emoji_spoils_nothing() {
     let message = r#"{"sender":{"id":"2"},"recipient":{"id":"1"},"timestamp":1772998023000,"message":{"mid":"m","text":"hi \ud83d"}}"#;
     for body in [

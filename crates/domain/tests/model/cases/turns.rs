@@ -78,6 +78,31 @@ fn one_agent_chat_is_opened_at_a_time() {
     assert_eq!(case.db.chat.agent_chat_id.as_deref(), Some("first"));
 }
 
+#[test]
+fn a_runaway_chat_goes_on_once_it_is_released() {
+    let mut case = Case::new();
+    case.db.policy.turns_per_hour_max = 1;
+    let message = case.answered("one", &["answer"]);
+    case.sent(message, "out-1");
+    case.writes("two");
+    assert_eq!((case.db.chat.mode, case.db.chat.flag.as_deref()), (ChatMode::Paused, Some("runaway")));
+    case.apply(Command::Release(Release::By("ada".to_owned())));
+    assert_eq!((case.db.chat.mode, case.db.chat.flag.as_deref()), (ChatMode::Bot, None));
+    let started = case.apply(Command::StartTurn(case.start(Some("agent"))));
+    assert!(matches!(started.effects[..], [Effect::Ask(_)]), "{:?}", started.effects);
+}
+
+#[test]
+fn a_flag_goes_when_its_reason_does() {
+    let mut case = Case::new();
+    case.db.chat.flag = Some("window_closed".to_owned());
+    case.writes("I am back");
+    assert_eq!(case.db.chat.flag, None);
+    case.db.chat.flag = Some("of a later version".to_owned());
+    case.writes("again");
+    assert!(case.db.chat.flag.is_some());
+}
+
 /// After a restore a question may have been asked before, but not in a chat that was opened since.
 #[test]
 fn a_new_agent_chat_is_not_verified() {
