@@ -6,6 +6,7 @@ mod common;
 mod connections;
 mod dead_letters;
 mod doctor;
+mod events;
 mod keys;
 mod migrate;
 mod output;
@@ -26,6 +27,7 @@ use after_restore::AfterRestore;
 use connections::Connections;
 use dead_letters::DeadLetters;
 use doctor::Doctor;
+use events::Events;
 use keys::Keys;
 use migrate::Migrate;
 use reseal::Reseal;
@@ -53,6 +55,9 @@ pub enum Admin {
     /// Manage dead letters: show, replay or discard what failed permanently.
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Look at what Meta's webhooks brought and was not understood, or failed.
+    #[command(subcommand)]
+    Events(Events),
     /// List connected accounts, their state, and their pending work.
     Connections(Connections),
     /// Show the timeline of one conversation.
@@ -93,6 +98,7 @@ async fn begin(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
         Admin::AfterRestore(after_restore) => after_restore.run(&store).await,
         Admin::Reseal(reseal) => reseal.run(&store, settings.vault).await,
         Admin::DeadLetters(letters) => letters.run(&store).await,
+        Admin::Events(events) => events.run(&store).await,
         Admin::Connections(connections) => connections.run(&store).await,
         Admin::Timeline(timeline) => timeline.run(&store).await,
         Admin::Migrate(_) | Admin::Doctor(_) => Ok(()),

@@ -61,7 +61,7 @@ pub use inbox::{NewEvent, Stored};
 pub use inbox_writer::{Batch, InboxOptions, InboxWriter, OnStored, Unavailable};
 pub use ingest::ClaimedEvent;
 pub use leader::Leadership;
-pub use operator::{BreakerRow, LetterSearch};
+pub use operator::{BreakerRow, EventSearch, LetterSearch};
 pub use pages::Page;
 pub use requests::Replay;
 pub use restored::Distrusted;

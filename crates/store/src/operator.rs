@@ -1,11 +1,12 @@
 //! What the operator of the whole installation looks at: lists that keep to no subaccount unless asked, by the
 //! people at the command line and never by a caller of the API.
 
+use crate::activities::first_id_at;
 use crate::{Backlog, Connection, Result, Store, breakers, connections, dead_letters};
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::ids::{ApiKeyId, ChatId, ConnectionId, DeadLetterId, SubaccountId};
-use dmrelay_domain::states::{ConnectionStatus, DeadLetterState};
-use dmrelay_entity::{api_key, breaker, chat, dead_letter, instagram_connection};
+use dmrelay_domain::ids::{ApiKeyId, ChatId, ConnectionId, DeadLetterId, EventId, SubaccountId};
+use dmrelay_domain::states::{ConnectionStatus, DeadLetterState, EventState};
+use dmrelay_entity::{api_key, breaker, chat, dead_letter, event, instagram_connection};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{
     ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
@@ -31,6 +32,20 @@ pub struct LetterSearch {
     pub since: Option<Millis>,
     /// Older than this.
     pub created_before: Option<Millis>,
+}
+
+/// How far the clocks of processes and of the database may differ, in milliseconds.
+const CLOCK_SKEW: Millis = 60_000;
+
+/// Which events of the inbox to look for. What is missing does not filter.
+#[derive(Debug, Clone)]
+pub struct EventSearch {
+    /// In this state.
+    pub state: EventState,
+    /// Of this Instagram account.
+    pub account: Option<String>,
+    /// Received at this time or later.
+    pub since: Option<Millis>,
 }
 
 /// A circuit breaker that is open.
@@ -93,6 +108,28 @@ impl Store {
     pub async fn letters_with_ids(&self, ids: &[DeadLetterId]) -> Result<Vec<dead_letter::Model>> {
         let named = dead_letter::Column::Id.is_in(ids.iter().copied());
         self.list_all(dead_letter::Entity::find().filter(named)).await
+    }
+
+    /// The newest events of the inbox that fit. Ids begin with the time, so that the range of `since` is one of the
+    /// primary key.
+    pub async fn newest_events(&self, search: &EventSearch, most: u64) -> Result<Vec<event::Model>> {
+        use event::Column;
+        let newest = event::Entity::find()
+            .filter(Column::State.eq(search.state.as_str()))
+            .apply_if(search.account.as_deref(), |select, account| select.filter(Column::Account.eq(account)))
+            .apply_if(search.since, |select, since| {
+                // Ids are made by the clock of the process that received the event.
+                let earliest = first_id_at::<EventId>(since - CLOCK_SKEW);
+                select.filter(Column::Id.gte(earliest)).filter(Column::ReceivedAt.gte(since))
+            })
+            .order_by_desc(Column::Id)
+            .limit(most);
+        self.list_all(newest).await
+    }
+
+    /// An event of the inbox.
+    pub async fn event(&self, id: EventId) -> Result<Option<event::Model>> {
+        Ok(event::Entity::find_by_id(id).one(&self.reader()).await?)
     }
 
     /// The newest connections, of a subaccount if it is named; disconnected ones only where they are asked for.

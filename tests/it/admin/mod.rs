@@ -3,6 +3,7 @@
 mod connections;
 mod dead_letters;
 mod doctor;
+mod events;
 mod keys;
 mod reseal;
 mod timeline;

@@ -1,0 +1,44 @@
+//! What was acknowledged and not understood can be looked at.
+
+use super::{admin, admin_json, admin_with, only};
+use anyhow::{Context, Result};
+use dmrelay_tests::cluster::Cluster;
+use dmrelay_tests::rest::{ACCOUNT, APP_SECRET, text_webhook};
+use serde_json::json;
+
+const SHARED: &str = "/webhooks/instagram";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_were_not_understood_are_listed_and_shown_with_their_bytes() -> Result<()> {
+    let cluster = Cluster::start(&[]).await?;
+    assert!(admin(&cluster, &["events", "list"]).await?.contains("no events"));
+    let item = json!({"sender": {"id": "7"}, "recipient": {"id": ACCOUNT}, "timestamp": 1, "brand_new": {"mid": "x"}});
+    let odd = json!({"object": "instagram", "entry": [{"id": ACCOUNT, "time": 1, "messaging": [item, 17]}]});
+    let nobodys = text_webhook("17841499999999999", "7", "m-1", "hello");
+    for body in [odd.to_string().into_bytes(), nobodys] {
+        assert_eq!(cluster.rest.webhook(SHARED, &body, APP_SECRET).await?.status, 200);
+    }
+    let listed = admin_json(&cluster, &["events", "list", "--since", "1h", "--account", ACCOUNT]).await?;
+    let listed = listed.as_array().context("a list")?;
+    assert_eq!(listed.len(), 2, "{listed:?}");
+    let brand_new = listed.iter().find(|event| event["instagramUserId"] == "7").context("the item")?;
+    assert_eq!((&brand_new["state"], &brand_new["raw"]), (&json!("unknown"), &json!(null)));
+    let id = brand_new["eventId"].as_str().context("its id")?;
+    let shown = admin(&cluster, &["events", "show", id]).await?;
+    assert!(shown.contains(ACCOUNT) && shown.contains("brand_new"), "{shown}");
+    let shown = admin_json(&cluster, &["events", "show", id]).await?;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(shown["raw"].as_str().context("bytes")?)?, item);
+    let table = admin(&cluster, &["events", "list"]).await?;
+    assert!(table.contains(id) && !table.contains("brand_new"), "{table}");
+
+    let unrouted =
+        dmrelay_tests::wait::until("the event of nobody", std::time::Duration::from_secs(20), async || {
+            let list = admin_json(&cluster, &["events", "list", "--state", "unrouted"]).await?;
+            Ok(only(&list).ok().cloned())
+        });
+    assert_eq!(unrouted.await?["instagramAccountId"], "17841499999999999");
+    let (success, error) =
+        admin_with(&cluster, &["events", "show", "01930000-0000-7000-8000-000000000000"], &[]).await?;
+    assert!(!success && error.contains("no event has the id"), "{error}");
+    Ok(())
+}
