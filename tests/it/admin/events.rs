@@ -31,12 +31,9 @@ async fn events_that_were_not_understood_are_listed_and_shown_with_their_bytes()
     let table = admin(&cluster, &["events", "list"]).await?;
     assert!(table.contains(id) && !table.contains("brand_new"), "{table}");
 
-    let unrouted =
-        dmrelay_tests::wait::until("the event of nobody", std::time::Duration::from_secs(20), async || {
-            let list = admin_json(&cluster, &["events", "list", "--state", "unrouted"]).await?;
-            Ok(only(&list).ok().cloned())
-        });
-    assert_eq!(unrouted.await?["instagramAccountId"], "17841499999999999");
+    // Until a worker has seen that nobody has connected its account.
+    let waiting = admin_json(&cluster, &["events", "list", "--state", "new"]).await?;
+    assert_eq!(only(&waiting)?["instagramAccountId"], "17841499999999999");
     let (success, error) =
         admin_with(&cluster, &["events", "show", "01930000-0000-7000-8000-000000000000"], &[]).await?;
     assert!(!success && error.contains("no event has the id"), "{error}");
