@@ -91,7 +91,7 @@ pub(crate) struct Load {
     /// How often floor and API are measured in turn.
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u16).range(3..=100))]
     pub(crate) pairs: u16,
-    /// Conversations in flight in each saturation run: this many users, each of whom writes again once answered.
+    /// Conversations in flight in each saturation run, one per user, who writes again once answered.
     #[arg(long, value_delimiter = ',', default_value = "64,256,1024", value_parser = value_parser!(u16).range(1..=10_000))]
     pub(crate) in_flight: Vec<u16>,
     /// Messages of each saturation run.

@@ -3,7 +3,7 @@
 use crate::accounts::Accounts;
 use crate::breakers::Breakers;
 use crate::dispatch::Dispatcher;
-use crate::ingest::Inbox;
+use crate::inbox::Inbox;
 use crate::liveness::Liveness;
 use crate::slots::Slots;
 use crate::timers::Timers;

@@ -5,6 +5,7 @@
 use crate::Context;
 use crate::breakers::of_agent;
 use crate::follow::{self, Hands};
+use crate::inbox::{CLAIM_DURATION, GROUP_MAX, Next};
 use dmrelay_domain::conversation::{Command, Fact, Receive, Route, StartTurn};
 use dmrelay_domain::event::Kind;
 use dmrelay_domain::ids::{ChatId, ConnectionId, EventId, InstagramUserId, TurnId};
@@ -13,72 +14,20 @@ use dmrelay_domain::states::{ConnectionStatus, EventState};
 use dmrelay_domain::trace::TraceId;
 use dmrelay_runtime::span_of;
 use dmrelay_store::{ApplyError, ClaimedEvent, Connection, EVENTS_MAX, Result};
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
-
-/// Maximum number of events of one group.
-const GROUP_MAX: usize = 256;
-
-/// Maximum number of events that jobs have named and that no group has; more of them mean that the queue is behind.
-const NAMED_MAX: usize = 4_096;
-
-/// A job that waited longer than this means that the queue is behind, in milliseconds.
-const BEHIND_MS: i64 = 1_000;
 
 /// Maximum number of conversations ingested concurrently; beyond it nothing is claimed.
 const CONVERSATIONS_MAX: usize = 1_024;
 
-/// Duration of a claim: the maximum time to ingest an event.
-const CLAIM_DURATION: Duration = Duration::from_secs(30);
-
 /// How long to wait for more events to group while they arrive faster than one at a time.
 const LINGER: Duration = Duration::from_millis(3);
 
-/// Number of recently claimed events remembered, so that their own jobs wake no one.
-const REMEMBERED_MAX: usize = 4_096;
-
 /// Delay before claimed events are retried when the database cannot be written.
 const UNAVAILABLE_DELAY: Duration = Duration::from_secs(1);
-
-/// What jobs have said is waiting.
-#[derive(Default)]
-pub(crate) struct Inbox {
-    wake: Notify,
-    claimed: Mutex<Remembered>,
-    reported: Mutex<Reported>,
-}
-
-/// What was said since the last group.
-#[derive(Default)]
-struct Reported {
-    named: VecDeque<EventId>,
-    is_behind: bool,
-}
-
-/// The events of the next group.
-#[derive(Debug, PartialEq, Eq)]
-enum Next {
-    /// These.
-    Named(Vec<EventId>),
-    /// Whatever waits.
-    Any,
-}
-
-#[derive(Default)]
-struct Remembered {
-    /// When each event was claimed.
-    ids: HashMap<EventId, Instant>,
-    order: VecDeque<EventId>,
-}
-
-impl Remembered {
-    fn knows(&self, event: EventId) -> bool {
-        self.ids.get(&event).is_some_and(|claimed| claimed.elapsed() < CLAIM_DURATION)
-    }
-}
 
 /// A conversation with events to ingest.
 struct Waiting {
@@ -101,72 +50,6 @@ impl Found {
     fn new(connection: Arc<Connection>, trace: Option<TraceId>) -> Self {
         Self { connection, events: Vec::new(), trace }
     }
-}
-
-impl Inbox {
-    /// Handles a job for a waiting event, which waited for so many milliseconds. Returns whether the event was not yet
-    /// known.
-    pub(crate) fn wake(&self, event: EventId, waited: i64) -> bool {
-        if lock(&self.claimed).knows(event) {
-            return false;
-        }
-        let mut reported = lock(&self.reported);
-        if waited > BEHIND_MS || reported.named.len() >= NAMED_MAX {
-            reported.is_behind = true;
-        } else {
-            reported.named.push_back(event);
-        }
-        drop(reported);
-        self.wake.notify_one();
-        true
-    }
-
-    /// The next group.
-    fn next(&self) -> Next {
-        let mut reported = lock(&self.reported);
-        if std::mem::take(&mut reported.is_behind) {
-            return Next::Any;
-        }
-        let claimed = lock(&self.claimed);
-        let mut named = Vec::new();
-        while named.len() < GROUP_MAX {
-            let Some(event) = reported.named.pop_front() else { break };
-            if !claimed.knows(event) {
-                named.push(event);
-            }
-        }
-        Next::Named(named)
-    }
-
-    /// The queue is still behind.
-    fn claim_again(&self) {
-        lock(&self.reported).is_behind = true;
-    }
-
-    fn remember(&self, events: &[ClaimedEvent]) {
-        let mut remembered = lock(&self.claimed);
-        for event in events {
-            if remembered.ids.insert(event.id, Instant::now()).is_none() {
-                remembered.order.push_back(event.id);
-            }
-        }
-        while remembered.order.len() > REMEMBERED_MAX {
-            if let Some(oldest) = remembered.order.pop_front() {
-                remembered.ids.remove(&oldest);
-            }
-        }
-    }
-
-    fn forget(&self, events: &[EventId]) {
-        let mut remembered = lock(&self.claimed);
-        for event in events {
-            remembered.ids.remove(event);
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Takes in events whenever jobs report waiting ones, until the worker stops.
@@ -365,55 +248,5 @@ async fn give_back(ctx: &Context, events: &[EventId], delay: Duration) {
     ctx.inbox.forget(events);
     if let Err(err) = ctx.store.release_events(events, delay).await {
         tracing::warn!(error = %err, "cannot release events; the poller picks them up when their claim expires");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_job_wakes_the_worker_only_if_its_event_is_not_claimed() {
-        let inbox = Inbox::default();
-        let claimed = || ClaimedEvent {
-            id: EventId::new(),
-            account: "1".to_owned(),
-            thread: "2".to_owned(),
-            kind: None,
-            failures: 0,
-            trace: None,
-        };
-        let (fresh, stale) = (claimed(), claimed());
-        inbox.remember(&[fresh.clone(), stale.clone()]);
-        let long_ago = Instant::now().checked_sub(CLAIM_DURATION).unwrap();
-        lock(&inbox.claimed).ids.insert(stale.id, long_ago);
-        assert!(!inbox.wake(fresh.id, 0));
-        assert!(inbox.wake(stale.id, 0), "an event whose claim has expired is never ingested again");
-        inbox.forget(&[fresh.id]);
-        assert!(inbox.wake(fresh.id, 0));
-        assert_eq!(inbox.next(), Next::Named(vec![stale.id, fresh.id]));
-        assert_eq!(inbox.next(), Next::Named(Vec::new()));
-    }
-
-    #[test]
-    fn whatever_waits_is_claimed_while_the_queue_is_behind() {
-        let late = Inbox::default();
-        assert!(late.wake(EventId::new(), 0) && late.wake(EventId::new(), BEHIND_MS + 1));
-        let crowded = Inbox::default();
-        for _ in 0..=NAMED_MAX {
-            assert!(crowded.wake(EventId::new(), 0));
-        }
-        for inbox in [late, crowded] {
-            assert_eq!(inbox.next(), Next::Any);
-            inbox.claim_again();
-            assert_eq!(inbox.next(), Next::Any);
-            // What was named and is not known to be claimed is looked for all the same.
-            let named = std::mem::take(&mut lock(&inbox.reported).named);
-            let (first, event) = (named[0], EventId::new());
-            lock(&inbox.reported).named.extend([first]);
-            inbox.wake(event, BEHIND_MS);
-            lock(&inbox.claimed).ids.insert(first, Instant::now());
-            assert_eq!(inbox.next(), Next::Named(vec![event]));
-        }
     }
 }

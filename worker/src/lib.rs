@@ -12,6 +12,7 @@ mod context;
 mod dispatch;
 mod follow;
 mod handler;
+mod inbox;
 mod ingest;
 mod liveness;
 mod process;

@@ -12,7 +12,7 @@ use sea_orm::sqlx::{AssertSqlSafe, PgConnection, query_as, raw_sql};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// What was found out about the poller.
+/// The measurements of the poller.
 #[derive(Debug, Clone)]
 pub(super) struct Backlog {
     /// Turns that wait, or are due.
@@ -34,7 +34,7 @@ pub(super) struct Drain {
     pub(super) claimed: f64,
     /// The most in a tenth of a second, by the second.
     pub(super) best: f64,
-    /// The most workers that led the poller at a time: more than one where a tick takes longer than its leader's lease.
+    /// Maximum number of workers that led the poller at the same time: more than one if a tick takes longer than the lease.
     pub(super) leaders: f64,
     pub(super) window: Window,
 }
