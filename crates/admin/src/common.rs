@@ -1,6 +1,7 @@
 //! Shared parts of the commands.
 
 use anyhow::Context as _;
+use clap::Args;
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_store::Store;
 
@@ -10,6 +11,17 @@ pub(crate) const ACTOR: &str = "command line";
 /// Default and maximum number of listed rows.
 pub(crate) const LIMIT: u64 = 50;
 pub(crate) const LIMIT_MAX: u64 = 100_000;
+
+/// How much a list shows, and in which form.
+#[derive(Debug, Args)]
+pub(crate) struct Listing {
+    /// Maximum number to list.
+    #[arg(long, default_value_t = LIMIT, value_parser = clap::value_parser!(u64).range(1..=LIMIT_MAX))]
+    pub(crate) limit: u64,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// The exit codes, as part of the help.
 pub const EXIT_CODES: &str = "Exit codes:

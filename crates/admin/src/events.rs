@@ -1,7 +1,7 @@
 //! `admin events`: what Meta's webhooks brought and no conversation has: not understood, of accounts that nobody has
 //! connected, stored only, or failed.
 
-use super::common::{EXIT_CODES, LIMIT, LIMIT_MAX, now};
+use super::common::{EXIT_CODES, Listing, now};
 use super::output::{self, Table, harmless, or_nothing, print};
 use super::times::{self, Moment};
 use anyhow::Context as _;
@@ -43,12 +43,8 @@ pub struct List {
     /// Received at or after this time (RFC 3339), or within this duration, e.g. 36h.
     #[arg(long, value_parser = times::moment)]
     since: Option<Moment>,
-    /// Maximum number to list.
-    #[arg(long, default_value_t = LIMIT, value_parser = clap::value_parser!(u64).range(1..=LIMIT_MAX))]
-    limit: u64,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    listing: Listing,
 }
 
 /// An event as it is printed.
@@ -108,8 +104,8 @@ impl List {
             account: self.account.clone(),
             since: self.since.map(|since| since.before(now)),
         };
-        let rows = store.newest_events(&search, self.limit).await?;
-        if self.json {
+        let rows = store.newest_events(&search, self.listing.limit).await?;
+        if self.listing.json {
             let views: Vec<_> = rows.iter().map(View::of).collect();
             return output::print_json(&views);
         }
@@ -126,7 +122,7 @@ impl List {
             ]);
         }
         table.print("no events")?;
-        Ok(output::print_if_cut(rows.len(), self.limit)?)
+        Ok(output::print_if_cut(rows.len(), self.listing.limit)?)
     }
 }
 

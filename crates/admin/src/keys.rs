@@ -1,6 +1,6 @@
 //! `admin keys`: API keys of all subaccounts.
 
-use super::common::{ACTOR, EXIT_CODES, LIMIT, LIMIT_MAX, now, subaccount};
+use super::common::{ACTOR, EXIT_CODES, Listing, now, subaccount};
 use super::output::{self, OfSubaccount, Table, or_nothing};
 use super::times;
 use anyhow::{Context as _, ensure};
@@ -37,12 +37,8 @@ pub struct List {
     /// Only keys of this subaccount.
     #[arg(long, value_parser = subaccount)]
     subaccount: Option<SubaccountId>,
-    /// Maximum number of keys.
-    #[arg(long, default_value_t = LIMIT, value_parser = clap::value_parser!(u64).range(1..=LIMIT_MAX))]
-    limit: u64,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    listing: Listing,
 }
 
 /// A key to create.
@@ -75,8 +71,8 @@ impl Keys {
 
 impl List {
     async fn run(&self, store: &Store) -> anyhow::Result<()> {
-        let rows = store.api_keys_of_all(self.subaccount.as_ref(), self.limit).await?;
-        if self.json {
+        let rows = store.api_keys_of_all(self.subaccount.as_ref(), self.listing.limit).await?;
+        if self.listing.json {
             let views: Vec<_> = rows.iter().map(view).collect();
             return output::print_json(&views);
         }
@@ -99,7 +95,7 @@ impl List {
             ]);
         }
         table.print("no API keys")?;
-        Ok(output::print_if_cut(shown, self.limit)?)
+        Ok(output::print_if_cut(shown, self.listing.limit)?)
     }
 }
 

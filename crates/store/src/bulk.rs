@@ -46,6 +46,14 @@ impl Rows {
         Self { columns, rows: Vec::new() }
     }
 
+    /// Rows of one column: one for each of these values.
+    pub(crate) fn of_each<V: Into<Value>>(
+        columns: &'static [Column],
+        values: impl Iterator<Item = V>,
+    ) -> Self {
+        Self { columns, rows: values.map(|value| vec![value.into()]).collect() }
+    }
+
     /// Adds a row: a value for each column, in their order.
     pub(crate) fn push(&mut self, row: Vec<Value>) {
         debug_assert_eq!(row.len(), self.columns.len(), "{:?}", self.columns);

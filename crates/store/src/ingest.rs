@@ -15,7 +15,7 @@ use dmrelay_domain::trace::TraceId;
 use dmrelay_entity::{Word, dead_letter, event};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value,
 };
 use std::time::Duration;
 
@@ -59,16 +59,18 @@ pub(crate) const WAITING_ACCOUNTS: &str = "WITH RECURSIVE accounts AS (\
         ORDER BY e.account LIMIT 1) FROM accounts a WHERE a.account IS NOT NULL)";
 
 impl Store {
+    async fn claimed_rows(&self, sql: &str, values: Vec<Value>) -> Result<Vec<ClaimedEvent>> {
+        let rows = self.mark_rows(sql, values).await?;
+        rows.iter().map(|row| Ok(claimed(Row::from_query_result(row, "")?))).collect()
+    }
+
     /// Those of these events that wait and that nobody has claimed. They are not claimed by this: two workers that take
     /// in the same event come one after the other, for each locks its conversation, and the second finds it done.
     ///
     /// # Errors
     /// What the database says.
     pub async fn waiting_events(&self, ids: &[EventId]) -> Result<Vec<ClaimedEvent>> {
-        let mut rows = Rows::new(IDS);
-        for id in ids {
-            rows.push(vec![(*id).into()]);
-        }
+        let rows = Rows::of_each(IDS, ids.iter().copied());
         let mut values = Vec::new();
         let table = rows.as_table(self.dialect, "u", &mut values);
         // In these words, so that PostgreSQL finds each event by its id, and does not read the index of those that are due.
@@ -76,9 +78,7 @@ impl Store {
             "SELECT e.id, e.account, e.thread, e.kind, e.attempts, e.trace_id FROM {table} JOIN events e ON e.id = u.id \
              WHERE COALESCE(e.due_at, -1) >= 0 AND e.claimed_until <= (SELECT {{now}})"
         );
-        let rows = self.mark_rows(&sql, values).await?;
-        let rows = rows.iter().map(|row| Row::from_query_result(row, ""));
-        rows.map(|row| row.map(claimed).map_err(Into::into)).collect()
+        self.claimed_rows(&sql, values).await
     }
 
     /// Claims events that wait, the longest due first, account by account in turn, for as long as `lease`. Which events
@@ -105,9 +105,7 @@ impl Store {
                 SELECT id FROM events WHERE id IN ({candidates}) AND {free} {{free}}) \
              RETURNING id, account, thread, kind, attempts, trace_id"
         );
-        let rows = self.mark_rows(&sql, vec![most.into(), millis(lease).into()]).await?;
-        let rows = rows.iter().map(|row| Row::from_query_result(row, ""));
-        rows.map(|row| row.map(claimed).map_err(Into::into)).collect()
+        self.claimed_rows(&sql, vec![most.into(), millis(lease).into()]).await
     }
 
     /// Events that belong to no conversation are done, each in its state.
@@ -137,10 +135,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn release_events(&self, events: &[EventId], delay: Duration) -> Result<()> {
-        let mut rows = Rows::new(IDS);
-        for id in events {
-            rows.push(vec![(*id).into()]);
-        }
+        let rows = Rows::of_each(IDS, events.iter().copied());
         let mut values = vec![millis(delay).into()];
         let table = rows.as_table(self.dialect, "u", &mut values);
         let sql = format!(

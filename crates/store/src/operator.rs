@@ -2,8 +2,9 @@
 //! people at the command line and never by a caller of the API.
 
 use crate::activities::first_id_at;
+use crate::retention::CLOCK_SKEW;
 use crate::{Backlog, Connection, Result, Store, breakers, connections, dead_letters};
-use dmrelay_domain::clock::Millis;
+use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::{ApiKeyId, ChatId, ConnectionId, DeadLetterId, EventId, SubaccountId};
 use dmrelay_domain::states::{ConnectionStatus, DeadLetterState, EventState};
 use dmrelay_entity::{api_key, breaker, chat, dead_letter, event, instagram_connection};
@@ -33,9 +34,6 @@ pub struct LetterSearch {
     /// Older than this.
     pub created_before: Option<Millis>,
 }
-
-/// How far the clocks of processes and of the database may differ, in milliseconds.
-const CLOCK_SKEW: Millis = 60_000;
 
 /// Which events of the inbox to look for. What is missing does not filter.
 #[derive(Debug, Clone)]
@@ -119,7 +117,7 @@ impl Store {
             .apply_if(search.account.as_deref(), |select, account| select.filter(Column::Account.eq(account)))
             .apply_if(search.since, |select, since| {
                 // Ids are made by the clock of the process that received the event.
-                let earliest = first_id_at::<EventId>(since - CLOCK_SKEW);
+                let earliest = first_id_at::<EventId>(since - millis(CLOCK_SKEW));
                 select.filter(Column::Id.gte(earliest)).filter(Column::ReceivedAt.gte(since))
             })
             .order_by_desc(Column::Id)

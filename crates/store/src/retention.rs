@@ -11,7 +11,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Qu
 use std::time::Duration;
 
 /// How far the clock of an API process, of which an event's id is, may be from the database's.
-const CLOCK_SKEW: Duration = Duration::from_hours(1);
+pub(crate) const CLOCK_SKEW: Duration = Duration::from_hours(1);
 
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]

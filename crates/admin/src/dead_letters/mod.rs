@@ -3,7 +3,7 @@
 mod filter;
 mod replay;
 
-use super::common::{ACTOR, EXIT_CODES, LIMIT, LIMIT_MAX, now};
+use super::common::{ACTOR, EXIT_CODES, Listing, now};
 use super::output::{self, OfSubaccount, Table, or_nothing, print};
 use super::times::{self, Moment};
 use anyhow::{Context as _, ensure};
@@ -56,12 +56,8 @@ pub struct List {
     /// Created at or after this time (RFC 3339), or within this duration, e.g. 36h.
     #[arg(long, value_parser = times::moment)]
     since: Option<Moment>,
-    /// Maximum number to list.
-    #[arg(long, default_value_t = LIMIT, value_parser = clap::value_parser!(u64).range(1..=LIMIT_MAX))]
-    limit: u64,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    listing: Listing,
 }
 
 impl DeadLetters {
@@ -81,8 +77,8 @@ impl List {
         let now = now(store).await?;
         let since = self.since.map(|since| since.before(now));
         let search = LetterSearch { since, ..self.filter.search(state) };
-        let letters = store.newest_letters(&search, self.limit).await?;
-        if self.json {
+        let letters = store.newest_letters(&search, self.listing.limit).await?;
+        if self.listing.json {
             let views: Vec<_> = letters.iter().map(view).collect();
             return output::print_json(&views);
         }
@@ -100,7 +96,7 @@ impl List {
             ]);
         }
         table.print("no dead letters")?;
-        Ok(output::print_if_cut(shown, self.limit)?)
+        Ok(output::print_if_cut(shown, self.listing.limit)?)
     }
 }
 

@@ -38,15 +38,6 @@ struct Of {
     of_chat: ChatId,
 }
 
-/// The rows of ids.
-fn ids<I: Into<Value>>(columns: &'static [Column], ids: impl Iterator<Item = I>) -> Rows {
-    let mut rows = Rows::new(columns);
-    for id in ids {
-        rows.push(vec![id.into()]);
-    }
-    rows
-}
-
 /// For each row of `source` the rows of a table that meet the condition, as `alias`.
 ///
 /// A join would leave it to PostgreSQL to read a whole partial index instead, which looks cheap while hardly anything is in
@@ -75,7 +66,7 @@ impl Tx {
         policy: Policy,
     ) -> Result<HashMap<ChatId, Conversation>> {
         let mut values = Vec::new();
-        let table = ids(IDS, wanted.iter().copied()).as_table(self.dialect, "u", &mut values);
+        let table = Rows::of_each(IDS, wanted.iter().copied()).as_table(self.dialect, "u", &mut values);
         let lock = match self.dialect {
             Dialect::Postgres => "FOR UPDATE OF c SKIP LOCKED",
             Dialect::Sqlite => "",
@@ -182,8 +173,9 @@ impl Tx {
         named: impl Iterator<Item = TurnId>,
     ) -> Result<()> {
         let mut values = Vec::new();
-        let open = ids(CHAT_IDS, conversations.keys().copied()).as_table(self.dialect, "u", &mut values);
-        let named = ids(IDS, named).as_table(self.dialect, "n", &mut values);
+        let open =
+            Rows::of_each(CHAT_IDS, conversations.keys().copied()).as_table(self.dialect, "u", &mut values);
+        let named = Rows::of_each(IDS, named).as_table(self.dialect, "n", &mut values);
         // The states in words, so that they match the partial index.
         let is_open = "chat_id = u.chat_id AND state IN ('asking', 'reconciling', 'waiting')";
         let open = of_each(self.dialect, &open, ("turns", "t"), is_open);
@@ -202,10 +194,11 @@ impl Tx {
     ) -> Result<Vec<message::Model>> {
         let mut values: Vec<Value> = vec![UNANSWERED_MAX.into()];
         let dialect = self.dialect;
-        let outbox_of = ids(CHAT_IDS, conversations.keys().copied()).as_table(dialect, "o", &mut values);
+        let outbox_of =
+            Rows::of_each(CHAT_IDS, conversations.keys().copied()).as_table(dialect, "o", &mut values);
         let unanswered = needs.iter().filter(|(_, needs)| needs.unanswered).map(|(id, _)| *id);
-        let unanswered = ids(CHAT_IDS, unanswered).as_table(dialect, "a", &mut values);
-        let named = ids(IDS, named.into_iter()).as_table(dialect, "n", &mut values);
+        let unanswered = Rows::of_each(CHAT_IDS, unanswered).as_table(dialect, "a", &mut values);
+        let named = Rows::of_each(IDS, named.into_iter()).as_table(dialect, "n", &mut values);
         let (mut mids, mut histories) = (Rows::new(MIDS), Rows::new(HISTORIES));
         for (id, needs) in needs {
             let Some(one) = conversations.get(id) else { continue };
@@ -276,8 +269,8 @@ impl Tx {
             let wanted = one.turns.iter().filter(|turn| turns.contains(&turn.id));
             asked.extend(wanted.flat_map(|turn| &turn.message_ids).copied());
         }
-        let named = ids(IDS, asked.into_iter()).as_table(dialect, "n", &mut values);
-        let replies = ids(IDS, turns.into_iter()).as_table(dialect, "r", &mut values);
+        let named = Rows::of_each(IDS, asked.into_iter()).as_table(dialect, "n", &mut values);
+        let replies = Rows::of_each(IDS, turns.into_iter()).as_table(dialect, "r", &mut values);
         let (mut reasons, mut failures) = (Rows::new(REASONS), Rows::new(FAILURES));
         for (id, look) in looks {
             if let Some(reason) = &look.reason {
