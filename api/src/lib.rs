@@ -17,6 +17,7 @@ mod process;
 mod pusher;
 mod routes;
 mod settings;
+mod signs;
 mod snapshot;
 mod state;
 

@@ -3,7 +3,7 @@
 use crate::problem::ValidationErrors;
 use dmrelay_domain::split;
 use dmrelay_store::Settings;
-use dmrelay_views::ConnectionSettings;
+use dmrelay_views::{ConnectionSettings, cleaned};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -13,6 +13,8 @@ use uuid::Uuid;
 const DEBOUNCE_MAX: u32 = 60_000;
 /// Maximum hours the agent stays silent after a human agent writes: 30 days.
 pub(crate) const TAKEOVER_MAX: u32 = 720;
+/// Maximum number of texts that Instagram sends on its own.
+const AUTOMATIC_TEXTS_MAX: usize = 20;
 /// Maximum number of agent variables, and maximum lengths of their names and values in bytes.
 const VARIABLES_MAX: usize = 50;
 const NAME_MAX: usize = 64;
@@ -56,6 +58,14 @@ pub(crate) struct ChangeSettings {
     #[schema(value_type = Option<String>, min_length = 1, max_length = 1_000)]
     #[serde(default)]
     fallback_text: Change<String>,
+    /// What the user is told when they send what the agent cannot read, at most 1,000 bytes.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 1_000)]
+    #[serde(default)]
+    unreadable_text: Change<String>,
+    /// Texts that Instagram sends on its own, at most 20 of 1,000 bytes; replaces all existing ones.
+    #[schema(value_type = Option<Vec<String>>, max_items = 20)]
+    #[serde(default)]
+    automatic_texts: Change<Vec<String>>,
     /// Values for the agent's dynamic variables; replaces all existing ones.
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     #[serde(default)]
@@ -98,8 +108,15 @@ pub(crate) fn check(settings: &ConnectionSettings, at: &str, errors: &mut Valida
         errors.at(&format!("{at}/takeoverHours"), format!("must be 1 to {TAKEOVER_MAX}"));
     }
     let fits = |text: &String| !text.trim().is_empty() && text.len() <= split::MAX_BYTES;
-    if settings.fallback_text.as_ref().is_some_and(|text| !fits(text)) {
-        errors.at(&format!("{at}/fallbackText"), format!("must be 1 to {} bytes of text", split::MAX_BYTES));
+    let automatic = settings.automatic_texts.iter().flatten();
+    if automatic.clone().count() > AUTOMATIC_TEXTS_MAX {
+        errors.at(&format!("{at}/automaticTexts"), format!("must be at most {AUTOMATIC_TEXTS_MAX}"));
+    }
+    let texts = [("fallbackText", &settings.fallback_text), ("unreadableText", &settings.unreadable_text)];
+    let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.as_ref()?)));
+    let automatic = automatic.enumerate().map(|(n, text)| (format!("automaticTexts/{n}"), text));
+    for (name, _) in texts.chain(automatic).filter(|(_, text)| !fits(text)) {
+        errors.at(&format!("{at}/{name}"), format!("must be 1 to {} bytes of text", split::MAX_BYTES));
     }
     let variables = settings.agent_variables.iter().flatten();
     if variables.clone().count() > VARIABLES_MAX {
@@ -126,6 +143,8 @@ impl ChangeSettings {
             typing: self.typing.value(),
             human_agent: self.human_agent.value(),
             fallback_text: self.fallback_text.value(),
+            unreadable_text: self.unreadable_text.value(),
+            automatic_texts: self.automatic_texts.value(),
             agent_variables: self.agent_variables.value(),
         }
     }
@@ -137,14 +156,15 @@ impl ChangeSettings {
         self.typing.apply(&mut settings.typing);
         self.human_agent.apply(&mut settings.human_agent);
         self.fallback_text.apply(&mut settings.fallback_text);
-        settings.fallback_text = cleaned(settings.fallback_text.take());
+        settings.fallback_text = settings.fallback_text.take().map(cleaned);
+        self.unreadable_text.apply(&mut settings.unreadable_text);
+        settings.unreadable_text = settings.unreadable_text.take().map(cleaned);
+        let mut automatic = Some(std::mem::take(&mut settings.automatic_texts));
+        self.automatic_texts.apply(&mut automatic);
+        settings.automatic_texts = automatic.unwrap_or_default().into_iter().map(cleaned).collect();
         let mut variables = Some(std::mem::take(&mut settings.agent_variables));
         self.agent_variables.apply(&mut variables);
         settings.agent_variables = variables.unwrap_or_default();
         *bot_paused = self.bot_paused.unwrap_or(*bot_paused);
     }
-}
-
-fn cleaned(text: Option<String>) -> Option<String> {
-    text.map(|text| dmrelay_domain::text::clean(&text).into_owned())
 }

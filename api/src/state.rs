@@ -3,6 +3,7 @@
 use crate::jwt::Tokens;
 use crate::limit::Limits;
 use crate::live::{Live, MostStreams};
+use crate::signs::Signs;
 use crate::snapshot::Snapshots;
 use anyhow::Context as _;
 use dmrelay_app::App;
@@ -133,6 +134,8 @@ pub struct Shared {
     pub(crate) live: Live,
     /// Cancelled when the process shuts down: ends open streams.
     pub(crate) stop: CancellationToken,
+    /// What webhooks tell about accounts.
+    pub(crate) signs: Signs,
     /// Bytes of webhook bodies currently being read.
     pub(crate) reading: Arc<AtomicUsize>,
 }
@@ -171,6 +174,8 @@ impl ApiState {
         let snapshots = Snapshots::new(app.store.clone(), app.vault.clone());
         snapshots.refresh().await.context("cannot load the connections")?;
         tokio::spawn(snapshots.clone().keep_fresh(api.snapshot_interval, drained.clone()));
+        let signs = Signs::default();
+        tokio::spawn(signs.clone().keep_written(app.store.clone(), drained.clone()));
         let settings = &options.limits;
         let limits = Limits::new(settings);
         tokio::spawn(limits.clone().keep_small(drained.clone()));
@@ -191,6 +196,7 @@ impl ApiState {
             limits,
             live,
             stop: stop.clone(),
+            signs,
             reading: Arc::default(),
         })))
     }

@@ -69,6 +69,10 @@ pub struct Model {
     pub recall: bool,
     /// Until then somebody opens an agent chat, in milliseconds; 0 if nobody does.
     pub opening_until: i64,
+    /// The newest note of how the customer arrived.
+    pub note_seq: i64,
+    /// When the customer was last told that a message cannot be read, in milliseconds.
+    pub notice_at: i64,
     /// Up to the message of this number, what the agent was about to say is superseded by a human.
     pub human_seq: i64,
     /// The database was set back: the agent's record is read before anything is asked.

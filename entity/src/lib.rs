@@ -15,6 +15,7 @@ macro_rules! related {
     };
 }
 
+pub mod account_sign;
 pub mod activity;
 pub mod agent;
 pub mod api_key;
@@ -26,6 +27,7 @@ pub mod idempotency_key;
 pub mod instagram_connection;
 pub mod leader;
 pub mod message;
+pub mod prompt_echo;
 pub mod turn;
 mod word;
 pub mod worker;

@@ -2,7 +2,9 @@
 
 use dmrelay_domain::states::StateWord;
 use sea_orm::sea_query::{ArrayType, ColumnType, Nullable, ValueType, ValueTypeErr};
-use sea_orm::{ActiveValue, ColIdx, IntoActiveValue, QueryResult, TryGetError, TryGetable, Value};
+use sea_orm::{
+    ActiveValue, ColIdx, DbErr, IntoActiveValue, QueryResult, TryFromU64, TryGetError, TryGetable, Value,
+};
 use std::fmt;
 
 /// A stored word: a value of `T`, or text that this version does not know.
@@ -100,6 +102,13 @@ impl<T: StateWord> Nullable for Word<T> {
 impl<T: StateWord> IntoActiveValue<Self> for Word<T> {
     fn into_active_value(self) -> ActiveValue<Self> {
         ActiveValue::Set(self)
+    }
+}
+
+/// Needed of the columns of a primary key. No database counts words up.
+impl<T: StateWord> TryFromU64 for Word<T> {
+    fn try_from_u64(n: u64) -> Result<Self, DbErr> {
+        String::try_from_u64(n).map(Self::read)
     }
 }
 

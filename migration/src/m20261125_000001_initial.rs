@@ -25,7 +25,9 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 15] = [
+    "account_signs",
+    "prompt_echoes",
     "idempotency_keys",
     "api_keys",
     "dead_letters",
@@ -101,6 +103,15 @@ const EVENTS: &[&str] = &[
     "CREATE INDEX events_conversation ON events (thread, account, at, id) WHERE state = 'new'",
     "CREATE INDEX events_due ON events (account, due_at) WHERE due_at IS NOT NULL",
     "CREATE INDEX events_unrouted ON events (account) WHERE state = 'unrouted'",
+    "CREATE TABLE account_signs (
+    account text NOT NULL,
+    sign text NOT NULL,
+    count bigint NOT NULL,
+    first_at bigint NOT NULL,
+    last_at bigint NOT NULL,
+    detail text,
+    PRIMARY KEY (account, sign)
+)",
 ];
 
 const CHATS: &[&str] = &[
@@ -119,6 +130,8 @@ const CHATS: &[&str] = &[
     agent_watermark text,
     recall boolean NOT NULL DEFAULT FALSE,
     opening_until bigint NOT NULL DEFAULT 0,
+    note_seq bigint NOT NULL DEFAULT 0,
+    notice_at bigint NOT NULL DEFAULT 0,
     agent_seq bigint NOT NULL DEFAULT 0,
     human_seq bigint NOT NULL DEFAULT 0,
     verify boolean NOT NULL DEFAULT FALSE,
@@ -238,6 +251,15 @@ const TURNS: &[&str] = &[
     "CREATE INDEX turns_asking ON turns (deadline) WHERE state = 'asking'",
     "CREATE INDEX turns_chat ON turns (chat_id, id DESC)",
     "CREATE INDEX turns_goes_on ON turns (connection_id, chat_id) WHERE state IN ('asking', 'reconciling')",
+    "CREATE TABLE prompt_echoes (
+    connection_id {uuid} NOT NULL,
+    digest {bytes} NOT NULL,
+    chat_id {uuid} NOT NULL,
+    mid text NOT NULL,
+    recognized boolean NOT NULL,
+    at bigint NOT NULL,
+    PRIMARY KEY (connection_id, digest, chat_id)
+)",
 ];
 
 const COORDINATION: &[&str] = &[

@@ -52,5 +52,6 @@ mod takeover;
 mod tokens;
 mod tracing;
 mod unit_of_work;
+mod unusual;
 mod watching;
 mod webhook;

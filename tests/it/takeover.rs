@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use dmrelay_simulator::{Act, Action, AgentRule, Fault, FaultMode, Operation};
 use dmrelay_tests::relay::{Backend, Relay};
-use dmrelay_tests::rest::{ACCOUNT, AGENT, agent_path};
+use dmrelay_tests::rest::{ACCOUNT, AGENT};
 use dmrelay_tests::wait;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
@@ -35,13 +35,6 @@ async fn greeted(backend: Backend) -> Result<Relay> {
     relay.replies(USER, 1).await?;
     relay.settled().await?;
     Ok(relay)
-}
-
-async fn settings(relay: &Relay, settings: Value) -> Result<()> {
-    let body = settings.to_string().into_bytes();
-    let answer = relay.rest.request("PATCH", &agent_path("settings"), Some(body), &[]).await?;
-    anyhow::ensure!(answer.status == 200, "settings: {} {}", answer.status, answer.text);
-    Ok(())
 }
 
 async fn chat_id(relay: &Relay, user: &str) -> Result<String> {
@@ -129,13 +122,13 @@ async fn an_answer_in_progress_is_not_sent_after_a_takeover(backend: Backend) ->
 
 async fn a_paused_account_answers_after_the_pause(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |_| {}).await?;
-    settings(&relay, json!({"botPaused": true})).await?;
+    relay.change_settings(json!({"botPaused": true})).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     until_last_is(&relay, USER, "received").await?;
     at_rest(&relay).await?;
     assert!(relay.asked().is_empty());
     assert!(relay.store.anything_due().await?);
-    settings(&relay, json!({"botPaused": false})).await?;
+    relay.change_settings(json!({"botPaused": false})).await?;
     assert_eq!(relay.replies(USER, 1).await?, ["Answer to: hello"]);
     relay.settled().await?;
     assert_eq!(relay.asked(), ["hello"]);
@@ -147,11 +140,11 @@ async fn an_answer_during_the_pause_waits_for_its_end(backend: Backend) -> Resul
     relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 800, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "hello");
     thinking(&relay, 1).await?;
-    settings(&relay, json!({"botPaused": true})).await?;
+    relay.change_settings(json!({"botPaused": true})).await?;
     until_last_is(&relay, USER, "queued").await?;
     at_rest(&relay).await?;
     assert!(relay.sent(USER).is_empty());
-    settings(&relay, json!({"botPaused": false})).await?;
+    relay.change_settings(json!({"botPaused": false})).await?;
     assert_eq!(relay.replies(USER, 1).await?, ["Answer to: hello"]);
     relay.settled().await?;
     assert_eq!((relay.sent(USER).len(), relay.asked().len()), (1, 1));
@@ -160,7 +153,7 @@ async fn an_answer_during_the_pause_waits_for_its_end(backend: Backend) -> Resul
 
 async fn human_agents_write_while_the_account_is_paused(backend: Backend) -> Result<()> {
     let relay = greeted(backend).await?;
-    settings(&relay, json!({"botPaused": true})).await?;
+    relay.change_settings(json!({"botPaused": true})).await?;
     relay.simulator.say(ACCOUNT, OTHER, "I wait");
     until_last_is(&relay, OTHER, "received").await?;
     let answer = relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
@@ -184,12 +177,12 @@ async fn an_unknown_question_is_reconciled_during_the_pause(backend: Backend) ->
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::SlowAfter).delay(DEADLINE));
     relay.simulator.say(ACCOUNT, USER, "hello");
     thinking(&relay, 1).await?;
-    settings(&relay, json!({"botPaused": true})).await?;
+    relay.change_settings(json!({"botPaused": true})).await?;
     // The call ends without a response; the answer is found, and it waits.
     until_last_is(&relay, USER, "queued").await?;
     at_rest(&relay).await?;
     assert!(relay.sent(USER).is_empty());
-    settings(&relay, json!({"botPaused": false})).await?;
+    relay.change_settings(json!({"botPaused": false})).await?;
     assert_eq!(relay.replies(USER, 1).await?, ["Answer to: hello"]);
     assert_eq!(relay.asked(), ["hello"]);
     relay.end().await
@@ -257,7 +250,7 @@ async fn events_of_a_message_are_logged_once(backend: Backend) -> Result<()> {
 
 async fn the_fallback_is_sent_once_when_the_agent_fails_permanently(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |_| {}).await?;
-    settings(&relay, json!({"fallbackText": "A colleague will write to you."})).await?;
+    relay.change_settings(json!({"fallbackText": "A colleague will write to you."})).await?;
     // Rejected; received and never answered; no agent at all.
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Before).status(400));
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Partial));
@@ -280,7 +273,7 @@ async fn the_fallback_is_sent_once_when_the_agent_fails_permanently(backend: Bac
 
 async fn no_fallback_is_sent_after_a_takeover_or_too_late(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |_| {}).await?;
-    settings(&relay, json!({"fallbackText": "A colleague will write to you."})).await?;
+    relay.change_settings(json!({"fallbackText": "A colleague will write to you."})).await?;
     let slow = Fault::retell(Operation::Completion, FaultMode::Before).status(400);
     relay.simulator.add_fault(slow.times(2).delay(Duration::from_millis(800)));
     relay.simulator.say(ACCOUNT, USER, "hello");
@@ -364,11 +357,11 @@ async fn human_agents_answer_after_a_day_with_the_tag_and_the_agent_never(backen
     relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 800, ..AgentRule::default() });
     relay.simulator.say(ACCOUNT, USER, "and?");
     thinking(&relay, 2).await?;
-    settings(&relay, json!({"botPaused": true})).await?;
+    relay.change_settings(json!({"botPaused": true})).await?;
     until_last_is(&relay, USER, "queued").await?;
     later(25).await?;
     assert_eq!(send("without the feature").await?, "window-closed");
-    settings(&relay, json!({"humanAgent": true, "botPaused": false})).await?;
+    relay.change_settings(json!({"humanAgent": true, "botPaused": false})).await?;
     until_last_is(&relay, USER, "failed").await?;
     assert_eq!(send("the next day").await?, "202");
     relay.replies(USER, 3).await?;

@@ -2,7 +2,7 @@
 
 use crate::postgres::PostgresServer;
 use crate::redis::RedisServer;
-use crate::rest::{ACCOUNT, APP_SECRET, Rest, TOKEN, VERIFY_TOKEN};
+use crate::rest::{ACCOUNT, APP_SECRET, Rest, TOKEN, VERIFY_TOKEN, agent_path};
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow, ensure};
 use dmrelay_api::{Api, ApiOptions, ApiParts};
@@ -128,6 +128,17 @@ impl Relay {
         let mut items = answer.json["items"].as_array().cloned().context("no items")?;
         items.reverse();
         Ok(items)
+    }
+
+    /// Changes settings of the connection.
+    ///
+    /// # Errors
+    /// If they are refused.
+    pub async fn change_settings(&self, settings: serde_json::Value) -> Result<()> {
+        let body = settings.to_string().into_bytes();
+        let answer = self.rest.request("PATCH", &agent_path("settings"), Some(body), &[]).await?;
+        ensure!(answer.status == 200, "settings: {} {}", answer.status, answer.text);
+        Ok(())
     }
 
     /// Waits until nothing is due.

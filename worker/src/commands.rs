@@ -3,7 +3,7 @@
 use crate::Context;
 use dmrelay_domain::conversation::{Command, Fact, Reply, Sent};
 use dmrelay_domain::ids::ChatId;
-use dmrelay_domain::states::{Author, EventState};
+use dmrelay_domain::states::Author;
 use dmrelay_runtime::metrics::{Stage, seconds};
 use dmrelay_store::{Applied, ApplyError};
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ impl Context {
     fn count_fact(&self, applied: &Applied, fact: &Fact) {
         let (metrics, chat) = (&self.metrics, applied.chat);
         match fact {
-            Fact::Ingested => metrics.ingested.with_label_values(&[EventState::Processed.as_str()]).inc(),
+            Fact::Ingested(state) => metrics.ingested.with_label_values(&[state.as_str()]).inc(),
             Fact::Received { inbox, pickup } => {
                 metrics.stage(Stage::Inbox, *inbox);
                 metrics.stage(Stage::Pickup, *pickup);

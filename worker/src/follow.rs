@@ -3,6 +3,7 @@
 //! goes to the queue.
 
 use crate::Context;
+use crate::automation;
 use crate::breakers::{Admission, of_agent, of_graph};
 use crate::calls::{agent, graph};
 use crate::dispatch::Work;
@@ -78,6 +79,11 @@ pub(crate) fn follow<'a>(
                     let slot = hands.send.take();
                     let (ctx_of_task, about) = (ctx.clone(), about.clone());
                     ctx.tasks.spawn(async move { graph::send(&ctx_of_task, about, *send, slot).await });
+                }
+                Effect::RecognizeAutomation(digest) => {
+                    let (ctx_of_task, connection) = (ctx.clone(), about.connection);
+                    ctx.tasks
+                        .spawn(async move { automation::recognize(&ctx_of_task, connection, digest).await });
                 }
                 Effect::LookUpSend(lookup) => {
                     let slot = hands.send.take();

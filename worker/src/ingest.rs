@@ -119,6 +119,10 @@ async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<Vec<Waitin
         let connection = ctx.accounts.by_account(&event.account).await?;
         let connection = connection.filter(|connection| connection.status != ConnectionStatus::Pending);
         let Some(connection) = connection else {
+            if event.account.is_empty() {
+                bury(ctx, event.id, "no account: the webhook is not understood").await?;
+                continue;
+            }
             // The account is not connected; a later connect ingests the event.
             settled.push((event.id, EventState::Unrouted));
             continue;
@@ -126,8 +130,11 @@ async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<Vec<Waitin
         let state = match event.kind {
             // Kinds unknown to this version are left to a newer one.
             None => continue,
-            Some(Kind::Comment | Kind::Mention) => Some(EventState::Kept),
-            Some(Kind::Ignored | Kind::Unknown) => Some(EventState::Unknown),
+            Some(Kind::Comment | Kind::Mention | Kind::Ignored) => Some(EventState::Kept),
+            Some(Kind::PolicyEnforcement) => {
+                keep_policy_event(ctx, &connection, event.id).await?;
+                continue;
+            }
             Some(_) => None,
         };
         match (state, InstagramUserId::parse(&event.thread)) {
@@ -136,7 +143,11 @@ async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<Vec<Waitin
                 let entry = found.entry(key).or_insert_with(|| Found::new(connection, event.trace));
                 entry.events.push(event.id);
             }
-            (state, _) => settled.push((event.id, state.unwrap_or(EventState::Unknown))),
+            (Some(state), _) => settled.push((event.id, state)),
+            (None, Err(_)) => {
+                let kind = event.kind.map_or("unknown", |kind| kind.as_str());
+                bury(ctx, event.id, &format!("{kind} without a user: it is not understood")).await?;
+            }
         }
     }
     ctx.store.settle_events(&settled).await?;
@@ -153,6 +164,23 @@ async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<Vec<Waitin
         Some(Waiting { chat, connection, user: key.1, events, trace })
     });
     Ok(waiting.collect())
+}
+
+/// The event is not understood, and belongs to no conversation.
+async fn bury(ctx: &Context, event: EventId, error: &str) -> Result<()> {
+    ctx.store.bury_event(event, error).await?;
+    ctx.inbox.forget(&[event]);
+    ctx.metrics.ingested.with_label_values(&[EventState::Dead.as_str()]).inc();
+    Ok(())
+}
+
+async fn keep_policy_event(ctx: &Context, connection: &Connection, event: EventId) -> Result<()> {
+    if let Some((action, reason)) = ctx.store.keep_policy_event(connection, event).await? {
+        tracing::warn!(connection = %connection.id, action, reason, "Meta warned or restricted the account");
+        ctx.metrics.ingested.with_label_values(&[EventState::Kept.as_str()]).inc();
+    }
+    ctx.inbox.forget(&[event]);
+    Ok(())
 }
 
 async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
@@ -177,7 +205,7 @@ async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
         match ctx.apply(waiting.chat, Command::Receive(receive)).await {
             Ok(applied) => {
                 ctx.count_job("ingest", &applied.reply, began);
-                let taken = applied.facts.iter().filter(|fact| **fact == Fact::Ingested).count();
+                let taken = applied.facts.iter().filter(|fact| matches!(fact, Fact::Ingested(_))).count();
                 follow::follow(ctx, applied, Hands { ask: slot, send: None, timer }).await;
                 if taken < EVENTS_MAX {
                     return;

@@ -5,6 +5,7 @@
 //! each commit; `calls` makes the calls and records their outcomes, which leads to the next effects.
 
 mod accounts;
+mod automation;
 mod breakers;
 mod calls;
 mod commands;

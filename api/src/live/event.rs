@@ -68,10 +68,14 @@ impl LiveEventKind {
             | ActivityKind::Disconnected
             | ActivityKind::ConnectionStateChanged
             | ActivityKind::SettingsChanged
+            | ActivityKind::PolicyEnforced
             | ActivityKind::TokenRefreshed
             | ActivityKind::TokenFailing => Some(Self::ConnectionState),
-            ActivityKind::BotPaused | ActivityKind::BotResumed => Some(Self::ChatMode),
-            ActivityKind::DeadLetterReplayed
+            ActivityKind::BotPaused | ActivityKind::BotResumed | ActivityKind::AutomationRecognized => {
+                Some(Self::ChatMode)
+            }
+            ActivityKind::EventUnknown
+            | ActivityKind::DeadLetterReplayed
             | ActivityKind::DeadLetterDiscarded
             | ActivityKind::ApiKeyCreated
             | ActivityKind::ApiKeyRevoked => None,

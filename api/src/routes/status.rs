@@ -7,7 +7,7 @@ use crate::problem::Problem;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
-use dmrelay_views::{ConnectionView, EntryPoints, WebhookView};
+use dmrelay_views::{ConnectionView, EntryPoints, Notice, WebhookView};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -38,6 +38,8 @@ pub(super) struct Status {
     /// Links through which customers reach the account; null if Graph gave no username.
     links: Option<EntryPoints>,
     webhook: WebhookView,
+    /// What is wrong with the account as a whole, as far as its webhooks show it.
+    notices: Vec<Notice>,
 }
 
 /// Pending work of a connection.
@@ -62,6 +64,7 @@ pub(super) async fn status(
     Params(query): Params<Query>,
 ) -> Result<Json<Status>, Problem> {
     let connection = select(&state, &scope, query.connection_id).await?;
+    let signs = state.store.signs(connection.account.as_str()).await?;
     let backlog = state.store.backlog(connection.id).await?;
     Ok(Json(Status {
         token_days_left: connection
@@ -70,6 +73,7 @@ pub(super) async fn status(
             .map(|at| (at - state.clock.now()).div_euclid(DAY_MS)),
         queue: Queue { turns_due: backlog.turns, chats_sending: backlog.outboxes },
         links: EntryPoints::of(&connection, query.reference.as_deref())?,
+        notices: Notice::all(&signs, state.clock.now()),
         webhook: WebhookView { callback_url: connect::callback_url(&state, &connection) },
         connection: ConnectionView::of(&connection),
     }))

@@ -2,6 +2,7 @@
 //! acknowledged only after it is committed to the inbox.
 
 use crate::problem::Problem;
+use crate::signs::SeenSigns;
 use crate::snapshot::Accounts;
 use crate::state::ApiState;
 use axum::body::{Body, Bytes};
@@ -155,6 +156,7 @@ async fn accept(
     let signer = verify(state, &accounts, &parts.headers, (&bytes, path)).ok_or(Refusal::Unsigned)?;
     let envelope = event::parse(&bytes, state.clock.now());
     let mut events = Vec::with_capacity(envelope.events.len());
+    let mut seen = SeenSigns::default();
     // Once for each account: a webhook has up to a thousand events, and a signature is over all its bytes.
     let mut speaks_for: HashMap<String, bool> = HashMap::new();
     for event in envelope.events {
@@ -162,6 +164,9 @@ async fn accept(
         let may_speak = known.unwrap_or_else(|| signer.may_speak_for(&accounts, &event.account));
         if known.is_none() {
             speaks_for.insert(event.account.clone(), may_speak);
+        }
+        if accounts.contains_key(&event.account) {
+            seen.note(&event, may_speak);
         }
         let outcome = match &event {
             event if event.kind == Kind::Ignored => "ignored",
@@ -180,6 +185,7 @@ async fn accept(
             events.push(NewEvent::new(event).of_webhook(webhook.trace, webhook.arrived));
         }
     }
+    state.signs.add(seen);
     state.inbox.store(events).await.map_err(|_| Refusal::Unavailable)?;
     Ok(())
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 /// Look at events of the inbox.
 #[derive(Debug, Subcommand)]
 pub enum Events {
-    /// List events, newest first: by default those that were not understood.
+    /// List events, newest first: by default those that were not understood, and those that failed.
     List(List),
     /// Show one event in full, with its bytes while they are kept.
     #[command(after_help = EXIT_CODES)]
@@ -34,9 +34,9 @@ pub enum Events {
 #[command(after_help = EXIT_CODES)]
 pub struct List {
     /// Only events in this state.
-    #[arg(long, default_value = "unknown",
+    #[arg(long,
         value_parser = PossibleValuesParser::new(EventState::ALL.iter().map(|word| word.as_str())))]
-    state: String,
+    state: Option<String>,
     /// Only events of this Instagram account.
     #[arg(long)]
     account: Option<String>,
@@ -100,7 +100,10 @@ impl List {
     async fn run(&self, store: &Store) -> anyhow::Result<()> {
         let now = now(store).await?;
         let search = EventSearch {
-            state: EventState::parse(&self.state).unwrap_or(EventState::Unknown),
+            states: match self.state.as_deref().and_then(EventState::parse) {
+                Some(state) => vec![state],
+                None => vec![EventState::Unknown, EventState::Dead],
+            },
             account: self.account.clone(),
             since: self.since.map(|since| since.before(now)),
         };
@@ -109,11 +112,12 @@ impl List {
             let views: Vec<_> = rows.iter().map(View::of).collect();
             return output::print_json(&views);
         }
-        let mut table = Table::new(&["ID", "RECEIVED", "ACCOUNT", "USER", "KIND", "TRIES", "ERROR"]);
+        let mut table = Table::new(&["ID", "RECEIVED", "STATE", "ACCOUNT", "USER", "KIND", "TRIES", "ERROR"]);
         for view in rows.iter().map(View::of) {
             table.row([
                 view.event_id.to_string(),
                 view.received_at,
+                view.state,
                 view.instagram_account_id,
                 or_nothing(view.instagram_user_id),
                 view.kind,

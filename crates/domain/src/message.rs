@@ -1,12 +1,19 @@
 //! Messages as text for the agent, which reads text only (Retell: "Text chat via the create-chat-completion
 //! API does not support images or other multimedia").
 
-use crate::event::{Attachment, Inbound, Postback, ReplyTo};
+use crate::event::{Attachment, Inbound, Postback, Referral, ReplyTo};
+use crate::states::NotAsked;
+use crate::text::{one_line, truncate};
+use serde_json::{Map, Value, json};
+
+/// Maximum length of a title in a placeholder, in bytes.
+const TITLE_BYTES_MAX: usize = 200;
 
 /// The column `messages.kind` of an inbound message: the type of its first attachment, or of its text.
 pub fn kind_of(message: &Inbound) -> String {
     if let Some(attachment) = message.attachments.first() {
-        return attachment.kind.clone();
+        let is_unsupported = attachment.kind == UNSUPPORTED_ATTACHMENT;
+        return if is_unsupported { UNSUPPORTED.to_owned() } else { attachment.kind.clone() };
     }
     match (&message.quick_reply, &message.reply_to) {
         (Some(_), _) => "quick_reply",
@@ -16,11 +23,59 @@ pub fn kind_of(message: &Inbound) -> String {
     .to_owned()
 }
 
-/// Whether the agent can answer a message: it has content that can be expressed as text.
-pub fn asks(message: &Inbound) -> bool {
-    let ephemeral = message.attachments.iter().all(|attachment| attachment.kind == "ephemeral");
-    let spoken = message.text.as_deref().is_some_and(|text| !text.trim().is_empty());
-    spoken || message.quick_reply.is_some() || (!message.attachments.is_empty() && !ephemeral)
+/// The kind of a message of a type Meta does not expose.
+pub const UNSUPPORTED: &str = "unsupported";
+
+/// The type of an attachment that Meta does not expose.
+const UNSUPPORTED_ATTACHMENT: &str = "unsupported_type";
+
+/// Why the agent cannot be asked about a message: it has nothing that can be expressed as text. `None` if it can.
+pub fn not_asked(message: &Inbound) -> Option<NotAsked> {
+    let says_something = |text: &String| !text.trim().is_empty();
+    if message.text.as_ref().is_some_and(says_something) || message.quick_reply.is_some() {
+        return None;
+    }
+    let hidden = |attachment: &Attachment| match attachment.kind.as_str() {
+        "ephemeral" => Some(NotAsked::ViewOnce),
+        UNSUPPORTED_ATTACHMENT => Some(NotAsked::Unsupported),
+        _ => None,
+    };
+    match message.attachments.first() {
+        None => Some(NotAsked::Empty),
+        Some(first) => hidden(first).filter(|_| message.attachments.iter().all(|one| hidden(one).is_some())),
+    }
+}
+
+/// What Meta tells of a message beside its text and attachments, for the column `messages.metadata`: the payload of the
+/// quick reply, how the user arrived, and fields that are not understood.
+pub fn metadata_of(message: &Inbound) -> Map<String, Value> {
+    let mut metadata = Map::new();
+    if let Some(payload) = &message.quick_reply {
+        metadata.insert("quickReply".to_owned(), json!({ "payload": payload }));
+    }
+    if let Some(referral) = &message.referral {
+        metadata.insert("referral".to_owned(), json!(referral));
+    }
+    if !message.more.is_empty() {
+        metadata.insert("more".to_owned(), json!(message.more));
+    }
+    metadata
+}
+
+/// How the user arrived, for the agent. `None` if nothing is known that an agent could use.
+pub fn arrival(referral: &Referral) -> Option<String> {
+    let ad = &referral.more.get("ads_context_data").unwrap_or(&Value::Null)["ad_title"];
+    if let Some(title) = ad.as_str().and_then(title) {
+        return Some(format!("[came from the ad: {title}]"));
+    }
+    if let Some(id) = &referral.product_id {
+        return Some(format!("[asks about product {}]", truncate(&one_line(id), TITLE_BYTES_MAX)));
+    }
+    if referral.ad_id.is_some() {
+        return Some("[came from an ad]".to_owned());
+    }
+    let reference = referral.reference.as_deref().and_then(title)?;
+    Some(format!("[came through the link {reference}]"))
 }
 
 /// A message as text: placeholders for attachments, then the text.
@@ -52,16 +107,35 @@ pub fn postback_text(postback: &Postback) -> String {
 fn placeholder(attachment: &Attachment) -> String {
     let what = match attachment.kind.as_str() {
         "image" | "video" | "audio" | "file" => attachment.kind.as_str(),
-        "share" | "ig_post" => "shared post",
+        "share" | "ig_post" | "post" => "shared post",
         "reel" | "ig_reel" => "shared reel",
         "story_mention" => "mentioned us in a story",
         "story" | "ig_story" => "shared story",
+        "sticker" => "sticker",
+        "template" if attachment.more.contains_key("product") => "shared product",
+        "ephemeral" => "photo or video that can be viewed once",
+        UNSUPPORTED_ATTACHMENT => "something that cannot be shown here",
         _ => "attachment",
     };
-    match attachment.title.as_deref().map(str::trim) {
-        Some(title) if !title.is_empty() => format!("[{what}: {title}]"),
-        _ => format!("[{what}]"),
-    }
+    let titles: Vec<String> = match attachment.title.as_deref().and_then(title) {
+        Some(title) => vec![title],
+        None => {
+            products(attachment).filter_map(|product| product["title"].as_str().and_then(title)).collect()
+        }
+    };
+    if titles.is_empty() { format!("[{what}]") } else { format!("[{what}: {}]", titles.join(", ")) }
+}
+
+/// The products of an attachment (`template`, `{product: {elements: [{id, retailer_id, image_url, title, subtitle}]}}`).
+fn products(attachment: &Attachment) -> impl Iterator<Item = &Value> {
+    let elements = attachment.more.get("product").and_then(|product| product["elements"].as_array());
+    elements.into_iter().flatten().take(10)
+}
+
+/// A title on one line; `None` if it says nothing.
+fn title(text: &str) -> Option<String> {
+    let line = one_line(text);
+    (!line.is_empty()).then(|| truncate(&line, TITLE_BYTES_MAX).to_owned())
 }
 
 #[cfg(test)]
@@ -69,7 +143,7 @@ mod tests {
     use super::*;
 
     fn attachment(kind: &str, title: Option<&str>) -> Attachment {
-        Attachment { kind: kind.into(), url: None, title: title.map(Into::into) }
+        Attachment { kind: kind.into(), url: None, title: title.map(Into::into), more: Map::new() }
     }
 
     #[test]
@@ -87,10 +161,35 @@ mod tests {
             attachments: vec![attachment(kind, None)],
             ..Inbound::default()
         };
-        assert!(asks(&message(None, "image")));
-        assert!(!asks(&message(None, "ephemeral")));
-        assert!(asks(&message(Some("hi"), "ephemeral")));
-        assert!(!asks(&Inbound::default()));
+        assert_eq!(not_asked(&message(None, "image")), None);
+        assert_eq!(not_asked(&message(None, "sticker")), None);
+        assert_eq!(not_asked(&message(None, "ephemeral")), Some(NotAsked::ViewOnce));
+        assert_eq!(not_asked(&message(None, "unsupported_type")), Some(NotAsked::Unsupported));
+        assert_eq!(not_asked(&message(Some(" "), "ephemeral")), Some(NotAsked::ViewOnce));
+        assert_eq!(not_asked(&message(Some("hi"), "ephemeral")), None);
+        assert_eq!(not_asked(&Inbound::default()), Some(NotAsked::Empty));
+    }
+
+    #[test]
+    fn products_ads_and_links_are_told_on_one_line() {
+        let mut template = attachment("template", None);
+        let elements = json!([{"id": "1", "title": "Red\nshoe"}, {"id": "2"}, {"title": "Blue shoe"}]);
+        template.more.insert("product".to_owned(), json!({ "elements": elements }));
+        assert_eq!(words(None, &[template], None), "[shared product: Red shoe, Blue shoe]");
+        assert_eq!(words(None, &[attachment("template", None)], None), "[attachment]");
+        let referral = |json: Value| serde_json::from_value::<Referral>(json).unwrap();
+        for (told, expected) in [
+            (
+                json!({"ad_id": "1", "ads_context_data": {"ad_title": "Summer\nsale"}}),
+                Some("[came from the ad: Summer sale]"),
+            ),
+            (json!({"ad_id": "1", "ads_context_data": {}}), Some("[came from an ad]")),
+            (json!({"product_id": "43"}), Some("[asks about product 43]")),
+            (json!({"ref": "summer_qr"}), Some("[came through the link summer_qr]")),
+            (json!({"type": "OPEN_THREAD"}), None),
+        ] {
+            assert_eq!(arrival(&referral(told)).as_deref(), expected);
+        }
     }
 
     #[test]

@@ -23,6 +23,13 @@ pub struct ConnectionSettings {
     /// What the customer is told when the agent fails permanently.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback_text: Option<String>,
+    /// What the customer is told when they send what the agent cannot read: a photo that can be viewed once, a type that
+    /// Meta does not pass on. Nothing by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable_text: Option<String>,
+    /// Texts that Instagram sends on its own (instant reply, away message): an echo of one of them is not a human's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub automatic_texts: Vec<String>,
     /// Values for the agent's dynamic variables.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub agent_variables: BTreeMap<String, String>,

@@ -88,6 +88,36 @@ words!(
 );
 
 words!(
+    /// Why the agent is not asked about a received message.
+    NotAsked {
+        /// Another app has the conversation.
+        Standby = "standby",
+        /// Meta does not pass on messages of this type.
+        Unsupported = "unsupported",
+        /// It can be viewed once, and only in the Instagram app.
+        ViewOnce = "view_once",
+        /// It has neither words nor attachments.
+        Empty = "empty",
+    }
+);
+
+words!(
+    /// What webhooks tell about an account as a whole.
+    AccountSign {
+        /// A message for us to answer.
+        Message = "message",
+        /// A message of a conversation that another app has.
+        Standby = "standby",
+        /// An edit of a message that never arrived (`num_edit` 0): what an unpublished Meta app is sent.
+        EditOfNothing = "edit_of_nothing",
+        /// A webhook signed with a secret that may not speak for the account.
+        NotSpokenFor = "not_spoken_for",
+        /// Meta warned or restricted the account.
+        PolicyEnforcement = "policy_enforcement",
+    }
+);
+
+words!(
     /// The state of an Instagram connection.
     ConnectionStatus {
         /// Being connected; not usable yet.
@@ -148,6 +178,8 @@ words!(
         Human = "human",
         /// A human, in the Instagram app.
         Native = "native",
+        /// Instagram itself: an instant reply, an away message.
+        Automation = "automation",
         /// Neither: a note about an event in the conversation.
         System = "system",
     }
@@ -245,6 +277,12 @@ words!(
         BotPaused = "INSTAGRAM_BOT_PAUSED",
         /// The agent resumed.
         BotResumed = "INSTAGRAM_BOT_RESUMED",
+        /// Meta told of something that is not understood.
+        EventUnknown = "INSTAGRAM_EVENT_UNKNOWN",
+        /// Meta warned or restricted the account.
+        PolicyEnforced = "INSTAGRAM_POLICY_ENFORCED",
+        /// A text that Instagram sends on its own was recognized.
+        AutomationRecognized = "INSTAGRAM_AUTOMATION_RECOGNIZED",
         /// A dead letter was replayed.
         DeadLetterReplayed = "DEAD_LETTER_REPLAYED",
         /// A dead letter was discarded.

@@ -35,13 +35,17 @@ pub fn mask(text: &str) -> String {
     masked + rest
 }
 
+/// A text on one line: every run of white space is one space.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A name on one line of at most 100 bytes, without the characters that set variables, notes and instructions apart
 /// from a text: whoever chooses it does not write the prompt it stands in.
 pub fn plain_name(name: &str) -> String {
     let is_plain = |c: &char| !c.is_control() && !matches!(c, '{' | '}' | '[' | ']' | '<' | '>' | '#' | '`');
     let words: String = name.replace(char::is_whitespace, " ").chars().filter(is_plain).collect();
-    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    truncate(&words, 100).to_owned()
+    truncate(&one_line(&words), 100).to_owned()
 }
 
 /// Whether two texts are the same message, ignoring what services may change on the way: white space,

@@ -9,10 +9,11 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, Iterable, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 /// What happens to a connection as a whole, and touches all its conversations.
-const INCIDENTS: [ActivityKind; 8] = [
+const INCIDENTS: [ActivityKind; 9] = [
     ActivityKind::Connected,
     ActivityKind::Disconnected,
     ActivityKind::ConnectionStateChanged,
+    ActivityKind::PolicyEnforced,
     ActivityKind::SettingsChanged,
     ActivityKind::TokenRefreshed,
     ActivityKind::TokenFailing,

@@ -5,7 +5,6 @@ use crate::{Error, Result, Store};
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::event::{Event, EventKey, Kind};
 use dmrelay_domain::ids::EventId;
-use dmrelay_domain::states::EventState;
 use dmrelay_domain::text;
 use dmrelay_domain::trace::TraceId;
 use sea_orm::sea_query::ArrayType;
@@ -23,7 +22,6 @@ pub struct NewEvent {
     container: &'static str,
     raw: Vec<u8>,
     at: Millis,
-    state: EventState,
     trace: TraceId,
     arrived: Option<Instant>,
 }
@@ -45,9 +43,8 @@ struct Inserted {
 }
 
 impl NewEvent {
-    /// Takes an event as it came, with a trace of its own. What was not understood is stored for people, not for ingest.
+    /// Takes an event as it came, with a trace of its own.
     pub fn new(event: Event) -> Self {
-        let state = if event.kind == Kind::Unknown { EventState::Unknown } else { EventState::New };
         Self {
             id: EventId::new(),
             key: event.key,
@@ -57,7 +54,6 @@ impl NewEvent {
             container: event.container.as_str(),
             raw: event.raw,
             at: event.at,
-            state,
             trace: TraceId::random(),
             arrived: None,
         }
@@ -80,16 +76,9 @@ impl NewEvent {
         self.key
     }
 
-    /// The same event, stripped to what no database refuses.
+    /// The same event, stripped to what no database refuses. It belongs to nobody then, and becomes a dead letter.
     fn as_unknown(&self) -> Self {
-        Self {
-            account: text::truncate(&self.account, 64).to_owned(),
-            thread: String::new(),
-            kind: Kind::Unknown,
-            at: 0,
-            state: EventState::Unknown,
-            ..self.clone()
-        }
+        Self { account: String::new(), thread: String::new(), kind: Kind::Unknown, at: 0, ..self.clone() }
     }
 }
 
@@ -156,13 +145,13 @@ impl Store {
     }
 }
 
-const COLUMNS: &str = "id, key, account, thread, kind, container, raw, at, state, trace_id";
+const COLUMNS: &str = "id, key, account, thread, kind, container, raw, at, trace_id";
 
 fn insert(source: &str) -> String {
     let due = DIRECT.as_millis();
     format!(
-        "INSERT INTO events ({COLUMNS}, received_at, stored_at, due_at) \
-         SELECT {COLUMNS}, {{now}} - waited, {{now}}, CASE WHEN state = 'new' THEN {{now}} + {due} END FROM ({source}) AS i \
+        "INSERT INTO events ({COLUMNS}, state, received_at, stored_at, due_at) \
+         SELECT {COLUMNS}, 'new', {{now}} - waited, {{now}}, {{now}} + {due} FROM ({source}) AS i \
          WHERE TRUE ON CONFLICT (key) DO NOTHING RETURNING id"
     )
 }
@@ -178,19 +167,18 @@ fn postgres(batch: &[NewEvent]) -> (String, Vec<Value>) {
         text(|event| event.container),
         array(ArrayType::Bytes, batch.iter().map(|event| event.raw.clone())),
         array(ArrayType::BigInt, batch.iter().map(|event| event.at)),
-        text(|event| event.state.as_str()),
         array(ArrayType::Uuid, batch.iter().map(|event| event.trace.to_uuid())),
         array(ArrayType::BigInt, batch.iter().map(NewEvent::waited)),
     ];
     let source = format!(
         "SELECT * FROM UNNEST($1::uuid[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[], \
-         $7::bytea[], $8::bigint[], $9::text[], $10::uuid[], $11::bigint[]) AS u ({COLUMNS}, waited)"
+         $7::bytea[], $8::bigint[], $9::uuid[], $10::bigint[]) AS u ({COLUMNS}, waited)"
     );
     (insert(&source), values)
 }
 
 fn sqlite(batch: &[NewEvent]) -> (String, Vec<Value>) {
-    let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 11);
+    let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 10);
     for event in batch {
         values.extend([
             event.id.into(),
@@ -201,16 +189,15 @@ fn sqlite(batch: &[NewEvent]) -> (String, Vec<Value>) {
             event.container.into(),
             event.raw.clone().into(),
             event.at.into(),
-            event.state.as_str().into(),
             event.trace.to_uuid().into(),
             event.waited().into(),
         ]);
     }
-    let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let rows = vec![row; batch.len()].join(", ");
     let source = format!(
         "SELECT column1 AS id, column2 AS key, column3 AS account, column4 AS thread, column5 AS kind, \
-         column6 AS container, column7 AS raw, column8 AS at, column9 AS state, column10 AS trace_id, column11 AS waited FROM (VALUES {rows})"
+         column6 AS container, column7 AS raw, column8 AS at, column9 AS trace_id, column10 AS waited FROM (VALUES {rows})"
     );
     (insert(&source), values)
 }

@@ -5,12 +5,12 @@ use crate::activities::id_at;
 use crate::bulk::{Column, Kind, Rows};
 use crate::dialect::Dialect;
 use crate::query::literal;
-use crate::{Result, Store};
+use crate::{Activity, Connection, Error, Result, Store, Tx};
 use dmrelay_domain::clock::millis;
-use dmrelay_domain::event::Kind as EventKind;
+use dmrelay_domain::event::{Content, Kind as EventKind, read};
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::EventId;
-use dmrelay_domain::states::{DeadLetterKind, EventState};
+use dmrelay_domain::states::{ActivityKind, DeadLetterKind, EventState};
 use dmrelay_domain::trace::TraceId;
 use dmrelay_entity::{Word, dead_letter, event};
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -185,37 +185,58 @@ impl Store {
              RETURNING id, account, thread, kind, attempts, trace_id";
         let values = vec![event.id.into(), event.failures.into(), error.into(), millis(delay).into()];
         let Some(failed) = tx.first::<Row>(sql, values).await? else { return Ok(false) };
-        let (dead, account) = (failed.attempts >= most, failed.account.as_str());
+        let dead = failed.attempts >= most;
         if dead {
-            let close = event::Entity::update_many()
-                .col_expr(event::Column::DueAt, Expr::value(None::<i64>))
-                .col_expr(event::Column::State, EventState::Dead.as_str().into())
-                .filter(event::Column::Id.eq(failed.id));
-            close.exec(tx.connection()).await?;
-            let connection = tx.route(account).await?;
-            let now = tx.now().await?;
-            let row = dead_letter::ActiveModel {
-                id: Set(id_at(now)),
-                subaccount_id: Set(connection
-                    .as_ref()
-                    .map_or_else(String::new, |one| one.subaccount.to_string())),
-                connection_id: Set(connection.as_ref().map(|one| one.id)),
-                chat_id: Set(None),
-                kind: Set(DeadLetterKind::Event.into()),
-                reference: Set(failed.id.0),
-                class: Set(FailureClass::Bug.into()),
-                error: Set(dmrelay_domain::text::truncate(error, 500).to_owned()),
-                attempts: Set(failed.attempts),
-                created_at: Set(now),
-                replayed_at: Set(None),
-                discarded_at: Set(None),
-                closed_by: Set(None),
-            };
-            dead_letter::Entity::insert(row).exec_without_returning(tx.connection()).await?;
-            tracing::warn!(event = %failed.id, attempts = failed.attempts, error, "dead letter");
+            tx.bury(&failed, error).await?;
         }
         tx.commit().await?;
         Ok(dead)
+    }
+
+    /// The event is not understood, and belongs to no conversation in which that could be told: it becomes a dead letter.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn bury_event(&self, event: EventId, error: &str) -> Result<()> {
+        let tx = self.begin().await?;
+        let sql = "UPDATE events SET error = $2 WHERE id = $1 AND due_at IS NOT NULL \
+             RETURNING id, account, thread, kind, attempts, trace_id";
+        if let Some(event) = tx.first::<Row>(sql, vec![event.into(), error.into()]).await? {
+            tx.bury(&event, error).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Meta warned or restricted the account: an entry of its log, and the event is kept. Gives what Meta told, unless
+    /// somebody has done this meanwhile.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn keep_policy_event(
+        &self,
+        connection: &Connection,
+        event: EventId,
+    ) -> Result<Option<(String, String)>> {
+        let tx = self.begin().await?;
+        let close = event::Entity::update_many()
+            .col_expr(event::Column::DueAt, Expr::value(None::<i64>))
+            .col_expr(event::Column::State, EventState::Kept.as_str().into())
+            .filter(event::Column::Id.eq(event))
+            .filter(event::Column::DueAt.is_not_null());
+        let Some(row) = close.exec_with_returning(tx.connection()).await?.pop() else { return Ok(None) };
+        let raw = row.raw.as_deref().unwrap_or_default();
+        let item = row.container.known().and_then(|container| read(container, &row.account, raw));
+        let Some(Content::PolicyEnforcement { action, reason }) = item.map(|item| item.content) else {
+            return Err(Error::Row { table: "events", what: "no policy enforcement".to_owned() });
+        };
+        let told = (action.unwrap_or_default(), reason.unwrap_or_default());
+        let activity = Activity::of_connection(connection, ActivityKind::PolicyEnforced, "meta")
+            .about(&connection.id)
+            .with("action", told.0.as_str())
+            .with("reason", told.1.as_str());
+        tx.record(&activity).await?;
+        tx.commit().await?;
+        Ok(Some(told))
     }
 
     /// Events that waited for their account to be connected, and whose account is by now, are taken in. Gives how many.
@@ -227,6 +248,39 @@ impl Store {
              WHERE state = 'unrouted' AND account IN (SELECT instagram_account_id FROM instagram_connections \
                 WHERE status NOT IN ('pending', 'disconnected'))";
         self.execute(sql, Vec::new()).await
+    }
+}
+
+impl Tx {
+    /// The event becomes a dead letter.
+    async fn bury(&self, dead: &Row, error: &str) -> Result<()> {
+        let close = event::Entity::update_many()
+            .col_expr(event::Column::DueAt, Expr::value(None::<i64>))
+            .col_expr(event::Column::State, EventState::Dead.as_str().into())
+            .filter(event::Column::Id.eq(dead.id));
+        close.exec(self.connection()).await?;
+        let connection = self.route(&dead.account).await?;
+        let now = self.now().await?;
+        let row = dead_letter::ActiveModel {
+            id: Set(id_at(now)),
+            subaccount_id: Set(connection
+                .as_ref()
+                .map_or_else(String::new, |one| one.subaccount.to_string())),
+            connection_id: Set(connection.as_ref().map(|one| one.id)),
+            chat_id: Set(None),
+            kind: Set(DeadLetterKind::Event.into()),
+            reference: Set(dead.id.0),
+            class: Set(FailureClass::Bug.into()),
+            error: Set(dmrelay_domain::text::truncate(error, 500).to_owned()),
+            attempts: Set(dead.attempts),
+            created_at: Set(now),
+            replayed_at: Set(None),
+            discarded_at: Set(None),
+            closed_by: Set(None),
+        };
+        dead_letter::Entity::insert(row).exec_without_returning(self.connection()).await?;
+        tracing::warn!(event = %dead.id, attempts = dead.attempts, error, "dead letter");
+        Ok(())
     }
 }
 

@@ -30,6 +30,7 @@ mod leader;
 mod operator;
 mod pages;
 mod pools;
+mod prompt_echoes;
 mod query;
 mod requests;
 mod restored;
@@ -37,6 +38,7 @@ mod retention;
 mod seals;
 mod server;
 mod settings;
+mod signs;
 mod tokens;
 mod workers;
 
@@ -69,6 +71,7 @@ pub use retention::Kept;
 pub use seals::{NO_KEY, SEALED, Sealed, SealedColumn};
 pub use server::{Postgres, Server};
 pub use settings::Settings;
+pub use signs::SeenSign;
 pub use tokens::Renewed;
 
 pub use dmrelay_domain::states::{ActivityKind, DeadLetterState};

@@ -38,8 +38,8 @@ pub struct LetterSearch {
 /// Which events of the inbox to look for. What is missing does not filter.
 #[derive(Debug, Clone)]
 pub struct EventSearch {
-    /// In this state.
-    pub state: EventState,
+    /// In one of these states.
+    pub states: Vec<EventState>,
     /// Of this Instagram account.
     pub account: Option<String>,
     /// Received at this time or later.
@@ -113,7 +113,7 @@ impl Store {
     pub async fn newest_events(&self, search: &EventSearch, most: u64) -> Result<Vec<event::Model>> {
         use event::Column;
         let newest = event::Entity::find()
-            .filter(Column::State.eq(search.state.as_str()))
+            .filter(Column::State.is_in(search.states.iter().map(|state| state.as_str())))
             .apply_if(search.account.as_deref(), |select, account| select.filter(Column::Account.eq(account)))
             .apply_if(search.since, |select, since| {
                 // Ids are made by the clock of the process that received the event.

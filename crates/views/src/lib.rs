@@ -7,6 +7,7 @@ mod connection;
 pub mod enums;
 mod format;
 mod message;
+mod notice;
 mod operations;
 mod settings;
 mod timeline;
@@ -16,8 +17,9 @@ pub use chat::{ChatCounts, ChatView};
 pub use connection::{ConnectionView, EntryPoints, QrView, WebhookView};
 pub use format::{parse_time, time};
 pub use message::{MessageError, MessageView, TurnView};
+pub use notice::{Notice, NoticeCode};
 pub use operations::{ActivityView, DeadLetterView};
-pub use settings::ConnectionSettings;
+pub use settings::{ConnectionSettings, cleaned};
 pub use timeline::{Moment, TimelineEntry, TimelineEvent, moments, timeline};
 
 use dmrelay_store::Page;

@@ -46,6 +46,13 @@ pub struct MessageView {
     #[schema(schema_with = enums::message_status)]
     status: String,
     error: Option<MessageError>,
+    /// Why nobody answers a received message, or why a reply was suppressed. `standby`: another app has the conversation;
+    /// `unsupported`: Meta does not pass on messages of this type; `view_once`: it can be viewed once, in the Instagram app;
+    /// `empty`: it says nothing; `unsent`: the user took back what was to be answered; `api`, `send`, `echo`, `person`: a
+    /// human agent had the chat, by a takeover, a message through the API or one in the Instagram app; `runaway`: the chat
+    /// was paused. Later versions may add values.
+    #[schema(example = "view_once")]
+    reason: Option<String>,
     /// Number of send attempts.
     attempts: i32,
     /// The turn that asked this message or that produced it.
@@ -110,6 +117,7 @@ impl MessageView {
             message: row.error_message.clone(),
         });
         Self {
+            reason: reason_of(row),
             message_id: row.id.0,
             chat_id: row.chat_id.0,
             connection_id: row.connection_id.0,
@@ -135,6 +143,13 @@ impl MessageView {
             created_at: always(row.created_at),
         }
     }
+}
+
+/// Why a message is not answered, or was suppressed, in one word.
+pub(crate) fn reason_of(row: &message::Model) -> Option<String> {
+    let code = row.error_code.as_deref().filter(|_| row.error_class.is_none())?;
+    // A takeover by a message in the Instagram app names that message.
+    Some(code.split(':').next().unwrap_or(code).to_owned())
 }
 
 impl TurnView {

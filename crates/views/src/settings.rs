@@ -23,6 +23,14 @@ pub struct ConnectionSettings {
     /// What the user is told when the agent fails permanently, at most 1,000 bytes.
     #[schema(min_length = 1, max_length = 1_000, example = "We will get back to you.")]
     pub fallback_text: Option<String>,
+    /// What the user is told when they send what the agent cannot read: a photo that can be viewed once, a type that Meta
+    /// does not pass on. At most 1,000 bytes.
+    #[schema(min_length = 1, max_length = 1_000, example = "Sorry, we cannot see this. Please write to us.")]
+    pub unreadable_text: Option<String>,
+    /// Texts that Instagram sends on its own (instant reply, away message), at most 20 of 1,000 bytes: they are not taken
+    /// for a human agent's.
+    #[schema(max_items = 20, example = json!(["Thanks for your message! We reply soon."]))]
+    pub automatic_texts: Option<Vec<String>>,
     /// Values for the agent's dynamic variables, at most 50.
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     pub agent_variables: Option<BTreeMap<String, String>>,
@@ -36,6 +44,8 @@ impl From<Settings> for ConnectionSettings {
             typing: settings.typing,
             human_agent: settings.human_agent,
             fallback_text: settings.fallback_text,
+            unreadable_text: settings.unreadable_text,
+            automatic_texts: Some(settings.automatic_texts).filter(|texts| !texts.is_empty()),
             agent_variables: Some(settings.agent_variables).filter(|variables| !variables.is_empty()),
         }
     }
@@ -48,8 +58,18 @@ impl From<ConnectionSettings> for Settings {
             takeover_hours: settings.takeover_hours,
             typing: settings.typing,
             human_agent: settings.human_agent,
-            fallback_text: settings.fallback_text.map(|words| text::clean(&words).into_owned()),
+            fallback_text: settings.fallback_text.map(cleaned),
+            unreadable_text: settings.unreadable_text.map(cleaned),
+            automatic_texts: settings.automatic_texts.unwrap_or_default().into_iter().map(cleaned).collect(),
             agent_variables: settings.agent_variables.unwrap_or_default(),
         }
+    }
+}
+
+/// A text as it can be stored.
+pub fn cleaned(text: String) -> String {
+    match text::clean(&text) {
+        std::borrow::Cow::Owned(clean) => clean,
+        std::borrow::Cow::Borrowed(_) => text,
     }
 }

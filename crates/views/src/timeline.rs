@@ -1,10 +1,12 @@
 //! The timeline of a conversation: webhook, turn, agent call, send, echo.
 
 use super::format::always;
+use super::message::reason_of;
 use dmrelay_domain::ids::{MessageId, TurnId};
 use dmrelay_domain::states::{ActivityKind, Author, Direction, MessageStatus, TurnState};
 use dmrelay_store::entity::{activity, message, turn};
 use serde::Serialize;
+use std::iter;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -29,6 +31,8 @@ pub struct TimelineEntry {
 pub enum TimelineEvent {
     /// Meta's webhook with the message arrived.
     WebhookReceived,
+    /// The agent is not asked about the message.
+    NotAsked,
     /// The agent was asked.
     AgentAsked,
     /// The agent answered.
@@ -114,10 +118,14 @@ pub fn timeline(
 fn of_message(row: &message::Model) -> Vec<Moment> {
     use MessageStatus::{Cancelled, Failed, Suppressed, Unknown};
     if row.direction == Direction::Inbound {
-        return vec![Moment::of_message(row, row.received_at, TimelineEvent::WebhookReceived)];
+        let received = Moment::of_message(row, row.received_at, TimelineEvent::WebhookReceived);
+        let not_asked = reason_of(row).map(|reason| {
+            Moment::of_message(row, row.received_at, TimelineEvent::NotAsked).with(Some(reason))
+        });
+        return iter::once(received).chain(not_asked).collect();
     }
     let mut moments = Vec::new();
-    if row.author == Author::Native {
+    if matches!(row.author.known(), Some(Author::Native | Author::Automation)) {
         moments.push(Moment::of_message(row, row.received_at, TimelineEvent::EchoReceived));
         return moments;
     }
@@ -132,7 +140,8 @@ fn of_message(row: &message::Model) -> Vec<Moment> {
     moments.extend(later.into_iter().filter_map(|(at, event)| Some(Moment::of_message(row, at?, event))));
     if matches!(row.status.known(), Some(Failed | Suppressed | Cancelled | Unknown)) {
         let last = row.started_at.unwrap_or(row.created_at);
-        let why = row.error_class.as_ref().map_or_else(|| row.status.to_string(), ToString::to_string);
+        let class = row.error_class.as_ref().map(ToString::to_string);
+        let why = class.or_else(|| reason_of(row)).unwrap_or_else(|| row.status.to_string());
         moments.push(Moment::of_message(row, last, TimelineEvent::NotSent).with(Some(why)));
     }
     moments

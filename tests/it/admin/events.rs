@@ -5,12 +5,13 @@ use anyhow::{Context, Result};
 use dmrelay_tests::cluster::Cluster;
 use dmrelay_tests::rest::{ACCOUNT, APP_SECRET, text_webhook};
 use serde_json::json;
+use std::time::Duration;
 
 const SHARED: &str = "/webhooks/instagram";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_were_not_understood_are_listed_and_shown_with_their_bytes() -> Result<()> {
-    let cluster = Cluster::start(&[]).await?;
+    let mut cluster = Cluster::start(&[]).await?;
     assert!(admin(&cluster, &["events", "list"]).await?.contains("no events"));
     let item = json!({"sender": {"id": "7"}, "recipient": {"id": ACCOUNT}, "timestamp": 1, "brand_new": {"mid": "x"}});
     let odd = json!({"object": "instagram", "entry": [{"id": ACCOUNT, "time": 1, "messaging": [item, 17]}]});
@@ -18,11 +19,18 @@ async fn events_that_were_not_understood_are_listed_and_shown_with_their_bytes()
     for body in [odd.to_string().into_bytes(), nobodys] {
         assert_eq!(cluster.rest.webhook(SHARED, &body, APP_SECRET).await?.status, 200);
     }
-    let listed = admin_json(&cluster, &["events", "list", "--since", "1h", "--account", ACCOUNT]).await?;
-    let listed = listed.as_array().context("a list")?;
-    assert_eq!(listed.len(), 2, "{listed:?}");
+    let waiting = admin_json(&cluster, &["events", "list", "--state", "new"]).await?;
+    assert_eq!(waiting.as_array().map(Vec::len), Some(3), "{waiting}");
+    let _worker = cluster.worker()?;
+    let list = ["events", "list", "--since", "1h", "--account", ACCOUNT];
+    let listed = dmrelay_tests::wait::until("the events", Duration::from_secs(20), async || {
+        let listed = admin_json(&cluster, &list).await?;
+        Ok(listed.as_array().filter(|listed| listed.len() == 2).cloned())
+    })
+    .await?;
     let brand_new = listed.iter().find(|event| event["instagramUserId"] == "7").context("the item")?;
     assert_eq!((&brand_new["state"], &brand_new["raw"]), (&json!("unknown"), &json!(null)));
+    assert!(listed.iter().any(|event| event["state"] == "dead"), "{listed:?}");
     let id = brand_new["eventId"].as_str().context("its id")?;
     let shown = admin(&cluster, &["events", "show", id]).await?;
     assert!(shown.contains(ACCOUNT) && shown.contains("brand_new"), "{shown}");
@@ -31,9 +39,8 @@ async fn events_that_were_not_understood_are_listed_and_shown_with_their_bytes()
     let table = admin(&cluster, &["events", "list"]).await?;
     assert!(table.contains(id) && !table.contains("brand_new"), "{table}");
 
-    // Until a worker has seen that nobody has connected its account.
-    let waiting = admin_json(&cluster, &["events", "list", "--state", "new"]).await?;
-    assert_eq!(only(&waiting)?["instagramAccountId"], "17841499999999999");
+    let nobodys = admin_json(&cluster, &["events", "list", "--state", "unrouted"]).await?;
+    assert_eq!(only(&nobodys)?["instagramAccountId"], "17841499999999999");
     let (success, error) =
         admin_with(&cluster, &["events", "show", "01930000-0000-7000-8000-000000000000"], &[]).await?;
     assert!(!success && error.contains("no event has the id"), "{error}");

@@ -120,6 +120,8 @@ fn change_chat(rng: &mut StdRng, one: &mut Conversation) {
     chat.agent_chat_id = maybe(rng, text);
     chat.agent_watermark = maybe(rng, text);
     chat.opening_until = number(rng);
+    chat.note_seq = number(rng);
+    chat.notice_at = number(rng);
     (chat.agent_chat_status, chat.recall) = (any(rng, AgentChatStatus::ALL), rng.random());
     (chat.agent_seq, chat.human_seq) = (number(rng), number(rng));
     chat.verify = rng.random();

@@ -9,6 +9,7 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     let worker = &ctx.options.worker;
     let kept =
         Kept { events: worker.retention_events, unrouted: worker.retention_unrouted, ..Kept::default() };
+    ctx.store.forget_prompt_echoes().await?;
     loop {
         let deleted = ctx.store.forget_events(&kept).await?;
         if deleted > 0 {

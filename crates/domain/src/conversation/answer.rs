@@ -3,6 +3,7 @@
 use super::command::{AgentFailure, Claim, RecordAgentFailure, RecordAnswer, ResolveTurn};
 use super::effect::{Effect, Fact, Reply};
 use super::evidence::{Record, TurnEvidence, digest};
+use super::marks::TAKEN_BACK;
 use super::rows::{Message, MessageError};
 use super::{Conversation, Tracked};
 use crate::clock::{Millis, duration};
@@ -97,6 +98,10 @@ impl Conversation {
         (reply.at, reply.received_at, reply.trace) = (self.now, row.received_at, row.trace);
         if withdrawn.is_some() || !self.agent_speaks() {
             reply.status = MessageStatus::Suppressed;
+            if withdrawn.as_deref() == Some(TAKEN_BACK) {
+                // It may quote what was taken back.
+                reply.body.text = None;
+            }
             reply.error.code = withdrawn.or_else(|| self.chat.mode_reason.clone());
         } else if self.chat.verify {
             // It may have been sent before the database was restored.
@@ -112,6 +117,9 @@ impl Conversation {
 
     fn complete_answer(&mut self, turn: usize, replies: &[String]) {
         let id = self.turns[turn].id;
+        if self.turns[turn].withdrawn.as_deref() == Some(TAKEN_BACK) {
+            return;
+        }
         let (parts, left_out) = self.parts_of(replies);
         let mut said: Vec<_> =
             self.live().filter(|message| message.turn_id == Some(id) && message.part >= Some(0)).collect();

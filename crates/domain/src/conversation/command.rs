@@ -43,6 +43,8 @@ pub enum Command {
     Replay(CloseLetter),
     /// Discard a dead letter and leave its object as it is.
     Discard(CloseLetter),
+    /// The echo with this mid was not a human's, but Instagram's own.
+    RecognizeAutomation(String),
     /// The database was restored from a backup: whatever was waiting then may have happened since.
     Distrust,
 }

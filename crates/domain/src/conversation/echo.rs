@@ -4,6 +4,7 @@
 
 use super::command::Received;
 use super::effect::{Fact, Sent};
+use super::marks::merged;
 use super::receive::{described, is_ours};
 use super::rows::{Message, MessageError};
 use super::takeover::ModeReason;
@@ -30,6 +31,17 @@ impl Conversation {
             }
             return;
         }
+        if let Some(ours) = self.own_send(event, echo) {
+            self.changes.facts.push(Fact::Reconciled { service: "graph", result: "happened" });
+            self.mark_sent(ours, &echo.mid, true);
+            self.continue_outbox();
+        } else if !self.is_automatic(event, echo) {
+            self.written_in_app(event, echo);
+        }
+    }
+
+    /// Our send whose outcome is unknown and that an echo may be of.
+    pub(super) fn own_send(&self, event: &Received, echo: &Inbound) -> Option<MessageId> {
         let until = self.policy.graph_timeout + self.policy.reconcile_grace + CLOCK_SKEW;
         let ours = self.live().find(|message| {
             matches!(message.status, MessageStatus::Sending | MessageStatus::Unknown)
@@ -37,13 +49,7 @@ impl Conversation {
                 && message.started_at.is_some_and(|at| (at - CLOCK_SKEW..=at + until).contains(&event.at))
                 && says_the_same(message, echo)
         });
-        if let Some(ours) = ours.map(|message| message.id) {
-            self.changes.facts.push(Fact::Reconciled { service: "graph", result: "happened" });
-            self.mark_sent(ours, &echo.mid, true);
-            self.continue_outbox();
-            return;
-        }
-        self.written_in_app(event, echo);
+        ours.map(|message| message.id)
     }
 
     fn written_in_app(&mut self, event: &Received, echo: &Inbound) {
@@ -107,7 +113,9 @@ impl Conversation {
         let (seq, metadata) = (other.seq, other.body.metadata.clone());
         other.delete();
         if let Some(message) = self.message(id).filter(|_| metadata.is_some()) {
-            message.body.metadata = metadata;
+            let ours = message.seq;
+            message.body.metadata = merged(message.body.metadata.as_deref(), metadata.as_deref());
+            self.was_read(ours, metadata.as_deref());
         }
         self.undo_takeover(&ModeReason::Echo(mid.to_owned()), seq);
     }

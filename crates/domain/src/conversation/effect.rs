@@ -1,10 +1,11 @@
 //! The effects of a committed change, and the facts it reports.
 
+use super::automation::TextDigest;
 use super::rows::Message;
 use crate::clock::Millis;
 use crate::failure::FailureClass;
 use crate::ids::{AgentId, InstagramAccountId, MessageId, TurnId};
-use crate::states::{ActivityKind, Author, DeadLetterKind, LoginKind};
+use crate::states::{ActivityKind, Author, DeadLetterKind, EventState, LoginKind};
 use crate::trace::TraceId;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub enum Effect {
     WakeTurn(Duration),
     /// The outbox is due after this time.
     WakeOutbox(Duration),
+    /// This text is Instagram's own: what was taken for a human's in other chats is not.
+    RecognizeAutomation(TextDigest),
 }
 
 /// A question that is stored but not asked yet.
@@ -88,8 +91,8 @@ pub struct SendLookup {
 /// The results of a change, for metrics and logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
-    /// An event was ingested.
-    Ingested,
+    /// An event was ingested, and is in this state now.
+    Ingested(EventState),
     /// A message waits for an answer.
     Received {
         /// Time from webhook to inbox.

@@ -4,6 +4,7 @@
 use super::Conversation;
 use super::command::Received;
 use super::rows::{Body, Message, STUB, UNSENT};
+use crate::clock::Millis;
 use crate::event::{Edit, Reaction};
 use crate::ids::{MessageId, TurnId};
 use crate::states::{Author, Direction, MessageStatus};
@@ -45,6 +46,11 @@ impl Conversation {
                 reply.status = MessageStatus::Suppressed;
                 reply.error.code = Some(TAKEN_BACK.to_owned());
             }
+            // It may quote what was taken back.
+            let is_suppressed = reply.part.is_some() && reply.status == MessageStatus::Suppressed;
+            if reply.turn_id == Some(id) && is_suppressed && reply.body.text.is_some() {
+                reply.body.text = None;
+            }
         }
     }
 
@@ -64,10 +70,15 @@ impl Conversation {
 
     /// A reaction was added or removed.
     pub(super) fn reaction(&mut self, event: &Received, reaction: &Reaction) {
-        let id = self.find_or_stub(event, &reaction.mid);
+        self.mark(event, &reaction.mid, "reaction", json!(reaction.emoji));
+    }
+
+    /// Adds to the metadata of a message.
+    pub(super) fn mark(&mut self, event: &Received, mid: &str, name: &str, value: Value) {
+        let id = self.find_or_stub(event, mid);
         let Some(message) = self.message(id) else { return };
         let mut metadata = object(message.body.metadata.as_deref());
-        metadata["reaction"] = json!(reaction.emoji);
+        metadata[name] = value;
         message.body.metadata = Some(metadata.to_string());
     }
 
@@ -75,9 +86,25 @@ impl Conversation {
     pub(super) fn read(&mut self, event: &Received, mid: Option<&str>) {
         let Some(mid) = mid else { return };
         let id = self.find_or_stub(event, mid);
-        let Some(seq) = self.message(id).map(|message| message.seq) else { return };
+        let Some(message) = self.message(id) else { return };
+        let seq = message.seq;
+        if message.is_stub() {
+            // It may be a message of ours whose acceptance is not recorded yet.
+            self.mark(event, mid, READ_AT, json!(event.at));
+        }
+        self.read_up_to(seq, event.at);
+    }
+
+    /// What was read before the message was known to be ours.
+    pub(super) fn was_read(&mut self, seq: i64, marks: Option<&str>) {
+        if let Some(at) = object(marks)[READ_AT].as_i64() {
+            self.read_up_to(seq, at);
+        }
+    }
+
+    fn read_up_to(&mut self, seq: i64, at: Millis) {
         let before = self.changes.read_up_to.map_or(0, |(seq, _)| seq);
-        self.changes.read_up_to = Some((seq.max(before), event.at));
+        self.changes.read_up_to = Some((seq.max(before), at));
     }
 
     fn find_or_stub(&mut self, event: &Received, mid: &str) -> MessageId {
@@ -91,6 +118,21 @@ impl Conversation {
         stub.received_at = self.now;
         self.add_message(stub)
     }
+}
+
+/// The mark of a stub that has been read, in milliseconds.
+const READ_AT: &str = "readAt";
+
+/// Metadata with that of a stub, or of an echo, of the same message.
+pub(super) fn merged(metadata: Option<&str>, more: Option<&str>) -> Option<String> {
+    let Some(more) = more else { return metadata.map(str::to_owned) };
+    let mut all = object(metadata);
+    for (name, value) in object(Some(more)).as_object().into_iter().flatten() {
+        if name != READ_AT {
+            all[name] = value.clone();
+        }
+    }
+    Some(all.to_string())
 }
 
 fn object(json: Option<&str>) -> Value {

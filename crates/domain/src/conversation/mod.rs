@@ -12,6 +12,7 @@
 //! - A waiting reply is behind a send in progress, or the outbox is due.
 
 mod answer;
+mod automation;
 mod command;
 mod delivery;
 mod echo;
@@ -29,6 +30,7 @@ mod tracked;
 mod turns;
 mod wording;
 
+pub use automation::{PromptEcho, TextDigest};
 pub use command::{
     AgentFailure, Claim, CloseLetter, Command, Orphan, Receive, Received, RecordAgentFailure, RecordAnswer,
     RecordSendFailure, RecordSent, Release, ResolveSend, ResolveTurn, SendByHuman, SendFailure, StartTurn,
@@ -52,6 +54,7 @@ use crate::ids::{EventId, MessageId, TurnId};
 use crate::retry::Schedule;
 use crate::states::{ActivityKind, ChatMode, DeadLetterKind, DeadLetterState, Direction, EventState};
 use serde_json::Value;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// A conversation, with the rows its commands need.
@@ -71,6 +74,8 @@ pub struct Conversation {
     pub messages: Vec<Tracked<Message>>,
     /// The dead letters that commands refer to.
     pub letters: Vec<Letter>,
+    /// In how many other chats of the connection these texts came within moments of the first message.
+    pub prompt_echoes: HashMap<TextDigest, u32>,
     /// A number between 0 and 1 that positions each delay of this change within its range (jitter).
     pub jitter: f64,
     /// The results of the change.
@@ -96,6 +101,8 @@ pub struct Changes {
     pub read_up_to: Option<(i64, Millis)>,
     /// Unanswered messages beyond the loaded ones are dropped, for this reason.
     pub dropped: Option<MessageError>,
+    /// Echoes that may be Instagram's own.
+    pub prompt_echoes: Vec<PromptEcho>,
     /// Messages dropped for a failure of this class wait again: see [`replay`].
     pub revived: Option<replay::Revived>,
 }
@@ -113,6 +120,7 @@ impl Conversation {
             turns: Vec::new(),
             messages: Vec::new(),
             letters: Vec::new(),
+            prompt_echoes: HashMap::new(),
             jitter: 1.0,
             changes: Changes::default(),
         }
@@ -137,6 +145,7 @@ impl Conversation {
             Command::Release(release) => self.release(&release),
             Command::Replay(close) => self.replay(&close),
             Command::Discard(close) => self.discard(&close),
+            Command::RecognizeAutomation(mid) => self.recognize_automation(&mid),
             Command::Distrust => self.distrust(),
         }
     }

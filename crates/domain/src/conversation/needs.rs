@@ -1,9 +1,12 @@
 //! The rows a command needs to load.
 
-use super::command::{Command, Orphan};
+use super::automation::{RECENT_MAX, TextDigest};
+use super::command::{Command, Orphan, Received};
+use super::receive::STORY_MENTION;
 use super::rows::{Chat, Letter};
+use super::wording::quoted_mid;
 use super::{Conversation, ModeReason};
-use crate::event::Content;
+use crate::event::{Content, Inbound, ReplyTo};
 use crate::ids::{DeadLetterId, MessageId, TurnId};
 use crate::states::{DeadLetterKind, MessageStatus, TurnState};
 
@@ -22,6 +25,8 @@ pub struct Needs {
     pub asked: bool,
     /// What the agent missed: this number of newest messages.
     pub history: Option<i64>,
+    /// This number of newest messages.
+    pub recent: Option<i64>,
     /// Messages by mid.
     pub mids: Vec<String>,
     /// Messages by id.
@@ -37,36 +42,46 @@ impl Needs {
     pub fn of<'a>(chat: &Chat, commands: impl Iterator<Item = &'a Command> + Clone) -> Self {
         let mut needs = Self::default();
         let several = commands.clone().count() > 1;
-        let mut starts = false;
-        for command in commands {
-            starts |= needs.add(command);
+        for command in commands.clone() {
+            needs.add(command);
         }
+        // An echo may have overtaken the message that it follows.
+        let receives = commands.clone().into_iter().any(|command| matches!(command, Command::Receive(_)));
+        let echo = chat.mode_reason.as_deref().and_then(ModeReason::echo_of).filter(|_| receives);
+        needs.mids.extend(echo.map(str::to_owned));
+        let starts = commands.into_iter().any(Command::may_ask);
         // An earlier command of the same change may produce what the agent missed.
-        if starts && (several || chat.recall || chat.human_seq > chat.agent_seq) {
+        let is_news = chat.human_seq > chat.agent_seq || chat.note_seq > chat.agent_seq;
+        if starts && (several || chat.recall || is_news) {
             needs.history = Some(HISTORY_MAX);
         }
         needs
     }
 
-    /// Returns whether a turn may begin.
-    fn add(&mut self, command: &Command) -> bool {
+    fn add(&mut self, command: &Command) {
         match command {
             Command::Receive(receive) => {
                 for event in &receive.events {
                     self.add_event(&event.item.content);
+                    if let (Content::Message(Inbound { reply_to: Some(ReplyTo::Mid(mid)), .. }), true) =
+                        (&event.item.content, receive.start.is_some())
+                    {
+                        self.mids.push(mid.clone());
+                    }
                 }
                 self.unanswered |= receive.start.is_some();
                 self.asked |= receive.start.is_some();
-                return receive.start.is_some();
             }
-            Command::StartTurn(_) | Command::RecordNoAgentChat(_) => {
+            Command::StartTurn(_)
+            | Command::RecordNoAgentChat(_)
+            | Command::TakeOver(_)
+            | Command::Release(_)
+            | Command::Distrust => {
                 (self.unanswered, self.asked) = (true, true);
-                return true;
             }
             Command::RecordAgentFailure(failure) => {
                 (self.unanswered, self.asked) = (true, true);
                 self.turns.push(failure.turn);
-                return failure.retry.is_some();
             }
             Command::RecordAnswer(answer) => self.turns.push(answer.turn),
             Command::ResolveTurn(resolve) => {
@@ -87,26 +102,34 @@ impl Needs {
                 (self.unanswered, self.asked) = (true, true);
                 self.messages.push(send.message);
             }
-            Command::TakeOver(_) | Command::Release(_) | Command::Distrust => {
-                (self.unanswered, self.asked) = (true, true);
-            }
             Command::Replay(close) | Command::Discard(close) => self.letters.push(close.letter),
+            Command::RecognizeAutomation(mid) => self.mids.push(mid.clone()),
             Command::ClaimSend(_) => {}
             Command::Orphan(Orphan::Turn(turn, _)) => self.turns.push(*turn),
             Command::Orphan(Orphan::Send(message, _)) => self.messages.push(*message),
         }
-        false
     }
 
     fn add_event(&mut self, content: &Content) {
         match content {
-            Content::Message(message) => self.mids.push(message.mid.clone()),
+            Content::Message(message) => {
+                self.mids.push(message.mid.clone());
+                if message.attachments.iter().any(|one| one.kind == STORY_MENTION) {
+                    self.recent = Some(RECENT_MAX);
+                }
+            }
             Content::Echo(message) => {
                 self.mids.push(message.mid.clone());
                 // It may turn out to be a human's, which causes a takeover.
                 (self.unanswered, self.asked) = (true, true);
             }
-            Content::Unsend { mid } | Content::Unsupported { mid } => self.mids.push(mid.clone()),
+            Content::Unsupported(message) => self.mids.push(message.mid.clone()),
+            Content::Unsend { mid } | Content::Feedback { mid, .. } => self.mids.push(mid.clone()),
+            Content::StoryMention { mid, .. } => {
+                self.mids.extend(mid.clone());
+                // One of these may tell of the same.
+                self.recent = Some(RECENT_MAX);
+            }
             Content::Edit(edit) => self.mids.push(edit.mid.clone()),
             Content::Reaction(reaction) => self.mids.push(reaction.mid.clone()),
             Content::Postback(postback) => self.mids.extend(postback.mid.clone()),
@@ -115,6 +138,7 @@ impl Needs {
             | Content::Handover
             | Content::Comment(_)
             | Content::Mention
+            | Content::PolicyEnforcement { .. }
             | Content::Ignored
             | Content::Unknown => {}
         }
@@ -134,12 +158,40 @@ pub struct SecondLook {
     pub reason: Option<String>,
     /// The messages dropped together with the object of a dead letter.
     pub dropped_with: Option<Letter>,
+    /// The messages that those of a question reply to, by mid.
+    pub quoted: Vec<String>,
+    /// Texts that may be Instagram's own: in how many other chats they came, and the newest messages of this one.
+    pub automatic: Vec<TextDigest>,
 }
 
 impl SecondLook {
     /// Whether nothing more is needed.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What of it is needed like the rows of the first look.
+    pub fn more_needs(&self) -> Option<Needs> {
+        let needs = Needs {
+            unanswered: self.takeover,
+            asked: self.takeover,
+            mids: self.quoted.clone(),
+            recent: (!self.automatic.is_empty()).then_some(RECENT_MAX),
+            ..Needs::default()
+        };
+        (needs != Needs::default()).then_some(needs)
+    }
+}
+
+impl Command {
+    /// Whether a turn may begin by it.
+    fn may_ask(&self) -> bool {
+        match self {
+            Self::Receive(receive) => receive.start.is_some(),
+            Self::StartTurn(_) | Self::RecordNoAgentChat(_) => true,
+            Self::RecordAgentFailure(failure) => failure.retry.is_some(),
+            _ => false,
+        }
     }
 }
 
@@ -148,10 +200,13 @@ impl Conversation {
     pub fn second_look<'a>(&self, commands: impl Iterator<Item = &'a Command>) -> SecondLook {
         let mut look = SecondLook::default();
         for command in commands {
+            if command.may_ask() {
+                look.quoted = self.not_loaded_quotes();
+            }
             match command {
                 Command::Receive(receive) => {
                     for event in &receive.events {
-                        self.look_behind_event(&event.item.content, &mut look);
+                        self.look_behind_event(event, &mut look);
                     }
                 }
                 Command::RecordAnswer(answer) => self.look_behind_answer(answer.turn, &mut look),
@@ -167,11 +222,22 @@ impl Conversation {
                         self.look_behind_mid(&message.mid, &mut look);
                     }
                 }
+                Command::RecognizeAutomation(mid) => self.look_behind_mid(mid, &mut look),
                 Command::Replay(close) => self.look_behind_letter(close.letter, &mut look),
                 _ => {}
             }
         }
         look
+    }
+
+    /// What the unanswered messages reply to, and is not loaded.
+    fn not_loaded_quotes(&self) -> Vec<String> {
+        let asked = self.live().filter(|message| message.needs_answer && message.part.is_none());
+        let mut mids: Vec<String> = asked.filter_map(|message| quoted_mid(message)).collect();
+        mids.retain(|mid| self.message_by_mid(mid).is_none());
+        mids.sort_unstable();
+        mids.dedup();
+        mids
     }
 
     /// Whether the echo matched to this send now turns out to be a human's, which causes a takeover.
@@ -181,13 +247,22 @@ impl Conversation {
         })
     }
 
-    fn look_behind_event(&self, content: &Content, look: &mut SecondLook) {
-        match content {
+    fn look_behind_event(&self, event: &Received, look: &mut SecondLook) {
+        match &event.item.content {
             // Whether anything the turn asks about is still unanswered.
             Content::Unsend { mid } => {
                 look.turns.extend(self.message_by_mid(mid).and_then(|message| message.turn_id));
             }
-            Content::Echo(message) => self.look_behind_mid(&message.mid, look),
+            Content::Message(_) => {
+                if let Some((mid, _, digest)) = self.overtaking_echo(event.at) {
+                    self.look_behind_mid(&mid, look);
+                    look.automatic.push(digest);
+                }
+            }
+            Content::Echo(message) => {
+                self.look_behind_mid(&message.mid, look);
+                look.automatic.extend(self.may_be_automatic(event, message));
+            }
             _ => {}
         }
     }

@@ -24,6 +24,13 @@ pub struct Policy {
     pub reconcile_attempts_max: i32,
     /// How long work is reserved for the worker it was given to.
     pub reservation: Millis,
+    /// How long a customer is not told again that what they sent cannot be read.
+    pub notice_interval: Millis,
+    /// In how many chats a text must come within moments of the first message to be recognized as Instagram's own; 0 for
+    /// never.
+    pub automation_chats: u32,
+    /// How long those moments are.
+    pub automation_within: Millis,
     /// Maximum number of turns a chat may begin in an hour.
     pub turns_per_hour_max: i32,
     /// Whether an agent's Markdown is turned into plain text.
@@ -51,6 +58,9 @@ impl Default for Policy {
             reconcile_settle: 3 * SECOND,
             reconcile_attempts_max: 5,
             reservation: 30 * SECOND,
+            notice_interval: 24 * 3_600 * SECOND,
+            automation_chats: 3,
+            automation_within: 5 * SECOND,
             turns_per_hour_max: 30,
             plain_text: true,
             history_max: 20,

@@ -2,14 +2,23 @@
 
 use super::command::{Receive, Received};
 use super::effect::{Effect, Fact, Reply};
-use super::rows::{Message, UNSENT};
+use super::marks::merged;
+use super::outbox::{SendDecision, may_send};
+use super::rows::{Message, REFERRAL, UNSENT};
 use super::{Conversation, Tracked};
 use crate::clock::{Millis, duration};
-use crate::event::{Container, Content, Inbound, Postback, Referral};
+use crate::event::{Attachment, Container, Content, Inbound, Postback, Referral};
 use crate::failure::FailureClass;
-use crate::states::{ActivityKind, Author, ChatMode, Direction, EventState, MessageStatus};
+use crate::states::{ActivityKind, Author, ChatMode, Direction, EventState, MessageStatus, NotAsked};
 use crate::{message, window};
 use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// The kind of a message that tells that the user mentioned the account in a story.
+pub(super) const STORY_MENTION: &str = "story_mention";
+
+/// How far apart the two forms of one story mention may be.
+const TWIN_WITHIN: Millis = 60_000;
 
 impl Conversation {
     pub(super) fn receive(&mut self, receive: Receive) -> Reply {
@@ -18,8 +27,10 @@ impl Conversation {
         }
         for event in receive.events {
             self.take_in(&event);
-            self.changes.events.push((event.id, EventState::Processed));
-            self.changes.facts.push(Fact::Ingested);
+            let understood = event.item.content != Content::Unknown;
+            let state = if understood { EventState::Processed } else { EventState::Unknown };
+            self.changes.events.push((event.id, state));
+            self.changes.facts.push(Fact::Ingested(state));
         }
         let due = self.chat.turn.due_at;
         match (due, &receive.start) {
@@ -50,41 +61,97 @@ impl Conversation {
         }
         match &event.item.content {
             Content::Message(message) => {
+                let new = described(event, message);
+                if !self.completes_story_mention(&new) {
+                    self.add_from_customer(event, new, message::not_asked(message));
+                }
+            }
+            Content::Unsupported(message) => {
                 let mut new = described(event, message);
-                new.needs_answer = is_ours(event) && message::asks(message);
-                self.add_from_customer(event, new);
+                message::UNSUPPORTED.clone_into(&mut new.body.kind);
+                self.add_from_customer(event, new, Some(NotAsked::Unsupported));
             }
-            Content::Unsupported { mid } => {
-                let mut new = received(event);
-                new.mid = Some(mid.clone());
-                "unsupported".clone_into(&mut new.body.kind);
-                self.add_from_customer(event, new);
+            Content::StoryMention { mid, referral } => self.story_mention(event, mid.as_deref(), referral),
+            Content::Postback(postback) => {
+                let new = of_postback(event, postback);
+                let is_empty = new.body.text.as_deref().is_none_or(str::is_empty);
+                self.add_from_customer(event, new, is_empty.then_some(NotAsked::Empty));
             }
-            Content::Postback(postback) => self.add_from_customer(event, of_postback(event, postback)),
-            Content::Referral(referral) => self.note(event, "referral", Some(referral)),
-            Content::Handover => self.note(event, "handover", None),
+            Content::Referral(referral) => {
+                self.note(event, REFERRAL, &of_referral(referral));
+                self.chat.note_seq = self.chat.last_seq;
+            }
+            Content::Handover => self.note(event, "handover", &Map::new()),
+            Content::Unknown => {
+                self.note(event, "unknown", &Map::from_iter([("event".to_owned(), json!(event.item.wire))]));
+                let unknown = self.activity(ActivityKind::EventUnknown, "meta", event.id);
+                self.record(unknown.with("event", event.item.wire.as_str()));
+            }
             Content::Echo(message) => self.echo(event, message),
             Content::Unsend { mid } => self.unsend(event, mid),
             Content::Edit(edit) => self.edit(event, edit),
             Content::Reaction(reaction) => self.reaction(event, reaction),
+            Content::Feedback { mid, feedback } => self.mark(event, mid, "feedback", json!(feedback)),
             Content::Read { mid } => self.read(event, mid.as_deref()),
-            Content::Comment(_) | Content::Mention | Content::Ignored | Content::Unknown => {}
+            Content::Comment(_) | Content::Mention | Content::PolicyEnforcement { .. } | Content::Ignored => {
+            }
         }
     }
 
     /// Stores an event that is not a message.
-    fn note(&mut self, event: &Received, kind: &str, referral: Option<&Referral>) {
+    fn note(&mut self, event: &Received, kind: &str, metadata: &Map<String, Value>) {
         let mut new = received(event);
         new.author = Author::System;
         kind.clone_into(&mut new.body.kind);
-        new.body.metadata = referral.map(referral_json);
+        new.body.metadata = written(metadata);
         self.add_message(new);
     }
 
-    /// Stores a customer's message, and schedules an answer if it needs one.
-    fn add_from_customer(&mut self, event: &Received, new: Message) {
+    /// The user mentioned the account in a story, told as a referral. The same may be told as a message, earlier or later.
+    fn story_mention(&mut self, event: &Received, mid: Option<&str>, referral: &Referral) {
+        if self.live().any(|message| is_story_mention(message, event.at)) {
+            return self.note(event, REFERRAL, &of_referral(referral));
+        }
+        let url = ["url", "link"].into_iter().find_map(|name| referral.more.get(name)?.as_str());
+        let attachment = Attachment {
+            kind: STORY_MENTION.to_owned(),
+            url: url.map(str::to_owned),
+            title: None,
+            more: Map::new(),
+        };
+        let mut new = received(event);
+        STORY_MENTION.clone_into(&mut new.body.kind);
+        new.mid = mid.map(str::to_owned);
+        new.body.attachments = Some(json(&[attachment]));
+        new.body.metadata = written(&of_referral(referral));
+        self.add_from_customer(event, new, None);
+    }
+
+    /// Whether this message tells of a story mention that has already been told as a referral; then that one learns what
+    /// it lacks.
+    fn completes_story_mention(&mut self, new: &Message) -> bool {
+        if new.body.kind != STORY_MENTION || new.body.text.is_some() {
+            return false;
+        }
+        let at = new.at;
+        let twin = self.live_mut().find(|known| known.mid.is_none() && is_story_mention(known, at));
+        let Some(twin) = twin else { return false };
+        twin.mid.clone_from(&new.mid);
+        twin.body.attachments.clone_from(&new.body.attachments);
+        true
+    }
+
+    /// Stores a customer's message. It is answered, unless there is a reason why the agent is not asked about it.
+    fn add_from_customer(&mut self, event: &Received, mut new: Message, reason: Option<NotAsked>) {
+        let reason = if is_ours(event) { reason } else { Some(NotAsked::Standby) };
+        new.needs_answer = reason.is_none();
+        new.error.code = reason.map(|reason| reason.as_str().to_owned());
         let (needs_answer, kind) = (new.needs_answer, new.body.kind.clone());
         let Some(id) = self.add_received(new) else { return };
+        self.reconsider_echo(event.at);
+        if let Some(reason) = reason {
+            self.tell_it_was_not_read(event, reason);
+        }
         if needs_answer {
             if self.chat.first_unanswered_at.is_none() {
                 self.chat.trace = event.trace;
@@ -95,8 +162,32 @@ impl Conversation {
                 pickup: self.now - event.stored_at,
             });
         }
-        let activity = self.activity(ActivityKind::MessageReceived, "user", id).with("kind", kind);
+        let mut activity = self.activity(ActivityKind::MessageReceived, "user", id).with("kind", kind);
+        if let Some(reason) = reason {
+            activity = activity.with("notAsked", reason.as_str());
+        }
         self.record(activity);
+    }
+
+    /// The customer sent what the agent cannot read, and nobody is about to answer: they are told the connection's text,
+    /// once in a while.
+    fn tell_it_was_not_read(&mut self, event: &Received, reason: NotAsked) {
+        let text = self.connection.settings.unreadable_text.as_deref().map_or("", str::trim).to_owned();
+        let is_answered = self.chat.first_unanswered_at.is_some() || self.open_turn().is_some();
+        let told_lately = self.now - self.chat.notice_at < self.policy.notice_interval;
+        if text.is_empty() || reason == NotAsked::Standby || is_answered || told_lately {
+            return;
+        }
+        let mut notice = Message::new(Direction::Outbound, Author::Agent, MessageStatus::Queued);
+        notice.body.text = Some(text);
+        (notice.at, notice.received_at, notice.trace) = (self.now, event.arrived_at, event.trace);
+        // Not later, either: by then it answers nothing any more.
+        notice.seq = self.chat.last_seq + 1;
+        if matches!(may_send(self, &notice), SendDecision::Send { .. }) {
+            self.add_message(notice);
+            self.chat.notice_at = self.now;
+            self.continue_outbox();
+        }
     }
 
     /// Adds a received message, or fills the stub waiting for it. `None` if it already exists, or was unsent
@@ -145,11 +236,14 @@ fn fill(stub: &mut Tracked<Message>, new: &Message) -> Option<crate::ids::Messag
         stub.body.kind.clone_from(&new.body.kind);
         stub.body.attachments.clone_from(&new.body.attachments);
         stub.body.reply_to.clone_from(&new.body.reply_to);
+        let marks = stub.body.metadata.take();
+        stub.body.metadata = merged(new.body.metadata.as_deref(), marks.as_deref());
         if !edited {
             stub.body.text.clone_from(&new.body.text);
         }
     }
     stub.needs_answer = new.needs_answer && !taken_back;
+    stub.error = new.error.clone();
     (stub.direction, stub.author, stub.status) = (new.direction, new.author, new.status);
     (stub.at, stub.received_at, stub.trace) = (new.at, new.received_at, new.trace);
     (!taken_back).then_some(stub.id)
@@ -172,7 +266,7 @@ pub(super) fn described(event: &Received, message: &Inbound) -> Message {
     new.body.text = message::text_of(message);
     new.body.attachments = (!message.attachments.is_empty()).then(|| json(&message.attachments));
     new.body.reply_to = message.reply_to.as_ref().map(json);
-    new.body.metadata = message.referral.as_ref().map(referral_json);
+    new.body.metadata = written(&message::metadata_of(message));
     new
 }
 
@@ -180,8 +274,10 @@ fn of_postback(event: &Received, postback: &Postback) -> Message {
     let mut new = received(event);
     "postback".clone_into(&mut new.body.kind);
     new.body.text = Some(message::postback_text(postback));
-    new.body.metadata = postback.referral.as_ref().map(referral_json);
-    new.needs_answer = is_ours(event) && new.body.text.as_deref().is_some_and(|text| !text.is_empty());
+    let mut metadata = postback.referral.as_ref().map(of_referral).unwrap_or_default();
+    let button = json!({ "title": postback.title, "payload": postback.payload });
+    metadata.insert("postback".to_owned(), button);
+    new.body.metadata = written(&metadata);
     new.mid.clone_from(&postback.mid);
     new
 }
@@ -191,8 +287,19 @@ pub(super) fn is_ours(event: &Received) -> bool {
     event.container == Container::Messaging
 }
 
-fn referral_json(referral: &Referral) -> String {
-    json(&serde_json::json!({ "referral": referral }))
+fn of_referral(referral: &Referral) -> Map<String, Value> {
+    Map::from_iter([("referral".to_owned(), json!(referral))])
+}
+
+/// Metadata as it is stored.
+fn written(metadata: &Map<String, Value>) -> Option<String> {
+    (!metadata.is_empty()).then(|| json(metadata))
+}
+
+fn is_story_mention(message: &Message, at: Millis) -> bool {
+    message.direction == Direction::Inbound
+        && message.body.kind == STORY_MENTION
+        && (message.at - at).abs() <= TWIN_WITHIN
 }
 
 /// Our own types always serialize.

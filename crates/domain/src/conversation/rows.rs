@@ -75,6 +75,10 @@ pub struct Chat {
     pub turn: Work,
     /// The outbox.
     pub outbox: Work,
+    /// The newest note of how the customer arrived.
+    pub note_seq: i64,
+    /// When the customer was last told that a message cannot be read.
+    pub notice_at: Millis,
     /// Start of the hour in which turns are counted.
     pub hour_started_at: Millis,
     /// Turns begun in that hour.
@@ -115,6 +119,8 @@ impl Chat {
             first_unanswered_at: None,
             turn: Work::default(),
             outbox: Work::default(),
+            note_seq: 0,
+            notice_at: 0,
             hour_started_at: 0,
             hour_turns: 0,
             last_seq: 0,
@@ -263,6 +269,9 @@ pub struct Message {
 /// The kind of a stub, which waits for its message: an event referred to its mid before it arrived.
 pub const STUB: &str = "stub";
 
+/// The kind of a note of how the customer arrived.
+pub(super) const REFERRAL: &str = "referral";
+
 /// The kind of an unsent message.
 pub const UNSENT: &str = "unsent";
 
@@ -300,6 +309,11 @@ impl Message {
     /// Whether it is a stub.
     pub fn is_stub(&self) -> bool {
         self.body.kind == STUB
+    }
+
+    /// Whether it is a note of how the customer arrived.
+    pub fn is_arrival(&self) -> bool {
+        self.author == Author::System && self.body.kind == REFERRAL
     }
 
     /// Whether it was unsent.

@@ -33,6 +33,13 @@ pub enum ModeReason {
     Runaway,
 }
 
+impl ModeReason {
+    /// The mid of the message in the Instagram app that this reason names, if it names one.
+    pub(super) fn echo_of(reason: &str) -> Option<&str> {
+        reason.strip_prefix("echo:")
+    }
+}
+
 impl fmt::Display for ModeReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -40,7 +47,7 @@ impl fmt::Display for ModeReason {
             Self::Send => f.write_str("send"),
             Self::Echo(mid) => write!(f, "echo:{mid}"),
             Self::Human => f.write_str("person"),
-            Self::Runaway => f.write_str("too many turns in an hour"),
+            Self::Runaway => f.write_str(RUNAWAY),
         }
     }
 }

@@ -48,6 +48,13 @@ impl<T> Tracked<T> {
         self.row
     }
 
+    /// Has the row saved, changed or not.
+    pub fn touch(&mut self) {
+        if self.change == Change::None {
+            self.change = Change::Updated;
+        }
+    }
+
     /// Removes the row.
     pub fn delete(&mut self) {
         self.change = Change::Deleted;
@@ -72,9 +79,7 @@ impl<T> Deref for Tracked<T> {
 impl<T> DerefMut for Tracked<T> {
     fn deref_mut(&mut self) -> &mut T {
         // An inserted row is edited in memory and written once.
-        if self.change == Change::None {
-            self.change = Change::Updated;
-        }
+        self.touch();
         &mut self.row
     }
 }

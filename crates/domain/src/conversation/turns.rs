@@ -273,7 +273,12 @@ impl Conversation {
         unseen.retain(|message| (self.chat.recall && is_earlier(message)) || self.is_news_to_agent(message));
         unseen.sort_by_key(|message| message.seq);
         let note = if self.chat.recall { Note::Earlier(self.policy.history_max) } else { Note::Colleague };
-        wording::question(note, &unseen, &messages)
+        let is_unseen_note =
+            |note: &Message| note.is_arrival() && (self.chat.agent_seq..last).contains(&note.seq);
+        let mut notes: Vec<_> =
+            self.live().map(|message| &**message).filter(|one| is_unseen_note(one)).collect();
+        notes.sort_by_key(|note| note.seq);
+        wording::question(note, &unseen, &notes, &messages, |mid| self.message_by_mid(mid).map(|one| &**one))
     }
 
     /// Reconciles a question whose outcome is unknown from the agent's record.

@@ -1,11 +1,17 @@
 //! The text of a question: what the agent has not seen of the conversation, then the customer's new messages.
 
 use super::Conversation;
-use super::rows::Message;
-use crate::event::{Attachment, ReplyTo};
+use super::rows::{Body, Message};
+use crate::event::{Attachment, Referral, ReplyTo};
 use crate::message as words;
-use crate::states::{Author, MessageStatus};
-use crate::text::truncate;
+use crate::states::{Author, MessageStatus, NotAsked};
+use crate::text::{one_line, truncate};
+
+/// Maximum length of what a message is quoted with, in bytes.
+const QUOTE_BYTES_MAX: usize = 300;
+
+/// How a line begins that tells what a message replies to, and lines that tell how the customer arrived.
+const HEADS: [&str; 3] = ["in reply to", "came from the ad", "asks about product"];
 
 /// Maximum number of messages in the note about what others dealt with.
 const NOTE_MESSAGES_MAX: usize = 20;
@@ -51,6 +57,7 @@ enum Voice {
     Customer,
     Colleague,
     Agent,
+    Automation,
 }
 
 impl Voice {
@@ -58,6 +65,7 @@ impl Voice {
         match author {
             Author::User => Self::Customer,
             Author::Agent => Self::Agent,
+            Author::Automation => Self::Automation,
             Author::Human | Author::Native | Author::System => Self::Colleague,
         }
     }
@@ -67,6 +75,7 @@ impl Voice {
             Self::Customer => "customer",
             Self::Colleague => "colleague",
             Self::Agent => "you",
+            Self::Automation => "automatic reply",
         }
     }
 }
@@ -76,7 +85,9 @@ impl Message {
     pub(super) fn was_said(&self) -> bool {
         let was_said = match self.author {
             Author::User => true,
-            Author::Agent | Author::Human | Author::Native => self.status == MessageStatus::Sent,
+            Author::Agent | Author::Human | Author::Native | Author::Automation => {
+                self.status == MessageStatus::Sent
+            }
             Author::System => false,
         };
         was_said && !self.is_stub() && !self.is_unsent()
@@ -93,22 +104,35 @@ impl Conversation {
         match message.author {
             Author::Human | Author::Native => message.status == MessageStatus::Sent,
             Author::User => {
-                !message.needs_answer && message.error.code.is_some() && message.error.class.is_none()
+                let reason = message.error.code.as_deref();
+                // What cannot be read has nobody answered.
+                let was_read = |reason| matches!(NotAsked::parse(reason), None | Some(NotAsked::Standby));
+                !message.needs_answer && reason.is_some_and(was_read) && message.error.class.is_none()
             }
-            Author::Agent | Author::System => false,
+            Author::Agent | Author::Automation | Author::System => false,
         }
     }
 }
 
-/// The text of a question: a note about what the agent missed, if anything, and the new messages, one per
-/// line.
-pub(super) fn question(note: Note, unseen: &[&Message], new: &[&Message]) -> String {
+/// The text of a question: a note about what the agent missed, if anything, how the customer arrived, and the new messages,
+/// one per line. `find` gives the messages that they reply to.
+pub(super) fn question<'a>(
+    note: Note,
+    unseen: &[&Message],
+    notes: &[&Message],
+    new: &[&Message],
+    find: impl Fn(&str) -> Option<&'a Message>,
+) -> String {
     let newest = &unseen[unseen.len().saturating_sub(note.messages_max())..];
     let unseen: Vec<(Voice, String)> =
         newest.iter().map(|message| (Voice::of(message.author), in_words(message))).collect();
     let said = write_note(note, &unseen);
-    let new = new.iter().map(|message| genuine(&in_words(message)));
-    let lines: Vec<String> = said.into_iter().chain(new).filter(|line| !line.is_empty()).collect();
+    let arrivals = notes.iter().filter_map(|note| arrival(note));
+    let new = new.iter().flat_map(|message| {
+        [arrival(message), quote(message, &find), Some(genuine(&in_words(message)))].into_iter().flatten()
+    });
+    let lines: Vec<String> =
+        said.into_iter().chain(arrivals).chain(new).filter(|line| !line.is_empty()).collect();
     lines.join("\n")
 }
 
@@ -119,7 +143,8 @@ fn genuine(text: &str) -> String {
         letters.take(40).collect::<String>()
     };
     let line = |line: &str| {
-        let is_note = Note::ALL_HEADS.iter().any(|head| letters(line).starts_with(&letters(head)));
+        let mut heads = Note::ALL_HEADS.iter().chain(&HEADS);
+        let is_note = heads.any(|head| letters(line).starts_with(&letters(head)));
         if is_note { line.replace('[', "(").replace(']', ")") } else { line.to_owned() }
     };
     // Whatever may be taken for the end of a line.
@@ -134,11 +159,11 @@ fn write_note(note: Note, said: &[(Voice, String)]) -> Option<String> {
     let mut lines = Vec::new();
     for (voice, text) in said.iter().rev() {
         // On a single line, so that a message cannot imitate another line.
-        let folded: Vec<&str> = text.split_whitespace().collect();
+        let folded = one_line(text);
         if folded.is_empty() {
             continue;
         }
-        let line = format!("\n{}: {}", voice.name(), folded.join(" "));
+        let line = format!("\n{}: {folded}", voice.name());
         if line.len() > left {
             if lines.is_empty() {
                 lines.push(truncate(&line, left).to_owned());
@@ -154,8 +179,44 @@ fn write_note(note: Note, said: &[(Voice, String)]) -> Option<String> {
 
 fn in_words(message: &Message) -> String {
     let attachments: Vec<Attachment> = parse(message.body.attachments.as_deref()).unwrap_or_default();
-    let reply_to: Option<ReplyTo> = parse(message.body.reply_to.as_deref());
+    let reply_to = reply_to(&message.body);
     words::words(message.body.text.as_deref(), &attachments, reply_to.as_ref())
+}
+
+fn reply_to(body: &Body) -> Option<ReplyTo> {
+    parse(body.reply_to.as_deref())
+}
+
+/// The mid of the message that this one replies to.
+pub(super) fn quoted_mid(message: &Message) -> Option<String> {
+    match reply_to(&message.body)? {
+        ReplyTo::Mid(mid) => Some(mid),
+        ReplyTo::Story { .. } => None,
+    }
+}
+
+/// What a message replies to, on one line. What was unsent meanwhile is not quoted.
+fn quote<'a>(message: &Message, find: impl Fn(&str) -> Option<&'a Message>) -> Option<String> {
+    let quoted = find(&quoted_mid(message)?).filter(|quoted| !quoted.is_stub() && !quoted.is_unsent());
+    let Some(quoted) = quoted else { return Some("[in reply to an earlier message]".to_owned()) };
+    let text = one_line(&in_words(quoted));
+    let author = match Voice::of(quoted.author) {
+        Voice::Customer => "a message of their own",
+        Voice::Colleague => "a colleague",
+        Voice::Agent => "you",
+        Voice::Automation => "an automatic reply",
+    };
+    Some(format!("[in reply to {author}: {}]", truncate(&text, QUOTE_BYTES_MAX)))
+}
+
+/// How the customer arrived with this message, or with this note.
+fn arrival(message: &Message) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Arrived {
+        referral: Referral,
+    }
+    let arrived: Arrived = parse(message.body.metadata.as_deref())?;
+    words::arrival(&arrived.referral)
 }
 
 fn parse<T: serde::de::DeserializeOwned>(json: Option<&str>) -> Option<T> {

@@ -1,6 +1,7 @@
 //! The content of an event, independent of Meta's format.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// The content of one event.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,9 +16,13 @@ pub enum Content {
         mid: String,
     },
     /// A message of a type Meta does not expose.
-    Unsupported {
-        /// Meta's message id.
-        mid: String,
+    Unsupported(Inbound),
+    /// The user mentioned the account in a story, told as a referral.
+    StoryMention {
+        /// Meta's message id, if it has one.
+        mid: Option<String>,
+        /// What Meta tells of the story.
+        referral: Referral,
     },
     /// A tapped button.
     Postback(Postback),
@@ -31,6 +36,20 @@ pub enum Content {
     Read {
         /// Meta's message id.
         mid: Option<String>,
+    },
+    /// The user rated an answer.
+    Feedback {
+        /// The message concerned.
+        mid: String,
+        /// The rating, in Meta's words.
+        feedback: String,
+    },
+    /// Meta warned or restricted the account; concerns no user.
+    PolicyEnforcement {
+        /// `warning`, `block`, `unblock`.
+        action: Option<String>,
+        /// Meta's reason.
+        reason: Option<String>,
     },
     /// Thread control passed to another app.
     Handover,
@@ -59,12 +78,15 @@ pub struct Inbound {
     pub reply_to: Option<ReplyTo>,
     /// The link or ad the user came through.
     pub referral: Option<Referral>,
+    /// Fields that are not understood, as Meta sent them.
+    pub more: Map<String, Value>,
 }
 
 /// An attachment. The kind is Meta's own word, from an open set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
-    /// `image`, `video`, `audio`, `file`, `share`, `ig_post`, `ig_reel`, `story_mention`, `ephemeral`, …
+    /// `image`, `video`, `audio`, `file`, `share`, `ig_post`, `ig_reel`, `story_mention`, `sticker`, `template`,
+    /// `ephemeral`, `unsupported_type`, …
     #[serde(rename = "type")]
     pub kind: String,
     /// Its URL at Meta; such links expire.
@@ -73,6 +95,10 @@ pub struct Attachment {
     /// The title of a shared post.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub title: Option<String>,
+    /// The rest of its payload as Meta sent it: `ig_post_media_id`, `reel_video_id`, `story_media_id`, `sticker_id`,
+    /// `product`, …
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// What a message replies to.
@@ -105,6 +131,9 @@ pub struct Referral {
     /// The product.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub product_id: Option<String>,
+    /// The rest as Meta sent it: `type`, `ads_context_data`, …
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// A tapped ice breaker, button or menu entry.
@@ -154,7 +183,11 @@ impl Content {
     /// clicks, ig.me and ad clicks, reactions).
     pub fn opens_window(&self) -> bool {
         match self {
-            Self::Message(_) | Self::Unsupported { .. } | Self::Postback(_) | Self::Referral(_) => true,
+            Self::Message(_)
+            | Self::Unsupported(_)
+            | Self::StoryMention { .. }
+            | Self::Postback(_)
+            | Self::Referral(_) => true,
             Self::Reaction(reaction) => reaction.emoji.is_some(),
             _ => false,
         }

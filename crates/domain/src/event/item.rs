@@ -1,6 +1,7 @@
 //! An item of an entry: its kind follows from the JSON key that is present.
 
-use super::content::{Attachment, Comment, Content, Edit, Inbound, Postback, Reaction, Referral, ReplyTo};
+use super::content::{Comment, Content, Edit, Inbound, Postback, Reaction};
+use super::parts::{attachments, is_story_mention, others, referral, reply_to};
 use super::{EventKey, Kind};
 use crate::clock::Millis;
 use crate::json;
@@ -52,15 +53,17 @@ impl Item {
             return Kind::Standby;
         }
         match self.content {
-            Content::Message(_) => Kind::Message,
+            Content::Message(_) | Content::StoryMention { .. } => Kind::Message,
             Content::Echo(_) => Kind::Echo,
             Content::Unsend { .. } => Kind::Unsend,
-            Content::Unsupported { .. } => Kind::Unsupported,
+            Content::Unsupported(_) => Kind::Unsupported,
             Content::Postback(_) => Kind::Postback,
             Content::Referral(_) => Kind::Referral,
             Content::Reaction(_) => Kind::Reaction,
             Content::Edit(_) => Kind::Edit,
             Content::Read { .. } => Kind::Read,
+            Content::Feedback { .. } => Kind::Feedback,
+            Content::PolicyEnforcement { .. } => Kind::PolicyEnforcement,
             Content::Handover => Kind::Handover,
             Content::Comment(_) => Kind::Comment,
             Content::Mention => Kind::Mention,
@@ -85,7 +88,9 @@ pub fn read(container: Container, account: &str, raw: &[u8]) -> Option<Item> {
 fn message_item(account: &str, json: Value) -> Item {
     let sender = json["sender"]["id"].as_id();
     let recipient = json["recipient"]["id"].as_id();
-    let thread = if sender == account { recipient.clone() } else { sender.clone() };
+    // Whoever of the two is not the account; an item may lack one of them.
+    let thread = [&sender, &recipient].into_iter().find(|id| !id.is_empty() && **id != account);
+    let thread = thread.cloned().unwrap_or_default();
     let mut item = Item {
         wire: String::new(),
         thread,
@@ -97,18 +102,28 @@ fn message_item(account: &str, json: Value) -> Item {
     };
     let dashboard_test = account == "0" || (sender == "12334" && recipient == "23245");
     let wire = WIRE_KINDS.iter().find(|wire| item.json.get(**wire).is_some());
-    item.wire = wire.map_or_else(|| "unknown".to_owned(), |wire| (*wire).to_owned());
-    let body = item.json[item.wire.as_str()].clone();
+    // What is not understood has a name for people, and no more.
+    let body = wire.map_or(Value::Null, |wire| item.json[*wire].clone());
+    item.wire = wire.map_or_else(|| unknown_name(&item.json), |wire| (*wire).to_owned());
     item.mid = body["mid"].as_text();
     item.content = item_content(&mut item, account, &body);
     // Ids decide who acts. Messages of the account are echoes; what else it does itself says nothing about the customer:
     // its own reaction opens no window, and its own reading is not theirs.
     let is_own = sender == account && !matches!(item.wire.as_str(), "message" | "message_edit");
-    let is_own = is_own && !matches!(item.content, Content::Handover | Content::Unknown);
+    let speaks_for_meta =
+        matches!(item.content, Content::Handover | Content::PolicyEnforcement { .. } | Content::Unknown);
+    let is_own = is_own && !speaks_for_meta;
     if is_own || dashboard_test || is_true(&item.json["is_self"]) || is_true(&body["is_self"]) {
         item.content = Content::Ignored;
     }
     item
+}
+
+/// What Meta may call an item without a known key.
+fn unknown_name(item: &Value) -> String {
+    let mut keys = item.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+    let name = keys.find(|key| !matches!(*key, "sender" | "recipient" | "timestamp" | "is_self"));
+    crate::text::truncate(&crate::text::clean(name.unwrap_or("unknown")), 64).to_owned()
 }
 
 /// The JSON keys that distinguish the kinds of items.
@@ -124,6 +139,9 @@ const WIRE_KINDS: &[&str] = &[
     "request_thread_control",
     "app_roles",
     "optin",
+    "response_feedback",
+    "policy_enforcement",
+    "delivery",
 ];
 
 fn item_content(item: &mut Item, account: &str, body: &Value) -> Content {
@@ -153,7 +171,20 @@ fn item_content(item: &mut Item, account: &str, body: &Value) -> Content {
             item.repeat.push(item.at.unwrap_or_default().to_string());
             Content::Read { mid }
         }
-        ("referral", _) => Content::Referral(referral(body).unwrap_or_default()),
+        ("referral", mid) => match referral(body).unwrap_or_default() {
+            referral if is_story_mention(&referral) => Content::StoryMention { mid, referral },
+            referral => Content::Referral(referral),
+        },
+        ("response_feedback", Some(mid)) => {
+            let feedback = body["feedback"].as_text().unwrap_or_default();
+            item.repeat.push(feedback.clone());
+            Content::Feedback { mid, feedback }
+        }
+        ("policy_enforcement", _) => {
+            Content::PolicyEnforcement { action: body["action"].as_text(), reason: body["reason"].as_text() }
+        }
+        // That Meta has delivered a message says less than its echo.
+        ("delivery", _) => Content::Ignored,
         ("pass_thread_control" | "take_thread_control" | "request_thread_control" | "app_roles", _) => {
             Content::Handover
         }
@@ -167,23 +198,41 @@ fn message(item: &mut Item, account: &str, body: &Value, mid: String) -> Content
         item.repeat.push("deleted".to_owned());
         return Content::Unsend { mid };
     }
-    let message = Inbound {
+    let mut message = Inbound {
         mid,
         text: body["text"].as_text(),
         attachments: attachments(&body["attachments"]),
         quick_reply: body["quick_reply"]["payload"].as_text(),
         reply_to: reply_to(&body["reply_to"]),
         referral: referral(&body["referral"]),
+        more: others(body, UNDERSTOOD),
     };
+    if is_true(&body["reply_to"]["is_self_reply"]) {
+        message.more.insert("is_self_reply".to_owned(), true.into());
+    }
     // Ids determine the author: a message whose sender is the account is its own, whatever flags it has.
     if is_true(&body["is_echo"]) || item.json["sender"]["id"].as_id() == account {
         Content::Echo(message)
-    } else if is_true(&body["is_unsupported"]) {
-        Content::Unsupported { mid: message.mid }
+    } else if is_true(&body["is_unsupported"]) && message.text.is_none() && message.attachments.is_empty() {
+        Content::Unsupported(message)
     } else {
         Content::Message(message)
     }
 }
+
+/// The fields of a message that are read. What else there is stays with the message.
+const UNDERSTOOD: &[&str] = &[
+    "mid",
+    "text",
+    "attachments",
+    "quick_reply",
+    "reply_to",
+    "referral",
+    "is_echo",
+    "is_deleted",
+    "is_unsupported",
+    "is_self",
+];
 
 fn change_item(account: &str, json: &Value) -> Item {
     let field = json["field"].as_text().unwrap_or_else(|| "unknown".to_owned());
@@ -214,41 +263,6 @@ fn change_item(account: &str, json: &Value) -> Item {
     }
 }
 
-fn attachments(value: &Value) -> Vec<Attachment> {
-    let mut list: Vec<Attachment> = Vec::new();
-    for item in value.as_array().into_iter().flatten() {
-        let payload = &item["payload"];
-        list.push(Attachment {
-            kind: item["type"].as_text().unwrap_or_else(|| "unknown".to_owned()),
-            url: payload["url"].as_text().or_else(|| item["url"].as_text()),
-            title: payload["title"].as_text().or_else(|| item["title"].as_text()),
-        });
-    }
-    // A shared post arrives as both `share` and `ig_post`.
-    if list.iter().any(|attachment| attachment.kind == "ig_post") {
-        list.retain(|attachment| attachment.kind != "share");
-    }
-    list
-}
-
-fn reply_to(value: &Value) -> Option<ReplyTo> {
-    if let Some(mid) = value["mid"].as_text() {
-        return Some(ReplyTo::Mid(mid));
-    }
-    let story = value.get("story")?;
-    Some(ReplyTo::Story { id: story["id"].as_text(), url: story["url"].as_text() })
-}
-
-fn referral(value: &Value) -> Option<Referral> {
-    value.as_object()?;
-    Some(Referral {
-        reference: value["ref"].as_text(),
-        source: value["source"].as_text(),
-        ad_id: value["ad_id"].as_text(),
-        product_id: value["product"]["id"].as_text(),
-    })
-}
-
 /// Meta writes ids and times as strings or numbers.
 pub(super) fn text_of(value: &Value) -> String {
     match value {
@@ -258,7 +272,7 @@ pub(super) fn text_of(value: &Value) -> String {
     }
 }
 
-trait Flexible {
+pub(super) trait Flexible {
     fn as_text(&self) -> Option<String>;
     fn as_id(&self) -> String;
 }

@@ -6,6 +6,7 @@ mod content;
 mod envelope;
 mod item;
 mod key;
+mod parts;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +37,10 @@ words!(
         Reaction = "reaction",
         /// The text of a message was edited.
         Edit = "edit",
+        /// The user rated an answer.
+        Feedback = "feedback",
+        /// Meta warned or restricted the account.
+        PolicyEnforcement = "policy_enforcement",
         /// The user has read up to a message.
         Read = "read",
         /// Control of the thread passed to another app.

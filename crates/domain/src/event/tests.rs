@@ -1,5 +1,7 @@
 //! Every sample of Meta's documentation, and properties that hold for any bytes.
 
+mod forms;
+
 use super::*;
 use proptest::prelude::*;
 

@@ -95,6 +95,7 @@ impl Database {
                 || message.mid.as_ref().is_some_and(|mid| needs.mids.contains(mid))
                 || needs.messages.contains(&message.id)
                 || history.is_some_and(|after| message.seq > after)
+                || needs.recent.is_some_and(|most| message.seq > self.chat.last_seq - most)
         };
         self.add(conversation, wanted);
         for (letter, _) in self.letters.iter().filter(|(letter, _)| needs.letters.contains(&letter.id)) {
@@ -114,8 +115,8 @@ impl Database {
                 conversation.turns.push(Tracked::loaded(turn.clone()));
             }
         }
-        if look.takeover {
-            self.load(conversation, &Needs { unanswered: true, asked: true, ..Needs::default() });
+        if let Some(needs) = look.more_needs() {
+            self.load(conversation, &needs);
         }
         if let Some(reason) = &look.reason {
             let others = self.messages.iter().filter(|message| {

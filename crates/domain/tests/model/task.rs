@@ -27,9 +27,9 @@ pub(crate) enum Task {
 
 impl Task {
     /// The task for an effect committed at `now`.
-    pub(crate) fn of(effect: Effect, now: Millis) -> Self {
+    pub(crate) fn of(effect: Effect, now: Millis) -> Option<Self> {
         let at = |after: std::time::Duration| now + dmrelay_domain::clock::millis(after);
-        match effect {
+        Some(match effect {
             Effect::OpenAgentChat => Self::OpenAgentChat,
             Effect::Ask(ask) => Self::Ask(ask, now),
             Effect::LookUpTurn(lookup) => Self::LookUpTurn(lookup),
@@ -37,7 +37,9 @@ impl Task {
             Effect::LookUpSend(lookup) => Self::LookUpSend(lookup),
             Effect::WakeTurn(after) => Self::WakeTurn(at(after)),
             Effect::WakeOutbox(after) => Self::WakeOutbox(at(after)),
-        }
+            // Its other chats are none of this model's.
+            Effect::RecognizeAutomation(_) => return None,
+        })
     }
 }
 

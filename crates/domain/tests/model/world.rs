@@ -311,7 +311,9 @@ impl World {
         for effect in applied.effects {
             self.log.push(format!("    {}", brief(&effect)));
             self.check_effect(&effect);
-            self.tasks.push(worker, Task::of(effect, self.now));
+            if let Some(task) = Task::of(effect, self.now) {
+                self.tasks.push(worker, task);
+            }
         }
     }
 }

@@ -226,6 +226,16 @@ pub struct WorkerSettings {
     /// bots.
     #[arg(long, env = "MAX_TURNS_PER_HOUR", default_value_t = 30)]
     pub max_turns_per_hour: u32,
+    /// How many hours a user is not told again that what they sent cannot be read (setting `unreadableText`).
+    #[arg(long, env = "NOTICE_INTERVAL_HOURS", default_value_t = 24)]
+    pub notice_interval_hours: u32,
+    /// In how many chats the same text must come within moments of the first message before it counts as Instagram's own
+    /// (instant reply, away message), and no longer as a human's; 0 for never.
+    #[arg(long, env = "AUTOMATION_CHATS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub automation_chats: u32,
+    /// How long those moments are.
+    #[arg(long, env = "AUTOMATION_WITHIN", default_value = "5s", value_parser = duration)]
+    pub automation_within: Duration,
     /// Turn the Markdown of answers into plain text, which is all that Instagram shows: `true` or `false`.
     #[arg(long, env = "PLAIN_TEXT", default_value_t = true, action = clap::ArgAction::Set)]
     pub plain_text: bool,

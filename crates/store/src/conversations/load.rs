@@ -205,8 +205,9 @@ impl Tx {
             for mid in &needs.mids {
                 mids.push(vec![mid_key(one.connection.id, mid).into()]);
             }
-            if let Some(most) = needs.history {
-                let after = one.chat.history_after(most);
+            let told = needs.history.map(|most| (one.chat.history_after(most), most));
+            let recent = needs.recent.map(|most| (one.chat.last_seq - most, most));
+            for (after, most) in told.into_iter().chain(recent) {
                 histories.push(vec![(*id).into(), after.into(), most.into()]);
             }
         }
@@ -253,14 +254,12 @@ impl Tx {
         conversations: &mut HashMap<ChatId, Conversation>,
         looks: &HashMap<ChatId, SecondLook>,
     ) -> Result<()> {
-        let takeovers: HashMap<ChatId, Needs> = looks
-            .iter()
-            .filter(|(_, look)| look.takeover)
-            .map(|(id, _)| (*id, Needs { unanswered: true, asked: true, ..Needs::default() }))
-            .collect();
-        if !takeovers.is_empty() {
-            self.load(conversations, &takeovers).await?;
+        let more: HashMap<ChatId, Needs> =
+            looks.iter().filter_map(|(id, look)| Some((*id, look.more_needs()?))).collect();
+        if !more.is_empty() {
+            self.load(conversations, &more).await?;
         }
+        self.count_prompt_echoes(conversations, looks).await?;
         let turns: Vec<TurnId> = looks.values().flat_map(|look| &look.turns).copied().collect();
         self.load_turns(conversations, turns.iter().copied()).await?;
         let (mut values, dialect) = (vec![SECOND_LOOK_MAX.into()], self.dialect);

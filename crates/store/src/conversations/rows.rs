@@ -68,6 +68,8 @@ pub(super) fn chat_of(row: chat::Model) -> Option<Chat> {
             attempts: row.outbox_attempts,
             reserved_until: row.outbox_reserved_until,
         },
+        note_seq: row.note_seq,
+        notice_at: row.notice_at,
         hour_started_at: row.hour_started_at,
         hour_turns: row.hour_turns,
         last_seq: row.last_seq,

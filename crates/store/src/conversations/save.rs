@@ -27,6 +27,7 @@ impl Tx {
         self.save_messages(conversations).await?;
         self.save_sets(conversations).await?;
         self.save_events(conversations).await?;
+        self.save_prompt_echoes(conversations).await?;
         self.save_activities(conversations).await?;
         self.save_letters(conversations).await
     }
@@ -150,7 +151,8 @@ impl Tx {
         // The bytes are erased once their meaning is in the other tables. In these words, so that PostgreSQL finds each event
         // by its id, and does not read the index of those that are due.
         let sql = format!(
-            "UPDATE events SET due_at = NULL, state = u.state, raw = NULL, error = NULL FROM {table} \
+            "UPDATE events SET due_at = NULL, state = u.state, error = NULL, \
+                raw = CASE WHEN u.state = 'unknown' THEN events.raw END FROM {table} \
              WHERE events.id = u.id AND COALESCE(events.due_at, -1) >= 0"
         );
         self.execute(&sql, values).await?;

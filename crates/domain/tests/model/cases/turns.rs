@@ -163,7 +163,28 @@ fn the_answer_to_an_unsent_question_is_not_sent() {
     let answered = case.apply(Command::RecordAnswer(answer));
     assert_eq!((sending(&answered), case.db.chat.mode), (None, ChatMode::Bot));
     let reply = case.db.messages.iter().find(|message| message.author == Author::Agent).unwrap();
-    assert_eq!(reply.status, MessageStatus::Suppressed);
+    assert_eq!((reply.status, reply.body.text.as_deref()), (MessageStatus::Suppressed, None));
+}
+
+#[test]
+fn an_answer_that_waits_is_erased_with_the_question_that_it_may_quote() {
+    let mut case = Case::new();
+    let ask = case.asked("hi");
+    let answer = RecordAnswer {
+        turn: ask.turn,
+        attempt: ask.attempt,
+        replies: vec!["You said hi".to_owned()],
+        watermark: None,
+        claim: Claim::NotBefore(None),
+    };
+    case.apply(Command::RecordAnswer(answer.clone()));
+    case.event(true, &json!({ "mid": "in-1", "is_deleted": true }));
+    // The whole answer becomes known later: it is not said, either.
+    let whole = RecordAnswer { replies: vec!["You said hi".to_owned(), "Well".to_owned()], ..answer };
+    case.apply(Command::RecordAnswer(whole));
+    let replies = case.db.messages.iter().filter(|message| message.author == Author::Agent);
+    let replies: Vec<_> = replies.map(|reply| (reply.status, reply.body.text.as_deref())).collect();
+    assert_eq!(replies, [(MessageStatus::Suppressed, None)]);
 }
 
 #[test]
