@@ -24,7 +24,7 @@ run: ## Start everything in one process, with a simulated Meta and Retell
 	$(CARGO) run
 
 .PHONY: test
-test: test-servers frontend-examples bins deploy-checks ## Run all tests; each starts the PostgreSQL and Redis it needs
+test: test-servers frontend-examples sdk bins deploy-checks ## Run all tests; each starts the PostgreSQL and Redis it needs
 	@if command -v cargo-nextest >/dev/null; then \
 		set -x; $(CARGO) nextest run --workspace --profile $(NEXTEST_PROFILE); \
 	else \
@@ -73,6 +73,13 @@ frontend-examples: node $(FRONTEND)/node_modules/.package-lock.json ## Compile a
 $(FRONTEND)/node_modules/.package-lock.json: $(FRONTEND)/package.json $(FRONTEND)/package-lock.json | node
 	cd $(FRONTEND) && npm ci --no-audit --no-fund
 	@touch $@
+
+.PHONY: sdk
+sdk: ## Install Retell's Python SDK below target/, whose tests run against the simulator
+	@missing=(); needed='python3 (3.11 or newer) and its modules venv and ensurepip'; \
+	python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv); \
+	$(INSTALL_MISSING)
+	@CARGO_TARGET_DIR='$(TARGET)' tests/sdk/install.sh
 
 .PHONY: deploy-checks
 deploy-checks: ## Check the Dockerfile, docker-compose.yml and deploy/, starting nothing

@@ -44,6 +44,7 @@ mod pipeline;
 mod process;
 mod queue;
 mod release;
+mod sdk;
 mod send;
 mod silence;
 mod store;

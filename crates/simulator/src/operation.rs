@@ -52,6 +52,8 @@ pub enum Operation {
     EndChat,
     /// `PATCH /update-chat/{id}`.
     UpdateChat,
+    /// `DELETE /delete-chat/{id}`.
+    DeleteChat,
     /// `POST /v3/list-chats` and `GET /list-chat`.
     ListChats,
     /// Unknown to both services, or rejected before it was parsed.
@@ -80,6 +82,7 @@ impl Operation {
             Self::GetChat => "retell.get_chat",
             Self::EndChat => "retell.end_chat",
             Self::UpdateChat => "retell.update_chat",
+            Self::DeleteChat => "retell.delete_chat",
             Self::ListChats => "retell.list_chats",
             Self::Unknown => "unknown",
         }

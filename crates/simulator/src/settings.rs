@@ -121,6 +121,8 @@ pub struct RetellSettings {
     pub api_key: String,
     /// Accept any agent id (a convenience). Off: an unknown id gives 422, as at Retell.
     pub any_agent: bool,
+    /// The custom attributes that the workspace defines; others are not saved.
+    pub custom_attributes: Vec<String>,
     /// The behaviour of agents without their own.
     pub default_agent: crate::retell::AgentRule,
 }
@@ -130,6 +132,7 @@ impl Default for RetellSettings {
         Self {
             api_key: "key_simulated".to_owned(),
             any_agent: true,
+            custom_attributes: Vec::new(),
             default_agent: crate::retell::AgentRule::default(),
         }
     }

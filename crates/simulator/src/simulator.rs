@@ -166,6 +166,12 @@ impl Simulator {
         chats
     }
 
+    /// Adds a chat with this id, empty; one that has the id is replaced.
+    pub fn put_chat(&self, chat: &str, agent: &str) {
+        let now = self.core.clock.now_ms();
+        self.core.change(|world| world.put_chat(chat, agent, now));
+    }
+
     /// Ends a chat, or makes it fail. False if there is none.
     pub fn set_chat_status(&self, chat: &str, status: ChatStatus) -> bool {
         let now = self.core.clock.now_ms();

@@ -89,6 +89,12 @@ pub(super) async fn put_agent(
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NewChat {
+    agent_id: String,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct ChatChange {
     status: ChatStatus,
 }
@@ -104,6 +110,16 @@ pub(super) async fn set_chat(
     } else {
         StatusCode::NOT_FOUND
     }
+}
+
+pub(super) async fn put_chat(
+    State(core): Here,
+    Path(chat): Path<String>,
+    Json(new): Json<NewChat>,
+) -> StatusCode {
+    let now = core.clock.now_ms();
+    core.change(|world| world.put_chat(&chat, &new.agent_id, now));
+    StatusCode::NO_CONTENT
 }
 
 pub(super) async fn set_webhook(State(core): Here, Json(target): Json<WebhookTarget>) -> StatusCode {

@@ -21,7 +21,7 @@ pub(crate) fn routes() -> Router<Arc<Core>> {
         .route("/thread", get(look::thread))
         .route("/webhooks", get(look::webhooks))
         .route("/chats", get(look::chats))
-        .route("/chats/{chat}", get(look::chat).patch(behave::set_chat))
+        .route("/chats/{chat}", get(look::chat).patch(behave::set_chat).put(behave::put_chat))
         .route("/settings", get(look::settings).patch(behave::settings))
         .route("/accounts", get(look::accounts).post(behave::put_account))
         .route("/accounts/{account}/token", put(behave::set_tokens))

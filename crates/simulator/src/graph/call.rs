@@ -1,14 +1,15 @@
-//! An incoming call: path without version, query, JSON body, token.
+//! An incoming call: path without version, query, body, token.
 
 use std::borrow::Cow;
 
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::{Method, header};
 use serde_json::Value;
 
 use super::Host;
 use super::errors::GraphError;
+use super::form;
 
 const BODY_BYTES_MAX: usize = 1 << 20;
 
@@ -26,7 +27,7 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) async fn read(host: Host, request: Request) -> Result<Self, GraphError> {
-        let (head, body) = request.into_parts();
+        let (head, content) = request.into_parts();
         let query: Vec<(String, String)> =
             url::form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes())
                 .map(|(key, value)| (key.into_owned(), value.into_owned()))
@@ -36,15 +37,11 @@ impl Call {
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
             .map(str::to_owned);
-        let bytes = to_bytes(body, BODY_BYTES_MAX)
+        let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let bytes = to_bytes(content, BODY_BYTES_MAX)
             .await
             .map_err(|_| GraphError::new(1, "The request could not be read"))?;
-        let body = if bytes.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_slice(&bytes)
-                .map_err(|_| GraphError::new(100, "(#100) The request body is not valid JSON"))?
-        };
+        let body = read_body(content_type, bytes).await?;
         let in_query = query.iter().find(|(key, _)| key == "access_token").map(|(_, value)| value.clone());
         let in_body = || body["access_token"].as_str().map(str::to_owned);
         let token = bearer.or(in_query).or_else(in_body);
@@ -63,6 +60,24 @@ impl Call {
     pub(crate) fn limit(&self) -> Option<usize> {
         self.query("limit")?.parse().ok()
     }
+}
+
+/// JSON, or a form of either type.
+async fn read_body(content_type: Option<&str>, bytes: Bytes) -> Result<Value, GraphError> {
+    let kind = content_type.unwrap_or_default();
+    if bytes.is_empty() {
+        return Ok(Value::Null);
+    }
+    if kind.starts_with("application/x-www-form-urlencoded") {
+        return Ok(form::urlencoded(&bytes));
+    }
+    if kind.starts_with("multipart/form-data") {
+        let request = axum::http::Request::builder().header(header::CONTENT_TYPE, kind).body(bytes.into());
+        let request = request.map_err(|err| GraphError::new(100, format!("(#100) {err}")))?;
+        return form::multipart(request).await.map_err(|err| GraphError::new(100, format!("(#100) {err}")));
+    }
+    serde_json::from_slice(&bytes)
+        .map_err(|_| GraphError::new(100, "(#100) The request body is not valid JSON"))
 }
 
 fn segments(path: &str) -> Vec<String> {

@@ -156,7 +156,10 @@ fn quick_replies(replies: &Value) -> Result<(), GraphError> {
                     return refuse("A quick reply needs a title of at most 20 characters, and a payload.");
                 }
             }
-            Some("user_phone_number" | "user_email") => {}
+            // Off since 5 October 2026, in all versions (Meta, "Instagram platform: changelog").
+            Some("user_phone_number" | "user_email") => {
+                return refuse("Quick replies of this content_type are no longer supported.");
+            }
             _ => return refuse("A quick reply's content_type is not valid."),
         }
     }
@@ -228,6 +231,7 @@ mod tests {
             json!({"attachment": {"type": "hologram", "payload": {}}}),
             quick(14, "t"),
             quick(1, &"t".repeat(21)),
+            json!({"text": "Pick", "quick_replies": [{"content_type": "user_phone_number"}]}),
             generic(&json!([])),
             generic(&json!([{"title": "alone"}])),
             generic(&json!([{"title": "t".repeat(81), "subtitle": "s"}])),

@@ -9,6 +9,7 @@ mod compose;
 mod conversations;
 mod errors;
 mod fields;
+mod form;
 mod limits;
 mod route;
 mod send;

@@ -24,17 +24,12 @@ pub(super) fn create(world: &mut World, call: &Call, now: i64) -> Done {
     let metadata = metadata(&call.body)?;
     let dynamic_variables = strings(&call.body["retell_llm_dynamic_variables"])?;
     rule_of(world, agent_id).ok_or_else(RetellError::no_asset)?;
+    let agent_version = Some(version.clone()).filter(|version| !version.is_null());
     let chat = Chat {
-        id: ids::retell_id("chat"),
-        agent: agent_id.to_owned(),
-        status: ChatStatus::Ongoing,
         metadata,
+        agent_version,
         dynamic_variables,
-        messages: Vec::new(),
-        started_ms: now,
-        ended_ms: None,
-        last_spoke_ms: None,
-        in_flight: 0,
+        ..Chat::new(ids::retell_id("chat"), agent_id.to_owned(), now)
     };
     let response = chat.response(true);
     world.chats.insert(chat.id.clone(), chat);
@@ -58,6 +53,13 @@ pub(super) fn end(world: &mut World, call: &Call, now: i64) -> Done {
     Ok((StatusCode::NO_CONTENT, Value::Null))
 }
 
+/// `DELETE /delete-chat/{id}`: 204.
+pub(super) fn delete(world: &mut World, call: &Call) -> Done {
+    let id = call.chat_id().ok_or_else(RetellError::bad_request)?;
+    world.chats.remove(id).ok_or_else(RetellError::no_asset)?;
+    Ok((StatusCode::NO_CONTENT, Value::Null))
+}
+
 /// `PATCH /update-chat/{id}`: 200.
 pub(super) fn update(world: &mut World, call: &Call, now: i64) -> Done {
     const KNOWN: [&str; 4] =
@@ -68,15 +70,31 @@ pub(super) fn update(world: &mut World, call: &Call, now: i64) -> Done {
     }
     let metadata = metadata(&call.body)?;
     let overrides = strings(&call.body["override_dynamic_variables"])?;
+    let attributes = attributes(&call.body["custom_attributes"])?;
+    let basic_attributes_only = match body.get("data_storage_setting").map(Value::as_str) {
+        None => None,
+        Some(Some("everything")) => Some(false),
+        Some(Some("basic_attributes_only")) => Some(true),
+        Some(_) => return Err(RetellError::bad_request()),
+    };
+    let defined = world.settings.retell.custom_attributes.clone();
     let chat = chat_now(world, call, now)?;
+    match basic_attributes_only {
+        // "Cannot be downgraded from more restrictive to less restrictive settings."
+        Some(false) if chat.basic_attributes_only => return Err(RetellError::bad_request()),
+        Some(only) => chat.basic_attributes_only = only,
+        None => {}
+    }
+    // "Keys that do not match a defined attribute are ignored and will not be saved."
+    chat.custom_attributes.extend(attributes.into_iter().filter(|(key, _)| defined.contains(key)));
     if metadata.is_some() {
         chat.metadata = metadata;
     }
     if let Some(overrides) = overrides {
-        chat.dynamic_variables.get_or_insert_default().extend(overrides);
+        chat.overrides.extend(overrides);
     } else if body.contains_key("override_dynamic_variables") {
-        // null clears.
-        chat.dynamic_variables = None;
+        // null removes them; what create-chat was given stays.
+        chat.overrides.clear();
     }
     Ok((StatusCode::OK, chat.response(true)))
 }
@@ -85,6 +103,16 @@ fn metadata(body: &Value) -> Result<Option<Value>, RetellError> {
     match &body["metadata"] {
         Value::Null => Ok(None),
         given @ Value::Object(_) if given.to_string().len() <= METADATA_BYTES_MAX => Ok(Some(given.clone())),
+        _ => Err(RetellError::bad_request()),
+    }
+}
+
+/// Strings, numbers and booleans (Retell, "Update chat").
+fn attributes(given: &Value) -> Result<Map<String, Value>, RetellError> {
+    let is_valid = |value: &Value| value.is_string() || value.is_number() || value.is_boolean();
+    match given {
+        Value::Null => Ok(Map::new()),
+        Value::Object(attributes) if attributes.values().all(is_valid) => Ok(attributes.clone()),
         _ => Err(RetellError::bad_request()),
     }
 }
@@ -99,6 +127,11 @@ fn strings(given: &Value) -> Result<Option<Map<String, Value>>, RetellError> {
 }
 
 impl World {
+    /// Adds a chat with this id, empty; one that has the id is replaced.
+    pub(crate) fn put_chat(&mut self, id: &str, agent: &str, now: i64) {
+        self.chats.insert(id.to_owned(), Chat::new(id.to_owned(), agent.to_owned(), now));
+    }
+
     /// Ends a chat, or makes it fail, from outside.
     pub(crate) fn set_chat_status(&mut self, chat: &str, status: ChatStatus, now: i64) -> bool {
         let Some(chat) = self.chats.get_mut(chat) else { return false };

@@ -7,6 +7,7 @@ mod agent;
 mod call;
 mod chat;
 mod completion;
+mod filter;
 mod lifecycle;
 mod list;
 
@@ -119,6 +120,7 @@ fn operation(call: &Call) -> Operation {
         (&Method::GET, ["get-chat", _]) => Operation::GetChat,
         (&Method::PATCH, ["end-chat", _]) => Operation::EndChat,
         (&Method::PATCH, ["update-chat", _]) => Operation::UpdateChat,
+        (&Method::DELETE, ["delete-chat", _]) => Operation::DeleteChat,
         (&Method::POST, ["v3", "list-chats"]) | (&Method::GET, ["list-chat"]) => Operation::ListChats,
         _ => Operation::Unknown,
     }
@@ -135,7 +137,8 @@ async fn perform(core: Arc<Core>, call: Call, operation: Operation) -> Response 
             Operation::GetChat => lifecycle::get(world, &call, now),
             Operation::EndChat => lifecycle::end(world, &call, now),
             Operation::UpdateChat => lifecycle::update(world, &call, now),
-            Operation::ListChats => Ok(list::list(world, &call, now)),
+            Operation::ListChats => list::list(world, &call, now),
+            Operation::DeleteChat => lifecycle::delete(world, &call),
             _ => Err(RetellError::new(StatusCode::NOT_FOUND, "The requested resource was not found.")),
         };
         done.map_or_else(IntoResponse::into_response, |(status, body)| answer(status, body))

@@ -50,6 +50,74 @@ async fn a_chat_is_begun_asked_read_and_ended() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn overrides_are_removed_and_what_the_chat_was_given_stays() -> anyhow::Result<()> {
+    let setup = Setup::new().await?;
+    setup.sim.configure(|settings| settings.retell.custom_attributes = vec!["tier".to_owned()]);
+    let given = json!({"agent_id": "a", "agent_version": "latest_published",
+        "retell_llm_dynamic_variables": {"name": "Anna", "city": "Graz"}});
+    let (_, created) = setup.retell(Method::POST, "/create-chat", &given).await?;
+    assert_eq!(created["agent_tag"], "latest_published");
+    let path = format!("/update-chat/{}", created["chat_id"].as_str().unwrap_or_default());
+    let update = async |body: Value| setup.retell(Method::PATCH, &path, &body).await;
+    let variables = "retell_llm_dynamic_variables";
+    let (_, updated) = update(json!({"override_dynamic_variables": {"name": "Bo", "new": "1"}})).await?;
+    assert_eq!(updated[variables], json!({"name": "Bo", "city": "Graz", "new": "1"}));
+    let (_, updated) = update(json!({"override_dynamic_variables": null})).await?;
+    assert_eq!(updated[variables], json!({"name": "Anna", "city": "Graz"}));
+    let (_, updated) = update(json!({"custom_attributes": {"tier": "gold", "unknown": 1}})).await?;
+    assert_eq!(updated["custom_attributes"], json!({"tier": "gold"}));
+    // Less may be stored from now on, and never more.
+    let (status, updated) = update(json!({"data_storage_setting": "basic_attributes_only"})).await?;
+    assert_eq!((status, updated.get("message_with_tool_calls")), (200, None));
+    assert_eq!(update(json!({"data_storage_setting": "everything"})).await?.0, 400);
+    assert_eq!(update(json!({"data_storage_setting": "nothing"})).await?.0, 400);
+    let numbered = json!({"agent_id": "a", "agent_version": 3});
+    assert_eq!(setup.retell(Method::POST, "/create-chat", &numbered).await?.1["version"], 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn lists_are_filtered_paged_and_refused_what_retell_does_not_have() -> anyhow::Result<()> {
+    let setup = Setup::new().await?;
+    for chat in ["chat_1", "chat_2", "chat_3"] {
+        setup.sim.put_chat(chat, "a");
+    }
+    let list = async |body: Value| -> anyhow::Result<(u16, Vec<String>, Value)> {
+        let (status, listed) = setup.retell(Method::POST, "/v3/list-chats", &body).await?;
+        let items = listed["items"].as_array().cloned().unwrap_or_default();
+        let ids = items.iter().filter_map(|item| item["chat_id"].as_str().map(str::to_owned)).collect();
+        Ok((status, ids, listed))
+    };
+    let ascending = |more: Value| {
+        let mut body = json!({"sort_order": "ascending"});
+        body.as_object_mut()
+            .into_iter()
+            .for_each(|all| all.extend(more.as_object().cloned().unwrap_or_default()));
+        body
+    };
+    assert_eq!(list(ascending(json!({}))).await?.1, ["chat_1", "chat_2", "chat_3"]);
+    assert_eq!(list(ascending(json!({"skip": 1, "limit": 1}))).await?.1, ["chat_2"]);
+    assert_eq!(list(ascending(json!({"pagination_key": "chat_1"}))).await?.1, ["chat_2", "chat_3"]);
+    let ne = json!({"chat_id": {"type": "string", "op": "ne", "value": "chat_2"}});
+    let (_, ids, listed) = list(ascending(json!({"filter_criteria": ne, "include_total": true}))).await?;
+    assert_eq!((ids, &listed["total"]), (vec!["chat_1".to_owned(), "chat_3".to_owned()], &json!(2)));
+    for refused in [
+        json!({"pagination_key": "garbage"}),
+        json!({"skip": "x"}),
+        json!({"sort_order": "sideways"}),
+        json!({"filter_criteria": {"metadata": {"type": "string", "op": "eq", "value": "x"}}}),
+        json!({"filters": {}}),
+    ] {
+        assert_eq!(list(refused.clone()).await?.0, 400, "{refused}");
+    }
+    let delete = async || setup.retell(Method::DELETE, "/delete-chat/chat_2", &Value::Null).await;
+    assert_eq!(delete().await?, (204, Value::Null));
+    assert_eq!(delete().await?.0, 422);
+    assert_eq!(list(ascending(json!({}))).await?.1, ["chat_1", "chat_3"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_same_completion_twice_is_two_turns() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     let chat = setup.new_chat("agent_1").await?;

@@ -40,6 +40,40 @@ async fn the_echo_can_come_before_the_answer() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn forms_are_read_like_json() -> anyhow::Result<()> {
+    let setup = Setup::new().await?;
+    setup.sim.say(SHOP, ANNA, "hi");
+    let url = format!("{}/v25.0/me/messages", setup.sim.instagram_url());
+    let form =
+        format!("recipient=%7B%22id%22%3A%22{ANNA}%22%7D&message[text]=by+form&access_token=IGAA-shop");
+    let part = |name: &str, value: &str| {
+        format!("--cut\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let recipient = part("recipient", &format!(r#"{{"id":"{ANNA}"}}"#));
+    let parts = recipient + &part("message", r#"{"text":"by parts"}"#);
+    for (kind, body) in [
+        ("application/x-www-form-urlencoded", form),
+        ("multipart/form-data; boundary=cut", format!("{parts}--cut--\r\n")),
+    ] {
+        let request = setup.client.post(&url).header("content-type", kind).body(body);
+        let request = if kind.starts_with('m') { request.bearer_auth("IGAA-shop") } else { request };
+        let (status, answer) = super::answer(request).await?;
+        assert_eq!((status, answer["recipient_id"].as_str()), (200, Some(ANNA)), "{kind}: {answer}");
+    }
+    let broken = setup
+        .client
+        .post(&url)
+        .bearer_auth("IGAA-shop")
+        .header("content-type", "multipart/form-data; boundary=cut");
+    assert_eq!(code_of(&super::answer(broken.body("--cut\r\nnothing")).await?).1, 100);
+    let sent = setup.sim.record(|record| {
+        record.sends_to(SHOP, ANNA).map(|sent| sent.text.clone().unwrap_or_default()).collect::<Vec<_>>()
+    });
+    assert_eq!(sent, ["by form", "by parts"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_page_sends_with_its_own_id() -> anyhow::Result<()> {
     let setup = Setup::new().await?;
     setup.sim.say(PAGE_SHOP, ANNA, "hi");
