@@ -178,7 +178,7 @@ async fn unknown_bodies_are_acknowledged_and_stored(backend: Backend) -> Result<
     assert_eq!(relay.replies(USER, 1).await?, ["Answer to: ab"]);
     relay.settled().await?;
     // Those of the account are told where they belong, the others are dead letters.
-    assert_eq!(relay.store.count_events("dead").await?, 3);
+    assert_eq!(relay.store.count_events("unknown").await?, 3);
     relay.end().await
 }
 

@@ -96,12 +96,13 @@ pub(crate) async fn run(ctx: Arc<Context>) {
 async fn take_in(ctx: &Arc<Context>, events: Vec<ClaimedEvent>, permit: OwnedSemaphorePermit) {
     let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
     match sort_out(ctx, events).await {
-        Ok(waiting) => {
+        Ok((waiting, apart)) => {
             let all = waiting.into_iter().map(|one| {
                 let span = span_of!(one.trace, "ingest");
                 take_in_one(ctx, one).instrument(span)
             });
             futures::future::join_all(all).await;
+            settle_apart(ctx, apart).await;
         }
         Err(err) => {
             tracing::warn!(error = %err, "cannot ingest events; retrying");
@@ -111,42 +112,47 @@ async fn take_in(ctx: &Arc<Context>, events: Vec<ClaimedEvent>, permit: OwnedSem
     drop(permit);
 }
 
-/// Groups events by conversation. Events that belong to none are marked as processed.
-async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<Vec<Waiting>> {
+/// Events that belong to no conversation and need more than a mark.
+#[derive(Default)]
+struct Apart {
+    /// Not understood, each with the reason.
+    not_understood: Vec<(EventId, String)>,
+    /// What Meta tells of whole accounts.
+    policy: Vec<(EventId, Arc<Connection>)>,
+}
+
+/// Groups events by conversation. Events that belong to none are marked as processed, or set apart.
+async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<(Vec<Waiting>, Apart)> {
     let mut settled = Vec::new();
+    let mut apart = Apart::default();
     let mut found: HashMap<(ConnectionId, InstagramUserId), Found> = HashMap::new();
     for event in events {
         let connection = ctx.accounts.by_account(&event.account).await?;
         let connection = connection.filter(|connection| connection.status != ConnectionStatus::Pending);
         let Some(connection) = connection else {
             if event.account.is_empty() {
-                bury(ctx, event.id, "no account: the webhook is not understood").await?;
+                let what = "the webhook is not understood: it names no account";
+                apart.not_understood.push((event.id, what.to_owned()));
                 continue;
             }
             // The account is not connected; a later connect ingests the event.
             settled.push((event.id, EventState::Unrouted));
             continue;
         };
-        let state = match event.kind {
+        match (event.kind, InstagramUserId::parse(&event.thread)) {
             // Kinds unknown to this version are left to a newer one.
-            None => continue,
-            Some(Kind::Comment | Kind::Mention | Kind::Ignored) => Some(EventState::Kept),
-            Some(Kind::PolicyEnforcement) => {
-                keep_policy_event(ctx, &connection, event.id).await?;
-                continue;
+            (None, _) => {}
+            (Some(Kind::Comment | Kind::Mention | Kind::Ignored), _) => {
+                settled.push((event.id, EventState::Kept));
             }
-            Some(_) => None,
-        };
-        match (state, InstagramUserId::parse(&event.thread)) {
-            (None, Ok(user)) => {
+            (Some(Kind::PolicyEnforcement), _) => apart.policy.push((event.id, connection)),
+            (Some(_), Ok(user)) => {
                 let key = (connection.id, user);
                 let entry = found.entry(key).or_insert_with(|| Found::new(connection, event.trace));
                 entry.events.push(event.id);
             }
-            (Some(state), _) => settled.push((event.id, state)),
-            (None, Err(_)) => {
-                let kind = event.kind.map_or("unknown", |kind| kind.as_str());
-                bury(ctx, event.id, &format!("{kind} without a user: it is not understood")).await?;
+            (Some(kind), Err(_)) => {
+                apart.not_understood.push((event.id, format!("{kind} without a user: it is not understood")));
             }
         }
     }
@@ -163,24 +169,33 @@ async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<Vec<Waitin
         let Found { connection, events, trace } = found.remove(&key)?;
         Some(Waiting { chat, connection, user: key.1, events, trace })
     });
-    Ok(waiting.collect())
+    Ok((waiting.collect(), apart))
 }
 
-/// The event is not understood, and belongs to no conversation.
-async fn bury(ctx: &Context, event: EventId, error: &str) -> Result<()> {
-    ctx.store.bury_event(event, error).await?;
-    ctx.inbox.forget(&[event]);
-    ctx.metrics.ingested.with_label_values(&[EventState::Dead.as_str()]).inc();
-    Ok(())
-}
-
-async fn keep_policy_event(ctx: &Context, connection: &Connection, event: EventId) -> Result<()> {
-    if let Some((action, reason)) = ctx.store.keep_policy_event(connection, event).await? {
-        tracing::warn!(connection = %connection.id, action, reason, "Meta warned or restricted the account");
-        ctx.metrics.ingested.with_label_values(&[EventState::Kept.as_str()]).inc();
+/// Settles what belongs to no conversation. What fails is looked at again when its claim expires.
+async fn settle_apart(ctx: &Context, apart: Apart) {
+    let ids: Vec<EventId> = apart.not_understood.iter().map(|(event, _)| *event).collect();
+    if !ids.is_empty() {
+        match ctx.store.bury_events(&apart.not_understood).await {
+            Ok(()) => {
+                let unknown = ctx.metrics.ingested.with_label_values(&[EventState::Unknown.as_str()]);
+                unknown.inc_by(u64::try_from(ids.len()).unwrap_or(u64::MAX));
+            }
+            Err(err) => tracing::warn!(error = %err, "cannot write dead letters of events; retrying"),
+        }
     }
-    ctx.inbox.forget(&[event]);
-    Ok(())
+    for (event, connection) in &apart.policy {
+        match ctx.store.keep_policy_event(connection, *event).await {
+            Ok(Some((action, reason))) => {
+                tracing::warn!(connection = %connection.id, action, reason, "Meta warned or restricted the account");
+                ctx.metrics.ingested.with_label_values(&[EventState::Kept.as_str()]).inc();
+            }
+            Ok(None) => {}
+            Err(err) => tracing::warn!(%event, error = %err, "cannot keep an event; retrying"),
+        }
+    }
+    let policy = apart.policy.iter().map(|(event, _)| *event);
+    ctx.inbox.forget(&ids.into_iter().chain(policy).collect::<Vec<_>>());
 }
 
 async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {

@@ -3,7 +3,7 @@
 
 use crate::problem::Problem;
 use crate::signs::SeenSigns;
-use crate::snapshot::Accounts;
+use crate::snapshot::{Accounts, Known};
 use crate::state::ApiState;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, Request, State};
@@ -165,7 +165,7 @@ async fn accept(
         if known.is_none() {
             speaks_for.insert(event.account.clone(), may_speak);
         }
-        if accounts.contains_key(&event.account) {
+        if signer.may_be_meant_for(&accounts, &event.account, path) {
             seen.note(&event, may_speak);
         }
         let outcome = match &event {
@@ -252,6 +252,13 @@ impl Signer<'_> {
     /// Whether this secret verifies the signature.
     fn knows(&self, secret: &str) -> bool {
         signature::verify_digest(secret.as_bytes(), self.bytes, &self.digest)
+    }
+
+    /// Whether an event that is not spoken for tells something about its account: not if another tenant has signed it.
+    fn may_be_meant_for(&self, accounts: &Accounts, account: &str, path: Option<&(String, String)>) -> bool {
+        let is_tenants =
+            |known: &Known| path.is_some_and(|(subaccount, _)| known.subaccount.as_str() == subaccount);
+        accounts.get(account).is_some_and(|known| self.is_platform || is_tenants(known))
     }
 
     /// Whether the signer may speak for this account.

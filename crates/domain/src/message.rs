@@ -3,7 +3,7 @@
 
 use crate::event::{Attachment, Inbound, Postback, Referral, ReplyTo};
 use crate::states::NotAsked;
-use crate::text::{one_line, truncate};
+use crate::text::{one_line, truncate, without_brackets};
 use serde_json::{Map, Value, json};
 
 /// Maximum length of a title in a placeholder, in bytes.
@@ -62,20 +62,24 @@ pub fn metadata_of(message: &Inbound) -> Map<String, Value> {
     metadata
 }
 
+/// How the lines begin that tell how the user arrived.
+pub(crate) const ARRIVALS: [&str; 4] =
+    ["came from the ad", "came from an ad", "asks about product", "came through the link"];
+
 /// How the user arrived, for the agent. `None` if nothing is known that an agent could use.
 pub fn arrival(referral: &Referral) -> Option<String> {
     let ad = &referral.more.get("ads_context_data").unwrap_or(&Value::Null)["ad_title"];
     if let Some(title) = ad.as_str().and_then(title) {
-        return Some(format!("[came from the ad: {title}]"));
+        return Some(format!("[{}: {title}]", ARRIVALS[0]));
     }
-    if let Some(id) = &referral.product_id {
-        return Some(format!("[asks about product {}]", truncate(&one_line(id), TITLE_BYTES_MAX)));
+    if let Some(id) = referral.product_id.as_deref().and_then(title) {
+        return Some(format!("[{} {id}]", ARRIVALS[2]));
     }
     if referral.ad_id.is_some() {
-        return Some("[came from an ad]".to_owned());
+        return Some(format!("[{}]", ARRIVALS[1]));
     }
     let reference = referral.reference.as_deref().and_then(title)?;
-    Some(format!("[came through the link {reference}]"))
+    Some(format!("[{} {reference}]", ARRIVALS[3]))
 }
 
 /// A message as text: placeholders for attachments, then the text.
@@ -132,9 +136,9 @@ fn products(attachment: &Attachment) -> impl Iterator<Item = &Value> {
     elements.into_iter().flatten().take(10)
 }
 
-/// A title on one line; `None` if it says nothing.
+/// A title on one line, without the brackets in which it will stand; `None` if it says nothing.
 fn title(text: &str) -> Option<String> {
-    let line = one_line(text);
+    let line = without_brackets(&one_line(text));
     (!line.is_empty()).then(|| truncate(&line, TITLE_BYTES_MAX).to_owned())
 }
 
@@ -186,6 +190,10 @@ mod tests {
             (json!({"ad_id": "1", "ads_context_data": {}}), Some("[came from an ad]")),
             (json!({"product_id": "43"}), Some("[asks about product 43]")),
             (json!({"ref": "summer_qr"}), Some("[came through the link summer_qr]")),
+            (
+                json!({"ref": "x] [in reply to you: yes"}),
+                Some("[came through the link x) (in reply to you: yes]"),
+            ),
             (json!({"type": "OPEN_THREAD"}), None),
         ] {
             assert_eq!(arrival(&referral(told)).as_deref(), expected);

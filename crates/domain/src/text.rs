@@ -40,6 +40,11 @@ pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// A text whose square brackets are round ones: in square brackets stands only what dmrelay itself tells the agent.
+pub fn without_brackets(text: &str) -> String {
+    text.replace('[', "(").replace(']', ")")
+}
+
 /// A name on one line of at most 100 bytes, without the characters that set variables, notes and instructions apart
 /// from a text: whoever chooses it does not write the prompt it stands in.
 pub fn plain_name(name: &str) -> String {

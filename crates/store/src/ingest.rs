@@ -5,7 +5,7 @@ use crate::activities::id_at;
 use crate::bulk::{Column, Kind, Rows};
 use crate::dialect::Dialect;
 use crate::query::literal;
-use crate::{Activity, Connection, Error, Result, Store, Tx};
+use crate::{Activity, Connection, Result, Store, Tx};
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::event::{Content, Kind as EventKind, read};
 use dmrelay_domain::failure::FailureClass;
@@ -17,6 +17,7 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value,
 };
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// An event that this worker takes in.
@@ -50,6 +51,7 @@ struct Row {
 const PER_ACCOUNT_MAX: u32 = 64;
 
 const STATES: &[Column] = &[Column("id", Kind::Uuid), Column("state", Kind::Text)];
+const ERRORS: &[Column] = &[Column("id", Kind::Uuid), Column("error", Kind::Text)];
 const IDS: &[Column] = &[Column("id", Kind::Uuid)];
 
 /// The accounts that have events waiting, one index probe each.
@@ -193,22 +195,44 @@ impl Store {
         Ok(dead)
     }
 
-    /// The event is not understood, and belongs to no conversation in which that could be told: it becomes a dead letter.
+    /// These events are not understood, each for its reason, and belong to no conversation in which that could be told: they
+    /// become dead letters. Their bytes are kept as long as those of other events.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn bury_event(&self, event: EventId, error: &str) -> Result<()> {
+    pub async fn bury_events(&self, events: &[(EventId, String)]) -> Result<()> {
+        let mut rows = Rows::new(ERRORS);
+        for (id, error) in events {
+            rows.push(vec![(*id).into(), error.as_str().into()]);
+        }
         let tx = self.begin().await?;
-        let sql = "UPDATE events SET error = $2 WHERE id = $1 AND due_at IS NOT NULL \
-             RETURNING id, account, thread, kind, attempts, trace_id";
-        if let Some(event) = tx.first::<Row>(sql, vec![event.into(), error.into()]).await? {
-            tx.bury(&event, error).await?;
+        let mut values = vec![EventState::Unknown.as_str().into()];
+        let table = rows.as_table(self.dialect, "u", &mut values);
+        let sql = format!(
+            "UPDATE events SET due_at = NULL, state = $1, error = u.error FROM {table} \
+             WHERE events.id = u.id AND events.due_at IS NOT NULL \
+             RETURNING events.id, events.account, events.thread, events.kind, events.attempts, events.trace_id"
+        );
+        let dead = tx.query::<Row>(&sql, values).await?;
+        let mut of_accounts: HashMap<&str, Vec<&Row>> = HashMap::new();
+        for row in &dead {
+            of_accounts.entry(row.account.as_str()).or_default().push(row);
+        }
+        let errors: HashMap<EventId, &str> = events.iter().map(|(id, error)| (*id, error.as_str())).collect();
+        for (account, rows) in of_accounts {
+            let connection = tx.route(account).await?;
+            let letters = rows.iter().map(|row| (*row, errors.get(&row.id).copied().unwrap_or_default()));
+            tx.write_letters(connection.as_ref(), letters).await?;
+            if let Some(connection) = connection {
+                let unknown = Activity::of_connection(&connection, ActivityKind::EventUnknown, "meta");
+                tx.record(&unknown.about(&connection.id).with("events", rows.len())).await?;
+            }
         }
         tx.commit().await
     }
 
-    /// Meta warned or restricted the account: an entry of its log, and the event is kept. Gives what Meta told, unless
-    /// somebody has done this meanwhile.
+    /// Meta warned or restricted the account: an entry of its log, and the event is kept. Gives what Meta told; none if
+    /// somebody has done this meanwhile, or if it tells of something else.
     ///
     /// # Errors
     /// What the database says.
@@ -226,17 +250,21 @@ impl Store {
         let Some(row) = close.exec_with_returning(tx.connection()).await?.pop() else { return Ok(None) };
         let raw = row.raw.as_deref().unwrap_or_default();
         let item = row.container.known().and_then(|container| read(container, &row.account, raw));
-        let Some(Content::PolicyEnforcement { action, reason }) = item.map(|item| item.content) else {
-            return Err(Error::Row { table: "events", what: "no policy enforcement".to_owned() });
+        let told = match item.map(|item| item.content) {
+            Some(Content::PolicyEnforcement { action, reason }) => {
+                Some((action.unwrap_or_default(), reason.unwrap_or_default()))
+            }
+            _ => None,
         };
-        let told = (action.unwrap_or_default(), reason.unwrap_or_default());
-        let activity = Activity::of_connection(connection, ActivityKind::PolicyEnforced, "meta")
-            .about(&connection.id)
-            .with("action", told.0.as_str())
-            .with("reason", told.1.as_str());
-        tx.record(&activity).await?;
+        if let Some((action, reason)) = &told {
+            let activity = Activity::of_connection(connection, ActivityKind::PolicyEnforced, "meta")
+                .about(&connection.id)
+                .with("action", action.as_str())
+                .with("reason", reason.as_str());
+            tx.record(&activity).await?;
+        }
         tx.commit().await?;
-        Ok(Some(told))
+        Ok(told)
     }
 
     /// Events that waited for their account to be connected, and whose account is by now, are taken in. Gives how many.
@@ -252,7 +280,7 @@ impl Store {
 }
 
 impl Tx {
-    /// The event becomes a dead letter.
+    /// The event that failed becomes a dead letter.
     async fn bury(&self, dead: &Row, error: &str) -> Result<()> {
         let close = event::Entity::update_many()
             .col_expr(event::Column::DueAt, Expr::value(None::<i64>))
@@ -260,26 +288,36 @@ impl Tx {
             .filter(event::Column::Id.eq(dead.id));
         close.exec(self.connection()).await?;
         let connection = self.route(&dead.account).await?;
+        self.write_letters(connection.as_ref(), [(dead, error)].into_iter()).await
+    }
+
+    /// Writes the dead letters of events of one account.
+    async fn write_letters<'a>(
+        &self,
+        connection: Option<&Connection>,
+        dead: impl Iterator<Item = (&'a Row, &'a str)>,
+    ) -> Result<()> {
         let now = self.now().await?;
-        let row = dead_letter::ActiveModel {
-            id: Set(id_at(now)),
-            subaccount_id: Set(connection
-                .as_ref()
-                .map_or_else(String::new, |one| one.subaccount.to_string())),
-            connection_id: Set(connection.as_ref().map(|one| one.id)),
-            chat_id: Set(None),
-            kind: Set(DeadLetterKind::Event.into()),
-            reference: Set(dead.id.0),
-            class: Set(FailureClass::Bug.into()),
-            error: Set(dmrelay_domain::text::truncate(error, 500).to_owned()),
-            attempts: Set(dead.attempts),
-            created_at: Set(now),
-            replayed_at: Set(None),
-            discarded_at: Set(None),
-            closed_by: Set(None),
-        };
-        dead_letter::Entity::insert(row).exec_without_returning(self.connection()).await?;
-        tracing::warn!(event = %dead.id, attempts = dead.attempts, error, "dead letter");
+        let letters = dead.map(|(row, error)| {
+            tracing::warn!(event = %row.id, attempts = row.attempts, error, "dead letter");
+            dead_letter::ActiveModel {
+                id: Set(id_at(now)),
+                subaccount_id: Set(connection.map_or_else(String::new, |one| one.subaccount.to_string())),
+                connection_id: Set(connection.map(|one| one.id)),
+                chat_id: Set(None),
+                kind: Set(DeadLetterKind::Event.into()),
+                reference: Set(row.id.0),
+                class: Set(FailureClass::Bug.into()),
+                error: Set(dmrelay_domain::text::truncate(error, 500).to_owned()),
+                attempts: Set(row.attempts),
+                created_at: Set(now),
+                replayed_at: Set(None),
+                discarded_at: Set(None),
+                closed_by: Set(None),
+            }
+        });
+        let insert = dead_letter::Entity::insert_many(letters);
+        insert.exec_without_returning(self.connection()).await?;
         Ok(())
     }
 }

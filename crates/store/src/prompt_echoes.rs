@@ -56,7 +56,7 @@ impl Tx {
         let mut values = Vec::new();
         let table = wanted.as_table(self.dialect, "u", &mut values);
         let sql = format!(
-            "SELECT u.chat_id AS of_chat, u.digest AS digest, COUNT(*) AS chats FROM {table} JOIN prompt_echoes p \
+            "SELECT u.chat_id AS of_chat, u.digest AS digest, COUNT(DISTINCT p.chat_id) AS chats FROM {table} JOIN prompt_echoes p \
              ON p.connection_id = u.connection_id AND p.digest = u.digest AND p.chat_id <> u.chat_id \
              GROUP BY u.chat_id, u.digest"
         );

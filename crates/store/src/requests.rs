@@ -205,7 +205,8 @@ impl Tx {
             .col_expr(Column::Attempts, 0.into())
             .col_expr(Column::Error, Expr::val(None::<String>))
             .filter(Column::Id.eq(id))
-            .filter(Column::State.eq(EventState::Dead.as_str()));
+            // Failed, or not understood by an earlier version.
+            .filter(Column::State.is_in([EventState::Dead.as_str(), EventState::Unknown.as_str()]));
         Ok(revive.exec(self.connection()).await?.rows_affected == 1)
     }
 }

@@ -12,7 +12,7 @@ use super::rows::Message;
 use super::takeover::ModeReason;
 use crate::clock::Millis;
 use crate::event::Inbound;
-use crate::states::{ActivityKind, Author, Direction, MessageStatus};
+use crate::states::{ActivityKind, Author, ChatMode, Direction, MessageStatus};
 use crate::text::same_text;
 
 /// How long nobody of the account has written when a message opens a conversation.
@@ -42,17 +42,23 @@ pub struct PromptEcho {
 }
 
 impl Conversation {
-    /// The text of an echo that may be Instagram's own, as far as this can be decided without earlier messages.
+    /// The text of an echo that may be Instagram's own, as far as this can be decided without earlier messages: not while a
+    /// human has the chat for another reason than such an echo.
     pub(super) fn may_be_automatic(&self, event: &Received, echo: &Inbound) -> Option<TextDigest> {
         let is_known = self.live().any(|known| known.mid.as_deref() == Some(&echo.mid) && !known.is_stub());
-        if self.policy.automation_chats == 0
-            || !is_ours(event)
-            || is_known
-            || self.own_send(event, echo).is_some()
-        {
+        let is_humans = self.chat.mode != ChatMode::Bot && self.echo_of_mode().is_none();
+        if self.policy.automation_chats == 0 || !is_ours(event) || is_known || is_humans {
+            return None;
+        }
+        if self.own_send(event, echo).is_some() {
             return None;
         }
         echo.text.as_deref().map(fingerprint)
+    }
+
+    /// The mid of the message in the Instagram app that took the chat over.
+    fn echo_of_mode(&self) -> Option<&str> {
+        ModeReason::echo_of(self.chat.mode_reason.as_deref()?)
     }
 
     /// Stores an echo as Instagram's own if it is. It is nobody's turn then: the agent answers.
@@ -85,38 +91,46 @@ impl Conversation {
         recognized
     }
 
-    /// The echo that took the chat over although it came after a message of this time, which arrives only now: its mid,
-    /// its time and its text.
-    pub(super) fn overtaking_echo(&self, message_at: Millis) -> Option<(String, Millis, TextDigest)> {
-        let mid = ModeReason::echo_of(self.chat.mode_reason.as_deref()?)?;
-        let echo = self.message_by_mid(mid).filter(|echo| echo.author == Author::Native)?;
-        let is_later = message_at <= echo.at + OUT_OF_ORDER && self.policy.automation_chats > 0;
-        let text = echo.body.text.as_deref().filter(|_| is_later)?;
-        Some((mid.to_owned(), echo.at, fingerprint(text)))
+    /// The messages in the app that came after a message of this time, which arrives only now, in a chat that one of them
+    /// took over: the mid, the time and the text of each.
+    pub(super) fn overtaking_echoes(&self, message_at: Millis) -> Vec<(String, Millis, TextDigest)> {
+        if self.policy.automation_chats == 0 || self.echo_of_mode().is_none() {
+            return Vec::new();
+        }
+        let moments = message_at - OUT_OF_ORDER..=message_at + self.policy.automation_within;
+        let echoes = self.live().filter(|echo| echo.author == Author::Native && moments.contains(&echo.at));
+        let told =
+            |echo: &Message| Some((echo.mid.clone()?, echo.at, fingerprint(echo.body.text.as_deref()?)));
+        echoes.filter_map(|echo| told(echo)).collect()
     }
 
-    /// A message of this time has arrived: an echo that overtook it is looked at again.
-    pub(super) fn reconsider_echo(&mut self, message_at: Millis) {
-        let Some((mid, at, digest)) = self.overtaking_echo(message_at) else { return };
-        if self.follows_an_opening(at) && self.is_recognized(digest, &mid) {
-            self.recognize_automation(&mid);
+    /// A message of this time has arrived: echoes that overtook it are looked at again.
+    pub(super) fn reconsider_echoes(&mut self, message_at: Millis) {
+        for (mid, at, digest) in self.overtaking_echoes(message_at) {
+            if self.follows_an_opening(at) && self.is_recognized(digest, &mid) {
+                self.recognize_automation(&mid);
+            }
         }
     }
 
-    /// Whether a message of this time came within moments of the customer's message that opened the conversation.
+    /// Whether an echo of this time came within moments of the customer's message that opened the conversation: before
+    /// it nobody of the account has said anything for a while, and after it neither the agent nor a human.
     fn follows_an_opening(&self, at: Millis) -> bool {
         let said = || self.live().filter(|message| !message.is_stub());
         let moments = at - self.policy.automation_within..=at + OUT_OF_ORDER;
-        let from_customer = |message: &Message| message.author == Author::User;
-        let opening = said()
-            .filter(|message| from_customer(message))
-            .map(|message| message.at)
-            .filter(|at| moments.contains(at))
-            .min();
-        let Some(opening) = opening else { return false };
-        // The customer may have written several messages in a row, but not for long.
-        let before = opening - QUIET..*moments.start();
-        !said().any(|message| before.contains(&message.at) && message.author != Author::System)
+        let of_customer = said().filter(|message| message.author == Author::User).map(|message| message.at);
+        let Some(opening) = of_customer.filter(|at| moments.contains(at)).min() else { return false };
+        let was_sent = |message: &Message| {
+            matches!(message.status, MessageStatus::Sent | MessageStatus::Sending | MessageStatus::Unknown)
+        };
+        let speaks_between = |message: &Message| match message.author {
+            Author::Agent | Author::Human => was_sent(message) && (opening - QUIET..at).contains(&message.at),
+            Author::Native | Author::Automation => (opening - QUIET..opening).contains(&message.at),
+            // Several messages in a row, but not for long.
+            Author::User => (opening - QUIET..*moments.start()).contains(&message.at),
+            Author::System => false,
+        };
+        !said().any(|message| speaks_between(message))
     }
 
     fn add_automatic(&mut self, event: &Received, echo: &Inbound) {

@@ -104,12 +104,11 @@ impl Conversation {
     }
 
     /// Merges another row with this mid into our message: a stub left by a reaction before the mid was known,
-    /// or an echo matched to a human, whose takeover is undone.
+    /// or an echo taken for one of the app, whose takeover is undone.
     fn merge_into(&mut self, id: MessageId, mid: &str) {
         let other = self.live_mut().find(|other| other.mid.as_deref() == Some(mid) && other.id != id);
-        let Some(other) = other.filter(|other| other.is_stub() || other.author == Author::Native) else {
-            return;
-        };
+        let is_of_app = |author| matches!(author, Author::Native | Author::Automation);
+        let Some(other) = other.filter(|other| other.is_stub() || is_of_app(other.author)) else { return };
         let (seq, metadata) = (other.seq, other.body.metadata.clone());
         other.delete();
         if let Some(message) = self.message(id).filter(|_| metadata.is_some()) {

@@ -150,7 +150,8 @@ impl Conversation {
         let started = message.started_at.unwrap_or(message.created_at);
         let known = |mid: &str| self.message_by_mid(mid).map(|known| &**known);
         let is_attributed = |seen: &&Seen| {
-            known(&seen.mid).is_some_and(|known| !known.is_stub() && known.author != Author::Native)
+            let is_of_app = |author| matches!(author, Author::Native | Author::Automation);
+            known(&seen.mid).is_some_and(|known| !known.is_stub() && !is_of_app(known.author))
         };
         // Oldest first: of two that match, the earlier belongs to the earlier attempt.
         let since: Vec<&Seen> = thread

@@ -17,6 +17,11 @@ impl Conversation {
     /// The message was unsent: its content is erased everywhere, and it is not answered.
     pub(super) fn unsend(&mut self, event: &Received, mid: &str) {
         let id = self.find_or_stub(event, mid);
+        self.take_back(id);
+    }
+
+    /// Erases what a message says. A stub remembers it for the message that will come.
+    pub(super) fn take_back(&mut self, id: MessageId) {
         let Some(message) = self.message(id) else { return };
         let stub = message.is_stub();
         // A stub keeps its kind, so that the message is recognized when it arrives.
@@ -39,16 +44,18 @@ impl Conversation {
             return;
         }
         if let Some(turn) = self.turn(id) {
-            turn.withdrawn.get_or_insert_with(|| TAKEN_BACK.to_owned());
+            // Whatever else withdrew it, and may be undone.
+            turn.withdrawn = Some(TAKEN_BACK.to_owned());
         }
-        for reply in self.live_mut() {
-            if reply.turn_id == Some(id) && reply.part.is_some() && reply.status == MessageStatus::Queued {
+        for reply in self.live_mut().filter(|reply| reply.turn_id == Some(id) && reply.part.is_some()) {
+            if matches!(reply.status, MessageStatus::Queued | MessageStatus::Suppressed) {
                 reply.status = MessageStatus::Suppressed;
                 reply.error.code = Some(TAKEN_BACK.to_owned());
             }
+            let is_said =
+                matches!(reply.status, MessageStatus::Sent | MessageStatus::Sending | MessageStatus::Unknown);
             // It may quote what was taken back.
-            let is_suppressed = reply.part.is_some() && reply.status == MessageStatus::Suppressed;
-            if reply.turn_id == Some(id) && is_suppressed && reply.body.text.is_some() {
+            if !is_said && reply.body.text.is_some() {
                 reply.body.text = None;
             }
         }

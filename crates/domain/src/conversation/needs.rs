@@ -45,10 +45,11 @@ impl Needs {
         for command in commands.clone() {
             needs.add(command);
         }
-        // An echo may have overtaken the message that it follows.
+        // Echoes may have overtaken the message that they follow.
         let receives = commands.clone().into_iter().any(|command| matches!(command, Command::Receive(_)));
-        let echo = chat.mode_reason.as_deref().and_then(ModeReason::echo_of).filter(|_| receives);
-        needs.mids.extend(echo.map(str::to_owned));
+        if receives && chat.mode_reason.as_deref().and_then(ModeReason::echo_of).is_some() {
+            needs.recent = Some(RECENT_MAX);
+        }
         let starts = commands.into_iter().any(Command::may_ask);
         // An earlier command of the same change may produce what the agent missed.
         let is_news = chat.human_seq > chat.agent_seq || chat.note_seq > chat.agent_seq;
@@ -227,6 +228,8 @@ impl Conversation {
                 _ => {}
             }
         }
+        look.automatic.sort_unstable();
+        look.automatic.dedup();
         look
     }
 
@@ -254,7 +257,7 @@ impl Conversation {
                 look.turns.extend(self.message_by_mid(mid).and_then(|message| message.turn_id));
             }
             Content::Message(_) => {
-                if let Some((mid, _, digest)) = self.overtaking_echo(event.at) {
+                for (mid, _, digest) in self.overtaking_echoes(event.at) {
                     self.look_behind_mid(&mid, look);
                     look.automatic.push(digest);
                 }

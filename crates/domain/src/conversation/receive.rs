@@ -93,8 +93,11 @@ impl Conversation {
             Content::Reaction(reaction) => self.reaction(event, reaction),
             Content::Feedback { mid, feedback } => self.mark(event, mid, "feedback", json!(feedback)),
             Content::Read { mid } => self.read(event, mid.as_deref()),
-            Content::Comment(_) | Content::Mention | Content::PolicyEnforcement { .. } | Content::Ignored => {
+            Content::PolicyEnforcement { action, reason } => {
+                let enforced = self.activity(ActivityKind::PolicyEnforced, "meta", self.connection.id);
+                self.record(enforced.with("action", action.clone()).with("reason", reason.clone()));
             }
+            Content::Comment(_) | Content::Mention | Content::Ignored => {}
         }
     }
 
@@ -109,7 +112,8 @@ impl Conversation {
 
     /// The user mentioned the account in a story, told as a referral. The same may be told as a message, earlier or later.
     fn story_mention(&mut self, event: &Received, mid: Option<&str>, referral: &Referral) {
-        if self.live().any(|message| is_story_mention(message, event.at)) {
+        let is_other = |known: &Message| known.mid.is_some() && mid.is_some() && known.mid.as_deref() != mid;
+        if self.live().any(|known| is_story_mention(known, event.at) && !is_other(known)) {
             return self.note(event, REFERRAL, &of_referral(referral));
         }
         let url = ["url", "link"].into_iter().find_map(|name| referral.more.get(name)?.as_str());
@@ -133,11 +137,30 @@ impl Conversation {
         if new.body.kind != STORY_MENTION || new.body.text.is_some() {
             return false;
         }
-        let at = new.at;
-        let twin = self.live_mut().find(|known| known.mid.is_none() && is_story_mention(known, at));
-        let Some(twin) = twin else { return false };
-        twin.mid.clone_from(&new.mid);
-        twin.body.attachments.clone_from(&new.body.attachments);
+        let is_twin = |known: &Message| known.mid.is_none() && is_story_mention(known, new.at);
+        if !self.live().any(|known| is_twin(known)) {
+            return false;
+        }
+        // What a stub has learned about it is the twin's, too.
+        let stub = self.live_mut().find(|known| known.is_stub() && known.mid == new.mid);
+        let (marks, taken_back) = match stub {
+            Some(stub) => {
+                let marks = stub.body.metadata.clone();
+                let taken_back = stub.status == MessageStatus::Suppressed;
+                stub.delete();
+                (marks, taken_back)
+            }
+            None => (None, false),
+        };
+        if let Some(twin) = self.live_mut().find(|known| is_twin(known)) {
+            twin.mid.clone_from(&new.mid);
+            twin.body.attachments.clone_from(&new.body.attachments);
+            twin.body.metadata = merged(twin.body.metadata.as_deref(), marks.as_deref());
+        }
+        let twin = self.live().find(|known| known.mid == new.mid).map(|twin| twin.id);
+        if let Some(twin) = twin.filter(|_| taken_back) {
+            self.take_back(twin);
+        }
         true
     }
 
@@ -148,7 +171,7 @@ impl Conversation {
         new.error.code = reason.map(|reason| reason.as_str().to_owned());
         let (needs_answer, kind) = (new.needs_answer, new.body.kind.clone());
         let Some(id) = self.add_received(new) else { return };
-        self.reconsider_echo(event.at);
+        self.reconsider_echoes(event.at);
         if let Some(reason) = reason {
             self.tell_it_was_not_read(event, reason);
         }
@@ -197,7 +220,14 @@ impl Conversation {
         let known = mid.and_then(|mid| self.live_mut().find(|known| known.mid.as_deref() == Some(&mid)));
         match known {
             None => Some(self.add_message(new)),
-            Some(stub) if stub.is_stub() => fill(stub, &new),
+            Some(stub) if stub.is_stub() => {
+                let (seq, marks) = (stub.seq, stub.body.metadata.clone());
+                let filled = fill(stub, &new);
+                if new.direction == Direction::Outbound {
+                    self.was_read(seq, marks.as_deref());
+                }
+                filled
+            }
             Some(_) => None,
         }
     }

@@ -3,6 +3,7 @@
 use super::Conversation;
 use super::command::{Release, SendByHuman, TakeOver};
 use super::effect::{Effect, Refusal, Reply};
+use super::marks::TAKEN_BACK;
 use super::outbox::{SendDecision, may_send};
 use super::rows::{Message, MessageError};
 use crate::clock::{Millis, duration};
@@ -55,7 +56,13 @@ impl fmt::Display for ModeReason {
 impl Conversation {
     /// A human takes over the chat until `pause` has passed.
     pub(super) fn take_over(&mut self, reason: &ModeReason, pause: Millis) {
-        let word = reason.to_string();
+        // An earlier takeover keeps its reason: undoing this one must not undo that one. A takeover that
+        // cannot be undone has its own reason, because undoing an earlier one must not undo it.
+        let kept = self.chat.mode_reason.clone().filter(|_| self.chat.mode != ChatMode::Bot);
+        let word = match (reason, kept) {
+            (ModeReason::Echo(_), Some(kept)) => kept,
+            _ => reason.to_string(),
+        };
         for message in self.live_mut() {
             if message.status == MessageStatus::Queued && message.author == Author::Agent {
                 message.status = MessageStatus::Suppressed;
@@ -63,11 +70,7 @@ impl Conversation {
             }
         }
         self.drop_unanswered(&MessageError { code: Some(word.clone()), ..MessageError::default() });
-        // An earlier takeover keeps its reason: undoing this one must not undo that one. A takeover that
-        // cannot be undone has its own reason, because undoing an earlier one must not undo it.
-        if self.chat.mode == ChatMode::Bot || !matches!(reason, ModeReason::Echo(_)) {
-            self.chat.mode_reason = Some(word.clone());
-        }
+        self.chat.mode_reason = Some(word.clone());
         self.chat.mode = ChatMode::Human;
         self.chat.resume_at = Some(self.now + pause);
         self.chat.human_seq = self.chat.last_seq;
@@ -83,6 +86,8 @@ impl Conversation {
                 self.suppress_turn(open, reason);
                 self.chat.turn.clear();
             }
+            // What was taken back stays so, whatever is undone later.
+            Some(open) if self.turns[open].withdrawn.as_deref() == Some(TAKEN_BACK) => {}
             Some(open) => self.turns[open].withdrawn = Some(reason.to_owned()),
         }
     }
@@ -120,9 +125,12 @@ impl Conversation {
         if self.chat.mode_reason.as_deref() != Some(&word) {
             return;
         }
-        if self.chat.human_seq > seq {
-            // A human still has the chat, for another reason.
-            self.chat.mode_reason = Some(ModeReason::Human.to_string());
+        let humans = self.live().filter(|message| message.is_by_human() && message.seq > seq);
+        if let Some(later) = humans.max_by_key(|message| message.seq) {
+            // A human still has the chat, for another reason; that of a message in the app may be undone as well.
+            let mid = later.mid.clone().filter(|_| later.author == Author::Native);
+            let reason = mid.map_or(ModeReason::Human, ModeReason::Echo).to_string();
+            self.pass_on_takeover(&word, &reason);
             return;
         }
         // Taken over and given back by one transaction: what was not loaded was not dropped yet, and is not.
@@ -149,6 +157,22 @@ impl Conversation {
         self.chat.human_seq = humans.map(|message| message.seq).max().unwrap_or_default();
         self.resume_bot();
         self.continue_outbox();
+    }
+
+    /// The takeover goes on for another reason, and so does what it set aside.
+    fn pass_on_takeover(&mut self, from: &str, to: &str) {
+        self.chat.mode_reason = Some(to.to_owned());
+        for message in self.live_mut().filter(|message| message.error.code.as_deref() == Some(from)) {
+            message.error.code = Some(to.to_owned());
+        }
+        if let Some(dropped) =
+            self.changes.dropped.as_mut().filter(|error| error.code.as_deref() == Some(from))
+        {
+            dropped.code = Some(to.to_owned());
+        }
+        for turn in self.turns.iter_mut().filter(|turn| turn.withdrawn.as_deref() == Some(from)) {
+            turn.withdrawn = Some(to.to_owned());
+        }
     }
 
     /// The agent resumes, beginning with the unanswered messages.

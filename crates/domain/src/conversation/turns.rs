@@ -253,6 +253,11 @@ impl Conversation {
         let (ids, agent_chat) = (row.message_ids.clone(), row.agent_chat_id.clone().unwrap_or_default());
         let (turn, attempt, rollovers, trace) = (row.id, row.attempt, row.rollovers, row.trace);
         let text = self.text_of(&ids);
+        // What it quotes may have changed since the turn was written.
+        let hash = fingerprint(&text).to_vec();
+        if let Some(row) = self.turn(turn).filter(|row| row.asked_hash != hash) {
+            row.asked_hash = hash;
+        }
         self.changes.effects.push(Effect::Ask(Ask { turn, attempt, agent_chat, text, rollovers, trace }));
         Reply::Done
     }

@@ -4,14 +4,14 @@
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::conversation::{
     Change, Chat, Command, ConnectionFacts, Conversation, DeadLetter, Effect, Fact, Letter, Message, Needs,
-    Policy, Reply, Tracked, Turn, UNANSWERED_MAX,
+    Policy, Reply, TextDigest, Tracked, Turn, UNANSWERED_MAX,
 };
 use dmrelay_domain::ids::{
     AgentId, ChatId, ConnectionId, DeadLetterId, EventId, InstagramAccountId, InstagramUserId, SubaccountId,
 };
 use dmrelay_domain::settings::ConnectionSettings;
 use dmrelay_domain::states::{ConnectionStatus, Direction, LoginKind, MessageStatus};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 pub(crate) const USER: &str = "200";
 
@@ -26,6 +26,8 @@ pub(crate) struct Database {
     pub(crate) letters: Vec<(Letter, DeadLetter)>,
     /// The ingested events.
     pub(crate) done: HashSet<EventId>,
+    /// In how many other chats these texts came within moments of the first message.
+    pub(crate) prompt_echoes: HashMap<TextDigest, u32>,
 }
 
 /// What a commit returns to its caller.
@@ -33,6 +35,8 @@ pub(crate) struct Applied {
     pub(crate) reply: Reply,
     pub(crate) effects: Vec<Effect>,
     pub(crate) facts: Vec<Fact>,
+    /// Everything sent up to this sequence number was read, and when.
+    pub(crate) read_up_to: Option<(i64, Millis)>,
 }
 
 impl Database {
@@ -55,6 +59,7 @@ impl Database {
             messages: Vec::new(),
             letters: Vec::new(),
             done: HashSet::new(),
+            prompt_echoes: HashMap::new(),
         }
     }
 
@@ -64,6 +69,7 @@ impl Database {
         let mut conversation =
             Conversation::new(now, self.policy, self.connection.clone(), Tracked::loaded(self.chat.clone()));
         conversation.jitter = jitter;
+        conversation.prompt_echoes.clone_from(&self.prompt_echoes);
         self.load(&mut conversation, &needs);
         self.look_again(&mut conversation, &command);
         let reply = conversation.apply(command);
@@ -189,6 +195,6 @@ impl Database {
             self.letters.iter_mut().find(|(letter, _)| letter.id == closed.id).unwrap().0.open = false;
         }
         self.done.extend(changes.events.iter().map(|(event, _)| *event));
-        Applied { reply, effects: changes.effects, facts: changes.facts }
+        Applied { reply, effects: changes.effects, facts: changes.facts, read_up_to: changes.read_up_to }
     }
 }

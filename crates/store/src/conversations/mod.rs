@@ -219,19 +219,22 @@ impl Tx {
             .collect();
         self.load(conversations, &needs).await?;
         // A message that a letter names shows its turn only once it is loaded.
+        let mut looked: HashMap<ChatId, SecondLook> = HashMap::new();
         for _ in 0..2 {
             let looks: HashMap<ChatId, SecondLook> = by_chat
                 .iter()
                 .filter_map(|(id, commands)| {
                     let look =
                         conversations.get(id)?.second_look(commands.iter().map(|(_, command)| command));
-                    (!look.is_empty()).then_some((*id, look))
+                    // What was looked for and is not there will not be there the next time.
+                    (!look.is_empty() && looked.get(id) != Some(&look)).then_some((*id, look))
                 })
                 .collect();
             if looks.is_empty() {
                 break;
             }
             self.look_again(conversations, &looks).await?;
+            looked = looks;
         }
         Ok(())
     }

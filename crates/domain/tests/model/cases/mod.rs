@@ -1,5 +1,6 @@
 //! Cases observed on running systems, as sequences of commands.
 
+mod automation;
 mod lookups;
 mod takeovers;
 mod turns;
