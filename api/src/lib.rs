@@ -4,6 +4,7 @@
 //! outgoing call. Everything else may take longer.
 
 mod access;
+mod bodies;
 mod extract;
 mod front;
 mod idempotency;
@@ -15,6 +16,7 @@ mod openapi;
 mod problem;
 mod process;
 mod pusher;
+mod readers;
 mod routes;
 mod settings;
 mod signs;

@@ -185,7 +185,10 @@ impl Api {
     pub async fn start(parts: ApiParts, stop: CancellationToken) -> anyhow::Result<Self> {
         let drained = CancellationToken::new();
         let limits = ListenerOptions {
+            first_header_timeout: parts.options.api.first_header_timeout,
             header_timeout: parts.options.api.header_timeout,
+            per_peer: parts.options.api.api_connections_per_address,
+            trusted: parts.options.limits.trusted_proxies.clone(),
             connections: parts.options.api.api_connections,
         };
         let state = ApiState::start(parts, &stop, &drained).await?;

@@ -1,8 +1,10 @@
 //! Shared state of all requests, created once per process.
 
+use crate::bodies::Budget;
 use crate::jwt::Tokens;
 use crate::limit::Limits;
 use crate::live::{Live, MostStreams};
+use crate::readers::Readers;
 use crate::signs::Signs;
 use crate::snapshot::Snapshots;
 use anyhow::Context as _;
@@ -19,7 +21,6 @@ use dmrelay_store::{InboxOptions, InboxWriter, Store};
 use dmrelay_vault::Vault;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use tokio_util::sync::CancellationToken;
 
 /// Settings of the API, with their secrets loaded.
@@ -136,8 +137,12 @@ pub struct Shared {
     pub(crate) stop: CancellationToken,
     /// What webhooks tell about accounts.
     pub(crate) signs: Signs,
-    /// Bytes of webhook bodies currently being read.
-    pub(crate) reading: Arc<AtomicUsize>,
+    /// Bodies of webhooks in memory, by address.
+    pub(crate) webhook_bodies: Budget,
+    /// Bodies of REST calls in memory, by principal.
+    pub(crate) rest_bodies: Budget,
+    /// Lists being read, by subaccount.
+    pub(crate) readers: Readers,
 }
 
 impl Deref for ApiState {
@@ -174,6 +179,9 @@ impl ApiState {
         let snapshots = Snapshots::new(app.store.clone(), app.vault.clone());
         snapshots.refresh().await.context("cannot load the connections")?;
         tokio::spawn(snapshots.clone().keep_fresh(api.snapshot_interval, drained.clone()));
+        let webhook_bodies = Budget::new(api.webhook_max_bytes_reading, api.webhook_max_bytes_per_address);
+        let rest_bodies = Budget::new(api.api_max_bytes_reading, api.api_max_bytes_per_principal);
+        let readers = Readers::new(options.limits.readers_per_subaccount.into());
         let signs = Signs::default();
         tokio::spawn(signs.clone().keep_written(app.store.clone(), drained.clone()));
         let settings = &options.limits;
@@ -197,7 +205,9 @@ impl ApiState {
             live,
             stop: stop.clone(),
             signs,
-            reading: Arc::default(),
+            webhook_bodies,
+            rest_bodies,
+            readers,
         })))
     }
 }

@@ -81,7 +81,7 @@ async fn webhooks_are_not_limited_by_address(backend: Backend) -> Result<()> {
 
 async fn bodies_too_long_or_too_slow_are_rejected(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |settings| {
-        settings.api.api_timeout = Duration::from_secs(1);
+        settings.api.api_body_timeout = Duration::from_secs(1);
         settings.api.header_timeout = Duration::from_secs(1);
         settings.api.webhook_timeout = Duration::from_secs(1);
     })
@@ -101,9 +101,12 @@ async fn bodies_too_long_or_too_slow_are_rejected(backend: Backend) -> Result<()
     let begin = format!(
         "POST {send} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{"
     );
-    assert!(answer_to(&relay, &begin).await?.starts_with("HTTP/1.1 504"));
-    let webhook = "POST /webhooks/instagram HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{";
-    assert!(answer_to(&relay, webhook).await?.starts_with("HTTP/1.1 503"));
+    assert!(answer_to(&relay, &begin).await?.starts_with("HTTP/1.1 408"));
+    let webhook = "POST /webhooks/instagram HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n";
+    assert!(answer_to(&relay, &format!("{webhook}\r\n{{")).await?.starts_with("HTTP/1.1 403"));
+    let signature = "0".repeat(64);
+    let signed = format!("{webhook}x-hub-signature-256: sha256={signature}\r\n\r\n{{");
+    assert!(answer_to(&relay, &signed).await?.starts_with("HTTP/1.1 503"));
     // A head that never ends does not hold a connection.
     let head = answer_to(&relay, "GET / HTTP/1.1\r\nhost: x\r\n").await?;
     assert!(head.is_empty() || head.starts_with("HTTP/1.1 408"), "{head}");

@@ -22,6 +22,7 @@ macro_rules! on_both_backends {
     };
 }
 
+mod abuse;
 mod access;
 mod admin;
 mod agent_faults;

@@ -57,7 +57,7 @@ impl Relay {
     /// # Errors
     /// If a part does not start.
     pub async fn start(backend: Backend, adjust: impl FnOnce(&mut Settings)) -> Result<Self> {
-        let mut settings = Settings::for_tests()?;
+        let mut settings = Box::new(Settings::for_tests()?);
         adjust(&mut settings);
         let dir = tempfile::tempdir()?;
         let (postgres, redis) = match backend {
@@ -75,7 +75,7 @@ impl Relay {
         let app = app(&mut settings, redis.as_ref()).await?;
         let (store, metrics) = (app.store.clone(), app.metrics.clone());
         let stop = CancellationToken::new();
-        let tasks = run(app, settings, listener, &stop).await?;
+        let tasks = Box::pin(run(app, *settings, listener, &stop)).await?;
         let rest = Rest::new(address)?;
         Ok(Self { simulator, store, rest, address, metrics, postgres, redis, stop, tasks, _dir: dir })
     }

@@ -2,10 +2,12 @@
 
 mod principal;
 
+use crate::bodies;
 use crate::idempotency;
 use crate::limit;
 use crate::problem::Problem;
 use crate::state::ApiState;
+use axum::body::Body;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
@@ -23,6 +25,8 @@ pub(crate) struct Guard {
     pub(crate) permission: Permission,
     /// Whether idempotency is handled here; `send` stores its own key with the message.
     pub(crate) keeps_answers: bool,
+    /// Whether it reads a list, of which a subaccount may read so many at a time.
+    pub(crate) is_list: bool,
 }
 
 /// The subaccount of a call and its caller. A handler that receives one may rely on the caller's permission.
@@ -81,7 +85,25 @@ async fn pass(
         }
         Err(problem) => return problem.into_response(),
     };
-    if !guard.keeps_answers || request.method().is_safe() {
+    if request.method().is_safe() {
+        if !guard.is_list {
+            return next.run(request).await;
+        }
+        return match guard.state.readers.permit(&tenant.subaccount).await {
+            Ok(_permit) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        };
+    }
+    // Only those who may call have their bodies read, once and within their limits.
+    let (parts, body) = request.into_parts();
+    let api = &guard.state.options.api;
+    let mut share = guard.state.rest_bodies.share(principal.id.clone());
+    let whole = bodies::read((&parts.headers, body), api.api_max_bytes, api.api_body_timeout, &mut share);
+    let request = match whole.await {
+        Ok(whole) => Request::from_parts(parts, Body::from(whole)),
+        Err(unread) => return unread.problem().into_response(),
+    };
+    if !guard.keeps_answers {
         return next.run(request).await;
     }
     let writer = (&tenant.subaccount, principal.id.as_str());

@@ -31,7 +31,7 @@ pub(super) fn of_client(trusted: &[IpNet], peer: IpAddr, headers: &HeaderMap) ->
 }
 
 /// The unit of rate limiting: an IPv4 address, or the /64 of an IPv6 address.
-pub(super) fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let host = u128::MAX >> SUBSCRIBER;

@@ -7,6 +7,7 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use address::network;
 pub(crate) use headers::write;
 
 use crate::problem::Problem;
@@ -81,6 +82,11 @@ impl<C: Clock> Limits<C> {
     /// The client address: the peer's, or what trusted proxies say.
     pub(crate) fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         address::of_client(&self.inner.trusted, peer, headers)
+    }
+
+    /// The network of the client, as which it is limited.
+    pub(crate) fn network(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        address::network(self.address(peer, headers))
     }
 
     /// Counts a call from this address.

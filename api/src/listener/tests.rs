@@ -9,7 +9,13 @@ use tokio::time::timeout;
 /// Whatever takes longer than this has failed.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-const OPTIONS: ListenerOptions = ListenerOptions { header_timeout: TIMEOUT, connections: 100 };
+const OPTIONS: ListenerOptions = ListenerOptions {
+    first_header_timeout: TIMEOUT,
+    header_timeout: TIMEOUT,
+    per_peer: 100,
+    trusted: Vec::new(),
+    connections: 100,
+};
 
 /// A listener with two routes: `/` returns the peer; `/slow` signals its start and waits for permission to
 /// end.
@@ -222,5 +228,54 @@ fn only_client_errors_are_retried_at_once() {
     for (code, at_once) in [(103, true), (104, true), (111, true), (23, false), (24, false), (12, false)] {
         // ECONNABORTED, ECONNRESET, ECONNREFUSED; ENFILE, EMFILE, ENOMEM.
         assert_eq!(is_of_the_client(&Error::from_raw_os_error(code)), at_once, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_comes_is_closed_soon_and_one_that_was_used_is_not() {
+    let options = ListenerOptions { first_header_timeout: Duration::from_millis(300), ..OPTIONS };
+    let server = Server::start(options).await;
+    let mut used = server.client().await;
+    ask(&mut used, "/").await;
+    answer(&mut used).await;
+    let (mut silent, mut slow) = (server.client().await, server.client().await);
+    send(&mut slow, "GET / HT").await;
+    assert_eq!((rest(&mut silent).await, rest(&mut slow).await), (String::new(), String::new()));
+    ask(&mut used, "/").await;
+    answer(&mut used).await;
+}
+
+#[tokio::test]
+async fn a_peer_with_too_many_connections_gets_no_more_and_a_proxy_does() {
+    let options = ListenerOptions { per_peer: 2, ..OPTIONS };
+    let server = Server::start(options.clone()).await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut client = server.client().await;
+        ask(&mut client, "/").await;
+        answer(&mut client).await;
+        open.push(client);
+    }
+    assert_eq!(rest(&mut server.client().await).await, "");
+    // A closed one makes room.
+    drop(open.pop());
+    let admitted = async {
+        loop {
+            let mut client = server.client().await;
+            ask(&mut client, "/").await;
+            if client.readable().await.is_ok() && client.peek(&mut [0]).await.is_ok_and(|bytes| bytes > 0) {
+                return;
+            }
+        }
+    };
+    timeout(TIMEOUT, admitted).await.expect("there is room again");
+    let trusted = vec!["127.0.0.0/8".parse().unwrap()];
+    let server = Server::start(ListenerOptions { trusted, ..options }).await;
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let mut client = server.client().await;
+        ask(&mut client, "/").await;
+        answer(&mut client).await;
+        open.push(client);
     }
 }

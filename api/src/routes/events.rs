@@ -151,18 +151,20 @@ impl Streaming {
                 return None;
             }
             let row = match &mut self.past {
-                Some(past) => match past.next().await {
-                    Ok(Step::Row(row)) => Arc::from(row),
-                    Ok(Step::End) => {
-                        self.told = self.past.take().map(Past::both).unwrap_or_default();
-                        continue;
+                Some(past) => {
+                    match self.state.readers.patient(&self.wanted.scope.subaccount, past.next()).await {
+                        Ok(Step::Row(row)) => Arc::from(row),
+                        Ok(Step::End) => {
+                            self.told = self.past.take().map(Past::both).unwrap_or_default();
+                            continue;
+                        }
+                        Ok(Step::TooMany) => {
+                            self.told = self.past.take().map(Past::both).unwrap_or_default();
+                            return Some(Event::default().event("reset").data("{}"));
+                        }
+                        Err(err) => return ended(&err),
                     }
-                    Ok(Step::TooMany) => {
-                        self.told = self.past.take().map(Past::both).unwrap_or_default();
-                        return Some(Event::default().event("reset").data("{}"));
-                    }
-                    Err(err) => return ended(&err),
-                },
+                }
                 None => self.live().await?,
             };
             match self.wanted.shows(&self.state, &row).await {

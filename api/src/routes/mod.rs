@@ -47,11 +47,12 @@ const AGENT: &str = "/api/database/{subaccountId}/chat-agents/{agentId}/instagra
 struct Route {
     permission: Permission,
     keeps_answers: bool,
+    is_list: bool,
     method: UtoipaMethodRouter<ApiState>,
 }
 
 fn needs(permission: Permission, method: UtoipaMethodRouter<ApiState>) -> Route {
-    Route { permission, keeps_answers: true, method }
+    Route { permission, keeps_answers: true, is_list: permission == Permission::Read, method }
 }
 
 /// The calls for one agent.
@@ -74,7 +75,8 @@ fn of_agent() -> Vec<Route> {
         needs(Replay, routes!(replay::replay_some)),
         needs(Replay, routes!(replay::replay)),
         needs(Replay, routes!(replay::discard)),
-        needs(Read, routes!(events::events)),
+        // A stream is not a list, however long it lasts; what it missed is read like one.
+        Route { is_list: false, ..needs(Read, routes!(events::events)) },
     ]
 }
 
@@ -109,8 +111,8 @@ pub(crate) fn document() -> serde_json::Value {
 /// Everything the API serves, except health.
 pub(crate) fn router(state: &ApiState) -> Router {
     let guarded = |route: Route| {
-        let Route { permission, keeps_answers, method } = route;
-        let guard = Guard { state: state.clone(), permission, keeps_answers };
+        let Route { permission, keeps_answers, is_list, method } = route;
+        let guard = Guard { state: state.clone(), permission, keeps_answers, is_list };
         method.layer(middleware::from_fn_with_state(guard, access::guard))
     };
     let (rest, _) = calls(guarded).split_for_parts();

@@ -1,23 +1,23 @@
 //! Meta's webhooks (Meta, "Webhooks: getting started"): the verification handshake and events. An event is
 //! acknowledged only after it is committed to the inbox.
 
+use crate::bodies::{self, Share, Unread};
 use crate::problem::Problem;
 use crate::signs::SeenSigns;
 use crate::snapshot::{Accounts, Known};
 use crate::state::ApiState;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dmrelay_domain::event::{self, Kind};
 use dmrelay_domain::signature;
 use dmrelay_runtime::trace::{self, TraceId};
 use dmrelay_store::NewEvent;
-use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::SocketAddr;
 use std::time::Instant;
 use tracing::Instrument;
 
@@ -151,9 +151,12 @@ async fn accept(
     webhook: Webhook,
 ) -> Result<(), Refusal> {
     let (parts, body) = request.into_parts();
-    let bytes = read(state, &parts.headers, body).await?;
+    // Nothing is read of what cannot be signed.
+    let digest = claimed(&parts.headers).ok_or(Refusal::Unsigned)?;
+    // Held until the events are stored.
+    let (bytes, _share) = read(state, &parts, body).await?;
     let accounts = state.snapshots.current();
-    let signer = verify(state, &accounts, &parts.headers, (&bytes, path)).ok_or(Refusal::Unsigned)?;
+    let signer = verify(state, &accounts, digest, (&bytes, path)).ok_or(Refusal::Unsigned)?;
     let envelope = event::parse(&bytes, state.clock.now());
     let mut events = Vec::with_capacity(envelope.events.len());
     let mut seen = SeenSigns::default();
@@ -190,51 +193,36 @@ async fn accept(
     Ok(())
 }
 
-/// Reads the body within the limits per webhook and per process.
-async fn read(state: &ApiState, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+/// Reads the body within the limits per webhook, per address and per process. Until its signature is verified it is a
+/// stranger's.
+async fn read(state: &ApiState, parts: &Parts, body: Body) -> Result<(Bytes, Share), Refusal> {
     let api = &state.options.api;
-    let announced =
-        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let expected = announced.unwrap_or(api.webhook_max_bytes);
-    if expected > api.webhook_max_bytes {
-        return Err(Refusal::TooLarge);
-    }
-    let _share = Share::take(&state.reading, expected, api.webhook_max_bytes_reading).ok_or(Refusal::Busy)?;
-    match Limited::new(body, api.webhook_max_bytes).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(err) if err.is::<http_body_util::LengthLimitError>() => Err(Refusal::TooLarge),
-        Err(_) => Err(Refusal::Unread),
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let address = peer.map(|peer| state.limits.network(peer, &parts.headers).to_string());
+    let mut share = state.webhook_bodies.share(address.unwrap_or_default());
+    let whole = bodies::read((&parts.headers, body), api.webhook_max_bytes, api.webhook_timeout, &mut share);
+    match whole.await {
+        Ok(bytes) => Ok((bytes, share)),
+        Err(Unread::TooLarge) => Err(Refusal::TooLarge),
+        Err(Unread::Exhausted | Unread::TooSlow) => Err(Refusal::Busy),
+        Err(Unread::Broken) => Err(Refusal::Unread),
     }
 }
 
-/// Bytes reserved from the process's limit, released on drop.
-struct Share {
-    reading: Arc<AtomicUsize>,
-    bytes: usize,
-}
-
-impl Share {
-    fn take(reading: &Arc<AtomicUsize>, bytes: usize, most: usize) -> Option<Self> {
-        let before = reading.fetch_add(bytes, Ordering::Relaxed);
-        let share = Self { reading: reading.clone(), bytes };
-        (before + bytes <= most).then_some(share)
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.reading.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
+/// The digest that the signature header claims, if there is one and only one, in Meta's form.
+fn claimed(headers: &HeaderMap) -> Option<[u8; 32]> {
+    let mut given = headers.get_all("x-hub-signature-256").into_iter();
+    let only = given.next().filter(|_| given.next().is_none())?;
+    signature::claimed(only.to_str().ok()?)
 }
 
 /// Verifies the signature of the raw bytes and returns the signer, if it is known here.
 fn verify<'a>(
     state: &ApiState,
     accounts: &Accounts,
-    headers: &HeaderMap,
+    digest: [u8; 32],
     (bytes, path): (&'a [u8], Option<&(String, String)>),
 ) -> Option<Signer<'a>> {
-    let digest = signature::claimed(headers.get("x-hub-signature-256")?.to_str().ok()?)?;
     let mut signer = Signer { is_platform: false, bytes, digest };
     signer.is_platform = state.options.app_secrets.iter().any(|secret| signer.knows(secret.expose()));
     if signer.is_platform {

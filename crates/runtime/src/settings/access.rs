@@ -74,6 +74,10 @@ pub struct LimitSettings {
     /// Maximum number of concurrent event streams per subaccount, which leaves room for others.
     #[arg(long, env = "EVENT_STREAMS_PER_SUBACCOUNT", default_value_t = 100)]
     pub event_streams_per_subaccount: usize,
+    /// Maximum number of lists of one subaccount that are read at a time; further ones wait for two seconds, and are then
+    /// refused with 429.
+    #[arg(long, env = "READERS_PER_SUBACCOUNT", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub readers_per_subaccount: u16,
     /// How often to poll for new events while there are listeners.
     #[arg(long, env = "EVENT_INTERVAL", default_value = "500ms", value_parser = duration)]
     pub event_interval: Duration,

@@ -78,18 +78,31 @@ pub struct ApiSettings {
     #[arg(long, env = "PUBLIC_URL", default_value = "http://127.0.0.1:8080")]
     pub public_url: Url,
     /// Maximum size of a webhook body, in bytes.
-    #[arg(long, env = "WEBHOOK_MAX_BYTES", default_value_t = 8 * 1024 * 1024)]
+    #[arg(long, env = "WEBHOOK_MAX_BYTES", default_value_t = 2 * 1024 * 1024)]
     pub webhook_max_bytes: usize,
-    /// Maximum total size of webhook bodies being read in the process, in bytes; beyond it the API returns
+    /// Maximum total size of webhook bodies in the process, in bytes, as far as they have come; beyond it the API returns
     /// 503.
-    #[arg(long, env = "WEBHOOK_MAX_BYTES_READING", default_value_t = 256 * 1024 * 1024)]
+    #[arg(long, env = "WEBHOOK_MAX_BYTES_READING", default_value_t = 128 * 1024 * 1024)]
     pub webhook_max_bytes_reading: usize,
+    /// Maximum total size of webhook bodies from one address, in bytes; beyond it the API returns 503. Behind a proxy that is
+    /// not in TRUSTED_PROXIES all webhooks come from one address.
+    #[arg(long, env = "WEBHOOK_MAX_BYTES_PER_ADDRESS", default_value_t = 32 * 1024 * 1024)]
+    pub webhook_max_bytes_per_address: usize,
     /// Timeout of a webhook, after which the API returns 503.
     #[arg(long, env = "WEBHOOK_TIMEOUT", default_value = "3s", value_parser = duration)]
     pub webhook_timeout: Duration,
     /// Maximum size of a REST body, in bytes.
     #[arg(long, env = "API_MAX_BYTES", default_value_t = 256 * 1024)]
     pub api_max_bytes: usize,
+    /// Maximum total size of REST bodies in the process, in bytes; beyond it the API returns 503.
+    #[arg(long, env = "API_MAX_BYTES_READING", default_value_t = 64 * 1024 * 1024)]
+    pub api_max_bytes_reading: usize,
+    /// Maximum total size of REST bodies of one key or token, in bytes; beyond it the API returns 503.
+    #[arg(long, env = "API_MAX_BYTES_PER_PRINCIPAL", default_value_t = 8 * 1024 * 1024)]
+    pub api_max_bytes_per_principal: usize,
+    /// Timeout of a REST body, counted from the call's head; then the API returns 408.
+    #[arg(long, env = "API_BODY_TIMEOUT", default_value = "10s", value_parser = duration)]
+    pub api_body_timeout: Duration,
     /// Timeout of a REST call.
     #[arg(long, env = "API_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub api_timeout: Duration,
@@ -97,6 +110,13 @@ pub struct ApiSettings {
     /// it must be longer than the proxy's idle timeout.
     #[arg(long, env = "HEADER_TIMEOUT", default_value = "65s", value_parser = duration)]
     pub header_timeout: Duration,
+    /// Timeout of the first request's head on a new connection.
+    #[arg(long, env = "FIRST_HEADER_TIMEOUT", default_value = "5s", value_parser = duration)]
+    pub first_header_timeout: Duration,
+    /// Maximum number of concurrent connections from one address; further ones are closed. Addresses in TRUSTED_PROXIES are
+    /// not limited.
+    #[arg(long, env = "API_CONNECTIONS_PER_ADDRESS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub api_connections_per_address: u32,
     /// Maximum number of concurrent connections; further ones wait.
     #[arg(long, env = "API_CONNECTIONS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub api_connections: u32,
