@@ -10,7 +10,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match dmrelay_api::run(Args::parse()).await {
+    match Box::pin(dmrelay_api::run(Args::parse())).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
             eprintln!("dmrelay-api: {err:#}");

@@ -16,6 +16,7 @@ use dmrelay_tests::database::connect;
 use dmrelay_tests::seed::{self, NewMessage};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use std::time::Duration;
 
 const HOUR: i64 = 3_600_000;
 
@@ -128,7 +129,13 @@ impl Base {
     }
 
     fn messages(&self) -> MessageFilter {
-        MessageFilter { connections: self.all(), limit: 50, search_most: 1_000, ..MessageFilter::default() }
+        MessageFilter {
+            connections: self.all(),
+            limit: 50,
+            search_most: 1_000,
+            search_time: Duration::from_secs(5),
+            ..MessageFilter::default()
+        }
     }
 
     fn log(&self) -> ActivityFilter {

@@ -6,6 +6,7 @@ use crate::extract::Params;
 use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Json;
 use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId};
 use dmrelay_domain::states::{Author, Direction, MessageStatus};
@@ -60,9 +61,19 @@ pub(super) async fn messages(
     Params(query): Params<Query>,
 ) -> Result<Json<List<MessageView>>, Problem> {
     let named = query.connection_id;
-    let filter = MessageFilter { search_most: state.options.limits.search_most, ..filter(query)? };
+    let filter = MessageFilter {
+        search_most: state.options.limits.search_most,
+        search_time: state.options.limits.search_timeout,
+        ..filter(query)?
+    };
     let filter = MessageFilter { connections: listed(&state, &scope, named).await?, ..filter };
-    let page = state.store.messages(&filter).await?;
+    let page = state.store.messages(&filter).await.map_err(|err| {
+        if !err.is_too_long() {
+            return Problem::from(err);
+        }
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "search-too-long", "The search takes too long")
+            .detail("narrow it, by user, chat or time")
+    })?;
     Ok(Json(List::of(page, (filter.limit, filter.skip), MessageView::of, paging::write_id)))
 }
 

@@ -110,6 +110,15 @@ impl Store {
         Ok(Tx { inner: self.on(Role::Write).begin().await?, dialect: self.dialect })
     }
 
+    /// A transaction that reads, each of whose statements may take so long (PostgreSQL).
+    pub(crate) async fn begin_search(&self, time: Duration) -> Result<Tx> {
+        let tx = Tx { inner: self.on(Role::Read).begin().await?, dialect: self.dialect };
+        if self.dialect == Dialect::Postgres {
+            tx.execute(&format!("SET LOCAL statement_timeout = {}", time.as_millis()), Vec::new()).await?;
+        }
+        Ok(tx)
+    }
+
     /// How the connections are used; of the pools of PostgreSQL, that of which more is in use.
     pub fn pool(&self) -> Pool {
         let of = |size: u32, idle: usize, max: u32| {

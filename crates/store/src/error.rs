@@ -36,6 +36,11 @@ impl Error {
         matches!(self.code().as_deref(), Some("40P01" | "40001" | "55P03" | "5" | "6" | "517"))
     }
 
+    /// The statement took longer than it may (PostgreSQL 57014): nothing happened, and once more would take as long.
+    pub fn is_too_long(&self) -> bool {
+        self.code().as_deref() == Some("57014")
+    }
+
     /// The database refuses what the statement carries (PostgreSQL classes 22, 23 and 54): a repetition
     /// would be refused too.
     pub fn is_refusal(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Messages as the frontend lists them, and the messages people send.
 
-use crate::pages::{Page, Total, of_each};
+use crate::pages::{Page, count, of_each};
+use crate::query::rows;
 use crate::{Result, Store};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ChatId, ConnectionId, MessageId};
@@ -8,6 +9,7 @@ use dmrelay_entity::chat;
 use dmrelay_entity::message::{self, Column, Entity};
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait, Select};
+use std::time::Duration;
 
 /// Which messages to list. What is missing does not filter.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +40,8 @@ pub struct MessageFilter {
     pub skip: u64,
     /// A search for `q` looks at no more than so many messages.
     pub search_most: u64,
+    /// How long each of its statements may take.
+    pub search_time: Duration,
 }
 
 /// A message with the Instagram user of its chat.
@@ -85,7 +89,8 @@ impl Store {
             return self.search(filter, wanted).await;
         }
         let total = self.count(of_all(filter, wanted.clone())).await?;
-        self.listed(filter, before(filter, wanted), total).await
+        let items = self.list_rows(&listed(filter, before(filter, wanted))).await?;
+        Ok(Page::of(items, filter.limit, total, |listed: &Listed| listed.message.id))
     }
 
     async fn search(
@@ -93,35 +98,18 @@ impl Store {
         filter: &MessageFilter,
         wanted: Select<Entity>,
     ) -> Result<Page<Listed, MessageId>> {
-        let edge = self.search_edge(filter).await?;
+        let _permit = self.list_permit().await?;
+        let tx = self.begin_search(filter.search_time).await?;
+        let db = tx.connection();
+        let edge = rows::<Edge>(db, &search_edge(filter)).await?.first().map(|row| row.id);
         let wanted =
             before(filter, wanted).apply_if(edge, |select, edge| select.filter(Column::Id.gte(edge)));
-        let mut total = self.count(of_all(filter, wanted.clone())).await?;
+        let mut total = count(db, of_all(filter, wanted.clone())).await?;
         total.is_exact &= edge.is_none() && filter.before.is_none();
-        let mut page = self.listed(filter, wanted, total).await?;
+        let items = rows(db, &listed(filter, wanted)).await?;
+        let mut page = Page::of(items, filter.limit, total, |listed: &Listed| listed.message.id);
         page.next = page.next.or(edge);
         Ok(page)
-    }
-
-    async fn listed(
-        &self,
-        filter: &MessageFilter,
-        wanted: Select<Entity>,
-        total: Total,
-    ) -> Result<Page<Listed, MessageId>> {
-        let wanted = wanted.column(chat::Column::InstagramUserId);
-        let query = newest_of_each(filter, &wanted, (filter.limit.saturating_add(1), filter.skip));
-        let items = self.list_rows(&query).await?;
-        Ok(Page::of(items, filter.limit, total, |listed: &Listed| listed.message.id))
-    }
-
-    /// The last of the newest messages that a search may look at; none where it may look at all of them.
-    async fn search_edge(&self, filter: &MessageFilter) -> Result<Option<MessageId>> {
-        // Without a table more than is needed, so that the index alone is read.
-        let select = if filter.is_of_chats() { of_chats(filter) } else { Entity::find() };
-        let looked_at = before(filter, select).select_only().column(Column::Id);
-        let query = newest_of_each(filter, &looked_at, (1, filter.search_most.saturating_sub(1)));
-        Ok(self.list_rows::<Edge>(&query).await?.first().map(|row| row.id))
     }
 
     /// What a message must be, wherever the page begins.
@@ -153,6 +141,20 @@ impl Store {
     pub async fn message(&self, id: MessageId) -> Result<Option<message::Model>> {
         Ok(Entity::find_by_id(id).one(&self.reader()).await?)
     }
+}
+
+/// The page and one message more.
+fn listed(filter: &MessageFilter, wanted: Select<Entity>) -> SelectStatement {
+    let wanted = wanted.column(chat::Column::InstagramUserId);
+    newest_of_each(filter, &wanted, (filter.limit.saturating_add(1), filter.skip))
+}
+
+/// The last of the newest messages that a search may look at; none where it may look at all of them.
+fn search_edge(filter: &MessageFilter) -> SelectStatement {
+    // Without a table more than is needed, so that the index alone is read.
+    let select = if filter.is_of_chats() { of_chats(filter) } else { Entity::find() };
+    let looked_at = before(filter, select).select_only().column(Column::Id);
+    newest_of_each(filter, &looked_at, (1, filter.search_most.saturating_sub(1)))
 }
 
 /// The messages of the chats that are wanted, with their chats.

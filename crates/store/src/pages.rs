@@ -5,8 +5,8 @@ use crate::{Result, Store};
 use dmrelay_domain::ids::ConnectionId;
 use sea_orm::sea_query::{Asterisk, Expr, Func, Query, SelectStatement, UnionType};
 use sea_orm::{
-    ColumnTrait, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Select, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select, Value,
 };
 
 /// A page of a list.
@@ -84,13 +84,8 @@ pub(crate) fn of_each<C: ColumnTrait>(
 impl Store {
     /// How many rows a query has, counted up to a limit.
     pub(crate) async fn count<E: EntityTrait>(&self, select: Select<E>) -> Result<Total> {
-        let counted = select.select_only().expr(literal(1)).limit(COUNTED + 1).into_query();
-        let count = Func::count(Expr::col(Asterisk));
-        let query = Query::select().expr_as(count, "n").from_subquery(counted, "counted").take();
         let _permit = self.list_permit().await?;
-        let counts: Vec<Count> = rows(&self.reader(), &query).await?;
-        let n = counts.first().map_or(0, |row| u64::try_from(row.n).unwrap_or(0));
-        Ok(Total { counted: n.min(COUNTED), is_exact: n <= COUNTED })
+        count(&self.reader(), select).await
     }
 
     /// A page of a table whose newest rows have the greatest ids. `select` is the whole list, `id` its column, `id_of`
@@ -110,6 +105,16 @@ impl Store {
             .offset(skip);
         Ok(Page::of(self.list_all(page).await?, limit, total, id_of))
     }
+}
+
+/// How many rows there are, counted up to a limit.
+pub(crate) async fn count<E: EntityTrait>(db: &impl ConnectionTrait, select: Select<E>) -> Result<Total> {
+    let counted = select.select_only().expr(literal(1)).limit(COUNTED + 1).into_query();
+    let count = Func::count(Expr::col(Asterisk));
+    let query = Query::select().expr_as(count, "n").from_subquery(counted, "counted").take();
+    let counts: Vec<Count> = rows(db, &query).await?;
+    let n = counts.first().map_or(0, |row| u64::try_from(row.n).unwrap_or(0));
+    Ok(Total { counted: n.min(COUNTED), is_exact: n <= COUNTED })
 }
 
 #[cfg(test)]

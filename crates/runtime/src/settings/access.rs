@@ -76,7 +76,7 @@ pub struct LimitSettings {
     pub event_streams_per_subaccount: usize,
     /// Maximum number of lists of one subaccount that are read at a time; further ones wait for two seconds, and are then
     /// refused with 429.
-    #[arg(long, env = "READERS_PER_SUBACCOUNT", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    #[arg(long, env = "READERS_PER_SUBACCOUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub readers_per_subaccount: u16,
     /// How often to poll for new events while there are listeners.
     #[arg(long, env = "EVENT_INTERVAL", default_value = "500ms", value_parser = duration)]
@@ -90,6 +90,9 @@ pub struct LimitSettings {
     /// Maximum number of messages of a list's connections that one text search reads.
     #[arg(long, env = "SEARCH_MOST", default_value_t = 100_000)]
     pub search_most: u64,
+    /// How long a statement of such a search may take; then the call is refused with 422.
+    #[arg(long, env = "SEARCH_TIMEOUT", default_value = "2s", value_parser = duration)]
+    pub search_timeout: Duration,
 }
 
 /// A single address is a network with one member.
