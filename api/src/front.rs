@@ -1,13 +1,15 @@
 //! Middleware before the routes: limits per address, timeout, request log, CORS and security headers.
 
+use crate::access::Caller;
 use crate::limit;
-use crate::problem::Problem;
+use crate::problem::{Problem, Refused};
 use crate::state::ApiState;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use dmrelay_domain::ids::{AgentId, SubaccountId};
 use dmrelay_runtime::trace::{self, Parent, TraceId};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -40,6 +42,7 @@ pub(crate) async fn bounded(State(state): State<ApiState>, mut request: Request,
 
 async fn answer(state: &ApiState, request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let address = state.limits.address(peer(&request), request.headers());
     let route =
         request.extensions().get::<MatchedPath>().map_or_else(String::new, |path| path.as_str().to_owned());
     let method = request.method().clone();
@@ -58,7 +61,21 @@ async fn answer(state: &ApiState, request: Request, next: Next) -> Response {
         .http_seconds
         .with_label_values(&[call, &status.to_string()])
         .observe(started.elapsed().as_secs_f64());
-    tracing::info!(%method, route, status, took_ms = started.elapsed().as_millis(), "request");
+    let caller = response.extensions().get::<Caller>();
+    let refused = response.extensions().get::<Refused>();
+    if let Some(refused) = refused {
+        state.metrics.http_refused.with_label_values(&[&status.to_string(), refused.kind]).inc();
+    }
+    let told = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    tracing::info!(
+        %method, route, status, took_ms = started.elapsed().as_millis(), %address,
+        principal = caller.and_then(|caller| caller.principal.as_deref()),
+        subaccount = caller.and_then(|caller| caller.subaccount.as_ref().map(SubaccountId::as_str)),
+        agent = caller.and_then(|caller| caller.agent.as_ref().map(AgentId::as_str)),
+        reason = refused.map(|refused| refused.kind),
+        why = refused.and_then(|refused| told(&refused.why)),
+        "request"
+    );
     response
 }
 
@@ -68,12 +85,15 @@ pub(crate) fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The call failed").into_response()
 }
 
+/// The peer of a call. All our listeners provide it; without one, all calls share a limit.
+fn peer(request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
 /// Limits the call rate per address, before authentication.
 pub(crate) async fn limited(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    // All our listeners provide the peer; without one, all calls share a limit.
-    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let rate = state.limits.check_address(state.limits.address(peer, request.headers()));
+    let rate = state.limits.check_address(state.limits.address(peer(&request), request.headers()));
     let mut response =
         if rate.allowed { next.run(request).await } else { Problem::rate_limited(&rate).into_response() };
     limit::write(response.headers_mut(), &[rate]);

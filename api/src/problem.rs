@@ -200,6 +200,13 @@ impl From<InvalidLink> for Problem {
     }
 }
 
+/// Why a call was refused, for the log and the metrics: the word of its type and, for 401, what was wrong.
+#[derive(Debug, Clone)]
+pub(crate) struct Refused {
+    pub(crate) kind: &'static str,
+    pub(crate) why: String,
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Parts { status, kind, title, detail, errors, more, retry_after } = *self.0;
@@ -216,6 +223,9 @@ impl IntoResponse for Problem {
         let json = Value::Object(body).to_string();
         let mut response =
             (status, [(header::CONTENT_TYPE, "application/problem+json")], json).into_response();
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            response.extensions_mut().insert(Refused { kind, why: detail });
+        }
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -193,6 +193,7 @@ async fn environment(
         ("META_APP_SECRETS", APP_SECRET.to_owned()),
         ("ENCRYPTION_KEYS", ENCRYPTION_KEYS.to_owned()),
         ("BOOTSTRAP_API_KEY", BOOTSTRAP_KEY.to_owned()),
+        ("AGENT_BINDING", "first-connect".to_owned()),
         ("DEBOUNCE_MS", "0".to_owned()),
         // The simulated customers write more than people do.
         ("MAX_TURNS_PER_HOUR", "100000".to_owned()),

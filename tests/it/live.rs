@@ -12,6 +12,7 @@ on_both_backends!(
     events_are_delivered_live,
     a_client_that_reconnects_misses_nothing,
     streams_end_and_are_limited_in_number,
+    a_stream_ends_with_its_key_or_token,
     events_written_out_of_order_are_delivered,
 );
 
@@ -83,6 +84,34 @@ async fn streams_end_and_are_limited_in_number(backend: Backend) -> Result<()> {
     // A process that shuts down does not wait for listeners.
     relay.simulator.say(ACCOUNT, USER, "hello");
     next.next("message.received").await?;
+    relay.end().await
+}
+
+async fn a_stream_ends_with_its_key_or_token(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| {
+        settings.limits.event_credential_interval = Duration::from_millis(200);
+        settings.limits.event_stream_time = Duration::from_mins(5);
+        settings.jwt.jwt_leeway = Duration::ZERO;
+        dmrelay_tests::token::accept(&mut settings.jwt);
+    })
+    .await?;
+    let keys = "/api/database/acme/api-keys";
+    let body = json!({"name": "console", "role": "viewer"}).to_string().into_bytes();
+    let created = relay.rest.request("POST", keys, Some(body), &[]).await?.json;
+    let holder = relay.rest.with_key(created["key"].as_str());
+    let path = agent_path("events");
+    let mut stream = Stream::open(&holder, &path, None).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    stream.next("message.sent").await?;
+    let id = created["keyId"].as_str().context("keyId")?;
+    let revoked = relay.rest.request("DELETE", &format!("{keys}/{id}"), None, &[]).await?;
+    assert_eq!(revoked.status, 204, "{}", revoked.text);
+    stream.ended().await?;
+    let mut claims = dmrelay_tests::token::claims(&json!({"role": "viewer", "subaccounts": ["acme"]}));
+    claims["exp"] = json!(relay.store.now().await? / 1_000 + 2);
+    let holder = relay.rest.with_key(Some(&dmrelay_tests::token::sign(&claims)));
+    Stream::open(&holder, &path, None).await?.ended().await?;
+    assert_eq!(holder.get("status").await?.status, 401);
     relay.end().await
 }
 

@@ -43,12 +43,24 @@ impl Cluster {
     /// # Errors
     /// If a part does not start, with its output.
     pub async fn start(settings: &[(&str, &str)]) -> Result<Self> {
+        let cluster = Self::unconnected(settings).await?;
+        let answer = cluster.rest.connect().await?;
+        ensure!(answer.status == 201, "connect: {} {}", answer.status, answer.text);
+        Ok(cluster)
+    }
+
+    /// The same without the connection.
+    ///
+    /// # Errors
+    /// If a part does not start, with its output.
+    pub async fn unconnected(settings: &[(&str, &str)]) -> Result<Self> {
         let (postgres, redis) = (PostgresServer::start()?, RedisServer::start()?);
         let ports = [Port::reserve()?, Port::reserve()?];
         let address = SocketAddr::from(([127, 0, 0, 1], ports[0].number));
         let simulator = simulator(address).await?;
         let dir = tempfile::tempdir()?;
         let mut env = environment(&postgres, &redis, &simulator);
+        env.retain(|(key, _)| settings.iter().all(|(other, _)| other != key));
         env.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let log = dir.path().join("migrate.log");
         let mut migrate = Process::start("dmrelay-api", &["migrate"], &env, log)?;
@@ -59,8 +71,6 @@ impl Cluster {
         let more = Vec::new();
         let mut cluster = Self { postgres, redis, simulator, rest, api, ports, more, env, dir, started: 0 };
         cluster.api_ready().await?;
-        let answer = cluster.rest.connect().await?;
-        ensure!(answer.status == 201, "connect: {} {}", answer.status, answer.text);
         Ok(cluster)
     }
 
@@ -187,6 +197,7 @@ fn environment(
         ("META_APP_SECRETS", APP_SECRET.to_owned()),
         ("META_VERIFY_TOKEN", VERIFY_TOKEN.to_owned()),
         ("BOOTSTRAP_API_KEY", KEY.to_owned()),
+        ("AGENT_BINDING", "first-connect".to_owned()),
         ("ENCRYPTION_KEYS", Vault::generate("k1")),
         ("DEBOUNCE_MS", "0".to_owned()),
         ("MAX_TURNS_PER_HOUR", "100000".to_owned()),

@@ -2,9 +2,9 @@
 
 use clap::Parser;
 use dmrelay_runtime::settings::{
-    AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, EncryptionKeysArg, GraphSettings,
-    JwtSettings, LimitSettings, MetaAppSecretsArg, MetaVerifyTokenArg, QueueSettings, RetellApiKeyArg,
-    VaultSettings, WorkerSettings,
+    AgentBinding, AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, EncryptionKeysArg,
+    GraphSettings, JwtSettings, LimitSettings, MetaAppSecretsArg, MetaVerifyTokenArg, QueueSettings,
+    RetellApiKeyArg, VaultSettings, WorkerSettings,
 };
 use dmrelay_vault::Vault;
 use std::time::Duration;
@@ -50,6 +50,7 @@ impl Settings {
     /// If the environment contains a setting that does not parse.
     pub fn for_tests() -> anyhow::Result<Self> {
         let mut settings = Self::try_parse_from(["tests"])?;
+        settings.api.agent_binding = AgentBinding::FirstConnect;
         settings.api.bootstrap_key = BootstrapKeyArg::of(KEY);
         settings.api.snapshot_interval = Duration::from_millis(100);
         // Tests call from one address, and fast.

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use dmrelay_domain::ids::{AgentId, SubaccountId};
 use dmrelay_domain::permission::{Permission, Role};
 
-pub(crate) use principal::Principal;
+pub(crate) use principal::{Credential, Principal};
 
 /// What a route requires of its caller.
 #[derive(Clone)]
@@ -47,6 +47,15 @@ pub(crate) struct Scope {
     pub(crate) actor: String,
 }
 
+/// Who made a call, and about what: for the log of requests.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Caller {
+    /// The key's id, or the token's subject; none if nobody was authenticated.
+    pub(crate) principal: Option<String>,
+    pub(crate) subaccount: Option<SubaccountId>,
+    pub(crate) agent: Option<AgentId>,
+}
+
 /// Authorizes a call and adds its [`Tenant`] and [`Scope`].
 pub(crate) async fn guard(
     State(guard): State<Guard>,
@@ -54,10 +63,21 @@ pub(crate) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
+    let mut caller = Caller::default();
+    if let Ok(params) = &params {
+        let param = |name: &str| params.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+        caller.subaccount = param("subaccountId").and_then(|id| SubaccountId::parse(id).ok());
+        caller.agent = param("agentId").and_then(|id| AgentId::parse(id).ok());
+    }
     let principal = match principal::authenticate(&guard.state, request.headers()).await {
         Ok(principal) => principal,
-        Err(problem) => return problem.into_response(),
+        Err(problem) => {
+            let mut response = problem.into_response();
+            response.extensions_mut().insert(caller);
+            return response;
+        }
     };
+    caller.principal = Some(principal.id.clone());
     let rate = guard.state.limits.check_principal(&principal.id);
     let mut response = if rate.allowed {
         pass(guard, &principal, params, (request, next)).await
@@ -65,6 +85,7 @@ pub(crate) async fn guard(
         Problem::rate_limited(&rate).into_response()
     };
     limit::write(response.headers_mut(), &[rate]);
+    response.extensions_mut().insert(caller);
     response
 }
 
@@ -74,13 +95,14 @@ async fn pass(
     params: Result<RawPathParams, RawPathParamsRejection>,
     (mut request, next): (Request, Next),
 ) -> Response {
-    let tenant = match authorize(&guard, principal, params).await {
+    let tenant = match authorize(&guard, principal, params) {
         Ok((tenant, agent)) => {
             let Tenant { subaccount, actor, .. } = tenant.clone();
             if let Some(agent) = agent {
                 request.extensions_mut().insert(Scope { subaccount, agent, actor });
             }
             request.extensions_mut().insert(tenant.clone());
+            request.extensions_mut().insert(principal.credential.clone());
             tenant
         }
         Err(problem) => return problem.into_response(),
@@ -110,7 +132,7 @@ async fn pass(
     idempotency::once(&guard.state, writer, request, next).await
 }
 
-async fn authorize(
+fn authorize(
     guard: &Guard,
     principal: &Principal,
     params: Result<RawPathParams, RawPathParamsRejection>,
@@ -123,14 +145,7 @@ async fn authorize(
     let agent = agent.map_err(|err| Problem::parameter("agentId", err.why))?;
     let role = principal.role_in(&subaccount).filter(|role| role.may(guard.permission));
     let role = role.ok_or_else(Problem::forbidden)?;
-    if let Some(agent) = &agent {
-        // An agent of another subaccount gets the same response as an unknown subaccount, so its existence is
-        // not revealed.
-        let owner = guard.state.store.agent_subaccount(agent).await?;
-        if owner.is_some_and(|owner| owner != subaccount.as_str()) {
-            return Err(Problem::forbidden());
-        }
-    }
+    // An agent of another subaccount is like one that nobody has: every call is about what the subaccount has connected.
     Ok((Tenant { subaccount, actor: principal.name.clone(), role }, agent))
 }
 

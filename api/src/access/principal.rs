@@ -5,7 +5,7 @@ use crate::problem::Problem;
 use crate::state::ApiState;
 use axum::http::{HeaderMap, StatusCode, header};
 use dmrelay_domain::ids::SubaccountId;
-use dmrelay_domain::permission::Role;
+use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_domain::signature;
 
 /// An authenticated caller.
@@ -15,13 +15,47 @@ pub(crate) struct Principal {
     pub(crate) id: String,
     /// The caller's readable name, for activities.
     pub(crate) name: String,
+    /// How long the credential holds.
+    pub(crate) credential: Credential,
     grants: Grants,
+}
+
+/// What a caller has shown, and what ends it.
+#[derive(Debug, Clone)]
+pub(crate) enum Credential {
+    /// A key of the settings.
+    OfSettings,
+    /// An API key, by its hash: until it expires or is revoked.
+    Key([u8; 32]),
+    /// A token: until this time, in milliseconds.
+    Token(i64),
 }
 
 impl Principal {
     /// The caller's role in a subaccount, if any.
     pub(crate) fn role_in(&self, subaccount: &SubaccountId) -> Option<Role> {
         self.grants.role_in(subaccount)
+    }
+}
+
+impl Credential {
+    /// Whether it still lets its holder read this subaccount.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) async fn still_reads(
+        &self,
+        state: &ApiState,
+        subaccount: &SubaccountId,
+    ) -> dmrelay_store::Result<bool> {
+        match self {
+            Self::OfSettings => Ok(true),
+            Self::Token(until) => Ok(state.clock.now() < *until),
+            Self::Key(hash) => {
+                let key = state.store.api_key(hash).await?;
+                Ok(key.is_some_and(|key| key.subaccount == *subaccount && key.role.may(Permission::Read)))
+            }
+        }
     }
 }
 
@@ -38,7 +72,8 @@ pub(super) async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Resul
     let hash = signature::sha256(credential.as_bytes());
     if state.options.bootstrap_hash.is_some_and(|bootstrap| signature::same(&bootstrap, &hash)) {
         let name = "bootstrap key".to_owned();
-        return Ok(Principal { id: "bootstrap".to_owned(), name, grants: Grants::Every(Role::Owner) });
+        let (id, grants) = ("bootstrap".to_owned(), Grants::Every(Role::Owner));
+        return Ok(Principal { id, name, credential: Credential::OfSettings, grants });
     }
     match &state.tokens {
         // A key of ours has no dots, a signed token has two (RFC 7515).
@@ -52,6 +87,7 @@ async fn by_token(tokens: &crate::jwt::Tokens, token: &str) -> Result<Principal,
         Ok(identity) => Ok(Principal {
             id: format!("jwt:{}", identity.subject),
             name: format!("jwt {}", identity.subject),
+            credential: Credential::Token(identity.expires_at.saturating_mul(1_000)),
             grants: identity.grants,
         }),
         Err(TokenError::Invalid(why)) => Err(Problem::unauthenticated(why)),
@@ -74,6 +110,7 @@ async fn by_key(state: &ApiState, hash: &[u8; 32]) -> Result<Principal, Problem>
     Ok(Principal {
         id: format!("key:{}", key.id),
         name: format!("key {}", key.name),
+        credential: Credential::Key(*hash),
         grants: Grants::Of([(key.subaccount, key.role)].into()),
     })
 }

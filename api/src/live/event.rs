@@ -74,7 +74,9 @@ impl LiveEventKind {
             ActivityKind::BotPaused | ActivityKind::BotResumed | ActivityKind::AutomationRecognized => {
                 Some(Self::ChatMode)
             }
-            ActivityKind::EventUnknown
+            ActivityKind::AgentAssigned
+            | ActivityKind::AgentReleased
+            | ActivityKind::EventUnknown
             | ActivityKind::DeadLetterReplayed
             | ActivityKind::DeadLetterDiscarded
             | ActivityKind::ApiKeyCreated

@@ -15,7 +15,8 @@ use dmrelay_domain::ids::{ConnectionId, InstagramAccountId, PageId};
 use dmrelay_domain::secret::Secret;
 use dmrelay_domain::states::LoginKind;
 use dmrelay_instagram::{Access, Account, GraphError, links};
-use dmrelay_store::{Activity, ActivityKind, Connection, Credentials, NewConnection};
+use dmrelay_runtime::settings::AgentBinding;
+use dmrelay_store::{Activity, ActivityKind, Bound, Connection, Credentials, NewConnection};
 use dmrelay_vault::Place;
 use dmrelay_views::{ConnectionSettings, ConnectionView, EntryPoints, WebhookView};
 use serde::{Deserialize, Serialize};
@@ -101,6 +102,7 @@ enum Before {
 #[utoipa::path(post, path = "/connect", tag = "Connection", operation_id = "connect", request_body = Connect,
     responses(
         (status = 201, description = "The account is connected", body = Connected),
+        (status = 403, description = "The caller lacks the permission, or the agent is not assigned to the subaccount"),
         (status = 409, description = "The account is connected to another subaccount or agent"),
         (status = 502, description = "Meta did not subscribe the webhooks"),
     ))]
@@ -110,6 +112,7 @@ pub(super) async fn connect(
     Body(request): Body<Connect>,
 ) -> Result<(StatusCode, Json<Connected>), Problem> {
     let checked = check(&request)?;
+    check_agent(&state, &scope).await?;
     let access = access(&request, &checked);
     let found = state.graph.identify(&access).await.map_err(|err| graph_problem(&err))?;
     if found.instagram_account_id != checked.account.as_str() {
@@ -127,10 +130,6 @@ pub(super) async fn connect(
         .with("instagramAccountId", checked.account.as_str())
         .with("tokenAccountId", found.instagram_account_id));
     }
-    // Only a valid token binds the agent's name to the subaccount.
-    if !state.store.bind_agent(&scope.agent, &scope.subaccount).await? {
-        return Err(Problem::forbidden());
-    }
     let before = before(&state, &scope, &checked.account, request.take_over).await?;
     let new = describe(&state, &scope, &request, (checked, found, &before));
     reserve(&state, &new, &before).await?;
@@ -142,6 +141,22 @@ pub(super) async fn connect(
         return Err(problem);
     }
     answer(&state, new.id, request.reference.as_deref()).await
+}
+
+/// Whether the subaccount may use the agent, as far as this is known before it connects.
+async fn check_agent(state: &ApiState, scope: &Scope) -> Result<(), Problem> {
+    match state.store.agent_subaccount(&scope.agent).await? {
+        Some(owner) if owner == scope.subaccount.as_str() => Ok(()),
+        None if state.options.api.agent_binding == AgentBinding::FirstConnect => Ok(()),
+        // Whether it is another's, or nobody's, is not told.
+        Some(_) | None => Err(not_assigned()),
+    }
+}
+
+fn not_assigned() -> Problem {
+    let title = "The agent is not assigned to this subaccount";
+    Problem::new(StatusCode::FORBIDDEN, "agent-not-assigned", title)
+        .detail("the operator assigns it: dmrelay-api admin agents assign")
 }
 
 fn check(request: &Connect) -> Result<Checked, Problem> {
@@ -301,6 +316,9 @@ async fn make(
         .detail(what));
     }
     let tx = state.store.begin().await?;
+    if tx.bind_agent(&scope.agent, &scope.subaccount, &scope.actor).await? == Bound::Elsewhere {
+        return Err(not_assigned());
+    }
     if let Before::Elsewhere(other) = before {
         tx.mark_disconnected(other, "transferred to another subaccount").await?;
         let activity = Activity::of_connection(other, ActivityKind::Disconnected, "system")

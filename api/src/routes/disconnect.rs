@@ -12,6 +12,7 @@ use axum::response::Json;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_instagram::Access;
+use dmrelay_runtime::settings::AgentBinding;
 use dmrelay_store::{Activity, ActivityKind, Connection};
 use dmrelay_vault::Place;
 use dmrelay_views::ConnectionView;
@@ -25,6 +26,10 @@ use uuid::Uuid;
 pub(super) struct Disconnect {
     /// The connection; required if the agent has several.
     connection_id: Option<Uuid>,
+    /// Release the agent, if this was its last account: it belongs to nobody then. Only where agents are bound by their first
+    /// connect.
+    #[serde(default)]
+    release_agent: bool,
 }
 
 /// Disconnects an Instagram account
@@ -42,8 +47,11 @@ pub(super) async fn disconnect(
     scope: Scope,
     MaybeBody(request): MaybeBody<Disconnect>,
 ) -> Result<(StatusCode, Json<ConnectionView>), Problem> {
-    let named = request.and_then(|request| request.connection_id);
-    let connection = select(&state, &scope, named).await?;
+    let request = request.unwrap_or_default();
+    if request.release_agent && state.options.api.agent_binding == AgentBinding::Assigned {
+        return Err(Problem::invalid("/releaseAgent", "agents are assigned and released by the operator"));
+    }
+    let connection = select(&state, &scope, request.connection_id).await?;
     if connection.status == ConnectionStatus::Disconnected {
         return Err(Problem::new(StatusCode::NOT_FOUND, "not-connected", "The account is not connected"));
     }
@@ -62,6 +70,10 @@ pub(super) async fn disconnect(
     let activity = Activity::of_connection(&connection, ActivityKind::Disconnected, &scope.actor)
         .with("instagramAccountId", connection.account.as_str());
     tx.record(&activity).await?;
+    if request.release_agent {
+        // It stays while it answers for others, or while Meta is unreachable.
+        tx.release_agent(&scope.agent, &scope.actor).await?;
+    }
     tx.commit().await?;
     state.snapshots.refresh().await?;
     tracing::info!(connection = %connection.id, ended, "disconnected");

@@ -1,11 +1,12 @@
 //! `GET …/events`: live events (WHATWG HTML, "Server-sent events").
 
 use super::all;
-use crate::access::Scope;
+use crate::access::{Credential, Scope};
 use crate::extract::Params;
 use crate::live::{Listener, LiveEvent, Past, Step};
 use crate::problem::Problem;
 use crate::state::ApiState;
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -49,6 +50,7 @@ pub(super) struct Query {
 pub(super) async fn events(
     State(state): State<ApiState>,
     scope: Scope,
+    Extension(credential): Extension<Credential>,
     headers: HeaderMap,
     Params(query): Params<Query>,
 ) -> Result<Response, Problem> {
@@ -63,7 +65,7 @@ pub(super) async fn events(
         Some(seen) => Some(Past::after(&state.store, &scope.subaccount, seen).await?),
         None => None,
     };
-    let stream = Streaming::begin(state, wanted, past, listener);
+    let stream = Streaming::begin(state, wanted, (past, listener), credential);
     let mut response =
         Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL)).into_response();
     // Keeps a buffering proxy from holding events back.
@@ -124,18 +126,24 @@ struct Streaming {
     /// Events already sent from the past, so that the feed does not repeat them.
     told: HashSet<ActivityId>,
     end: Instant,
+    /// A stream ends with its credential.
+    credential: Credential,
+    /// When the credential is looked at next.
+    check_at: Instant,
 }
 
 impl Streaming {
     fn begin(
         state: ApiState,
         wanted: Wanted,
-        past: Option<Past>,
-        listener: Listener,
+        (past, listener): (Option<Past>, Listener),
+        credential: Credential,
     ) -> impl Stream<Item = Result<Event, Infallible>> {
         let hello = Event::default().retry(RECONNECT_DELAY).comment("dmrelay");
         let end = Instant::now() + state.options.limits.event_stream_time;
-        let streaming = Self { state, wanted, listener, past, told: HashSet::new(), end };
+        let check_at = Instant::now() + state.options.limits.event_credential_interval;
+        let told = HashSet::new();
+        let streaming = Self { state, wanted, listener, past, told, end, credential, check_at };
         let rest = stream::unfold(streaming, |mut streaming| async move {
             let event = streaming.next().await?;
             Some((Ok(event), streaming))
@@ -147,7 +155,7 @@ impl Streaming {
     /// received.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if Instant::now() >= self.end || self.state.stop.is_cancelled() {
+            if Instant::now() >= self.end || self.state.stop.is_cancelled() || !self.may_go_on().await {
                 return None;
             }
             let row = match &mut self.past {
@@ -178,12 +186,31 @@ impl Streaming {
         }
     }
 
+    /// Whether the credential holds, as far as was looked lately. A database that does not answer is no reason to end.
+    async fn may_go_on(&mut self) -> bool {
+        if Instant::now() < self.check_at {
+            return true;
+        }
+        self.check_at = Instant::now() + self.state.options.limits.event_credential_interval;
+        let reads = self.credential.still_reads(&self.state, &self.wanted.scope.subaccount).await;
+        reads.unwrap_or_else(|err| {
+            tracing::warn!(error = %err, "cannot check the key of an event stream; checking again");
+            true
+        })
+    }
+
     /// The next activity of the feed; `None` ends the stream.
     async fn live(&mut self) -> Option<Arc<activity::Model>> {
         loop {
             let received = tokio::select! {
                 () = self.state.stop.cancelled() => return None,
                 () = tokio::time::sleep_until(self.end) => return None,
+                () = tokio::time::sleep_until(self.check_at) => {
+                    if self.may_go_on().await {
+                        continue;
+                    }
+                    return None;
+                }
                 received = self.listener.live.recv() => received,
             };
             match received {

@@ -2,6 +2,7 @@
 //! output goes to standard output, logs to standard error.
 
 mod after_restore;
+mod agents;
 mod common;
 mod connections;
 mod dead_letters;
@@ -24,6 +25,7 @@ pub use migrate::migrate;
 pub use settings::{ApiChecks, Settings};
 
 use after_restore::AfterRestore;
+use agents::Agents;
 use connections::Connections;
 use dead_letters::DeadLetters;
 use doctor::Doctor;
@@ -41,6 +43,9 @@ pub enum Admin {
     /// Manage API keys of all subaccounts.
     #[command(subcommand)]
     Keys(Keys),
+    /// Assign agents to subaccounts, release and list them.
+    #[command(subcommand)]
+    Agents(Agents),
     /// Re-encrypt all stored secrets with the first of ENCRYPTION_KEYS, while everything keeps running.
     ///
     /// To rotate the key: append the new key to ENCRYPTION_KEYS of every process and restart; put it first
@@ -95,6 +100,7 @@ async fn begin(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
     dmrelay_app::require_schema(&store).await?;
     match command {
         Admin::Keys(keys) => keys.run(&store).await,
+        Admin::Agents(agents) => agents.run(&store).await,
         Admin::AfterRestore(after_restore) => after_restore.run(&store).await,
         Admin::Reseal(reseal) => reseal.run(&store, settings.vault).await,
         Admin::DeadLetters(letters) => letters.run(&store).await,

@@ -287,6 +287,10 @@ words!(
         DeadLetterReplayed = "DEAD_LETTER_REPLAYED",
         /// A dead letter was discarded.
         DeadLetterDiscarded = "DEAD_LETTER_DISCARDED",
+        /// An agent became a subaccount's.
+        AgentAssigned = "AGENT_ASSIGNED",
+        /// An agent belongs to nobody any more.
+        AgentReleased = "AGENT_RELEASED",
         /// An API key was created.
         ApiKeyCreated = "API_KEY_CREATED",
         /// An API key was revoked.

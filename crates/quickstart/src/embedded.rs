@@ -7,9 +7,9 @@ use dmrelay_api::{Api, ApiOptions, ApiParts};
 use dmrelay_app::{App, Backend};
 use dmrelay_runtime::ops;
 use dmrelay_runtime::settings::{
-    AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, DatabaseUrlArg, EncryptionKeysArg,
-    GraphSettings, JwtSettings, LimitSettings, MetaAppSecretsArg, RetellApiKeyArg, VaultSettings,
-    WorkerSettings,
+    AgentBinding, AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, DatabaseUrlArg,
+    EncryptionKeysArg, GraphSettings, JwtSettings, LimitSettings, MetaAppSecretsArg, RetellApiKeyArg,
+    VaultSettings, WorkerSettings,
 };
 use dmrelay_simulator::{AgentRule, Options, ReplyRule, Simulator, WebhookTarget};
 use dmrelay_store::Store;
@@ -124,6 +124,8 @@ fn api_options(
 ) -> anyhow::Result<ApiOptions> {
     let mut api = settings.clone();
     api.bootstrap_key = BootstrapKeyArg::of(&keys.api_key);
+    // One tenant, and its agent is the simulator's.
+    api.agent_binding = AgentBinding::FirstConnect;
     api.public_url = Url::parse(&format!("http://{address}"))?;
     let access = (defaults.limits, defaults.jwt);
     Ok(ApiOptions::new(api, access, defaults.graph, defaults.worker.takeover_hours)?)

@@ -1,16 +1,15 @@
 //! Instagram connections: who is connected, with what, and in which state.
 
-use crate::query::{insert, literal};
+use crate::query::literal;
 use crate::{Activity, ActivityKind, Error, Result, Settings, Store, Tx};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{AgentId, ConnectionId, InstagramAccountId, PageId, SubaccountId};
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
-use dmrelay_entity::agent;
 use dmrelay_entity::instagram_connection::{self, Column, Entity, Model};
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, OnConflict};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select, UpdateMany,
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select, UpdateMany,
 };
 
 /// A connection, with its words read.
@@ -176,26 +175,6 @@ impl Store {
             .into_tuple::<(Option<i64>, i64)>();
         let mark = mark.one(&self.reader()).await?;
         Ok(mark.map_or((0, 0), |(changes, count)| (changes.unwrap_or(0), count)))
-    }
-
-    /// Binds an agent to a subaccount. False when it belongs to another one.
-    pub async fn bind_agent(&self, agent: &AgentId, subaccount: &SubaccountId) -> Result<bool> {
-        let bind = insert::<agent::Entity>([
-            (agent::Column::Id, agent.as_str().into()),
-            (agent::Column::SubaccountId, subaccount.as_str().into()),
-            (agent::Column::CreatedAt, self.clock()),
-        ])
-        .on_conflict(OnConflict::column(agent::Column::Id).do_nothing().to_owned())
-        .take();
-        self.writer().execute(&bind).await?;
-        Ok(self.agent_subaccount(agent).await?.as_deref() == Some(subaccount.as_str()))
-    }
-
-    /// The subaccount an agent belongs to.
-    pub async fn agent_subaccount(&self, agent: &AgentId) -> Result<Option<String>> {
-        // The connection that writes: what was just bound must be seen.
-        let agent = agent::Entity::find_by_id(agent.as_str()).one(&self.writer()).await?;
-        Ok(agent.map(|row| row.subaccount_id))
     }
 
     /// The disconnected connection of this account and agent, whose history a new one goes on with.

@@ -6,6 +6,7 @@
 //! - Whatever changes a conversation is a command, applied by [`Store::transact`] under its chat's lock.
 
 mod activities;
+mod agents;
 mod api_keys;
 mod breakers;
 mod bulk;
@@ -43,6 +44,7 @@ mod tokens;
 mod workers;
 
 pub use activities::{Activity, ActivityFilter};
+pub use agents::{Bound, Released};
 pub use api_keys::{ApiKey, NewApiKey};
 pub use breakers::{Admit, BreakerKey, BreakerState};
 pub use chat_list::{ChatCounts, ChatFilter};

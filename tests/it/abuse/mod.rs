@@ -1,5 +1,7 @@
 //! Attacks that were made on the running system, against the real processes.
 
+mod agents;
+mod audit;
 mod bodies;
 mod connections;
 mod readers;

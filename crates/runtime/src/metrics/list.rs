@@ -68,6 +68,8 @@ metrics! {
     inbox_waiting: gauge = "inbox_waiting";
     /// Duration of REST calls by route and status.
     http_seconds: seconds_by = "http_seconds" ["route", "status"];
+    /// REST calls refused with 401 or 403, by reason.
+    http_refused: counters = "http_refused_total" ["status", "reason"];
     /// Ingested events by final state.
     ingested: counters = "ingested_total" ["state"];
     /// Jobs by outcome and failure class.

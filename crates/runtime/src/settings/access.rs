@@ -81,6 +81,9 @@ pub struct LimitSettings {
     /// How often to poll for new events while there are listeners.
     #[arg(long, env = "EVENT_INTERVAL", default_value = "500ms", value_parser = duration)]
     pub event_interval: Duration,
+    /// How often an open event stream checks that its key still holds.
+    #[arg(long, env = "EVENT_CREDENTIAL_INTERVAL", default_value = "5s", value_parser = duration)]
+    pub event_credential_interval: Duration,
     /// Maximum duration of an event stream; the client then reconnects and is authorized again.
     #[arg(long, env = "EVENT_STREAM_TIME", default_value = "10m", value_parser = duration)]
     pub event_stream_time: Duration,

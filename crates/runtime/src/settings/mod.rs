@@ -67,6 +67,15 @@ pub struct QueueSettings {
 /// Minimum length of `BOOTSTRAP_API_KEY`.
 pub const BOOTSTRAP_KEY_BYTES_MIN: usize = 32;
 
+/// How an agent becomes a subaccount's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AgentBinding {
+    /// The operator assigns it (`admin agents assign`). With one Retell key for all, whoever names an agent could use it.
+    Assigned,
+    /// By the first connect that succeeds: for installations of one tenant.
+    FirstConnect,
+}
+
 /// The API's listeners and limits.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "API")]
@@ -132,6 +141,10 @@ pub struct ApiSettings {
     /// How often the credential cache checks for changed connections.
     #[arg(long, env = "SNAPSHOT_INTERVAL", default_value = "1s", value_parser = duration)]
     pub snapshot_interval: Duration,
+    /// How an agent becomes a subaccount's: `assigned` by the operator, or by the `first-connect` that succeeds, for
+    /// installations of one tenant.
+    #[arg(long, env = "AGENT_BINDING", value_enum, default_value = "assigned")]
+    pub agent_binding: AgentBinding,
     /// An API key with all permissions in all subaccounts, for bootstrapping; at least 32 characters.
     #[command(flatten)]
     pub bootstrap_key: BootstrapKeyArg,
