@@ -23,6 +23,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+/// Minimum length of an app secret: with a shorter one webhooks can be forged.
+const APP_SECRET_BYTES_MIN: usize = 8;
+
 /// Settings of the API, with their secrets loaded.
 #[derive(Debug, Clone)]
 pub struct ApiOptions {
@@ -58,8 +61,12 @@ impl ApiOptions {
         check_origins(&limits.cors_origins)?;
         let secrets = graph.app_secrets.get()?;
         let list = secrets.iter().flat_map(|secrets| secrets.expose().split(',')).map(str::trim);
-        let app_secrets =
+        let app_secrets: Vec<Secret<String>> =
             list.filter(|secret| !secret.is_empty()).map(|secret| Secret::new(secret.to_owned())).collect();
+        if app_secrets.iter().any(|secret| secret.expose().len() < APP_SECRET_BYTES_MIN) {
+            let what = format!("each must have at least {APP_SECRET_BYTES_MIN} characters; Meta's have 32");
+            return Err(InvalidSetting { name: "META_APP_SECRETS", what });
+        }
         let bootstrap = api.bootstrap_key.get()?;
         if bootstrap.as_ref().is_some_and(|key| key.expose().len() < BOOTSTRAP_KEY_BYTES_MIN) {
             let what = format!("must have at least {BOOTSTRAP_KEY_BYTES_MIN} characters");

@@ -198,8 +198,10 @@ async fn invalid_tokens_are_rejected(backend: Backend) -> Result<()> {
 async fn keys_are_created_listed_and_revoked(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |_| {}).await?;
     let keys = "/api/database/acme/api-keys";
-    let body =
-        json!({ "name": "frontend", "role": "viewer", "expiresAt": "2099-01-01T00:00:00Z" }).to_string();
+    let day = 86_400_000;
+    let now = relay.store.now().await?;
+    let at = |days: i64| dmrelay_views::time(now + days * day);
+    let body = json!({ "name": "frontend", "role": "viewer", "expiresAt": at(30) }).to_string();
     let create = async || {
         let headers = [("idempotency-key", "make-1")];
         relay.rest.request("POST", keys, Some(body.clone().into_bytes()), &headers).await
@@ -241,10 +243,20 @@ async fn keys_are_created_listed_and_revoked(backend: Backend) -> Result<()> {
         json!({ "name": "x", "role": "emperor" }),
         json!({ "name": "x", "role": "viewer", "expiresAt": "2001-01-01T00:00:00Z" }),
         json!({ "name": "x".repeat(101), "role": "viewer" }),
+        json!({ "name": "a\u{202e}b", "role": "viewer" }),
+        json!({ "name": "x", "role": "viewer", "expiresAt": at(367) }),
     ] {
         let answer = relay.rest.request("POST", keys, Some(bad.to_string().into_bytes()), &[]).await?;
         assert_eq!(answer.status, 422, "{bad}: {}", answer.text);
     }
+    // Whoever asks for nothing gets the least, and for a while.
+    let least = json!({ "name": "least" }).to_string().into_bytes();
+    assert_eq!(relay.rest.request("POST", keys, Some(least), &[]).await?.status, 201);
+    let item = relay.rest.request("GET", keys, None, &[]).await?.json["items"][0].clone();
+    let expires = dmrelay_views::parse_time(item["expiresAt"].as_str().context("no expiry")?);
+    let expires = expires.map_err(anyhow::Error::msg)?;
+    assert_eq!(item["role"], "viewer");
+    assert!((now + 89 * day..now + 91 * day).contains(&expires), "{item}");
     relay.end().await
 }
 

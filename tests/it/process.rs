@@ -92,14 +92,21 @@ async fn startup_errors_name_the_setting() -> Result<()> {
         ("dmrelay-worker", &[("ENCRYPTION_KEYS", "none")], "ENCRYPTION_KEYS: key 1 is not of the form"),
         (
             "dmrelay-worker",
-            &[("ENCRYPTION_KEYS", "k9:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")],
+            &[("ENCRYPTION_KEYS", "k9:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")],
             "are missing: {\"k1\"}",
         ),
         (
             "dmrelay-api",
-            &[("ENCRYPTION_KEYS", "k9:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")],
+            &[("ENCRYPTION_KEYS", "k9:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")],
             "are missing: {\"k1\"}",
         ),
+        (
+            "dmrelay-api",
+            &[("ENCRYPTION_KEYS", "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")],
+            "key \"k1\" is not random",
+        ),
+        ("dmrelay-api", &[("META_APP_SECRETS", "x")], "META_APP_SECRETS: each must have at least 8"),
+        ("dmrelay-api", &[("TRUSTED_PROXIES", "0.0.0.0/0")], "is everybody"),
         ("dmrelay-api", &[("DATABASE_URL", "")], "DATABASE_URL: is required"),
         ("dmrelay-api", &[("DATABASE_URL", "mysql://x")], "DATABASE_URL must begin with postgres://"),
         ("dmrelay-worker", &[("REDIS_URL", "")], "REDIS_URL: is required"),

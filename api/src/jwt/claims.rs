@@ -4,6 +4,7 @@ use super::{TokenError, invalid};
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::permission::Role;
+use dmrelay_domain::text::is_printable;
 use dmrelay_runtime::settings::{InvalidSetting, JwtSettings};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -51,6 +52,7 @@ pub(super) struct Rules {
     role_claim: String,
     subaccounts_claim: String,
     leeway: Millis,
+    max_lifetime: Millis,
 }
 
 impl Rules {
@@ -65,6 +67,7 @@ impl Rules {
             role_claim: settings.jwt_role_claim.clone(),
             subaccounts_claim: settings.jwt_subaccounts_claim.clone(),
             leeway: millis(settings.jwt_leeway),
+            max_lifetime: millis(settings.jwt_max_lifetime),
         })
     }
 
@@ -107,6 +110,16 @@ impl Rules {
             if now.saturating_add(self.leeway) < begin.saturating_mul(1_000) {
                 return Err(wrong("it is not valid yet"));
             }
+        }
+        let issued = match claims.get("iat") {
+            Some(issued) => {
+                seconds(issued).ok_or(wrong("its iat claim is not a time"))?.saturating_mul(1_000)
+            }
+            None => now,
+        };
+        let lifetime = expires_at.saturating_mul(1_000).saturating_sub(issued);
+        if lifetime > self.max_lifetime.saturating_add(self.leeway) {
+            return Err(wrong("it lives too long (JWT_MAX_LIFETIME)"));
         }
         Ok(expires_at)
     }
@@ -160,15 +173,6 @@ fn seconds(value: &Value) -> Option<i64> {
 fn is_subject(text: &str) -> bool {
     let visible = text.chars().any(|c| !c.is_whitespace());
     visible && text.chars().count() <= SUBJECT_CHARS_MAX && text.chars().all(is_printable)
-}
-
-/// Excludes control characters, line breaks, and invisible characters that reorder or join text.
-fn is_printable(c: char) -> bool {
-    let invisible = matches!(
-        c,
-        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-    );
-    !c.is_control() && !invisible
 }
 
 fn wrong(why: &'static str) -> TokenError {

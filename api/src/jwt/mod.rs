@@ -145,6 +145,9 @@ struct Header {
     alg: String,
     #[serde(default)]
     kid: Option<String>,
+    /// What kind of token it is.
+    #[serde(default)]
+    typ: Option<String>,
     /// Whether the token lists critical extensions (`crit`); none is supported.
     #[serde(default, deserialize_with = "present")]
     crit: bool,
@@ -162,6 +165,12 @@ impl<'a> Token<'a> {
             return Err(unreadable);
         }
         let header: Header = serde_json::from_slice(&decoded(header)?).map_err(|_| unreadable)?;
+        // A token for another purpose (an identity token, a logout token) grants nothing (RFC 8725 §3.11; RFC 9068).
+        let typ =
+            header.typ.as_deref().map(|typ| typ.trim_start_matches("application/").to_ascii_lowercase());
+        if typ.is_some_and(|typ| !matches!(typ.as_str(), "jwt" | "at+jwt")) {
+            return Err(TokenError::Invalid("its type (typ) is not accepted"));
+        }
         if header.crit {
             return Err(TokenError::Invalid("it needs an extension that is not supported"));
         }

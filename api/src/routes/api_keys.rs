@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
 use dmrelay_domain::api_key::{self, NAME_MAX};
-use dmrelay_domain::clock::Millis;
+use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::ApiKeyId;
 use dmrelay_domain::permission::Role;
 use dmrelay_store::NewApiKey;
@@ -38,9 +38,11 @@ pub(super) struct CreateApiKey {
     /// A readable name.
     #[schema(min_length = 1, max_length = 100, example = "frontend")]
     name: String,
+    /// The role; `viewer` if omitted.
     #[schema(schema_with = enums::role)]
+    #[serde(default = "least_role")]
     role: String,
-    /// Expiry time. Omit for a key that never expires.
+    /// Expiry time; at most `API_KEY_MAX_LIFETIME` from now. If omitted, `API_KEY_LIFETIME` from now (90 days).
     #[schema(format = DateTime)]
     expires_at: Option<String>,
 }
@@ -84,7 +86,7 @@ pub(super) async fn create(
     tenant: Tenant,
     Body(request): Body<CreateApiKey>,
 ) -> Result<(StatusCode, Json<ApiKeyCreated>), Problem> {
-    let (role, expires_at) = check(&request, state.clock.now())?;
+    let (role, expires_at) = check(&request, &state)?;
     // Only owners get here today. If others may create keys one day, they must not grant more than they have.
     if role as u8 > tenant.role as u8 {
         return Err(Problem::forbidden());
@@ -95,7 +97,7 @@ pub(super) async fn create(
         role,
         name: request.name,
         hash,
-        expires_at,
+        expires_at: Some(expires_at),
         created_by: tenant.actor,
     };
     let ApiKeyId(key_id) = state.store.create_api_key(&new).await?;
@@ -118,7 +120,13 @@ pub(super) async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn check(request: &CreateApiKey, now: Millis) -> Result<(Role, Option<Millis>), Problem> {
+fn least_role() -> String {
+    Role::Viewer.to_string()
+}
+
+fn check(request: &CreateApiKey, state: &ApiState) -> Result<(Role, Millis), Problem> {
+    let now = state.clock.now();
+    let (usual, most) = (state.options.limits.api_key_lifetime, state.options.limits.api_key_max_lifetime);
     let mut errors = ValidationErrors::default();
     if !api_key::is_name(&request.name) {
         errors.at("/name", format!("must be 1 to {NAME_MAX} bytes of printable text"));
@@ -130,6 +138,10 @@ fn check(request: &CreateApiKey, now: Millis) -> Result<(Role, Option<Millis>), 
     if expires_at.is_some_and(|at| at <= now) {
         errors.at("/expiresAt", "must be in the future");
     }
+    if expires_at.is_some_and(|at| at > now.saturating_add(millis(most))) {
+        errors.at("/expiresAt", format!("must be within {} days", most.as_secs() / 86_400));
+    }
     errors.end()?;
+    let expires_at = expires_at.unwrap_or_else(|| now.saturating_add(millis(usual.min(most))));
     Ok((role.ok_or_else(Problem::forbidden)?, expires_at))
 }

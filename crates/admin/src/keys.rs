@@ -49,14 +49,17 @@ pub struct Create {
     #[arg(long, value_parser = subaccount)]
     subaccount: SubaccountId,
     /// The key's role: viewer, operator, admin or owner.
-    #[arg(long, default_value = "owner", value_parser = role)]
+    #[arg(long, default_value = "viewer", value_parser = role)]
     role: Role,
     /// A readable name.
     #[arg(long, default_value = "created at the command line", value_parser = name)]
     name: String,
-    /// Lifetime, e.g. 90d; omit for a key that never expires.
-    #[arg(long, value_parser = settings::duration)]
-    expires_in: Option<Duration>,
+    /// Lifetime.
+    #[arg(long, default_value = "90d", value_parser = settings::duration)]
+    expires_in: Duration,
+    /// The key never expires.
+    #[arg(long, conflicts_with = "expires_in")]
+    never_expires: bool,
 }
 
 impl Keys {
@@ -114,9 +117,9 @@ fn state(row: &api_key::Model, now: Millis) -> &'static str {
 impl Create {
     async fn run(&self, store: &Store) -> anyhow::Result<()> {
         let expires_at = match self.expires_in {
-            Some(Duration::ZERO) => anyhow::bail!("--expires-in: must be longer than zero"),
-            Some(after) => Some(now(store).await?.saturating_add(millis(after))),
-            None => None,
+            _ if self.never_expires => None,
+            Duration::ZERO => anyhow::bail!("--expires-in: must be longer than zero"),
+            after => Some(now(store).await?.saturating_add(millis(after))),
         };
         let (key, hash) = keys::generate();
         let new = NewApiKey {

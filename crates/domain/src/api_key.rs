@@ -1,13 +1,14 @@
 //! Creation of API keys.
 
 use crate::signature;
+use crate::text::is_printable;
 
 /// Maximum length of a name, in bytes.
 pub const NAME_MAX: usize = 100;
 
 /// Whether the text is a valid name for a key.
 pub fn is_name(name: &str) -> bool {
-    !name.trim().is_empty() && name.len() <= NAME_MAX && name.chars().all(|c| !c.is_control())
+    !name.trim().is_empty() && name.len() <= NAME_MAX && name.chars().all(is_printable)
 }
 
 /// A new key of 256 random bits, and its hash; only the hash is stored.
@@ -16,4 +17,19 @@ pub fn generate() -> (String, [u8; 32]) {
     let key = format!("dmr_{}", hex::encode(secret));
     let hash = signature::sha256(key.as_bytes());
     (key, hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_what_it_looks_like() {
+        for name in ["frontend", "Büro 3", "経理"] {
+            assert!(is_name(name), "{name:?}");
+        }
+        for name in ["", "  ", "a\nb", "a\u{202e}b", "a\u{200b}b", "\u{feff}a"] {
+            assert!(!is_name(name), "{name:?}");
+        }
+    }
 }

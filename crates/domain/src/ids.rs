@@ -117,6 +117,10 @@ macro_rules! text_id {
                 if text.len() > Self::MAX {
                     return Err(InvalidId { what: stringify!($name), why: "is too long" });
                 }
+                // Paths of URLs and of files take them for something else.
+                if matches!(text, "." | "..") {
+                    return Err(InvalidId { what: stringify!($name), why: "must not be . or .." });
+                }
                 if !text.chars().all(allowed) {
                     return Err(InvalidId { what: stringify!($name), why: "contains characters that are not allowed" });
                 }
@@ -212,5 +216,8 @@ mod tests {
         assert!(SubaccountId::parse("acme-1.test_x").is_ok());
         assert!(AgentId::parse("agent/../x").is_err());
         assert!(SubaccountId::parse("ä").is_err());
+        for dots in [".", ".."] {
+            assert!(SubaccountId::parse(dots).is_err() && AgentId::parse(dots).is_err(), "{dots}");
+        }
     }
 }

@@ -19,6 +19,16 @@ pub fn truncate(text: &str, max: usize) -> &str {
     &text[..end]
 }
 
+/// Whether a character of a name can be seen as what it is: no control character, no line break, and none of the invisible ones
+/// that reorder or join text.
+pub fn is_printable(c: char) -> bool {
+    let invisible = matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    );
+    !c.is_control() && !invisible
+}
+
 /// Masks possible secrets and ids in a service's error text: unbroken runs of 20 or more characters.
 pub fn mask(text: &str) -> String {
     const LONG: usize = 20;

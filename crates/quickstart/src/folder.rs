@@ -3,9 +3,9 @@
 use anyhow::Context as _;
 use dmrelay_vault::Vault;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// What the demo stores besides the database. Created at the first start.
@@ -26,7 +26,12 @@ pub(crate) struct Keys {
 
 /// The folder, created if missing, and its keys.
 pub(crate) fn open(folder: &Path) -> anyhow::Result<Keys> {
-    fs::create_dir_all(folder)
+    // It holds the customers' messages and the keys: nobody else on the machine reads it.
+    let mut private = DirBuilder::new();
+    private.recursive(true).mode(0o700);
+    private
+        .create(folder)
+        .and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o700)))
         .with_context(|| format!("--data: cannot create the folder {}", folder.display()))?;
     let path = folder.join("keys.json");
     match fs::read(&path) {

@@ -59,6 +59,9 @@ pub enum InvalidKeys {
     /// The key is not 32 bytes.
     #[error("ENCRYPTION_KEYS: key {0:?} has {1} bytes, not 32")]
     Length(String, usize),
+    /// Every byte is the same: nobody made it at random.
+    #[error("ENCRYPTION_KEYS: key {0:?} is not random; make one with: head -c 32 /dev/urandom | base64")]
+    Weak(String),
     /// Two keys have the same id.
     #[error("ENCRYPTION_KEYS: the id {0:?} is used twice")]
     Twice(String),
@@ -106,6 +109,9 @@ impl Vault {
             let bytes = STANDARD.decode(key).map_err(|_| InvalidKeys::Base64(id.to_owned()))?;
             let length = bytes.len();
             let key: [u8; 32] = bytes.try_into().map_err(|_| InvalidKeys::Length(id.to_owned(), length))?;
+            if key.iter().all(|byte| *byte == key[0]) {
+                return Err(InvalidKeys::Weak(id.to_owned()));
+            }
             ring.push((id.to_owned(), XChaCha20Poly1305::new(&Key::from(key))));
         }
         if ring.is_empty() { Err(InvalidKeys::None) } else { Ok(Self { keys: ring }) }

@@ -37,7 +37,7 @@ struct Cli {
 
 /// Settings with an issuer and an audience, plus these.
 fn settings(more: &[&str]) -> JwtSettings {
-    let args = ["test", "--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE];
+    let args = ["test", "--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE, "--jwt-max-lifetime", "20d"];
     Cli::parse_from(args.iter().chain(more)).jwt
 }
 

@@ -34,6 +34,9 @@ async fn invalid_claims_are_rejected() {
         ("exp", json!(true), no_end),
         ("exp", json!(1e300), no_end),
         ("exp", json!(u64::MAX), no_end),
+        ("exp", json!(NOW + 21 * 86_400), "it lives too long (JWT_MAX_LIFETIME)"),
+        ("iat", json!(NOW - 20 * 86_400), "it lives too long (JWT_MAX_LIFETIME)"),
+        ("iat", json!("0"), "its iat claim is not a time"),
         ("nbf", json!(NOW + 31), "it is not valid yet"),
         ("nbf", json!(i64::MAX), "it is not valid yet"),
         ("nbf", json!("0"), "its nbf claim is not a time"),
@@ -182,6 +185,27 @@ async fn critical_extensions_are_rejected() {
         let outcome = with_secret().0.verify(&signer.sign(&header, &claims())).await;
         let why = "it needs an extension that is not supported";
         assert_eq!(outcome, Err(TokenError::Invalid(why)), "{crit}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_for_another_purpose_are_rejected() {
+    let signer = Signer::hs256(SECRET.as_bytes());
+    for (typ, accepted) in [
+        (json!(null), true),
+        (json!("JWT"), true),
+        (json!("at+jwt"), true),
+        (json!("application/at+JWT"), true),
+        (json!("id+jwt"), false),
+        (json!("logout+jwt"), false),
+        (json!(""), false),
+    ] {
+        let mut header = signer.header();
+        header["typ"] = typ.clone();
+        let outcome = with_secret().0.verify(&signer.sign(&header, &claims())).await;
+        let why = outcome.as_ref().err();
+        let refused = TokenError::Invalid("its type (typ) is not accepted");
+        assert_eq!(why, (!accepted).then_some(&refused), "{typ}");
     }
 }
 

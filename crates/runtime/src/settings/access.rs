@@ -32,6 +32,9 @@ pub struct JwtSettings {
     /// The claim with the subaccounts: a list of ids ("*" means all), or an object of id to role.
     #[arg(long, env = "JWT_SUBACCOUNTS_CLAIM", default_value = "subaccounts")]
     pub jwt_subaccounts_claim: String,
+    /// Maximum time from the issue of a token (`iat`; now, if it has none) to its expiry.
+    #[arg(long, env = "JWT_MAX_LIFETIME", default_value = "24h", value_parser = duration)]
+    pub jwt_max_lifetime: Duration,
     /// Tolerated clock difference between the issuer and this process.
     #[arg(long, env = "JWT_LEEWAY", default_value = "30s", value_parser = duration)]
     pub jwt_leeway: Duration,
@@ -87,6 +90,12 @@ pub struct LimitSettings {
     /// Maximum duration of an event stream; the client then reconnects and is authorized again.
     #[arg(long, env = "EVENT_STREAM_TIME", default_value = "10m", value_parser = duration)]
     pub event_stream_time: Duration,
+    /// Lifetime of an API key that is created without an expiry.
+    #[arg(long, env = "API_KEY_LIFETIME", default_value = "90d", value_parser = duration)]
+    pub api_key_lifetime: Duration,
+    /// Maximum lifetime of an API key that is created by REST.
+    #[arg(long, env = "API_KEY_MAX_LIFETIME", default_value = "366d", value_parser = duration)]
+    pub api_key_max_lifetime: Duration,
     /// How long the response to a write with an `Idempotency-Key` is stored.
     #[arg(long, env = "IDEMPOTENCY_TIME", default_value = "24h", value_parser = duration)]
     pub idempotency_time: Duration,
@@ -101,7 +110,12 @@ pub struct LimitSettings {
 /// A single address is a network with one member.
 fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
-    text.parse()
+    let network: IpNet = text
+        .parse()
         .or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address)))
-        .map_err(|_| format!("{text:?} is neither an address nor a network like 10.0.0.0/8"))
+        .map_err(|_| format!("{text:?} is neither an address nor a network like 10.0.0.0/8"))?;
+    if network.prefix_len() == 0 {
+        return Err(format!("{text:?} is everybody: whoever calls could claim any address"));
+    }
+    Ok(network)
 }
