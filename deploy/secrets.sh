@@ -75,7 +75,8 @@ if [ "$kind" = server ]; then
 else
     random 24 | put postgres_password
     random 24 | put database_password
-    printf 'postgres://dmrelay:%s@postgres:5432/dmrelay' "$(read_one database_password)" | put database_url
+    # The network of the Compose project is its own.
+    printf 'postgres://dmrelay:%s@postgres:5432/dmrelay?sslmode=disable' "$(read_one database_password)" | put database_url
     random 24 | put redis_password
     printf 'redis://dmrelay:%s@redis:6379/0' "$(read_one redis_password)" | put redis_url
     # Without the password a connection may only ping, for the health check; with it, everything except administration.
@@ -93,7 +94,7 @@ ask() { [ -s "$dir/$1" ] || echo "empty  $dir/$1: $2"; }
 ask retell_api_key "put Retell's API key in"
 ask meta_app_secrets "put the app secret of your Meta app in (several: comma separated)"
 if [ "$kind" = server ]; then
-    ask database_url "put postgres://user:password@host:5432/database in"
+    ask database_url "put postgres://user:password@host:5432/database?sslmode=verify-full in"
     ask redis_url "put redis://user:password@host:6379/0 in"
 fi
 if [ "$kind" != demo ]; then

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 /// An invalid `DATABASE_URL`.
 pub async fn open_store(settings: &DatabaseSettings) -> anyhow::Result<Store> {
     let url = settings.url.require()?;
+    check_transport(url.expose())?;
     let options = dmrelay_store::Options {
         url: url.expose().clone(),
         max_connections: settings.database_max_connections,
@@ -31,6 +32,32 @@ pub async fn open_store(settings: &DatabaseSettings) -> anyhow::Result<Store> {
         statement_timeout: settings.database_statement_timeout,
     };
     Ok(Store::open(&options).await?)
+}
+
+/// Messages and sealed tokens pass to the database: over a network only with a server that is known, or by an explicit word.
+fn check_transport(url: &str) -> anyhow::Result<()> {
+    let Ok(url) = url::Url::parse(url) else { return Ok(()) };
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        return Ok(());
+    }
+    let is_explicit = url.query_pairs().any(|(name, _)| matches!(&*name, "sslmode" | "ssl-mode"));
+    let is_here = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        // A name in this scheme is not read as an address.
+        Some(url::Host::Domain(name)) => {
+            name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+        }
+        // A socket of this machine.
+        None => true,
+    };
+    if is_here || is_explicit {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "DATABASE_URL: the server is on another machine; add sslmode=verify-full (with sslrootcert=… for a private \
+         authority), or another sslmode explicitly if the network between is trusted"
+    ))
 }
 
 /// Applies pending schema migrations and returns their number.
@@ -117,4 +144,30 @@ pub async fn serve_operators(
         }
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_transport;
+
+    #[test]
+    fn a_database_elsewhere_needs_a_word_on_its_transport() {
+        for url in [
+            "sqlite://x.db?mode=rwc",
+            "postgres://dmrelay:x@127.0.0.1:5432/dmrelay",
+            "postgres://dmrelay:x@localhost/dmrelay",
+            "postgres://dmrelay:x@[::1]/dmrelay",
+            "postgres:///dmrelay?host=/var/run/postgresql",
+            "postgres://dmrelay:x@db.example.com/dmrelay?sslmode=verify-full",
+            "postgres://dmrelay:x@postgres/dmrelay?sslmode=disable",
+        ] {
+            assert!(check_transport(url).is_ok(), "{url}");
+        }
+        for url in [
+            "postgres://dmrelay:x@db.example.com/dmrelay",
+            "postgresql://dmrelay:x@10.0.0.5/dmrelay?application_name=x",
+        ] {
+            assert!(check_transport(url).is_err(), "{url}");
+        }
+    }
 }
