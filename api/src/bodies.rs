@@ -30,6 +30,8 @@ pub(crate) struct Share {
     budget: Budget,
     who: String,
     bytes: usize,
+    /// What counts against another budget too.
+    outer: Option<Box<Share>>,
 }
 
 /// Why a body was not read.
@@ -53,7 +55,7 @@ impl Budget {
 
     /// Nothing yet, for this caller.
     pub(crate) fn share(&self, who: String) -> Share {
-        Share { budget: self.clone(), who, bytes: 0 }
+        Share { budget: self.clone(), who, bytes: 0, outer: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -62,7 +64,16 @@ impl Budget {
 }
 
 impl Share {
+    /// What it takes counts against this one too.
+    pub(crate) fn within(mut self, outer: Self) -> Self {
+        self.outer = Some(Box::new(outer));
+        self
+    }
+
     fn grow(&mut self, bytes: usize) -> Result<(), Unread> {
+        if let Some(outer) = &mut self.outer {
+            outer.grow(bytes)?;
+        }
         let mut held = self.budget.lock();
         let own = held.of.get(&self.who).copied().unwrap_or_default();
         if held.in_all + bytes > self.budget.most || own + bytes > self.budget.most_of_one {
@@ -107,18 +118,21 @@ pub(crate) async fn read(
         return Err(Unread::TooLarge);
     }
     let reading = async {
-        let mut whole: Vec<Bytes> = Vec::new();
-        let mut length = 0;
+        // Copied: a frame of one byte may hold a whole buffer of the connection.
+        let mut whole: Vec<u8> = Vec::new();
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else { continue };
-            length += data.len();
-            if length > most {
+            if whole.len() + data.len() > most {
                 return Err(Unread::TooLarge);
             }
             share.grow(data.len())?;
-            whole.push(data);
+            // By a quarter at a time: what counts is about what is in memory.
+            if whole.capacity() - whole.len() < data.len() {
+                whole.reserve_exact(data.len().max(whole.len() / 4));
+            }
+            whole.extend_from_slice(&data);
         }
-        Ok(if whole.len() == 1 { whole.remove(0) } else { whole.concat().into() })
+        Ok(whole.into())
     };
     tokio::time::timeout(time, reading).await.unwrap_or(Err(Unread::TooSlow))
 }
@@ -186,6 +200,30 @@ mod tests {
         drop((other, third));
         let held = budget.lock();
         assert_eq!((held.in_all, held.of.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn what_is_held_counts_against_both_budgets() {
+        let (own, all) = (Budget::new(100, 6), Budget::new(100, 8));
+        let share = |who: &str| own.share(who.to_owned()).within(all.share("tenant".to_owned()));
+        let (mut one, mut other) = (share("a"), share("b"));
+        assert!(read_all(chunks(&[b"12345"]), 10, &mut one).await.is_ok());
+        assert_eq!(read_all(chunks(&[b"12345"]), 10, &mut other).await, Err(Unread::Exhausted));
+        assert!(read_all(chunks(&[b"123"]), 10, &mut other).await.is_ok());
+        drop((one, other));
+        assert_eq!((own.lock().in_all, all.lock().in_all), (0, 0));
+    }
+
+    /// What stays in memory of frames that are parts of a large buffer.
+    #[tokio::test]
+    async fn a_small_frame_keeps_no_large_buffer() {
+        let buffer = Bytes::from(vec![b'x'; 100_000]);
+        let frames: Vec<Result<Bytes, Infallible>> = (0..10).map(|at| Ok(buffer.slice(at..=at))).collect();
+        let budget = Budget::new(100, 100);
+        let mut share = budget.share("a".to_owned());
+        let whole = read_all(Body::from_stream(stream::iter(frames)), 100, &mut share).await;
+        assert_eq!(whole.as_deref(), Ok(&b"xxxxxxxxxx"[..]));
+        assert!(buffer.is_unique());
     }
 
     #[tokio::test]

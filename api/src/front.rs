@@ -1,6 +1,6 @@
 //! Middleware before the routes: limits per address, timeout, request log, CORS and security headers.
 
-use crate::access::Caller;
+use crate::access::CallerCell;
 use crate::limit;
 use crate::problem::{Problem, Refused};
 use crate::state::ApiState;
@@ -40,43 +40,72 @@ pub(crate) async fn bounded(State(state): State<ApiState>, mut request: Request,
     response
 }
 
-async fn answer(state: &ApiState, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let address = state.limits.address(peer(&request), request.headers());
-    let route =
-        request.extensions().get::<MatchedPath>().map_or_else(String::new, |path| path.as_str().to_owned());
-    let method = request.method().clone();
+async fn answer(state: &ApiState, mut request: Request, next: Next) -> Response {
+    let caller = CallerCell::default();
+    request.extensions_mut().insert(caller.clone());
+    let mut line = Line {
+        state: state.clone(),
+        started: Instant::now(),
+        address: state.limits.address(peer(&request), request.headers()),
+        route: request
+            .extensions()
+            .get::<MatchedPath>()
+            .map_or_else(String::new, |path| path.as_str().to_owned()),
+        method: request.method().clone(),
+        caller,
+        outcome: None,
+    };
     let response = match tokio::time::timeout(state.options.api.api_timeout, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
             Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "The request timed out").into_response()
         }
     };
-    let status = response.status().as_u16();
-    // Excludes what all calls have in common.
-    let call = route.rsplit("/instagram/").next().unwrap_or_default();
-    let call = call.strip_prefix("/api/database/{subaccountId}/").unwrap_or(call);
-    state
-        .metrics
-        .http_seconds
-        .with_label_values(&[call, &status.to_string()])
-        .observe(started.elapsed().as_secs_f64());
-    let caller = response.extensions().get::<Caller>();
-    let refused = response.extensions().get::<Refused>();
-    if let Some(refused) = refused {
-        state.metrics.http_refused.with_label_values(&[&status.to_string(), refused.kind]).inc();
-    }
-    let told = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    tracing::info!(
-        %method, route, status, took_ms = started.elapsed().as_millis(), %address,
-        principal = caller.and_then(|caller| caller.principal.as_deref()),
-        subaccount = caller.and_then(|caller| caller.subaccount.as_ref().map(SubaccountId::as_str)),
-        agent = caller.and_then(|caller| caller.agent.as_ref().map(AgentId::as_str)),
-        reason = refused.map(|refused| refused.kind),
-        why = refused.and_then(|refused| told(&refused.why)),
-        "request"
-    );
+    line.outcome = Some((response.status().as_u16(), response.extensions().get::<Refused>().cloned()));
     response
+}
+
+/// The log line of a call, written on drop: also of one whose caller hangs up.
+struct Line {
+    state: ApiState,
+    started: Instant,
+    address: IpAddr,
+    route: String,
+    method: Method,
+    caller: CallerCell,
+    outcome: Option<(u16, Option<Refused>)>,
+}
+
+/// The status of a call whose caller did not wait for the answer.
+const CLIENT_GONE: u16 = 499;
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let (status, refused) = self.outcome.take().unwrap_or((CLIENT_GONE, None));
+        let Self { state, started, address, route, method, caller, .. } = self;
+        // Excludes what all calls have in common.
+        let call = route.rsplit("/instagram/").next().unwrap_or_default();
+        let call = call.strip_prefix("/api/database/{subaccountId}/").unwrap_or(call);
+        state
+            .metrics
+            .http_seconds
+            .with_label_values(&[call, &status.to_string()])
+            .observe(started.elapsed().as_secs_f64());
+        let (caller, refused) = (caller.get(), refused.as_ref());
+        if let Some(refused) = refused {
+            state.metrics.http_refused.with_label_values(&[&status.to_string(), refused.kind]).inc();
+        }
+        let told = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        tracing::info!(
+            %method, route, status, took_ms = started.elapsed().as_millis(), %address,
+            principal = caller.and_then(|caller| caller.principal.as_deref()),
+            subaccount = caller.and_then(|caller| caller.subaccount.as_ref().map(SubaccountId::as_str)),
+            agent = caller.and_then(|caller| caller.agent.as_ref().map(AgentId::as_str)),
+            reason = refused.map(|refused| refused.kind),
+            why = refused.and_then(|refused| told(&refused.why)),
+            "request"
+        );
+    }
 }
 
 /// A handler panicked: our bug, but the caller still gets a response.
@@ -94,8 +123,17 @@ fn peer(request: &Request) -> IpAddr {
 /// Limits the call rate per address, before authentication.
 pub(crate) async fn limited(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let rate = state.limits.check_address(state.limits.address(peer(&request), request.headers()));
-    let mut response =
-        if rate.allowed { next.run(request).await } else { Problem::rate_limited(&rate).into_response() };
+    let mut response = if rate.allowed {
+        next.run(request).await
+    } else {
+        // Counted and not logged: a line for each would be a flood.
+        let response = Problem::rate_limited(&rate).into_response();
+        if let Some(refused) = response.extensions().get::<Refused>() {
+            let status = response.status().as_u16().to_string();
+            state.metrics.http_refused.with_label_values(&[&status, refused.kind]).inc();
+        }
+        response
+    };
     limit::write(response.headers_mut(), &[rate]);
     response
 }

@@ -2,6 +2,7 @@
 //! and repeated calls get its response. Responses are stored encrypted, because one of them contains a new
 //! API key.
 
+use crate::bodies::Share;
 use crate::problem::Problem;
 use crate::state::ApiState;
 use axum::body::{Body, Bytes, to_bytes};
@@ -13,6 +14,7 @@ use dmrelay_domain::ids::SubaccountId;
 use dmrelay_store::{Begun, WriteKey};
 use dmrelay_vault::Place;
 use std::time::Duration;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 /// Maximum length of a key.
@@ -43,7 +45,7 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 pub(crate) async fn once(
     state: &ApiState,
     (subaccount, principal): (&SubaccountId, &str),
-    request: Request,
+    (request, body): (Request, Share),
     next: Next,
 ) -> Response {
     let key = match key(request.headers()) {
@@ -52,10 +54,15 @@ pub(crate) async fn once(
         Err(problem) => return problem.into_response(),
     };
     let key = WriteKey { subaccount: subaccount.clone(), principal: principal.to_owned(), key };
-    run(state, key, request, next).await.unwrap_or_else(IntoResponse::into_response)
+    run(state, key, (request, body), next).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-async fn run(state: &ApiState, key: WriteKey, request: Request, next: Next) -> Result<Response, Problem> {
+async fn run(
+    state: &ApiState,
+    key: WriteKey,
+    (request, share): (Request, Share),
+    next: Next,
+) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, state.options.api.api_max_bytes).await.map_err(|_| Problem::too_large())?;
     // The full path: the path seen by a nested router lacks the subaccount and the agent.
@@ -68,8 +75,13 @@ async fn run(state: &ApiState, key: WriteKey, request: Request, next: Next) -> R
         Begun::Run(id) => {
             let request = Request::from_parts(parts, Body::from(body));
             // Continues after the client disconnects, so that a repeated call finds the response.
-            let running = tokio::spawn(keep(state.clone(), id, next.run(request)));
-            running
+            let running = keep(state.clone(), id, next.run(request));
+            let running = async move {
+                let response = running.await;
+                drop(share);
+                response
+            };
+            tokio::spawn(running.in_current_span())
                 .await
                 .map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The call failed"))
         }

@@ -59,6 +59,8 @@ impl ApiOptions {
         takeover_hours: u32,
     ) -> Result<Self, InvalidSetting> {
         check_origins(&limits.cors_origins)?;
+        check_sizes(&api)?;
+        check_streams(&limits)?;
         let secrets = graph.app_secrets.get()?;
         let list = secrets.iter().flat_map(|secrets| secrets.expose().split(',')).map(str::trim);
         let app_secrets: Vec<Secret<String>> =
@@ -88,6 +90,32 @@ impl ApiOptions {
 fn show_waiting(metrics: &Metrics, inbox: &InboxWriter) {
     let (gauge, inbox) = (metrics.inbox_waiting.clone(), inbox.clone());
     metrics.on_scrape(move || gauge.set(i64::try_from(inbox.waiting()).unwrap_or(i64::MAX)));
+}
+
+/// A limit below one body would refuse every call for ever.
+fn check_sizes(api: &ApiSettings) -> Result<(), InvalidSetting> {
+    let at_least = |name: &'static str, size: usize, (least_name, least): (&str, usize)| {
+        let what = format!("must be at least {least_name} ({least})");
+        if size < least { Err(InvalidSetting { name, what }) } else { Ok(()) }
+    };
+    let webhook = ("WEBHOOK_MAX_BYTES", api.webhook_max_bytes);
+    at_least("WEBHOOK_MAX_BYTES_PER_ADDRESS", api.webhook_max_bytes_per_address, webhook)?;
+    at_least("WEBHOOK_MAX_BYTES_READING", api.webhook_max_bytes_reading, webhook)?;
+    let body = ("API_MAX_BYTES", api.api_max_bytes);
+    at_least("API_MAX_BYTES_PER_PRINCIPAL", api.api_max_bytes_per_principal, body)?;
+    at_least("API_MAX_BYTES_PER_SUBACCOUNT", api.api_max_bytes_per_subaccount, body)?;
+    at_least("API_MAX_BYTES_READING", api.api_max_bytes_reading, body)
+}
+
+/// The longest time for which a stream may go on after its key was revoked.
+const CREDENTIAL_INTERVAL_MAX: std::time::Duration = std::time::Duration::from_mins(1);
+
+fn check_streams(limits: &LimitSettings) -> Result<(), InvalidSetting> {
+    if limits.event_credential_interval > CREDENTIAL_INTERVAL_MAX {
+        let what = "must be at most 1m".to_owned();
+        return Err(InvalidSetting { name: "EVENT_CREDENTIAL_INTERVAL", what });
+    }
+    Ok(())
 }
 
 /// An origin that no browser sends would silently match nothing.
@@ -148,6 +176,8 @@ pub struct Shared {
     pub(crate) webhook_bodies: Budget,
     /// Bodies of REST calls in memory, by principal.
     pub(crate) rest_bodies: Budget,
+    /// The same, by subaccount.
+    pub(crate) tenant_bodies: Budget,
     /// Lists being read, by subaccount.
     pub(crate) readers: Readers,
 }
@@ -188,7 +218,10 @@ impl ApiState {
         tokio::spawn(snapshots.clone().keep_fresh(api.snapshot_interval, drained.clone()));
         let webhook_bodies = Budget::new(api.webhook_max_bytes_reading, api.webhook_max_bytes_per_address);
         let rest_bodies = Budget::new(api.api_max_bytes_reading, api.api_max_bytes_per_principal);
-        let readers = Readers::new(options.limits.readers_per_subaccount.into());
+        let tenant_bodies = Budget::new(api.api_max_bytes_reading, api.api_max_bytes_per_subaccount);
+        // At least one other subaccount can read meanwhile.
+        let most_readers = (app.store.lists_max() / 2).max(1);
+        let readers = Readers::new(most_readers.min(options.limits.readers_per_subaccount.into()));
         let signs = Signs::default();
         tokio::spawn(signs.clone().keep_written(app.store.clone(), drained.clone()));
         let settings = &options.limits;
@@ -214,6 +247,7 @@ impl ApiState {
             signs,
             webhook_bodies,
             rest_bodies,
+            tenant_bodies,
             readers,
         })))
     }

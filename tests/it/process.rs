@@ -112,6 +112,17 @@ async fn startup_errors_name_the_setting() -> Result<()> {
         ("dmrelay-worker", &[("REDIS_URL", "")], "REDIS_URL: is required"),
         ("dmrelay-api", &[("BOOTSTRAP_API_KEY", "short")], "BOOTSTRAP_API_KEY: must have at least 32"),
         ("dmrelay-worker", &[("LEASE", "soon")], "LEASE"),
+        ("dmrelay-api", &[("SEARCH_TIMEOUT", "0s")], "SEARCH_TIMEOUT"),
+        (
+            "dmrelay-api",
+            &[("EVENT_CREDENTIAL_INTERVAL", "1h")],
+            "EVENT_CREDENTIAL_INTERVAL: must be at most 1m",
+        ),
+        (
+            "dmrelay-api",
+            &[("WEBHOOK_MAX_BYTES", "67108864")],
+            "WEBHOOK_MAX_BYTES_PER_ADDRESS: must be at least WEBHOOK_MAX_BYTES",
+        ),
         ("dmrelay-api", &[("DATABASE_URL", &empty.url())], "run: dmrelay-api migrate"),
         ("dmrelay-worker", &[("DATABASE_URL", &empty.url())], "run: dmrelay-api migrate"),
     ] {

@@ -3,6 +3,7 @@
 mod principal;
 
 use crate::bodies;
+use crate::front;
 use crate::idempotency;
 use crate::limit;
 use crate::problem::Problem;
@@ -15,6 +16,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use dmrelay_domain::ids::{AgentId, SubaccountId};
 use dmrelay_domain::permission::{Permission, Role};
+use std::sync::{Arc, OnceLock};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument as _;
 
 pub(crate) use principal::{Credential, Principal};
 
@@ -47,6 +51,16 @@ pub(crate) struct Scope {
     pub(crate) actor: String,
 }
 
+/// Where the guard leaves the [`Caller`] of a call, for a log line that is written whatever becomes of the call.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallerCell(Arc<OnceLock<Caller>>);
+
+impl CallerCell {
+    pub(crate) fn get(&self) -> Option<&Caller> {
+        self.0.get()
+    }
+}
+
 /// Who made a call, and about what: for the log of requests.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Caller {
@@ -69,15 +83,15 @@ pub(crate) async fn guard(
         caller.subaccount = param("subaccountId").and_then(|id| SubaccountId::parse(id).ok());
         caller.agent = param("agentId").and_then(|id| AgentId::parse(id).ok());
     }
-    let principal = match principal::authenticate(&guard.state, request.headers()).await {
+    let authenticated = principal::authenticate(&guard.state, request.headers()).await;
+    caller.principal = authenticated.as_ref().ok().map(|principal| principal.id.clone());
+    if let Some(cell) = request.extensions().get::<CallerCell>() {
+        let _ = cell.0.set(caller);
+    }
+    let principal = match authenticated {
         Ok(principal) => principal,
-        Err(problem) => {
-            let mut response = problem.into_response();
-            response.extensions_mut().insert(caller);
-            return response;
-        }
+        Err(problem) => return problem.into_response(),
     };
-    caller.principal = Some(principal.id.clone());
     let rate = guard.state.limits.check_principal(&principal.id);
     let mut response = if rate.allowed {
         pass(guard, &principal, params, (request, next)).await
@@ -85,7 +99,6 @@ pub(crate) async fn guard(
         Problem::rate_limited(&rate).into_response()
     };
     limit::write(response.headers_mut(), &[rate]);
-    response.extensions_mut().insert(caller);
     response
 }
 
@@ -112,14 +125,15 @@ async fn pass(
             return next.run(request).await;
         }
         return match guard.state.readers.permit(&tenant.subaccount).await {
-            Ok(_permit) => next.run(request).await,
+            Ok(permit) => to_its_end(permit, next.run(request)).await,
             Err(problem) => problem.into_response(),
         };
     }
     // Only those who may call have their bodies read, once and within their limits.
     let (parts, body) = request.into_parts();
     let api = &guard.state.options.api;
-    let mut share = guard.state.rest_bodies.share(principal.id.clone());
+    let of_tenant = guard.state.tenant_bodies.share(tenant.subaccount.to_string());
+    let mut share = guard.state.rest_bodies.share(principal.id.clone()).within(of_tenant);
     let whole = bodies::read((&parts.headers, body), api.api_max_bytes, api.api_body_timeout, &mut share);
     let request = match whole.await {
         Ok(whole) => Request::from_parts(parts, Body::from(whole)),
@@ -129,7 +143,20 @@ async fn pass(
         return next.run(request).await;
     }
     let writer = (&tenant.subaccount, principal.id.as_str());
-    idempotency::once(&guard.state, writer, request, next).await
+    idempotency::once(&guard.state, writer, (request, share), next).await
+}
+
+/// Reads a list to its end even if the caller hangs up: the database does not stop reading, so the permit stays taken.
+async fn to_its_end(
+    permit: OwnedSemaphorePermit,
+    reading: impl Future<Output = Response> + Send + 'static,
+) -> Response {
+    let reading = async move {
+        let response = reading.await;
+        drop(permit);
+        response
+    };
+    tokio::spawn(reading.in_current_span()).await.unwrap_or_else(|_| front::panicked(Box::new(())))
 }
 
 fn authorize(

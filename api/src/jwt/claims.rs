@@ -117,6 +117,9 @@ impl Rules {
             }
             None => now,
         };
+        if now.saturating_add(self.leeway) < issued {
+            return Err(wrong("it is issued in the future (iat)"));
+        }
         let lifetime = expires_at.saturating_mul(1_000).saturating_sub(issued);
         if lifetime > self.max_lifetime.saturating_add(self.leeway) {
             return Err(wrong("it lives too long (JWT_MAX_LIFETIME)"));

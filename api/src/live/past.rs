@@ -2,6 +2,7 @@
 
 use super::OVERLAP_MS;
 use super::feed::{PAGE, time_of};
+use crate::readers::Readers;
 use dmrelay_domain::ids::{ActivityId, SubaccountId};
 use dmrelay_store::entity::activity;
 use dmrelay_store::{Result, Store};
@@ -52,8 +53,8 @@ impl Past {
         })
     }
 
-    /// The next activity.
-    pub(crate) async fn next(&mut self) -> Result<Step> {
+    /// The next activity; each page is read under a permit of its subaccount.
+    pub(crate) async fn next(&mut self, readers: &Readers) -> Result<Step> {
         loop {
             if let Some(row) = self.page.pop_front() {
                 if row.id == self.seen {
@@ -71,7 +72,8 @@ impl Past {
                 return Ok(Step::TooMany);
             }
             let from = time_of(self.seen) - OVERLAP_MS;
-            let page = self.store.activities_from(&self.subaccount, from, self.after, PAGE).await?;
+            let reading = self.store.activities_from(&self.subaccount, from, self.after, PAGE);
+            let page = readers.patient(&self.subaccount, reading).await?;
             self.last = (page.len() as u64) < PAGE;
             self.read += page.len();
             self.after = page.last().map(|row| row.id);

@@ -80,7 +80,10 @@ pub(super) async fn list(
 /// The secret key is shown only in this response.
 #[utoipa::path(post, path = "/api-keys", tag = "API keys", operation_id = "createApiKey",
     request_body = CreateApiKey,
-    responses((status = 201, description = "The key", body = ApiKeyCreated)))]
+    responses(
+        (status = 201, description = "The key", body = ApiKeyCreated),
+        (status = 409, description = "The subaccount has too many API keys"),
+    ))]
 pub(super) async fn create(
     State(state): State<ApiState>,
     tenant: Tenant,
@@ -90,6 +93,12 @@ pub(super) async fn create(
     // Only owners get here today. If others may create keys one day, they must not grant more than they have.
     if role as u8 > tenant.role as u8 {
         return Err(Problem::forbidden());
+    }
+    let most = state.options.limits.api_keys_per_subaccount;
+    if state.store.live_api_keys(&tenant.subaccount).await? >= most {
+        let title = "The subaccount has too many API keys";
+        return Err(Problem::new(StatusCode::CONFLICT, "too-many-keys", title)
+            .detail(format!("it has {most}; revoke one first")));
     }
     let (key, hash) = api_key::generate();
     let new = NewApiKey {

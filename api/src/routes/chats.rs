@@ -53,8 +53,13 @@ pub(super) async fn chats(
 ) -> Result<Json<List<ChatView>>, Problem> {
     let named = query.connection_id;
     let filter = filter(query)?;
-    let filter = ChatFilter { connections: listed(&state, &scope, named).await?, ..filter };
-    let page = state.store.chats(&filter).await?;
+    let filter = ChatFilter {
+        connections: listed(&state, &scope, named).await?,
+        search_time: state.options.limits.search_timeout,
+        ..filter
+    };
+    let page = state.store.chats(&filter).await;
+    let page = page.map_err(|err| paging::search_problem(filter.q.is_some(), err))?;
     let now = state.clock.now();
     let view = |row: &_| ChatView::of(row, now);
     Ok(Json(List::of(page, (filter.limit, filter.skip), view, paging::write_time_and_id)))

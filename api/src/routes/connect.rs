@@ -316,8 +316,11 @@ async fn make(
         .detail(what));
     }
     let tx = state.store.begin().await?;
-    if tx.bind_agent(&scope.agent, &scope.subaccount, &scope.actor).await? == Bound::Elsewhere {
-        return Err(not_assigned());
+    match tx.bind_agent(&scope.agent, &scope.subaccount, &scope.actor).await? {
+        Bound::Before => {}
+        Bound::Now if state.options.api.agent_binding == AgentBinding::FirstConnect => {}
+        // Where the operator assigns agents, it was released meanwhile.
+        Bound::Now | Bound::Elsewhere(_) => return Err(not_assigned()),
     }
     if let Before::Elsewhere(other) = before {
         tx.mark_disconnected(other, "transferred to another subaccount").await?;

@@ -13,10 +13,10 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_instagram::Access;
 use dmrelay_runtime::settings::AgentBinding;
-use dmrelay_store::{Activity, ActivityKind, Connection};
+use dmrelay_store::{Activity, ActivityKind, Connection, Released};
 use dmrelay_vault::Place;
 use dmrelay_views::ConnectionView;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -32,21 +32,31 @@ pub(super) struct Disconnect {
     release_agent: bool,
 }
 
+/// A connection that is disconnected, or about to be.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Disconnected {
+    #[serde(flatten)]
+    connection: ConnectionView,
+    /// Whether the agent belongs to nobody any more, as asked for by `releaseAgent`.
+    agent_released: bool,
+}
+
 /// Disconnects an Instagram account
 ///
 /// Unsubscribes the webhooks and deletes the token. The history stays.
 #[utoipa::path(post, path = "/disconnect", tag = "Connection", operation_id = "disconnect",
     request_body = Option<Disconnect>,
     responses(
-        (status = 200, description = "The account is disconnected", body = ConnectionView),
-        (status = 202, description = "Not finished yet: the workers keep retrying", body = ConnectionView),
+        (status = 200, description = "The account is disconnected", body = Disconnected),
+        (status = 202, description = "Not finished yet: the workers keep retrying", body = Disconnected),
         (status = 409, description = "The agent has several accounts"),
     ))]
 pub(super) async fn disconnect(
     State(state): State<ApiState>,
     scope: Scope,
     MaybeBody(request): MaybeBody<Disconnect>,
-) -> Result<(StatusCode, Json<ConnectionView>), Problem> {
+) -> Result<(StatusCode, Json<Disconnected>), Problem> {
     let request = request.unwrap_or_default();
     if request.release_agent && state.options.api.agent_binding == AgentBinding::Assigned {
         return Err(Problem::invalid("/releaseAgent", "agents are assigned and released by the operator"));
@@ -70,9 +80,11 @@ pub(super) async fn disconnect(
     let activity = Activity::of_connection(&connection, ActivityKind::Disconnected, &scope.actor)
         .with("instagramAccountId", connection.account.as_str());
     tx.record(&activity).await?;
+    let mut agent_released = false;
     if request.release_agent {
-        // It stays while it answers for others, or while Meta is unreachable.
-        tx.release_agent(&scope.agent, &scope.actor).await?;
+        // It stays while it answers for others.
+        let released = tx.release_agent(&scope.agent, Some(&scope.subaccount), &scope.actor).await?;
+        agent_released = matches!(released, Released::From(_));
     }
     tx.commit().await?;
     state.snapshots.refresh().await?;
@@ -80,7 +92,7 @@ pub(super) async fn disconnect(
     let fresh = state.store.connection_by_id(connection.id).await?;
     let fresh = fresh.ok_or_else(|| Problem::not_found("the connection is gone"))?;
     let status = if ended { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(ConnectionView::of(&fresh))))
+    Ok((status, Json(Disconnected { connection: ConnectionView::of(&fresh), agent_released })))
 }
 
 /// Whether the webhooks have ended, or this token can no longer unsubscribe them.

@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use dmrelay_domain::clock::duration;
 use dmrelay_domain::ids::{ActivityId, ConnectionId};
 use dmrelay_store::entity::activity;
 use futures::stream::{self, Stream, StreamExt};
@@ -140,7 +141,11 @@ impl Streaming {
         credential: Credential,
     ) -> impl Stream<Item = Result<Event, Infallible>> {
         let hello = Event::default().retry(RECONNECT_DELAY).comment("dmrelay");
-        let end = Instant::now() + state.options.limits.event_stream_time;
+        let mut time = state.options.limits.event_stream_time;
+        if let Credential::Token(until) = credential {
+            time = time.min(duration(until - state.clock.now()));
+        }
+        let end = Instant::now() + time;
         let check_at = Instant::now() + state.options.limits.event_credential_interval;
         let told = HashSet::new();
         let streaming = Self { state, wanted, listener, past, told, end, credential, check_at };
@@ -160,7 +165,12 @@ impl Streaming {
             }
             let row = match &mut self.past {
                 Some(past) => {
-                    match self.state.readers.patient(&self.wanted.scope.subaccount, past.next()).await {
+                    let step = tokio::select! {
+                        () = self.state.stop.cancelled() => return None,
+                        () = tokio::time::sleep_until(self.end) => return None,
+                        step = past.next(&self.state.readers) => step,
+                    };
+                    match step {
                         Ok(Step::Row(row)) => Arc::from(row),
                         Ok(Step::End) => {
                             self.told = self.past.take().map(Past::both).unwrap_or_default();

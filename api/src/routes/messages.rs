@@ -6,7 +6,6 @@ use crate::extract::Params;
 use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Json;
 use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId};
 use dmrelay_domain::states::{Author, Direction, MessageStatus};
@@ -67,13 +66,8 @@ pub(super) async fn messages(
         ..filter(query)?
     };
     let filter = MessageFilter { connections: listed(&state, &scope, named).await?, ..filter };
-    let page = state.store.messages(&filter).await.map_err(|err| {
-        if !err.is_too_long() {
-            return Problem::from(err);
-        }
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "search-too-long", "The search takes too long")
-            .detail("narrow it, by user, chat or time")
-    })?;
+    let page = state.store.messages(&filter).await;
+    let page = page.map_err(|err| paging::search_problem(filter.is_search(), err))?;
     Ok(Json(List::of(page, (filter.limit, filter.skip), MessageView::of, paging::write_id)))
 }
 

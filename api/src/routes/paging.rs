@@ -1,6 +1,7 @@
 //! Pagination of lists: limit, skip, cursor.
 
-use crate::problem::ValidationErrors;
+use crate::problem::{Problem, ValidationErrors};
+use axum::http::StatusCode;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use dmrelay_domain::clock::Millis;
@@ -28,6 +29,15 @@ pub(super) fn page(limit: Option<u64>, skip: Option<u64>, errors: &mut Validatio
         errors.parameter("skip", format!("must be at most {SKIP_MAX}; use cursor to go further"));
     }
     (limit, skip)
+}
+
+/// A search that takes too long is refused; any other list that does is our fault.
+pub(super) fn search_problem(is_search: bool, err: dmrelay_store::Error) -> Problem {
+    if !(is_search && err.is_too_long()) {
+        return Problem::from(err);
+    }
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "search-too-long", "The search takes too long")
+        .detail("narrow it, by user, chat or time")
 }
 
 /// The cursor of a list ordered by id.

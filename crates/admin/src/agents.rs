@@ -90,8 +90,7 @@ impl List {
 async fn assign(store: &Store, agent: &AgentId, subaccount: &SubaccountId) -> anyhow::Result<()> {
     let tx = store.begin().await?;
     let bound = tx.bind_agent(agent, subaccount, ACTOR).await?;
-    if bound == Bound::Elsewhere {
-        let owner = store.agent_subaccount(agent).await?.unwrap_or_default();
+    if let Bound::Elsewhere(owner) = bound {
         bail!("the agent {agent} belongs to the subaccount {owner}; release it there first");
     }
     tx.commit().await?;
@@ -101,7 +100,7 @@ async fn assign(store: &Store, agent: &AgentId, subaccount: &SubaccountId) -> an
 
 async fn release(store: &Store, agent: &AgentId) -> anyhow::Result<()> {
     let tx = store.begin().await?;
-    match tx.release_agent(agent, ACTOR).await? {
+    match tx.release_agent(agent, None, ACTOR).await? {
         Released::From(subaccount) => {
             tx.commit().await?;
             Ok(print(format!("the agent {agent} no longer belongs to {subaccount}"))?)

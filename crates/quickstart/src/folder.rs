@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use dmrelay_vault::Vault;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -26,13 +26,17 @@ pub(crate) struct Keys {
 
 /// The folder, created if missing, and its keys.
 pub(crate) fn open(folder: &Path) -> anyhow::Result<Keys> {
-    // It holds the customers' messages and the keys: nobody else on the machine reads it.
+    // It holds the customers' messages and the keys: nobody else on the machine reads it. A folder that was there before
+    // belongs to whoever made it.
     let mut private = DirBuilder::new();
     private.recursive(true).mode(0o700);
     private
         .create(folder)
-        .and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o700)))
         .with_context(|| format!("--data: cannot create the folder {}", folder.display()))?;
+    let mode = fs::metadata(folder).map_or(0, |folder| folder.permissions().mode());
+    if mode & 0o077 != 0 {
+        tracing::warn!(folder = %folder.display(), "others on this machine may read the folder of messages and keys");
+    }
     let path = folder.join("keys.json");
     match fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("{} is corrupt", path.display())),

@@ -16,11 +16,13 @@ pub fn init(settings: &LogSettings, service: &'static str) -> Result<(), String>
     let lines = match settings.log_format {
         // The innermost span names the trace.
         LogFormat::Json => {
-            lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+            let json = lines.json().flatten_event(true).with_current_span(true).with_span_list(false);
+            json.with_writer(|| OneLine { form: Form::Json }).boxed()
         }
         LogFormat::Text => {
             let colors = std::io::stderr().is_terminal();
-            lines.with_ansi(colors).with_writer(move || OneLine { colors }).boxed()
+            let form = if colors { Form::Colors } else { Form::Plain };
+            lines.with_ansi(colors).with_writer(move || OneLine { form }).boxed()
         }
     };
     let started = tracing_subscriber::registry()
@@ -36,13 +38,22 @@ pub fn init(settings: &LogSettings, service: &'static str) -> Result<(), String>
 /// Standard error, for one line at a time. Control characters are written as escapes: what a service or a customer has
 /// written must not look like another line, nor command a terminal.
 struct OneLine {
-    /// Whether the line has colors, which begin with ESC.
-    colors: bool,
+    form: Form,
+}
+
+/// How a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Plain,
+    /// With colors, which begin with ESC.
+    Colors,
+    /// JSON, whose escapes have four digits.
+    Json,
 }
 
 impl Write for OneLine {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        std::io::stderr().lock().write_all(&one_line(line, self.colors))?;
+        std::io::stderr().lock().write_all(&one_line(line, self.form))?;
         Ok(line.len())
     }
 
@@ -51,17 +62,30 @@ impl Write for OneLine {
     }
 }
 
-fn one_line(line: &[u8], colors: bool) -> Vec<u8> {
+fn one_line(line: &[u8], form: Form) -> Vec<u8> {
     let (line, end) = match line.split_last() {
         Some((b'\n', line)) => (line, &b"\n"[..]),
         _ => (line, &b""[..]),
     };
     let mut escaped = String::with_capacity(line.len());
-    for c in String::from_utf8_lossy(line).chars() {
-        let is_kept = !c.is_control() || c == '\t' || (c == '\u{1b}' && colors);
-        if is_kept { escaped.push(c) } else { escaped.extend(c.escape_default()) }
+    let line = String::from_utf8_lossy(line);
+    for (at, c) in line.char_indices() {
+        match c {
+            '\u{1b}' if form == Form::Colors && is_color(&line[at + 1..]) => escaped.push(c),
+            '\t' if form != Form::Json => escaped.push(c),
+            _ if !c.is_control() => escaped.push(c),
+            _ if form == Form::Json => escaped.extend(format!("\\u{:04x}", u32::from(c)).chars()),
+            _ => escaped.extend(c.escape_default()),
+        }
     }
     [escaped.as_bytes(), end].concat()
+}
+
+/// Whether what follows an ESC only changes the color: other commands move the cursor or erase.
+fn is_color(rest: &str) -> bool {
+    let rest =
+        rest.strip_prefix('[').map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';'));
+    rest.is_some_and(|rest| rest.starts_with('m'))
 }
 
 /// The span exporter, if one is configured.
@@ -98,13 +122,18 @@ pub async fn flush() {
 
 #[cfg(test)]
 mod tests {
-    use super::one_line;
+    use super::{Form, one_line};
 
     #[test]
     fn no_text_looks_like_another_line() {
-        let line = |text: &str, colors| String::from_utf8(one_line(text.as_bytes(), colors)).unwrap();
-        assert_eq!(line("a\r\nERROR forged\n", false), "a\\r\\nERROR forged\n");
-        assert_eq!(line("a\tb \u{1b}[2J\u{9b}1m\u{0}\n", false), "a\tb \\u{1b}[2J\\u{9b}1m\\u{0}\n");
-        assert_eq!(line("\u{1b}[32m INFO\u{1b}[0m ä 👋\n", true), "\u{1b}[32m INFO\u{1b}[0m ä 👋\n");
+        let line = |text: &str, form| String::from_utf8(one_line(text.as_bytes(), form)).unwrap();
+        assert_eq!(line("a\r\nERROR forged\n", Form::Plain), "a\\r\\nERROR forged\n");
+        assert_eq!(line("a\tb \u{1b}[2J\u{9b}1m\u{0}\n", Form::Plain), "a\tb \\u{1b}[2J\\u{9b}1m\\u{0}\n");
+        assert_eq!(line("\u{1b}[32m INFO\u{1b}[0m ä 👋\n", Form::Colors), "\u{1b}[32m INFO\u{1b}[0m ä 👋\n");
+        assert_eq!(
+            line("\u{1b}[1A\u{1b}[2K\u{1b}[1;31mx\n", Form::Colors),
+            "\\u{1b}[1A\\u{1b}[2K\u{1b}[1;31mx\n"
+        );
+        assert_eq!(line("{\"a\":\"\u{9b}1m\u{7f}\"}\n", Form::Json), "{\"a\":\"\\u009b1m\\u007f\"}\n");
     }
 }

@@ -12,14 +12,14 @@ use sea_orm::{
 };
 
 /// What became of binding an agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bound {
     /// It is the subaccount's from now on.
     Now,
     /// It was already.
     Before,
-    /// It is another subaccount's.
-    Elsewhere,
+    /// It is this other subaccount's.
+    Elsewhere(String),
 }
 
 /// What became of releasing an agent.
@@ -47,24 +47,36 @@ impl Tx {
         .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
         .take();
         if self.connection().execute(&bind).await?.rows_affected() == 0 {
-            let row = Entity::find_by_id(agent.as_str()).one(self.connection()).await?;
-            let is_own = row.is_some_and(|row| row.subaccount_id == subaccount.as_str());
-            return Ok(if is_own { Bound::Before } else { Bound::Elsewhere });
+            // Locked, so that it is not released before what is bound to it is stored.
+            let row = Entity::find_by_id(agent.as_str()).lock_exclusive().one(self.connection()).await?;
+            return Ok(match row {
+                Some(row) if row.subaccount_id == subaccount.as_str() => Bound::Before,
+                Some(row) => Bound::Elsewhere(row.subaccount_id),
+                // It was released in this moment.
+                None => Bound::Elsewhere(String::new()),
+            });
         }
         self.record(&of_agent(ActivityKind::AgentAssigned, agent, subaccount, actor)).await?;
         Ok(Bound::Now)
     }
 
-    /// An agent belongs to nobody any more, unless it answers for connected accounts.
+    /// An agent belongs to nobody any more, unless it answers for connected accounts. With `owner`, only that subaccount's.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn release_agent(&self, agent: &AgentId, actor: &str) -> Result<Released> {
+    pub async fn release_agent(
+        &self,
+        agent: &AgentId,
+        owner: Option<&SubaccountId>,
+        actor: &str,
+    ) -> Result<Released> {
         let found = Entity::find_by_id(agent.as_str()).lock_exclusive().one(self.connection()).await?;
+        let found = found.filter(|row| owner.is_none_or(|owner| row.subaccount_id == owner.as_str()));
         let Some(row) = found else { return Ok(Released::Nobodys) };
         let live = instagram_connection::Entity::find()
             .filter(instagram_connection::Column::AgentId.eq(agent.as_str()))
-            .filter(instagram_connection::Column::Status.ne("disconnected"));
+            // Nothing is asked for an account that is being disconnected.
+            .filter(instagram_connection::Column::Status.is_not_in(["disconnected", "disconnecting"]));
         let live = live.count(self.connection()).await?;
         if live > 0 {
             return Ok(Released::InUse(live));

@@ -8,7 +8,9 @@ use dmrelay_domain::ids::{ApiKeyId, SubaccountId};
 use dmrelay_domain::permission::Role;
 use dmrelay_entity::api_key::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::{ExprTrait, OnConflict};
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+};
 
 /// Who a key speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +61,15 @@ impl Store {
         tx.record_at(&activity, now).await?;
         tx.commit().await?;
         Ok(id)
+    }
+
+    /// How many keys of a subaccount are neither expired nor revoked.
+    pub async fn live_api_keys(&self, subaccount: &SubaccountId) -> Result<u64> {
+        let live = Entity::find()
+            .filter(Column::SubaccountId.eq(subaccount.as_str()))
+            .filter(Column::RevokedAt.is_null())
+            .filter(Column::ExpiresAt.is_null().or(Column::ExpiresAt.into_expr().gt(self.clock())));
+        Ok(live.count(&self.reader()).await?)
     }
 
     /// The keys of a subaccount, newest first; those that expired or were revoked too.

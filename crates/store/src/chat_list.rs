@@ -1,7 +1,7 @@
 //! Chats as the frontend lists them, and what is shown of one.
 
-use crate::pages::{Page, of_each};
-use crate::query::{count_if, literal, literals};
+use crate::pages::{Page, count, of_each};
+use crate::query::{count_if, literal, literals, rows};
 use crate::{ActivityKind, Result, Store};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ChatId, ConnectionId, TurnId};
@@ -10,6 +10,7 @@ use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, Query};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
+use std::time::Duration;
 
 /// Which chats to list. What is missing does not filter.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +21,8 @@ pub struct ChatFilter {
     pub user: Option<String>,
     /// Whose user's handle, name or id contains this, whatever the case of its letters.
     pub q: Option<String>,
+    /// How long a statement of such a search may take; zero for as long as any.
+    pub search_time: Duration,
     /// In which this one answers.
     pub mode: Option<String>,
     /// With this flag.
@@ -78,7 +81,7 @@ impl Store {
             .apply_if(filter.mode.as_deref(), |select, mode| select.filter(chat::Column::Mode.eq(mode)))
             .apply_if(filter.flag.as_deref(), |select, flag| select.filter(chat::Column::Flag.eq(flag)))
             .apply_if(filter.q.as_deref(), |select, q| select.filter(contains(q)));
-        let total = self.count(wanted.clone().filter(is_of(&filter.connections))).await?;
+        let all = wanted.clone().filter(is_of(&filter.connections));
         let page = wanted.apply_if(filter.before, |select, (at, id)| {
             let later = chat::Column::LastMessageAt.lt(at).or(chat::Column::Id.lt(id));
             // The first half alone is what the index can begin at.
@@ -87,7 +90,13 @@ impl Store {
         let order = [chat::Column::LastMessageAt, chat::Column::Id];
         let of = (filter.connections.as_slice(), chat::Column::ConnectionId);
         let query = of_each(page.as_query(), &order, of, (filter.limit.saturating_add(1), filter.skip));
-        let items = self.list_rows(&query).await?;
+        let (total, items) = if filter.q.is_some() {
+            let _permit = self.list_permit().await?;
+            let tx = self.begin_search(filter.search_time).await?;
+            (count(tx.connection(), all).await?, rows(tx.connection(), &query).await?)
+        } else {
+            (self.count(all).await?, self.list_rows(&query).await?)
+        };
         Ok(Page::of(items, filter.limit, total, |chat: &chat::Model| (chat.last_message_at, chat.id)))
     }
 

@@ -33,6 +33,8 @@ pub struct Store {
     maintenance: DatabaseConnection,
     /// The part of the reader's connections that lists may have at a time.
     lists: Arc<Semaphore>,
+    lists_max: usize,
+    statement_timeout: Duration,
     acquire_timeout: Duration,
     pub(crate) dialect: Dialect,
 }
@@ -78,8 +80,15 @@ impl Store {
             return Err(Error::Url(scheme.to_owned()));
         };
         let share = usize::try_from(options.max_connections / 4).unwrap_or(1).max(1);
-        let (lists, acquire_timeout) = (Arc::new(Semaphore::new(share)), options.acquire_timeout);
-        Ok(Self { link: Arc::new(link), maintenance, lists, acquire_timeout, dialect })
+        Ok(Self {
+            link: Arc::new(link),
+            maintenance,
+            lists: Arc::new(Semaphore::new(share)),
+            lists_max: share,
+            statement_timeout: options.statement_timeout,
+            acquire_timeout: options.acquire_timeout,
+            dialect,
+        })
     }
 
     /// A connection for migrations, and for looking at the database by hand. Its statements have no limit on this side.
@@ -110,9 +119,15 @@ impl Store {
         Ok(Tx { inner: self.on(Role::Write).begin().await?, dialect: self.dialect })
     }
 
-    /// A transaction that reads, each of whose statements may take so long (PostgreSQL).
+    /// How many lists may be read at a time in this process: a quarter of the connections, for a list may be slow.
+    pub fn lists_max(&self) -> usize {
+        self.lists_max
+    }
+
+    /// A transaction that reads, each of whose statements may take so long, and no longer than any other (PostgreSQL).
     pub(crate) async fn begin_search(&self, time: Duration) -> Result<Tx> {
-        let tx = Tx { inner: self.on(Role::Read).begin().await?, dialect: self.dialect };
+        let time = if time.is_zero() { self.statement_timeout } else { time.min(self.statement_timeout) };
+        let tx = Tx { inner: self.on(Role::Read).begin_reading().await?, dialect: self.dialect };
         if self.dialect == Dialect::Postgres {
             tx.execute(&format!("SET LOCAL statement_timeout = {}", time.as_millis()), Vec::new()).await?;
         }

@@ -66,7 +66,7 @@ impl MessageFilter {
     }
 
     /// Whether many messages may have to be read to find a few.
-    fn has_no_index(&self) -> bool {
+    pub fn is_search(&self) -> bool {
         self.q.is_some()
             || self.status.is_some()
             || self.author.is_some()
@@ -85,7 +85,7 @@ impl Store {
             return Ok(Page::empty());
         }
         let wanted = self.wanted(filter);
-        if filter.has_no_index() {
+        if filter.is_search() {
             return self.search(filter, wanted).await;
         }
         let total = self.count(of_all(filter, wanted.clone())).await?;

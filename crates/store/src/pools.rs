@@ -233,9 +233,18 @@ impl<C> Guarded<C> {
 impl Guarded<DatabaseConnection> {
     /// Begins a transaction that may write.
     pub(crate) async fn begin(self) -> Result<Guarded<DatabaseTransaction>> {
+        self.begin_as(SqliteTransactionMode::Immediate).await
+    }
+
+    /// Begins a transaction that only reads: SQLite's lock for writing stays free.
+    pub(crate) async fn begin_reading(self) -> Result<Guarded<DatabaseTransaction>> {
+        self.begin_as(SqliteTransactionMode::Deferred).await
+    }
+
+    async fn begin_as(self, mode: SqliteTransactionMode) -> Result<Guarded<DatabaseTransaction>> {
         let sqlite = self.inner.get_database_backend() == DbBackend::Sqlite;
         let options = TransactionOptions {
-            sqlite_transaction_mode: sqlite.then_some(SqliteTransactionMode::Immediate),
+            sqlite_transaction_mode: sqlite.then_some(mode),
             ..TransactionOptions::default()
         };
         let inner = self.within(self.inner.begin_with_options(options)).await?;

@@ -1,9 +1,12 @@
 //! Agents that belong to somebody else.
 
 use anyhow::{Context, Result};
+use dmrelay_simulator::{Fault, FaultMode, Operation, Service};
 use dmrelay_tests::cluster::Cluster;
+use dmrelay_tests::process::Process;
 use dmrelay_tests::rest::{Rest, agent_path, connect_body};
 use serde_json::json;
+use std::time::Duration;
 
 const ASSIGNED: (&str, &str) = ("AGENT_BINDING", "assigned");
 
@@ -73,5 +76,54 @@ async fn a_refused_connect_binds_no_agent() -> Result<()> {
     assert_eq!(logged.json["items"][0]["details"]["agentId"], "agent_1", "{}", logged.text);
     let (_, listed) = admin(&cluster, &["list"]).await?;
     assert!(listed.contains("no agents"), "{listed}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_is_released_meanwhile_is_not_bound_by_the_connect() -> Result<()> {
+    let cluster = Cluster::unconnected(&[ASSIGNED, ("GRAPH_TIMEOUT", "15s")]).await?;
+    assert!(admin(&cluster, &["assign", "agent_acme", "acme"]).await?.0);
+    let slow = Fault::graph(Operation::Me, FaultMode::Slow).delay(Duration::from_secs(3));
+    cluster.simulator.add_fault(slow);
+    let (connected, released) = tokio::join!(connect(&cluster.rest, "acme", "agent_acme"), async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        admin(&cluster, &["release", "agent_acme"]).await
+    });
+    let (success, output) = released?;
+    assert!(success, "{output}");
+    assert_eq!(connected?, (403, "urn:dmrelay:problem:agent-not-assigned".to_owned()));
+    let (_, listed) = admin(&cluster, &["list"]).await?;
+    assert!(listed.contains("no agents"), "{listed}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_is_released_though_meta_is_unreachable() -> Result<()> {
+    let cluster = Cluster::start(&[]).await?;
+    let outage = Fault::new(Service::Graph, FaultMode::DropBefore).times(0);
+    cluster.simulator.add_fault(outage);
+    let answer = cluster.rest.post("disconnect", json!({"releaseAgent": true})).await?;
+    assert_eq!((answer.status, &answer.json["agentReleased"]), (202, &json!(true)), "{}", answer.text);
+    let (_, listed) = admin(&cluster, &["list"]).await?;
+    assert!(listed.contains("no agents"), "{listed}");
+    Ok(())
+}
+
+/// With SQLite one connection writes: a command that fails must not wait for itself.
+#[tokio::test]
+async fn another_subaccounts_agent_is_named_on_sqlite_too() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let url = format!("sqlite://{}?mode=rwc", dir.path().join("agents.db").display());
+    let env = [("DATABASE_URL".to_owned(), url), ("RUST_LOG".to_owned(), "error".to_owned())];
+    let run = async |args: &[&str]| -> Result<(bool, String)> {
+        let log = dir.path().join(format!("{}.log", args.join("-")));
+        let mut process = Process::start("dmrelay-api", args, &env, log)?;
+        let status = process.ended(Duration::from_secs(10)).await?;
+        Ok((status.success(), process.output()))
+    };
+    assert!(run(&["migrate"]).await?.0);
+    assert!(run(&["admin", "agents", "assign", "agent_1", "acme"]).await?.0);
+    let (success, output) = run(&["admin", "agents", "assign", "agent_1", "other"]).await?;
+    assert!(!success && output.contains("belongs to the subaccount acme"), "{output}");
     Ok(())
 }

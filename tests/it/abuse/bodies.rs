@@ -46,12 +46,13 @@ async fn announced_webhooks_keep_no_room_from_genuine_ones() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_from_one_address_hold_no_more_than_their_share() -> Result<()> {
     let proxies = ("TRUSTED_PROXIES", "127.0.0.1");
-    let room = [("WEBHOOK_MAX_BYTES_PER_ADDRESS", "262144"), ("WEBHOOK_TIMEOUT", "60s"), proxies];
+    let most = [("WEBHOOK_MAX_BYTES", "262144"), ("WEBHOOK_MAX_BYTES_PER_ADDRESS", "262144")];
+    let room = [most[0], most[1], ("WEBHOOK_TIMEOUT", "60s"), proxies];
     let cluster = Cluster::start(&room).await?;
     let base = cluster.rest.address();
     let from = |address: &str, body: usize| {
         let line = format!("{}x-forwarded-for: {address}\r\n", signature());
-        head(&line, 1_000_000) + &"x".repeat(body)
+        head(&line, 250_000) + &"x".repeat(body)
     };
     let _held = socket(&base, &from("203.0.113.9", 200_000)).await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -108,5 +109,35 @@ async fn rest_bodies_that_never_end_take_nothing_from_other_callers() -> Result<
     // Strangers' bodies are not read.
     let mut stranger = socket(&base, &endless("unknown")).await?;
     assert_eq!(status(&mut stranger, Duration::from_secs(2)).await?, 401);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_keys_bring_a_subaccount_no_more_room() -> Result<()> {
+    let room = [("API_MAX_BYTES_PER_SUBACCOUNT", "262144"), ("API_KEYS_PER_SUBACCOUNT", "3")];
+    let cluster = Cluster::start(&room).await?;
+    let base = cluster.rest.address();
+    let create = async |name: &str| {
+        let body = serde_json::json!({"name": name, "role": "operator"}).to_string();
+        cluster.rest.request("POST", "/api/database/acme/api-keys", Some(body.into_bytes()), &[]).await
+    };
+    let mut held = Vec::new();
+    for (number, expected) in [(1, None), (2, None), (3, Some(503))] {
+        let created = create(&format!("key {number}")).await?;
+        let key = created.json["key"].as_str().unwrap_or_default();
+        let (path, body) = (agent_path("send"), "x".repeat(100_000));
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n"
+        );
+        let endless = format!("{head}transfer-encoding: chunked\r\n\r\n186a0\r\n{body}\r\n");
+        let mut stream = socket(&base, &endless).await?;
+        match expected {
+            Some(expected) => assert_eq!(status(&mut stream, Duration::from_secs(5)).await?, expected),
+            None => tokio::time::sleep(Duration::from_millis(300)).await,
+        }
+        held.push(stream);
+    }
+    let fourth = create("key 4").await?;
+    assert_eq!((fourth.status, &fourth.json["type"]), (409, &"urn:dmrelay:problem:too-many-keys".into()));
     Ok(())
 }

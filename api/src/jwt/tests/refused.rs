@@ -36,6 +36,7 @@ async fn invalid_claims_are_rejected() {
         ("exp", json!(u64::MAX), no_end),
         ("exp", json!(NOW + 21 * 86_400), "it lives too long (JWT_MAX_LIFETIME)"),
         ("iat", json!(NOW - 20 * 86_400), "it lives too long (JWT_MAX_LIFETIME)"),
+        ("iat", json!(NOW + 300), "it is issued in the future (iat)"),
         ("iat", json!("0"), "its iat claim is not a time"),
         ("nbf", json!(NOW + 31), "it is not valid yet"),
         ("nbf", json!(i64::MAX), "it is not valid yet"),

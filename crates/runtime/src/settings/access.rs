@@ -1,7 +1,7 @@
 //! Authentication, rate limits and origins of the REST API.
 
 use super::JwtSecretArg;
-use super::duration::parse as duration;
+use super::duration::{parse as duration, positive};
 use clap::Args;
 use ipnet::IpNet;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub struct JwtSettings {
     #[arg(long, env = "JWT_SUBACCOUNTS_CLAIM", default_value = "subaccounts")]
     pub jwt_subaccounts_claim: String,
     /// Maximum time from the issue of a token (`iat`; now, if it has none) to its expiry.
-    #[arg(long, env = "JWT_MAX_LIFETIME", default_value = "24h", value_parser = duration)]
+    #[arg(long, env = "JWT_MAX_LIFETIME", default_value = "24h", value_parser = positive)]
     pub jwt_max_lifetime: Duration,
     /// Tolerated clock difference between the issuer and this process.
     #[arg(long, env = "JWT_LEEWAY", default_value = "30s", value_parser = duration)]
@@ -45,7 +45,7 @@ pub struct JwtSettings {
     #[arg(long, env = "JWKS_MIN_INTERVAL", default_value = "30s", value_parser = duration)]
     pub jwks_min_interval: Duration,
     /// Timeout of fetching the keys.
-    #[arg(long, env = "JWKS_TIMEOUT", default_value = "5s", value_parser = duration)]
+    #[arg(long, env = "JWKS_TIMEOUT", default_value = "5s", value_parser = positive)]
     pub jwks_timeout: Duration,
 }
 
@@ -72,39 +72,47 @@ pub struct LimitSettings {
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<String>,
     /// Maximum number of concurrent event streams (`GET …/events`) in this process.
-    #[arg(long, env = "EVENT_STREAMS", default_value_t = 1_000)]
+    #[arg(long, env = "EVENT_STREAMS", default_value_t = 1_000, value_parser = at_least_one)]
     pub event_streams: usize,
     /// Maximum number of concurrent event streams per subaccount, which leaves room for others.
-    #[arg(long, env = "EVENT_STREAMS_PER_SUBACCOUNT", default_value_t = 100)]
+    #[arg(long, env = "EVENT_STREAMS_PER_SUBACCOUNT", default_value_t = 100, value_parser = at_least_one)]
     pub event_streams_per_subaccount: usize,
-    /// Maximum number of lists of one subaccount that are read at a time; further ones wait for two seconds, and are then
-    /// refused with 429.
+    /// Maximum number of lists of one subaccount that are read at a time, and at most half of what all have (an eighth of
+    /// DATABASE_MAX_CONNECTIONS); further ones wait for two seconds, and are then refused with 429.
     #[arg(long, env = "READERS_PER_SUBACCOUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub readers_per_subaccount: u16,
     /// How often to poll for new events while there are listeners.
-    #[arg(long, env = "EVENT_INTERVAL", default_value = "500ms", value_parser = duration)]
+    #[arg(long, env = "EVENT_INTERVAL", default_value = "500ms", value_parser = positive)]
     pub event_interval: Duration,
     /// How often an open event stream checks that its key still holds.
-    #[arg(long, env = "EVENT_CREDENTIAL_INTERVAL", default_value = "5s", value_parser = duration)]
+    #[arg(long, env = "EVENT_CREDENTIAL_INTERVAL", default_value = "5s", value_parser = positive)]
     pub event_credential_interval: Duration,
     /// Maximum duration of an event stream; the client then reconnects and is authorized again.
-    #[arg(long, env = "EVENT_STREAM_TIME", default_value = "10m", value_parser = duration)]
+    #[arg(long, env = "EVENT_STREAM_TIME", default_value = "10m", value_parser = positive)]
     pub event_stream_time: Duration,
     /// Lifetime of an API key that is created without an expiry.
-    #[arg(long, env = "API_KEY_LIFETIME", default_value = "90d", value_parser = duration)]
+    #[arg(long, env = "API_KEY_LIFETIME", default_value = "90d", value_parser = positive)]
     pub api_key_lifetime: Duration,
     /// Maximum lifetime of an API key that is created by REST.
-    #[arg(long, env = "API_KEY_MAX_LIFETIME", default_value = "366d", value_parser = duration)]
+    #[arg(long, env = "API_KEY_MAX_LIFETIME", default_value = "366d", value_parser = positive)]
     pub api_key_max_lifetime: Duration,
+    /// Maximum number of API keys of a subaccount that are neither expired nor revoked.
+    #[arg(long, env = "API_KEYS_PER_SUBACCOUNT", default_value_t = 100)]
+    pub api_keys_per_subaccount: u64,
     /// How long the response to a write with an `Idempotency-Key` is stored.
-    #[arg(long, env = "IDEMPOTENCY_TIME", default_value = "24h", value_parser = duration)]
+    #[arg(long, env = "IDEMPOTENCY_TIME", default_value = "24h", value_parser = positive)]
     pub idempotency_time: Duration,
     /// Maximum number of messages of a list's connections that one text search reads.
     #[arg(long, env = "SEARCH_MOST", default_value_t = 100_000)]
     pub search_most: u64,
     /// How long a statement of such a search may take; then the call is refused with 422.
-    #[arg(long, env = "SEARCH_TIMEOUT", default_value = "2s", value_parser = duration)]
+    #[arg(long, env = "SEARCH_TIMEOUT", default_value = "2s", value_parser = positive)]
     pub search_timeout: Duration,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let number: usize = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
+    if number == 0 { Err("must be at least 1".to_owned()) } else { Ok(number) }
 }
 
 /// A single address is a network with one member.

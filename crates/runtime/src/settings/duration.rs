@@ -2,6 +2,15 @@
 
 use std::time::Duration;
 
+/// The same, of a duration that must not be zero: a timeout or an interval.
+///
+/// # Errors
+/// What is wrong with the text, in readable form.
+pub fn positive(text: &str) -> Result<Duration, String> {
+    let duration = parse(text)?;
+    if duration.is_zero() { Err("must be longer than zero".to_owned()) } else { Ok(duration) }
+}
+
 /// Parses a number with its unit.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ mod secrets;
 mod tests;
 
 pub use access::{JwtSettings, LimitSettings};
-pub use duration::parse as duration;
+pub use duration::{parse as duration, positive};
 pub use secrets::{
     BootstrapKeyArg, DatabaseUrlArg, EncryptionKeysArg, JwtSecretArg, MetaAppSecretsArg, MetaVerifyTokenArg,
     RedisUrlArg, RetellApiKeyArg,
@@ -42,10 +42,10 @@ pub struct DatabaseSettings {
     #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 20)]
     pub database_max_connections: u32,
     /// How long a statement waits for a connection.
-    #[arg(long, env = "DATABASE_ACQUIRE_TIMEOUT", default_value = "2s", value_parser = duration)]
+    #[arg(long, env = "DATABASE_ACQUIRE_TIMEOUT", default_value = "2s", value_parser = positive)]
     pub database_acquire_timeout: Duration,
     /// Timeout of a statement.
-    #[arg(long, env = "DATABASE_STATEMENT_TIMEOUT", default_value = "10s", value_parser = duration)]
+    #[arg(long, env = "DATABASE_STATEMENT_TIMEOUT", default_value = "10s", value_parser = positive)]
     pub database_statement_timeout: Duration,
 }
 
@@ -95,10 +95,10 @@ pub struct ApiSettings {
     pub webhook_max_bytes_reading: usize,
     /// Maximum total size of webhook bodies from one address, in bytes; beyond it the API returns 503. Behind a proxy that is
     /// not in TRUSTED_PROXIES all webhooks come from one address.
-    #[arg(long, env = "WEBHOOK_MAX_BYTES_PER_ADDRESS", default_value_t = 32 * 1024 * 1024)]
+    #[arg(long, env = "WEBHOOK_MAX_BYTES_PER_ADDRESS", default_value_t = 8 * 1024 * 1024)]
     pub webhook_max_bytes_per_address: usize,
     /// Timeout of a webhook, after which the API returns 503.
-    #[arg(long, env = "WEBHOOK_TIMEOUT", default_value = "3s", value_parser = duration)]
+    #[arg(long, env = "WEBHOOK_TIMEOUT", default_value = "3s", value_parser = positive)]
     pub webhook_timeout: Duration,
     /// Maximum size of a REST body, in bytes.
     #[arg(long, env = "API_MAX_BYTES", default_value_t = 256 * 1024)]
@@ -109,18 +109,21 @@ pub struct ApiSettings {
     /// Maximum total size of REST bodies of one key or token, in bytes; beyond it the API returns 503.
     #[arg(long, env = "API_MAX_BYTES_PER_PRINCIPAL", default_value_t = 8 * 1024 * 1024)]
     pub api_max_bytes_per_principal: usize,
+    /// Maximum total size of REST bodies of one subaccount, in bytes; beyond it the API returns 503.
+    #[arg(long, env = "API_MAX_BYTES_PER_SUBACCOUNT", default_value_t = 16 * 1024 * 1024)]
+    pub api_max_bytes_per_subaccount: usize,
     /// Timeout of a REST body, counted from the call's head; then the API returns 408.
-    #[arg(long, env = "API_BODY_TIMEOUT", default_value = "10s", value_parser = duration)]
+    #[arg(long, env = "API_BODY_TIMEOUT", default_value = "10s", value_parser = positive)]
     pub api_body_timeout: Duration,
     /// Timeout of a REST call.
-    #[arg(long, env = "API_TIMEOUT", default_value = "60s", value_parser = duration)]
+    #[arg(long, env = "API_TIMEOUT", default_value = "60s", value_parser = positive)]
     pub api_timeout: Duration,
     /// Timeout of a request's head, and idle timeout of a connection. Behind a proxy that reuses connections
     /// it must be longer than the proxy's idle timeout.
-    #[arg(long, env = "HEADER_TIMEOUT", default_value = "65s", value_parser = duration)]
+    #[arg(long, env = "HEADER_TIMEOUT", default_value = "65s", value_parser = positive)]
     pub header_timeout: Duration,
     /// Timeout of the first request's head on a new connection.
-    #[arg(long, env = "FIRST_HEADER_TIMEOUT", default_value = "5s", value_parser = duration)]
+    #[arg(long, env = "FIRST_HEADER_TIMEOUT", default_value = "5s", value_parser = positive)]
     pub first_header_timeout: Duration,
     /// Maximum number of concurrent connections from one address; further ones are closed. Addresses in TRUSTED_PROXIES are
     /// not limited.
@@ -139,7 +142,7 @@ pub struct ApiSettings {
     #[arg(long, env = "INBOX_WRITERS", default_value_t = 2)]
     pub inbox_writers: usize,
     /// How often the credential cache checks for changed connections.
-    #[arg(long, env = "SNAPSHOT_INTERVAL", default_value = "1s", value_parser = duration)]
+    #[arg(long, env = "SNAPSHOT_INTERVAL", default_value = "1s", value_parser = positive)]
     pub snapshot_interval: Duration,
     /// How an agent becomes a subaccount's: `assigned` by the operator, or by the `first-connect` that succeeds, for
     /// installations of one tenant.
@@ -164,10 +167,10 @@ pub struct GraphSettings {
     #[arg(long, env = "GRAPH_VERSION", default_value = "v25.0")]
     pub graph_version: String,
     /// Timeout of a send.
-    #[arg(long, env = "GRAPH_TIMEOUT", default_value = "20s", value_parser = duration)]
+    #[arg(long, env = "GRAPH_TIMEOUT", default_value = "20s", value_parser = positive)]
     pub graph_timeout: Duration,
     /// Timeout of mark-seen, typing and profile calls, whose failures have no effect.
-    #[arg(long, env = "GRAPH_COURTESY_TIMEOUT", default_value = "2s", value_parser = duration)]
+    #[arg(long, env = "GRAPH_COURTESY_TIMEOUT", default_value = "2s", value_parser = positive)]
     pub graph_courtesy_timeout: Duration,
     /// Webhook fields to subscribe for a connection with Instagram Login, comma-separated.
     #[arg(
@@ -208,7 +211,7 @@ pub struct AgentSettings {
     #[arg(long, env = "RETELL_AGENT_VERSION", default_value = "latest_published")]
     pub retell_agent_version: String,
     /// Timeout of an answer.
-    #[arg(long, env = "AGENT_TIMEOUT", default_value = "120s", value_parser = duration)]
+    #[arg(long, env = "AGENT_TIMEOUT", default_value = "120s", value_parser = positive)]
     pub agent_timeout: Duration,
 }
 
@@ -244,10 +247,10 @@ pub struct WorkerSettings {
     #[arg(long, env = "RECONCILE_ATTEMPTS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub reconcile_attempts: u32,
     /// How long a dead worker's work stays reserved.
-    #[arg(long, env = "LEASE", default_value = "30s", value_parser = duration)]
+    #[arg(long, env = "LEASE", default_value = "30s", value_parser = positive)]
     pub lease: Duration,
     /// Interval of the poller.
-    #[arg(long, env = "SWEEP_INTERVAL", default_value = "250ms", value_parser = duration)]
+    #[arg(long, env = "SWEEP_INTERVAL", default_value = "250ms", value_parser = positive)]
     pub sweep_interval: Duration,
     /// Maximum number of chats the poller takes from one connection in a tick.
     #[arg(long, env = "SWEEP_PER_CONNECTION", default_value_t = 50)]
@@ -289,7 +292,7 @@ pub struct WorkerSettings {
     #[arg(long, env = "TOKEN_REFRESH_DAYS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=50))]
     pub token_refresh_days: u16,
     /// How often to check for tokens to renew.
-    #[arg(long, env = "TOKEN_CHECK_INTERVAL", default_value = "1m", value_parser = duration)]
+    #[arg(long, env = "TOKEN_CHECK_INTERVAL", default_value = "1m", value_parser = positive)]
     pub token_check_interval: Duration,
     /// How long a connected account may go without an event before it counts as silent.
     #[arg(long, env = "ACCOUNT_SILENT_AFTER", default_value = "24h", value_parser = duration)]
