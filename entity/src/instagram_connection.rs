@@ -26,6 +26,8 @@ pub struct Model {
     pub instagram_account_id: String,
     /// Page id.
     pub page_id: Option<String>,
+    /// The id by which Meta names whoever connected the account to this app, where it is known.
+    pub app_user_id: Option<String>,
     /// Username.
     pub username: Option<String>,
     /// Access token.

@@ -18,10 +18,13 @@ macro_rules! related {
 pub mod account_sign;
 pub mod activity;
 pub mod agent;
+pub mod agent_chat_deletion;
 pub mod api_key;
 pub mod breaker;
 pub mod chat;
 pub mod dead_letter;
+pub mod erased_user;
+pub mod erasure;
 pub mod event;
 pub mod idempotency_key;
 pub mod instagram_connection;

@@ -12,7 +12,9 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for statements in [CONNECTIONS, EVENTS, CHATS, MESSAGES, TURNS, COORDINATION, RECORDS, ACCESS] {
+        for statements in
+            [CONNECTIONS, EVENTS, CHATS, MESSAGES, TURNS, COORDINATION, RECORDS, ACCESS, PRIVACY]
+        {
             crate::schema::run(manager, statements).await?;
         }
         Ok(())
@@ -25,7 +27,10 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 18] = [
+    "erasures",
+    "agent_chat_deletions",
+    "erased_users",
     "account_signs",
     "prompt_echoes",
     "idempotency_keys",
@@ -53,6 +58,7 @@ const CONNECTIONS: &[&str] = &[
     login_kind text NOT NULL,
     instagram_account_id text NOT NULL,
     page_id text,
+    app_user_id text,
     username text,
     access_token {bytes},
     token_expires_at bigint,
@@ -132,6 +138,7 @@ const CHATS: &[&str] = &[
     opening_until bigint NOT NULL DEFAULT 0,
     note_seq bigint NOT NULL DEFAULT 0,
     notice_at bigint NOT NULL DEFAULT 0,
+    erased_at bigint NOT NULL DEFAULT 0,
     agent_seq bigint NOT NULL DEFAULT 0,
     human_seq bigint NOT NULL DEFAULT 0,
     verify boolean NOT NULL DEFAULT FALSE,
@@ -346,4 +353,37 @@ const ACCESS: &[&str] = &[
 )",
     "CREATE UNIQUE INDEX idempotency_keys_key ON idempotency_keys (subaccount_id, principal, key)",
     "CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at)",
+];
+
+const PRIVACY: &[&str] = &[
+    // What was received of a user until then is not taken in any more. The key is a digest of the user's id.
+    "CREATE TABLE erased_users (
+    account text NOT NULL,
+    user_key {uuid} NOT NULL,
+    at bigint NOT NULL,
+    PRIMARY KEY (user_key, account)
+)",
+    "CREATE TABLE agent_chat_deletions (
+    agent_chat_id text PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    due_at bigint NOT NULL,
+    attempts integer NOT NULL DEFAULT 0,
+    error text,
+    created_at bigint NOT NULL
+)",
+    "CREATE INDEX agent_chat_deletions_due ON agent_chat_deletions (due_at)",
+    "CREATE TABLE erasures (
+    id {uuid} PRIMARY KEY,
+    code text,
+    subaccount_id text NOT NULL,
+    connection_id {uuid},
+    actor text NOT NULL,
+    state text NOT NULL,
+    due_at bigint NOT NULL,
+    users bigint NOT NULL DEFAULT 0,
+    created_at bigint NOT NULL,
+    finished_at bigint
+)",
+    "CREATE INDEX erasures_code ON erasures (code) WHERE code IS NOT NULL",
+    "CREATE INDEX erasures_due ON erasures (due_at) WHERE finished_at IS NULL",
 ];

@@ -42,6 +42,7 @@ mod load;
 mod openapi;
 mod operations;
 mod pipeline;
+mod privacy;
 mod process;
 mod queue;
 mod release;

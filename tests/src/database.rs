@@ -52,6 +52,7 @@ pub async fn connect(store: &Store, subaccount: &str, account: &str) -> Result<C
         account: InstagramAccountId::parse(account)?,
         page: None,
         login: LoginKind::Instagram,
+        app_user_id: None,
         username: None,
         settings: Settings::default(),
         credentials: Credentials {

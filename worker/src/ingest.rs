@@ -165,11 +165,26 @@ async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<(Vec<Waiti
     }
     let users: Vec<_> = found.keys().cloned().collect();
     let chats = ctx.chat_ids.of(&ctx.store, &users).await?;
-    let waiting = users.into_iter().zip(chats).filter_map(|(key, chat)| {
-        let Found { connection, events, trace } = found.remove(&key)?;
-        Some(Waiting { chat, connection, user: key.1, events, trace })
-    });
-    Ok((waiting.collect(), apart))
+    let mut waiting = Vec::with_capacity(users.len());
+    let mut late = Vec::new();
+    for (key, chat) in users.into_iter().zip(chats) {
+        let Some(Found { connection, events, trace }) = found.remove(&key) else { continue };
+        match chat {
+            Some(chat) => waiting.push(Waiting { chat, connection, user: key.1, events, trace }),
+            None => late.extend(events),
+        }
+    }
+    erase_late(ctx, &late).await?;
+    Ok((waiting, apart))
+}
+
+/// What was delivered late of users who were erased is not stored again.
+async fn erase_late(ctx: &Context, events: &[EventId]) -> Result<()> {
+    ctx.store.erase_late_events(events).await?;
+    ctx.inbox.forget(events);
+    let erased = ctx.metrics.ingested.with_label_values(&[EventState::Erased.as_str()]);
+    erased.inc_by(u64::try_from(events.len()).unwrap_or(u64::MAX));
+    Ok(())
 }
 
 /// Settles what belongs to no conversation. What fails is looked at again when its claim expires.
@@ -227,6 +242,11 @@ async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
                 }
             }
             Err(ApplyError::Refused(_) | ApplyError::Conflict) => return one_by_one(ctx, &waiting).await,
+            // It was erased since it was found.
+            Err(ApplyError::Missing) => {
+                ctx.chat_ids.forget(connection.id, &waiting.user);
+                return give_back(ctx, &waiting.events, Duration::ZERO).await;
+            }
             Err(err) => {
                 tracing::warn!(chat = %waiting.chat, error = %err, "cannot ingest events; retrying");
                 return give_back(ctx, &waiting.events, UNAVAILABLE_DELAY).await;

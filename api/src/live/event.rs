@@ -26,6 +26,9 @@ pub(crate) enum LiveEventKind {
     /// Who answers changed, in a chat or in the whole account.
     #[serde(rename = "chat.mode")]
     ChatMode,
+    /// A customer was erased: the conversation is gone.
+    #[serde(rename = "chat.erased")]
+    ChatErased,
 }
 
 /// The data of an event: ids, never message text.
@@ -55,6 +58,7 @@ impl LiveEventKind {
             Self::MessageFailed => "message.failed",
             Self::ConnectionState => "connection.state",
             Self::ChatMode => "chat.mode",
+            Self::ChatErased => "chat.erased",
         }
     }
 
@@ -74,9 +78,12 @@ impl LiveEventKind {
             ActivityKind::BotPaused | ActivityKind::BotResumed | ActivityKind::AutomationRecognized => {
                 Some(Self::ChatMode)
             }
+            ActivityKind::UserErased => Some(Self::ChatErased),
             ActivityKind::AgentAssigned
             | ActivityKind::AgentReleased
             | ActivityKind::EventUnknown
+            | ActivityKind::ErasureRequested
+            | ActivityKind::AccountErased
             | ActivityKind::DeadLetterReplayed
             | ActivityKind::DeadLetterDiscarded
             | ActivityKind::ApiKeyCreated

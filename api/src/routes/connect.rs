@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
 use dmrelay_domain::failure::FailureClass;
-use dmrelay_domain::ids::{ConnectionId, InstagramAccountId, PageId};
+use dmrelay_domain::ids::{ConnectionId, InstagramAccountId, InstagramUserId, PageId};
 use dmrelay_domain::secret::Secret;
 use dmrelay_domain::states::LoginKind;
 use dmrelay_instagram::{Access, Account, GraphError, links};
@@ -46,6 +46,10 @@ pub(super) struct Connect {
     login_kind: Option<String>,
     #[serde(default)]
     settings: ConnectionSettings,
+    /// The id by which Meta's deauthorize and data deletion callbacks name whoever connected the account, where the client knows
+    /// it: with Facebook Login the app-scoped id of the person. With Instagram Login it is read from Graph.
+    #[schema(pattern = "^[0-9]{1,32}$")]
+    meta_user_id: Option<String>,
     /// Seconds until the token expires, if the client knows it.
     token_expires_in: Option<u32>,
     /// The `ref` of the ig.me link: letters, digits, `_`, `-` and `=`.
@@ -185,6 +189,10 @@ fn check(request: &Connect) -> Result<Checked, Problem> {
         None => Ok(LoginKind::Instagram),
     };
     let login = errors.check("/loginKind", login);
+    let is_id = |id: &String| InstagramUserId::parse(id).is_ok();
+    if !request.meta_user_id.as_ref().is_none_or(is_id) {
+        errors.at("/metaUserId", "must be 1 to 32 digits");
+    }
     if let Some(reference) = &request.reference {
         // Any username will do: only the ref is validated.
         errors.check("/ref", links::direct_message("a", Some(reference)));
@@ -260,6 +268,7 @@ fn describe(
         account: checked.account,
         login: checked.login,
         username: found.username,
+        app_user_id: request.meta_user_id.clone().or(found.app_user_id),
         settings: request.settings.clone().into(),
         credentials: Credentials {
             access_token: seal("access_token", &request.access_token),

@@ -41,8 +41,8 @@ pub(super) struct Query {
 
 /// Streams live events
 ///
-/// Server-Sent Events `message.received`, `message.sent`, `message.failed`, `connection.state` and
-/// `chat.mode`, each with its id and a `LiveEvent` as data. `Last-Event-ID` resumes after the event with that
+/// Server-Sent Events `message.received`, `message.sent`, `message.failed`, `connection.state`,
+/// `chat.mode` and `chat.erased`, each with its id and a `LiveEvent` as data. `Last-Event-ID` resumes after the event with that
 /// id; a few events may be repeated with the same ids. An event `reset` means that more events were missed
 /// than can be resent: read the lists again. A stream ends after ten minutes; reconnect with the last id.
 #[utoipa::path(get, path = "/events", tag = "Events", operation_id = "streamEvents",

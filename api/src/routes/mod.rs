@@ -9,9 +9,11 @@ mod connections;
 mod dead_letters;
 mod disconnect;
 mod docs;
+mod erase;
 mod events;
 mod messages;
 mod paging;
+mod privacy;
 mod replay;
 mod send;
 mod settings;
@@ -28,7 +30,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
-use axum::routing::get;
+use axum::routing::{get, post};
 use dmrelay_domain::ids::ConnectionId;
 use dmrelay_domain::permission::Permission;
 use dmrelay_store::Connection;
@@ -57,7 +59,7 @@ fn needs(permission: Permission, method: UtoipaMethodRouter<ApiState>) -> Route 
 
 /// The calls for one agent.
 fn of_agent() -> Vec<Route> {
-    use Permission::{Configure, Connect, Read, Replay, Send, TakeOver};
+    use Permission::{Configure, Connect, Erase, Read, Replay, Send, TakeOver};
     vec![
         needs(Connect, routes!(connect::connect)),
         needs(Connect, routes!(disconnect::disconnect)),
@@ -75,6 +77,7 @@ fn of_agent() -> Vec<Route> {
         needs(Replay, routes!(replay::replay_some)),
         needs(Replay, routes!(replay::replay)),
         needs(Replay, routes!(replay::discard)),
+        needs(Erase, routes!(erase::erase_user)),
         // A stream is not a list, however long it lasts; what it missed is read like one.
         Route { is_list: false, ..needs(Read, routes!(events::events)) },
     ]
@@ -121,6 +124,7 @@ pub(crate) fn router(state: &ApiState) -> Router {
         // (OPTIONS) without credentials.
         .method_not_allowed_fallback(not_allowed)
         .merge(docs::router(&document()))
+        .route("/data-deletion/{code}", get(privacy::deletion_status))
         .fallback(|| async { Problem::not_found("no route has this path") })
         .layer(DefaultBodyLimit::max(state.options.api.api_max_bytes))
         .layer(CatchPanicLayer::custom(front::panicked))
@@ -130,6 +134,10 @@ pub(crate) fn router(state: &ApiState) -> Router {
     let webhooks = Router::new()
         .route("/webhooks/instagram", get(webhook::shared_handshake).post(webhook::shared))
         .route(&format!("{AGENT}/webhook"), get(webhook::own_handshake).post(webhook::own))
+        .route("/webhooks/instagram/deauthorize", post(privacy::deauthorize))
+        .route(&format!("{AGENT}/deauthorize"), post(privacy::own_deauthorize))
+        .route("/webhooks/instagram/data-deletion", post(privacy::data_deletion))
+        .route(&format!("{AGENT}/data-deletion"), post(privacy::own_data_deletion))
         .method_not_allowed_fallback(not_allowed);
     rest.merge(webhooks)
         .layer(middleware::from_fn_with_state(state.clone(), front::secured))

@@ -7,6 +7,7 @@ mod common;
 mod connections;
 mod dead_letters;
 mod doctor;
+mod erase;
 mod events;
 mod keys;
 mod migrate;
@@ -29,6 +30,7 @@ use agents::Agents;
 use connections::Connections;
 use dead_letters::DeadLetters;
 use doctor::Doctor;
+use erase::{Erase, Erasures};
 use events::Events;
 use keys::Keys;
 use migrate::Migrate;
@@ -63,6 +65,13 @@ pub enum Admin {
     /// Look at what Meta's webhooks brought and was not understood, or failed.
     #[command(subcommand)]
     Events(Events),
+    /// Erase a customer, an account or a whole subaccount.
+    ///
+    /// A customer is erased at once; an account and a subaccount by a worker, conversation by conversation, after they are
+    /// disconnected. Chats at the agent's provider are deleted too.
+    Erase(Erase),
+    /// List requests to erase accounts and subaccounts, those of Meta's callbacks too.
+    Erasures(Erasures),
     /// List connected accounts, their state, and their pending work.
     Connections(Connections),
     /// Show the timeline of one conversation.
@@ -105,6 +114,8 @@ async fn begin(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
         Admin::Reseal(reseal) => reseal.run(&store, settings.vault).await,
         Admin::DeadLetters(letters) => letters.run(&store).await,
         Admin::Events(events) => events.run(&store).await,
+        Admin::Erase(erase) => erase.run(&store).await,
+        Admin::Erasures(erasures) => erasures.run(&store).await,
         Admin::Connections(connections) => connections.run(&store).await,
         Admin::Timeline(timeline) => timeline.run(&store).await,
         Admin::Migrate(_) | Admin::Doctor(_) => Ok(()),

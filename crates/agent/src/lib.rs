@@ -55,6 +55,9 @@ pub trait ChatAgent: Send + Sync {
     /// the record must be read first. [`FailureClass::Gone`] means the chat has ended.
     async fn ask(&self, chat: &str, text: &str, timeout: Duration) -> Result<Answer, AgentError>;
 
+    /// Deletes a chat and its transcript at the provider; one that is not there is no error.
+    async fn delete(&self, chat: &str) -> Result<(), AgentError>;
+
     /// The agent's record of a chat.
     async fn record(&self, chat: &str) -> Result<Record, AgentError>;
 }

@@ -41,7 +41,7 @@ pub struct Retell {
 impl Retell {
     /// Creates a connector that calls through `client`.
     pub fn new(client: Client, options: RetellOptions) -> Self {
-        client.expect_calls(SERVICE, &["create_chat", "completion", "get_chat"]);
+        client.expect_calls(SERVICE, &["create_chat", "completion", "get_chat", "delete_chat"]);
         Self { client, options }
     }
 
@@ -56,6 +56,10 @@ impl Retell {
         let answer =
             self.client.send(call).await.map_err(|failure| no_answer(effect, operation, &failure))?;
         let json = answer.json();
+        // `204 No Content` has none.
+        if answer.is_success() && answer.status == 204 {
+            return Ok(Value::Null);
+        }
         if answer.is_success() {
             return json.ok_or_else(|| AgentError {
                 class: failure::retell(effect, Wire::Lost, ""),
@@ -157,6 +161,15 @@ impl ChatAgent for Retell {
             message: "completion: the response has no messages".to_owned(),
         })?;
         Ok(spoken(&entries(messages)))
+    }
+
+    async fn delete(&self, chat: &str) -> Result<(), AgentError> {
+        let call = self.request("delete_chat", Method::DELETE, &["delete-chat", chat], CHAT_CALL_TIMEOUT);
+        match self.call(Effect::Read, call).await {
+            Ok(_) => Ok(()),
+            Err(err) if err.status == Some(404) || err.class == FailureClass::Gone => Ok(()),
+            Err(err) => Err(err),
+        }
     }
 
     async fn record(&self, chat: &str) -> Result<Record, AgentError> {

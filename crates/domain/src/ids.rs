@@ -90,6 +90,10 @@ uuid_id!(
     ApiKeyId
 );
 uuid_id!(
+    /// A request to erase an account or a subaccount.
+    ErasureId
+);
+uuid_id!(
     /// A worker process, identified from start to end.
     WorkerId
 );

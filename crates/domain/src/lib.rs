@@ -19,6 +19,7 @@ pub mod retry;
 pub mod secret;
 pub mod settings;
 pub mod signature;
+pub mod signed_request;
 pub mod split;
 pub mod states;
 pub mod text;

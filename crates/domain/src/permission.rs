@@ -9,7 +9,7 @@ words!(
         Viewer = "viewer",
         /// Also writes to customers, takes over chats and replays dead letters.
         Operator = "operator",
-        /// Also connects accounts and changes their settings.
+        /// Also connects accounts, changes their settings, and erases customers.
         Admin = "admin",
         /// Also manages API keys.
         Owner = "owner",
@@ -31,6 +31,8 @@ words!(
         Connect = "instagram:connect",
         /// Change a connection's settings.
         Configure = "instagram:configure",
+        /// Erase a customer.
+        Erase = "instagram:erase",
         /// List, create and revoke API keys.
         ManageKeys = "keys:manage",
     }
@@ -42,7 +44,7 @@ impl Role {
         let least = match permission {
             Permission::Read => Self::Viewer,
             Permission::Send | Permission::TakeOver | Permission::Replay => Self::Operator,
-            Permission::Connect | Permission::Configure => Self::Admin,
+            Permission::Connect | Permission::Configure | Permission::Erase => Self::Admin,
             Permission::ManageKeys => Self::Owner,
         };
         self as u8 >= least as u8
@@ -56,6 +58,6 @@ mod tests {
     #[test]
     fn each_role_includes_the_one_below() {
         let may = |role: Role| Permission::ALL.iter().filter(|p| role.may(**p)).count();
-        assert_eq!(Role::ALL.iter().map(|role| may(*role)).collect::<Vec<_>>(), [1, 4, 6, 7]);
+        assert_eq!(Role::ALL.iter().map(|role| may(*role)).collect::<Vec<_>>(), [1, 4, 7, 8]);
     }
 }

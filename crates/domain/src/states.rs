@@ -84,6 +84,22 @@ words!(
         Unknown = "unknown",
         /// Failed too often; see its dead letter.
         Dead = "dead",
+        /// Its user was erased; nothing of it is stored but its key, by which a late redelivery is recognized.
+        Erased = "erased",
+    }
+);
+
+words!(
+    /// What became of a request to erase an account or a subaccount.
+    ErasureState {
+        /// It begins once it is due.
+        Waiting = "waiting",
+        /// It is under way.
+        Running = "running",
+        /// Everything is erased.
+        Done = "done",
+        /// Meta named somebody of whom nothing is known here: a person has to look.
+        Unmatched = "unmatched",
     }
 );
 
@@ -291,6 +307,12 @@ words!(
         AgentAssigned = "AGENT_ASSIGNED",
         /// An agent belongs to nobody any more.
         AgentReleased = "AGENT_RELEASED",
+        /// A customer was erased: what they wrote, and what was written to them.
+        UserErased = "USER_ERASED",
+        /// It was asked to erase an account or a subaccount.
+        ErasureRequested = "ERASURE_REQUESTED",
+        /// Everything of an account was erased.
+        AccountErased = "ACCOUNT_ERASED",
         /// An API key was created.
         ApiKeyCreated = "API_KEY_CREATED",
         /// An API key was revoked.

@@ -16,6 +16,8 @@ pub struct Account {
     pub page_id: Option<String>,
     /// The handle.
     pub username: Option<String>,
+    /// The app-scoped id by which Meta's callbacks name the account's owner; with Instagram Login only.
+    pub app_user_id: Option<String>,
 }
 
 /// A customer's profile. Any field may be missing.
@@ -60,7 +62,13 @@ impl Graph {
                 }
             })
         })?;
-        Ok(Account { instagram_account_id: id, page_id: page, username: text(&account["username"]) })
+        let app_user_id = text(&account["id"]).filter(|_| access.login == LoginKind::Instagram);
+        Ok(Account {
+            instagram_account_id: id,
+            page_id: page,
+            username: text(&account["username"]),
+            app_user_id,
+        })
     }
 
     /// Subscribes the account's webhooks. Graph checks all field names at once; an unknown one fails the

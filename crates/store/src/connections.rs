@@ -65,6 +65,8 @@ pub struct NewConnection {
     pub login: LoginKind,
     /// The account's handle.
     pub username: Option<String>,
+    /// The id by which Meta's callbacks name its owner.
+    pub app_user_id: Option<String>,
     /// What the business chose.
     pub settings: Settings,
     /// Its sealed secrets.
@@ -289,6 +291,7 @@ impl Tx {
             instagram_account_id: Set(new.account.to_string()),
             page_id: Set(new.page.as_ref().map(ToString::to_string)),
             username: Set(new.username.clone()),
+            app_user_id: Set(new.app_user_id.clone()),
             access_token: Set(Some(new.credentials.access_token.clone())),
             token_expires_at: Set(new.credentials.token_expires_at),
             credential_version: Set(1),
@@ -315,6 +318,7 @@ impl Tx {
         let connected_at = Func::coalesce([Column::ConnectedAt.into_expr(), self.clock()]);
         let row = instagram_connection::ActiveModel {
             username: Set(new.username.clone()),
+            app_user_id: Set(new.app_user_id.clone()),
             page_id: Set(new.page.as_ref().map(ToString::to_string)),
             login_kind: Set(new.login.into()),
             access_token: Set(Some(credentials.access_token.clone())),

@@ -83,7 +83,14 @@ async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
         }
     };
     let until = began + ctx.options.agent_timeout;
+    let opened = match &command {
+        Command::StartTurn(start) => start.agent_chat.clone(),
+        _ => None,
+    };
     let applied = ctx.record(about.chat, command, until).await;
+    if let (None, Some(agent_chat)) = (&applied, opened) {
+        discard(ctx, &about, &agent_chat).await;
+    }
     let asks = |effect: &Effect| matches!(effect, Effect::Ask(_));
     if is_open && !applied.as_ref().is_some_and(|applied| applied.effects.iter().any(asks)) {
         ctx.breakers.unused(&of_agent(&about.route)).await;
@@ -92,6 +99,20 @@ async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
     let reply = applied.reply.clone();
     follow(ctx, applied, Hands { ask: Some(slot), ..Hands::default() }).await;
     Some(reply)
+}
+
+/// If the conversation was erased while its agent chat was opened, nobody else knows of it.
+async fn discard(ctx: &Context, about: &About, agent_chat: &str) {
+    let discarded = async {
+        let connection = ctx.store.connection_by_id(about.connection).await?;
+        match (ctx.store.chat(about.chat).await?, connection) {
+            (None, Some(connection)) => ctx.store.delete_agent_chat_later(&connection, agent_chat).await,
+            _ => Ok(()),
+        }
+    };
+    if let Err(err) = discarded.await {
+        tracing::warn!(chat = %about.chat, agent_chat, error = %err, "an agent chat that nobody uses may be left");
+    }
 }
 
 async fn opening(ctx: &Context, connection: &Connection, about: &About) -> Opening {

@@ -1,5 +1,6 @@
 //! Background services: the poller, the worker's heartbeat, and the leader's housekeeping.
 
+mod erasure;
 mod gauges;
 pub(crate) mod heartbeat;
 mod poller;
@@ -22,6 +23,7 @@ pub(crate) fn start(ctx: &Arc<Context>, shutdown: &CancellationToken) -> Vec<tok
     let poller = Service { name: POLLER, interval: ctx.options.worker.sweep_interval };
     let gauges = Service { name: GAUGES, interval: Duration::from_secs(5) };
     let retention = Service { name: "retention", interval: Duration::from_mins(10) };
+    let erasure = Service { name: "erasure", interval: ctx.options.worker.erasure_interval };
     let upkeep = Service { name: "upkeep", interval: Duration::from_secs(5) };
     let tokens = Service { name: "tokens", interval: ctx.options.worker.token_check_interval };
     vec![
@@ -29,6 +31,7 @@ pub(crate) fn start(ctx: &Arc<Context>, shutdown: &CancellationToken) -> Vec<tok
         tokio::spawn(poller.run(ctx.clone(), shutdown.clone(), poller::tick)),
         tokio::spawn(gauges.run(ctx.clone(), shutdown.clone(), gauges::tick)),
         tokio::spawn(tokens.run(ctx.clone(), shutdown.clone(), tokens::tick)),
+        tokio::spawn(erasure.run(ctx.clone(), shutdown.clone(), erasure::tick)),
         tokio::spawn(retention.run(ctx.clone(), shutdown.clone(), retention::tick)),
     ]
 }

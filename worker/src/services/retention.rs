@@ -4,19 +4,59 @@ use crate::Context;
 use dmrelay_store::{Kept, Result};
 use std::sync::Arc;
 
+/// Rows deleted by one statement.
+const BATCH: u64 = 1_000;
+
+/// Conversations erased by one tick.
+const CHATS_PER_TICK: u64 = 500;
+
 pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     ctx.store.forget_workers().await?;
     let worker = &ctx.options.worker;
-    let kept =
-        Kept { events: worker.retention_events, unrouted: worker.retention_unrouted, ..Kept::default() };
     ctx.store.forget_prompt_echoes().await?;
+    let kept = Kept {
+        events: worker.retention_events,
+        unrouted: worker.retention_unrouted,
+        dead: worker.retention_dead_events,
+        ..Kept::default()
+    };
+    batches("events", kept.batch, || ctx.store.forget_events(&kept)).await?;
+    let store = &ctx.store;
+    if let Some(age) = worker.retention_messages {
+        batches("messages", BATCH, || store.forget_messages(age, BATCH)).await?;
+    }
+    if let Some(age) = worker.retention_turns {
+        batches("turns", BATCH, || store.forget_turns(age, BATCH)).await?;
+    }
+    if let Some(age) = worker.retention_dead_letters {
+        batches("dead letters", BATCH, || store.forget_letters(age, BATCH)).await?;
+    }
+    if let Some(age) = worker.retention_activities {
+        told("activities", store.forget_old_activities(age).await?);
+    }
+    if let Some(age) = worker.retention_chats {
+        told("conversations", store.forget_chats(age, CHATS_PER_TICK).await?);
+    }
+    Ok(())
+}
+
+/// Deletes batch after batch until one is not full.
+async fn batches<F: Future<Output = Result<u64>>>(
+    what: &str,
+    batch: u64,
+    forget: impl Fn() -> F,
+) -> Result<()> {
     loop {
-        let deleted = ctx.store.forget_events(&kept).await?;
-        if deleted > 0 {
-            tracing::info!(deleted, "old events deleted");
-        }
-        if deleted < kept.batch {
+        let deleted = forget().await?;
+        told(what, deleted);
+        if deleted < batch {
             return Ok(());
         }
+    }
+}
+
+fn told(what: &str, deleted: u64) {
+    if deleted > 0 {
+        tracing::info!(deleted, "{what} past their retention deleted");
     }
 }

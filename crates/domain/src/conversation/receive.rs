@@ -20,12 +20,20 @@ pub(super) const STORY_MENTION: &str = "story_mention";
 /// How far apart the two forms of one story mention may be.
 const TWIN_WITHIN: Millis = 60_000;
 
+/// How long after the erasure of a user an echo may still be of a reply that was on its way.
+const ECHO_LATE: Millis = 60_000;
+
 impl Conversation {
     pub(super) fn receive(&mut self, receive: Receive) -> Reply {
         if receive.events.is_empty() {
             return Reply::Idle;
         }
         for event in receive.events {
+            if self.is_erased(&event) {
+                self.changes.events.push((event.id, EventState::Erased));
+                self.changes.facts.push(Fact::Ingested(EventState::Erased));
+                continue;
+            }
             self.take_in(&event);
             let understood = event.item.content != Content::Unknown;
             let state = if understood { EventState::Processed } else { EventState::Unknown };
@@ -46,6 +54,12 @@ impl Conversation {
             self.changes.effects.push(Effect::WakeOutbox(duration(due - self.now)));
         }
         Reply::Done
+    }
+
+    /// Whether it is a late delivery of what was erased. Of a reply that was on its way, the echo may come somewhat later.
+    fn is_erased(&self, event: &Received) -> bool {
+        let late = if matches!(event.item.content, Content::Echo(_)) { ECHO_LATE } else { 0 };
+        self.chat.erased_at > 0 && event.at <= self.chat.erased_at + late
     }
 
     fn take_in(&mut self, event: &Received) {

@@ -11,6 +11,15 @@ pub fn positive(text: &str) -> Result<Duration, String> {
     if duration.is_zero() { Err("must be longer than zero".to_owned()) } else { Ok(duration) }
 }
 
+/// The same, of at least two days: a retention, within which nothing is deleted that a conversation still needs.
+///
+/// # Errors
+/// What is wrong with the text, in readable form.
+pub fn days(text: &str) -> Result<Duration, String> {
+    let duration = parse(text)?;
+    if duration < Duration::from_hours(48) { Err("must be at least 2d".to_owned()) } else { Ok(duration) }
+}
+
 /// Parses a number with its unit.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ mod secrets;
 mod tests;
 
 pub use access::{JwtSettings, LimitSettings};
-pub use duration::{parse as duration, positive};
+pub use duration::{days, parse as duration, positive};
 pub use secrets::{
     BootstrapKeyArg, DatabaseUrlArg, EncryptionKeysArg, JwtSecretArg, MetaAppSecretsArg, MetaVerifyTokenArg,
     RedisUrlArg, RetellApiKeyArg,
@@ -148,6 +148,9 @@ pub struct ApiSettings {
     /// installations of one tenant.
     #[arg(long, env = "AGENT_BINDING", value_enum, default_value = "assigned")]
     pub agent_binding: AgentBinding,
+    /// How long after Meta's data deletion callback an account's data is erased, for callbacks that were a mistake.
+    #[arg(long, env = "DATA_DELETION_GRACE", default_value = "24h", value_parser = duration)]
+    pub data_deletion_grace: Duration,
     /// An API key with all permissions in all subaccounts, for bootstrapping; at least 32 characters.
     #[command(flatten)]
     pub bootstrap_key: BootstrapKeyArg,
@@ -297,12 +300,34 @@ pub struct WorkerSettings {
     /// How long a connected account may go without an event before it counts as silent.
     #[arg(long, env = "ACCOUNT_SILENT_AFTER", default_value = "24h", value_parser = duration)]
     pub account_silent_after: Duration,
+    /// How often to look for what is to be erased.
+    #[arg(long, env = "ERASURE_INTERVAL", default_value = "5s", value_parser = positive)]
+    pub erasure_interval: Duration,
     /// Retention of processed events' deduplication keys: at least as long as Meta may redeliver an event.
     #[arg(long, env = "RETENTION_EVENTS", default_value = "7d", value_parser = duration)]
     pub retention_events: Duration,
     /// Retention of events of accounts that are not connected.
     #[arg(long, env = "RETENTION_UNROUTED", default_value = "72h", value_parser = duration)]
     pub retention_unrouted: Duration,
+    /// Retention of events that failed for good, with their bytes; then their dead letters cannot be replayed.
+    #[arg(long, env = "RETENTION_DEAD_EVENTS", default_value = "30d", value_parser = positive)]
+    pub retention_dead_events: Duration,
+    /// Retention of messages that nothing waits for; at least 2d. Kept for ever if not set.
+    #[arg(long, env = "RETENTION_MESSAGES", value_parser = days)]
+    pub retention_messages: Option<Duration>,
+    /// Retention of conversations after their last message, with everything in them, at the agent's provider too; at least
+    /// 2d. Kept for ever if not set.
+    #[arg(long, env = "RETENTION_CHATS", value_parser = days)]
+    pub retention_chats: Option<Duration>,
+    /// Retention of questions to the agent and of agent chats that were replaced; at least 2d. Kept for ever if not set.
+    #[arg(long, env = "RETENTION_TURNS", value_parser = days)]
+    pub retention_turns: Option<Duration>,
+    /// Retention of the activity log; at least 2d. Kept for ever if not set.
+    #[arg(long, env = "RETENTION_ACTIVITIES", value_parser = days)]
+    pub retention_activities: Option<Duration>,
+    /// Retention of dead letters, open ones too; at least 2d. Kept for ever if not set.
+    #[arg(long, env = "RETENTION_DEAD_LETTERS", value_parser = days)]
+    pub retention_dead_letters: Option<Duration>,
 }
 
 /// Logs and metrics.

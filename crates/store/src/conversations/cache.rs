@@ -1,6 +1,7 @@
 //! Which chat is that of a user: asked of the database once, then remembered, for it never changes.
 
 use crate::bulk::{Column, Kind, Rows};
+use crate::erase::user_key;
 use crate::{Result, Store};
 use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId};
 use sea_orm::FromQueryResult;
@@ -15,6 +16,7 @@ const USERS: &[Column] = &[
     Column("connection_id", Kind::Uuid),
     Column("instagram_user_id", Kind::Text),
     Column("metadata", Kind::Text),
+    Column("user_key", Kind::Uuid),
 ];
 
 /// The chats of users, as far as this process has seen them.
@@ -43,11 +45,16 @@ impl ChatIds {
         Self { known: Mutex::default(), most }
     }
 
-    /// The chats of these users, made if they are not there.
+    /// The chats of these users, in their order, made if they are not there; none for a user who was erased, and of whom
+    /// nothing has come since.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn of(&self, store: &Store, users: &[(ConnectionId, InstagramUserId)]) -> Result<Vec<ChatId>> {
+    pub async fn of(
+        &self,
+        store: &Store,
+        users: &[(ConnectionId, InstagramUserId)],
+    ) -> Result<Vec<Option<ChatId>>> {
         let mut chats: Vec<Option<ChatId>> = {
             let known = self.lock();
             users.iter().map(|user| known.get(user).copied()).collect()
@@ -62,15 +69,20 @@ impl ChatIds {
             let found = ensure(store, &unknown).await?;
             let mut places = found.iter().copied();
             for chat in chats.iter_mut().filter(|chat| chat.is_none()) {
-                *chat = places.next();
+                *chat = places.next().flatten();
             }
             let mut known = self.lock();
             if known.len() + unknown.len() > self.most {
                 known.clear();
             }
-            known.extend(unknown.into_iter().zip(found));
+            known.extend(unknown.into_iter().zip(found).filter_map(|(user, chat)| Some((user, chat?))));
         }
-        Ok(chats.into_iter().flatten().collect())
+        Ok(chats)
+    }
+
+    /// The chat is gone: erased.
+    pub fn forget(&self, connection: ConnectionId, user: &InstagramUserId) {
+        self.lock().remove(&(connection, user.clone()));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(ConnectionId, InstagramUserId), ChatId>> {
@@ -78,8 +90,17 @@ impl ChatIds {
     }
 }
 
-/// The chats of these users, in their order; made, in the order of the users, if they are not there.
-pub(super) async fn ensure(store: &Store, users: &[(ConnectionId, InstagramUserId)]) -> Result<Vec<ChatId>> {
+/// What an erased user has done since that begins a conversation anew. What only changes or takes back a message is about
+/// one that is erased.
+const BEGINS: &str = "e.kind NOT IN ('edit', 'unsend', 'read', 'reaction', 'feedback') \
+     AND (e.kind <> 'echo' OR e.at > t.at + 60000)";
+
+/// The chats of these users, in their order; made, in the order of the users, if they are not there, unless the user was
+/// erased and nothing has come since.
+pub(super) async fn ensure(
+    store: &Store,
+    users: &[(ConnectionId, InstagramUserId)],
+) -> Result<Vec<Option<ChatId>>> {
     let mut sorted: Vec<_> = users.to_vec();
     sorted.sort();
     sorted.dedup();
@@ -91,15 +112,20 @@ pub(super) async fn ensure(store: &Store, users: &[(ConnectionId, InstagramUserI
             (*connection).into(),
             user.as_str().into(),
             metadata.to_string().into(),
+            user_key(user).into(),
         ]);
     }
     let mut values = Vec::new();
     let table = rows.as_table(store.dialect, "u", &mut values);
     let sql = format!(
         "INSERT INTO chats (id, connection_id, agent_id, instagram_user_id, chat_status, metadata, mode, \
-            created_at, updated_at) \
-         SELECT u.id, k.id, k.agent_id, u.instagram_user_id, 'ongoing', u.metadata, 'bot', {{now}}, {{now}} \
-         FROM {table} JOIN instagram_connections k ON k.id = u.connection_id WHERE TRUE \
+            erased_at, created_at, updated_at) \
+         SELECT u.id, k.id, k.agent_id, u.instagram_user_id, 'ongoing', u.metadata, 'bot', COALESCE(t.at, 0), \
+            {{now}}, {{now}} \
+         FROM {table} JOIN instagram_connections k ON k.id = u.connection_id \
+         LEFT JOIN erased_users t ON t.user_key = u.user_key AND t.account = k.instagram_account_id \
+         WHERE t.at IS NULL OR EXISTS (SELECT 1 FROM events e WHERE e.thread = u.instagram_user_id \
+            AND e.account = k.instagram_account_id AND e.state = 'new' AND e.at > t.at AND {BEGINS}) \
          ORDER BY u.instagram_user_id, u.connection_id \
          ON CONFLICT (instagram_user_id, connection_id) DO NOTHING"
     );
@@ -117,10 +143,5 @@ pub(super) async fn ensure(store: &Store, users: &[(ConnectionId, InstagramUserI
     drop(tx);
     let ids: HashMap<(ConnectionId, &str), ChatId> =
         found.iter().map(|row| ((row.connection_id, row.instagram_user_id.as_str()), row.id)).collect();
-    let missing =
-        || crate::Error::Row { table: "chats", what: "the connection of a chat is gone".to_owned() };
-    users
-        .iter()
-        .map(|(connection, user)| ids.get(&(*connection, user.as_str())).copied().ok_or_else(missing))
-        .collect()
+    Ok(users.iter().map(|(connection, user)| ids.get(&(*connection, user.as_str())).copied()).collect())
 }

@@ -135,7 +135,8 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn ensure_chats(&self, users: &[(ConnectionId, InstagramUserId)]) -> Result<Vec<ChatId>> {
-        cache::ensure(self, users).await
+        let missing = || Error::Row { table: "chats", what: "a connection is gone".to_owned() };
+        cache::ensure(self, users).await?.into_iter().map(|chat| chat.ok_or_else(missing)).collect()
     }
 }
 

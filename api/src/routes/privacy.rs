@@ -1,0 +1,211 @@
+//! Meta's callbacks when an account's owner removes the app, or wants their data deleted (Meta, "Data deletion request
+//! callback"), and the page that shows what became of it. Both are form posts whose signature is inside.
+
+use crate::bodies;
+use crate::problem::Problem;
+use crate::snapshot::{Accounts, Known};
+use crate::state::ApiState;
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Json, Response};
+use dmrelay_domain::clock::millis;
+use dmrelay_domain::signed_request::SignedRequest;
+use dmrelay_domain::states::ErasureState;
+use dmrelay_store::entity::erasure;
+use dmrelay_store::{Connection, NewErasure};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::time::Duration;
+use url::form_urlencoded;
+
+/// Whose callbacks these are.
+const ACTOR: &str = "meta";
+
+/// Maximum size of a callback, in bytes.
+const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// How old a signed request may be: an old one could be replayed by whoever has seen it.
+const AGE_MAX: Duration = Duration::from_hours(24);
+
+/// A signed request that is believed, and the accounts it is about.
+struct Callback {
+    connections: Vec<Connection>,
+}
+
+/// `POST /webhooks/instagram/deauthorize`.
+pub(super) async fn deauthorize(
+    State(state): State<ApiState>,
+    request: Request,
+) -> Result<Response, Problem> {
+    deauthorized(&state, request, None).await
+}
+
+/// `POST …/instagram/deauthorize`, for an account with a Meta app of its own.
+pub(super) async fn own_deauthorize(
+    State(state): State<ApiState>,
+    Path(path): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Problem> {
+    deauthorized(&state, request, Some(path)).await
+}
+
+/// `POST /webhooks/instagram/data-deletion`.
+pub(super) async fn data_deletion(
+    State(state): State<ApiState>,
+    request: Request,
+) -> Result<Response, Problem> {
+    deletion(&state, request, None).await
+}
+
+/// `POST …/instagram/data-deletion`, for an account with a Meta app of its own.
+pub(super) async fn own_data_deletion(
+    State(state): State<ApiState>,
+    Path(path): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Problem> {
+    deletion(&state, request, Some(path)).await
+}
+
+async fn deauthorized(
+    state: &ApiState,
+    request: Request,
+    path: Option<(String, String)>,
+) -> Result<Response, Problem> {
+    let Callback { connections } = read(state, request, path).await?;
+    end_all(state, &connections, "its owner has removed the app at Meta").await?;
+    if connections.is_empty() {
+        tracing::warn!("Meta says that somebody removed the app whose account is not known here");
+    }
+    Ok(StatusCode::OK.into_response())
+}
+
+async fn deletion(
+    state: &ApiState,
+    request: Request,
+    path: Option<(String, String)>,
+) -> Result<Response, Problem> {
+    let Callback { connections } = read(state, request, path).await?;
+    end_all(state, &connections, "its owner wants the data deleted").await?;
+    let code = hex::encode(rand::random::<[u8; 12]>());
+    let tx = state.store.begin().await?;
+    for connection in &connections {
+        let new = NewErasure {
+            subaccount: connection.subaccount.clone(),
+            connection: Some(connection.id),
+            actor: ACTOR.to_owned(),
+            code: Some(code.clone()),
+            grace: state.options.api.data_deletion_grace,
+        };
+        tx.request_erasure(&new).await?;
+    }
+    if connections.is_empty() {
+        tracing::warn!(
+            code,
+            "Meta asks to delete the data of somebody whose account is not known here: see admin erase list"
+        );
+        tx.record_unmatched_erasure(&code, ACTOR).await?;
+    }
+    tx.commit().await?;
+    let base = state.options.api.public_url.as_str().trim_end_matches('/');
+    let url = format!("{base}/data-deletion/{code}");
+    Ok(Json(json!({ "url": url, "confirmation_code": code })).into_response())
+}
+
+/// The token of a removed app is worth nothing: there is nobody to unsubscribe at.
+async fn end_all(state: &ApiState, connections: &[Connection], reason: &str) -> Result<(), Problem> {
+    for connection in connections {
+        if state.store.deauthorize(connection, reason).await? {
+            tracing::info!(connection = %connection.id, reason, "disconnected");
+        }
+    }
+    state.snapshots.refresh().await?;
+    Ok(())
+}
+
+async fn read(
+    state: &ApiState,
+    request: Request,
+    path: Option<(String, String)>,
+) -> Result<Callback, Problem> {
+    let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let address = peer.map(|peer| state.limits.network(peer, &parts.headers).to_string());
+    let mut share = state.webhook_bodies.share(address.unwrap_or_default());
+    let time = state.options.api.webhook_timeout;
+    let body = bodies::read((&parts.headers, body), BODY_BYTES_MAX, time, &mut share).await;
+    let body = body.map_err(bodies::Unread::problem)?;
+    let field = form_urlencoded::parse(&body).find(|(name, _)| name == "signed_request");
+    let signed = field.and_then(|(_, text)| SignedRequest::read(&text)).ok_or_else(refused)?;
+    let accounts = state.snapshots.current();
+    let is_platform = state.options.app_secrets.iter().any(|secret| signed.is_signed_by(secret.expose()));
+    let by_own =
+        |known: &Known| known.app_secret.as_ref().is_some_and(|own| signed.is_signed_by(own.expose()));
+    if !is_platform && !own(&accounts, path.as_ref()).any(by_own) {
+        return Err(refused());
+    }
+    let now = state.clock.now();
+    let is_recent = |at: i64| (now - at.saturating_mul(1_000)).abs() <= millis(AGE_MAX);
+    if !signed.issued_at.is_some_and(is_recent) {
+        return Err(refused());
+    }
+    let mut connections = state.store.connections_of_meta_user(&signed.user_id).await?;
+    // A secret speaks for the accounts that have it, and the platform's for those without one of their own.
+    connections.retain(|connection| match &connection.row.app_secret {
+        Some(_) => accounts.get(connection.account.as_str()).is_some_and(by_own),
+        None => is_platform,
+    });
+    Ok(Callback { connections })
+}
+
+/// The connections of the agent in the path.
+fn own<'a>(accounts: &'a Accounts, path: Option<&'a (String, String)>) -> impl Iterator<Item = &'a Known> {
+    accounts.values().filter(move |known| {
+        path.is_some_and(|(subaccount, agent)| {
+            known.subaccount.as_str() == subaccount && known.agent.as_str() == agent
+        })
+    })
+}
+
+fn refused() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "signature-refused", "The signature is refused")
+}
+
+/// `GET /data-deletion/{code}`: what became of a request, for people, without a login. Only who has the code sees it.
+pub(super) async fn deletion_status(
+    State(state): State<ApiState>,
+    Path(code): Path<String>,
+) -> Result<Response, Problem> {
+    let is_code = code.len() == 24 && code.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let erasures = if is_code { state.store.erasures_of_code(&code).await? } else { Vec::new() };
+    let (status, text) = if erasures.is_empty() {
+        (StatusCode::NOT_FOUND, "No deletion request has this confirmation code.".to_owned())
+    } else {
+        (StatusCode::OK, told(&erasures))
+    };
+    let page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"robots\" content=\"noindex\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>Data deletion</title></head>\n\
+         <body>\n<h1>Data deletion</h1>\n<p>{text}</p>\n</body>\n</html>\n"
+    );
+    let robots = [(header::HeaderName::from_static("x-robots-tag"), "noindex")];
+    Ok((status, robots, Html(page)).into_response())
+}
+
+fn told(erasures: &[erasure::Model]) -> String {
+    let is = |state: ErasureState| move |row: &&erasure::Model| row.state.known() == Some(state);
+    if erasures.iter().any(|row| is(ErasureState::Unmatched)(&row)) {
+        return "The request was received. No data was found under the identifier that Meta named; the operator of this service \
+                checks whether there is any under another."
+            .to_owned();
+    }
+    if erasures.iter().all(|row| is(ErasureState::Done)(&row)) {
+        let at = erasures.iter().filter_map(|row| row.finished_at).max();
+        let at = at.and_then(dmrelay_views::time).unwrap_or_default();
+        return format!("All data of the account was deleted on {at}.");
+    }
+    if erasures.iter().any(|row| is(ErasureState::Running)(&row)) {
+        return "The data of the account is being deleted now.".to_owned();
+    }
+    let at = erasures.iter().map(|row| row.due_at).max().and_then(dmrelay_views::time).unwrap_or_default();
+    format!("The request was received. The data of the account will be deleted after {at}.")
+}

@@ -1,0 +1,313 @@
+//! Requests to erase everything of an account or of a subaccount. A worker does it, conversation by conversation.
+
+use crate::activities::id_at;
+use crate::{Activity, ActivityKind, Connection, Result, Store, Tx, connections};
+use dmrelay_domain::clock::millis;
+use dmrelay_domain::ids::{ConnectionId, ErasureId, SubaccountId};
+use dmrelay_domain::states::{ConnectionStatus, ErasureState};
+use dmrelay_entity::erasure::{self, Column, Entity};
+use dmrelay_entity::{
+    account_sign, activity, agent, api_key, breaker, chat, dead_letter, event, idempotency_key,
+    instagram_connection, message, prompt_echo, turn,
+};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::time::Duration;
+
+/// A request to erase.
+#[derive(Debug, Clone)]
+pub struct NewErasure {
+    /// The tenant.
+    pub subaccount: SubaccountId,
+    /// The connection; none for the whole subaccount.
+    pub connection: Option<ConnectionId>,
+    /// Who asked for it.
+    pub actor: String,
+    /// The confirmation code that Meta was given.
+    pub code: Option<String>,
+    /// How long until it begins.
+    pub grace: Duration,
+}
+
+/// How many conversations of an account are erased by one step.
+const CHATS_PER_STEP: u64 = 200;
+
+impl Tx {
+    /// Asks to erase; accounts that are connected are disconnected first.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn request_erasure(&self, new: &NewErasure) -> Result<ErasureId> {
+        let now = self.now().await?;
+        let id = id_at::<ErasureId>(now);
+        let row = erasure::ActiveModel {
+            id: Set(id),
+            code: Set(new.code.clone()),
+            subaccount_id: Set(new.subaccount.to_string()),
+            connection_id: Set(new.connection),
+            actor: Set(new.actor.clone()),
+            state: Set(ErasureState::Waiting.into()),
+            due_at: Set(now + millis(new.grace)),
+            users: Set(0),
+            created_at: Set(now),
+            finished_at: Set(None),
+        };
+        Entity::insert(row).exec_without_returning(self.connection()).await?;
+        let activity = Activity::of_subaccount(&new.subaccount, ActivityKind::ErasureRequested, &new.actor)
+            .in_connection(new.connection)
+            .about(&id)
+            .with("dueAt", now + millis(new.grace));
+        self.record_at(&activity, now).await?;
+        Ok(id)
+    }
+
+    /// Meta asked to delete what is stored of somebody who is not known here.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn record_unmatched_erasure(&self, code: &str, actor: &str) -> Result<()> {
+        let now = self.now().await?;
+        let row = erasure::ActiveModel {
+            id: Set(id_at::<ErasureId>(now)),
+            code: Set(Some(code.to_owned())),
+            subaccount_id: Set(String::new()),
+            connection_id: Set(None),
+            actor: Set(actor.to_owned()),
+            state: Set(ErasureState::Unmatched.into()),
+            due_at: Set(now),
+            users: Set(0),
+            created_at: Set(now),
+            finished_at: Set(Some(now)),
+        };
+        Entity::insert(row).exec_without_returning(self.connection()).await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The erasures that Meta was given this code for.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn erasures_of_code(&self, code: &str) -> Result<Vec<erasure::Model>> {
+        Ok(Entity::find().filter(Column::Code.eq(code)).all(&self.reader()).await?)
+    }
+
+    /// The newest erasures.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn erasures(&self, most: u64) -> Result<Vec<erasure::Model>> {
+        self.list_all(Entity::find().order_by_desc(Column::Id).limit(most)).await
+    }
+
+    /// The connections that Meta may mean by a user id of a signed request: of the account, of its Page, or app-scoped.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn connections_of_meta_user(&self, user: &str) -> Result<Vec<Connection>> {
+        use instagram_connection::Column;
+        let named = Condition::any()
+            .add(Column::AppUserId.eq(user))
+            .add(Column::InstagramAccountId.eq(user))
+            .add(Column::PageId.eq(user));
+        let rows = instagram_connection::Entity::find().filter(named).all(&self.reader()).await?;
+        Ok(rows.into_iter().filter_map(|row| Connection::from_row(row).ok()).collect())
+    }
+
+    /// Erasures that are due and not finished, the oldest first.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn due_erasures(&self, most: u64) -> Result<Vec<erasure::Model>> {
+        let due = Entity::find()
+            .filter(Column::FinishedAt.is_null())
+            .filter(Column::DueAt.into_expr().lte(self.clock()))
+            .order_by_asc(Column::DueAt)
+            .limit(most);
+        Ok(due.all(&self.writer()).await?)
+    }
+
+    /// Goes on with an erasure that is due. True once it is finished; false if there is more, or if its account is still
+    /// being disconnected. An account that was connected anew since the request loses its conversations and stays connected.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn go_on_erasing(&self, erasure: &erasure::Model, settled: Duration) -> Result<bool> {
+        let Ok(subaccount) = SubaccountId::parse(&erasure.subaccount_id) else {
+            return self.finish_erasure(erasure).await;
+        };
+        let connections = match erasure.connection_id {
+            Some(id) => self.connection_by_id(id).await?.into_iter().collect(),
+            None => self.connections(&subaccount, None).await?,
+        };
+        self.note_erasing(erasure, 0).await?;
+        for connection in connections {
+            if connection.status == ConnectionStatus::Disconnecting {
+                return Ok(false);
+            }
+            let erased = self.erase_conversations(&connection, settled).await?;
+            self.note_erasing(erasure, erased).await?;
+            if erased == CHATS_PER_STEP {
+                return Ok(false);
+            }
+            if connection.status == ConnectionStatus::Disconnected {
+                self.erase_connection(&connection, &erasure.actor).await?;
+            }
+        }
+        if erasure.connection_id.is_none() {
+            self.erase_subaccount(&subaccount).await?;
+        }
+        self.finish_erasure(erasure).await
+    }
+
+    /// Erases conversations of an account, so many as one step may. Gives how many.
+    async fn erase_conversations(&self, connection: &Connection, settled: Duration) -> Result<u64> {
+        let ids: Vec<dmrelay_domain::ids::ChatId> = chat::Entity::find()
+            .select_only()
+            .column(chat::Column::Id)
+            .filter(chat::Column::ConnectionId.eq(connection.id))
+            .limit(CHATS_PER_STEP)
+            .into_tuple()
+            .all(&self.writer())
+            .await?;
+        let mut erased = 0;
+        for id in ids {
+            erased += u64::from(self.forget_chat(connection, id, settled).await?);
+        }
+        Ok(erased)
+    }
+
+    /// Erases one conversation. False if it is gone.
+    pub(crate) async fn forget_chat(
+        &self,
+        connection: &Connection,
+        id: dmrelay_domain::ids::ChatId,
+        settled: Duration,
+    ) -> Result<bool> {
+        let tx = self.begin().await?;
+        let Some(chat) = chat::Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await? else {
+            return Ok(false);
+        };
+        tx.erase_chat(connection, &chat, settled).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Erases what is left of a disconnected account without conversations.
+    async fn erase_connection(&self, connection: &Connection, actor: &str) -> Result<()> {
+        let of_account = Condition::all().add(event::Column::Account.eq(connection.account.as_str()));
+        let is_elsewhere = self.live_connection(&connection.account).await?.is_some();
+        if !is_elsewhere {
+            self.erase_events(connection, of_account, 0).await?;
+        }
+        let of_connection = activity::Column::ConnectionId.eq(connection.id);
+        self.forget_activities(connection.subaccount.as_str(), of_connection).await?;
+        let tx = self.begin().await?;
+        let db = tx.connection();
+        let id = connection.id;
+        let still = instagram_connection::Entity::find_by_id(id).lock_exclusive().one(db).await?;
+        // It was connected again in this moment.
+        if still.is_none_or(|row| row.status.known() != Some(ConnectionStatus::Disconnected)) {
+            return Ok(());
+        }
+        message::Entity::delete_many().filter(message::Column::ConnectionId.eq(id)).exec(db).await?;
+        turn::Entity::delete_many().filter(turn::Column::ConnectionId.eq(id)).exec(db).await?;
+        prompt_echo::Entity::delete_many().filter(prompt_echo::Column::ConnectionId.eq(id)).exec(db).await?;
+        let letters = dead_letter::Entity::delete_many()
+            .filter(dead_letter::Column::SubaccountId.eq(connection.subaccount.as_str()))
+            .filter(dead_letter::Column::ConnectionId.eq(id));
+        letters.exec(db).await?;
+        if !is_elsewhere {
+            let account = connection.account.as_str();
+            account_sign::Entity::delete_many()
+                .filter(account_sign::Column::Account.eq(account))
+                .exec(db)
+                .await?;
+            let key = crate::BreakerKey::GraphAccount(connection.account.clone()).to_string();
+            breaker::Entity::delete_many().filter(breaker::Column::Key.eq(key)).exec(db).await?;
+        }
+        instagram_connection::Entity::delete_by_id(id).exec(db).await?;
+        tx.record(&Activity::of_subaccount(&connection.subaccount, ActivityKind::AccountErased, actor))
+            .await?;
+        tx.commit().await
+    }
+
+    /// Erases what a subaccount has besides its accounts: keys, agents, its log.
+    async fn erase_subaccount(&self, subaccount: &SubaccountId) -> Result<()> {
+        self.forget_activities(subaccount.as_str(), activity::Column::Id.is_not_null()).await?;
+        let tx = self.begin().await?;
+        let (db, of) = (tx.connection(), subaccount.as_str());
+        api_key::Entity::delete_many().filter(api_key::Column::SubaccountId.eq(of)).exec(db).await?;
+        idempotency_key::Entity::delete_many()
+            .filter(idempotency_key::Column::SubaccountId.eq(of))
+            .exec(db)
+            .await?;
+        agent::Entity::delete_many().filter(agent::Column::SubaccountId.eq(of)).exec(db).await?;
+        dead_letter::Entity::delete_many().filter(dead_letter::Column::SubaccountId.eq(of)).exec(db).await?;
+        tx.commit().await
+    }
+
+    async fn note_erasing(&self, erasure: &erasure::Model, users: u64) -> Result<()> {
+        let users = i64::try_from(users).unwrap_or(i64::MAX);
+        let note = Entity::update_many()
+            .col_expr(Column::State, ErasureState::Running.as_str().into())
+            .col_expr(Column::Users, Column::Users.into_expr().add(users))
+            .filter(Column::Id.eq(erasure.id));
+        note.exec(&self.writer()).await?;
+        Ok(())
+    }
+
+    async fn finish_erasure(&self, erasure: &erasure::Model) -> Result<bool> {
+        let finish = Entity::update_many()
+            .col_expr(Column::State, ErasureState::Done.as_str().into())
+            .col_expr(Column::FinishedAt, self.clock())
+            .filter(Column::Id.eq(erasure.id));
+        finish.exec(&self.writer()).await?;
+        Ok(true)
+    }
+
+    /// Disconnects an account whose owner has taken the app's permission away: its token is worth nothing any more.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn deauthorize(&self, connection: &Connection, reason: &str) -> Result<bool> {
+        if connection.status == ConnectionStatus::Disconnected {
+            return Ok(false);
+        }
+        let tx = self.begin().await?;
+        if !tx.mark_disconnected(connection, reason).await? {
+            return Ok(false);
+        }
+        let activity = Activity::of_connection(connection, ActivityKind::Disconnected, "meta")
+            .with("reason", reason)
+            .with("instagramAccountId", connection.account.as_str());
+        tx.record(&activity).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// The accounts of a subaccount that are connected begin to be disconnected.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn disconnect_all(&self, subaccount: &SubaccountId, actor: &str) -> Result<u64> {
+        let live = instagram_connection::Entity::find()
+            .filter(instagram_connection::Column::SubaccountId.eq(subaccount.as_str()))
+            .filter(connections::is_live())
+            .all(&self.writer())
+            .await?;
+        let mut ended = 0;
+        for row in live {
+            let Ok(connection) = Connection::from_row(row) else { continue };
+            let tx = self.begin().await?;
+            tx.mark_disconnecting(connection.id, "its data is to be erased").await?;
+            let activity = Activity::of_connection(&connection, ActivityKind::Disconnected, actor)
+                .with("instagramAccountId", connection.account.as_str());
+            tx.record(&activity).await?;
+            tx.commit().await?;
+            ended += 1;
+        }
+        Ok(ended)
+    }
+}

@@ -1,0 +1,346 @@
+//! What is stored of people is erased: customers on request, accounts by Meta's callbacks, everything by its retention.
+
+use anyhow::{Context, Result, ensure};
+use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId, TurnId};
+use dmrelay_domain::signed_request::SignedRequest;
+use dmrelay_simulator::{Fault, FaultMode, Operation};
+use dmrelay_store::AGENT_CALLS_SETTLED;
+use dmrelay_store::entity::{
+    activity, agent, agent_chat_deletion, api_key, chat, dead_letter, event, instagram_connection, message,
+    turn,
+};
+use dmrelay_tests::cluster::Cluster;
+use dmrelay_tests::relay::{Backend, Relay};
+use dmrelay_tests::rest::{ACCOUNT, APP_SECRET, Rest, agent_path, text_webhook};
+use dmrelay_tests::wait;
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use serde_json::{Value, json};
+use std::time::Duration;
+use uuid::Uuid;
+
+on_both_backends!(
+    a_customer_is_erased_and_nothing_brings_them_back,
+    what_is_under_way_for_an_erased_customer_has_no_effect,
+    the_owner_of_an_account_has_its_data_deleted,
+    what_is_past_its_retention_is_deleted,
+);
+
+const USER: &str = "200000000000001";
+const OTHER: &str = "200000000000002";
+const WITHIN: Duration = Duration::from_secs(20);
+const TICK: Duration = Duration::from_millis(300);
+
+/// Whether any table names the customer, or holds what they wrote.
+async fn traces(relay: &Relay, chat: Uuid) -> Result<Vec<String>> {
+    let db = relay.store.connection();
+    let mut found = Vec::new();
+    let mut note = |table: &str, rows: Vec<String>| {
+        let bad =
+            |row: &String| [USER, "secret plan", &chat.to_string()].iter().any(|trace| row.contains(trace));
+        found.extend(rows.into_iter().filter(bad).map(|row| format!("{table}: {row}")));
+    };
+    let chats = chat::Entity::find().all(db).await?;
+    note("chats", chats.iter().map(|row| format!("{row:?}")).collect());
+    let messages = message::Entity::find().all(db).await?;
+    note("messages", messages.iter().map(|row| format!("{row:?}")).collect());
+    let turns = turn::Entity::find().all(db).await?;
+    note("turns", turns.iter().map(|row| format!("{row:?}")).collect());
+    let letters = dead_letter::Entity::find().all(db).await?;
+    note("dead_letters", letters.iter().map(|row| format!("{row:?}")).collect());
+    let events = event::Entity::find().all(db).await?;
+    let raw =
+        |row: &event::Model| String::from_utf8_lossy(row.raw.as_deref().unwrap_or_default()).into_owned();
+    note("events", events.iter().map(|row| format!("{} {} {:?}", row.thread, raw(row), row.error)).collect());
+    // The entry that tells of the erasure names the conversation, whose id means nothing any more.
+    let activities =
+        activity::Entity::find().filter(activity::Column::Kind.ne("USER_ERASED")).all(db).await?;
+    note("activities", activities.iter().map(|row| format!("{row:?}")).collect());
+    Ok(found)
+}
+
+async fn chat_id(relay: &Relay, user: &str) -> Result<Option<Uuid>> {
+    let answer = relay.rest.get(&format!("chats?user={user}")).await?;
+    Ok(answer.json["items"][0]["chatId"].as_str().map(str::parse).transpose()?)
+}
+
+async fn erase(rest: &Rest, user: &str) -> Result<Value> {
+    let answer = rest.request("DELETE", &agent_path(&format!("users/{user}")), None, &[]).await?;
+    ensure!(answer.status == 200, "{} {}", answer.status, answer.text);
+    Ok(answer.json)
+}
+
+async fn a_customer_is_erased_and_nothing_brings_them_back(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| settings.worker.erasure_interval = TICK).await?;
+    relay.simulator.say(ACCOUNT, OTHER, "I stay");
+    relay.simulator.say(ACCOUNT, USER, "my secret plan");
+    assert_eq!(relay.replies(USER, 1).await?, ["Answer to: my secret plan"]);
+    // And something that failed.
+    relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Before).status(400));
+    relay.simulator.say(ACCOUNT, USER, "the second secret plan");
+    wait::until("a dead letter", WITHIN, async || {
+        Ok((relay.store.dead_letter_counts().await?.len() == 1).then_some(()))
+    })
+    .await?;
+    relay.settled().await?;
+    let chat = chat_id(&relay, USER).await?.context("no chat")?;
+    assert!(traces(&relay, chat).await?.len() > 5);
+    let agent_chats = relay.simulator.chats();
+    let erased = erase(&relay.rest, USER).await?;
+    assert_eq!(
+        (&erased["messages"], &erased["turns"], &erased["deadLetters"]),
+        (&json!(3), &json!(2), &json!(1)),
+        "{erased}"
+    );
+    assert_eq!(erased["agentChats"], 1, "{erased}");
+    assert_eq!(traces(&relay, chat).await?, Vec::<String>::new());
+    let logged = relay.rest.get("activities?kind=USER_ERASED").await?;
+    assert_eq!(logged.json["items"][0]["actor"], "bootstrap key", "{}", logged.text);
+    assert_eq!(relay.rest.get(&format!("chats/{chat}")).await?.status, 404);
+    // At the agent's provider too, however often that fails.
+    relay.simulator.add_fault(Fault::retell(Operation::DeleteChat, FaultMode::Before).status(500));
+    wait::until("the agent chat is deleted", WITHIN, async || {
+        make_due(&relay).await?;
+        Ok((relay.simulator.chats().len() == agent_chats.len() - 1).then_some(()))
+    })
+    .await?;
+    assert_eq!(relay.simulator.record(|record| record.calls_of("retell.delete_chat")), 2);
+    // What Meta delivers late is not stored again: nothing of it but its key.
+    let mut late: Value =
+        serde_json::from_slice(&text_webhook(ACCOUNT, USER, "m-late", "a secret plan, late"))?;
+    late["entry"][0]["messaging"][0]["timestamp"] = json!(relay.store.now().await? - 60_000);
+    let webhook = late.to_string().into_bytes();
+    assert_eq!(relay.rest.webhook("/webhooks/instagram", &webhook, APP_SECRET).await?.status, 200);
+    relay.settled().await?;
+    assert_eq!(chat_id(&relay, USER).await?, None);
+    assert_eq!(traces(&relay, chat).await?, Vec::<String>::new());
+    // Who writes again begins anew; what is old stays away then too.
+    relay.simulator.say(ACCOUNT, USER, "hello again");
+    assert_eq!(relay.replies(USER, 2).await?[1], "Answer to: hello again");
+    late["entry"][0]["messaging"][0]["message"]["mid"] = json!("m-later");
+    let webhook = late.to_string().into_bytes();
+    assert_eq!(relay.rest.webhook("/webhooks/instagram", &webhook, APP_SECRET).await?.status, 200);
+    relay.settled().await?;
+    let texts: Vec<Value> =
+        relay.messages(USER).await?.into_iter().map(|mut row| row["text"].take()).collect();
+    assert_eq!(texts, ["hello again", "Answer to: hello again"]);
+    assert_eq!(relay.messages(OTHER).await?.len(), 2);
+    // A second time nothing is left.
+    erase(&relay.rest, USER).await?;
+    let again = erase(&relay.rest, USER).await?;
+    assert_eq!((&again["messages"], &again["events"]), (&json!(0), &json!(0)), "{again}");
+    relay.end().await
+}
+
+/// Lets the deletions of agent chats happen now.
+async fn make_due(relay: &Relay) -> Result<()> {
+    let due =
+        agent_chat_deletion::Entity::update_many().col_expr(agent_chat_deletion::Column::DueAt, 0_i64.into());
+    due.exec(relay.store.connection()).await?;
+    Ok(())
+}
+
+async fn what_is_under_way_for_an_erased_customer_has_no_effect(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let slow = Fault::retell(Operation::Completion, FaultMode::Slow).delay(Duration::from_millis(1_500));
+    relay.simulator.add_fault(slow);
+    relay.simulator.say(ACCOUNT, USER, "a slow secret plan");
+    wait::until("the question", WITHIN, async || Ok((!relay.asked().is_empty()).then_some(()))).await?;
+    let chat = chat_id(&relay, USER).await?.context("no chat")?;
+    assert_eq!(erase(&relay.rest, USER).await?["agentChats"], 1);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(relay.sent(USER), Vec::<String>::new());
+    assert_eq!(traces(&relay, chat).await?, Vec::<String>::new());
+    // The worker remembers the conversation that is gone, and finds the new one.
+    relay.simulator.say(ACCOUNT, USER, "hello again");
+    assert_eq!(relay.replies(USER, 1).await?, ["Answer to: hello again"]);
+    relay.settled().await?;
+    relay.end().await
+}
+
+async fn callback(
+    relay: &Relay,
+    path: &str,
+    secret: &str,
+    user: &str,
+    age: i64,
+) -> Result<dmrelay_tests::rest::Answer> {
+    let signed = SignedRequest::sign(secret, user, relay.store.now().await? / 1_000 - age);
+    let body = format!("signed_request={signed}");
+    let form = "application/x-www-form-urlencoded";
+    relay.rest.with_key(None).send_raw("POST", path, form, body.as_bytes()).await
+}
+
+async fn the_owner_of_an_account_has_its_data_deleted(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| {
+        settings.api.data_deletion_grace = Duration::from_secs(2);
+        settings.worker.erasure_interval = TICK;
+    })
+    .await?;
+    relay.simulator.say(ACCOUNT, USER, "a secret plan");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    let chat = chat_id(&relay, USER).await?.context("no chat")?;
+    let (deauthorize, deletion) = ("/webhooks/instagram/deauthorize", "/webhooks/instagram/data-deletion");
+    for (secret, age) in [("another-app-secret", 0), (APP_SECRET, 90_000), (APP_SECRET, -90_000)] {
+        for path in [deauthorize, deletion] {
+            assert_eq!(callback(&relay, path, secret, ACCOUNT, age).await?.status, 403, "{path} {age}");
+        }
+    }
+    assert_eq!(relay.rest.send_raw("POST", deletion, "text/plain", b"x=1").await?.status, 403);
+    assert_eq!(relay.rest.get("status").await?.json["status"], "connected");
+    // Somebody of whom nothing is stored.
+    let nobody = callback(&relay, deletion, APP_SECRET, "555", 0).await?;
+    let page = nobody.json["url"].as_str().context("no url")?;
+    let path = format!("/data-deletion/{}", nobody.json["confirmation_code"].as_str().context("no code")?);
+    assert!(page.ends_with(&path), "{page}");
+    let shown = relay.rest.with_key(None).request("GET", &path, None, &[]).await?;
+    assert!(shown.status == 200 && shown.text.contains("No data was found"), "{}", shown.text);
+    assert!(shown.header("content-security-policy").contains("default-src 'none'"));
+    // The account, of whom Meta has another id for this app.
+    let asked = callback(&relay, deletion, APP_SECRET, &app_user(&relay).await?, 0).await?;
+    assert_eq!(asked.status, 200, "{}", asked.text);
+    let path = format!("/data-deletion/{}", asked.json["confirmation_code"].as_str().context("no code")?);
+    let shown = relay.rest.with_key(None).request("GET", &path, None, &[]).await?;
+    assert!(shown.text.contains("will be deleted after"), "{}", shown.text);
+    assert_eq!(relay.rest.get("status").await?.json["status"], "disconnected");
+    wait::until("the data is deleted", WITHIN, async || {
+        let shown = relay.rest.with_key(None).request("GET", &path, None, &[]).await?;
+        Ok(shown.text.contains("All data of the account was deleted on").then_some(()))
+    })
+    .await?;
+    assert_eq!(traces(&relay, chat).await?, Vec::<String>::new());
+    assert_eq!(relay.rest.get("connections").await?.json["items"], json!([]));
+    assert_eq!(relay.rest.with_key(None).request("GET", "/data-deletion/0", None, &[]).await?.status, 404);
+    // Connected again, it begins anew.
+    assert_eq!(relay.rest.connect().await?.status, 201);
+    assert_eq!(callback(&relay, deauthorize, APP_SECRET, ACCOUNT, 0).await?.status, 200);
+    let status = relay.rest.get("status").await?;
+    assert_eq!(status.json["status"], "disconnected", "{}", status.text);
+    relay.end().await
+}
+
+async fn app_user(relay: &Relay) -> Result<String> {
+    let row =
+        instagram_connection::Entity::find().one(relay.store.connection()).await?.context("no connection")?;
+    let id = row.app_user_id.context("Graph told no app-scoped id")?;
+    ensure!(id != ACCOUNT, "the app-scoped id is another one");
+    Ok(id)
+}
+
+async fn what_is_past_its_retention_is_deleted(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    for (user, text) in [(USER, "old"), (OTHER, "new")] {
+        relay.simulator.say(ACCOUNT, user, text);
+        relay.replies(user, 1).await?;
+    }
+    relay.settled().await?;
+    let (db, store) = (relay.store.connection(), &relay.store);
+    let old = chat_id(&relay, USER).await?.context("no chat")?;
+    let age = Duration::from_hours(48);
+    assert_eq!(store.forget_messages(age, 10).await?, 0);
+    assert_eq!(store.forget_turns(age, 10).await?, 0);
+    assert_eq!(store.forget_chats(age, 10).await?, 0);
+    assert_eq!(store.forget_old_activities(age).await?, 0);
+    // Ids begin with the time: those of the old conversation become old ones.
+    let long_ago =
+        |n: u64| uuid::Builder::from_unix_timestamp_millis(1_700_000_000_000 + n, &[7; 10]).into_uuid();
+    let messages = message::Entity::find().filter(message::Column::ChatId.eq(ChatId(old))).all(db).await?;
+    for (n, row) in (0..).zip(&messages) {
+        let rename = message::Entity::update_many()
+            .col_expr(message::Column::Id, MessageId(long_ago(n)).into())
+            .filter(message::Column::Id.eq(row.id));
+        rename.exec(db).await?;
+    }
+    let rename = turn::Entity::update_many()
+        .col_expr(turn::Column::Id, TurnId(long_ago(9)).into())
+        .col_expr(turn::Column::AgentChatId, "chat_replaced".into())
+        .filter(turn::Column::ChatId.eq(ChatId(old)));
+    rename.exec(db).await?;
+    assert_eq!(store.forget_messages(age, 10).await?, 2);
+    assert_eq!(store.forget_turns(age, 10).await?, 1);
+    let to_delete = agent_chat_deletion::Entity::find().all(db).await?;
+    assert_eq!(to_delete.iter().map(|row| row.agent_chat_id.as_str()).collect::<Vec<_>>(), ["chat_replaced"]);
+    assert_eq!((relay.messages(USER).await?.len(), relay.messages(OTHER).await?.len()), (0, 2));
+    let aged = chat::Entity::update_many()
+        .col_expr(chat::Column::LastMessageAt, 1_700_000_000_000_i64.into())
+        .col_expr(chat::Column::CreatedAt, 1_700_000_000_000_i64.into())
+        .filter(chat::Column::Id.eq(ChatId(old)));
+    aged.exec(db).await?;
+    assert_eq!(store.forget_chats(age, 10).await?, 1);
+    assert_eq!((chat_id(&relay, USER).await?, chat_id(&relay, OTHER).await?.is_some()), (None, true));
+    let one = activity::Entity::find().one(db).await?.context("no activity")?;
+    let rename = activity::Entity::update_many()
+        .col_expr(activity::Column::Id, dmrelay_domain::ids::ActivityId(long_ago(1)).into())
+        .filter(activity::Column::Id.eq(one.id));
+    rename.exec(db).await?;
+    assert_eq!(store.forget_old_activities(age).await?, 1);
+    relay.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subaccount_is_erased_at_the_command_line() -> Result<()> {
+    let mut cluster = Cluster::start(&[("ERASURE_INTERVAL", "300ms")]).await?;
+    let _worker = cluster.worker()?;
+    cluster.simulator.say(ACCOUNT, USER, "a secret plan");
+    cluster.simulator.say(ACCOUNT, OTHER, "another plan");
+    let both = |record: &dmrelay_simulator::Record| record.sends.len() == 2;
+    cluster.simulator.wait_for("two answers", WITHIN, both).await?;
+    let (success, output) =
+        cluster.run("dmrelay-api", &["admin", "erase", "--subaccount", "acme", "--user", USER], &[]).await?;
+    assert!(success && output.contains("1 conversations") && output.contains("--yes"), "{output}");
+    let erase = ["admin", "erase", "--subaccount", "acme", "--user", USER, "--yes"];
+    let (success, output) = cluster.run("dmrelay-api", &erase, &[]).await?;
+    assert!(success && output.contains("2 messages, 1 turns"), "{output}");
+    let other = cluster.rest.get("messages").await?;
+    assert_eq!(other.json["items"].as_array().map(Vec::len), Some(2), "{}", other.text);
+    let body = json!({"name": "frontend"}).to_string().into_bytes();
+    let key = cluster.rest.request("POST", "/api/database/acme/api-keys", Some(body), &[]).await?;
+    let (success, output) =
+        cluster.run("dmrelay-api", &["admin", "erase", "--subaccount", "acme"], &[]).await?;
+    assert!(success && output.contains(ACCOUNT) && output.contains("--yes"), "{output}");
+    assert_eq!(cluster.rest.get("status").await?.json["status"], "connected");
+    let (success, output) =
+        cluster.run("dmrelay-api", &["admin", "erase", "--subaccount", "acme", "--yes"], &[]).await?;
+    assert!(success, "{output}");
+    wait::until("the subaccount is erased", WITHIN, async || {
+        let (_, listed) = cluster.run("dmrelay-api", &["admin", "erasures", "--json"], &[]).await?;
+        let listed: Value = serde_json::from_str(&listed[listed.find('[').context("no list")?..])?;
+        Ok((listed[0]["state"] == "done").then_some(()))
+    })
+    .await?;
+    let store = dmrelay_tests::relay::open_store(&cluster.postgres.url()).await?;
+    let db = store.connection();
+    let left = [
+        chat::Entity::find().count(db).await?,
+        message::Entity::find().count(db).await?,
+        turn::Entity::find().count(db).await?,
+        dead_letter::Entity::find().count(db).await?,
+        instagram_connection::Entity::find().count(db).await?,
+        api_key::Entity::find().count(db).await?,
+        agent::Entity::find().count(db).await?,
+        activity::Entity::find().count(db).await?,
+    ];
+    assert_eq!(left, [0; 8]);
+    let key = key.json["key"].as_str().context("no key")?.to_owned();
+    assert_eq!(cluster.rest.with_key(Some(&key)).get("status").await?.status, 401);
+    Ok(())
+}
+
+/// The deletion of agent chats waits for calls that may be under way.
+#[tokio::test]
+async fn agent_chats_are_deleted_after_the_last_call_may_have_ended() -> Result<()> {
+    let relay = Relay::connected(Backend::Embedded, |_| {}).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    let connection = relay.store.snapshot().await?.remove(0);
+    let began = relay.store.now().await?;
+    let user = InstagramUserId::parse(USER)?;
+    relay.store.erase_user(&connection, &user, "test", AGENT_CALLS_SETTLED).await?;
+    let (db, deletions) = (relay.store.connection(), agent_chat_deletion::Entity::find());
+    let row = deletions.clone().one(db).await?.context("no deletion")?;
+    assert!(row.due_at - began >= 300_000, "{row:?}");
+    assert_eq!(deletions.filter(agent_chat_deletion::Column::Attempts.into_expr().gt(0)).count(db).await?, 0);
+    relay.end().await
+}
