@@ -67,6 +67,8 @@ pub struct Model {
     pub agent_seq: i64,
     /// A former agent chat ended: the next question tells what was said before.
     pub recall: bool,
+    /// The agent chat knows what was unsent: it is replaced as soon as nothing is under way in it.
+    pub renew: bool,
     /// Until then somebody opens an agent chat, in milliseconds; 0 if nobody does.
     pub opening_until: i64,
     /// The newest note of how the customer arrived.

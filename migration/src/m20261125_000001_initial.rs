@@ -135,6 +135,7 @@ const CHATS: &[&str] = &[
     agent_chat_id text,
     agent_watermark text,
     recall boolean NOT NULL DEFAULT FALSE,
+    renew boolean NOT NULL DEFAULT FALSE,
     opening_until bigint NOT NULL DEFAULT 0,
     note_seq bigint NOT NULL DEFAULT 0,
     notice_at bigint NOT NULL DEFAULT 0,

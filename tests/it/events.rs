@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use dmrelay_simulator::{Act, Action, AgentRule};
 use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT};
+use dmrelay_tests::wait;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ on_both_backends!(
     marks_reach_their_message,
     an_unsent_message_is_erased_and_not_answered,
     an_unsend_before_its_message_leaves_nothing,
+    what_is_unsent_is_not_left_at_the_agents_provider,
     a_human_in_the_app_silences_the_agent,
     an_answer_that_arrives_after_a_human_wrote_is_not_sent,
 );
@@ -131,6 +133,38 @@ async fn an_unsent_message_is_erased_and_not_answered(backend: Backend) -> Resul
         (1, &json!("unsent"), &Value::Null)
     );
     relay.end().await
+}
+
+async fn what_is_unsent_is_not_left_at_the_agents_provider(backend: Backend) -> Result<()> {
+    for renews in [true, false] {
+        let relay = Relay::connected(backend, |settings| {
+            settings.worker.unsend_renews_agent_chat = renews;
+            settings.worker.erasure_interval = Duration::from_millis(300);
+        })
+        .await?;
+        relay.simulator.say(ACCOUNT, USER, "hello");
+        relay.replies(USER, 1).await?;
+        let mid = relay.simulator.say(ACCOUNT, USER, "my card is 4111");
+        relay.replies(USER, 2).await?;
+        relay.settled().await?;
+        let former: Vec<String> = relay.simulator.chats().into_iter().map(|chat| chat.id).collect();
+        relay.simulator.act(Act::new(ACCOUNT, USER, Action::Unsend { mid }));
+        relay.settled().await?;
+        if renews {
+            let gone = async || Ok(relay.simulator.chats().is_empty().then_some(()));
+            wait::until("the agent chat is deleted", Duration::from_secs(20), gone).await?;
+        }
+        relay.simulator.say(ACCOUNT, USER, "and now?");
+        relay.replies(USER, 3).await?;
+        relay.settled().await?;
+        let now: Vec<String> = relay.simulator.chats().into_iter().map(|chat| chat.id).collect();
+        assert_eq!((now.len(), now != former), (1, renews), "{former:?} {now:?}");
+        let asked = relay.asked().pop().unwrap_or_default();
+        assert_eq!(asked.contains("hello"), renews, "{asked}");
+        assert!(!asked.contains("customer: my card"), "{asked}");
+        relay.end().await?;
+    }
+    Ok(())
 }
 
 async fn an_unsend_before_its_message_leaves_nothing(backend: Backend) -> Result<()> {

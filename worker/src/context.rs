@@ -59,6 +59,7 @@ impl Options {
             automation_chats: worker.automation_chats,
             automation_within: millis(worker.automation_within),
             plain_text: worker.plain_text,
+            renew_after_unsend: worker.unsend_renews_agent_chat,
             history_max: usize::from(worker.agent_history),
             reply_parts_max: usize::from(worker.reply_parts),
             code_2_attempts_max: worker.graph_code_2_attempts,

@@ -125,6 +125,7 @@ fn change_chat(rng: &mut StdRng, one: &mut Conversation) {
     (chat.agent_chat_status, chat.recall) = (any(rng, AgentChatStatus::ALL), rng.random());
     (chat.agent_seq, chat.human_seq) = (number(rng), number(rng));
     chat.verify = rng.random();
+    chat.renew = rng.random();
     chat.first_unanswered_at = maybe(rng, number);
     for work in [0, 1] {
         let (due, attempts, reserved) = (maybe(rng, number), rng.random_range(0..9), number(rng));

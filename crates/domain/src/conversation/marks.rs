@@ -3,11 +3,11 @@
 
 use super::Conversation;
 use super::command::Received;
-use super::rows::{Body, Message, STUB, UNSENT};
+use super::rows::{Body, Message, STUB, Turn, UNSENT};
 use crate::clock::Millis;
 use crate::event::{Edit, Reaction};
 use crate::ids::{MessageId, TurnId};
-use crate::states::{Author, Direction, MessageStatus};
+use crate::states::{Author, Direction, MessageStatus, TurnState};
 use serde_json::{Value, json};
 
 /// Error code of what was suppressed because the customer unsent the question.
@@ -22,8 +22,10 @@ impl Conversation {
 
     /// Erases what a message says. A stub remembers it for the message that will come.
     pub(super) fn take_back(&mut self, id: MessageId) {
+        let agent_seq = self.chat.agent_seq;
         let Some(message) = self.message(id) else { return };
         let stub = message.is_stub();
+        let was_told = !message.is_unsent() && (message.turn_id.is_some() || message.seq <= agent_seq);
         // A stub keeps its kind, so that the message is recognized when it arrives.
         let kind = if stub { STUB } else { UNSENT };
         *message.body = Body { kind: kind.to_owned(), ..Body::default() };
@@ -32,9 +34,24 @@ impl Conversation {
             message.status = MessageStatus::Suppressed;
         }
         let turn = message.turn_id.filter(|_| message.part.is_none());
+        if was_told && !stub && self.policy.renew_after_unsend && self.chat.agent_chat_id.is_some() {
+            self.chat.renew = true;
+        }
         if let Some(turn) = turn {
             self.withdraw_unless_asked(turn);
         }
+    }
+
+    /// What was unsent is in the agent's chat too: it is left for a new one, and deleted at its provider, once no question is
+    /// under way in it.
+    pub(super) fn renew_agent_chat(&mut self) {
+        let is_asked = |turn: &Turn| matches!(turn.state, TurnState::Asking | TurnState::Reconciling);
+        if !self.chat.renew || self.turns.iter().any(|turn| is_asked(turn)) {
+            return;
+        }
+        self.chat.renew = false;
+        self.changes.former_agent_chats.extend(self.chat.agent_chat_id.take());
+        (self.chat.agent_watermark, self.chat.recall) = (None, true);
     }
 
     /// If everything a turn asks was unsent, no one waits for its answer, and its replies are not sent.

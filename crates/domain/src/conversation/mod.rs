@@ -103,6 +103,8 @@ pub struct Changes {
     pub dropped: Option<MessageError>,
     /// Echoes that may be Instagram's own.
     pub prompt_echoes: Vec<PromptEcho>,
+    /// Agent chats to be deleted at their provider.
+    pub former_agent_chats: Vec<String>,
     /// Messages dropped for a failure of this class wait again: see [`replay`].
     pub revived: Option<replay::Revived>,
 }
@@ -128,6 +130,12 @@ impl Conversation {
 
     /// Applies a command.
     pub fn apply(&mut self, command: Command) -> Reply {
+        let reply = self.carry_out(command);
+        self.renew_agent_chat();
+        reply
+    }
+
+    fn carry_out(&mut self, command: Command) -> Reply {
         match command {
             Command::Receive(receive) => self.receive(receive),
             Command::StartTurn(start) => self.start_turn(&start),

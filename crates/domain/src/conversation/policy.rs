@@ -35,6 +35,8 @@ pub struct Policy {
     pub turns_per_hour_max: i32,
     /// Whether an agent's Markdown is turned into plain text.
     pub plain_text: bool,
+    /// Whether an agent chat that knows what was unsent is replaced.
+    pub renew_after_unsend: bool,
     /// How many of a conversation's messages a new agent chat is told, after the former one ended.
     pub history_max: usize,
     /// Maximum number of messages per answer.
@@ -63,6 +65,7 @@ impl Default for Policy {
             automation_within: 5 * SECOND,
             turns_per_hour_max: 30,
             plain_text: true,
+            renew_after_unsend: true,
             history_max: 20,
             reply_parts_max: 10,
             code_2_attempts_max: 8,

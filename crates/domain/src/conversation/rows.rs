@@ -61,6 +61,8 @@ pub struct Chat {
     pub agent_chat_status: AgentChatStatus,
     /// A former agent chat ended: the next question tells what was said before.
     pub recall: bool,
+    /// The agent chat knows what was unsent meanwhile: it is replaced as soon as nothing is under way in it.
+    pub renew: bool,
     /// Until then somebody opens an agent chat; 0 if nobody does.
     pub opening_until: Millis,
     /// The agent knows the conversation up to this message.
@@ -114,6 +116,7 @@ impl Chat {
             agent_watermark: None,
             agent_chat_status: AgentChatStatus::Ongoing,
             recall: false,
+            renew: false,
             opening_until: 0,
             agent_seq: 0,
             human_seq: 0,

@@ -278,6 +278,10 @@ pub struct WorkerSettings {
     /// Turn the Markdown of answers into plain text, which is all that Instagram shows: `true` or `false`.
     #[arg(long, env = "PLAIN_TEXT", default_value_t = true, action = clap::ArgAction::Set)]
     pub plain_text: bool,
+    /// Replace and delete the agent chat when a message that it knows is unsent, so that nothing of it is left at the agent's
+    /// provider: `true` or `false`. The new one is told the last messages.
+    #[arg(long, env = "UNSEND_RENEWS_AGENT_CHAT", default_value_t = true, action = clap::ArgAction::Set)]
+    pub unsend_renews_agent_chat: bool,
     /// How many of the last messages a new agent chat is told after the former one ended; 0 for none.
     #[arg(long, env = "AGENT_HISTORY", default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=50))]
     pub agent_history: u16,

@@ -53,6 +53,7 @@ pub(super) fn chat_of(row: chat::Model) -> Option<Chat> {
         agent_watermark: row.agent_watermark,
         agent_chat_status: row.chat_status.known()?,
         recall: row.recall,
+        renew: row.renew,
         opening_until: row.opening_until,
         agent_seq: row.agent_seq,
         human_seq: row.human_seq,
