@@ -143,7 +143,7 @@ pub(crate) fn cors(origins: &[String]) -> CorsLayer {
     let exposed =
         ["ratelimit", "ratelimit-policy", "idempotency-replayed", "trace-id"].map(HeaderName::from_static);
     let layer = CorsLayer::new()
-        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,

@@ -14,7 +14,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 const PERMISSION: &str = "x-permission";
 
 /// The HTTP methods in use.
-const METHODS: [&str; 4] = ["get", "post", "patch", "delete"];
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -52,7 +52,7 @@ pub(crate) fn head() -> utoipa::openapi::OpenApi {
 /// Documents the permission that operations require.
 pub(crate) fn note_permission(paths: &mut Paths, permission: Permission) {
     for item in paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             let note = ExtensionsBuilder::new().add(PERMISSION, permission.as_str()).build();
             operation.extensions.get_or_insert_default().merge(note);

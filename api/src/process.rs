@@ -12,7 +12,7 @@ use dmrelay_runtime::http::Client;
 use dmrelay_runtime::ops::{self, Ready};
 use dmrelay_runtime::settings::{
     ApiSettings, DatabaseSettings, GraphSettings, InvalidSetting, JwtSettings, LimitSettings, LogSettings,
-    MetricsSettings, QueueSettings, VaultSettings,
+    MetricsSettings, ProviderSettings, QueueSettings, VaultSettings,
 };
 use dmrelay_runtime::{logs, shutdown};
 use dmrelay_store::Store;
@@ -46,6 +46,9 @@ pub struct Args {
     /// Meta.
     #[command(flatten)]
     pub graph: GraphSettings,
+    /// The agent's provider, where subaccounts have keys of their own.
+    #[command(flatten)]
+    pub provider: ProviderSettings,
     /// Secrets.
     #[command(flatten)]
     pub vault: VaultSettings,
@@ -137,6 +140,7 @@ impl Args {
             api: &self.api,
             jwt: &self.jwt,
             graph: &self.graph,
+            provider: &self.provider,
             vault: &self.vault,
             logs: &self.logs,
             checks: self,
@@ -154,7 +158,7 @@ impl Args {
 
     fn options(&self) -> Result<ApiOptions, InvalidSetting> {
         let access = (self.limits.clone(), self.jwt.clone());
-        ApiOptions::new(self.api.clone(), access, self.graph.clone(), self.takeover_hours)
+        ApiOptions::new(self.api.clone(), access, (self.graph.clone(), &self.provider), self.takeover_hours)
     }
 }
 

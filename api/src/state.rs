@@ -13,15 +13,18 @@ use dmrelay_domain::clock::Clock;
 use dmrelay_domain::secret::Secret;
 use dmrelay_instagram::Graph;
 use dmrelay_queue::JobQueue;
+use dmrelay_runtime::http::Client;
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{
     ApiSettings, BOOTSTRAP_KEY_BYTES_MIN, GraphSettings, InvalidSetting, JwtSettings, LimitSettings,
+    ProviderSettings,
 };
 use dmrelay_store::{InboxOptions, InboxWriter, Store};
 use dmrelay_vault::Vault;
 use std::ops::Deref;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 /// Minimum length of an app secret: with a shorter one webhooks can be forged.
 const APP_SECRET_BYTES_MIN: usize = 8;
@@ -45,6 +48,8 @@ pub struct ApiOptions {
     pub bootstrap_hash: Option<[u8; 32]>,
     /// Hours a human agent's message silences the agent.
     pub takeover_hours: u32,
+    /// Where subaccounts' own keys at the agent's provider are checked.
+    pub retell_url: Url,
 }
 
 impl ApiOptions {
@@ -55,7 +60,7 @@ impl ApiOptions {
     pub fn new(
         api: ApiSettings,
         (limits, jwt): (LimitSettings, JwtSettings),
-        graph: GraphSettings,
+        (graph, provider): (GraphSettings, &ProviderSettings),
         takeover_hours: u32,
     ) -> Result<Self, InvalidSetting> {
         check_origins(&limits.cors_origins)?;
@@ -83,6 +88,7 @@ impl ApiOptions {
             jwt,
             graph,
             takeover_hours,
+            retell_url: provider.retell_url.clone(),
         })
     }
 }
@@ -159,6 +165,7 @@ pub struct Shared {
     pub(crate) store: Store,
     pub(crate) vault: Vault,
     pub(crate) graph: Graph,
+    pub(crate) client: Client,
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -202,7 +209,7 @@ impl ApiState {
         drained: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let ApiParts { app, options } = parts;
-        let tokens = Tokens::new(&options.jwt, app.client)?;
+        let tokens = Tokens::new(&options.jwt, app.client.clone())?;
         let api = &options.api;
         let limits = InboxOptions {
             batch: usize::from(api.inbox_batch),
@@ -234,6 +241,7 @@ impl ApiState {
             store: app.store,
             vault: app.vault,
             graph: app.graph,
+            client: app.client,
             queue: app.queue,
             metrics: app.metrics,
             clock: app.clock,

@@ -31,6 +31,7 @@ pub mod instagram_connection;
 pub mod leader;
 pub mod message;
 pub mod prompt_echo;
+pub mod provider_key;
 pub mod turn;
 mod word;
 pub mod worker;

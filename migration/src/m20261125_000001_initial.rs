@@ -13,7 +13,7 @@ pub(crate) struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for statements in
-            [CONNECTIONS, EVENTS, CHATS, MESSAGES, TURNS, COORDINATION, RECORDS, ACCESS, PRIVACY]
+            [CONNECTIONS, EVENTS, CHATS, MESSAGES, TURNS, COORDINATION, RECORDS, ACCESS, PROVIDERS, PRIVACY]
         {
             crate::schema::run(manager, statements).await?;
         }
@@ -27,7 +27,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
+    "provider_keys",
     "erasures",
     "agent_chat_deletions",
     "erased_users",
@@ -354,6 +355,17 @@ const ACCESS: &[&str] = &[
 )",
     "CREATE UNIQUE INDEX idempotency_keys_key ON idempotency_keys (subaccount_id, principal, key)",
     "CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at)",
+];
+
+const PROVIDERS: &[&str] = &[
+    "CREATE TABLE provider_keys (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    key {bytes} NOT NULL,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL
+)",
+    "CREATE UNIQUE INDEX provider_keys_subaccount ON provider_keys (subaccount_id)",
 ];
 
 const PRIVACY: &[&str] = &[

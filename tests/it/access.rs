@@ -16,6 +16,7 @@ use std::time::Duration;
 on_both_backends!(
     every_route_requires_its_permission_and_subaccount,
     a_token_grants_what_its_claims_say,
+    a_token_names_agents_that_it_may_connect,
     invalid_tokens_are_rejected,
     keys_are_created_listed_and_revoked,
     ids_of_another_subaccount_are_not_found,
@@ -153,6 +154,26 @@ async fn a_token_grants_what_its_claims_say(backend: Backend) -> Result<()> {
     assert_eq!(rest.request("GET", "/api/database/second/api-keys", None, &[]).await?.status, 200);
     // API keys still work besides tokens.
     assert_eq!(relay.rest.get("status").await?.status, 200);
+    relay.end().await
+}
+
+async fn a_token_names_agents_that_it_may_connect(backend: Backend) -> Result<()> {
+    let relay = Relay::start(backend, |settings| {
+        with_tokens(settings);
+        settings.api.agent_binding = dmrelay_runtime::settings::AgentBinding::Assigned;
+    })
+    .await?;
+    let claims =
+        |agents: Value| token::claims(&json!({ "role": "admin", "subaccounts": ["acme"], "agents": agents }));
+    let connect = async |agents: Value| -> Result<u16> {
+        let rest = relay.rest.with_key(Some(&token::sign(&claims(agents))));
+        Ok(rest.connect().await?.status)
+    };
+    assert_eq!(connect(json!(["agent_other"])).await?, 403);
+    assert_eq!(connect(json!("agent_acme")).await?, 401);
+    assert_eq!(connect(json!(["agent_other", "agent_acme"])).await?, 201);
+    // It is the subaccount's from then on.
+    assert_eq!(connect(json!([])).await?, 201);
     relay.end().await
 }
 

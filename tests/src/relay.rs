@@ -71,7 +71,7 @@ impl Relay {
         let simulator = simulator(address).await?;
         settings.graph.graph_url = Url::parse(&simulator.graph_url())?;
         settings.graph.instagram_graph_url = Url::parse(&simulator.instagram_url())?;
-        settings.agent.retell_url = Url::parse(&simulator.retell_url())?;
+        settings.provider.retell_url = Url::parse(&simulator.retell_url())?;
         let app = app(&mut settings, redis.as_ref()).await?;
         let (store, metrics) = (app.store.clone(), app.metrics.clone());
         let stop = CancellationToken::new();
@@ -224,9 +224,11 @@ async fn run(
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<Result<()>>>> {
     let grace = Duration::from_secs(10);
-    let worker = Parts::new(app.clone(), settings.worker, &settings.agent, &settings.graph)?;
+    let worker =
+        Parts::new(app.clone(), settings.worker, (&settings.agent, &settings.provider), &settings.graph)?;
     let access = (settings.limits, settings.jwt);
-    let api = ApiParts::new(app, ApiOptions::new(settings.api, access, settings.graph, 12)?);
+    let api =
+        ApiParts::new(app, ApiOptions::new(settings.api, access, (settings.graph, &settings.provider), 12)?);
     let api = Api::start(api, stop.clone()).await?;
     Ok(vec![
         tokio::spawn(api.serve(listener, grace)),

@@ -3,8 +3,8 @@
 use clap::Parser;
 use dmrelay_runtime::settings::{
     AgentBinding, AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, EncryptionKeysArg,
-    GraphSettings, JwtSettings, LimitSettings, MetaAppSecretsArg, MetaVerifyTokenArg, QueueSettings,
-    RetellApiKeyArg, VaultSettings, WorkerSettings,
+    GraphSettings, JwtSettings, LimitSettings, MetaAppSecretsArg, MetaVerifyTokenArg, ProviderSettings,
+    QueueSettings, RetellApiKeyArg, VaultSettings, WorkerSettings,
 };
 use dmrelay_vault::Vault;
 use std::time::Duration;
@@ -35,6 +35,9 @@ pub struct Settings {
     /// Meta.
     #[command(flatten)]
     pub graph: GraphSettings,
+    /// The agent's provider.
+    #[command(flatten)]
+    pub provider: ProviderSettings,
     /// The agent.
     #[command(flatten)]
     pub agent: AgentSettings,

@@ -43,7 +43,7 @@ pub(crate) enum Admission {
 
 /// The breakers of a question.
 pub(crate) fn of_agent(route: &Route) -> [BreakerKey; 2] {
-    [BreakerKey::AgentOf(route.agent.clone()), BreakerKey::Agent]
+    BreakerKey::of_agent(&route.provider, &route.agent)
 }
 
 /// The breakers of a send.

@@ -4,6 +4,7 @@ use crate::accounts::Accounts;
 use crate::breakers::Breakers;
 use crate::dispatch::Dispatcher;
 use crate::inbox::Inbox;
+use crate::keys::Keys;
 use crate::liveness::Liveness;
 use crate::slots::Slots;
 use crate::timers::Timers;
@@ -15,7 +16,7 @@ use dmrelay_domain::ids::WorkerId;
 use dmrelay_domain::secret::Secret;
 use dmrelay_instagram::{Access, Graph};
 use dmrelay_runtime::metrics::Metrics;
-use dmrelay_runtime::settings::{AgentSettings, GraphSettings, WorkerSettings};
+use dmrelay_runtime::settings::{AgentSettings, GraphSettings, ProviderSettings, WorkerSettings};
 use dmrelay_store::{Batcher, BatcherOptions, ChatIds, Connection, Health, Store};
 use dmrelay_vault::{Place, SealError, Vault};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -89,11 +90,11 @@ impl Parts {
     pub fn new(
         app: App,
         worker: WorkerSettings,
-        agent: &AgentSettings,
+        (agent, provider): (&AgentSettings, &ProviderSettings),
         graph: &GraphSettings,
     ) -> anyhow::Result<Self> {
         let options = Options::new(worker, agent, graph);
-        Ok(Self { agent: app.chat_agent(agent)?, app, options })
+        Ok(Self { agent: app.chat_agent(agent, provider)?, app, options })
     }
 }
 
@@ -117,6 +118,7 @@ pub struct Context {
     pub(crate) slots: Slots,
     pub(crate) timers: Timers,
     pub(crate) inbox: Inbox,
+    pub(crate) keys: Keys,
     pub(crate) liveness: Liveness,
     /// Health of the poller's ticks.
     pub(crate) polling: Health,
@@ -146,6 +148,7 @@ impl Context {
             slots: Slots::new(usize::from(worker.worker_concurrency)),
             timers: Timers::default(),
             inbox: Inbox::default(),
+            keys: Keys::default(),
             liveness: Liveness::new(worker.lease),
             polling: Health::new(TICK_MAX),
             tasks: TaskTracker::new(),

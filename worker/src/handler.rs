@@ -3,7 +3,7 @@
 use crate::Context;
 use crate::follow::{self, About};
 use async_trait::async_trait;
-use dmrelay_domain::conversation::{Reply, Route};
+use dmrelay_domain::conversation::Reply;
 use dmrelay_domain::ids::ChatId;
 use dmrelay_queue::{Job, JobHandler, QueueName};
 use dmrelay_runtime::metrics::seconds;
@@ -76,11 +76,7 @@ async fn chat(ctx: &Arc<Context>, work: DueWork, id: ChatId) -> Result<Reply, Ap
         chat: id,
         user,
         connection: connection.id,
-        route: Route {
-            agent: connection.agent.clone(),
-            account: connection.account.clone(),
-            login: connection.login,
-        },
+        route: ctx.route(&connection),
         began: Instant::now(),
     };
     match work {

@@ -6,7 +6,7 @@ use crate::Context;
 use crate::breakers::of_agent;
 use crate::follow::{self, Hands};
 use crate::inbox::{CLAIM_DURATION, GROUP_MAX, Next};
-use dmrelay_domain::conversation::{Command, Fact, Receive, Route, StartTurn};
+use dmrelay_domain::conversation::{Command, Fact, Receive, StartTurn};
 use dmrelay_domain::event::Kind;
 use dmrelay_domain::ids::{ChatId, ConnectionId, EventId, InstagramUserId, TurnId};
 use dmrelay_domain::retry;
@@ -217,11 +217,7 @@ async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
     let began = Instant::now();
     let connection = &waiting.connection;
     ctx.accounts.touch(connection.id).await;
-    let route = Route {
-        agent: connection.agent.clone(),
-        account: connection.account.clone(),
-        login: connection.login,
-    };
+    let route = ctx.route(connection);
     // Limits the number of events per transaction.
     loop {
         // A turn that may begin at once begins in the same transaction, if there is a slot.

@@ -15,6 +15,7 @@ mod follow;
 mod handler;
 mod inbox;
 mod ingest;
+mod keys;
 mod liveness;
 mod process;
 mod services;

@@ -9,8 +9,8 @@ use dmrelay_app::{App, Backend};
 use dmrelay_queue::{JobQueue, Lane, QueueName, Stop};
 use dmrelay_runtime::ops::{self, Ready};
 use dmrelay_runtime::settings::{
-    AgentSettings, DatabaseSettings, GraphSettings, LogSettings, MetricsSettings, QueueSettings,
-    VaultSettings, WorkerSettings,
+    AgentSettings, DatabaseSettings, GraphSettings, LogSettings, MetricsSettings, ProviderSettings,
+    QueueSettings, VaultSettings, WorkerSettings,
 };
 use dmrelay_runtime::{logs, shutdown};
 use std::sync::Arc;
@@ -33,6 +33,9 @@ pub struct Args {
     /// Meta.
     #[command(flatten)]
     pub graph: GraphSettings,
+    /// The agent's provider.
+    #[command(flatten)]
+    pub provider: ProviderSettings,
     /// The agent.
     #[command(flatten)]
     pub agent: AgentSettings,
@@ -163,7 +166,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let store = dmrelay_app::open_store(&args.database).await?;
     dmrelay_app::require_schema(&store).await?;
     let app = App::new(store, &args.app_settings())?;
-    let parts = Parts::new(app.clone(), args.worker.clone(), &args.agent, &args.graph)?;
+    let parts = Parts::new(app.clone(), args.worker.clone(), (&args.agent, &args.provider), &args.graph)?;
     dmrelay_app::require_keys(&app.vault, &app.store).await?;
 
     dmrelay_app::watch(&app.store, &app.queue, &app.metrics, &stop);

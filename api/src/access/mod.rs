@@ -49,6 +49,8 @@ pub(crate) struct Scope {
     pub(crate) subaccount: SubaccountId,
     pub(crate) agent: AgentId,
     pub(crate) actor: String,
+    /// Whether the caller's token names the agent as one that it may connect accounts to.
+    pub(crate) may_bind: bool,
 }
 
 /// Where the guard leaves the [`Caller`] of a call, for a log line that is written whatever becomes of the call.
@@ -112,7 +114,8 @@ async fn pass(
         Ok((tenant, agent)) => {
             let Tenant { subaccount, actor, .. } = tenant.clone();
             if let Some(agent) = agent {
-                request.extensions_mut().insert(Scope { subaccount, agent, actor });
+                let may_bind = principal.may_bind(&agent);
+                request.extensions_mut().insert(Scope { subaccount, agent, actor, may_bind });
             }
             request.extensions_mut().insert(tenant.clone());
             request.extensions_mut().insert(principal.credential.clone());

@@ -4,9 +4,10 @@ use crate::jwt::{Grants, TokenError};
 use crate::problem::Problem;
 use crate::state::ApiState;
 use axum::http::{HeaderMap, StatusCode, header};
-use dmrelay_domain::ids::SubaccountId;
+use dmrelay_domain::ids::{AgentId, SubaccountId};
 use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_domain::signature;
+use std::collections::BTreeSet;
 
 /// An authenticated caller.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub(crate) struct Principal {
     /// How long the credential holds.
     pub(crate) credential: Credential,
     grants: Grants,
+    /// The agents that a token names.
+    agents: BTreeSet<String>,
 }
 
 /// What a caller has shown, and what ends it.
@@ -35,6 +38,11 @@ impl Principal {
     /// The caller's role in a subaccount, if any.
     pub(crate) fn role_in(&self, subaccount: &SubaccountId) -> Option<Role> {
         self.grants.role_in(subaccount)
+    }
+
+    /// Whether the caller's token names the agent as one that it may connect accounts to.
+    pub(crate) fn may_bind(&self, agent: &AgentId) -> bool {
+        self.agents.contains(agent.as_str())
     }
 }
 
@@ -73,7 +81,13 @@ pub(super) async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Resul
     if state.options.bootstrap_hash.is_some_and(|bootstrap| signature::same(&bootstrap, &hash)) {
         let name = "bootstrap key".to_owned();
         let (id, grants) = ("bootstrap".to_owned(), Grants::Every(Role::Owner));
-        return Ok(Principal { id, name, credential: Credential::OfSettings, grants });
+        return Ok(Principal {
+            id,
+            name,
+            credential: Credential::OfSettings,
+            grants,
+            agents: BTreeSet::new(),
+        });
     }
     match &state.tokens {
         // A key of ours has no dots, a signed token has two (RFC 7515).
@@ -89,6 +103,7 @@ async fn by_token(tokens: &crate::jwt::Tokens, token: &str) -> Result<Principal,
             name: format!("jwt {}", identity.subject),
             credential: Credential::Token(identity.expires_at.saturating_mul(1_000)),
             grants: identity.grants,
+            agents: identity.agents,
         }),
         Err(TokenError::Invalid(why)) => Err(Problem::unauthenticated(why)),
         Err(TokenError::Unavailable) => Err(Problem::new(
@@ -112,5 +127,6 @@ async fn by_key(state: &ApiState, hash: &[u8; 32]) -> Result<Principal, Problem>
         name: format!("key {}", key.name),
         credential: Credential::Key(*hash),
         grants: Grants::Of([(key.subaccount, key.role)].into()),
+        agents: BTreeSet::new(),
     })
 }

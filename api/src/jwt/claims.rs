@@ -7,7 +7,7 @@ use dmrelay_domain::permission::Role;
 use dmrelay_domain::text::is_printable;
 use dmrelay_runtime::settings::{InvalidSetting, JwtSettings};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum length of a subject in characters; it is written into activities.
 const SUBJECT_CHARS_MAX: usize = 128;
@@ -22,6 +22,8 @@ pub(crate) struct Identity {
     pub(crate) subject: String,
     /// The roles granted.
     pub(crate) grants: Grants,
+    /// The agents to which it may connect accounts without the operator having assigned them.
+    pub(crate) agents: BTreeSet<String>,
     /// Expiry (`exp`), in seconds since the Unix epoch.
     pub(crate) expires_at: i64,
 }
@@ -51,6 +53,7 @@ pub(super) struct Rules {
     audience: String,
     role_claim: String,
     subaccounts_claim: String,
+    agents_claim: String,
     leeway: Millis,
     max_lifetime: Millis,
 }
@@ -66,6 +69,7 @@ impl Rules {
             audience: required("JWT_AUDIENCE", &settings.jwt_audience)?,
             role_claim: settings.jwt_role_claim.clone(),
             subaccounts_claim: settings.jwt_subaccounts_claim.clone(),
+            agents_claim: settings.jwt_agents_claim.clone(),
             leeway: millis(settings.jwt_leeway),
             max_lifetime: millis(settings.jwt_max_lifetime),
         })
@@ -79,7 +83,7 @@ impl Rules {
         let expires_at = self.check_times(&claims, now)?;
         let subject = claims.get("sub").and_then(Value::as_str).filter(|text| is_subject(text));
         let subject = subject.ok_or(wrong("its subject (sub) is missing or unusable"))?.to_owned();
-        Ok(Identity { subject, grants: self.grants(&claims)?, expires_at })
+        Ok(Identity { subject, grants: self.grants(&claims)?, agents: self.agents(&claims)?, expires_at })
     }
 
     fn check_parties(&self, claims: &Map<String, Value>) -> Result<(), TokenError> {
@@ -125,6 +129,17 @@ impl Rules {
             return Err(wrong("it lives too long (JWT_MAX_LIFETIME)"));
         }
         Ok(expires_at)
+    }
+
+    fn agents(&self, claims: &Map<String, Value>) -> Result<BTreeSet<String>, TokenError> {
+        let odd = wrong("its agents claim is not a list of ids");
+        match claims.get(&self.agents_claim) {
+            None => Ok(BTreeSet::new()),
+            Some(Value::Array(ids)) => {
+                ids.iter().map(|id| id.as_str().map(str::to_owned).ok_or(odd)).collect()
+            }
+            Some(_) => Err(odd),
+        }
     }
 
     fn grants(&self, claims: &Map<String, Value>) -> Result<Grants, TokenError> {

@@ -83,6 +83,8 @@ impl LiveEventKind {
             | ActivityKind::AgentReleased
             | ActivityKind::EventUnknown
             | ActivityKind::ErasureRequested
+            | ActivityKind::ProviderKeySet
+            | ActivityKind::ProviderKeyRemoved
             | ActivityKind::AccountErased
             | ActivityKind::DeadLetterReplayed
             | ActivityKind::DeadLetterDiscarded

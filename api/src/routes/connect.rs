@@ -1,7 +1,7 @@
 //! `POST …/connect`: checks an Instagram account with Graph, subscribes its webhooks, and stores it with
 //! encrypted secrets. A failure at any step leaves nothing half-done.
 
-use super::is_live;
+use super::{is_live, provider_key};
 use crate::access::Scope;
 use crate::extract::Body;
 use crate::problem::{Problem, ValidationErrors};
@@ -116,7 +116,7 @@ pub(super) async fn connect(
     Body(request): Body<Connect>,
 ) -> Result<(StatusCode, Json<Connected>), Problem> {
     let checked = check(&request)?;
-    check_agent(&state, &scope).await?;
+    let right = check_agent(&state, &scope).await?;
     let access = access(&request, &checked);
     let found = state.graph.identify(&access).await.map_err(|err| graph_problem(&err))?;
     if found.instagram_account_id != checked.account.as_str() {
@@ -137,7 +137,7 @@ pub(super) async fn connect(
     let before = before(&state, &scope, &checked.account, request.take_over).await?;
     let new = describe(&state, &scope, &request, (checked, found, &before));
     reserve(&state, &new, &before).await?;
-    let made = make(&state, &scope, &access, (&new, &before)).await;
+    let made = make(&state, (&scope, right), &access, (&new, &before)).await;
     if let Err(problem) = made {
         if !matches!(before, Before::Live(_)) {
             state.store.drop_pending(new.id).await?;
@@ -147,14 +147,33 @@ pub(super) async fn connect(
     answer(&state, new.id, request.reference.as_deref()).await
 }
 
+/// By what a subaccount may use an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Right {
+    /// It is the subaccount's.
+    Assigned,
+    /// It becomes the subaccount's: the subaccount's own key, the token, or the setting says so.
+    Proven,
+}
+
 /// Whether the subaccount may use the agent, as far as this is known before it connects.
-async fn check_agent(state: &ApiState, scope: &Scope) -> Result<(), Problem> {
-    match state.store.agent_subaccount(&scope.agent).await? {
-        Some(owner) if owner == scope.subaccount.as_str() => Ok(()),
-        None if state.options.api.agent_binding == AgentBinding::FirstConnect => Ok(()),
-        // Whether it is another's, or nobody's, is not told.
-        Some(_) | None => Err(not_assigned()),
+async fn check_agent(state: &ApiState, scope: &Scope) -> Result<Right, Problem> {
+    let owner = state.store.agent_subaccount(&scope.agent).await?;
+    let is_own = owner.as_deref() == Some(scope.subaccount.as_str());
+    // Whether it is another's, or nobody's, is not told.
+    if owner.is_some() && !is_own {
+        return Err(not_assigned());
     }
+    if provider_key::proves(state, &scope.subaccount, &scope.agent).await?.is_some() {
+        return Ok(Right::Proven);
+    }
+    if is_own {
+        return Ok(Right::Assigned);
+    }
+    if scope.may_bind || state.options.api.agent_binding == AgentBinding::FirstConnect {
+        return Ok(Right::Proven);
+    }
+    Err(not_assigned())
 }
 
 fn not_assigned() -> Problem {
@@ -305,7 +324,7 @@ fn in_use(err: dmrelay_store::Error) -> Problem {
 
 async fn make(
     state: &ApiState,
-    scope: &Scope,
+    (scope, right): (&Scope, Right),
     access: &Access,
     (new, before): (&NewConnection, &Before),
 ) -> Result<(), Problem> {
@@ -327,7 +346,7 @@ async fn make(
     let tx = state.store.begin().await?;
     match tx.bind_agent(&scope.agent, &scope.subaccount, &scope.actor).await? {
         Bound::Before => {}
-        Bound::Now if state.options.api.agent_binding == AgentBinding::FirstConnect => {}
+        Bound::Now if right == Right::Proven => {}
         // Where the operator assigns agents, it was released meanwhile.
         Bound::Now | Bound::Elsewhere(_) => return Err(not_assigned()),
     }

@@ -27,7 +27,7 @@ pub(super) struct Disconnect {
     /// The connection; required if the agent has several.
     connection_id: Option<Uuid>,
     /// Release the agent, if this was its last account: it belongs to nobody then. Only where agents are bound by their first
-    /// connect.
+    /// connect, or proven by a key of the subaccount's own.
     #[serde(default)]
     release_agent: bool,
 }
@@ -58,7 +58,9 @@ pub(super) async fn disconnect(
     MaybeBody(request): MaybeBody<Disconnect>,
 ) -> Result<(StatusCode, Json<Disconnected>), Problem> {
     let request = request.unwrap_or_default();
-    if request.release_agent && state.options.api.agent_binding == AgentBinding::Assigned {
+    let is_assigned = state.options.api.agent_binding == AgentBinding::Assigned;
+    let is_assigned = is_assigned && state.store.provider_key(&scope.subaccount).await?.is_none();
+    if request.release_agent && is_assigned {
         return Err(Problem::invalid("/releaseAgent", "agents are assigned and released by the operator"));
     }
     let connection = select(&state, &scope, request.connection_id).await?;

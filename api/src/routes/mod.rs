@@ -14,6 +14,7 @@ mod events;
 mod messages;
 mod paging;
 mod privacy;
+mod provider_key;
 mod replay;
 mod send;
 mod settings;
@@ -90,6 +91,9 @@ fn of_tenant() -> Vec<Route> {
         needs(Permission::ManageKeys, routes!(api_keys::list)),
         needs(Permission::ManageKeys, routes!(api_keys::create)),
         needs(Permission::ManageKeys, routes!(api_keys::revoke)),
+        needs(Permission::ManageKeys, routes!(provider_key::show)),
+        needs(Permission::ManageKeys, routes!(provider_key::put)),
+        needs(Permission::ManageKeys, routes!(provider_key::delete)),
     ]
 }
 

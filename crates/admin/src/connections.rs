@@ -6,6 +6,7 @@ use super::times;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use dmrelay_domain::clock::Millis;
+use dmrelay_domain::conversation::Provider;
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_store::{Backlog, BreakerKey, BreakerRow, Connection, Store};
@@ -65,12 +66,12 @@ impl Connections {
         let status = self.status.as_deref().and_then(ConnectionStatus::parse);
         let connections = store.connections_of_all(self.subaccount.as_ref(), status, self.limit).await?;
         let (gates, backlogs) = (store.open_breaker_rows().await?, store.backlogs().await?);
-        let now = now(store).await?;
+        let (now, own_keys) = (now(store).await?, store.subaccounts_with_key().await?);
         let all: Vec<Account<'_>> = connections
             .iter()
             .map(|connection| Account {
                 connection,
-                gates: before(connection, &gates),
+                gates: before(connection, &own_keys, &gates),
                 backlog: backlogs.get(&connection.id).copied().unwrap_or_default(),
                 now,
             })
@@ -100,10 +101,14 @@ impl Connections {
 }
 
 /// The open circuit breakers that affect a connection's calls.
-fn before<'a>(connection: &Connection, gates: &'a [BreakerRow]) -> Vec<&'a BreakerRow> {
-    let account = connection.account.clone();
-    let keys = [BreakerKey::GraphAccount(account), BreakerKey::GraphApp(connection.login), BreakerKey::Agent];
-    let keys = keys.map(|key| key.to_string());
+fn before<'a>(connection: &Connection, own_keys: &[String], gates: &'a [BreakerRow]) -> Vec<&'a BreakerRow> {
+    let subaccount = &connection.subaccount;
+    let has_own = own_keys.iter().any(|own| own == subaccount.as_str());
+    let provider = if has_own { Provider::Own(subaccount.clone()) } else { Provider::Shared };
+    let graph =
+        [BreakerKey::GraphAccount(connection.account.clone()), BreakerKey::GraphApp(connection.login)];
+    let keys = graph.into_iter().chain(BreakerKey::of_agent(&provider, &connection.agent));
+    let keys: Vec<String> = keys.map(|key| key.to_string()).collect();
     gates.iter().filter(|gate| keys.contains(&gate.key)).collect()
 }
 

@@ -12,6 +12,7 @@ mod events;
 mod keys;
 mod migrate;
 mod output;
+mod provider_keys;
 mod reseal;
 mod settings;
 mod timeline;
@@ -34,6 +35,7 @@ use erase::{Erase, Erasures};
 use events::Events;
 use keys::Keys;
 use migrate::Migrate;
+use provider_keys::ProviderKeys;
 use reseal::Reseal;
 use timeline::Timeline;
 
@@ -48,6 +50,9 @@ pub enum Admin {
     /// Assign agents to subaccounts, release and list them.
     #[command(subcommand)]
     Agents(Agents),
+    /// Manage the keys that subaccounts have of their own at Retell.
+    #[command(subcommand)]
+    ProviderKeys(ProviderKeys),
     /// Re-encrypt all stored secrets with the first of ENCRYPTION_KEYS, while everything keeps running.
     ///
     /// To rotate the key: append the new key to ENCRYPTION_KEYS of every process and restart; put it first
@@ -110,6 +115,7 @@ async fn begin(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
     match command {
         Admin::Keys(keys) => keys.run(&store).await,
         Admin::Agents(agents) => agents.run(&store).await,
+        Admin::ProviderKeys(keys) => keys.run(&store, settings).await,
         Admin::AfterRestore(after_restore) => after_restore.run(&store).await,
         Admin::Reseal(reseal) => reseal.run(&store, settings.vault).await,
         Admin::DeadLetters(letters) => letters.run(&store).await,

@@ -2,8 +2,8 @@
 
 use dmrelay_runtime::http::Client;
 use dmrelay_runtime::settings::{
-    ApiSettings, DatabaseSettings, GraphSettings, InvalidSetting, JwtSettings, LogSettings, QueueSettings,
-    VaultSettings,
+    ApiSettings, DatabaseSettings, GraphSettings, InvalidSetting, JwtSettings, LogSettings, ProviderSettings,
+    QueueSettings, VaultSettings,
 };
 
 /// The settings the commands need, borrowed from the process that offers them.
@@ -19,6 +19,8 @@ pub struct Settings<'a> {
     pub jwt: &'a JwtSettings,
     /// Meta.
     pub graph: &'a GraphSettings,
+    /// The agent's provider.
+    pub provider: &'a ProviderSettings,
     /// Secrets.
     pub vault: &'a VaultSettings,
     /// Logs.

@@ -2,12 +2,13 @@
 
 mod retell;
 
-pub use retell::{Retell, RetellOptions};
+pub use retell::{AgentCheck, Retell, RetellOptions, check_agent};
 
 use async_trait::async_trait;
 use dmrelay_domain::conversation::Record;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::AgentId;
+use dmrelay_domain::secret::Secret;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -45,19 +46,30 @@ pub struct AgentError {
     pub message: String,
 }
 
-/// A chat agent that stores the conversation on its side.
+/// A key at the agent's provider.
+pub type Key = Secret<String>;
+
+/// A chat agent that stores the conversation on its side. Each call is made with `key`, or with the operator's if there is
+/// none.
 #[async_trait]
 pub trait ChatAgent: Send + Sync {
     /// Opens an agent chat and returns its id. An unused chat ends on its own, so repeating this is harmless.
-    async fn open(&self, agent: &AgentId, opening: &Opening) -> Result<String, AgentError>;
+    async fn open(&self, key: Option<&Key>, agent: &AgentId, opening: &Opening)
+    -> Result<String, AgentError>;
 
     /// Asks, within `timeout`. Repeating this asks twice: after an error of class [`FailureClass::Ambiguous`]
     /// the record must be read first. [`FailureClass::Gone`] means the chat has ended.
-    async fn ask(&self, chat: &str, text: &str, timeout: Duration) -> Result<Answer, AgentError>;
+    async fn ask(
+        &self,
+        key: Option<&Key>,
+        chat: &str,
+        text: &str,
+        timeout: Duration,
+    ) -> Result<Answer, AgentError>;
 
     /// Deletes a chat and its transcript at the provider; one that is not there is no error.
-    async fn delete(&self, chat: &str) -> Result<(), AgentError>;
+    async fn delete(&self, key: Option<&Key>, chat: &str) -> Result<(), AgentError>;
 
     /// The agent's record of a chat.
-    async fn record(&self, chat: &str) -> Result<Record, AgentError>;
+    async fn record(&self, key: Option<&Key>, chat: &str) -> Result<Record, AgentError>;
 }

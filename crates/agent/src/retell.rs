@@ -1,7 +1,7 @@
 //! Retell's chat API (`create-chat`, `create-chat-completion`, `get-chat`). It is not idempotent: a
 //! completion posted twice is asked, answered and billed twice.
 
-use crate::{AgentError, Answer, ChatAgent, Opening};
+use crate::{AgentError, Answer, ChatAgent, Key, Opening};
 use async_trait::async_trait;
 use dmrelay_domain::conversation::{Record, RecordEntry, Role};
 use dmrelay_domain::failure::{self, Effect, FailureClass, Wire};
@@ -31,6 +31,41 @@ const CHAT_CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The service's name in the metrics.
 const SERVICE: &str = "retell";
+
+/// What a key says of an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentCheck {
+    /// It is an agent of the key's workspace.
+    Own,
+    /// It is none.
+    Unknown,
+    /// The key is not accepted.
+    KeyRefused,
+    /// The provider cannot tell now: why.
+    Unavailable(String),
+}
+
+/// Whether a key may read an agent (Retell, "Get chat agent": 422 for one that is not of the key's workspace).
+pub async fn check_agent(client: &Client, url: &Url, key: &Key, agent: &AgentId) -> AgentCheck {
+    let call = Call {
+        service: SERVICE,
+        operation: "get_agent",
+        method: Method::GET,
+        url: http::join(url, &["get-chat-agent", agent.as_str()]),
+        bearer: Some(key.clone()),
+        json: None,
+        timeout: CHAT_CALL_TIMEOUT,
+    };
+    match client.send(call).await {
+        Err(failure) => AgentCheck::Unavailable(failure.to_string()),
+        Ok(answer) => match answer.status {
+            200 => AgentCheck::Own,
+            400 | 404 | 422 => AgentCheck::Unknown,
+            401..=403 => AgentCheck::KeyRefused,
+            status => AgentCheck::Unavailable(format!("status {status}")),
+        },
+    }
+}
 
 /// The Retell connector.
 pub struct Retell {
@@ -82,14 +117,14 @@ impl Retell {
 
     /// A completion failed. If it was refused, Retell's record of the chat says whether that is because the chat takes no
     /// more questions (Retell, "Get chat": `chat_status` is `ongoing`, `ended` or `error`), whatever the text of the refusal.
-    async fn refused(&self, chat: &str, refusal: AgentError) -> AgentError {
+    async fn refused(&self, key: Option<&Key>, chat: &str, refusal: AgentError) -> AgentError {
         // Not 408, 409, 425 and 499, after which the question may have been asked.
         let is_refused = matches!(refusal.status, Some(400 | 404..=407 | 410..=424 | 426..=428 | 430..=451));
         // One that says so itself is believed: a new chat for nothing costs less than no answer.
         if !is_refused || refusal.class == FailureClass::Gone {
             return refusal;
         }
-        let call = self.request("get_chat", Method::GET, &["get-chat", chat], CHAT_CALL_TIMEOUT);
+        let call = self.request(key, "get_chat", Method::GET, &["get-chat", chat], CHAT_CALL_TIMEOUT);
         let class = match self.call(Effect::Read, call).await {
             Ok(found) if found["chat_status"] == "ongoing" => refusal.class,
             Ok(found) if found["chat_status"].is_string() => FailureClass::Gone,
@@ -101,13 +136,20 @@ impl Retell {
         AgentError { class, ..refusal }
     }
 
-    fn request(&self, operation: &'static str, method: Method, path: &[&str], timeout: Duration) -> Call {
+    fn request(
+        &self,
+        key: Option<&Key>,
+        operation: &'static str,
+        method: Method,
+        path: &[&str],
+        timeout: Duration,
+    ) -> Call {
         Call {
             service: SERVICE,
             operation,
             method,
             url: dmrelay_runtime::http::join(&self.options.url, path),
-            bearer: Some(self.options.key.clone()),
+            bearer: Some(key.unwrap_or(&self.options.key).clone()),
             json: None,
             timeout,
         }
@@ -121,8 +163,13 @@ impl Retell {
 
 #[async_trait]
 impl ChatAgent for Retell {
-    async fn open(&self, agent: &AgentId, opening: &Opening) -> Result<String, AgentError> {
-        let mut call = self.request("create_chat", Method::POST, &["create-chat"], CHAT_CALL_TIMEOUT);
+    async fn open(
+        &self,
+        key: Option<&Key>,
+        agent: &AgentId,
+        opening: &Opening,
+    ) -> Result<String, AgentError> {
+        let mut call = self.request(key, "create_chat", Method::POST, &["create-chat"], CHAT_CALL_TIMEOUT);
         call.json = Some(json!({
             "agent_id": agent.as_str(),
             "agent_version": self.version(),
@@ -145,13 +192,19 @@ impl ChatAgent for Retell {
         })
     }
 
-    async fn ask(&self, chat: &str, text: &str, timeout: Duration) -> Result<Answer, AgentError> {
+    async fn ask(
+        &self,
+        key: Option<&Key>,
+        chat: &str,
+        text: &str,
+        timeout: Duration,
+    ) -> Result<Answer, AgentError> {
         let timeout = timeout.min(self.options.timeout);
-        let mut call = self.request("completion", Method::POST, &["create-chat-completion"], timeout);
+        let mut call = self.request(key, "completion", Method::POST, &["create-chat-completion"], timeout);
         call.json = Some(json!({ "chat_id": chat, "content": text }));
         let answer = match self.call(Effect::Write, call).await {
             Ok(answer) => answer,
-            Err(err) => return Err(self.refused(chat, err).await),
+            Err(err) => return Err(self.refused(key, chat, err).await),
         };
         let messages = answer["messages"].as_array().ok_or_else(|| AgentError {
             class: FailureClass::Ambiguous,
@@ -163,8 +216,9 @@ impl ChatAgent for Retell {
         Ok(spoken(&entries(messages)))
     }
 
-    async fn delete(&self, chat: &str) -> Result<(), AgentError> {
-        let call = self.request("delete_chat", Method::DELETE, &["delete-chat", chat], CHAT_CALL_TIMEOUT);
+    async fn delete(&self, key: Option<&Key>, chat: &str) -> Result<(), AgentError> {
+        let call =
+            self.request(key, "delete_chat", Method::DELETE, &["delete-chat", chat], CHAT_CALL_TIMEOUT);
         match self.call(Effect::Read, call).await {
             Ok(_) => Ok(()),
             Err(err) if err.status == Some(404) || err.class == FailureClass::Gone => Ok(()),
@@ -172,8 +226,8 @@ impl ChatAgent for Retell {
         }
     }
 
-    async fn record(&self, chat: &str) -> Result<Record, AgentError> {
-        let call = self.request("get_chat", Method::GET, &["get-chat", chat], CHAT_CALL_TIMEOUT);
+    async fn record(&self, key: Option<&Key>, chat: &str) -> Result<Record, AgentError> {
+        let call = self.request(key, "get_chat", Method::GET, &["get-chat", chat], CHAT_CALL_TIMEOUT);
         let chat = match self.call(Effect::Read, call).await {
             Ok(chat) => chat,
             Err(err) if err.class == FailureClass::Gone => return Ok(Record::default()),

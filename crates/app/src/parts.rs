@@ -7,7 +7,9 @@ use dmrelay_instagram::{Graph, GraphOptions};
 use dmrelay_queue::{JobQueue, MemoryOptions, MemoryQueue, QueueMetrics, RedisOptions, RedisQueue};
 use dmrelay_runtime::http::Client;
 use dmrelay_runtime::metrics::Metrics;
-use dmrelay_runtime::settings::{AgentSettings, GraphSettings, QueueSettings, VaultSettings};
+use dmrelay_runtime::settings::{
+    AgentSettings, GraphSettings, ProviderSettings, QueueSettings, VaultSettings,
+};
 use dmrelay_store::Store;
 use dmrelay_vault::Vault;
 use std::sync::Arc;
@@ -84,9 +86,13 @@ impl App {
     ///
     /// # Errors
     /// An invalid `RETELL_API_KEY`.
-    pub fn chat_agent(&self, settings: &AgentSettings) -> anyhow::Result<Arc<dyn ChatAgent>> {
+    pub fn chat_agent(
+        &self,
+        settings: &AgentSettings,
+        provider: &ProviderSettings,
+    ) -> anyhow::Result<Arc<dyn ChatAgent>> {
         let options = RetellOptions {
-            url: settings.retell_url.clone(),
+            url: provider.retell_url.clone(),
             key: settings.api_key.require()?,
             agent_version: settings.retell_agent_version.clone(),
             timeout: settings.agent_timeout,

@@ -307,6 +307,10 @@ words!(
         AgentAssigned = "AGENT_ASSIGNED",
         /// An agent belongs to nobody any more.
         AgentReleased = "AGENT_RELEASED",
+        /// A subaccount was given a key of its own at the agent's provider.
+        ProviderKeySet = "PROVIDER_KEY_SET",
+        /// It has none any more.
+        ProviderKeyRemoved = "PROVIDER_KEY_REMOVED",
         /// A customer was erased: what they wrote, and what was written to them.
         UserErased = "USER_ERASED",
         /// It was asked to erase an account or a subaccount.

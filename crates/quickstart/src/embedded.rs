@@ -8,8 +8,8 @@ use dmrelay_app::{App, Backend};
 use dmrelay_runtime::ops;
 use dmrelay_runtime::settings::{
     AgentBinding, AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, DatabaseUrlArg,
-    EncryptionKeysArg, GraphSettings, JwtSettings, LimitSettings, MetaAppSecretsArg, RetellApiKeyArg,
-    VaultSettings, WorkerSettings,
+    EncryptionKeysArg, GraphSettings, JwtSettings, LimitSettings, MetaAppSecretsArg, ProviderSettings,
+    RetellApiKeyArg, VaultSettings, WorkerSettings,
 };
 use dmrelay_simulator::{AgentRule, Options, ReplyRule, Simulator, WebhookTarget};
 use dmrelay_store::Store;
@@ -47,6 +47,8 @@ struct Defaults {
     #[command(flatten)]
     graph: GraphSettings,
     #[command(flatten)]
+    provider: ProviderSettings,
+    #[command(flatten)]
     agent: AgentSettings,
     #[command(flatten)]
     worker: WorkerSettings,
@@ -66,7 +68,12 @@ pub(crate) async fn start(args: &Args, stop: CancellationToken) -> anyhow::Resul
     let shared =
         dmrelay_app::Settings { process: "quickstart", backend, graph: &defaults.graph, vault: &vault };
     let app = App::new(store, &shared)?;
-    let parts = Parts::new(app.clone(), defaults.worker.clone(), &defaults.agent, &defaults.graph)?;
+    let parts = Parts::new(
+        app.clone(),
+        defaults.worker.clone(),
+        (&defaults.agent, &defaults.provider),
+        &defaults.graph,
+    )?;
     let api = ApiParts::new(app, api_options(&args.api, &keys, address, defaults)?);
     let api = Api::start(api, stop.clone()).await?;
     let tasks =
@@ -109,7 +116,7 @@ fn settings(keys: &folder::Keys, simulator: &Simulator) -> anyhow::Result<Defaul
     defaults.graph.graph_url = Url::parse(&simulator.graph_url())?;
     defaults.graph.instagram_graph_url = Url::parse(&simulator.instagram_url())?;
     defaults.graph.app_secrets = MetaAppSecretsArg::of(&keys.app_secret);
-    defaults.agent.retell_url = Url::parse(&simulator.retell_url())?;
+    defaults.provider.retell_url = Url::parse(&simulator.retell_url())?;
     defaults.agent.api_key = RetellApiKeyArg::of("key_simulated");
     defaults.worker.debounce_ms = DEBOUNCE_MS;
     Ok(defaults)
@@ -128,7 +135,7 @@ fn api_options(
     api.agent_binding = AgentBinding::FirstConnect;
     api.public_url = Url::parse(&format!("http://{address}"))?;
     let access = (defaults.limits, defaults.jwt);
-    Ok(ApiOptions::new(api, access, defaults.graph, defaults.worker.takeover_hours)?)
+    Ok(ApiOptions::new(api, access, (defaults.graph, &defaults.provider), defaults.worker.takeover_hours)?)
 }
 
 impl System {

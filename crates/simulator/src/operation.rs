@@ -54,6 +54,8 @@ pub enum Operation {
     UpdateChat,
     /// `DELETE /delete-chat/{id}`.
     DeleteChat,
+    /// `GET /get-chat-agent/{id}`.
+    GetAgent,
     /// `POST /v3/list-chats` and `GET /list-chat`.
     ListChats,
     /// Unknown to both services, or rejected before it was parsed.
@@ -83,6 +85,7 @@ impl Operation {
             Self::EndChat => "retell.end_chat",
             Self::UpdateChat => "retell.update_chat",
             Self::DeleteChat => "retell.delete_chat",
+            Self::GetAgent => "retell.get_agent",
             Self::ListChats => "retell.list_chats",
             Self::Unknown => "unknown",
         }

@@ -119,6 +119,8 @@ pub enum Echo {
 pub struct RetellSettings {
     /// The API key every call must carry.
     pub api_key: String,
+    /// Further workspaces, by their API key: the agents of each. All other agents are of the first key's.
+    pub workspaces: std::collections::HashMap<String, Vec<String>>,
     /// Accept any agent id (a convenience). Off: an unknown id gives 422, as at Retell.
     pub any_agent: bool,
     /// The custom attributes that the workspace defines; others are not saved.
@@ -127,10 +129,19 @@ pub struct RetellSettings {
     pub default_agent: crate::retell::AgentRule,
 }
 
+impl RetellSettings {
+    /// The key of the workspace to which an agent belongs.
+    pub(crate) fn workspace_of(&self, agent: &str) -> &str {
+        let own = self.workspaces.iter().find(|(_, agents)| agents.iter().any(|one| one == agent));
+        own.map_or(self.api_key.as_str(), |(key, _)| key)
+    }
+}
+
 impl Default for RetellSettings {
     fn default() -> Self {
         Self {
             api_key: "key_simulated".to_owned(),
+            workspaces: std::collections::HashMap::new(),
             any_agent: true,
             custom_attributes: Vec::new(),
             default_agent: crate::retell::AgentRule::default(),

@@ -5,10 +5,11 @@
 use crate::query::{first, insert, returning};
 use crate::{Result, Store};
 use dmrelay_domain::clock::{Millis, millis};
-use dmrelay_domain::ids::{AgentId, InstagramAccountId};
+use dmrelay_domain::conversation::Provider;
+use dmrelay_domain::ids::{AgentId, InstagramAccountId, SubaccountId};
 use dmrelay_domain::states::LoginKind;
 use dmrelay_entity::breaker::{Column, Entity, Model};
-use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, InsertStatement, OnConflict};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, InsertStatement, LikeExpr, OnConflict};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QuerySelect,
 };
@@ -22,10 +23,24 @@ pub enum BreakerKey {
     GraphApp(LoginKind),
     /// Graph, for one Instagram account.
     GraphAccount(InstagramAccountId),
-    /// The agent's provider.
+    /// The agent's provider, with the operator's key.
     Agent,
+    /// The agent's provider, with the key of a subaccount.
+    AgentKey(SubaccountId),
+    /// The same, for one agent.
+    AgentKeyOf(SubaccountId, AgentId),
     /// The provider, for one agent.
     AgentOf(AgentId),
+}
+
+impl BreakerKey {
+    /// The agent's provider, as it is called with this key: for one agent, and as a whole.
+    pub fn of_agent(provider: &Provider, agent: &AgentId) -> [Self; 2] {
+        match provider {
+            Provider::Shared => [Self::AgentOf(agent.clone()), Self::Agent],
+            Provider::Own(own) => [Self::AgentKeyOf(own.clone(), agent.clone()), Self::AgentKey(own.clone())],
+        }
+    }
 }
 
 impl fmt::Display for BreakerKey {
@@ -34,6 +49,8 @@ impl fmt::Display for BreakerKey {
             Self::GraphApp(kind) => write!(f, "graph:app:{kind}"),
             Self::GraphAccount(account) => write!(f, "graph:account:{account}"),
             Self::Agent => f.write_str("agent"),
+            Self::AgentKey(subaccount) => write!(f, "provider:{subaccount}"),
+            Self::AgentKeyOf(subaccount, agent) => write!(f, "provider:{subaccount}:{agent}"),
             Self::AgentOf(agent) => write!(f, "agent:{agent}"),
         }
     }
@@ -138,12 +155,16 @@ impl Store {
     /// whether this opened it.
     pub async fn trip_shared(&self, own: &BreakerKey, shared: &BreakerKey, reason: &str) -> Result<bool> {
         let kind = match own {
-            BreakerKey::AgentOf(_) => "agent:%",
-            BreakerKey::GraphAccount(_) => "graph:account:%",
-            BreakerKey::Agent | BreakerKey::GraphApp(_) => return Ok(false),
+            BreakerKey::AgentOf(_) => "agent:%".to_owned(),
+            BreakerKey::AgentKeyOf(subaccount, _) => {
+                // What stands for one character in a pattern stands in names too.
+                format!("provider:{}:%", subaccount.as_str().replace('_', "\\_"))
+            }
+            BreakerKey::GraphAccount(_) => "graph:account:%".to_owned(),
+            BreakerKey::Agent | BreakerKey::AgentKey(_) | BreakerKey::GraphApp(_) => return Ok(false),
         };
         let tripped = Entity::find()
-            .filter(Column::Key.like(kind))
+            .filter(Column::Key.like(LikeExpr::new(kind).escape('\\')))
             .filter(Column::Failures.gte(FAILURES))
             .filter(is_open(self.clock()));
         if tripped.count(&self.writer()).await? < SHARED_MIN {

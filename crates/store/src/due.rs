@@ -100,7 +100,14 @@ impl DueWork {
     /// The keys of the circuit breakers it stands behind, of connection `k`.
     fn breakers(self) -> &'static str {
         match self {
-            Self::Turns => "('agent', 'agent:' || k.agent_id)",
+            Self::Turns => {
+                "(SELECT 'agent' WHERE NOT EXISTS (SELECT 1 FROM provider_keys p WHERE p.subaccount_id = k.subaccount_id) \
+                 UNION ALL SELECT 'agent:' || k.agent_id \
+                    WHERE NOT EXISTS (SELECT 1 FROM provider_keys p WHERE p.subaccount_id = k.subaccount_id) \
+                 UNION ALL SELECT 'provider:' || p.subaccount_id FROM provider_keys p WHERE p.subaccount_id = k.subaccount_id \
+                 UNION ALL SELECT 'provider:' || p.subaccount_id || ':' || k.agent_id FROM provider_keys p \
+                    WHERE p.subaccount_id = k.subaccount_id)"
+            }
             Self::Outboxes => "('graph:account:' || k.instagram_account_id, 'graph:app:' || k.login_kind)",
         }
     }

@@ -7,11 +7,14 @@ use dmrelay_domain::ids::{ConnectionId, ErasureId, SubaccountId};
 use dmrelay_domain::states::{ConnectionStatus, ErasureState};
 use dmrelay_entity::erasure::{self, Column, Entity};
 use dmrelay_entity::{
-    account_sign, activity, agent, api_key, breaker, chat, dead_letter, event, idempotency_key,
-    instagram_connection, message, prompt_echo, turn,
+    account_sign, activity, agent, agent_chat_deletion, api_key, breaker, chat, dead_letter, event,
+    idempotency_key, instagram_connection, message, prompt_echo, provider_key, turn,
 };
 use sea_orm::sea_query::ExprTrait;
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 use std::time::Duration;
 
 /// A request to erase.
@@ -156,6 +159,12 @@ impl Store {
             }
         }
         if erasure.connection_id.is_none() {
+            // Its chats at the provider are deleted with its key.
+            let of = agent_chat_deletion::Column::SubaccountId.eq(subaccount.as_str());
+            let has_key = self.provider_key(&subaccount).await?.is_some();
+            if has_key && agent_chat_deletion::Entity::find().filter(of).count(&self.writer()).await? > 0 {
+                return Ok(false);
+            }
             self.erase_subaccount(&subaccount).await?;
         }
         self.finish_erasure(erasure).await
@@ -244,6 +253,10 @@ impl Store {
             .exec(db)
             .await?;
         agent::Entity::delete_many().filter(agent::Column::SubaccountId.eq(of)).exec(db).await?;
+        provider_key::Entity::delete_many()
+            .filter(provider_key::Column::SubaccountId.eq(of))
+            .exec(db)
+            .await?;
         dead_letter::Entity::delete_many().filter(dead_letter::Column::SubaccountId.eq(of)).exec(db).await?;
         tx.commit().await
     }

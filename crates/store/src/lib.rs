@@ -34,6 +34,7 @@ mod operator;
 mod pages;
 mod pools;
 mod prompt_echoes;
+mod provider_keys;
 mod query;
 mod requests;
 mod restored;

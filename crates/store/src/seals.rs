@@ -18,11 +18,12 @@ pub struct SealedColumn {
 
 /// Every column that holds sealed values, each sealed for its table, column and row. What the vault seals and is
 /// not named here is lost with its key.
-pub const SEALED: [SealedColumn; 4] = [
+pub const SEALED: [SealedColumn; 5] = [
     SealedColumn { table: "instagram_connections", column: "access_token" },
     SealedColumn { table: "instagram_connections", column: "verify_token" },
     SealedColumn { table: "instagram_connections", column: "app_secret" },
     SealedColumn { table: "idempotency_keys", column: "response" },
+    SealedColumn { table: "provider_keys", column: "key" },
 ];
 
 /// What counts as the key of a value that names none; no key is called so.

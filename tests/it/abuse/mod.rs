@@ -4,6 +4,7 @@ mod agents;
 mod audit;
 mod bodies;
 mod connections;
+mod provider_keys;
 mod readers;
 
 use anyhow::{Context, Result, ensure};

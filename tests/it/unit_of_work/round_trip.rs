@@ -189,6 +189,7 @@ fn conversation(base: &super::Base, row: &dmrelay_store::entity::chat::Model) ->
     let facts = dmrelay_domain::conversation::ConnectionFacts {
         id: connection.id,
         subaccount: connection.subaccount.clone(),
+        has_own_key: false,
         agent: connection.agent.clone(),
         account: connection.account.clone(),
         login: connection.login,

@@ -14,7 +14,7 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::TurnId;
 use dmrelay_domain::text::plain_name;
 use dmrelay_runtime::span_of;
-use dmrelay_store::{BreakerKey, Connection};
+use dmrelay_store::Connection;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,7 +58,10 @@ async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
     let opened = match ctx.accounts.by_id(about.connection).await {
         Ok(Some(connection)) => {
             let opening = opening(ctx, &connection, &about).await;
-            let opened = ctx.agent.open(&connection.agent, &opening).await;
+            let opened = match ctx.agent_key(&about.route.provider).await {
+                Ok(key) => ctx.agent.open(key.as_deref(), &connection.agent, &opening).await,
+                Err(err) => Err(err),
+            };
             if let Err(err) = &opened {
                 report(ctx, &about, err, began).await;
             }
@@ -142,7 +145,10 @@ async fn ask(ctx: &Arc<Context>, about: About, question: Ask, slot: AskSlot) -> 
         Some(left) => {
             let thinking = CancellationToken::new();
             courtesy::show_typing(ctx, &about, thinking.clone());
-            let outcome = ctx.agent.ask(&question.agent_chat, &question.text, left).await;
+            let outcome = match ctx.agent_key(&about.route.provider).await {
+                Ok(key) => ctx.agent.ask(key.as_deref(), &question.agent_chat, &question.text, left).await,
+                Err(err) => Err(err),
+            };
             thinking.cancel();
             outcome
         }
@@ -188,7 +194,10 @@ async fn ask(ctx: &Arc<Context>, about: About, question: Ask, slot: AskSlot) -> 
 async fn look_up(ctx: &Arc<Context>, about: About, lookup: TurnLookup, slot: AskSlot) -> Done {
     let began = Instant::now();
     let record = match &lookup.agent_chat {
-        Some(chat) => ctx.agent.record(chat).await,
+        Some(chat) => match ctx.agent_key(&about.route.provider).await {
+            Ok(key) => ctx.agent.record(key.as_deref(), chat).await,
+            Err(err) => Err(err),
+        },
         None => Ok(dmrelay_domain::conversation::Record::default()),
     };
     // Reads do not show whether questions are answered, so they do not count for the circuit breakers, except
@@ -243,15 +252,15 @@ fn too_late() -> AgentError {
 /// Reports a failure to the circuit breakers.
 async fn report(ctx: &Context, about: &About, err: &AgentError, began: Instant) {
     let keys = of_agent(&about.route);
+    let [_, shared] = &keys;
     let told = match err.class {
         FailureClass::Throttled => {
-            ctx.breakers
-                .close(&BreakerKey::Agent, err.retry_after.unwrap_or(THROTTLED_DELAY), "throttled")
-                .await
+            ctx.breakers.close(shared, err.retry_after.unwrap_or(THROTTLED_DELAY), "throttled").await
         }
         FailureClass::AgentRefused => {
-            tracing::error!(error = %err, "the agent's provider rejects our key or plan: nothing is answered");
-            ctx.breakers.close(&BreakerKey::Agent, REFUSED_DELAY, "refused").await
+            tracing::error!(error = %err, breaker = %shared, "the agent's provider rejects the key or plan: nothing is answered");
+            ctx.keys.forget(&about.route.provider);
+            ctx.breakers.close(shared, REFUSED_DELAY, "refused").await
         }
         FailureClass::Transient | FailureClass::Ambiguous => {
             ctx.breakers.failed(&keys, began, err.class.as_str()).await

@@ -1,6 +1,8 @@
 //! Erases what was asked to be erased: accounts, subaccounts, and chats at the agent's provider.
 
 use crate::Context;
+use dmrelay_domain::conversation::Provider;
+use dmrelay_domain::ids::SubaccountId;
 use dmrelay_store::Result;
 use dmrelay_store::entity::agent_chat_deletion;
 use std::sync::Arc;
@@ -34,7 +36,15 @@ fn settled(ctx: &Context) -> Duration {
 
 async fn delete(ctx: &Context, row: &agent_chat_deletion::Model) {
     let agent_chat = row.agent_chat_id.as_str();
-    let noted = match ctx.agent.delete(agent_chat).await {
+    let provider = match SubaccountId::parse(&row.subaccount_id) {
+        Ok(subaccount) if ctx.keys.has_own(subaccount.as_str()) => Provider::Own(subaccount),
+        _ => Provider::Shared,
+    };
+    let deleted = match ctx.agent_key(&provider).await {
+        Ok(key) => ctx.agent.delete(key.as_deref(), agent_chat).await,
+        Err(err) => Err(err),
+    };
+    let noted = match deleted {
         Ok(()) => {
             tracing::info!(agent_chat, "agent chat deleted at its provider");
             ctx.store.agent_chat_deleted(agent_chat).await

@@ -36,6 +36,9 @@ pub(crate) async fn watch_breakers(ctx: Arc<Context>) {
     let mut ticks = tokio::time::interval(BREAKERS_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while ctx.stopping.run_until_cancelled(ticks.tick()).await.is_some() {
+        if let Err(err) = ctx.keys.refresh(&ctx.store).await {
+            tracing::debug!(error = %err, "cannot load which subaccounts have a key of their own");
+        }
         if let Err(err) = ctx.breakers.refresh().await {
             tracing::debug!(error = %err, "cannot load the circuit breakers");
         }

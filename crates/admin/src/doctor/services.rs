@@ -94,9 +94,9 @@ impl Services<'_> {
         // Asks for a nonexistent chat: the response shows whether the key is accepted, without exposing any
         // text.
         let chat = format!("chat_{}", Uuid::new_v4().simple());
-        let url = http::join(&settings.retell_url, &["get-chat", &chat]);
+        let url = http::join(&self.settings.provider.retell_url, &["get-chat", &chat]);
         let call = Call { service: "retell", bearer: Some(key), timeout: CALL_TIMEOUT, ..get(url) };
-        let host = settings.retell_url.origin().ascii_serialization();
+        let host = self.settings.provider.retell_url.origin().ascii_serialization();
         match retell(&self.client.send(call).await) {
             Ok(()) => report.ok(CHECK, format!("{host} accepts the key")),
             Err((verdict, why)) => report.note(verdict, CHECK, &format!("{host}: {why}")),

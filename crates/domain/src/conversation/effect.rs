@@ -4,7 +4,7 @@ use super::automation::TextDigest;
 use super::rows::Message;
 use crate::clock::Millis;
 use crate::failure::FailureClass;
-use crate::ids::{AgentId, InstagramAccountId, MessageId, TurnId};
+use crate::ids::{AgentId, InstagramAccountId, MessageId, SubaccountId, TurnId};
 use crate::states::{ActivityKind, Author, DeadLetterKind, EventState, LoginKind};
 use crate::trace::TraceId;
 use serde_json::{Map, Value};
@@ -219,8 +219,19 @@ pub enum Refusal {
 pub struct Route {
     /// The agent.
     pub agent: AgentId,
+    /// Whose key asks it.
+    pub provider: Provider,
     /// The Instagram account.
     pub account: InstagramAccountId,
     /// Graph's host, by the login.
     pub login: LoginKind,
+}
+
+/// With whose key the agent's provider is called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Provider {
+    /// The operator's.
+    Shared,
+    /// That of the subaccount.
+    Own(SubaccountId),
 }

@@ -37,7 +37,8 @@ pub use command::{
     TakeOver,
 };
 pub use effect::{
-    Activity, Ask, DeadLetter, Effect, Fact, Refusal, Reply, Route, Send, SendLookup, Sent, TurnLookup,
+    Activity, Ask, DeadLetter, Effect, Fact, Provider, Refusal, Reply, Route, Send, SendLookup, Sent,
+    TurnLookup,
 };
 pub use evidence::{Record, RecordEntry, Role, Seen, Thread, fingerprint};
 pub use needs::{Needs, SecondLook, UNANSWERED_MAX};

@@ -1,5 +1,6 @@
 //! The limits that decisions depend on, from the process's settings and the connection's.
 
+use super::effect::{Provider, Route};
 use crate::clock::Millis;
 use crate::ids::{AgentId, ConnectionId, InstagramAccountId, SubaccountId};
 use crate::settings::ConnectionSettings;
@@ -81,6 +82,8 @@ pub struct ConnectionFacts {
     pub id: ConnectionId,
     /// The tenant.
     pub subaccount: SubaccountId,
+    /// Whether the tenant has a key of its own at the agent's provider.
+    pub has_own_key: bool,
     /// The agent that answers.
     pub agent: AgentId,
     /// The Instagram account.
@@ -96,6 +99,13 @@ pub struct ConnectionFacts {
 }
 
 impl ConnectionFacts {
+    /// Which services are called for it.
+    pub fn route(&self) -> Route {
+        let provider =
+            if self.has_own_key { Provider::Own(self.subaccount.clone()) } else { Provider::Shared };
+        Route { agent: self.agent.clone(), provider, account: self.account.clone(), login: self.login }
+    }
+
     /// Whether calls may be made for it.
     pub fn is_connected(&self) -> bool {
         self.status == Some(ConnectionStatus::Connected)

@@ -44,6 +44,7 @@ impl Database {
         let connection = ConnectionFacts {
             id: ConnectionId::new(),
             subaccount: SubaccountId::parse("acme").unwrap(),
+            has_own_key: false,
             agent: AgentId::parse("agent").unwrap(),
             account: InstagramAccountId::parse("17").unwrap(),
             login: LoginKind::Instagram,

@@ -32,6 +32,10 @@ pub struct JwtSettings {
     /// The claim with the subaccounts: a list of ids ("*" means all), or an object of id to role.
     #[arg(long, env = "JWT_SUBACCOUNTS_CLAIM", default_value = "subaccounts")]
     pub jwt_subaccounts_claim: String,
+    /// The claim with the agents to which the token's holder may connect accounts without the operator having assigned them: a
+    /// list of ids.
+    #[arg(long, env = "JWT_AGENTS_CLAIM", default_value = "agents")]
+    pub jwt_agents_claim: String,
     /// Maximum time from the issue of a token (`iat`; now, if it has none) to its expiry.
     #[arg(long, env = "JWT_MAX_LIFETIME", default_value = "24h", value_parser = positive)]
     pub jwt_max_lifetime: Duration,

@@ -199,14 +199,20 @@ pub struct GraphSettings {
     pub verify_token: MetaVerifyTokenArg,
 }
 
+/// The chat agent's provider.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Agent")]
+pub struct ProviderSettings {
+    /// Base URL of Retell's API.
+    #[arg(long, env = "RETELL_URL", default_value = "https://api.retellai.com")]
+    pub retell_url: Url,
+}
+
 /// The chat agent.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Agent")]
 pub struct AgentSettings {
-    /// Base URL of Retell's API.
-    #[arg(long, env = "RETELL_URL", default_value = "https://api.retellai.com")]
-    pub retell_url: Url,
-    /// Retell's API key.
+    /// Retell's API key: of all subaccounts that have none of their own.
     #[command(flatten)]
     pub api_key: RetellApiKeyArg,
     /// The agent version that answers: a number or a tag. Retell's own default is the newest, which may be a

@@ -51,6 +51,14 @@ impl Call {
         }
     }
 
+    /// The agent in the path, or in the body.
+    pub(super) fn agent_id(&self) -> Option<&str> {
+        match self.segments.as_slice() {
+            [call, id] if call.ends_with("-agent") => Some(id),
+            _ => self.body["agent_id"].as_str(),
+        }
+    }
+
     /// A parameter of the query.
     pub(super) fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())

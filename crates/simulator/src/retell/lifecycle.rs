@@ -1,7 +1,7 @@
 //! Creating, reading, changing and ending chats.
 
 use axum::http::StatusCode;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::chat::{Chat, ChatStatus};
@@ -58,6 +58,13 @@ pub(super) fn delete(world: &mut World, call: &Call) -> Done {
     let id = call.chat_id().ok_or_else(RetellError::bad_request)?;
     world.chats.remove(id).ok_or_else(RetellError::no_asset)?;
     Ok((StatusCode::NO_CONTENT, Value::Null))
+}
+
+/// `GET /get-chat-agent/{id}`: 200. Of what an agent is made of, only its id and name.
+pub(super) fn agent(world: &mut World, call: &Call) -> Done {
+    let id = call.agent_id().ok_or_else(RetellError::bad_request)?;
+    rule_of(world, id).ok_or_else(RetellError::no_asset)?;
+    Ok((StatusCode::OK, json!({ "agent_id": id, "agent_name": id, "channel": "chat" })))
 }
 
 /// `PATCH /update-chat/{id}`: 200.

@@ -81,7 +81,9 @@ pub(super) fn list(world: &mut World, call: &Call, now: i64) -> Result<(StatusCo
     settle(world, now);
     let newer = call.segments.first().is_some_and(|first| first == "v3");
     let query = if newer { Query::of_body(&call.body)? } else { Query::of_url(call)? };
-    let mut chats: Vec<&Chat> = world.chats.values().collect();
+    let settings = &world.settings.retell;
+    let own = |chat: &&Chat| call.key.as_deref() == Some(settings.workspace_of(&chat.agent));
+    let mut chats: Vec<&Chat> = world.chats.values().filter(own).collect();
     chats.sort_by(|a, b| (a.started_ms, &a.id).cmp(&(b.started_ms, &b.id)));
     if !query.ascending {
         chats.reverse();

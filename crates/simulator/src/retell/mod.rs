@@ -89,10 +89,8 @@ pub(crate) async fn handle(State(core): State<Arc<Core>>, request: Request) -> R
         subject.chat = call.chat_id().map(str::to_owned);
         let of_chat =
             || subject.chat.as_ref().and_then(|chat| world.chats.get(chat)).map(|chat| chat.agent.clone());
-        subject.agent = call.body["agent_id"].as_str().map(str::to_owned).or_else(of_chat);
-        let unauthorized = call.key.as_deref() != Some(world.settings.retell.api_key.as_str());
-        let refused = unauthorized
-            .then(|| RetellError::new(StatusCode::UNAUTHORIZED, "API key is missing or invalid."));
+        subject.agent = call.agent_id().map(str::to_owned).or_else(of_chat);
+        let refused = refused(world, call.key.as_deref(), subject.agent.as_deref());
         let fault = if refused.is_none() { world.faults.strike(&subject) } else { None };
         (refused, fault)
     });
@@ -112,6 +110,16 @@ pub(crate) async fn handle(State(core): State<Arc<Core>>, request: Request) -> R
     .await
 }
 
+/// A key sees the agents of its own workspace, and their chats.
+fn refused(world: &World, key: Option<&str>, agent: Option<&str>) -> Option<RetellError> {
+    let settings = &world.settings.retell;
+    let key = key.filter(|key| *key == settings.api_key || settings.workspaces.contains_key(*key));
+    let Some(key) = key else {
+        return Some(RetellError::new(StatusCode::UNAUTHORIZED, "API key is missing or invalid."));
+    };
+    agent.filter(|agent| settings.workspace_of(agent) != key).map(|_| RetellError::no_asset())
+}
+
 fn operation(call: &Call) -> Operation {
     let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
     match (&call.method, segments.as_slice()) {
@@ -121,6 +129,7 @@ fn operation(call: &Call) -> Operation {
         (&Method::PATCH, ["end-chat", _]) => Operation::EndChat,
         (&Method::PATCH, ["update-chat", _]) => Operation::UpdateChat,
         (&Method::DELETE, ["delete-chat", _]) => Operation::DeleteChat,
+        (&Method::GET, ["get-chat-agent", _]) => Operation::GetAgent,
         (&Method::POST, ["v3", "list-chats"]) | (&Method::GET, ["list-chat"]) => Operation::ListChats,
         _ => Operation::Unknown,
     }
@@ -139,6 +148,7 @@ async fn perform(core: Arc<Core>, call: Call, operation: Operation) -> Response 
             Operation::UpdateChat => lifecycle::update(world, &call, now),
             Operation::ListChats => list::list(world, &call, now),
             Operation::DeleteChat => lifecycle::delete(world, &call),
+            Operation::GetAgent => lifecycle::agent(world, &call),
             _ => Err(RetellError::new(StatusCode::NOT_FOUND, "The requested resource was not found.")),
         };
         done.map_or_else(IntoResponse::into_response, |(status, body)| answer(status, body))

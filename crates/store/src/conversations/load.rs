@@ -74,7 +74,8 @@ impl Tx {
         let sql = format!(
             "SELECT {{c:chats.*}}, k.id AS k_id, k.subaccount_id AS k_subaccount_id, k.agent_id AS k_agent_id, \
                 k.instagram_account_id AS k_instagram_account_id, k.login_kind AS k_login_kind, \
-                k.status AS k_status, k.bot_paused AS k_bot_paused, k.settings AS k_settings, {{now}} AS now \
+                k.status AS k_status, k.bot_paused AS k_bot_paused, k.settings AS k_settings, {{now}} AS now, \
+                EXISTS (SELECT 1 FROM provider_keys p WHERE p.subaccount_id = k.subaccount_id) AS k_has_own_key \
              FROM {table} JOIN chats c ON c.id = u.id JOIN instagram_connections k ON k.id = c.connection_id \
              ORDER BY c.id {lock}"
         );

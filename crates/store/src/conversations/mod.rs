@@ -148,11 +148,7 @@ fn apply(conversation: &mut Conversation, command: Command, began: Instant) -> A
         chat: conversation.chat.id,
         user: conversation.chat.user.clone(),
         connection: connection.id,
-        route: Route {
-            agent: connection.agent.clone(),
-            account: connection.account.clone(),
-            login: connection.login,
-        },
+        route: connection.route(),
         reply,
         effects: std::mem::take(&mut conversation.changes.effects),
         facts: std::mem::take(&mut conversation.changes.facts),

@@ -15,6 +15,7 @@ use sea_orm::FromQueryResult;
 pub(super) struct ConnectionRow {
     pub(super) k_id: ConnectionId,
     pub(super) k_subaccount_id: String,
+    pub(super) k_has_own_key: bool,
     pub(super) k_agent_id: String,
     pub(super) k_instagram_account_id: String,
     pub(super) k_login_kind: Word<LoginKind>,
@@ -30,6 +31,7 @@ impl ConnectionRow {
         Some(ConnectionFacts {
             id: self.k_id,
             subaccount: SubaccountId::parse(&self.k_subaccount_id).ok()?,
+            has_own_key: self.k_has_own_key,
             agent: AgentId::parse(&self.k_agent_id).ok()?,
             account: InstagramAccountId::parse(&self.k_instagram_account_id).ok()?,
             login: self.k_login_kind.known()?,
