@@ -5,6 +5,7 @@
 
 mod access;
 mod bodies;
+mod budget;
 mod extract;
 mod front;
 mod idempotency;

@@ -23,7 +23,9 @@ pub(crate) fn start(queue: &Arc<dyn JobQueue>, metrics: Arc<Metrics>) -> OnStore
     }
     Arc::new(move |batch| {
         count(&metrics, &batch);
-        for event in batch.stored {
+        let deferred = batch.stored.iter().filter(|event| event.is_deferred).count();
+        metrics.events_deferred.inc_by(u64::try_from(deferred).unwrap_or(u64::MAX));
+        for event in batch.stored.into_iter().filter(|event| !event.is_deferred) {
             if events.try_send(event).is_err() {
                 tracing::debug!("job not pushed, backlog full; the poller will pick up the row");
             }

@@ -32,6 +32,14 @@ impl SeenSigns {
     }
 }
 
+impl SeenSigns {
+    /// Takes note that an event of this account is taken in later.
+    pub(crate) fn note_deferred(&mut self, account: &str) {
+        let known = self.0.entry((account.to_owned(), AccountSign::EventsOverBudget)).or_default();
+        known.0 += 1;
+    }
+}
+
 impl Signs {
     /// Adds what a webhook has shown.
     pub(crate) fn add(&self, new: SeenSigns) {

@@ -1,6 +1,7 @@
 //! Shared state of all requests, created once per process.
 
 use crate::bodies::Budget;
+use crate::budget::{Budgets, Rate};
 use crate::jwt::Tokens;
 use crate::limit::Limits;
 use crate::live::{Live, MostStreams};
@@ -179,6 +180,8 @@ pub struct Shared {
     pub(crate) stop: CancellationToken,
     /// What webhooks tell about accounts.
     pub(crate) signs: Signs,
+    /// Events of accounts and subaccounts.
+    pub(crate) budgets: Budgets,
     /// Bodies of webhooks in memory, by address.
     pub(crate) webhook_bodies: Budget,
     /// Bodies of REST calls in memory, by principal.
@@ -229,6 +232,11 @@ impl ApiState {
         // At least one other subaccount can read meanwhile.
         let most_readers = (app.store.lists_max() / 2).max(1);
         let readers = Readers::new(most_readers.min(options.limits.readers_per_subaccount.into()));
+        let limits = &options.limits;
+        let budgets = Budgets::new(
+            Rate::new(limits.events_per_account, limits.events_burst_per_account),
+            Rate::new(limits.events_per_subaccount, limits.events_burst_per_subaccount),
+        );
         let signs = Signs::default();
         tokio::spawn(signs.clone().keep_written(app.store.clone(), drained.clone()));
         let settings = &options.limits;
@@ -253,6 +261,7 @@ impl ApiState {
             live,
             stop: stop.clone(),
             signs,
+            budgets,
             webhook_bodies,
             rest_bodies,
             tenant_bodies,

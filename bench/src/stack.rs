@@ -197,6 +197,12 @@ async fn environment(
         ("DEBOUNCE_MS", "0".to_owned()),
         // The simulated customers write more than people do.
         ("MAX_TURNS_PER_HOUR", "100000".to_owned()),
+        ("EVENTS_PER_ACCOUNT", "1000000".to_owned()),
+        ("EVENTS_PER_SUBACCOUNT", "1000000".to_owned()),
+        ("TURNS_PER_ACCOUNT_HOUR", "0".to_owned()),
+        ("TURNS_PER_SUBACCOUNT_HOUR", "0".to_owned()),
+        ("TURNS_PER_SUBACCOUNT_DAY", "0".to_owned()),
+        ("TURNS_PER_DAY", "0".to_owned()),
         ("WORKER_CONCURRENCY", plan.concurrency.to_string()),
         ("RUST_LOG", "warn".to_owned()),
     ];

@@ -27,7 +27,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
+    "turn_counts",
     "provider_keys",
     "erasures",
     "agent_chat_deletions",
@@ -280,6 +281,15 @@ const COORDINATION: &[&str] = &[
     probe_until bigint NOT NULL,
     last_success_at bigint NOT NULL,
     updated_at bigint NOT NULL
+)",
+    // How often the agent was asked, in the hour and on the day (UTC) of the last time; both since the epoch.
+    "CREATE TABLE turn_counts (
+    connection_id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    hour bigint NOT NULL,
+    hour_turns bigint NOT NULL,
+    day bigint NOT NULL,
+    day_turns bigint NOT NULL
 )",
     "CREATE TABLE leaders (
     name text PRIMARY KEY,

@@ -19,8 +19,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["domain", "runtime"]),
     ("app", &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "migration"]),
     ("views", &["domain", "store", "instagram"]),
-    ("admin", &["domain", "runtime", "vault", "store", "queue", "instagram", "migration", "app", "views"]),
-    ("api", &["domain", "runtime", "vault", "store", "queue", "instagram", "app", "views", "admin"]),
+    (
+        "admin",
+        &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "migration", "app", "views"],
+    ),
+    ("api", &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "app", "views", "admin"]),
     ("worker", &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "app"]),
 ];
 

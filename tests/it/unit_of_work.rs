@@ -62,7 +62,12 @@ impl Base {
 }
 
 fn receive(worker: WorkerId) -> Command {
-    let start = Some(StartTurn { worker, turn: TurnId::new(), agent_chat: Some("agent chat".to_owned()) });
+    let start = Some(StartTurn {
+        worker,
+        turn: TurnId::new(),
+        agent_chat: Some("agent chat".to_owned()),
+        not_before: None,
+    });
     Command::Receive(Receive { events: Vec::new(), start, only: None, timer: false })
 }
 

@@ -180,6 +180,7 @@ async fn what_a_message_replies_to_and_how_the_customer_arrived_reach_the_agent(
     relay.simulator.say(ACCOUNT, USER, "Is it in stock?");
     relay.replies(USER, 4).await?;
     relay.simulator.act(Act::new(ACCOUNT, USER, Action::Unsend { mid: asked.clone().context("no mid")? }));
+    relay.settled().await?;
     relay.simulator.act(Act::new(ACCOUNT, USER, text("Well", asked, None)));
     relay.replies(USER, 5).await?;
     let quick = item(
@@ -190,17 +191,21 @@ async fn what_a_message_replies_to_and_how_the_customer_arrived_reach_the_agent(
     );
     deliver(&relay, "messaging", &[quick]).await?;
     relay.replies(USER, 6).await?;
+    let asked = relay.asked();
     assert_eq!(
-        relay.asked(),
+        asked[..4],
         [
             "[came from the ad: Summer sale]\nHi",
             "[in reply to you: Answer to: (came from the ad: Summer sale) Hi]\nAnd this?",
             "[in reply to a message of their own: Hi]\nI meant",
             "[asks about product 4312]\nIs it in stock?",
-            "[in reply to an earlier message]\nWell",
-            "Red",
         ]
     );
+    // What was taken back is not in the new chat with the agent, nor in what that chat is told.
+    assert!(asked[4].starts_with("[Earlier in this conversation:\n"), "{}", asked[4]);
+    assert!(asked[4].ends_with("]\n[in reply to an earlier message]\nWell"), "{}", asked[4]);
+    assert!(!asked[4].contains("customer: Hi"), "{}", asked[4]);
+    assert_eq!(asked[5..], ["Red"]);
     let last = relay
         .messages(USER)
         .await?

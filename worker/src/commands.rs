@@ -56,6 +56,7 @@ impl Context {
                 metrics.stage(Stage::Pickup, *pickup);
             }
             Fact::Asked { debounce, wait } => {
+                self.budgets.count(applied.connection, &applied.route, applied.now);
                 metrics.stage(Stage::Debounce, *debounce);
                 metrics.stage(Stage::Wait, *wait);
             }

@@ -2,6 +2,7 @@
 
 use crate::accounts::Accounts;
 use crate::breakers::Breakers;
+use crate::budgets::Budgets;
 use crate::dispatch::Dispatcher;
 use crate::inbox::Inbox;
 use crate::keys::Keys;
@@ -115,6 +116,7 @@ pub struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: Options,
     pub(crate) breakers: Breakers,
+    pub(crate) budgets: Budgets,
     pub(crate) slots: Slots,
     pub(crate) timers: Timers,
     pub(crate) inbox: Inbox,
@@ -145,6 +147,7 @@ impl Context {
             chat_ids: ChatIds::default(),
             accounts: Accounts::new(app.store.clone()),
             breakers: Breakers::new(app.store.clone()),
+            budgets: Budgets::new(worker.budgets.clone()),
             slots: Slots::new(usize::from(worker.worker_concurrency)),
             timers: Timers::default(),
             inbox: Inbox::default(),

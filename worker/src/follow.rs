@@ -129,7 +129,7 @@ pub(crate) async fn begin_turn(ctx: &Arc<Context>, about: &About, slot: Option<A
         reserve(ctx, DueWork::Turns, about.chat, Duration::ZERO).await;
         return;
     }
-    let Some(slot) = slot.or_else(|| ctx.slots.ask(&about.route.agent)) else {
+    let Some(slot) = slot.or_else(|| ctx.slots.ask(&about.route)) else {
         hand_over(ctx, about, DueWork::Turns).await;
         return;
     };
@@ -151,7 +151,10 @@ pub(crate) async fn start_turn(
         reserve(ctx, DueWork::Turns, about.chat, wait).await;
         return Ok(Reply::Idle);
     }
-    let start = StartTurn { worker: ctx.worker, turn: TurnId::new(), agent_chat: None };
+    let now = ctx.database_now();
+    let wait = ctx.budgets.wait(about.connection, &about.route, now);
+    let not_before = wait.map(|wait| now + dmrelay_domain::clock::millis(wait));
+    let start = StartTurn { worker: ctx.worker, turn: TurnId::new(), agent_chat: None, not_before };
     let applied = ctx.apply(about.chat, Command::StartTurn(start)).await;
     let asks = |effect: &Effect| matches!(effect, Effect::Ask(_) | Effect::OpenAgentChat);
     if !applied.as_ref().is_ok_and(|applied| applied.effects.iter().any(asks)) {
@@ -171,7 +174,7 @@ async fn wake_outbox(ctx: &Arc<Context>, about: &About, after: Duration, slot: O
     if ctx.stopping.is_cancelled() || !ctx.liveness.is_alive() {
         return;
     }
-    let Some(slot) = slot.or_else(|| ctx.slots.send()) else {
+    let Some(slot) = slot.or_else(|| ctx.slots.send(&about.route)) else {
         hand_over(ctx, about, DueWork::Outboxes).await;
         return;
     };

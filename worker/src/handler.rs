@@ -80,11 +80,11 @@ async fn chat(ctx: &Arc<Context>, work: DueWork, id: ChatId) -> Result<Reply, Ap
         began: Instant::now(),
     };
     match work {
-        DueWork::Turns => match ctx.slots.ask(&about.route.agent) {
+        DueWork::Turns => match ctx.slots.ask(&about.route) {
             Some(slot) => follow::start_turn(ctx, &about, slot).await,
             None => no_slot(ctx, work, id).await,
         },
-        DueWork::Outboxes => match ctx.slots.send() {
+        DueWork::Outboxes => match ctx.slots.send(&about.route) {
             Some(slot) => follow::claim_send(ctx, &about, slot).await,
             None => no_slot(ctx, work, id).await,
         },

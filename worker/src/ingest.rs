@@ -223,10 +223,15 @@ async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
         // A turn that may begin at once begins in the same transaction, if there is a slot.
         let debounce = connection.settings.debounce_ms.unwrap_or(ctx.options.worker.debounce_ms);
         let may_ask = debounce == 0 && ctx.breakers.are_closed(&of_agent(&route), ctx.database_now());
-        let slot = if may_ask { ctx.slots.ask(&route.agent) } else { None };
+        let may_ask = may_ask && ctx.budgets.wait(connection.id, &route, ctx.database_now()).is_none();
+        let slot = if may_ask { ctx.slots.ask(&route) } else { None };
         let timer = ctx.timers.has_room();
-        let start =
-            slot.as_ref().map(|_| StartTurn { worker: ctx.worker, turn: TurnId::new(), agent_chat: None });
+        let start = slot.as_ref().map(|_| StartTurn {
+            worker: ctx.worker,
+            turn: TurnId::new(),
+            agent_chat: None,
+            not_before: None,
+        });
         let receive = Receive { events: Vec::new(), start, only: None, timer };
         match ctx.apply(waiting.chat, Command::Receive(receive)).await {
             Ok(applied) => {

@@ -76,6 +76,7 @@ impl Context {
         let has_own = self.keys.has_own(connection.subaccount.as_str());
         let provider = if has_own { Provider::Own(connection.subaccount.clone()) } else { Provider::Shared };
         Route {
+            subaccount: connection.subaccount.clone(),
             agent: connection.agent.clone(),
             provider,
             account: connection.account.clone(),

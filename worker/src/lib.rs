@@ -7,6 +7,7 @@
 mod accounts;
 mod automation;
 mod breakers;
+mod budgets;
 mod calls;
 mod commands;
 mod context;

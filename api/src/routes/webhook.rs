@@ -18,7 +18,7 @@ use dmrelay_store::NewEvent;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::Instrument;
 
 /// Meta's verification handshake.
@@ -34,6 +34,9 @@ pub(super) struct Handshake {
 
 /// Maximum length of a challenge that is echoed.
 const CHALLENGE_BYTES_MAX: usize = 256;
+
+/// How far ahead of its budget a tenant may be that signs its own webhooks; then they are refused.
+const DEFERRED_MAX: Duration = Duration::from_mins(10);
 
 /// Who may have signed a webhook: everyone whose secret verifies its signature, for one secret may stand in several
 /// places.
@@ -185,7 +188,16 @@ async fn accept(
         }
         state.metrics.events.with_label_values(&[event.kind.as_str(), outcome]).inc();
         if outcome == "accepted" {
-            events.push(NewEvent::new(event).of_webhook(webhook.trace, webhook.arrived));
+            let subaccount = accounts.get(&event.account).map(|known| known.subaccount.as_str());
+            if !signer.is_platform && state.budgets.would_wait(&event.account, subaccount) > DEFERRED_MAX {
+                // Its own callback, which Meta calls again; nobody else's events are in it.
+                return Err(Refusal::Busy);
+            }
+            let wait = state.budgets.take(&event.account, subaccount);
+            if !wait.is_zero() {
+                seen.note_deferred(&event.account);
+            }
+            events.push(NewEvent::new(event).of_webhook(webhook.trace, webhook.arrived).deferred(wait));
         }
     }
     state.signs.add(seen);

@@ -130,6 +130,10 @@ words!(
         NotSpokenFor = "not_spoken_for",
         /// Meta warned or restricted the account.
         PolicyEnforcement = "policy_enforcement",
+        /// More events came than the budget allows at a time: they are taken in later.
+        EventsOverBudget = "events_over_budget",
+        /// The agent was asked as often as the budget allows: further questions wait.
+        TurnsOverBudget = "turns_over_budget",
     }
 );
 

@@ -113,6 +113,7 @@ impl Store {
         let key = breaker::Column::Key;
         let gate = CaseStatement::new()
             .case(key.eq("agent").or(key.like("agent:%")), "agent")
+            .case(key.like("provider:%"), "agent_key")
             .case(key.like("graph:app:%"), "graph_app")
             .finally("graph_account");
         let cause =

@@ -24,6 +24,7 @@ pub struct NewEvent {
     at: Millis,
     trace: TraceId,
     arrived: Option<Instant>,
+    deferred: Millis,
 }
 
 /// An event that was new.
@@ -35,6 +36,8 @@ pub struct Stored {
     pub key: EventKey,
     /// The trace of its webhook.
     pub trace: TraceId,
+    /// It is taken in later: the poller finds it when it is due.
+    pub is_deferred: bool,
 }
 
 #[derive(FromQueryResult)]
@@ -56,6 +59,7 @@ impl NewEvent {
             at: event.at,
             trace: TraceId::random(),
             arrived: None,
+            deferred: 0,
         }
     }
 
@@ -64,6 +68,13 @@ impl NewEvent {
     pub fn of_webhook(mut self, trace: TraceId, arrived: Instant) -> Self {
         self.trace = trace;
         self.arrived = Some(arrived);
+        self
+    }
+
+    /// The same, to be taken in so much later.
+    #[must_use]
+    pub fn deferred(mut self, wait: Duration) -> Self {
+        self.deferred = millis(wait);
         self
     }
 
@@ -107,6 +118,7 @@ impl Store {
                         id: event.id,
                         key: event.key,
                         trace: event.trace,
+                        is_deferred: event.deferred > 0,
                     }));
                 }
                 Err(err) if err.is_refusal() => batches.extend(self.isolate(batch, err).await?),
@@ -150,8 +162,9 @@ const COLUMNS: &str = "id, key, account, thread, kind, container, raw, at, trace
 fn insert(source: &str) -> String {
     let due = DIRECT.as_millis();
     format!(
-        "INSERT INTO events ({COLUMNS}, state, received_at, stored_at, due_at) \
-         SELECT {COLUMNS}, 'new', {{now}} - waited, {{now}}, {{now}} + {due} FROM ({source}) AS i \
+        "INSERT INTO events ({COLUMNS}, state, received_at, stored_at, due_at, claimed_until) \
+         SELECT {COLUMNS}, 'new', {{now}} - waited, {{now}}, {{now}} + deferred + CASE WHEN deferred > 0 THEN 0 ELSE {due} END, \
+            CASE WHEN deferred > 0 THEN {{now}} + deferred ELSE 0 END FROM ({source}) AS i \
          WHERE TRUE ON CONFLICT (key) DO NOTHING RETURNING id"
     )
 }
@@ -169,16 +182,17 @@ fn postgres(batch: &[NewEvent]) -> (String, Vec<Value>) {
         array(ArrayType::BigInt, batch.iter().map(|event| event.at)),
         array(ArrayType::Uuid, batch.iter().map(|event| event.trace.to_uuid())),
         array(ArrayType::BigInt, batch.iter().map(NewEvent::waited)),
+        array(ArrayType::BigInt, batch.iter().map(|event| event.deferred)),
     ];
     let source = format!(
         "SELECT * FROM UNNEST($1::uuid[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[], \
-         $7::bytea[], $8::bigint[], $9::uuid[], $10::bigint[]) AS u ({COLUMNS}, waited)"
+         $7::bytea[], $8::bigint[], $9::uuid[], $10::bigint[], $11::bigint[]) AS u ({COLUMNS}, waited, deferred)"
     );
     (insert(&source), values)
 }
 
 fn sqlite(batch: &[NewEvent]) -> (String, Vec<Value>) {
-    let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 10);
+    let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 11);
     for event in batch {
         values.extend([
             event.id.into(),
@@ -191,13 +205,15 @@ fn sqlite(batch: &[NewEvent]) -> (String, Vec<Value>) {
             event.at.into(),
             event.trace.to_uuid().into(),
             event.waited().into(),
+            event.deferred.into(),
         ]);
     }
-    let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let rows = vec![row; batch.len()].join(", ");
     let source = format!(
         "SELECT column1 AS id, column2 AS key, column3 AS account, column4 AS thread, column5 AS kind, \
-         column6 AS container, column7 AS raw, column8 AS at, column9 AS trace_id, column10 AS waited FROM (VALUES {rows})"
+         column6 AS container, column7 AS raw, column8 AS at, column9 AS trace_id, column10 AS waited, \
+         column11 AS deferred FROM (VALUES {rows})"
     );
     (insert(&source), values)
 }

@@ -44,6 +44,7 @@ mod server;
 mod settings;
 mod signs;
 mod tokens;
+mod turn_counts;
 mod workers;
 
 pub use activities::{Activity, ActivityFilter};
@@ -80,6 +81,7 @@ pub use server::{Postgres, Server};
 pub use settings::Settings;
 pub use signs::SeenSign;
 pub use tokens::Renewed;
+pub use turn_counts::TurnCount;
 
 pub use dmrelay_domain::states::{ActivityKind, DeadLetterState};
 pub use dmrelay_entity as entity;

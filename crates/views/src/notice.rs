@@ -9,6 +9,9 @@ use utoipa::ToSchema;
 
 const DAY: Millis = 86_400_000;
 
+/// How long a budget that was used up is told.
+const LATELY: Millis = 600_000;
+
 /// Something about an account that somebody should look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -39,6 +42,10 @@ pub enum NoticeCode {
     UnpublishedApp,
     /// Meta warned or restricted the account.
     PolicyEnforcement,
+    /// More events come than the budget allows: they are answered later.
+    EventsOverBudget,
+    /// The agent was asked as often as the budget allows: customers wait.
+    TurnsOverBudget,
 }
 
 impl Notice {
@@ -81,7 +88,20 @@ impl Notice {
             );
             notice(row, NoticeCode::PolicyEnforcement, what)
         });
-        [not_spoken_for, standby, unpublished, policy].into_iter().flatten().collect()
+        let events = lately(AccountSign::EventsOverBudget, LATELY).map(|row| {
+            let what = "More messages and events arrive than the operator allows at a time. They are stored, and \
+                answered later, in order.";
+            notice(row, NoticeCode::EventsOverBudget, what.to_owned())
+        });
+        let turns = lately(AccountSign::TurnsOverBudget, LATELY).map(|row| {
+            let told = row.detail.as_deref().unwrap_or_default();
+            let what = format!(
+                "The agent was asked as often as the operator allows ({told}). Customers wait until that changes, and \
+                are not answered after Meta's 24 hours."
+            );
+            notice(row, NoticeCode::TurnsOverBudget, what)
+        });
+        [not_spoken_for, standby, unpublished, policy, events, turns].into_iter().flatten().collect()
     }
 }
 
@@ -102,7 +122,10 @@ mod tests {
 
     #[test]
     fn a_notice_is_given_while_its_cause_lasts() {
-        use AccountSign::{EditOfNothing, Message, NotSpokenFor, PolicyEnforcement, Standby};
+        use AccountSign::{
+            EditOfNothing, EventsOverBudget, Message, NotSpokenFor, PolicyEnforcement, Standby,
+            TurnsOverBudget,
+        };
         let now = 100 * DAY;
         let codes = |signs: &[account_sign::Model]| {
             Notice::all(signs, now).into_iter().map(|notice| notice.code).collect::<Vec<_>>()
@@ -118,5 +141,8 @@ mod tests {
         assert_eq!(codes(&[row(Standby, now - DAY, now - 9), former.clone()]), [NoticeCode::OnlyStandby]);
         assert_eq!(codes(&[row(EditOfNothing, now - 9, now - 9), former]), [NoticeCode::UnpublishedApp]);
         assert_eq!(codes(&[row(PolicyEnforcement, 1, now - 6 * DAY)]), [NoticeCode::PolicyEnforcement]);
+        let budgets = [row(EventsOverBudget, 1, now - 9), row(TurnsOverBudget, 1, now - 9)];
+        assert_eq!(codes(&budgets), [NoticeCode::EventsOverBudget, NoticeCode::TurnsOverBudget]);
+        assert_eq!(codes(&[row(EventsOverBudget, 1, now - DAY)]), []);
     }
 }

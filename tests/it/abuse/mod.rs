@@ -4,6 +4,7 @@ mod agents;
 mod audit;
 mod bodies;
 mod connections;
+mod flood;
 mod provider_keys;
 mod readers;
 

@@ -78,7 +78,12 @@ async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
         Ok(agent_chat) => {
             tracing::info!(chat = %about.chat, agent_chat, "agent chat opened");
             let agent_chat = Some(agent_chat);
-            Command::StartTurn(StartTurn { worker: ctx.worker, turn: TurnId::new(), agent_chat })
+            Command::StartTurn(StartTurn {
+                worker: ctx.worker,
+                turn: TurnId::new(),
+                agent_chat,
+                not_before: None,
+            })
         }
         Err(err) => {
             tracing::warn!(chat = %about.chat, class = err.class.as_str(), error = %err, "cannot open an agent chat");
@@ -168,7 +173,8 @@ async fn ask(ctx: &Arc<Context>, about: About, question: Ask, slot: AskSlot) -> 
         }
         Err(err) => {
             tracing::warn!(%turn, attempt, class = err.class.as_str(), error = %err, "question not answered");
-            let retry = StartTurn { worker: ctx.worker, turn: TurnId::new(), agent_chat: None };
+            let retry =
+                StartTurn { worker: ctx.worker, turn: TurnId::new(), agent_chat: None, not_before: None };
             Command::RecordAgentFailure(RecordAgentFailure {
                 turn,
                 attempt,

@@ -41,7 +41,7 @@ pub(crate) async fn may_send(
     route: &Route,
     slot: Option<SendSlot>,
 ) -> (Claim, Option<SendSlot>) {
-    let Some(slot) = slot.or_else(|| ctx.slots.send()) else { return (Claim::NotBefore(None), None) };
+    let Some(slot) = slot.or_else(|| ctx.slots.send(route)) else { return (Claim::NotBefore(None), None) };
     let now = ctx.database_now();
     match ctx.breakers.admit(&of_graph(route), now).await {
         Ok(Admission::Admitted) if ctx.liveness.is_alive() => (Claim::By(ctx.worker), Some(slot)),

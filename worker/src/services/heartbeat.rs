@@ -39,6 +39,9 @@ pub(crate) async fn watch_breakers(ctx: Arc<Context>) {
         if let Err(err) = ctx.keys.refresh(&ctx.store).await {
             tracing::debug!(error = %err, "cannot load which subaccounts have a key of their own");
         }
+        if let Err(err) = ctx.budgets.refresh(&ctx.store, &ctx.metrics).await {
+            tracing::debug!(error = %err, "cannot load how often the agent was asked");
+        }
         if let Err(err) = ctx.breakers.refresh().await {
             tracing::debug!(error = %err, "cannot load the circuit breakers");
         }

@@ -67,6 +67,8 @@ pub struct StartTurn {
     pub turn: TurnId,
     /// The agent chat opened for the turn.
     pub agent_chat: Option<String>,
+    /// The agent must not be asked before then: a budget is used up. What was asked before is looked up all the same.
+    pub not_before: Option<Millis>,
 }
 
 /// Events to ingest into the conversation.

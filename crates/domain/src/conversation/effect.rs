@@ -217,6 +217,8 @@ pub enum Refusal {
 /// The services called for a conversation: the keys of circuit breakers and fair-share limits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Route {
+    /// The tenant.
+    pub subaccount: SubaccountId,
     /// The agent.
     pub agent: AgentId,
     /// Whose key asks it.

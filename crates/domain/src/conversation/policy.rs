@@ -103,7 +103,13 @@ impl ConnectionFacts {
     pub fn route(&self) -> Route {
         let provider =
             if self.has_own_key { Provider::Own(self.subaccount.clone()) } else { Provider::Shared };
-        Route { agent: self.agent.clone(), provider, account: self.account.clone(), login: self.login }
+        Route {
+            subaccount: self.subaccount.clone(),
+            agent: self.agent.clone(),
+            provider,
+            account: self.account.clone(),
+            login: self.login,
+        }
     }
 
     /// Whether calls may be made for it.

@@ -77,6 +77,11 @@ impl Conversation {
         if self.chat.verify && self.chat.agent_chat_id.is_some() && !is_new_chat {
             return self.verify_first(start, &question);
         }
+        if let Some(at) = start.not_before {
+            // Stays due.
+            self.chat.turn.reserved_until = at;
+            return Reply::Idle;
+        }
         if self.chat.agent_chat_id.is_none() {
             return self.open_agent_chat();
         }

@@ -98,13 +98,14 @@ impl World {
         match task {
             Task::Apply(command) => self.apply(worker, command),
             Task::Receive => {
-                let start = Some(StartTurn { worker, turn: TurnId::new(), agent_chat: None });
+                let start =
+                    Some(StartTurn { worker, turn: TurnId::new(), agent_chat: None, not_before: None });
                 let receive = Receive { events: self.inbox(), start, only: None, timer: true };
                 self.apply(worker, Command::Receive(receive));
             }
             Task::OpenAgentChat => {
                 let agent_chat = Some(self.agent.open());
-                let start = StartTurn { worker, turn: TurnId::new(), agent_chat };
+                let start = StartTurn { worker, turn: TurnId::new(), agent_chat, not_before: None };
                 self.tasks.push(worker, Task::Apply(Command::StartTurn(start)));
             }
             Task::Ask(ask, claimed) => self.ask(worker, &ask, claimed, end),
@@ -112,7 +113,7 @@ impl World {
             Task::LookUpTurn(lookup) => self.look_up_turn(worker, &lookup, end),
             Task::LookUpSend(lookup) => self.look_up_send(worker, &lookup, end),
             Task::WakeTurn(at) if at <= self.now => {
-                let start = StartTurn { worker, turn: TurnId::new(), agent_chat: None };
+                let start = StartTurn { worker, turn: TurnId::new(), agent_chat: None, not_before: None };
                 self.tasks.push(worker, Task::Apply(Command::StartTurn(start)));
             }
             Task::WakeOutbox(at) if at <= self.now => {
@@ -178,7 +179,7 @@ impl World {
                 turn: ask.turn,
                 attempt: ask.attempt,
                 failure: agent_failure(class, answered),
-                retry: Some(StartTurn { worker, turn: TurnId::new(), agent_chat: None }),
+                retry: Some(StartTurn { worker, turn: TurnId::new(), agent_chat: None, not_before: None }),
             }),
         };
         self.tasks.push(worker, Task::Apply(command));

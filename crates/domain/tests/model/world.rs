@@ -286,7 +286,7 @@ impl World {
             work.due_at.is_some_and(|at| at <= self.now) && work.reserved_until <= self.now
         };
         if due(chat.turn) {
-            let start = StartTurn { worker, turn: TurnId::new(), agent_chat: None };
+            let start = StartTurn { worker, turn: TurnId::new(), agent_chat: None, not_before: None };
             commands.push(Command::StartTurn(start));
         }
         if due(chat.outbox) {

@@ -66,6 +66,10 @@ metrics! {
     inbox_batch_seconds: seconds = "inbox_batch_seconds";
     /// Webhooks waiting for their commit.
     inbox_waiting: gauge = "inbox_waiting";
+    /// Events that are taken in later, for their account or subaccount has used up its budget.
+    events_deferred: counter = "events_deferred_total";
+    /// Accounts and subaccounts that have used up their budget of turns, and whether the installation has.
+    turn_budgets_used_up: gauges = "turn_budgets_used_up" ["scope"];
     /// Duration of REST calls by route and status.
     http_seconds: seconds_by = "http_seconds" ["route", "status"];
     /// REST calls refused with 401 or 403, by reason.

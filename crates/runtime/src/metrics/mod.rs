@@ -49,7 +49,7 @@ pub const SERVICES: [&str; 5] = ["sweep", "gauges", "upkeep", "tokens", "retenti
 pub const DEPENDENCIES: [&str; 2] = ["database", "redis"];
 
 /// The values of the label `gate` of `dmrelay_gates_closed`.
-pub const GATES: [&str; 3] = ["agent", "graph_app", "graph_account"];
+pub const GATES: [&str; 4] = ["agent", "agent_key", "graph_app", "graph_account"];
 /// Why a circuit breaker is open.
 pub const GATE_CAUSES: [&str; 2] = ["failing", "told"];
 
@@ -124,6 +124,9 @@ impl Metrics {
             for result in ["happened", "did_not_happen", "unknown"] {
                 self.reconciliations.with_label_values(&[service, result]);
             }
+        }
+        for scope in ["account", "subaccount", "installation"] {
+            self.turn_budgets_used_up.with_label_values(&[scope]).set(0);
         }
         self.forget_what_is_counted();
     }

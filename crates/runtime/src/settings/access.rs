@@ -69,6 +69,18 @@ pub struct LimitSettings {
     /// Burst: calls at once from one address.
     #[arg(long, env = "BURST_PER_ADDRESS", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub burst_per_address: u32,
+    /// Sustained webhook events per second of one account; what is beyond is taken in later.
+    #[arg(long, env = "EVENTS_PER_ACCOUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub events_per_account: u32,
+    /// Burst: events at once of one account.
+    #[arg(long, env = "EVENTS_BURST_PER_ACCOUNT", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub events_burst_per_account: u32,
+    /// Sustained webhook events per second of all accounts of one subaccount; what is beyond is taken in later.
+    #[arg(long, env = "EVENTS_PER_SUBACCOUNT", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub events_per_subaccount: u32,
+    /// Burst: events at once of one subaccount.
+    #[arg(long, env = "EVENTS_BURST_PER_SUBACCOUNT", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub events_burst_per_subaccount: u32,
     /// Proxies whose `X-Forwarded-For` is trusted, comma-separated: addresses or networks. None by default.
     #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,

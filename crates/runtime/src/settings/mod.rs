@@ -233,10 +233,32 @@ pub struct VaultSettings {
     pub keys: EncryptionKeysArg,
 }
 
+/// How often the agent may be asked; what is beyond waits until the hour or the day (UTC) is over.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Budgets")]
+#[expect(clippy::struct_field_names, reason = "they are named like their settings")]
+pub struct TurnBudgets {
+    /// Maximum number of questions to the agent in an hour for one account; 0 for no limit.
+    #[arg(long, env = "TURNS_PER_ACCOUNT_HOUR", default_value_t = 10_000)]
+    pub turns_per_account_hour: u64,
+    /// Maximum number of questions in an hour for all accounts of one subaccount; 0 for no limit.
+    #[arg(long, env = "TURNS_PER_SUBACCOUNT_HOUR", default_value_t = 30_000)]
+    pub turns_per_subaccount_hour: u64,
+    /// Maximum number of questions in a day for all accounts of one subaccount; 0 for no limit.
+    #[arg(long, env = "TURNS_PER_SUBACCOUNT_DAY", default_value_t = 100_000)]
+    pub turns_per_subaccount_day: u64,
+    /// Maximum number of questions in a day for all subaccounts together; 0 for no limit.
+    #[arg(long, env = "TURNS_PER_DAY", default_value_t = 1_000_000)]
+    pub turns_per_day: u64,
+}
+
 /// The pipeline.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Worker")]
 pub struct WorkerSettings {
+    /// How often the agent may be asked.
+    #[command(flatten)]
+    pub budgets: TurnBudgets,
     /// Maximum number of concurrent questions, and of concurrent sends.
     #[arg(long, env = "WORKER_CONCURRENCY", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub worker_concurrency: u16,

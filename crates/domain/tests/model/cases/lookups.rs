@@ -157,7 +157,7 @@ fn a_call_answered_with_an_error_is_reconciled_soon() {
     let soon = case.now + case.db.policy.reconcile_settle;
     assert_eq!((case.db.chat.turn.due_at, case.db.turns[0].deadline), (Some(soon), soon));
     case.now = soon;
-    let start = StartTurn { worker: case.worker, turn: TurnId::new(), agent_chat: None };
+    let start = StartTurn { worker: case.worker, turn: TurnId::new(), agent_chat: None, not_before: None };
     let looked_up = case.apply(Command::StartTurn(start));
     let [Effect::LookUpTurn(lookup)] = &looked_up.effects[..] else { panic!("{:?}", looked_up.effects) };
     assert!(lookup.settled, "its absence counts already");

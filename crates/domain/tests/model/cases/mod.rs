@@ -70,7 +70,12 @@ impl Case {
     }
 
     fn start(&self, agent_chat: Option<&str>) -> StartTurn {
-        StartTurn { worker: self.worker, turn: TurnId::new(), agent_chat: agent_chat.map(str::to_owned) }
+        StartTurn {
+            worker: self.worker,
+            turn: TurnId::new(),
+            agent_chat: agent_chat.map(str::to_owned),
+            not_before: None,
+        }
     }
 
     fn writes(&mut self, text: &str) -> Applied {

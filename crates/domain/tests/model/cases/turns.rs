@@ -57,7 +57,12 @@ fn no_turn_begins_while_another_is_being_asked() {
     case.writes("one");
     case.writes("two");
     case.db.chat.turn.due_at = Some(case.now);
-    let start = StartTurn { worker: case.worker, turn: TurnId::new(), agent_chat: Some("agent".to_owned()) };
+    let start = StartTurn {
+        worker: case.worker,
+        turn: TurnId::new(),
+        agent_chat: Some("agent".to_owned()),
+        not_before: None,
+    };
     let started = case.apply(Command::StartTurn(start));
     assert_eq!((started.reply, case.db.turns.len()), (Reply::Idle, 1));
 }
@@ -192,7 +197,12 @@ fn a_question_asked_late_has_its_full_timeout() {
     let mut case = Case::new();
     case.db.policy.agent_timeout = 10_000;
     let ask = case.asked("hi");
-    let start = StartTurn { worker: case.worker, turn: ask.turn, agent_chat: Some("agent".to_owned()) };
+    let start = StartTurn {
+        worker: case.worker,
+        turn: ask.turn,
+        agent_chat: Some("agent".to_owned()),
+        not_before: None,
+    };
     let before = case.db.turns[0].deadline;
     case.now += 4_000;
     let again = case.apply(Command::StartTurn(start));
