@@ -19,8 +19,10 @@ pub struct Model {
     pub connection_id: Option<ConnectionId>,
     /// What happened.
     pub kind: Word<ActivityKind>,
-    /// Actor.
+    /// Who did it, by name.
     pub actor: String,
+    /// The id of the key, the subject of the token, or the operating system's user.
+    pub actor_id: Option<String>,
     /// Subject.
     pub subject: Option<String>,
     /// Details.

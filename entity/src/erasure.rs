@@ -20,6 +20,8 @@ pub struct Model {
     pub connection_id: Option<ConnectionId>,
     /// Who asked for it.
     pub actor: String,
+    /// The id of the key, the subject of the token, or the operating system's user.
+    pub actor_id: Option<String>,
     /// What became of it.
     pub state: Word<ErasureState>,
     /// When it begins, in milliseconds.

@@ -74,6 +74,10 @@ pub struct Model {
     pub idempotency_key: Option<String>,
     /// Who sent it through the API.
     pub actor: Option<String>,
+    /// The id of the key, or the subject of the token, that sent it.
+    pub actor_id: Option<String>,
+    /// The person on whose behalf, by name.
+    pub sent_by: Option<String>,
     /// When the row was made.
     pub created_at: i64,
     /// The worker whose send is under way.

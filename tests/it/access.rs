@@ -102,7 +102,7 @@ async fn every_route_requires_its_permission_and_subaccount(backend: Backend) ->
     let relay = Relay::connected(backend, short_streams).await?;
     let other = SubaccountId::parse("other")?;
     let tx = relay.store.begin().await?;
-    tx.bind_agent(&dmrelay_domain::ids::AgentId::parse("agent_other")?, &other, "test").await?;
+    tx.bind_agent(&dmrelay_domain::ids::AgentId::parse("agent_other")?, &other, &"test".into()).await?;
     tx.commit().await?;
     let expired = key(&relay, "acme", Role::Owner, Some(1)).await?;
     let calls = calls()?;
@@ -135,7 +135,7 @@ async fn a_token_grants_what_its_claims_say(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, with_tokens).await?;
     let other = SubaccountId::parse("other")?;
     let tx = relay.store.begin().await?;
-    tx.bind_agent(&dmrelay_domain::ids::AgentId::parse("agent_other")?, &other, "test").await?;
+    tx.bind_agent(&dmrelay_domain::ids::AgentId::parse("agent_other")?, &other, &"test".into()).await?;
     tx.commit().await?;
     let calls = calls()?;
     for role in Role::ALL {

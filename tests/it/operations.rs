@@ -97,8 +97,12 @@ async fn activities_record_who_did_what(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "a secret");
     relay.replies(USER, 1).await?;
-    let sent = relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
+    let sent = relay.rest.post("send", json!({"to": USER, "message": "Ada here", "sentBy": "Ada"})).await?;
     relay.replies(USER, 2).await?;
+    for name in ["", " ", "a\nb", "a\u{202e}b"] {
+        let refused = relay.rest.post("send", json!({"to": USER, "message": "x", "sentBy": name})).await?;
+        assert_eq!((refused.status, &refused.json["errors"][0]["pointer"]), (422, &json!("/sentBy")));
+    }
     relay.settled().await?;
     relay.rest.post("disconnect", json!({})).await?;
     let log = relay.rest.get("activities").await?;
@@ -124,6 +128,15 @@ async fn activities_record_who_did_what(backend: Backend) -> Result<()> {
     let id = sent.json["messageId"].as_str().context("id")?;
     let about = relay.rest.get(&format!("activities?subject={id}")).await?;
     assert_eq!(about.json["total"], json!(1), "{}", about.text);
+    let about = &about.json["items"][0];
+    assert_eq!((&about["actorId"], &about["details"]["sentBy"]), (&json!("bootstrap"), &json!("Ada")));
+    let message = relay.messages(USER).await?.into_iter().find(|message| message["messageId"] == id);
+    let message = message.context("the message")?;
+    assert_eq!((&message["actor"], &message["sentBy"]), (&json!("bootstrap key"), &json!("Ada")));
+    let unattended = relay.rest.get("activities?kind=INSTAGRAM_MESSAGE_RECEIVED").await?;
+    assert_eq!(unattended.json["items"][0]["actorId"], Value::Null);
+    let by_id = relay.rest.get("activities?actor=bootstrap&limit=1").await?;
+    assert_eq!(by_id.json["total"], json!(4), "{}", by_id.text);
     let page = relay.rest.get("activities?limit=4").await?;
     let cursor = page.json["nextCursor"].as_str().context("cursor")?;
     let rest = relay.rest.get(&format!("activities?limit=4&cursor={cursor}")).await?;

@@ -75,6 +75,7 @@ async fn a_customer_is_erased_and_nothing_brings_them_back(backend: Backend) -> 
     relay.simulator.say(ACCOUNT, OTHER, "I stay");
     relay.simulator.say(ACCOUNT, USER, "my secret plan");
     assert_eq!(relay.replies(USER, 1).await?, ["Answer to: my secret plan"]);
+    assert_eq!(relay.replies(OTHER, 1).await?, ["Answer to: I stay"]);
     // And something that failed.
     relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Before).status(400));
     relay.simulator.say(ACCOUNT, USER, "the second secret plan");
@@ -337,7 +338,7 @@ async fn agent_chats_are_deleted_after_the_last_call_may_have_ended() -> Result<
     let connection = relay.store.snapshot().await?.remove(0);
     let began = relay.store.now().await?;
     let user = InstagramUserId::parse(USER)?;
-    relay.store.erase_user(&connection, &user, "test", AGENT_CALLS_SETTLED).await?;
+    relay.store.erase_user(&connection, &user, &"test".into(), AGENT_CALLS_SETTLED).await?;
     let (db, deletions) = (relay.store.connection(), agent_chat_deletion::Entity::find());
     let row = deletions.clone().one(db).await?.context("no deletion")?;
     assert!(row.due_at - began >= 300_000, "{row:?}");

@@ -76,7 +76,8 @@ fn by_human(text: &str, key: Option<&str>) -> Command {
         message: MessageId::new(),
         body: Body { kind: "text".to_owned(), text: Some(text.to_owned()), ..Body::default() },
         idempotency_key: key.map(str::to_owned),
-        actor: "ada".to_owned(),
+        actor: "ada".into(),
+        sent_by: None,
         trace: None,
     })
 }
@@ -241,8 +242,8 @@ async fn two_processes_on_the_same_chats_make_progress(backend: Backend) -> Resu
     for round in 0..20 {
         for (number, chat) in chats.iter().enumerate() {
             let command = match (round + number) % 3 {
-                0 => Command::TakeOver(TakeOver { actor: "ada".to_owned(), pause: None }),
-                1 => Command::Release(Release::By("ada".to_owned())),
+                0 => Command::TakeOver(TakeOver { actor: "ada".into(), pause: None }),
+                1 => Command::Release(Release::By("ada".into())),
                 _ => by_human("hello", None),
             };
             commands.push(batchers[(round * 7 + number) % 2].apply(*chat, command));

@@ -14,6 +14,7 @@ use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::ids::{AgentId, SubaccountId};
 use dmrelay_domain::permission::{Permission, Role};
 use std::sync::{Arc, OnceLock};
@@ -37,8 +38,8 @@ pub(crate) struct Guard {
 #[derive(Debug, Clone)]
 pub(crate) struct Tenant {
     pub(crate) subaccount: SubaccountId,
-    /// The caller's name, for activities.
-    pub(crate) actor: String,
+    /// The caller, for activities.
+    pub(crate) actor: Actor,
     /// The caller's role in the subaccount.
     pub(crate) role: Role,
 }
@@ -48,7 +49,7 @@ pub(crate) struct Tenant {
 pub(crate) struct Scope {
     pub(crate) subaccount: SubaccountId,
     pub(crate) agent: AgentId,
-    pub(crate) actor: String,
+    pub(crate) actor: Actor,
     /// Whether the caller's token names the agent as one that it may connect accounts to.
     pub(crate) may_bind: bool,
 }
@@ -176,7 +177,7 @@ fn authorize(
     let role = principal.role_in(&subaccount).filter(|role| role.may(guard.permission));
     let role = role.ok_or_else(Problem::forbidden)?;
     // An agent of another subaccount is like one that nobody has: every call is about what the subaccount has connected.
-    Ok((Tenant { subaccount, actor: principal.name.clone(), role }, agent))
+    Ok((Tenant { subaccount, actor: principal.actor(), role }, agent))
 }
 
 /// A handler without its guard is a routing bug, which the access tests catch.

@@ -4,6 +4,7 @@ use crate::jwt::{Grants, TokenError};
 use crate::problem::Problem;
 use crate::state::ApiState;
 use axum::http::{HeaderMap, StatusCode, header};
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::ids::{AgentId, SubaccountId};
 use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_domain::signature;
@@ -12,7 +13,8 @@ use std::collections::BTreeSet;
 /// An authenticated caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Principal {
-    /// Identifies the caller for rate limits and idempotency.
+    /// Identifies the caller for rate limits, idempotency, logs and activities: `key:` and the key's id, or `jwt:` and the
+    /// token's subject.
     pub(crate) id: String,
     /// The caller's readable name, for activities.
     pub(crate) name: String,
@@ -35,6 +37,11 @@ pub(crate) enum Credential {
 }
 
 impl Principal {
+    /// The caller, for activities.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::new(self.name.as_str(), self.id.as_str())
+    }
+
     /// The caller's role in a subaccount, if any.
     pub(crate) fn role_in(&self, subaccount: &SubaccountId) -> Option<Role> {
         self.grants.role_in(subaccount)

@@ -45,6 +45,8 @@ pub(crate) struct LiveEvent {
     chat_id: Option<Uuid>,
     message_id: Option<Uuid>,
     actor: String,
+    /// As `actorId` of an activity.
+    actor_id: Option<String>,
     #[schema(value_type = Value)]
     details: Value,
 }
@@ -85,6 +87,7 @@ impl LiveEventKind {
             | ActivityKind::ErasureRequested
             | ActivityKind::ProviderKeySet
             | ActivityKind::ProviderKeyRemoved
+            | ActivityKind::CustomerTextRead
             | ActivityKind::AccountErased
             | ActivityKind::DeadLetterReplayed
             | ActivityKind::DeadLetterDiscarded
@@ -113,6 +116,7 @@ impl LiveEvent {
             chat_id: id(&details["chatId"]),
             message_id: subject.filter(|_| about_message),
             actor: row.actor.clone(),
+            actor_id: row.actor_id.clone(),
             details,
         })
     }

@@ -25,7 +25,7 @@ pub(super) struct Query {
         example = "INSTAGRAM_CONNECTED,INSTAGRAM_DISCONNECTED"
     )]
     kind: Option<String>,
-    /// Only this actor, as shown in `actor`.
+    /// Only this actor, as shown in `actor` or `actorId`.
     #[param(min_length = 1, max_length = 200)]
     actor: Option<String>,
     /// Only this object: the id of a message, a chat, a dead letter or a key.

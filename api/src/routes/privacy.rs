@@ -92,7 +92,7 @@ async fn deletion(
         let new = NewErasure {
             subaccount: connection.subaccount.clone(),
             connection: Some(connection.id),
-            actor: ACTOR.to_owned(),
+            actor: ACTOR.into(),
             code: Some(code.clone()),
             grace: state.options.api.data_deletion_grace,
         };
@@ -103,7 +103,7 @@ async fn deletion(
             code,
             "Meta asks to delete the data of somebody whose account is not known here: see admin erase list"
         );
-        tx.record_unmatched_erasure(&code, ACTOR).await?;
+        tx.record_unmatched_erasure(&code, &ACTOR.into()).await?;
     }
     tx.commit().await?;
     let base = state.options.api.public_url.as_str().trim_end_matches('/');

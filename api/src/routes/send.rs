@@ -11,6 +11,8 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Json;
+use dmrelay_domain::actor::Actor;
+use dmrelay_domain::api_key;
 use dmrelay_domain::clock::{Clock, SystemClock, millis};
 use dmrelay_domain::conversation::{Policy, Refusal, Reply, SendByHuman};
 use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId, MessageId};
@@ -40,6 +42,9 @@ pub(super) struct Send {
     message: Value,
     /// The connection; required if the agent has several.
     connection_id: Option<Uuid>,
+    /// The person who wrote it, by name, where one key serves several: shown with the message and in the activity log.
+    #[schema(min_length = 1, max_length = 100, example = "Anna Berg")]
+    sent_by: Option<String>,
 }
 
 /// A message that will be sent.
@@ -73,6 +78,7 @@ struct Wanted {
     to: InstagramUserId,
     outgoing: Outgoing,
     key: Option<String>,
+    sent_by: Option<String>,
 }
 
 /// Sends a message to a customer as a human agent
@@ -157,7 +163,11 @@ fn check(request: &Send, headers: &HeaderMap) -> Result<Wanted, Problem> {
         Problem::invalid(&pointer, err.what)
     })?;
     let key = idempotency::key(headers)?;
-    Ok(Wanted { to, outgoing, key })
+    if request.sent_by.as_deref().is_some_and(|name| !api_key::is_name(name)) {
+        let what = format!("must be 1 to {} bytes of printable text", api_key::NAME_MAX);
+        return Err(Problem::invalid("/sentBy", what));
+    }
+    Ok(Wanted { to, outgoing, key, sent_by: request.sent_by.clone() })
 }
 
 /// Chats in which the call's idempotency key may have been used.
@@ -183,20 +193,22 @@ async fn sent_before(
     let same_user = chat.is_some_and(|chat| chat.instagram_user_id == wanted.to.as_str());
     let same_message =
         before.payload == payload(wanted) && before.text.as_deref() == wanted.outgoing.as_text();
+    let same_message = same_message && before.sent_by == wanted.sent_by;
     if same_user && same_message {
         return Ok(Some(before));
     }
     Err(idempotency::reused())
 }
 
-fn describe(wanted: &Wanted, message: MessageId, actor: String, trace: TraceId) -> SendByHuman {
+fn describe(wanted: &Wanted, message: MessageId, actor: Actor, trace: TraceId) -> SendByHuman {
     let body = dmrelay_domain::conversation::Body {
         kind: wanted.outgoing.kind().to_owned(),
         text: wanted.outgoing.as_text().map(str::to_owned),
         payload: payload(wanted),
         ..Default::default()
     };
-    SendByHuman { message, body, idempotency_key: wanted.key.clone(), actor, trace: Some(trace) }
+    let (idempotency_key, sent_by) = (wanted.key.clone(), wanted.sent_by.clone());
+    SendByHuman { message, body, idempotency_key, actor, sent_by, trace: Some(trace) }
 }
 
 /// The message as JSON, if it is more than plain text.

@@ -1,6 +1,6 @@
 //! `admin agents`: which subaccount may use which agent.
 
-use super::common::{ACTOR, EXIT_CODES, Listing, subaccount};
+use super::common::{EXIT_CODES, Listing, operator, subaccount};
 use super::output::{self, Table, print};
 use super::times;
 use anyhow::bail;
@@ -89,7 +89,7 @@ impl List {
 
 async fn assign(store: &Store, agent: &AgentId, subaccount: &SubaccountId) -> anyhow::Result<()> {
     let tx = store.begin().await?;
-    let bound = tx.bind_agent(agent, subaccount, ACTOR).await?;
+    let bound = tx.bind_agent(agent, subaccount, &operator()).await?;
     if let Bound::Elsewhere(owner) = bound {
         bail!("the agent {agent} belongs to the subaccount {owner}; release it there first");
     }
@@ -100,7 +100,7 @@ async fn assign(store: &Store, agent: &AgentId, subaccount: &SubaccountId) -> an
 
 async fn release(store: &Store, agent: &AgentId) -> anyhow::Result<()> {
     let tx = store.begin().await?;
-    match tx.release_agent(agent, None, ACTOR).await? {
+    match tx.release_agent(agent, None, &operator()).await? {
         Released::From(subaccount) => {
             tx.commit().await?;
             Ok(print(format!("the agent {agent} no longer belongs to {subaccount}"))?)

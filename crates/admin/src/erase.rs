@@ -1,6 +1,6 @@
 //! `admin erase`: forgets a customer, an account or a whole subaccount; and what became of such requests.
 
-use super::common::{ACTOR, EXIT_CODES, Listing, subaccount};
+use super::common::{EXIT_CODES, Listing, operator, subaccount};
 use super::output::{self, Table, print};
 use super::times;
 use anyhow::bail;
@@ -94,7 +94,7 @@ impl Erase {
         }
         let mut all = Erased::default();
         for connection in connections {
-            let erased = store.erase_user(connection, user, ACTOR, AGENT_CALLS_SETTLED).await?;
+            let erased = store.erase_user(connection, user, &operator(), AGENT_CALLS_SETTLED).await?;
             all.messages += erased.messages;
             all.turns += erased.turns;
             all.dead_letters += erased.dead_letters;
@@ -128,7 +128,7 @@ impl Erase {
             return Ok(print(format!("erase {what} with --yes: it is disconnected and cannot be restored"))?);
         }
         if self.account.is_none() {
-            store.disconnect_all(&self.subaccount, ACTOR).await?;
+            store.disconnect_all(&self.subaccount, &operator()).await?;
             let tx = store.begin().await?;
             let id = tx.request_erasure(&self.request(None)).await?;
             tx.commit().await?;
@@ -153,7 +153,7 @@ impl Erase {
         NewErasure {
             subaccount: self.subaccount.clone(),
             connection: connection.map(|connection| connection.id),
-            actor: ACTOR.to_owned(),
+            actor: operator(),
             code: None,
             grace: Duration::ZERO,
         }

@@ -1,13 +1,13 @@
 //! `admin events`: what Meta's webhooks brought and no conversation has: not understood, of accounts that nobody has
 //! connected, stored only, or failed.
 
-use super::common::{EXIT_CODES, Listing, now};
+use super::common::{EXIT_CODES, Listing, now, operator, record_reading};
 use super::output::{self, Table, harmless, or_nothing, print};
 use super::times::{self, Moment};
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use dmrelay_domain::ids::EventId;
+use dmrelay_domain::ids::{EventId, InstagramAccountId};
 use dmrelay_domain::states::EventState;
 use dmrelay_store::entity::event;
 use dmrelay_store::{EventSearch, Store};
@@ -18,7 +18,7 @@ use serde::Serialize;
 pub enum Events {
     /// List events, newest first: by default those that were not understood, and those that failed.
     List(List),
-    /// Show one event in full, with its bytes while they are kept.
+    /// Show one event in full, with its bytes while they are kept. That is recorded in the activity log.
     #[command(after_help = EXIT_CODES)]
     Show {
         /// Its id.
@@ -130,9 +130,27 @@ impl List {
     }
 }
 
+/// Records the reading in the log of whoever has the account; if nobody has, there is no log, and a line says so.
+async fn note_reading(store: &Store, row: &event::Model) -> anyhow::Result<()> {
+    let command = format!("events show {}", row.id);
+    let account = InstagramAccountId::parse(&row.account).ok();
+    let connection = match &account {
+        Some(account) => store.connection_at(account, row.received_at).await?,
+        None => None,
+    };
+    if let Some(connection) = connection {
+        return record_reading(store, &connection, &command, &row.thread).await;
+    }
+    tracing::warn!(operator = ?operator().id, event_id = %row.id, "an operator reads an event of an account that nobody has");
+    Ok(())
+}
+
 async fn show(store: &Store, id: EventId, json: bool) -> anyhow::Result<()> {
     let row = store.event(id).await?.with_context(|| format!("no event has the id {id}"))?;
     let view = View::with_bytes(&row);
+    if view.raw.is_some() {
+        note_reading(store, &row).await?;
+    }
     if json {
         return output::print_json(&view);
     }

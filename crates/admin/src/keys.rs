@@ -1,6 +1,6 @@
 //! `admin keys`: API keys of all subaccounts.
 
-use super::common::{ACTOR, EXIT_CODES, Listing, now, subaccount};
+use super::common::{EXIT_CODES, Listing, now, operator, subaccount};
 use super::output::{self, OfSubaccount, Table, or_nothing};
 use super::times;
 use anyhow::{Context as _, ensure};
@@ -128,7 +128,7 @@ impl Create {
             name: self.name.clone(),
             hash,
             expires_at,
-            created_by: ACTOR.to_owned(),
+            created_by: operator(),
         };
         let id = store.create_api_key(&new).await.context("cannot store the key")?;
         tracing::info!(%id, subaccount = %new.subaccount, role = %new.role, "API key created");
@@ -142,7 +142,7 @@ async fn revoke(store: &Store, id: ApiKeyId) -> anyhow::Result<()> {
         return Ok(output::print(format!("{id} was revoked at {}", times::shown(at)))?);
     }
     let subaccount = SubaccountId::parse(&row.subaccount_id)?;
-    let revoked = store.revoke_api_key(&subaccount, id, ACTOR).await?;
+    let revoked = store.revoke_api_key(&subaccount, id, &operator()).await?;
     ensure!(revoked, "no API key has the id {id}");
     Ok(output::print(format!("{id} ({:?} of {subaccount}) is revoked", row.name))?)
 }

@@ -1,6 +1,6 @@
 //! `admin provider-keys`: the keys that subaccounts have of their own at the agent's provider.
 
-use super::common::{ACTOR, EXIT_CODES, Listing, subaccount};
+use super::common::{EXIT_CODES, Listing, operator, subaccount};
 use super::output::{self, Table, print};
 use super::{Settings, times};
 use anyhow::{Context as _, anyhow, bail, ensure};
@@ -72,7 +72,7 @@ impl ProviderKeys {
             }
             Self::Remove { subaccount } => {
                 ensure!(
-                    store.delete_provider_key(subaccount, ACTOR).await?,
+                    store.delete_provider_key(subaccount, &operator()).await?,
                     "{subaccount} has no key of its own"
                 );
                 Ok(print(format!("{subaccount} has no key of its own any more"))?)
@@ -122,6 +122,6 @@ async fn set(
     }
     let id = Uuid::now_v7();
     let place = Place { table: "provider_keys", column: "key", row: id };
-    store.put_provider_key(subaccount, (id, vault.seal(place, key.expose().as_bytes())), ACTOR).await?;
+    store.put_provider_key(subaccount, (id, vault.seal(place, key.expose().as_bytes())), &operator()).await?;
     Ok(print(format!("{subaccount} asks its {} agents with its own key", agents.len()))?)
 }

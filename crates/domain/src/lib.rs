@@ -3,6 +3,7 @@
 //! Everything here is a pure function or a plain type, so that every decision can be read and tested in one
 //! place. The only exception is [`clock::SystemClock`], the single place that reads the time.
 
+pub mod actor;
 pub mod api_key;
 pub mod clock;
 #[cfg(feature = "sea-orm")]

@@ -315,6 +315,8 @@ words!(
         ProviderKeySet = "PROVIDER_KEY_SET",
         /// It has none any more.
         ProviderKeyRemoved = "PROVIDER_KEY_REMOVED",
+        /// An operator read what a customer wrote, at the command line.
+        CustomerTextRead = "CUSTOMER_TEXT_READ",
         /// A customer was erased: what they wrote, and what was written to them.
         UserErased = "USER_ERASED",
         /// It was asked to erase an account or a subaccount.

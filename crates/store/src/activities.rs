@@ -3,11 +3,14 @@
 
 use crate::pages::Page;
 use crate::{Connection, Result, Store, Tx};
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ActivityId, ConnectionId, SubaccountId};
 use dmrelay_domain::states::ActivityKind;
 use dmrelay_entity::activity::{self, Column};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
 use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicU32, Ordering};
 use uuid::{Builder, Uuid};
@@ -18,7 +21,7 @@ pub struct Activity {
     subaccount: SubaccountId,
     connection: Option<ConnectionId>,
     kind: ActivityKind,
-    actor: String,
+    actor: Actor,
     subject: Option<String>,
     details: Map<String, Value>,
 }
@@ -32,7 +35,7 @@ pub struct ActivityFilter {
     pub connections: Option<Vec<ConnectionId>>,
     /// Of one of these kinds; none means every kind.
     pub kinds: Vec<ActivityKind>,
-    /// Done by this one.
+    /// Done by this one: its name or its id.
     pub actor: Option<String>,
     /// Done to this.
     pub subject: Option<String>,
@@ -50,17 +53,17 @@ pub struct ActivityFilter {
 
 impl Activity {
     /// Something about a connection, done by `actor`: a key's name, `agent`, `user` or `system`.
-    pub fn of_connection(connection: &Connection, kind: ActivityKind, actor: &str) -> Self {
+    pub fn of_connection(connection: &Connection, kind: ActivityKind, actor: impl Into<Actor>) -> Self {
         Self { connection: Some(connection.id), ..Self::of_subaccount(&connection.subaccount, kind, actor) }
     }
 
     /// Something about a subaccount as a whole.
-    pub fn of_subaccount(subaccount: &SubaccountId, kind: ActivityKind, actor: &str) -> Self {
+    pub fn of_subaccount(subaccount: &SubaccountId, kind: ActivityKind, actor: impl Into<Actor>) -> Self {
         Self {
             subaccount: subaccount.clone(),
             connection: None,
             kind,
-            actor: actor.to_owned(),
+            actor: actor.into(),
             subject: None,
             details: Map::new(),
         }
@@ -120,7 +123,9 @@ impl Store {
             .apply_if((!filter.kinds.is_empty()).then_some(&filter.kinds), |select, kinds| {
                 select.filter(Column::Kind.is_in(kinds.iter().map(|kind| kind.as_str())))
             })
-            .apply_if(filter.actor.as_deref(), |select, actor| select.filter(Column::Actor.eq(actor)))
+            .apply_if(filter.actor.as_deref(), |select, actor| {
+                select.filter(Condition::any().add(Column::Actor.eq(actor)).add(Column::ActorId.eq(actor)))
+            })
             .apply_if(filter.subject.as_deref(), |select, subject| select.filter(Column::Subject.eq(subject)))
             .apply_if(filter.since, |select, since| select.filter(Column::At.gte(since)))
             .apply_if(filter.until, |select, until| select.filter(Column::At.lt(until)));
@@ -161,7 +166,8 @@ impl Tx {
             subaccount_id: Set(activity.subaccount.to_string()),
             connection_id: Set(activity.connection),
             kind: Set(activity.kind.into()),
-            actor: Set(activity.actor.clone()),
+            actor: Set(activity.actor.name.clone()),
+            actor_id: Set(activity.actor.id.clone()),
             subject: Set(activity.subject.clone()),
             details: Set(Value::Object(activity.details.clone()).to_string()),
             at: Set(now),

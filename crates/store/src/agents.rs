@@ -2,6 +2,7 @@
 
 use crate::query::insert;
 use crate::{Activity, ActivityKind, Result, Store, Tx};
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::ids::{AgentId, SubaccountId};
 use dmrelay_entity::agent::{self, Column, Entity};
 use dmrelay_entity::instagram_connection;
@@ -38,7 +39,12 @@ impl Tx {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn bind_agent(&self, agent: &AgentId, subaccount: &SubaccountId, actor: &str) -> Result<Bound> {
+    pub async fn bind_agent(
+        &self,
+        agent: &AgentId,
+        subaccount: &SubaccountId,
+        actor: &Actor,
+    ) -> Result<Bound> {
         let bind = insert::<Entity>([
             (Column::Id, agent.as_str().into()),
             (Column::SubaccountId, subaccount.as_str().into()),
@@ -68,7 +74,7 @@ impl Tx {
         &self,
         agent: &AgentId,
         owner: Option<&SubaccountId>,
-        actor: &str,
+        actor: &Actor,
     ) -> Result<Released> {
         let found = Entity::find_by_id(agent.as_str()).lock_exclusive().one(self.connection()).await?;
         let found = found.filter(|row| owner.is_none_or(|owner| row.subaccount_id == owner.as_str()));
@@ -115,6 +121,6 @@ impl Store {
     }
 }
 
-fn of_agent(kind: ActivityKind, agent: &AgentId, subaccount: &SubaccountId, actor: &str) -> Activity {
+fn of_agent(kind: ActivityKind, agent: &AgentId, subaccount: &SubaccountId, actor: &Actor) -> Activity {
     Activity::of_subaccount(subaccount, kind, actor).about(agent).with("agentId", agent.as_str())
 }

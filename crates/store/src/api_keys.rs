@@ -3,6 +3,7 @@
 use crate::activities::id_at;
 use crate::pages::Page;
 use crate::{Activity, ActivityKind, Result, Store, Tx};
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ApiKeyId, SubaccountId};
 use dmrelay_domain::permission::Role;
@@ -41,7 +42,7 @@ pub struct NewApiKey {
     /// When it expires.
     pub expires_at: Option<Millis>,
     /// Who makes it.
-    pub created_by: String,
+    pub created_by: Actor,
 }
 
 impl Store {
@@ -85,7 +86,12 @@ impl Store {
     }
 
     /// Revokes a key of the subaccount, unless it was revoked before. False when there is none.
-    pub async fn revoke_api_key(&self, subaccount: &SubaccountId, id: ApiKeyId, actor: &str) -> Result<bool> {
+    pub async fn revoke_api_key(
+        &self,
+        subaccount: &SubaccountId,
+        id: ApiKeyId,
+        actor: &Actor,
+    ) -> Result<bool> {
         let tx = self.begin().await?;
         let key = Condition::all().add(Column::Id.eq(id)).add(Column::SubaccountId.eq(subaccount.as_str()));
         let revoke = Entity::update_many()
@@ -145,7 +151,7 @@ impl Tx {
             hash: Set(new.hash.to_vec()),
             created_at: Set(now),
             expires_at: Set(new.expires_at),
-            created_by: Set(Some(new.created_by.clone())),
+            created_by: Set(Some(new.created_by.name.clone())),
             ..Default::default()
         };
         let same_hash = OnConflict::column(Column::Hash).do_nothing().to_owned();

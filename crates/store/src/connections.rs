@@ -160,6 +160,22 @@ impl Store {
         row.map(Connection::from_row).transpose()
     }
 
+    /// The connection that had an account last, of those made by then.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn connection_at(
+        &self,
+        account: &InstagramAccountId,
+        at: Millis,
+    ) -> Result<Option<Connection>> {
+        let connections = Entity::find()
+            .filter(Column::InstagramAccountId.eq(account.as_str()))
+            .filter(Column::CreatedAt.lte(at))
+            .order_by_desc(Column::Id);
+        connections.one(&self.reader()).await?.map(Connection::from_row).transpose()
+    }
+
     /// Every connection that is not disconnected. Rows that this version cannot read are left out.
     pub async fn snapshot(&self) -> Result<Snapshot> {
         let rows = Entity::find().filter(is_live()).all(&self.reader()).await?;

@@ -2,6 +2,7 @@
 
 use crate::pages::Page;
 use crate::{Activity, ActivityKind, Error, Result, Store, Tx};
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ChatId, ConnectionId, DeadLetterId, SubaccountId};
 use dmrelay_domain::states::DeadLetterState;
@@ -49,13 +50,13 @@ impl Tx {
         &self,
         id: DeadLetterId,
         state: DeadLetterState,
-        actor: &str,
+        actor: &Actor,
     ) -> Result<bool> {
         let column =
             if state == DeadLetterState::Replayed { Column::ReplayedAt } else { Column::DiscardedAt };
         let close = Entity::update_many()
             .col_expr(column, self.clock())
-            .col_expr(Column::ClosedBy, actor.into())
+            .col_expr(Column::ClosedBy, actor.name.as_str().into())
             .filter(Column::Id.eq(id))
             .filter(is(DeadLetterState::Open));
         Ok(close.exec(self.connection()).await?.rows_affected == 1)
@@ -66,7 +67,7 @@ impl Tx {
         &self,
         letter: &dead_letter::Model,
         kind: ActivityKind,
-        actor: &str,
+        actor: &Actor,
     ) -> Result<()> {
         // What came for an account that nobody has is in nobody's log.
         if letter.subaccount_id.is_empty() {

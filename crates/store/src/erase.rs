@@ -4,6 +4,7 @@
 use crate::activities::first_id_at;
 use crate::retention::CLOCK_SKEW;
 use crate::{Activity, ActivityKind, Connection, Result, Store, Tx};
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::{ActivityId, ChatId, EventId, InstagramUserId};
 use dmrelay_domain::states::{DeadLetterKind, EventState};
@@ -59,7 +60,7 @@ impl Store {
         &self,
         connection: &Connection,
         user: &InstagramUserId,
-        actor: &str,
+        actor: &Actor,
         settled: Duration,
     ) -> Result<Erased> {
         let tx = self.begin().await?;

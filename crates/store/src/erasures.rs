@@ -2,6 +2,7 @@
 
 use crate::activities::id_at;
 use crate::{Activity, ActivityKind, Connection, Result, Store, Tx, connections};
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::ids::{ConnectionId, ErasureId, SubaccountId};
 use dmrelay_domain::states::{ConnectionStatus, ErasureState};
@@ -25,7 +26,7 @@ pub struct NewErasure {
     /// The connection; none for the whole subaccount.
     pub connection: Option<ConnectionId>,
     /// Who asked for it.
-    pub actor: String,
+    pub actor: Actor,
     /// The confirmation code that Meta was given.
     pub code: Option<String>,
     /// How long until it begins.
@@ -48,7 +49,8 @@ impl Tx {
             code: Set(new.code.clone()),
             subaccount_id: Set(new.subaccount.to_string()),
             connection_id: Set(new.connection),
-            actor: Set(new.actor.clone()),
+            actor: Set(new.actor.name.clone()),
+            actor_id: Set(new.actor.id.clone()),
             state: Set(ErasureState::Waiting.into()),
             due_at: Set(now + millis(new.grace)),
             users: Set(0),
@@ -68,14 +70,15 @@ impl Tx {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn record_unmatched_erasure(&self, code: &str, actor: &str) -> Result<()> {
+    pub async fn record_unmatched_erasure(&self, code: &str, actor: &Actor) -> Result<()> {
         let now = self.now().await?;
         let row = erasure::ActiveModel {
             id: Set(id_at::<ErasureId>(now)),
             code: Set(Some(code.to_owned())),
             subaccount_id: Set(String::new()),
             connection_id: Set(None),
-            actor: Set(actor.to_owned()),
+            actor: Set(actor.name.clone()),
+            actor_id: Set(actor.id.clone()),
             state: Set(ErasureState::Unmatched.into()),
             due_at: Set(now),
             users: Set(0),
@@ -144,6 +147,7 @@ impl Store {
             Some(id) => self.connection_by_id(id).await?.into_iter().collect(),
             None => self.connections(&subaccount, None).await?,
         };
+        let actor = Actor { name: erasure.actor.clone(), id: erasure.actor_id.clone() };
         self.note_erasing(erasure, 0).await?;
         for connection in connections {
             if connection.status == ConnectionStatus::Disconnecting {
@@ -155,7 +159,7 @@ impl Store {
                 return Ok(false);
             }
             if connection.status == ConnectionStatus::Disconnected {
-                self.erase_connection(&connection, &erasure.actor).await?;
+                self.erase_connection(&connection, &actor).await?;
             }
         }
         if erasure.connection_id.is_none() {
@@ -204,7 +208,7 @@ impl Store {
     }
 
     /// Erases what is left of a disconnected account without conversations.
-    async fn erase_connection(&self, connection: &Connection, actor: &str) -> Result<()> {
+    async fn erase_connection(&self, connection: &Connection, actor: &Actor) -> Result<()> {
         let of_account = Condition::all().add(event::Column::Account.eq(connection.account.as_str()));
         let is_elsewhere = self.live_connection(&connection.account).await?.is_some();
         if !is_elsewhere {
@@ -304,7 +308,7 @@ impl Store {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn disconnect_all(&self, subaccount: &SubaccountId, actor: &str) -> Result<u64> {
+    pub async fn disconnect_all(&self, subaccount: &SubaccountId, actor: &Actor) -> Result<u64> {
         let live = instagram_connection::Entity::find()
             .filter(instagram_connection::Column::SubaccountId.eq(subaccount.as_str()))
             .filter(connections::is_live())

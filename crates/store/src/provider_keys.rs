@@ -2,6 +2,7 @@
 
 use crate::query::insert;
 use crate::{Activity, ActivityKind, Result, Store};
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_entity::provider_key::{self, Column, Entity};
 use sea_orm::sea_query::OnConflict;
@@ -44,7 +45,7 @@ impl Store {
         &self,
         subaccount: &SubaccountId,
         (id, sealed): (Uuid, Vec<u8>),
-        actor: &str,
+        actor: &Actor,
     ) -> Result<()> {
         let tx = self.begin().await?;
         let put = insert::<Entity>([
@@ -72,7 +73,7 @@ impl Store {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn delete_provider_key(&self, subaccount: &SubaccountId, actor: &str) -> Result<bool> {
+    pub async fn delete_provider_key(&self, subaccount: &SubaccountId, actor: &Actor) -> Result<bool> {
         let tx = self.begin().await?;
         let delete = Entity::delete_many().filter(Column::SubaccountId.eq(subaccount.as_str()));
         if delete.exec(tx.connection()).await?.rows_affected == 0 {

@@ -3,6 +3,7 @@
 
 use crate::conversations::Outcome;
 use crate::{Applied, Connection, Result, Store, Tx};
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::conversation::{
     CloseLetter, Command, Policy, Refusal, Release, Reply, SendByHuman, TakeOver,
@@ -58,10 +59,10 @@ impl Store {
         &self,
         connection: &Connection,
         chat: ChatId,
-        actor: &str,
+        actor: &Actor,
         pause: Duration,
     ) -> Result<Option<chat::Model>> {
-        let take_over = TakeOver { actor: actor.to_owned(), pause: Some(millis(pause)) };
+        let take_over = TakeOver { actor: actor.clone(), pause: Some(millis(pause)) };
         self.change_chat(connection, chat, Command::TakeOver(take_over)).await
     }
 
@@ -73,9 +74,9 @@ impl Store {
         &self,
         connection: &Connection,
         chat: ChatId,
-        actor: &str,
+        actor: &Actor,
     ) -> Result<Option<chat::Model>> {
-        self.change_chat(connection, chat, Command::Release(Release::By(actor.to_owned()))).await
+        self.change_chat(connection, chat, Command::Release(Release::By(actor.clone()))).await
     }
 
     async fn change_chat(
@@ -108,7 +109,7 @@ impl Store {
         &self,
         letter: &dead_letter::Model,
         connection: &Connection,
-        actor: &str,
+        actor: &Actor,
     ) -> Result<Replay> {
         if letter.connection_id != Some(connection.row.id) {
             return Ok(Replay::NotOpen);
@@ -116,7 +117,7 @@ impl Store {
         let Some(chat) = letter.chat_id else {
             return self.replay_event(letter, connection, Some(actor)).await;
         };
-        let close = CloseLetter { letter: letter.id, actor: actor.to_owned() };
+        let close = CloseLetter { letter: letter.id, actor: actor.clone() };
         let applied = self.command(Policy::default(), chat, Command::Replay(close)).await?;
         Ok(outcome_of(&applied.reply))
     }
@@ -134,7 +135,7 @@ impl Store {
             return Ok(Replay::NotOpen);
         }
         let Some(chat) = letter.chat_id else { return self.replay_event(letter, connection, None).await };
-        let close = CloseLetter { letter: letter.id, actor: String::new() };
+        let close = CloseLetter { letter: letter.id, actor: Actor::default() };
         let commands = vec![(chat, Command::Replay(close))];
         match self.preview(Policy::default(), commands).await?.into_iter().next() {
             Some(outcome) => Ok(outcome_of(&outcome.applied()?.reply)),
@@ -146,9 +147,9 @@ impl Store {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn discard(&self, letter: &dead_letter::Model, actor: &str) -> Result<bool> {
+    pub async fn discard(&self, letter: &dead_letter::Model, actor: &Actor) -> Result<bool> {
         if let Some(chat) = letter.chat_id {
-            let close = CloseLetter { letter: letter.id, actor: actor.to_owned() };
+            let close = CloseLetter { letter: letter.id, actor: actor.clone() };
             let applied = self.command(Policy::default(), chat, Command::Discard(close)).await?;
             return Ok(applied.reply == Reply::Done);
         }
@@ -166,11 +167,12 @@ impl Store {
         &self,
         letter: &dead_letter::Model,
         connection: &Connection,
-        actor: Option<&str>,
+        actor: Option<&Actor>,
     ) -> Result<Replay> {
         use dmrelay_domain::states::ConnectionStatus::{Disconnected, Disconnecting};
         let tx = self.begin().await?;
-        if !tx.close_letter(letter.id, DeadLetterState::Replayed, actor.unwrap_or_default()).await? {
+        let by = actor.cloned().unwrap_or_default();
+        if !tx.close_letter(letter.id, DeadLetterState::Replayed, &by).await? {
             return Ok(Replay::NotOpen);
         }
         if matches!(connection.status, Disconnected | Disconnecting) {

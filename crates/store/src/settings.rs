@@ -1,6 +1,7 @@
 //! What the business chose for a connection, and how it is changed.
 
 use crate::{Activity, ActivityKind, Connection, Result, Store, Tx};
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::ids::ConnectionId;
 use dmrelay_entity::instagram_connection::{Column, Entity};
 use sea_orm::sea_query::{CaseStatement, ExprTrait};
@@ -32,7 +33,7 @@ impl Store {
     pub async fn change_settings(
         &self,
         id: ConnectionId,
-        actor: &str,
+        actor: &Actor,
         change: impl FnOnce(&mut Settings, &mut bool) + Send,
     ) -> Result<Option<Connection>> {
         let tx = self.begin().await?;

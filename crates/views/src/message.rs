@@ -26,6 +26,10 @@ pub struct MessageView {
     author: String,
     /// Who sent the message through the API.
     actor: Option<String>,
+    /// The id of the key, or the subject of the token, that sent it.
+    actor_id: Option<String>,
+    /// The person on whose behalf it was sent, as `sentBy` of the call names them.
+    sent_by: Option<String>,
     /// The message type: `text`, `image`, `story_reply`, `postback` …
     #[schema(example = "text")]
     kind: String,
@@ -125,6 +129,8 @@ impl MessageView {
             direction: row.direction.to_string(),
             author: row.author.to_string(),
             actor: row.actor.clone(),
+            actor_id: row.actor_id.clone(),
+            sent_by: row.sent_by.clone(),
             kind: row.kind.clone(),
             text: row.text.clone(),
             attachments: parsed(row.attachments.as_ref()),

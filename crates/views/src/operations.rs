@@ -16,9 +16,13 @@ pub struct ActivityView {
     activity_id: Uuid,
     #[schema(schema_with = enums::activity_kind)]
     kind: String,
-    /// `key <name>`, `jwt <subject>`, `agent`, `user`, `person` (in the Instagram app) or `system`.
+    /// `key <name>`, `jwt <subject>`, `command line`, `agent`, `user`, `person` (in the Instagram app), `meta` or `system`.
     #[schema(example = "key frontend")]
     actor: String,
+    /// The actor's id: `key:<id>`, `jwt:<subject>`, or `os:<user>@<host>` at the command line; null for `agent`, `user`,
+    /// `person`, `meta` and `system`.
+    #[schema(example = "key:01920000-0000-7000-8000-000000000001")]
+    actor_id: Option<String>,
     /// The id of the object: a message, a chat, a dead letter or a key.
     subject: Option<String>,
     connection_id: Option<Uuid>,
@@ -66,6 +70,7 @@ impl ActivityView {
             activity_id: row.id.0,
             kind: row.kind.to_string(),
             actor: row.actor.clone(),
+            actor_id: row.actor_id.clone(),
             subject: row.subject.clone(),
             connection_id: row.connection_id.map(|id| id.0),
             details: serde_json::from_str(&row.details).unwrap_or_default(),

@@ -60,7 +60,7 @@ async fn a_key_of_its_own_proves_and_asks_a_subaccounts_agents(backend: Backend)
     assert_eq!(kind(&connect(rest, "squatter", "agent_acme", &other).await?), (403, "agent-not-assigned"));
     let tx = relay.store.begin().await?;
     let shared = dmrelay_domain::ids::AgentId::parse("agent_shared")?;
-    tx.bind_agent(&shared, &dmrelay_domain::ids::SubaccountId::parse("other")?, "test").await?;
+    tx.bind_agent(&shared, &dmrelay_domain::ids::SubaccountId::parse("other")?, &"test".into()).await?;
     tx.commit().await?;
     assert_eq!(connect(rest, "other", "agent_shared", &other).await?.status, 201);
     // Each is asked with its key: the simulator shows a key nothing else.

@@ -37,6 +37,10 @@ async fn events_that_were_not_understood_are_listed_and_shown_with_their_bytes()
     assert!(shown.contains(ACCOUNT) && shown.contains("brand_new"), "{shown}");
     let shown = admin_json(&cluster, &["events", "show", id]).await?;
     assert_eq!(serde_json::from_str::<serde_json::Value>(shown["raw"].as_str().context("bytes")?)?, item);
+    let readings = "/api/database/acme/activities?kind=CUSTOMER_TEXT_READ&subject=7";
+    let readings = cluster.rest.request("GET", readings, None, &[]).await?;
+    assert_eq!(readings.json["total"], json!(2), "{}", readings.text);
+    assert_eq!(readings.json["items"][0]["details"], json!({"command": format!("events show {id}")}));
     let table = admin(&cluster, &["events", "list"]).await?;
     assert!(table.contains(id) && !table.contains("brand_new"), "{table}");
 

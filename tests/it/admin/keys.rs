@@ -48,7 +48,10 @@ async fn a_key_grants_access_until_it_is_revoked() -> Result<()> {
         kinds.contains(&&json!("API_KEY_CREATED")) && kinds.contains(&&json!("API_KEY_REVOKED")),
         "{kinds:?}"
     );
-    assert_eq!(log.json["items"][0]["actor"], json!("command line"));
+    let who = &log.json["items"][0];
+    assert_eq!(who["actor"], json!("command line"));
+    let id = who["actorId"].as_str().context("no user")?;
+    assert!(id.starts_with("os:") && id.contains('@') && !id.ends_with('@'), "{id}");
     Ok(())
 }
 

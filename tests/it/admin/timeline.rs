@@ -64,8 +64,17 @@ async fn steps_are_listed_in_order_without_message_text() -> Result<()> {
     for output in [&table, &admin(&cluster, &[&of_chat[..], &["--json"]].concat()).await?] {
         assert!(!output.contains("private") && !output.contains("Answer to"), "{output}");
     }
+    let readings = "/api/database/acme/activities?kind=CUSTOMER_TEXT_READ";
+    let before = cluster.rest.request("GET", readings, None, &[]).await?;
+    assert_eq!(before.json["total"], json!(0), "{}", before.text);
     let told = admin(&cluster, &[&of_chat[..], &["--text"]].concat()).await?;
     assert!(told.contains(&format!("\"{WORDS}\"")) && told.contains("\"Answer to: "), "{told}");
+    // Its owner sees who read it.
+    let after = cluster.rest.request("GET", readings, None, &[]).await?;
+    let reading = &after.json["items"][0];
+    assert_eq!((&after.json["total"], &reading["subject"]), (&json!(1), &json!(chat)), "{}", after.text);
+    assert_eq!(reading["details"], json!({"command": "timeline --text"}));
+    assert!(reading["actorId"].as_str().is_some_and(|id| id.starts_with("os:")), "{reading}");
     let (success, none) =
         admin_with(&cluster, &["timeline", "--connection", connection, "--user", "1"], &[]).await?;
     assert!(!success && none.contains("has no chat with the user 1"), "{none}");

@@ -28,7 +28,7 @@ on_both_backends!(
 const LEASE: Duration = Duration::from_secs(30);
 
 async fn replay(base: &Base, letter: &dead_letter::Model) -> Result<Replay> {
-    Ok(base.store.replay(letter, &base.connection, "key ada").await?)
+    Ok(base.store.replay(letter, &base.connection, &"key ada".into()).await?)
 }
 
 fn refused(replay: Replay) -> Result<&'static str> {
@@ -91,7 +91,7 @@ async fn a_failed_reply_is_sent_again_with_the_later_parts(backend: Backend) -> 
     let closed = base.store.dead_letter(&base.all(), letter.id).await?.context("the letter")?;
     assert_eq!((closed.replayed_at.is_some(), closed.closed_by.as_deref()), (true, Some("key ada")));
     assert_eq!(replay(&base, &letter).await?, Replay::NotOpen);
-    assert!(!base.store.discard(&letter, "key ada").await?);
+    assert!(!base.store.discard(&letter, &"key ada".into()).await?);
     Ok(())
 }
 
@@ -99,9 +99,10 @@ async fn concurrent_replays_run_once(backend: Backend) -> Result<()> {
     let base = Base::start(backend).await?;
     let (parts, letter) = failed_reply(&base).await?;
     let attempt = base.message(parts[1]).await?.attempt;
+    let ada = "key ada".into();
     let replays = (0..12).map(|n| {
         let store = if n % 2 == 0 { &base.store } else { &base.other };
-        store.replay(&letter, &base.connection, "key ada")
+        store.replay(&letter, &base.connection, &ada)
     });
     let outcomes: Vec<Replay> = futures::future::try_join_all(replays).await?;
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Replay::Replayed).count(), 1);
@@ -136,7 +137,7 @@ async fn replays_that_would_fail_again_are_refused(backend: Backend) -> Result<(
     base.sql("UPDATE messages SET status = 'unknown', deadline = 1 WHERE text = 'b'").await?;
     assert!(refused(replay(&base, &letter).await?)?.contains("failed state"));
     let foreign = connect(&base.store, "other", "2").await?;
-    assert_eq!(base.store.replay(&letter, &foreign, "key eve").await?, Replay::NotOpen);
+    assert_eq!(base.store.replay(&letter, &foreign, &"key eve".into()).await?, Replay::NotOpen);
 
     // Nothing was changed, and once it can succeed it does: also if the outcome was unknown.
     assert!(base.logged(ActivityKind::DeadLetterReplayed).await?.is_empty());
@@ -164,7 +165,7 @@ async fn a_human_agents_message_may_be_late_and_alongside_the_agent(backend: Bac
     .await?;
     assert!(refused(replay(&base, &letter).await?)?.contains("window"));
     let id = base.connection.id;
-    base.store.change_settings(id, "ada", |settings, _| settings.human_agent = Some(true)).await?;
+    base.store.change_settings(id, &"ada".into(), |settings, _| settings.human_agent = Some(true)).await?;
     assert_eq!(replay(&base, &letter).await?, Replay::Replayed);
     Ok(())
 }
@@ -265,8 +266,8 @@ async fn dead_letters_are_listed_and_discarded(backend: Backend) -> Result<()> {
         let id = base.add(&base.connection, user, queued("x")).await?;
         letters.push(base.give_up(id, MessageStatus::Failed).await?);
     }
-    assert!(base.store.discard(&letters[2], "key ada").await?);
-    assert!(!base.store.discard(&letters[2], "key ada").await?);
+    assert!(base.store.discard(&letters[2], &"key ada".into()).await?);
+    assert!(!base.store.discard(&letters[2], &"key ada".into()).await?);
     assert_eq!(replay(&base, &letters[2]).await?, Replay::NotOpen);
     let logged = base.logged(ActivityKind::DeadLetterDiscarded).await?;
     assert_eq!(

@@ -125,12 +125,12 @@ async fn settings_are_changed_by_name(backend: Backend) -> Result<()> {
     let base = Base::start(backend).await?;
     let (store, id) = (&base.store, base.connection.id);
     let mark = store.snapshot_mark().await?;
-    let same = store.change_settings(id, "ada", |_, _| ()).await?.context("the connection")?;
+    let same = store.change_settings(id, &"ada".into(), |_, _| ()).await?.context("the connection")?;
     assert_eq!((same, store.snapshot_mark().await?), (base.connection.clone(), mark));
     assert!(base.logged(ActivityKind::SettingsChanged).await?.is_empty());
 
     let changed = store
-        .change_settings(id, "key ada", |settings, paused| {
+        .change_settings(id, &"key ada".into(), |settings, paused| {
             settings.debounce_ms = Some(7);
             settings.fallback_text = Some("secret words".to_owned());
             *paused = true;
@@ -148,13 +148,13 @@ async fn settings_are_changed_by_name(backend: Backend) -> Result<()> {
     let paused = base.logged(ActivityKind::BotPaused).await?;
     assert_eq!(paused.iter().map(details).collect::<Result<Vec<_>>>()?, [json!({ "account": true })]);
     // Repeating it changes nothing; resetting is a change, and logged.
-    store.change_settings(id, "ada", |_, paused| *paused = true).await?;
+    store.change_settings(id, &"ada".into(), |_, paused| *paused = true).await?;
     assert!(base.logged(ActivityKind::BotResumed).await?.is_empty());
-    store.change_settings(id, "ada", |_, paused| *paused = false).await?;
+    store.change_settings(id, &"ada".into(), |_, paused| *paused = false).await?;
     assert_eq!(base.logged(ActivityKind::BotResumed).await?.len(), 1);
     assert_eq!(base.logged(ActivityKind::BotPaused).await?.len(), 1);
     assert_eq!(
-        store.change_settings(dmrelay_domain::ids::ConnectionId::new(), "ada", |_, _| ()).await?,
+        store.change_settings(dmrelay_domain::ids::ConnectionId::new(), &"ada".into(), |_, _| ()).await?,
         None
     );
     Ok(())
@@ -162,9 +162,10 @@ async fn settings_are_changed_by_name(backend: Backend) -> Result<()> {
 
 async fn no_change_of_settings_is_lost(backend: Backend) -> Result<()> {
     let base = Base::start(backend).await?;
+    let ada = "ada".into();
     let changes = (0..20).map(|n| {
         let store = if n % 2 == 0 { &base.store } else { &base.other };
-        store.change_settings(base.connection.id, "ada", |settings, paused| {
+        store.change_settings(base.connection.id, &ada, |settings, paused| {
             settings.debounce_ms = Some(settings.debounce_ms.unwrap_or(0) + 1);
             *paused = !*paused;
         })
@@ -187,14 +188,14 @@ async fn a_chat_is_taken_over_and_released(backend: Backend) -> Result<()> {
     let chat = base.chat("7").await?;
     let pause = Duration::from_hours(2);
     let foreign = connect(store, "other", "2").await?;
-    assert_eq!(store.take_over_chat(&foreign, chat.id, "eve", pause).await?, None);
-    assert_eq!(store.release_chat(&foreign, chat.id, "eve").await?, None);
+    assert_eq!(store.take_over_chat(&foreign, chat.id, &"eve".into(), pause).await?, None);
+    assert_eq!(store.release_chat(&foreign, chat.id, &"eve".into()).await?, None);
     // The agent has it: nothing to release, and nothing to log.
-    let same = store.release_chat(&base.connection, chat.id, "key ada").await?.context("the chat")?;
+    let same = store.release_chat(&base.connection, chat.id, &"key ada".into()).await?.context("the chat")?;
     assert_eq!(same.turn_due_at, chat.turn_due_at);
 
     let since = store.now().await?;
-    let taken = store.take_over_chat(&base.connection, chat.id, "key ada", pause).await?;
+    let taken = store.take_over_chat(&base.connection, chat.id, &"key ada".into(), pause).await?;
     let taken = taken.context("the chat")?;
     assert_eq!((taken.mode.as_str(), taken.mode_reason.as_deref()), ("human", Some("api")));
     assert!(taken.resume_at.is_some_and(|at| at >= since + 2 * HOUR && at <= since + 3 * HOUR));
@@ -207,7 +208,8 @@ async fn a_chat_is_taken_over_and_released(backend: Backend) -> Result<()> {
     base.add(&base.connection, "7", waiting).await?;
     base.adjust("7", super::Adjusted::await_answer).await?;
     assert_eq!(base.chat("7").await?.turn_due_at, None);
-    let given = store.release_chat(&base.connection, chat.id, "key ada").await?.context("the chat")?;
+    let given =
+        store.release_chat(&base.connection, chat.id, &"key ada".into()).await?.context("the chat")?;
     assert_eq!((given.mode.as_str(), given.mode_reason, given.resume_at), ("bot", None, None));
     assert!(given.turn_due_at.is_some());
     assert_eq!(store.due_chats(DueWork::Turns, Attempts::First, (5, 5)).await?.len(), 1);
@@ -232,7 +234,7 @@ async fn api_keys_are_created_listed_and_revoked(backend: Backend) -> Result<()>
         name: format!("key {n}"),
         hash: [n; 32],
         expires_at,
-        created_by: "key owner".to_owned(),
+        created_by: "key owner".into(),
     };
     let expires = store.now().await? + HOUR;
     let mut ids = Vec::new();
@@ -249,10 +251,10 @@ async fn api_keys_are_created_listed_and_revoked(backend: Backend) -> Result<()>
     assert_eq!(details(&made[0])?, json!({ "name": "key 1", "role": "operator", "expiresAt": expires }));
 
     let other = SubaccountId::parse("other")?;
-    assert!(!store.revoke_api_key(&other, ids[1], "key eve").await?);
-    assert!(store.revoke_api_key(&acme, ids[1], "key owner").await?);
+    assert!(!store.revoke_api_key(&other, ids[1], &"key eve".into()).await?);
+    assert!(store.revoke_api_key(&acme, ids[1], &"key owner".into()).await?);
     // Repeating it changes nothing, and is logged once.
-    assert!(store.revoke_api_key(&acme, ids[1], "key owner").await?);
+    assert!(store.revoke_api_key(&acme, ids[1], &"key owner".into()).await?);
     assert_eq!(store.api_key(&[2; 32]).await?, None);
     let revoked = base.logged(ActivityKind::ApiKeyRevoked).await?;
     assert_eq!(revoked.iter().map(|row| row.subject.clone()).collect::<Vec<_>>(), [Some(ids[1].to_string())]);

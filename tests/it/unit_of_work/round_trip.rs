@@ -2,6 +2,7 @@
 
 use super::{Backend, Base};
 use anyhow::{Context, Result, ensure};
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::conversation::{Body, Conversation, Message, MessageError, Policy, Tracked, Turn};
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{MessageId, TurnId, WorkerId};
@@ -79,7 +80,8 @@ fn message(rng: &mut StdRng, seq: i64, turns: &[TurnId]) -> Message {
     new.sent_at = maybe(rng, number);
     new.confirmed_at = maybe(rng, number);
     new.idempotency_key = maybe(rng, |rng| format!("{id}{}", text(rng)));
-    new.actor = maybe(rng, text);
+    new.actor = maybe(rng, |rng| Actor { name: text(rng), id: maybe(rng, text) });
+    new.sent_by = maybe(rng, text);
     new.trace = maybe(rng, |_| TraceId::random());
     new
 }

@@ -3,7 +3,7 @@
 mod filter;
 mod replay;
 
-use super::common::{ACTOR, EXIT_CODES, Listing, now};
+use super::common::{EXIT_CODES, Listing, now, operator};
 use super::output::{self, OfSubaccount, Table, or_nothing, print};
 use super::times::{self, Moment};
 use anyhow::{Context as _, ensure};
@@ -138,7 +138,7 @@ async fn discard(store: &Store, ids: &[DeadLetterId]) -> anyhow::Result<()> {
     for id in ids {
         let why = match letters.iter().find(|letter| letter.id == *id) {
             None => replay::UNKNOWN,
-            Some(letter) if store.discard(letter, ACTOR).await? => {
+            Some(letter) if store.discard(letter, &operator()).await? => {
                 print(format!("discarded  {id}"))?;
                 continue;
             }

@@ -1,6 +1,6 @@
 //! `admin dead-letters replay`: replays dead letters, by the same rules as the API.
 
-use super::super::common::{ACTOR, EXIT_CODES, now};
+use super::super::common::{EXIT_CODES, now, operator};
 use super::super::output::{self, print};
 use super::super::times::{self, Moment};
 use super::filter::Filter;
@@ -127,7 +127,7 @@ impl Replaying<'_> {
         let outcome = if self.dry_run {
             self.store.foresee_replay(letter, connection).await?
         } else {
-            self.store.replay(letter, connection, ACTOR).await?
+            self.store.replay(letter, connection, &operator()).await?
         };
         match outcome {
             Replay::Replayed => self.replayed(letter),

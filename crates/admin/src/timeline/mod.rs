@@ -3,7 +3,7 @@
 
 mod step;
 
-use super::common::{EXIT_CODES, LIMIT, now};
+use super::common::{EXIT_CODES, LIMIT, now, record_reading};
 use super::output::{self, Table, harmless, print};
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -30,7 +30,7 @@ pub struct Timeline {
     /// Maximum number of messages, newest first.
     #[arg(long, default_value_t = LIMIT, value_parser = clap::value_parser!(u64).range(1..=MESSAGES_MAX))]
     limit: u64,
-    /// Also show message text.
+    /// Also show message text. That is recorded in the activity log.
     #[arg(long)]
     text: bool,
     /// Print JSON.
@@ -59,6 +59,9 @@ impl Timeline {
         let connection = store.connection_by_id(chat.connection_id).await?;
         let connection = connection.context("the chat's connection is gone")?;
         let steps = self.gather(store, &chat, &connection).await?.steps(self.text);
+        if self.text {
+            record_reading(store, &connection, "timeline --text", &chat.id).await?;
+        }
         if self.json {
             return output::print_json(&steps);
         }

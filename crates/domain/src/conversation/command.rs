@@ -2,6 +2,7 @@
 
 use super::evidence::{Record, Thread};
 use super::rows::Body;
+use crate::actor::Actor;
 use crate::clock::Millis;
 use crate::event::{Container, Item};
 use crate::failure::FailureClass;
@@ -240,7 +241,9 @@ pub struct SendByHuman {
     /// The client's idempotency key.
     pub idempotency_key: Option<String>,
     /// The actor.
-    pub actor: String,
+    pub actor: Actor,
+    /// The person on whose behalf, by name.
+    pub sent_by: Option<String>,
     /// The trace of the call.
     pub trace: Option<TraceId>,
 }
@@ -249,7 +252,7 @@ pub struct SendByHuman {
 #[derive(Debug, Clone)]
 pub struct TakeOver {
     /// The actor.
-    pub actor: String,
+    pub actor: Actor,
     /// The duration in milliseconds; the connection's setting if `None`.
     pub pause: Option<Millis>,
 }
@@ -258,7 +261,7 @@ pub struct TakeOver {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Release {
     /// By this actor.
-    By(String),
+    By(Actor),
     /// Because its time is over.
     Expired,
 }
@@ -269,5 +272,5 @@ pub struct CloseLetter {
     /// The dead letter.
     pub letter: DeadLetterId,
     /// The actor.
-    pub actor: String,
+    pub actor: Actor,
 }

@@ -96,9 +96,13 @@ impl Conversation {
             started_at: message.started_at.unwrap_or(message.created_at),
             now,
         };
-        let actor = message.actor.clone().unwrap_or_else(|| message.author.to_string());
+        let actor = message.actor.clone().unwrap_or_else(|| message.author.as_str().into());
+        let sent_by = message.sent_by.clone();
         self.changes.facts.push(Fact::Sent(sent));
-        let activity = self.activity(ActivityKind::MessageSent, &actor, id);
+        let mut activity = self.activity(ActivityKind::MessageSent, actor, id);
+        if let Some(person) = sent_by {
+            activity = activity.with("sentBy", person);
+        }
         self.record(activity);
         self.chat.outbox.attempts = 0;
     }

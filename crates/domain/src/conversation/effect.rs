@@ -2,6 +2,7 @@
 
 use super::automation::TextDigest;
 use super::rows::Message;
+use crate::actor::Actor;
 use crate::clock::Millis;
 use crate::failure::FailureClass;
 use crate::ids::{AgentId, InstagramAccountId, MessageId, SubaccountId, TurnId};
@@ -163,7 +164,7 @@ pub struct Activity {
     /// The activity kind.
     pub kind: ActivityKind,
     /// The actor.
-    pub actor: String,
+    pub actor: Actor,
     /// The object.
     pub subject: Option<String>,
     /// Details.

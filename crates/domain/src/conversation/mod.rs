@@ -49,6 +49,7 @@ pub use takeover::ModeReason;
 pub use tracked::{Change, Tracked};
 pub use turns::QUESTION_MESSAGES_MAX;
 
+use crate::actor::Actor;
 use crate::clock::Millis;
 use crate::failure::FailureClass;
 use crate::ids::{EventId, MessageId, TurnId};
@@ -209,10 +210,15 @@ impl Conversation {
     }
 
     /// An activity about an object of this chat.
-    fn activity(&self, kind: ActivityKind, actor: &str, subject: impl std::fmt::Display) -> Activity {
+    fn activity(
+        &self,
+        kind: ActivityKind,
+        actor: impl Into<Actor>,
+        subject: impl std::fmt::Display,
+    ) -> Activity {
         let mut activity = Activity {
             kind,
-            actor: actor.to_owned(),
+            actor: actor.into(),
             subject: Some(subject.to_string()),
             details: serde_json::Map::new(),
         };

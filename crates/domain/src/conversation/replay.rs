@@ -6,6 +6,7 @@ use super::command::CloseLetter;
 use super::effect::{Refusal, Reply};
 use super::outbox::{SendDecision, may_send};
 use super::rows::{Letter, MessageError, STUB};
+use crate::actor::Actor;
 use crate::clock::Millis;
 use crate::ids::{MessageId, TurnId};
 use crate::states::{
@@ -59,7 +60,7 @@ impl Conversation {
         self.letters.iter().find(|letter| letter.id == close.letter && letter.open).cloned()
     }
 
-    fn close_letter(&mut self, letter: Letter, state: DeadLetterState, actor: &str) -> Reply {
+    fn close_letter(&mut self, letter: Letter, state: DeadLetterState, actor: &Actor) -> Reply {
         for known in &mut self.letters {
             known.open &= known.id != letter.id;
         }
@@ -73,7 +74,7 @@ impl Conversation {
             .with("kind", letter.kind.as_str())
             .with("reference", letter.reference.to_string());
         self.record(closed);
-        self.changes.closed_letters.push((letter, state, actor.to_owned()));
+        self.changes.closed_letters.push((letter, state, actor.name.clone()));
         Reply::Done
     }
 

@@ -1,6 +1,7 @@
 //! The rows of a conversation, as used by decisions.
 
 use super::tracked::Tracked;
+use crate::actor::Actor;
 use crate::clock::Millis;
 use crate::failure::FailureClass;
 use crate::ids::{ChatId, DeadLetterId, InstagramUserId, MessageId, TurnId, WorkerId};
@@ -265,7 +266,9 @@ pub struct Message {
     /// The client's idempotency key.
     pub idempotency_key: Option<String>,
     /// Who sent it through the API.
-    pub actor: Option<String>,
+    pub actor: Option<Actor>,
+    /// The person on whose behalf, by name.
+    pub sent_by: Option<String>,
     /// When the row was created.
     pub created_at: Millis,
     /// The trace of the webhook or call that caused it.
@@ -307,6 +310,7 @@ impl Message {
             confirmed_at: None,
             idempotency_key: None,
             actor: None,
+            sent_by: None,
             created_at: 0,
             trace: None,
         }

@@ -6,6 +6,7 @@ use super::effect::{Effect, Refusal, Reply};
 use super::marks::TAKEN_BACK;
 use super::outbox::{SendDecision, may_send};
 use super::rows::{Message, MessageError};
+use crate::actor::Actor;
 use crate::clock::{Millis, duration};
 use crate::ids::MessageId;
 use crate::states::{ActivityKind, Author, ChatMode, Direction, MessageStatus, TurnState};
@@ -215,7 +216,7 @@ impl Conversation {
     }
 
     /// Logs a takeover, unless a human already has the chat.
-    pub(super) fn log_takeover(&mut self, actor: &str, reason: &str) {
+    pub(super) fn log_takeover(&mut self, actor: impl Into<Actor>, reason: &str) {
         if self.chat.mode != ChatMode::Human {
             let paused = self.activity(ActivityKind::BotPaused, actor, self.chat.id).with("reason", reason);
             self.record(paused);
@@ -259,7 +260,7 @@ impl Conversation {
             SendDecision::Suppress | SendDecision::Wait => return Reply::Refused(Refusal::NotConnected),
         }
         let actor = new.actor.clone().unwrap_or_default();
-        self.log_takeover(&actor, &ModeReason::Send.to_string());
+        self.log_takeover(actor, &ModeReason::Send.to_string());
         let pause = self.takeover_pause();
         self.take_over(&ModeReason::Send, pause);
         self.chat.trace = new.trace;
@@ -280,6 +281,7 @@ fn of_human(send: SendByHuman, now: Millis) -> Message {
     new.body = super::Tracked::loaded(send.body);
     new.idempotency_key = send.idempotency_key;
     new.actor = Some(send.actor);
+    new.sent_by = send.sent_by;
     new.trace = send.trace;
     (new.at, new.received_at) = (now, now);
     new

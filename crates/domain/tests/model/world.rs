@@ -92,10 +92,10 @@ impl World {
             Step::App { same_words } => self.write_in_app(same_words),
             Step::Send => self.send_by_human(),
             Step::TakeOver => {
-                let take_over = TakeOver { actor: "ada".to_owned(), pause: None };
+                let take_over = TakeOver { actor: "ada".into(), pause: None };
                 self.rest(Command::TakeOver(take_over));
             }
-            Step::Release => self.rest(Command::Release(Release::By("ada".to_owned()))),
+            Step::Release => self.rest(Command::Release(Release::By("ada".into()))),
             Step::Pause(paused) => self.db.connection.bot_paused = paused,
             Step::Deliver(which) => self.deliver(which),
             Step::Redeliver(which) => {
@@ -179,7 +179,8 @@ impl World {
             message: MessageId::new(),
             body: Body { kind: "text".to_owned(), text: Some(text.clone()), ..Body::default() },
             idempotency_key: None,
-            actor: "ada".to_owned(),
+            actor: "ada".into(),
+            sent_by: None,
             trace: None,
         };
         self.human_texts.insert(text, 1);

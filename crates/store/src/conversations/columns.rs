@@ -114,6 +114,8 @@ pub(super) const MESSAGE_FIXED: &[Column] = &[
     Column("part", Kind::Int),
     Column("idempotency_key", Kind::Text),
     Column("actor", Kind::Text),
+    Column("actor_id", Kind::Text),
+    Column("sent_by", Kind::Text),
     Column("created_at", Kind::BigInt),
 ];
 
@@ -138,6 +140,7 @@ pub(super) const ACTIVITIES: &[Column] = &[
     Column("connection_id", Kind::Uuid),
     Column("kind", Kind::Text),
     Column("actor", Kind::Text),
+    Column("actor_id", Kind::Text),
     Column("subject", Kind::Text),
     Column("details", Kind::Text),
     Column("at", Kind::BigInt),
@@ -317,7 +320,9 @@ pub(super) fn message_row(one: &Conversation, message: &Tracked<Message>) -> Vec
         message.seq.into(),
         message.part.into(),
         message.idempotency_key.clone().into(),
-        message.actor.clone().into(),
+        message.actor.as_ref().map(|actor| actor.name.clone()).into(),
+        message.actor.as_ref().and_then(|actor| actor.id.clone()).into(),
+        message.sent_by.clone().into(),
         message.created_at.into(),
     ]);
     row

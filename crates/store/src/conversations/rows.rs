@@ -1,6 +1,7 @@
 //! Between the tables' rows and the domain's. A state word of a later version makes its row invisible, so that it is left
 //! alone.
 
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::conversation::{
     Body, Chat, ConnectionFacts, Letter, Message, MessageError, Tracked, Turn, Work,
 };
@@ -142,7 +143,8 @@ pub(super) fn message_of(row: message::Model) -> Option<Message> {
         sent_at: row.sent_at,
         confirmed_at: row.confirmed_at,
         idempotency_key: row.idempotency_key,
-        actor: row.actor,
+        actor: row.actor.map(|name| Actor { name, id: row.actor_id }),
+        sent_by: row.sent_by,
         created_at: row.created_at,
         trace: row.trace_id,
     })

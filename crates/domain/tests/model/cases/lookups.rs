@@ -50,7 +50,7 @@ fn replaying_an_unknown_send_reconciles_first() {
         case.looks_up(message, Thread::default());
     }
     let letter = case.db.letters[0].0.id;
-    let replayed = case.apply(Command::Replay(CloseLetter { letter, actor: "ada".to_owned() }));
+    let replayed = case.apply(Command::Replay(CloseLetter { letter, actor: "ada".into() }));
     assert_eq!(replayed.reply, Reply::Done);
     let claim = case.claim();
     let claimed = case.apply(Command::ClaimSend(claim));

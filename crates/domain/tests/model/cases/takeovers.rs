@@ -57,7 +57,7 @@ fn a_takeover_by_two_echoes_of_which_one_was_ours_stays() {
     case.sent(message, "ours");
     assert_eq!(case.db.chat.mode, ChatMode::Human);
     assert_eq!(case.by(Author::Native), ["Ada here"]);
-    case.apply(Command::Release(Release::By("ada".to_owned())));
+    case.apply(Command::Release(Release::By("ada".into())));
     assert_eq!(case.db.chat.mode, ChatMode::Bot);
 }
 

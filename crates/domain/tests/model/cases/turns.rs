@@ -91,7 +91,7 @@ fn a_runaway_chat_goes_on_once_it_is_released() {
     case.sent(message, "out-1");
     case.writes("two");
     assert_eq!((case.db.chat.mode, case.db.chat.flag.as_deref()), (ChatMode::Paused, Some("runaway")));
-    case.apply(Command::Release(Release::By("ada".to_owned())));
+    case.apply(Command::Release(Release::By("ada".into())));
     assert_eq!((case.db.chat.mode, case.db.chat.flag.as_deref()), (ChatMode::Bot, None));
     let started = case.apply(Command::StartTurn(case.start(Some("agent"))));
     assert!(matches!(started.effects[..], [Effect::Ask(_)]), "{:?}", started.effects);
