@@ -20,17 +20,30 @@ pub(crate) struct Rate {
 pub(crate) struct Budgets {
     account: Rate,
     subaccount: Rate,
+    /// How long an event waits at most.
+    wait_max: Duration,
     /// When the next event of each would be in time.
-    next: Arc<Mutex<HashMap<Key, Instant>>>,
+    next: Arc<Mutex<HashMap<Line, Instant>>>,
 }
 
+/// Events that wait for one another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
+enum Line {
+    /// Those of an account.
     Account(String),
+    /// Those of a subaccount whose accounts are within their own budgets.
     Subaccount(String),
+    /// Those of a subaccount that already wait for their account: they delay no other account.
+    Waiting(String),
 }
 
-/// The number of keys from which those that owe nothing are forgotten.
+/// What a webhook takes of the budgets; given back on drop, unless its events are stored.
+pub(crate) struct Charge {
+    budgets: Budgets,
+    taken: Vec<(Line, Duration)>,
+}
+
+/// The number of lines from which those that owe nothing are forgotten.
 const KEPT: usize = 10_000;
 
 impl Rate {
@@ -42,44 +55,65 @@ impl Rate {
 }
 
 impl Budgets {
-    pub(crate) fn new(account: Rate, subaccount: Rate) -> Self {
-        Self { account, subaccount, next: Arc::default() }
+    pub(crate) fn new(account: Rate, subaccount: Rate, wait_max: Duration) -> Self {
+        Self { account, subaccount, wait_max, next: Arc::default() }
     }
 
-    /// How long so many further events of an account would wait. Nothing is counted.
-    pub(crate) fn would_wait(&self, account: &str, subaccount: Option<&str>) -> Duration {
+    /// Whether an account has brought so much that its next event would wait for longer than events wait.
+    pub(crate) fn is_used_up(&self, account: &str) -> bool {
         let (now, next) = (Instant::now(), self.lock());
-        let waits = self.keys(account, subaccount).map(|(key, rate)| {
-            let due = next.get(&key).copied().unwrap_or(now).max(now);
-            (due - now).saturating_sub(rate.burst)
-        });
-        waits.into_iter().max().unwrap_or_default()
+        let due = next.get(&Line::Account(account.to_owned())).copied().unwrap_or(now);
+        due.saturating_duration_since(now).saturating_sub(self.account.burst) > self.wait_max
     }
 
+    /// What one webhook takes.
+    pub(crate) fn charge(&self) -> Charge {
+        Charge { budgets: self.clone(), taken: Vec::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Line, Instant>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Charge {
     /// Counts an event of an account, and gives how long it is to wait: zero within the budgets.
-    pub(crate) fn take(&self, account: &str, subaccount: Option<&str>) -> Duration {
-        let (now, mut next) = (Instant::now(), self.lock());
+    pub(crate) fn take(&mut self, account: &str, subaccount: Option<&str>) -> Duration {
+        let wait = self.take_of(Line::Account(account.to_owned()), self.budgets.account);
+        let line = match subaccount {
+            None => return wait.min(self.budgets.wait_max),
+            Some(subaccount) if wait.is_zero() => Line::Subaccount(subaccount.to_owned()),
+            Some(subaccount) => Line::Waiting(subaccount.to_owned()),
+        };
+        wait.max(self.take_of(line, self.budgets.subaccount)).min(self.budgets.wait_max)
+    }
+
+    fn take_of(&mut self, line: Line, rate: Rate) -> Duration {
+        let (now, mut next) = (Instant::now(), self.budgets.lock());
         if next.len() >= KEPT {
             next.retain(|_, due| *due > now);
         }
-        let mut wait = Duration::ZERO;
-        for (key, rate) in self.keys(account, subaccount) {
-            let due = next.get(&key).copied().unwrap_or(now).max(now) + rate.interval;
-            wait = wait.max((due - now).saturating_sub(rate.burst));
-            next.insert(key, due);
+        let due = next.get(&line).copied().unwrap_or(now).max(now) + rate.interval;
+        next.insert(line.clone(), due);
+        drop(next);
+        self.taken.push((line, rate.interval));
+        (due - now).saturating_sub(rate.burst)
+    }
+
+    /// The events are stored.
+    pub(crate) fn keep(mut self) {
+        self.taken.clear();
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let mut next = self.budgets.lock();
+        for (line, interval) in self.taken.drain(..) {
+            if let Some(due) = next.get_mut(&line) {
+                *due = due.checked_sub(interval).unwrap_or(*due);
+            }
         }
-        wait
-    }
-
-    fn keys(&self, account: &str, subaccount: Option<&str>) -> impl Iterator<Item = (Key, Rate)> + use<> {
-        let account = (Key::Account(account.to_owned()), self.account);
-        let of = self.subaccount;
-        let subaccount = subaccount.map(|subaccount| (Key::Subaccount(subaccount.to_owned()), of));
-        std::iter::once(account).chain(subaccount)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Instant>> {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,22 +121,47 @@ impl Budgets {
 mod tests {
     use super::*;
 
+    fn take(budgets: &Budgets, account: &str, subaccount: &str) -> Duration {
+        let mut charge = budgets.charge();
+        let wait = charge.take(account, Some(subaccount));
+        charge.keep();
+        wait
+    }
+
     #[test]
     fn what_is_beyond_a_budget_waits_in_line() {
-        let budgets = Budgets::new(Rate::new(10, 5), Rate::new(1_000, 8));
+        let budgets = Budgets::new(Rate::new(10, 5), Rate::new(1_000, 8), Duration::from_mins(1));
         // Five at once, and then one each tenth of a second.
         for _ in 0..5 {
-            assert_eq!(budgets.take("1", Some("acme")), Duration::ZERO);
+            assert_eq!(take(&budgets, "1", "acme"), Duration::ZERO);
         }
-        let waits: Vec<u128> = (0..3).map(|_| budgets.take("1", None).as_millis()).collect();
+        let waits: Vec<u128> = (0..3).map(|_| take(&budgets, "1", "acme").as_millis()).collect();
         assert!((50..=100).contains(&waits[0]) && (150..=200).contains(&waits[1]), "{waits:?}");
         assert!((250..=300).contains(&waits[2]), "{waits:?}");
-        // Another account of the same subaccount has its own, and shares that of the subaccount.
+        // Another account of the same subaccount has its own, and shares that of the subaccount with what did not wait.
         for _ in 0..3 {
-            assert_eq!(budgets.take("2", Some("acme")), Duration::ZERO);
+            assert_eq!(take(&budgets, "2", "acme"), Duration::ZERO);
         }
-        assert!(budgets.would_wait("1", None) > Duration::ZERO);
-        assert_eq!(budgets.take("3", Some("other")), Duration::ZERO);
-        assert_eq!(budgets.would_wait("4", None), Duration::ZERO);
+        assert_eq!(take(&budgets, "3", "other"), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_accounts_flood_delays_no_account_beside_it_and_waits_no_longer_than_allowed() {
+        let budgets = Budgets::new(Rate::new(50, 100), Rate::new(200, 400), Duration::from_secs(30));
+        let waits: Vec<Duration> = (0..100_000).map(|_| take(&budgets, "1", "acme")).collect();
+        assert_eq!(waits.iter().max(), Some(&Duration::from_secs(30)));
+        assert!(budgets.is_used_up("1") && !budgets.is_used_up("2"));
+        assert_eq!(take(&budgets, "2", "acme"), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_not_stored_is_not_counted() {
+        let budgets = Budgets::new(Rate::new(1, 1), Rate::new(1, 1), Duration::from_secs(30));
+        for _ in 0..100 {
+            let mut charge = budgets.charge();
+            assert_eq!(charge.take("1", Some("acme")), Duration::ZERO);
+            assert!(charge.take("1", Some("acme")) > Duration::ZERO);
+        }
+        assert!(!budgets.is_used_up("1"));
     }
 }

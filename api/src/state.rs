@@ -236,6 +236,7 @@ impl ApiState {
         let budgets = Budgets::new(
             Rate::new(limits.events_per_account, limits.events_burst_per_account),
             Rate::new(limits.events_per_subaccount, limits.events_burst_per_subaccount),
+            limits.events_wait_max,
         );
         let signs = Signs::default();
         tokio::spawn(signs.clone().keep_written(app.store.clone(), drained.clone()));

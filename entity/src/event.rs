@@ -42,8 +42,8 @@ pub struct Model {
     pub state: Word<EventState>,
     /// Error.
     pub error: Option<String>,
-    /// When it was written, in milliseconds.
-    pub stored_at: Option<i64>,
+    /// When it could be taken in: when it was stored, or when its wait for its account's budget is over.
+    pub ready_at: Option<i64>,
     /// The trace it belongs to.
     pub trace_id: Option<TraceId>,
 }

@@ -27,8 +27,9 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 21] = [
     "turn_counts",
+    "turn_holds",
     "provider_keys",
     "erasures",
     "agent_chat_deletions",
@@ -98,7 +99,7 @@ const EVENTS: &[&str] = &[
     raw {bytes},
     at bigint NOT NULL,
     received_at bigint NOT NULL,
-    stored_at bigint,
+    ready_at bigint,
     due_at bigint,
     claimed_until bigint NOT NULL DEFAULT 0,
     attempts integer NOT NULL DEFAULT 0,
@@ -292,6 +293,11 @@ const COORDINATION: &[&str] = &[
     hour_turns bigint NOT NULL,
     day bigint NOT NULL,
     day_turns bigint NOT NULL
+)",
+    // Whose turns a used-up budget holds back: few rows, of seconds.
+    "CREATE TABLE turn_holds (
+    key text PRIMARY KEY,
+    until bigint NOT NULL
 )",
     "CREATE TABLE leaders (
     name text PRIMARY KEY,

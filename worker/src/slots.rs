@@ -1,5 +1,5 @@
 //! Limits concurrent calls. While others are active, one agent or account may use at most a quarter of the slots of its kind, and
-//! one subaccount at most half.
+//! one subaccount at most half; the last eighth is for subaccounts that use none.
 
 use dmrelay_domain::conversation::Route;
 use std::collections::HashMap;
@@ -87,6 +87,11 @@ impl Lane {
                 return None;
             }
         }
+        let [subaccounts, _] = &*uses;
+        let has_some = subaccounts.get(names[0]).is_some_and(|used| used.taken > 0);
+        if has_some && subaccounts.len() > 1 && self.free.available_permits() <= self.count / 8 {
+            return None;
+        }
         let permit = self.free.clone().try_acquire_owned().ok()?;
         for (uses, name) in uses.iter_mut().zip(names) {
             if let Some(used) = uses.get_mut(name) {
@@ -140,7 +145,11 @@ mod tests {
         let more: Vec<_> =
             ["b", "c", "d"].iter().filter_map(|agent| slots.ask(&route("acme", agent))).collect();
         assert_eq!(more.len(), 2);
-        drop((shared, more));
+        // Several that hold all they may leave something for one that has nothing.
+        let others = ["x", "y", "v", "w"].map(|agent| slots.ask(&route("other", agent)));
+        assert_eq!(others.iter().flatten().count(), 2);
+        assert!(slots.ask(&route("third", "t")).is_some());
+        drop((shared, more, others));
         assert!(slots.ask(&a).is_some());
         // Sends are counted apart.
         let sends: Vec<_> = (0..9).filter_map(|_| slots.send(&a)).collect();

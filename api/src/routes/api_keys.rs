@@ -96,9 +96,7 @@ pub(super) async fn create(
     }
     let most = state.options.limits.api_keys_per_subaccount;
     if state.store.live_api_keys(&tenant.subaccount).await? >= most {
-        let title = "The subaccount has too many API keys";
-        return Err(Problem::new(StatusCode::CONFLICT, "too-many-keys", title)
-            .detail(format!("it has {most}; revoke one first")));
+        return Err(too_many(most));
     }
     let (key, hash) = api_key::generate();
     let new = NewApiKey {
@@ -109,8 +107,20 @@ pub(super) async fn create(
         expires_at: Some(expires_at),
         created_by: tenant.actor,
     };
-    let ApiKeyId(key_id) = state.store.create_api_key(&new).await?;
+    let id = state.store.create_api_key(&new).await?;
+    // Others may have been created since it was counted.
+    if state.store.live_api_keys(&new.subaccount).await? > most {
+        state.store.revoke_api_key(&new.subaccount, id, &new.created_by).await?;
+        return Err(too_many(most));
+    }
+    let ApiKeyId(key_id) = id;
     Ok((StatusCode::CREATED, Json(ApiKeyCreated { key_id, key })))
+}
+
+fn too_many(most: u64) -> Problem {
+    let title = "The subaccount has too many API keys";
+    Problem::new(StatusCode::CONFLICT, "too-many-keys", title)
+        .detail(format!("it has {most}; revoke one first"))
 }
 
 /// Revokes an API key

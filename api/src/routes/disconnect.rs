@@ -69,6 +69,10 @@ pub(super) async fn disconnect(
     }
     let reached = unsubscribe(&state, &connection).await;
     let tx = state.store.begin().await?;
+    if request.release_agent {
+        // First, as a connect does, which goes on to the connection from there.
+        tx.lock_agent(&scope.agent).await?;
+    }
     // A token renewed meanwhile may have subscribed the webhooks again: the workers unsubscribe them with it.
     let ended = reached && tx.mark_disconnected(&connection, "by request").await?;
     if !ended {

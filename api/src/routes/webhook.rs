@@ -11,7 +11,7 @@ use axum::extract::{ConnectInfo, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dmrelay_domain::event::{self, Kind};
+use dmrelay_domain::event::{self, Event, Kind};
 use dmrelay_domain::signature;
 use dmrelay_runtime::trace::{self, TraceId};
 use dmrelay_store::NewEvent;
@@ -34,9 +34,6 @@ pub(super) struct Handshake {
 
 /// Maximum length of a challenge that is echoed.
 const CHALLENGE_BYTES_MAX: usize = 256;
-
-/// How far ahead of its budget a tenant may be that signs its own webhooks; then they are refused.
-const DEFERRED_MAX: Duration = Duration::from_mins(10);
 
 /// Who may have signed a webhook: everyone whose secret verifies its signature, for one secret may stand in several
 /// places.
@@ -61,6 +58,7 @@ enum Refusal {
     Unread,
     Unsigned,
     Unavailable,
+    OverBudget,
 }
 
 /// `GET /webhooks/instagram`.
@@ -163,6 +161,10 @@ async fn accept(
     let envelope = event::parse(&bytes, state.clock.now());
     let mut events = Vec::with_capacity(envelope.events.len());
     let mut seen = SeenSigns::default();
+    let mut charge = state.budgets.charge();
+    // Its own callback, which Meta calls again; nobody else's events are in it.
+    let is_refused = |event: &Event| !signer.is_platform && state.budgets.is_used_up(&event.account);
+    let refused = envelope.events.iter().find(|event| is_refused(event)).map(|event| event.account.clone());
     // Once for each account: a webhook has up to a thousand events, and a signature is over all its bytes.
     let mut speaks_for: HashMap<String, bool> = HashMap::new();
     for event in envelope.events {
@@ -189,20 +191,47 @@ async fn accept(
         state.metrics.events.with_label_values(&[event.kind.as_str(), outcome]).inc();
         if outcome == "accepted" {
             let subaccount = accounts.get(&event.account).map(|known| known.subaccount.as_str());
-            if !signer.is_platform && state.budgets.would_wait(&event.account, subaccount) > DEFERRED_MAX {
-                // Its own callback, which Meta calls again; nobody else's events are in it.
-                return Err(Refusal::Busy);
+            let mut wait = charge.take(&event.account, subaccount);
+            if !may_wait(event.kind) {
+                wait = Duration::ZERO;
             }
-            let wait = state.budgets.take(&event.account, subaccount);
             if !wait.is_zero() {
                 seen.note_deferred(&event.account);
             }
             events.push(NewEvent::new(event).of_webhook(webhook.trace, webhook.arrived).deferred(wait));
         }
     }
+    if let Some(account) = &refused {
+        seen.note_deferred(account);
+    }
     state.signs.add(seen);
+    if refused.is_some() {
+        return Err(Refusal::OverBudget);
+    }
     state.inbox.store(events).await.map_err(|_| Refusal::Unavailable)?;
+    charge.keep();
     Ok(())
+}
+
+/// Whether an event may be taken in later: not what tells that a human speaks, that words are taken back or changed, or that
+/// the account may not send. What the conversation has before it is taken in with it.
+fn may_wait(kind: Kind) -> bool {
+    match kind {
+        Kind::Echo | Kind::Unsend | Kind::Edit | Kind::Handover | Kind::Standby | Kind::PolicyEnforcement => {
+            false
+        }
+        Kind::Message
+        | Kind::Unsupported
+        | Kind::Postback
+        | Kind::Referral
+        | Kind::Reaction
+        | Kind::Feedback
+        | Kind::Read
+        | Kind::Comment
+        | Kind::Mention
+        | Kind::Ignored
+        | Kind::Unknown => true,
+    }
 }
 
 /// Reads the body within the limits per webhook, per address and per process. Until its signature is verified it is a
@@ -286,6 +315,7 @@ impl Refusal {
                 ("unsigned", problem.into_response())
             }
             Self::Busy | Self::Unavailable => ("unavailable", unavailable().into_response()),
+            Self::OverBudget => ("over_budget", unavailable().into_response()),
         }
     }
 }

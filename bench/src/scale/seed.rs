@@ -61,7 +61,7 @@ const ROWS: [(&str, &str); 5] = [
     ),
     (
         "events",
-        "INSERT INTO events (id, key, account, thread, kind, container, at, received_at, stored_at, attempts, state, trace_id)
+        "INSERT INTO events (id, key, account, thread, kind, container, at, received_at, ready_at, attempts, state, trace_id)
         SELECT seed_id(at, 'event' || i), sha256(i::text::bytea), account, person, 'message', 'messaging', at, at, at, 1, 'processed',
             seed_id(at, 'trace' || i)
         FROM (SELECT *, received AS at FROM seed) e ORDER BY i",

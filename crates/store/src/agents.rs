@@ -66,6 +66,15 @@ impl Tx {
         Ok(Bound::Now)
     }
 
+    /// Nobody binds or releases the agent before this transaction ends, if anybody has it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn lock_agent(&self, agent: &AgentId) -> Result<()> {
+        Entity::find_by_id(agent.as_str()).lock_exclusive().one(self.connection()).await?;
+        Ok(())
+    }
+
     /// An agent belongs to nobody any more, unless it answers for connected accounts. With `owner`, only that subaccount's.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder
 use std::time::Duration;
 
 /// How long a dispatched job has to be picked up before it is taken for lost.
-const DISPATCHED: Duration = Duration::from_secs(30);
+pub(crate) const DISPATCHED: Duration = Duration::from_secs(30);
 
 /// How many calls without a worker are looked at in one tick.
 const ORPHANS_MAX: u64 = 200;
@@ -112,7 +112,7 @@ impl DueWork {
         }
     }
 
-    /// What goes on while the business has the agent paused: the table of rows `w`, and which of them. Few rows at any
+    /// What goes on while the business has the agent paused, or a budget is used up: the table of rows `w`, and which of them. Few rows at any
     /// time, so that what waits for the end of the pause costs nothing.
     fn goes_on(self) -> (&'static str, &'static str) {
         match self {
@@ -157,6 +157,9 @@ impl Store {
             "CASE WHEN EXISTS (SELECT 1 FROM gates g WHERE g.key IN {breakers} AND g.failures >= {}) THEN 1 ELSE $1 END",
             crate::breakers::FAILURES
         );
+        // Not what has been asked before, which is counted. Mostly nothing is held, and then nothing is looked up for it.
+        let may_hold = work == DueWork::Turns && attempts == Attempts::First && self.holds_turns().await?;
+        let is_held = if may_hold { crate::turn_counts::IS_HELD } else { "FALSE" };
         let fresh = match self.dialect {
             // One short index scan for each connection with such work, however long its backlog is; those without cost nothing.
             Dialect::Postgres => format!(
@@ -167,21 +170,26 @@ impl Store {
                  SELECT d.id FROM busy b JOIN instagram_connections k ON k.id = b.id CROSS JOIN LATERAL (\
                     SELECT c.id, c.{what}_due_at AS due FROM chats c WHERE c.connection_id = k.id AND {due} \
                     ORDER BY c.{what}_due_at LIMIT {limit}) d \
-                 WHERE k.status = 'connected' AND NOT k.bot_paused AND {closed} ORDER BY d.due LIMIT $2"
+                 WHERE k.status = 'connected' AND NOT k.bot_paused AND NOT {is_held} AND {closed} ORDER BY d.due LIMIT $2"
             ),
             Dialect::Sqlite => format!(
                 "SELECT id FROM (SELECT c.id, c.{what}_due_at AS due, {limit} AS most, \
                     ROW_NUMBER() OVER (PARTITION BY c.connection_id ORDER BY c.{what}_due_at) AS n \
                     FROM chats c JOIN instagram_connections k ON k.id = c.connection_id \
-                    WHERE k.status = 'connected' AND NOT k.bot_paused AND {closed} AND {due}) d \
+                    WHERE k.status = 'connected' AND NOT k.bot_paused AND NOT {is_held} AND {closed} AND {due}) d \
                  WHERE n <= most ORDER BY due LIMIT $2"
             ),
         };
         let (table, goes_on) = work.goes_on();
+        let stopped = if is_held == "FALSE" {
+            "k.bot_paused".to_owned()
+        } else {
+            format!("(k.bot_paused OR {is_held})")
+        };
         // CROSS JOIN keeps SQLite from reading the rows first: mostly no account is paused.
         let paused = format!(
             "SELECT DISTINCT c.id FROM instagram_connections k CROSS JOIN {table} w CROSS JOIN chats c \
-             WHERE k.bot_paused AND k.status = 'connected' AND {closed} AND w.connection_id = k.id AND {goes_on} \
+             WHERE {stopped} AND k.status = 'connected' AND {closed} AND w.connection_id = k.id AND {goes_on} \
                 AND c.id = w.chat_id AND {due} LIMIT $2"
         );
         let sql = format!(

@@ -262,6 +262,7 @@ impl Store {
             .exec(db)
             .await?;
         dead_letter::Entity::delete_many().filter(dead_letter::Column::SubaccountId.eq(of)).exec(db).await?;
+        tx.execute("DELETE FROM turn_counts WHERE subaccount_id = $1", vec![of.into()]).await?;
         tx.commit().await
     }
 

@@ -1,10 +1,12 @@
 //! What operators watch: how old the oldest due work is, and how much there is.
 
+use crate::TurnHold;
 use crate::breakers::FAILURES;
 use crate::connections::DAY_MS;
+use crate::due::DISPATCHED;
 use crate::query::{count_if, first as first_row, literal, rows};
 use crate::{Result, Store, breakers, connections, dead_letters};
-use dmrelay_domain::clock::Millis;
+use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::ConnectionId;
 use dmrelay_domain::states::{ConnectionStatus, DeadLetterState, MessageStatus, TurnState};
 use dmrelay_entity::{breaker, chat, dead_letter, event, instagram_connection, message, turn};
@@ -82,13 +84,22 @@ impl Store {
     /// The oldest due event, turn and outbox, of connections in use whose agent is not paused; of outboxes, those of
     /// accounts whose own circuit breaker is closed. Of events, the oldest among a thousand of those that wait.
     pub async fn oldest_due(&self) -> Result<[(&'static str, Due); 3]> {
-        // An event is due for real when it came; `due_at` moves with every dispatch.
+        // An event is due for real when it was stored, or when its wait for its account's budget is over; `due_at` moves with
+        // every dispatch.
         let events = event::Entity::find()
             .select_only()
-            .column_as(event::Column::ReceivedAt, "due")
+            .column_as(event::Column::ReadyAt, "due")
             .filter(event::Column::DueAt.is_not_null())
+            .filter(
+                event::Column::Attempts
+                    .into_expr()
+                    .gt(0)
+                    .or(event::Column::DueAt.into_expr().lte(self.clock().add(millis(DISPATCHED)))),
+            )
             .limit(EVENTS);
-        let turns = oldest_of_each(chat::Column::TurnDueAt, chat::Column::TurnAttempts);
+        let turns = oldest_of_each(chat::Column::TurnDueAt, chat::Column::TurnAttempts)
+            .and_where(Expr::not_exists(held_turns(self.clock())))
+            .take();
         let outboxes = oldest_of_each(chat::Column::OutboxDueAt, chat::Column::OutboxAttempts)
             .and_where(Expr::not_exists(open_breaker_of_account(self.clock())))
             .take();
@@ -260,6 +271,23 @@ fn oldest_of_each(due_at: chat::Column, attempts: chat::Column) -> SelectStateme
         .filter(connections::is(ConnectionStatus::Connected))
         .filter(Column::BotPaused.into_expr().not())
         .into_query()
+}
+
+/// What holds the turns of a connection back, if a budget is used up: what waits for it is not late.
+fn held_turns(now: Expr) -> SelectStatement {
+    use instagram_connection::Column;
+    let of = |prefix: &str, id: Column| literal(prefix).binary(BinOper::Custom("||"), id.into_expr());
+    let keys = [
+        literal(TurnHold::of_all()),
+        of("account:", Column::InstagramAccountId),
+        of("subaccount:", Column::SubaccountId),
+    ];
+    Query::select()
+        .expr(literal(1))
+        .from("turn_holds")
+        .and_where(Expr::col("until").gt(now))
+        .and_where(Expr::col("key").is_in(keys))
+        .take()
 }
 
 /// The breaker of a connection's account, if it is open: what Meta lets an account not send now is not late by our doing.

@@ -162,8 +162,8 @@ const COLUMNS: &str = "id, key, account, thread, kind, container, raw, at, trace
 fn insert(source: &str) -> String {
     let due = DIRECT.as_millis();
     format!(
-        "INSERT INTO events ({COLUMNS}, state, received_at, stored_at, due_at, claimed_until) \
-         SELECT {COLUMNS}, 'new', {{now}} - waited, {{now}}, {{now}} + deferred + CASE WHEN deferred > 0 THEN 0 ELSE {due} END, \
+        "INSERT INTO events ({COLUMNS}, state, received_at, ready_at, due_at, claimed_until) \
+         SELECT {COLUMNS}, 'new', {{now}} - waited, {{now}} + deferred, {{now}} + deferred + CASE WHEN deferred > 0 THEN 0 ELSE {due} END, \
             CASE WHEN deferred > 0 THEN {{now}} + deferred ELSE 0 END FROM ({source}) AS i \
          WHERE TRUE ON CONFLICT (key) DO NOTHING RETURNING id"
     )

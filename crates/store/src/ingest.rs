@@ -89,7 +89,11 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn claim_events(&self, most: u64, lease: Duration) -> Result<Vec<ClaimedEvent>> {
-        let free = "due_at IS NOT NULL AND claimed_until <= (SELECT {now})";
+        // What is free is due in `DISPATCHED` at the latest; what waits for longer is not read.
+        let due = millis(crate::due::DISPATCHED);
+        let free = format!(
+            "due_at IS NOT NULL AND due_at <= (SELECT {{now}}) + {due} AND claimed_until <= (SELECT {{now}})"
+        );
         let candidates = match self.dialect {
             Dialect::Postgres => format!(
                 "{WAITING_ACCOUNTS} SELECT w.id FROM (SELECT e.id, e.n FROM accounts a CROSS JOIN LATERAL (\

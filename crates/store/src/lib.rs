@@ -81,7 +81,7 @@ pub use server::{Postgres, Server};
 pub use settings::Settings;
 pub use signs::SeenSign;
 pub use tokens::Renewed;
-pub use turn_counts::TurnCount;
+pub use turn_counts::{TurnCount, TurnHold};
 
 pub use dmrelay_domain::states::{ActivityKind, DeadLetterState};
 pub use dmrelay_entity as entity;

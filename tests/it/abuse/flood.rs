@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use dmrelay_simulator::AccountSpec;
 use dmrelay_store::entity::event;
 use dmrelay_tests::relay::{Backend, Relay};
-use dmrelay_tests::rest::{ACCOUNT, Rest, connect_body, text_webhook};
+use dmrelay_tests::rest::{ACCOUNT, APP_SECRET, Rest, connect_body, text_webhook};
 use dmrelay_tests::wait;
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 on_both_backends!(
     a_flood_of_signed_events_delays_nobody_else,
+    a_human_is_heard_through_a_rush,
     beyond_a_budget_of_turns_customers_wait_and_are_then_answered,
 );
 
@@ -89,8 +90,41 @@ async fn a_flood_of_signed_events_delays_nobody_else(backend: Backend) -> Result
     }
     assert_eq!(statuses.last(), Some(&503), "{statuses:?}");
     let webhook = text_webhook(ACCOUNT, USER, "m-after", "and now?");
-    let after = relay.rest.webhook("/webhooks/instagram", &webhook, dmrelay_tests::rest::APP_SECRET).await?;
+    let after = relay.rest.webhook("/webhooks/instagram", &webhook, APP_SECRET).await?;
     assert_eq!(after.status, 200);
+    relay.end().await
+}
+
+/// Whoever answers in the Instagram app during a rush is not talked over: what tells of it does not wait.
+async fn a_human_is_heard_through_a_rush(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| {
+        settings.limits.events_per_account = 1;
+        settings.limits.events_burst_per_account = 2;
+        settings.limits.events_per_subaccount = 100;
+        settings.limits.events_wait_max = Duration::from_mins(5);
+    })
+    .await?;
+    connect_flooder(&relay, None).await?;
+    let webhook = many(0, 100)?;
+    assert_eq!(relay.rest.webhook("/webhooks/instagram", &webhook, APP_SECRET).await?.status, 200);
+    let echo = json!({"object": "instagram", "entry": [{"id": FLOODED, "time": relay.simulator.now_ms(), "messaging": [{
+        "sender": {"id": FLOODED}, "recipient": {"id": "3000000099"}, "timestamp": relay.simulator.now_ms(),
+        "message": {"mid": "m-human", "text": "I am here", "is_echo": true}}]}]});
+    let echo = echo.to_string().into_bytes();
+    assert_eq!(relay.rest.webhook("/webhooks/instagram", &echo, APP_SECRET).await?.status, 200);
+    // The customer's message waited; the human's answer came in at once, and the customer's before it.
+    let path = "/api/database/flooder/chat-agents/agent_flooder/instagram/chats?user=3000000099";
+    wait::until("the human", Duration::from_secs(20), async || {
+        let chats = relay.rest.request("GET", path, None, &[]).await?;
+        Ok((chats.json["items"][0]["mode"] == "human").then_some(()))
+    })
+    .await?;
+    assert_eq!(relay.sent("3000000099"), Vec::<String>::new());
+    let db = relay.store.connection();
+    let waiting = event::Entity::find()
+        .filter(event::Column::Account.eq(FLOODED))
+        .filter(event::Column::DueAt.is_not_null());
+    assert!(waiting.count(db).await? > 50);
     relay.end().await
 }
 

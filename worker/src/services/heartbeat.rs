@@ -27,6 +27,9 @@ pub(crate) async fn run(ctx: Arc<Context>, ended: CancellationToken) {
             }
         }
     }
+    if let Err(err) = ctx.budgets.write_down(&ctx.store).await {
+        tracing::warn!(error = %err, "cannot write down how often the agent was asked in the last second");
+    }
     // Best effort: otherwise the row expires.
     let _ = ctx.store.retire_worker(ctx.worker).await;
 }
@@ -39,7 +42,7 @@ pub(crate) async fn watch_breakers(ctx: Arc<Context>) {
         if let Err(err) = ctx.keys.refresh(&ctx.store).await {
             tracing::debug!(error = %err, "cannot load which subaccounts have a key of their own");
         }
-        if let Err(err) = ctx.budgets.refresh(&ctx.store, &ctx.metrics).await {
+        if let Err(err) = ctx.budgets.refresh(&ctx.store, &ctx.metrics, ctx.database_now()).await {
             tracing::debug!(error = %err, "cannot load how often the agent was asked");
         }
         if let Err(err) = ctx.breakers.refresh().await {

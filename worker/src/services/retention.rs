@@ -14,6 +14,7 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     ctx.store.forget_workers().await?;
     let worker = &ctx.options.worker;
     ctx.store.forget_prompt_echoes().await?;
+    ctx.store.forget_turn_counts().await?;
     let kept = Kept {
         events: worker.retention_events,
         unrouted: worker.retention_unrouted,

@@ -98,8 +98,8 @@ pub struct Received {
     pub at: Millis,
     /// When its webhook arrived.
     pub arrived_at: Millis,
-    /// When it was stored.
-    pub stored_at: Millis,
+    /// When it could be taken in: when it was stored, or when its wait for its account's budget is over.
+    pub ready_at: Millis,
     /// The trace of its webhook.
     pub trace: Option<TraceId>,
 }

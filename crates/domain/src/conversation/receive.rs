@@ -195,8 +195,8 @@ impl Conversation {
             }
             self.await_answer(self.debounce());
             self.changes.facts.push(Fact::Received {
-                inbox: event.stored_at - event.arrived_at,
-                pickup: self.now - event.stored_at,
+                inbox: event.ready_at - event.arrived_at,
+                pickup: self.now - event.ready_at,
             });
         }
         let mut activity = self.activity(ActivityKind::MessageReceived, "user", id).with("kind", kind);

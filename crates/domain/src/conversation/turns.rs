@@ -77,7 +77,8 @@ impl Conversation {
         if self.chat.verify && self.chat.agent_chat_id.is_some() && !is_new_chat {
             return self.verify_first(start, &question);
         }
-        if let Some(at) = start.not_before {
+        // A turn that has begun is counted: it goes on.
+        if let Some(at) = start.not_before.filter(|_| open.is_none()) {
             // Stays due.
             self.chat.turn.reserved_until = at;
             return Reply::Idle;

@@ -251,7 +251,7 @@ impl World {
             item: event::read(Container::Messaging, ACCOUNT, event.raw.to_string().as_bytes()).unwrap(),
             at: event.at,
             arrived_at: self.now,
-            stored_at: self.now,
+            ready_at: self.now,
             trace: None,
         };
         waiting.into_iter().map(received).collect()

@@ -81,6 +81,10 @@ pub struct LimitSettings {
     /// Burst: events at once of one subaccount.
     #[arg(long, env = "EVENTS_BURST_PER_SUBACCOUNT", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub events_burst_per_subaccount: u32,
+    /// How long an event beyond the budgets waits at most, e.g. `10m`. What an account with an app secret of its own brings
+    /// beyond that is refused.
+    #[arg(long, env = "EVENTS_WAIT_MAX", default_value = "10m", value_parser = positive)]
+    pub events_wait_max: Duration,
     /// Proxies whose `X-Forwarded-For` is trusted, comma-separated: addresses or networks. None by default.
     #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,

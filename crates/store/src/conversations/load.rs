@@ -316,7 +316,7 @@ fn received(row: &event_row::Model) -> Option<Received> {
         item,
         at: row.at,
         arrived_at: row.received_at,
-        stored_at: row.stored_at.unwrap_or(row.received_at),
+        ready_at: row.ready_at.unwrap_or(row.received_at),
         trace: row.trace_id,
     })
 }

@@ -62,7 +62,7 @@ impl Case {
             item: event::read(Container::Messaging, "17", raw.to_string().as_bytes()).unwrap(),
             at: self.now,
             arrived_at: self.now,
-            stored_at: self.now,
+            ready_at: self.now,
             trace: None,
         };
         let start = Some(self.start(self.agent_chat));
