@@ -75,21 +75,33 @@ impl Snapshots {
     }
 
     fn known(&self, connection: &Connection) -> Known {
-        let open = |column: &'static str, sealed: Option<&Vec<u8>>| {
-            let place = Place { table: "instagram_connections", column, row: connection.id.0 };
-            match self.vault.open_text(place, sealed?) {
-                Ok(secret) => Some(secret),
-                Err(err) => {
-                    tracing::error!(connection = %connection.id, column, error = %err, "cannot decrypt a secret");
-                    None
-                }
-            }
-        };
+        let verify_token = connection.row.verify_token.as_ref();
         Known {
             subaccount: connection.subaccount.clone(),
             agent: connection.agent.clone(),
-            verify_token: open("verify_token", connection.row.verify_token.as_ref()),
-            app_secret: open("app_secret", connection.row.app_secret.as_ref()),
+            verify_token: open(&self.vault, connection, "verify_token", verify_token),
+            app_secret: open_app_secret(&self.vault, connection),
+        }
+    }
+}
+
+/// The secret of the connection's own Meta app, if it has one.
+pub(crate) fn open_app_secret(vault: &Vault, connection: &Connection) -> Option<Secret<String>> {
+    open(vault, connection, "app_secret", connection.row.app_secret.as_ref())
+}
+
+fn open(
+    vault: &Vault,
+    connection: &Connection,
+    column: &'static str,
+    sealed: Option<&Vec<u8>>,
+) -> Option<Secret<String>> {
+    let place = Place { table: "instagram_connections", column, row: connection.id.0 };
+    match vault.open_text(place, sealed?) {
+        Ok(secret) => Some(secret),
+        Err(err) => {
+            tracing::error!(connection = %connection.id, column, error = %err, "cannot decrypt a secret");
+            None
         }
     }
 }

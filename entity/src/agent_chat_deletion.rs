@@ -11,8 +11,10 @@ pub struct Model {
     pub agent_chat_id: String,
     /// The tenant.
     pub subaccount_id: String,
-    /// When it is tried next, in milliseconds.
-    pub due_at: i64,
+    /// The tenant's own key at the provider with which it was opened; none for the operator's.
+    pub key_id: Option<Uuid>,
+    /// When it is tried next, in milliseconds; none if it is given up.
+    pub due_at: Option<i64>,
     /// How often it was tried.
     pub attempts: i32,
     /// Why the last try failed.

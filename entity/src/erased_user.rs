@@ -1,5 +1,6 @@
 //! Of whom nothing is taken in any more that was received until a time.
 
+use dmrelay_domain::ids::ConnectionId;
 use sea_orm::entity::prelude::*;
 
 /// One row of `erased_users`.
@@ -9,9 +10,9 @@ pub struct Model {
     /// A digest of the Instagram user's id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_key: Uuid,
-    /// The Instagram account.
+    /// The connection of the tenant that erased the user.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub account: String,
+    pub connection_id: ConnectionId,
     /// When the user was erased, in milliseconds.
     pub at: i64,
 }

@@ -18,11 +18,13 @@ macro_rules! related {
 pub mod account_sign;
 pub mod activity;
 pub mod agent;
+pub mod agent_chat;
 pub mod agent_chat_deletion;
 pub mod api_key;
 pub mod breaker;
 pub mod chat;
 pub mod dead_letter;
+pub mod erased_trace;
 pub mod erased_user;
 pub mod erasure;
 pub mod event;

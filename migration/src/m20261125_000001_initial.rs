@@ -27,13 +27,15 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 23] = [
     "turn_counts",
     "turn_holds",
     "provider_keys",
     "erasures",
     "agent_chat_deletions",
     "erased_users",
+    "erased_traces",
+    "agent_chats",
     "account_signs",
     "prompt_echoes",
     "idempotency_keys",
@@ -390,20 +392,43 @@ const PROVIDERS: &[&str] = &[
 const PRIVACY: &[&str] = &[
     // What was received of a user until then is not taken in any more. The key is a digest of the user's id.
     "CREATE TABLE erased_users (
-    account text NOT NULL,
+    connection_id {uuid} NOT NULL,
     user_key {uuid} NOT NULL,
     at bigint NOT NULL,
-    PRIMARY KEY (user_key, account)
+    PRIMARY KEY (user_key, connection_id)
 )",
+    // What is still to be erased of somebody in the large tables, and how far that is.
+    "CREATE TABLE erased_traces (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    connection_id {uuid} NOT NULL,
+    account text NOT NULL,
+    instagram_user_id text NOT NULL,
+    chat_id {uuid},
+    until bigint NOT NULL,
+    events_after {uuid},
+    log_after {uuid}
+)",
+    "CREATE TABLE agent_chats (
+    agent_chat_id text PRIMARY KEY,
+    chat_id {uuid} NOT NULL,
+    subaccount_id text NOT NULL,
+    key_id {uuid},
+    replaced_at bigint,
+    created_at bigint NOT NULL
+)",
+    "CREATE INDEX agent_chats_chat ON agent_chats (chat_id)",
+    "CREATE INDEX agent_chats_replaced ON agent_chats (replaced_at) WHERE replaced_at IS NOT NULL",
     "CREATE TABLE agent_chat_deletions (
     agent_chat_id text PRIMARY KEY,
     subaccount_id text NOT NULL,
-    due_at bigint NOT NULL,
+    key_id {uuid},
+    due_at bigint,
     attempts integer NOT NULL DEFAULT 0,
     error text,
     created_at bigint NOT NULL
 )",
-    "CREATE INDEX agent_chat_deletions_due ON agent_chat_deletions (due_at)",
+    "CREATE INDEX agent_chat_deletions_due ON agent_chat_deletions (due_at) WHERE due_at IS NOT NULL",
     "CREATE TABLE erasures (
     id {uuid} PRIMARY KEY,
     code text,

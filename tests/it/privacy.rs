@@ -6,15 +6,15 @@ use dmrelay_domain::signed_request::SignedRequest;
 use dmrelay_simulator::{Fault, FaultMode, Operation};
 use dmrelay_store::AGENT_CALLS_SETTLED;
 use dmrelay_store::entity::{
-    activity, agent, agent_chat_deletion, api_key, chat, dead_letter, event, instagram_connection, message,
-    turn,
+    activity, agent, agent_chat, agent_chat_deletion, api_key, chat, dead_letter, erased_trace, event,
+    instagram_connection, message, turn,
 };
 use dmrelay_tests::cluster::Cluster;
 use dmrelay_tests::relay::{Backend, Relay};
-use dmrelay_tests::rest::{ACCOUNT, APP_SECRET, Rest, agent_path, text_webhook};
+use dmrelay_tests::rest::{ACCOUNT, APP_SECRET, Rest, agent_path, connect_body, text_webhook};
 use dmrelay_tests::wait;
 use sea_orm::sea_query::ExprTrait;
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
@@ -24,6 +24,9 @@ on_both_backends!(
     what_is_under_way_for_an_erased_customer_has_no_effect,
     the_owner_of_an_account_has_its_data_deleted,
     what_is_past_its_retention_is_deleted,
+    a_former_owner_erases_nothing_of_the_present_one,
+    the_secret_of_an_own_app_speaks_for_its_data_after_the_account_is_disconnected,
+    a_chat_at_the_provider_is_deleted_with_the_key_that_opened_it,
 );
 
 const USER: &str = "200000000000001";
@@ -57,6 +60,16 @@ async fn traces(relay: &Relay, chat: Uuid) -> Result<Vec<String>> {
         activity::Entity::find().filter(activity::Column::Kind.ne("USER_ERASED")).all(db).await?;
     note("activities", activities.iter().map(|row| format!("{row:?}")).collect());
     Ok(found)
+}
+
+/// Nothing names the customer any more, once a worker has looked through the large tables.
+async fn no_trace(relay: &Relay, chat: Uuid) -> Result<()> {
+    let gone =
+        wait::until("no trace", WITHIN, async || Ok(traces(relay, chat).await?.is_empty().then_some(())));
+    match gone.await {
+        Ok(()) => Ok(()),
+        Err(_) => anyhow::bail!("{:?}", traces(relay, chat).await?),
+    }
 }
 
 async fn chat_id(relay: &Relay, user: &str) -> Result<Option<Uuid>> {
@@ -94,7 +107,7 @@ async fn a_customer_is_erased_and_nothing_brings_them_back(backend: Backend) -> 
         "{erased}"
     );
     assert_eq!(erased["agentChats"], 1, "{erased}");
-    assert_eq!(traces(&relay, chat).await?, Vec::<String>::new());
+    no_trace(&relay, chat).await?;
     let logged = relay.rest.get("activities?kind=USER_ERASED").await?;
     assert_eq!(logged.json["items"][0]["actor"], "bootstrap key", "{}", logged.text);
     assert_eq!(relay.rest.get(&format!("chats/{chat}")).await?.status, 404);
@@ -114,7 +127,7 @@ async fn a_customer_is_erased_and_nothing_brings_them_back(backend: Backend) -> 
     assert_eq!(relay.rest.webhook("/webhooks/instagram", &webhook, APP_SECRET).await?.status, 200);
     relay.settled().await?;
     assert_eq!(chat_id(&relay, USER).await?, None);
-    assert_eq!(traces(&relay, chat).await?, Vec::<String>::new());
+    no_trace(&relay, chat).await?;
     // Who writes again begins anew; what is old stays away then too.
     relay.simulator.say(ACCOUNT, USER, "hello again");
     assert_eq!(relay.replies(USER, 2).await?[1], "Answer to: hello again");
@@ -142,7 +155,7 @@ async fn make_due(relay: &Relay) -> Result<()> {
 }
 
 async fn what_is_under_way_for_an_erased_customer_has_no_effect(backend: Backend) -> Result<()> {
-    let relay = Relay::connected(backend, |_| {}).await?;
+    let relay = Relay::connected(backend, |settings| settings.worker.erasure_interval = TICK).await?;
     let slow = Fault::retell(Operation::Completion, FaultMode::Slow).delay(Duration::from_millis(1_500));
     relay.simulator.add_fault(slow);
     relay.simulator.say(ACCOUNT, USER, "a slow secret plan");
@@ -151,7 +164,7 @@ async fn what_is_under_way_for_an_erased_customer_has_no_effect(backend: Backend
     assert_eq!(erase(&relay.rest, USER).await?["agentChats"], 1);
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(relay.sent(USER), Vec::<String>::new());
-    assert_eq!(traces(&relay, chat).await?, Vec::<String>::new());
+    no_trace(&relay, chat).await?;
     // The worker remembers the conversation that is gone, and finds the new one.
     relay.simulator.say(ACCOUNT, USER, "hello again");
     assert_eq!(relay.replies(USER, 1).await?, ["Answer to: hello again"]);
@@ -255,11 +268,21 @@ async fn what_is_past_its_retention_is_deleted(backend: Backend) -> Result<()> {
     }
     let rename = turn::Entity::update_many()
         .col_expr(turn::Column::Id, TurnId(long_ago(9)).into())
-        .col_expr(turn::Column::AgentChatId, "chat_replaced".into())
         .filter(turn::Column::ChatId.eq(ChatId(old)));
     rename.exec(db).await?;
     assert_eq!(store.forget_messages(age, 10).await?, 2);
     assert_eq!(store.forget_turns(age, 10).await?, 1);
+    assert_eq!(store.forget_agent_chats(age).await?, 0);
+    let replaced = agent_chat::ActiveModel {
+        agent_chat_id: Set("chat_replaced".to_owned()),
+        chat_id: Set(ChatId(old)),
+        subaccount_id: Set("acme".to_owned()),
+        key_id: Set(None),
+        replaced_at: Set(Some(1_700_000_000_000)),
+        created_at: Set(1_700_000_000_000),
+    };
+    agent_chat::Entity::insert(replaced).exec_without_returning(db).await?;
+    assert_eq!(store.forget_agent_chats(age).await?, 1);
     let to_delete = agent_chat_deletion::Entity::find().all(db).await?;
     assert_eq!(to_delete.iter().map(|row| row.agent_chat_id.as_str()).collect::<Vec<_>>(), ["chat_replaced"]);
     assert_eq!((relay.messages(USER).await?.len(), relay.messages(OTHER).await?.len()), (0, 2));
@@ -268,6 +291,16 @@ async fn what_is_past_its_retention_is_deleted(backend: Backend) -> Result<()> {
         .col_expr(chat::Column::CreatedAt, 1_700_000_000_000_i64.into())
         .filter(chat::Column::Id.eq(ChatId(old)));
     aged.exec(db).await?;
+    // Nothing is deleted in which the customer waits for an answer, however old it is.
+    let waits = |state: &'static str| {
+        turn::Entity::update_many()
+            .col_expr(turn::Column::State, state.into())
+            .col_expr(turn::Column::ChatId, ChatId(old).into())
+    };
+    let other = chat_id(&relay, OTHER).await?.context("no chat")?;
+    waits("waiting").filter(turn::Column::ChatId.eq(ChatId(other))).exec(db).await?;
+    assert_eq!(store.forget_chats(age, 10).await?, 0);
+    waits("answered").filter(turn::Column::State.eq("waiting")).exec(db).await?;
     assert_eq!(store.forget_chats(age, 10).await?, 1);
     assert_eq!((chat_id(&relay, USER).await?, chat_id(&relay, OTHER).await?.is_some()), (None, true));
     let one = activity::Entity::find().one(db).await?.context("no activity")?;
@@ -328,6 +361,136 @@ async fn a_subaccount_is_erased_at_the_command_line() -> Result<()> {
     Ok(())
 }
 
+async fn a_former_owner_erases_nothing_of_the_present_one(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| settings.worker.erasure_interval = TICK).await?;
+    relay.simulator.say(ACCOUNT, USER, "a secret plan");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    let chat = chat_id(&relay, USER).await?.context("no chat")?;
+    assert_eq!(relay.rest.post("disconnect", json!({})).await?.status, 200);
+    let path = |what: &str| format!("/api/database/heir/chat-agents/agent_heir/instagram/{what}");
+    let body = connect_body().to_string().into_bytes();
+    let connected = relay.rest.request("POST", &path("connect"), Some(body), &[]).await?;
+    assert_eq!(connected.status, 201, "{}", connected.text);
+    // Erasing what was its own before is no matter of who has the account now: not what waits, nor what comes.
+    let slow = Fault::retell(Operation::Completion, FaultMode::Slow).delay(Duration::from_millis(800));
+    relay.simulator.add_fault(slow);
+    relay.simulator.say(ACCOUNT, USER, "to the heir");
+    for number in 0..5 {
+        assert_eq!(erase(&relay.rest, USER).await?["messages"], if number == 0 { 2 } else { 0 });
+    }
+    relay.simulator.say(ACCOUNT, USER, "and more");
+    let theirs = async || relay.rest.request("GET", &path(&format!("messages?user={USER}")), None, &[]).await;
+    let texts = wait::until("both answers", WITHIN, async || {
+        let listed = theirs().await?.json["items"].as_array().cloned().unwrap_or_default();
+        let mut texts: Vec<_> =
+            listed.iter().filter_map(|row| Some(row["text"].as_str()?.to_owned())).collect();
+        texts.sort();
+        let is_answered =
+            texts.iter().any(|text| text.starts_with("Answer to:") && text.ends_with("and more"));
+        Ok(is_answered.then_some(texts))
+    })
+    .await?;
+    assert!(texts.contains(&"to the heir".to_owned()) && texts.contains(&"and more".to_owned()), "{texts:?}");
+    wait::until("the former owner's rows", WITHIN, async || {
+        let left = erased_trace::Entity::find().count(relay.store.connection()).await?;
+        Ok((left == 0).then_some(()))
+    })
+    .await?;
+    let named =
+        event::Entity::find().filter(event::Column::Thread.eq(USER)).count(relay.store.connection()).await?;
+    assert!(named >= 2, "the heir's events are left alone: {named}");
+    assert_eq!(relay.rest.get(&format!("chats/{chat}")).await?.status, 404);
+    relay.end().await
+}
+
+async fn the_secret_of_an_own_app_speaks_for_its_data_after_the_account_is_disconnected(
+    backend: Backend,
+) -> Result<()> {
+    const OWN: &str = "the-secret-of-an-own-app";
+    let relay = Relay::start(backend, |settings| {
+        settings.api.data_deletion_grace = Duration::from_millis(10);
+        settings.worker.erasure_interval = TICK;
+    })
+    .await?;
+    let mut body = connect_body();
+    body["appSecret"] = json!(OWN);
+    let body = body.to_string().into_bytes();
+    let connected = relay.rest.request("POST", &agent_path("connect"), Some(body), &[]).await?;
+    assert_eq!(connected.status, 201, "{}", connected.text);
+    let (deauthorize, deletion) = (agent_path("deauthorize"), agent_path("data-deletion"));
+    assert_eq!(callback(&relay, &deauthorize, "another-app-secret", ACCOUNT, 0).await?.status, 403);
+    // The platform's secret does not speak for it.
+    assert_eq!(callback(&relay, &deauthorize, APP_SECRET, ACCOUNT, 0).await?.status, 200);
+    assert_eq!(relay.rest.get("status").await?.json["status"], "connected");
+    assert_eq!(callback(&relay, &deauthorize, OWN, ACCOUNT, 0).await?.status, 200);
+    assert_eq!(relay.rest.get("status").await?.json["status"], "disconnected");
+    // Meta asks for the deletion after the app is removed.
+    let asked = callback(&relay, &deletion, OWN, ACCOUNT, 0).await?;
+    assert_eq!(asked.status, 200, "{}", asked.text);
+    wait::until("the account is gone", WITHIN, async || {
+        let left = instagram_connection::Entity::find().count(relay.store.connection()).await?;
+        Ok((left == 0).then_some(()))
+    })
+    .await?;
+    // Nothing of it is left, the secret neither.
+    assert_eq!(callback(&relay, &deletion, OWN, ACCOUNT, 0).await?.status, 403);
+    relay.end().await
+}
+
+async fn a_chat_at_the_provider_is_deleted_with_the_key_that_opened_it(backend: Backend) -> Result<()> {
+    const KEY: &str = "key_of_acme_1234567890";
+    let relay = Relay::connected(backend, |settings| settings.worker.erasure_interval = TICK).await?;
+    relay.simulator.say(ACCOUNT, USER, "a secret plan");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    // From now on the subaccount has a workspace of its own, in which the chat is not found.
+    relay.simulator.configure(|settings| {
+        settings.retell.workspaces.insert(KEY.to_owned(), vec!["agent_acme".to_owned()]);
+    });
+    let body = json!({"key": KEY}).to_string().into_bytes();
+    let set = relay.rest.request("PUT", "/api/database/acme/provider-key", Some(body), &[]).await?;
+    assert_eq!(set.status, 200, "{}", set.text);
+    let before = relay.simulator.chats().len();
+    assert_eq!(erase(&relay.rest, USER).await?["agentChats"], 1);
+    let row = agent_chat_deletion::Entity::find().one(relay.store.connection()).await?.context("no row")?;
+    assert_eq!(row.key_id, None);
+    wait::until("the agent chat is deleted", WITHIN, async || {
+        make_due(&relay).await?;
+        Ok((relay.simulator.chats().len() == before - 1).then_some(()))
+    })
+    .await?;
+    // What the subaccount's own key has opened is not believed to be gone because another key does not find it.
+    let opened = agent_chat_deletion::ActiveModel {
+        agent_chat_id: Set("chat_of_a_former_key".to_owned()),
+        subaccount_id: Set("acme".to_owned()),
+        key_id: Set(Some(Uuid::new_v4())),
+        due_at: Set(Some(0)),
+        attempts: Set(0),
+        error: Set(None),
+        created_at: Set(relay.store.now().await?),
+    };
+    agent_chat_deletion::Entity::insert(opened).exec_without_returning(relay.store.connection()).await?;
+    let row = wait::until("the try", WITHIN, async || {
+        let row = agent_chat_deletion::Entity::find_by_id("chat_of_a_former_key")
+            .one(relay.store.connection())
+            .await?;
+        Ok(row.filter(|row| row.error.is_some()))
+    })
+    .await?;
+    assert!(row.error.as_deref().is_some_and(|error| error.contains("another key now")), "{row:?}");
+    // In the end it is given up, and told.
+    let long_ago = agent_chat_deletion::Entity::update_many()
+        .col_expr(agent_chat_deletion::Column::CreatedAt, 0_i64.into())
+        .col_expr(agent_chat_deletion::Column::DueAt, 0_i64.into());
+    long_ago.exec(relay.store.connection()).await?;
+    wait::until("it is given up", WITHIN, async || {
+        Ok((relay.store.agent_chats_to_delete().await? == (0, 1)).then_some(()))
+    })
+    .await?;
+    relay.end().await
+}
+
 /// The deletion of agent chats waits for calls that may be under way.
 #[tokio::test]
 async fn agent_chats_are_deleted_after_the_last_call_may_have_ended() -> Result<()> {
@@ -341,7 +504,7 @@ async fn agent_chats_are_deleted_after_the_last_call_may_have_ended() -> Result<
     relay.store.erase_user(&connection, &user, &"test".into(), AGENT_CALLS_SETTLED).await?;
     let (db, deletions) = (relay.store.connection(), agent_chat_deletion::Entity::find());
     let row = deletions.clone().one(db).await?.context("no deletion")?;
-    assert!(row.due_at - began >= 300_000, "{row:?}");
+    assert!(row.due_at.context("given up")? - began >= 300_000, "{row:?}");
     assert_eq!(deletions.filter(agent_chat_deletion::Column::Attempts.into_expr().gt(0)).count(db).await?, 0);
     relay.end().await
 }

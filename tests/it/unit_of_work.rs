@@ -6,6 +6,7 @@ mod round_trip;
 
 use crate::base::Base;
 use anyhow::{Context, Result};
+use dmrelay_domain::conversation::AgentChat;
 use dmrelay_domain::conversation::{
     Body, Claim, Command, Effect, Policy, Receive, RecordAnswer, RecordSent, Release, Reply, SendByHuman,
     StartTurn, TakeOver,
@@ -65,7 +66,7 @@ fn receive(worker: WorkerId) -> Command {
     let start = Some(StartTurn {
         worker,
         turn: TurnId::new(),
-        agent_chat: Some("agent chat".to_owned()),
+        agent_chat: Some(AgentChat { id: "agent chat".to_owned(), key: None }),
         not_before: None,
     });
     Command::Receive(Receive { events: Vec::new(), start, only: None, timer: false })

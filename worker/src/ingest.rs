@@ -6,14 +6,14 @@ use crate::Context;
 use crate::breakers::of_agent;
 use crate::follow::{self, Hands};
 use crate::inbox::{CLAIM_DURATION, GROUP_MAX, Next};
-use dmrelay_domain::conversation::{Command, Fact, Receive, StartTurn};
+use dmrelay_domain::conversation::{Command, Fact, Receive, Refusal, Reply, StartTurn};
 use dmrelay_domain::event::Kind;
 use dmrelay_domain::ids::{ChatId, ConnectionId, EventId, InstagramUserId, TurnId};
 use dmrelay_domain::retry;
 use dmrelay_domain::states::{ConnectionStatus, EventState};
 use dmrelay_domain::trace::TraceId;
 use dmrelay_runtime::span_of;
-use dmrelay_store::{ApplyError, ClaimedEvent, Connection, EVENTS_MAX, Result};
+use dmrelay_store::{ApplyError, ChatOfUser, ClaimedEvent, Connection, EVENTS_MAX, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -170,8 +170,9 @@ async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<(Vec<Waiti
     for (key, chat) in users.into_iter().zip(chats) {
         let Some(Found { connection, events, trace }) = found.remove(&key) else { continue };
         match chat {
-            Some(chat) => waiting.push(Waiting { chat, connection, user: key.1, events, trace }),
-            None => late.extend(events),
+            ChatOfUser::Is(chat) => waiting.push(Waiting { chat, connection, user: key.1, events, trace }),
+            ChatOfUser::Erased => late.extend(events),
+            ChatOfUser::Gone => give_back(ctx, &events, UNAVAILABLE_DELAY).await,
         }
     }
     erase_late(ctx, &late).await?;
@@ -234,6 +235,10 @@ async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
         });
         let receive = Receive { events: Vec::new(), start, only: None, timer };
         match ctx.apply(waiting.chat, Command::Receive(receive)).await {
+            Ok(applied) if applied.reply == Reply::Refused(Refusal::NotConnected) => {
+                ctx.accounts.forget(connection.id);
+                return give_back(ctx, &waiting.events, Duration::ZERO).await;
+            }
             Ok(applied) => {
                 ctx.count_job("ingest", &applied.reply, began);
                 let taken = applied.facts.iter().filter(|fact| matches!(fact, Fact::Ingested(_))).count();
@@ -287,6 +292,10 @@ async fn just_one(
 ) -> std::result::Result<(), String> {
     let receive = Receive { events: Vec::new(), start: None, only: Some(event.id), timer: false };
     let error = match ctx.apply(waiting.chat, Command::Receive(receive)).await {
+        Ok(applied) if applied.reply == Reply::Refused(Refusal::NotConnected) => {
+            ctx.accounts.forget(waiting.connection.id);
+            return Err("its account was disconnected in this moment".to_owned());
+        }
         Ok(applied) => {
             follow::follow(ctx, applied, Hands::default()).await;
             return Ok(());

@@ -10,6 +10,7 @@ use dmrelay_vault::{Place, Vault};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// How long a key is cached.
 const CACHE_TTL: Duration = Duration::from_secs(10);
@@ -17,10 +18,22 @@ const CACHE_TTL: Duration = Duration::from_secs(10);
 /// Maximum number of cached keys.
 const KEYS_MAX: usize = 10_000;
 
+/// A subaccount's own key.
+pub(crate) struct OwnKey {
+    /// The id of its row, another one for each key.
+    pub(crate) id: Uuid,
+    key: Key,
+}
+
+/// The key to call with; none for the operator's.
+pub(crate) fn key_of(own: Option<&Arc<OwnKey>>) -> Option<&Key> {
+    own.map(|own| &own.key)
+}
+
 /// The keys this process used recently.
 #[derive(Default)]
 pub(crate) struct Keys {
-    known: Mutex<HashMap<SubaccountId, (Arc<Key>, Instant)>>,
+    known: Mutex<HashMap<SubaccountId, (Arc<OwnKey>, Instant)>>,
     /// The subaccounts that have one, as last loaded.
     own: Mutex<HashSet<String>>,
 }
@@ -31,7 +44,7 @@ impl Keys {
         &self,
         (store, vault): (&Store, &Vault),
         provider: &Provider,
-    ) -> std::result::Result<Option<Arc<Key>>, AgentError> {
+    ) -> std::result::Result<Option<Arc<OwnKey>>, AgentError> {
         let Provider::Own(subaccount) = provider else { return Ok(None) };
         let known = lock(&self.known).get(subaccount).cloned();
         if let Some((key, _)) = known.filter(|(_, at)| at.elapsed() < CACHE_TTL) {
@@ -41,7 +54,8 @@ impl Keys {
         // Removed since: the next step of the conversation sees that.
         let row = row.ok_or_else(|| unavailable("the subaccount's key was removed"))?;
         let place = Place { table: "provider_keys", column: "key", row: row.id };
-        let key = Arc::new(vault.open_text(place, &row.key).map_err(|err| unavailable(&err.to_string()))?);
+        let key = vault.open_text(place, &row.key).map_err(|err| unavailable(&err.to_string()))?;
+        let key = Arc::new(OwnKey { id: row.id, key });
         let mut known = lock(&self.known);
         if known.len() >= KEYS_MAX {
             known.clear();
@@ -88,7 +102,7 @@ impl Context {
     pub(crate) async fn agent_key(
         &self,
         provider: &Provider,
-    ) -> std::result::Result<Option<Arc<Key>>, AgentError> {
+    ) -> std::result::Result<Option<Arc<OwnKey>>, AgentError> {
         self.keys.of((&self.store, &self.vault), provider).await
     }
 }

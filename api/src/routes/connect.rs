@@ -344,6 +344,10 @@ async fn make(
         .detail(what));
     }
     let tx = state.store.begin().await?;
+    if tx.is_erasing(&scope.subaccount).await? {
+        let title = "The data of the subaccount is being erased";
+        return Err(Problem::new(StatusCode::CONFLICT, "erasing", title));
+    }
     match tx.bind_agent(&scope.agent, &scope.subaccount, &scope.actor).await? {
         Bound::Before => {}
         Bound::Now if right == Right::Proven => {}

@@ -25,7 +25,7 @@ pub(super) struct ErasedView {
     /// Questions to the agent.
     turns: u64,
     dead_letters: u64,
-    /// Events of the inbox.
+    /// Events that waited in the inbox.
     events: u64,
     /// Chats that are deleted at the agent's provider within minutes.
     agent_chats: u64,
@@ -34,7 +34,7 @@ pub(super) struct ErasedView {
 /// Erases a customer
 ///
 /// Deletes their messages, conversation, questions to the agent, events and dead letters, in all accounts of this agent, and the
-/// chats at the agent's provider. Activities stay without naming them. Late deliveries of what they wrote before are dropped; if
+/// chats at the agent's provider; what names them in processed events and in activities, within minutes. Activities stay without naming them. Late deliveries of what they wrote before are dropped; if
 /// they write again, a new conversation begins. Repeating the call is harmless.
 #[utoipa::path(delete, path = "/users/{instagramUserId}", tag = "Privacy", operation_id = "eraseUser",
     params(("instagramUserId" = String, Path, description = "The customer's Instagram user id")),

@@ -3,16 +3,17 @@
 
 use crate::bodies;
 use crate::problem::Problem;
-use crate::snapshot::{Accounts, Known};
+use crate::snapshot::open_app_secret;
 use crate::state::ApiState;
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Json, Response};
 use dmrelay_domain::clock::millis;
+use dmrelay_domain::ids::{AgentId, SubaccountId};
 use dmrelay_domain::signed_request::SignedRequest;
 use dmrelay_domain::states::ErasureState;
 use dmrelay_store::entity::erasure;
-use dmrelay_store::{Connection, NewErasure};
+use dmrelay_store::{Connection, NewErasure, Tx};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,9 +28,14 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
 /// How old a signed request may be: an old one could be replayed by whoever has seen it.
 const AGE_MAX: Duration = Duration::from_hours(24);
 
+/// How far Meta's clock may be from the database's.
+const CLOCK_SKEW: Duration = Duration::from_mins(1);
+
 /// A signed request that is believed, and the accounts it is about.
 struct Callback {
     connections: Vec<Connection>,
+    /// When Meta signed it, in milliseconds.
+    issued_at: i64,
 }
 
 /// `POST /webhooks/instagram/deauthorize`.
@@ -71,8 +77,12 @@ async fn deauthorized(
     request: Request,
     path: Option<(String, String)>,
 ) -> Result<Response, Problem> {
-    let Callback { connections } = read(state, request, path).await?;
-    end_all(state, &connections, "its owner has removed the app at Meta").await?;
+    let callback = read(state, request, path).await?;
+    let tx = state.store.begin().await?;
+    end_all(&tx, &callback, "its owner has removed the app at Meta").await?;
+    tx.commit().await?;
+    state.snapshots.refresh().await?;
+    let Callback { connections, .. } = callback;
     if connections.is_empty() {
         tracing::warn!("Meta says that somebody removed the app whose account is not known here");
     }
@@ -84,10 +94,12 @@ async fn deletion(
     request: Request,
     path: Option<(String, String)>,
 ) -> Result<Response, Problem> {
-    let Callback { connections } = read(state, request, path).await?;
-    end_all(state, &connections, "its owner wants the data deleted").await?;
+    let callback = read(state, request, path).await?;
     let code = hex::encode(rand::random::<[u8; 12]>());
+    // One transaction: an account whose secret has signed this is not found by it once it is erased.
     let tx = state.store.begin().await?;
+    end_all(&tx, &callback, "its owner wants the data deleted").await?;
+    let Callback { connections, .. } = callback;
     for connection in &connections {
         let new = NewErasure {
             subaccount: connection.subaccount.clone(),
@@ -106,19 +118,22 @@ async fn deletion(
         tx.record_unmatched_erasure(&code, &ACTOR.into()).await?;
     }
     tx.commit().await?;
+    state.snapshots.refresh().await?;
     let base = state.options.api.public_url.as_str().trim_end_matches('/');
     let url = format!("{base}/data-deletion/{code}");
     Ok(Json(json!({ "url": url, "confirmation_code": code })).into_response())
 }
 
-/// The token of a removed app is worth nothing: there is nobody to unsubscribe at.
-async fn end_all(state: &ApiState, connections: &[Connection], reason: &str) -> Result<(), Problem> {
-    for connection in connections {
-        if state.store.deauthorize(connection, reason).await? {
+/// Disconnects the accounts, except those that were connected since Meta said so. The token of a removed app is worth nothing:
+/// there is nobody to unsubscribe at.
+async fn end_all(tx: &Tx, callback: &Callback, reason: &str) -> Result<(), Problem> {
+    for connection in &callback.connections {
+        let is_newer =
+            connection.row.connected_at.is_some_and(|at| at > callback.issued_at + millis(CLOCK_SKEW));
+        if !is_newer && tx.deauthorize(connection, reason).await? {
             tracing::info!(connection = %connection.id, reason, "disconnected");
         }
     }
-    state.snapshots.refresh().await?;
     Ok(())
 }
 
@@ -136,34 +151,33 @@ async fn read(
     let body = body.map_err(bodies::Unread::problem)?;
     let field = form_urlencoded::parse(&body).find(|(name, _)| name == "signed_request");
     let signed = field.and_then(|(_, text)| SignedRequest::read(&text)).ok_or_else(refused)?;
-    let accounts = state.snapshots.current();
     let is_platform = state.options.app_secrets.iter().any(|secret| signed.is_signed_by(secret.expose()));
-    let by_own =
-        |known: &Known| known.app_secret.as_ref().is_some_and(|own| signed.is_signed_by(own.expose()));
-    if !is_platform && !own(&accounts, path.as_ref()).any(by_own) {
+    let by_own = |connection: &Connection| {
+        open_app_secret(&state.vault, connection).is_some_and(|own| signed.is_signed_by(own.expose()))
+    };
+    // Of disconnected accounts too: Meta asks for the deletion after the app is removed.
+    let own = match path.as_ref().and_then(of_path) {
+        Some((subaccount, agent)) => state.store.connections(&subaccount, Some(&agent)).await?,
+        None => Vec::new(),
+    };
+    if !is_platform && !own.iter().any(by_own) {
         return Err(refused());
     }
-    let now = state.clock.now();
-    let is_recent = |at: i64| (now - at.saturating_mul(1_000)).abs() <= millis(AGE_MAX);
-    if !signed.issued_at.is_some_and(is_recent) {
+    let issued_at = signed.issued_at.map(|at| at.saturating_mul(1_000)).ok_or_else(refused)?;
+    if (state.clock.now() - issued_at).abs() > millis(AGE_MAX) {
         return Err(refused());
     }
     let mut connections = state.store.connections_of_meta_user(&signed.user_id).await?;
     // A secret speaks for the accounts that have it, and the platform's for those without one of their own.
     connections.retain(|connection| match &connection.row.app_secret {
-        Some(_) => accounts.get(connection.account.as_str()).is_some_and(by_own),
+        Some(_) => by_own(connection),
         None => is_platform,
     });
-    Ok(Callback { connections })
+    Ok(Callback { connections, issued_at })
 }
 
-/// The connections of the agent in the path.
-fn own<'a>(accounts: &'a Accounts, path: Option<&'a (String, String)>) -> impl Iterator<Item = &'a Known> {
-    accounts.values().filter(move |known| {
-        path.is_some_and(|(subaccount, agent)| {
-            known.subaccount.as_str() == subaccount && known.agent.as_str() == agent
-        })
-    })
+fn of_path((subaccount, agent): &(String, String)) -> Option<(SubaccountId, AgentId)> {
+    Some((SubaccountId::parse(subaccount).ok()?, AgentId::parse(agent).ok()?))
 }
 
 fn refused() -> Problem {

@@ -193,9 +193,15 @@ impl Erasures {
             ]);
         }
         table.print("no erasures")?;
-        let waiting = store.agent_chats_to_delete().await?;
+        let (waiting, given_up) = store.agent_chats_to_delete().await?;
         if waiting > 0 {
             print(format!("{waiting} agent chats are still to be deleted at their provider"))?;
+        }
+        if given_up > 0 {
+            print(format!(
+                "{given_up} agent chats could not be deleted at their provider: delete them there \
+                 (SELECT agent_chat_id, error FROM agent_chat_deletions WHERE due_at IS NULL)"
+            ))?;
         }
         Ok(output::print_if_cut(rows.len(), self.listing.limit)?)
     }

@@ -68,7 +68,7 @@ pub trait ChatAgent: Send + Sync {
     ) -> Result<Answer, AgentError>;
 
     /// Deletes a chat and its transcript at the provider; one that is not there is no error.
-    async fn delete(&self, key: Option<&Key>, chat: &str) -> Result<(), AgentError>;
+    async fn delete(&self, key: Option<&Key>, chat: &str) -> Result<bool, AgentError>;
 
     /// The agent's record of a chat.
     async fn record(&self, key: Option<&Key>, chat: &str) -> Result<Record, AgentError>;

@@ -216,12 +216,12 @@ impl ChatAgent for Retell {
         Ok(spoken(&entries(messages)))
     }
 
-    async fn delete(&self, key: Option<&Key>, chat: &str) -> Result<(), AgentError> {
+    async fn delete(&self, key: Option<&Key>, chat: &str) -> Result<bool, AgentError> {
         let call =
             self.request(key, "delete_chat", Method::DELETE, &["delete-chat", chat], CHAT_CALL_TIMEOUT);
         match self.call(Effect::Read, call).await {
-            Ok(_) => Ok(()),
-            Err(err) if err.status == Some(404) || err.class == FailureClass::Gone => Ok(()),
+            Ok(_) => Ok(true),
+            Err(err) if err.status == Some(404) || err.class == FailureClass::Gone => Ok(false),
             Err(err) => Err(err),
         }
     }

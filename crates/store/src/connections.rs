@@ -84,6 +84,12 @@ pub(crate) fn is_live() -> Expr {
     Column::Status.into_expr().ne(literal(ConnectionStatus::Disconnected.as_str()))
 }
 
+/// Whether the account of a connection in this state is in use: neither about to be connected nor to be disconnected.
+pub(crate) fn is_in_use(status: ConnectionStatus) -> bool {
+    use ConnectionStatus::{Disconnected, Disconnecting, Pending};
+    !matches!(status, Disconnected | Disconnecting | Pending)
+}
+
 /// The connection is in this state.
 pub(crate) fn is(status: ConnectionStatus) -> Expr {
     Column::Status.eq(status.as_str())
@@ -356,14 +362,14 @@ impl Tx {
         Ok(())
     }
 
-    /// The connection is disconnected, and its secrets are forgotten. False where it was connected anew since
+    /// The connection is disconnected, and its tokens are forgotten; the secret of its own Meta app is kept with its history, for
+    /// Meta signs with it that the data is to be deleted. False where it was connected anew since
     /// it was read.
     pub async fn mark_disconnected(&self, connection: &Connection, reason: &str) -> Result<bool> {
         let forgotten = instagram_connection::ActiveModel {
             access_token: Set(None),
             token_expires_at: Set(None),
             verify_token: Set(None),
-            app_secret: Set(None),
             ..Default::default()
         };
         let disconnect = set_status(self.clock(), ConnectionStatus::Disconnected, Some(reason))
@@ -384,6 +390,6 @@ impl Tx {
 }
 
 /// The connection under which an account is live.
-fn live(account: &str) -> Select<Entity> {
+pub(crate) fn live(account: &str) -> Select<Entity> {
     Entity::find().filter(Column::InstagramAccountId.eq(account)).filter(is_live())
 }

@@ -6,6 +6,7 @@
 //! - Whatever changes a conversation is a command, applied by [`Store::transact`] under its chat's lock.
 
 mod activities;
+mod agent_chats;
 mod agents;
 mod api_keys;
 mod breakers;
@@ -44,6 +45,7 @@ mod server;
 mod settings;
 mod signs;
 mod tokens;
+mod traces;
 mod turn_counts;
 mod workers;
 
@@ -57,7 +59,9 @@ pub use connect::{Options, Pool, Store, Tx};
 pub use connections::{Connection, Credentials, NewConnection, Snapshot};
 #[doc(hidden)]
 pub use conversations::round_trip;
-pub use conversations::{Applied, ApplyError, Batcher, BatcherOptions, ChatIds, EVENTS_MAX, Outcome};
+pub use conversations::{
+    Applied, ApplyError, Batcher, BatcherOptions, ChatIds, ChatOfUser, EVENTS_MAX, Outcome,
+};
 pub use dead_letters::DeadLetterFilter;
 pub use due::{Attempts, DueChat, DueEvent, DueWork};
 pub use erase::{AGENT_CALLS_SETTLED, Erased};

@@ -9,8 +9,9 @@ use dmrelay_domain::states::EventState;
 use dmrelay_entity::event::{Column, Entity};
 use dmrelay_entity::{activity, chat, dead_letter, turn};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
-use std::collections::{BTreeMap, BTreeSet};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
 use std::time::Duration;
 
 /// How far the clock of an API process, of which an event's id is, may be from the database's.
@@ -80,46 +81,15 @@ impl Store {
         self.execute(sql, vec![before.into(), batch.into()]).await
     }
 
-    /// Deletes one batch of closed turns older than this; agent chats that only they name are deleted at their provider.
-    /// Gives how many.
+    /// Deletes one batch of closed turns older than this. Gives how many.
     ///
     /// # Errors
     /// What the database says.
     pub async fn forget_turns(&self, age: Duration, batch: u64) -> Result<u64> {
         let before = first_id_at::<TurnId>(self.now().await? - millis(age) - millis(CLOCK_SKEW));
-        let tx = self.begin().await?;
-        let sql = "SELECT t.id, t.agent_chat_id, k.subaccount_id FROM turns t JOIN instagram_connections k \
-             ON k.id = t.connection_id WHERE t.id < $1 AND t.state NOT IN ('asking', 'reconciling', 'waiting') \
-             ORDER BY t.id LIMIT $2";
-        let old: Vec<OldTurn> = tx.query(sql, vec![before.into(), batch.into()]).await?;
-        let delete = turn::Entity::delete_many().filter(turn::Column::Id.is_in(old.iter().map(|row| row.id)));
-        let deleted = delete.exec(tx.connection()).await?.rows_affected;
-        let mut former: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for row in old {
-            former.entry(row.subaccount_id).or_default().extend(row.agent_chat_id);
-        }
-        for (subaccount, agent_chats) in former {
-            let named: Vec<String> = agent_chats.into_iter().collect();
-            let still: Vec<Option<String>> = turn::Entity::find()
-                .select_only()
-                .column(turn::Column::AgentChatId)
-                .filter(turn::Column::AgentChatId.is_in(named.iter().map(String::as_str)))
-                .into_tuple()
-                .all(tx.connection())
-                .await?;
-            let current: Vec<Option<String>> = chat::Entity::find()
-                .select_only()
-                .column(chat::Column::AgentChatId)
-                .filter(chat::Column::AgentChatId.is_in(named.iter().map(String::as_str)))
-                .into_tuple()
-                .all(tx.connection())
-                .await?;
-            let used: BTreeSet<String> = still.into_iter().chain(current).flatten().collect();
-            let unused = named.into_iter().filter(|id| !used.contains(id)).collect();
-            tx.delete_agent_chats(&subaccount, unused, Duration::ZERO).await?;
-        }
-        tx.commit().await?;
-        Ok(deleted)
+        let sql = "DELETE FROM turns WHERE id IN (SELECT t.id FROM turns t WHERE t.id < $1 \
+             AND t.state NOT IN ('asking', 'reconciling', 'waiting') ORDER BY t.id LIMIT $2)";
+        self.execute(sql, vec![before.into(), batch.into()]).await
     }
 
     /// Erases one batch of conversations whose last message is older than this and in which nothing is due. Gives how many.
@@ -131,10 +101,7 @@ impl Store {
         let old: Vec<(ChatId, ConnectionId)> = chat::Entity::find()
             .select_only()
             .columns([Column::Id, Column::ConnectionId])
-            .filter(Column::LastMessageAt.into_expr().lt(self.clock().sub(millis(age))))
-            .filter(Column::CreatedAt.into_expr().lt(self.clock().sub(millis(age))))
-            .filter(Column::TurnDueAt.is_null())
-            .filter(Column::OutboxDueAt.is_null())
+            .filter(self.is_past(age))
             .limit(batch)
             .into_tuple()
             .all(&self.writer())
@@ -142,9 +109,28 @@ impl Store {
         let mut erased = 0;
         for (id, connection) in old {
             let Some(connection) = self.connection_by_id(connection).await? else { continue };
-            erased += u64::from(self.forget_chat(&connection, id, Duration::ZERO).await?);
+            // Whoever has written meanwhile keeps their conversation.
+            erased +=
+                u64::from(self.forget_chat(&connection, id, Some(self.is_past(age)), Duration::ZERO).await?);
         }
         Ok(erased)
+    }
+
+    /// Whether the last message of a chat is older than this, and nothing waits in it.
+    fn is_past(&self, age: Duration) -> Condition {
+        use chat::Column;
+        let is_open = turn::Column::State.is_in(["asking", "reconciling", "waiting"]);
+        let open = turn::Entity::find()
+            .select_only()
+            .column(turn::Column::Id)
+            .filter(turn::Column::ChatId.into_expr().eq(Column::Id.into_expr()))
+            .filter(is_open);
+        Condition::all()
+            .add(Column::LastMessageAt.into_expr().lt(self.clock().sub(millis(age))))
+            .add(Column::CreatedAt.into_expr().lt(self.clock().sub(millis(age))))
+            .add(Column::TurnDueAt.is_null())
+            .add(Column::OutboxDueAt.is_null())
+            .add(Expr::exists(open.into_query()).not())
     }
 
     /// Deletes dead letters older than this, open ones too. Gives how many.
@@ -189,18 +175,21 @@ impl Store {
     pub(crate) async fn forget_activities(&self, subaccount: &str, wanted: Expr) -> Result<u64> {
         use activity::Column;
         let mut forgotten = 0;
+        let mut after: Option<ActivityId> = None;
         loop {
             let page: Vec<ActivityId> = activity::Entity::find()
                 .select_only()
                 .column(Column::Id)
                 .filter(Column::SubaccountId.eq(subaccount))
                 .filter(wanted.clone())
+                .apply_if(after, |select, after| select.filter(Column::Id.gt(after)))
                 .order_by_asc(Column::Id)
                 .limit(Kept::default().batch)
                 .into_tuple()
                 .all(&self.writer())
                 .await?;
             let is_last = (page.len() as u64) < Kept::default().batch;
+            after = page.last().copied();
             let delete = activity::Entity::delete_many()
                 .filter(Column::SubaccountId.eq(subaccount))
                 .filter(Column::Id.is_in(page));
@@ -210,13 +199,6 @@ impl Store {
             }
         }
     }
-}
-
-#[derive(FromQueryResult)]
-struct OldTurn {
-    id: TurnId,
-    agent_chat_id: Option<String>,
-    subaccount_id: String,
 }
 
 #[derive(FromQueryResult)]

@@ -4,11 +4,13 @@ use crate::Context;
 use crate::breakers::{of_agent, pause};
 use crate::calls::{courtesy, graph};
 use crate::follow::{About, Hands, follow};
+use crate::keys::key_of;
 use crate::liveness::time_left;
 use crate::slots::AskSlot;
 use dmrelay_agent::{AgentError, Opening};
 use dmrelay_domain::conversation::{
-    AgentFailure, Ask, Command, Effect, RecordAgentFailure, RecordAnswer, ResolveTurn, StartTurn, TurnLookup,
+    AgentChat, AgentFailure, Ask, Command, Effect, RecordAgentFailure, RecordAnswer, ResolveTurn, StartTurn,
+    TurnLookup,
 };
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::TurnId;
@@ -59,7 +61,10 @@ async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
         Ok(Some(connection)) => {
             let opening = opening(ctx, &connection, &about).await;
             let opened = match ctx.agent_key(&about.route.provider).await {
-                Ok(key) => ctx.agent.open(key.as_deref(), &connection.agent, &opening).await,
+                Ok(own) => {
+                    let opened = ctx.agent.open(key_of(own.as_ref()), &connection.agent, &opening).await;
+                    opened.map(|id| AgentChat { id, key: own.map(|own| own.id) })
+                }
                 Err(err) => Err(err),
             };
             if let Err(err) = &opened {
@@ -76,7 +81,7 @@ async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
     let is_open = opened.is_ok();
     let command = match opened {
         Ok(agent_chat) => {
-            tracing::info!(chat = %about.chat, agent_chat, "agent chat opened");
+            tracing::info!(chat = %about.chat, agent_chat = agent_chat.id, "agent chat opened");
             let agent_chat = Some(agent_chat);
             Command::StartTurn(StartTurn {
                 worker: ctx.worker,
@@ -109,17 +114,13 @@ async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
     Some(reply)
 }
 
-/// If the conversation was erased while its agent chat was opened, nobody else knows of it.
-async fn discard(ctx: &Context, about: &About, agent_chat: &str) {
-    let discarded = async {
-        let connection = ctx.store.connection_by_id(about.connection).await?;
-        match (ctx.store.chat(about.chat).await?, connection) {
-            (None, Some(connection)) => ctx.store.delete_agent_chat_later(&connection, agent_chat).await,
-            _ => Ok(()),
-        }
-    };
-    if let Err(err) = discarded.await {
-        tracing::warn!(chat = %about.chat, agent_chat, error = %err, "an agent chat that nobody uses may be left");
+/// Nobody else may know of an agent chat whose opening could not be recorded: its conversation was erased meanwhile.
+async fn discard(ctx: &Context, about: &About, agent_chat: &AgentChat) {
+    let subaccount = about.route.subaccount.as_str();
+    let settled = ctx.options.agent_timeout + ctx.options.worker.reconcile_grace;
+    if let Err(err) = ctx.store.delete_unused_agent_chat(subaccount, agent_chat, settled).await {
+        let (chat, agent_chat) = (about.chat, &agent_chat.id);
+        tracing::warn!(%chat, agent_chat, error = %err, "an agent chat that nobody uses may be left");
     }
 }
 
@@ -151,7 +152,9 @@ async fn ask(ctx: &Arc<Context>, about: About, question: Ask, slot: AskSlot) -> 
             let thinking = CancellationToken::new();
             courtesy::show_typing(ctx, &about, thinking.clone());
             let outcome = match ctx.agent_key(&about.route.provider).await {
-                Ok(key) => ctx.agent.ask(key.as_deref(), &question.agent_chat, &question.text, left).await,
+                Ok(own) => {
+                    ctx.agent.ask(key_of(own.as_ref()), &question.agent_chat, &question.text, left).await
+                }
                 Err(err) => Err(err),
             };
             thinking.cancel();
@@ -201,7 +204,7 @@ async fn look_up(ctx: &Arc<Context>, about: About, lookup: TurnLookup, slot: Ask
     let began = Instant::now();
     let record = match &lookup.agent_chat {
         Some(chat) => match ctx.agent_key(&about.route.provider).await {
-            Ok(key) => ctx.agent.record(key.as_deref(), chat).await,
+            Ok(own) => ctx.agent.record(key_of(own.as_ref()), chat).await,
             Err(err) => Err(err),
         },
         None => Ok(dmrelay_domain::conversation::Record::default()),

@@ -21,24 +21,33 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
         dead: worker.retention_dead_events,
         ..Kept::default()
     };
-    batches("events", kept.batch, || ctx.store.forget_events(&kept)).await?;
     let store = &ctx.store;
+    // Each kind on its own: one that fails keeps no other from being deleted.
+    noted(batches("events", kept.batch, || store.forget_events(&kept)).await);
     if let Some(age) = worker.retention_messages {
-        batches("messages", BATCH, || store.forget_messages(age, BATCH)).await?;
+        noted(batches("messages", BATCH, || store.forget_messages(age, BATCH)).await);
     }
     if let Some(age) = worker.retention_turns {
-        batches("turns", BATCH, || store.forget_turns(age, BATCH)).await?;
+        noted(batches("turns", BATCH, || store.forget_turns(age, BATCH)).await);
+        noted(store.forget_agent_chats(age).await.map(|left| told("agent chats", left)));
     }
     if let Some(age) = worker.retention_dead_letters {
-        batches("dead letters", BATCH, || store.forget_letters(age, BATCH)).await?;
+        noted(batches("dead letters", BATCH, || store.forget_letters(age, BATCH)).await);
     }
     if let Some(age) = worker.retention_activities {
-        told("activities", store.forget_old_activities(age).await?);
+        noted(store.forget_old_activities(age).await.map(|deleted| told("activities", deleted)));
     }
     if let Some(age) = worker.retention_chats {
-        told("conversations", store.forget_chats(age, CHATS_PER_TICK).await?);
+        let forgotten = store.forget_chats(age, CHATS_PER_TICK).await;
+        noted(forgotten.map(|deleted| told("conversations", deleted)));
     }
     Ok(())
+}
+
+fn noted(deleted: Result<()>) {
+    if let Err(err) = deleted {
+        tracing::warn!(error = %err, "cannot delete what is past its retention; retrying");
+    }
 }
 
 /// Deletes batch after batch until one is not full.

@@ -8,6 +8,7 @@ use crate::event::{Container, Item};
 use crate::failure::FailureClass;
 use crate::ids::{DeadLetterId, EventId, MessageId, TurnId, WorkerId};
 use crate::trace::TraceId;
+use uuid::Uuid;
 
 /// A change of one conversation. Commands are idempotent: one whose commit was lost may be applied again.
 #[derive(Debug, Clone)]
@@ -67,9 +68,18 @@ pub struct StartTurn {
     /// The id of the new turn. The same for each retry of one start, so that the turn begins only once.
     pub turn: TurnId,
     /// The agent chat opened for the turn.
-    pub agent_chat: Option<String>,
+    pub agent_chat: Option<AgentChat>,
     /// The agent must not be asked before then: a budget is used up. What was asked before is looked up all the same.
     pub not_before: Option<Millis>,
+}
+
+/// A chat at the agent's provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentChat {
+    /// Its id there.
+    pub id: String,
+    /// The subaccount's own key with which it was opened; none for the operator's.
+    pub key: Option<Uuid>,
 }
 
 /// Events to ingest into the conversation.

@@ -32,9 +32,9 @@ mod wording;
 
 pub use automation::{PromptEcho, TextDigest};
 pub use command::{
-    AgentFailure, Claim, CloseLetter, Command, Orphan, Receive, Received, RecordAgentFailure, RecordAnswer,
-    RecordSendFailure, RecordSent, Release, ResolveSend, ResolveTurn, SendByHuman, SendFailure, StartTurn,
-    TakeOver,
+    AgentChat, AgentFailure, Claim, CloseLetter, Command, Orphan, Receive, Received, RecordAgentFailure,
+    RecordAnswer, RecordSendFailure, RecordSent, Release, ResolveSend, ResolveTurn, SendByHuman, SendFailure,
+    StartTurn, TakeOver,
 };
 pub use effect::{
     Activity, Ask, DeadLetter, Effect, Fact, Provider, Refusal, Reply, Route, Send, SendLookup, Sent,
@@ -105,6 +105,10 @@ pub struct Changes {
     pub dropped: Option<MessageError>,
     /// Echoes that may be Instagram's own.
     pub prompt_echoes: Vec<PromptEcho>,
+    /// Agent chats that this conversation has from now on.
+    pub opened_agent_chats: Vec<AgentChat>,
+    /// Agent chats that were opened while another had been, and are not used.
+    pub unused_agent_chats: Vec<AgentChat>,
     /// Agent chats to be deleted at their provider.
     pub former_agent_chats: Vec<String>,
     /// Messages dropped for a failure of this class wait again: see [`replay`].

@@ -1,7 +1,7 @@
 //! Ingests Meta's events.
 
 use super::command::{Receive, Received};
-use super::effect::{Effect, Fact, Reply};
+use super::effect::{Effect, Fact, Refusal, Reply};
 use super::marks::merged;
 use super::outbox::{SendDecision, may_send};
 use super::rows::{Message, REFERRAL, UNSENT};
@@ -9,7 +9,9 @@ use super::{Conversation, Tracked};
 use crate::clock::{Millis, duration};
 use crate::event::{Attachment, Container, Content, Inbound, Postback, Referral};
 use crate::failure::FailureClass;
-use crate::states::{ActivityKind, Author, ChatMode, Direction, EventState, MessageStatus, NotAsked};
+use crate::states::{
+    ActivityKind, Author, ChatMode, ConnectionStatus, Direction, EventState, MessageStatus, NotAsked,
+};
 use crate::{message, window};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -27,6 +29,10 @@ impl Conversation {
     pub(super) fn receive(&mut self, receive: Receive) -> Reply {
         if receive.events.is_empty() {
             return Reply::Idle;
+        }
+        if self.connection.status == Some(ConnectionStatus::Disconnected) {
+            // They are of whoever has the account now, or connects it later.
+            return Reply::Refused(Refusal::NotConnected);
         }
         for event in receive.events {
             if self.is_erased(&event) {

@@ -1,6 +1,6 @@
 //! Begins turns: whether one is due, what it asks, and storing it before it is asked.
 
-use super::command::StartTurn;
+use super::command::{AgentChat, StartTurn};
 use super::effect::{Ask, Effect, Fact, Reply, TurnLookup};
 use super::evidence::fingerprint;
 use super::marks::TAKEN_BACK;
@@ -27,8 +27,12 @@ impl Conversation {
 
     pub(super) fn start_turn(&mut self, start: &StartTurn) -> Reply {
         let is_new_chat = self.chat.agent_chat_id.is_none() && start.agent_chat.is_some();
-        if is_new_chat {
-            self.chat.agent_chat_id.clone_from(&start.agent_chat);
+        let is_ours = |opened: &AgentChat| self.chat.agent_chat_id.as_deref() == Some(opened.id.as_str());
+        let unused = start.agent_chat.iter().filter(|opened| !is_new_chat && !is_ours(opened)).cloned();
+        self.changes.unused_agent_chats.extend(unused);
+        if let Some(opened) = start.agent_chat.as_ref().filter(|_| is_new_chat) {
+            self.chat.agent_chat_id = Some(opened.id.clone());
+            self.changes.opened_agent_chats.push(opened.clone());
             (self.chat.agent_watermark, self.chat.opening_until) = (None, 0);
             self.chat.agent_chat_status = AgentChatStatus::Ongoing;
         }

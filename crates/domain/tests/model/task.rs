@@ -4,6 +4,7 @@ use crate::database::Applied;
 use crate::step::End;
 use crate::world::{Late, World, text_of};
 use dmrelay_domain::clock::Millis;
+use dmrelay_domain::conversation::AgentChat;
 use dmrelay_domain::conversation::{
     AgentFailure, Ask, Claim, Command, Effect, Receive, RecordAgentFailure, RecordAnswer, RecordSendFailure,
     RecordSent, ResolveSend, ResolveTurn, Role, Send, SendFailure, SendLookup, StartTurn, TurnLookup,
@@ -105,7 +106,12 @@ impl World {
             }
             Task::OpenAgentChat => {
                 let agent_chat = Some(self.agent.open());
-                let start = StartTurn { worker, turn: TurnId::new(), agent_chat, not_before: None };
+                let start = StartTurn {
+                    worker,
+                    turn: TurnId::new(),
+                    agent_chat: agent_chat.map(|id| AgentChat { id, key: None }),
+                    not_before: None,
+                };
                 self.tasks.push(worker, Task::Apply(Command::StartTurn(start)));
             }
             Task::Ask(ask, claimed) => self.ask(worker, &ask, claimed, end),

@@ -335,6 +335,9 @@ pub struct WorkerSettings {
     /// How often to look for what is to be erased.
     #[arg(long, env = "ERASURE_INTERVAL", default_value = "5s", value_parser = positive)]
     pub erasure_interval: Duration,
+    /// How long the deletion of a chat at the agent's provider is tried before it is given up.
+    #[arg(long, env = "AGENT_CHAT_DELETION_TIME", default_value = "7d", value_parser = positive)]
+    pub agent_chat_deletion_time: Duration,
     /// Retention of processed events' deduplication keys: at least as long as Meta may redeliver an event.
     #[arg(long, env = "RETENTION_EVENTS", default_value = "7d", value_parser = duration)]
     pub retention_events: Duration,

@@ -25,6 +25,9 @@ pub struct Chat {
     pub id: String,
     /// Its agent.
     pub agent: String,
+    /// The key of the workspace in which it was opened.
+    #[serde(skip)]
+    pub(crate) workspace: String,
     /// Its status.
     pub status: ChatStatus,
     /// `metadata` as given; never shown to the model.
@@ -57,6 +60,7 @@ impl Chat {
         Self {
             id,
             agent,
+            workspace: String::new(),
             status: ChatStatus::Ongoing,
             metadata: None,
             agent_version: None,

@@ -29,6 +29,7 @@ pub(super) fn create(world: &mut World, call: &Call, now: i64) -> Done {
         metadata,
         agent_version,
         dynamic_variables,
+        workspace: call.key.clone().unwrap_or_default(),
         ..Chat::new(ids::retell_id("chat"), agent_id.to_owned(), now)
     };
     let response = chat.response(true);

@@ -82,7 +82,10 @@ pub(super) fn list(world: &mut World, call: &Call, now: i64) -> Result<(StatusCo
     let newer = call.segments.first().is_some_and(|first| first == "v3");
     let query = if newer { Query::of_body(&call.body)? } else { Query::of_url(call)? };
     let settings = &world.settings.retell;
-    let own = |chat: &&Chat| call.key.as_deref() == Some(settings.workspace_of(&chat.agent));
+    let own = |chat: &&Chat| {
+        let is_own = call.key.as_deref() == Some(settings.workspace_of(&chat.agent));
+        call.key.as_deref() == Some(chat.workspace.as_str()) || is_own
+    };
     let mut chats: Vec<&Chat> = world.chats.values().filter(own).collect();
     chats.sort_by(|a, b| (a.started_ms, &a.id).cmp(&(b.started_ms, &b.id)));
     if !query.ascending {

@@ -90,7 +90,8 @@ pub(crate) async fn handle(State(core): State<Arc<Core>>, request: Request) -> R
         let of_chat =
             || subject.chat.as_ref().and_then(|chat| world.chats.get(chat)).map(|chat| chat.agent.clone());
         subject.agent = call.agent_id().map(str::to_owned).or_else(of_chat);
-        let refused = refused(world, call.key.as_deref(), subject.agent.as_deref());
+        let chat = subject.chat.as_ref().and_then(|chat| world.chats.get(chat));
+        let refused = refused(world, call.key.as_deref(), subject.agent.as_deref(), chat);
         let fault = if refused.is_none() { world.faults.strike(&subject) } else { None };
         (refused, fault)
     });
@@ -110,14 +111,25 @@ pub(crate) async fn handle(State(core): State<Arc<Core>>, request: Request) -> R
     .await
 }
 
-/// A key sees the agents of its own workspace, and their chats.
-fn refused(world: &World, key: Option<&str>, agent: Option<&str>) -> Option<RetellError> {
+/// A key sees the agents of its own workspace, and the chats that were opened there. Another key of the same workspace takes the
+/// place of one that is no longer known.
+fn refused(
+    world: &World,
+    key: Option<&str>,
+    agent: Option<&str>,
+    chat: Option<&Chat>,
+) -> Option<RetellError> {
     let settings = &world.settings.retell;
     let key = key.filter(|key| *key == settings.api_key || settings.workspaces.contains_key(*key));
     let Some(key) = key else {
         return Some(RetellError::new(StatusCode::UNAUTHORIZED, "API key is missing or invalid."));
     };
-    agent.filter(|agent| settings.workspace_of(agent) != key).map(|_| RetellError::no_asset())
+    let is_known = |key: &str| key == settings.api_key || settings.workspaces.contains_key(key);
+    let is_elsewhere = match chat.filter(|chat| is_known(&chat.workspace)) {
+        Some(chat) => chat.workspace != key,
+        None => agent.is_some_and(|agent| settings.workspace_of(agent) != key),
+    };
+    is_elsewhere.then(RetellError::no_asset)
 }
 
 fn operation(call: &Call) -> Operation {

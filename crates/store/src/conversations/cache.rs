@@ -32,11 +32,33 @@ impl Default for ChatIds {
     }
 }
 
+/// The chat of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChatOfUser {
+    /// This one.
+    Is(ChatId),
+    /// None: the user was erased, and nothing has come since.
+    Erased,
+    /// None now: it was deleted in this moment, or its connection is disconnected or gone.
+    Gone,
+}
+
 #[derive(FromQueryResult)]
 struct Row {
-    id: ChatId,
+    id: Option<ChatId>,
     connection_id: ConnectionId,
     instagram_user_id: String,
+    erased_at: Option<i64>,
+}
+
+impl Row {
+    fn chat(&self) -> ChatOfUser {
+        match (self.id, self.erased_at) {
+            (Some(id), _) => ChatOfUser::Is(id),
+            (None, Some(_)) => ChatOfUser::Erased,
+            (None, None) => ChatOfUser::Gone,
+        }
+    }
 }
 
 impl ChatIds {
@@ -54,10 +76,10 @@ impl ChatIds {
         &self,
         store: &Store,
         users: &[(ConnectionId, InstagramUserId)],
-    ) -> Result<Vec<Option<ChatId>>> {
-        let mut chats: Vec<Option<ChatId>> = {
+    ) -> Result<Vec<ChatOfUser>> {
+        let mut chats: Vec<Option<ChatOfUser>> = {
             let known = self.lock();
-            users.iter().map(|user| known.get(user).copied()).collect()
+            users.iter().map(|user| known.get(user).copied().map(ChatOfUser::Is)).collect()
         };
         let unknown: Vec<_> = users
             .iter()
@@ -69,15 +91,19 @@ impl ChatIds {
             let found = ensure(store, &unknown).await?;
             let mut places = found.iter().copied();
             for chat in chats.iter_mut().filter(|chat| chat.is_none()) {
-                *chat = places.next().flatten();
+                *chat = places.next();
             }
             let mut known = self.lock();
             if known.len() + unknown.len() > self.most {
                 known.clear();
             }
-            known.extend(unknown.into_iter().zip(found).filter_map(|(user, chat)| Some((user, chat?))));
+            let is = |(user, chat)| match chat {
+                ChatOfUser::Is(id) => Some((user, id)),
+                ChatOfUser::Erased | ChatOfUser::Gone => None,
+            };
+            known.extend(unknown.into_iter().zip(found).filter_map(is));
         }
-        Ok(chats)
+        Ok(chats.into_iter().map(|chat| chat.unwrap_or(ChatOfUser::Gone)).collect())
     }
 
     /// The chat is gone: erased.
@@ -100,7 +126,7 @@ const BEGINS: &str = "e.kind NOT IN ('edit', 'unsend', 'read', 'reaction', 'feed
 pub(super) async fn ensure(
     store: &Store,
     users: &[(ConnectionId, InstagramUserId)],
-) -> Result<Vec<Option<ChatId>>> {
+) -> Result<Vec<ChatOfUser>> {
     let mut sorted: Vec<_> = users.to_vec();
     sorted.sort();
     sorted.dedup();
@@ -122,8 +148,8 @@ pub(super) async fn ensure(
             erased_at, created_at, updated_at) \
          SELECT u.id, k.id, k.agent_id, u.instagram_user_id, 'ongoing', u.metadata, 'bot', COALESCE(t.at, 0), \
             {{now}}, {{now}} \
-         FROM {table} JOIN instagram_connections k ON k.id = u.connection_id \
-         LEFT JOIN erased_users t ON t.user_key = u.user_key AND t.account = k.instagram_account_id \
+         FROM {table} JOIN instagram_connections k ON k.id = u.connection_id AND k.status <> 'disconnected' \
+         LEFT JOIN erased_users t ON t.user_key = u.user_key AND t.connection_id = k.id \
          WHERE t.at IS NULL OR EXISTS (SELECT 1 FROM events e WHERE e.thread = u.instagram_user_id \
             AND e.account = k.instagram_account_id AND e.state = 'new' AND e.at > t.at AND {BEGINS}) \
          ORDER BY u.instagram_user_id, u.connection_id \
@@ -131,17 +157,29 @@ pub(super) async fn ensure(
     );
     let tx = store.begin_grouped().await?;
     tx.execute(&sql, values).await?;
-    tx.commit().await?;
+    // Somebody who was erased while their conversation was made: their erasure is seen only now.
     let mut values = Vec::new();
     let table = rows.as_table(store.dialect, "u", &mut values);
     let sql = format!(
-        "SELECT c.id, c.connection_id, c.instagram_user_id FROM {table} JOIN chats c \
-         ON c.instagram_user_id = u.instagram_user_id AND c.connection_id = u.connection_id"
+        "UPDATE chats SET erased_at = t.at FROM {table}, erased_users t \
+         WHERE chats.instagram_user_id = u.instagram_user_id AND chats.connection_id = u.connection_id \
+            AND t.user_key = u.user_key AND t.connection_id = u.connection_id AND chats.erased_at < t.at"
     );
-    let tx = store.begin_grouped().await?;
+    tx.execute(&sql, values).await?;
+    let mut values = Vec::new();
+    let table = rows.as_table(store.dialect, "u", &mut values);
+    let sql = format!(
+        "SELECT c.id, u.connection_id, u.instagram_user_id, t.at AS erased_at FROM {table} \
+         JOIN instagram_connections k ON k.id = u.connection_id AND k.status <> 'disconnected' \
+         LEFT JOIN chats c ON c.instagram_user_id = u.instagram_user_id AND c.connection_id = u.connection_id \
+         LEFT JOIN erased_users t ON t.user_key = u.user_key AND t.connection_id = u.connection_id"
+    );
     let found: Vec<Row> = tx.query(&sql, values).await?;
-    drop(tx);
-    let ids: HashMap<(ConnectionId, &str), ChatId> =
-        found.iter().map(|row| ((row.connection_id, row.instagram_user_id.as_str()), row.id)).collect();
-    Ok(users.iter().map(|(connection, user)| ids.get(&(*connection, user.as_str())).copied()).collect())
+    tx.commit().await?;
+    let chats: HashMap<(ConnectionId, &str), ChatOfUser> =
+        found.iter().map(|row| ((row.connection_id, row.instagram_user_id.as_str()), row.chat())).collect();
+    let chat = |(connection, user): &(ConnectionId, InstagramUserId)| {
+        chats.get(&(*connection, user.as_str())).copied().unwrap_or(ChatOfUser::Gone)
+    };
+    Ok(users.iter().map(chat).collect())
 }

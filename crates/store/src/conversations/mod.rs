@@ -8,7 +8,7 @@ mod rows;
 mod save;
 
 pub use batcher::{ApplyError, Batcher, BatcherOptions};
-pub use cache::ChatIds;
+pub use cache::{ChatIds, ChatOfUser};
 pub use load::EVENTS_MAX;
 
 use crate::{Error, Result, Store, Tx};
@@ -136,7 +136,11 @@ impl Store {
     /// What the database says.
     pub async fn ensure_chats(&self, users: &[(ConnectionId, InstagramUserId)]) -> Result<Vec<ChatId>> {
         let missing = || Error::Row { table: "chats", what: "a connection is gone".to_owned() };
-        cache::ensure(self, users).await?.into_iter().map(|chat| chat.ok_or_else(missing)).collect()
+        let is = |chat| match chat {
+            ChatOfUser::Is(id) => Ok(id),
+            ChatOfUser::Erased | ChatOfUser::Gone => Err(missing()),
+        };
+        cache::ensure(self, users).await?.into_iter().map(is).collect()
     }
 }
 

@@ -28,7 +28,7 @@ impl Tx {
         self.save_sets(conversations).await?;
         self.save_events(conversations).await?;
         self.save_prompt_echoes(conversations).await?;
-        self.save_former_agent_chats(conversations).await?;
+        self.save_agent_chats(conversations).await?;
         self.save_activities(conversations).await?;
         self.save_letters(conversations).await
     }
@@ -157,15 +157,6 @@ impl Tx {
              WHERE events.id = u.id AND COALESCE(events.due_at, -1) >= 0"
         );
         self.execute(&sql, values).await?;
-        Ok(())
-    }
-
-    async fn save_former_agent_chats(&self, conversations: &[&Conversation]) -> Result<()> {
-        for one in conversations.iter().filter(|one| !one.changes.former_agent_chats.is_empty()) {
-            let (subaccount, former) =
-                (one.connection.subaccount.as_str(), one.changes.former_agent_chats.clone());
-            self.delete_agent_chats(subaccount, former, std::time::Duration::ZERO).await?;
-        }
         Ok(())
     }
 

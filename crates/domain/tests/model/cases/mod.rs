@@ -7,6 +7,7 @@ mod turns;
 
 use crate::database::{Applied, Database};
 use dmrelay_domain::clock::Millis;
+use dmrelay_domain::conversation::AgentChat;
 use dmrelay_domain::conversation::{
     AgentFailure, Ask, Claim, CloseLetter, Command, Effect, Orphan, Policy, Receive, Received, Record,
     RecordAgentFailure, RecordAnswer, RecordEntry, RecordSendFailure, RecordSent, Release, Reply,
@@ -73,7 +74,7 @@ impl Case {
         StartTurn {
             worker: self.worker,
             turn: TurnId::new(),
-            agent_chat: agent_chat.map(str::to_owned),
+            agent_chat: agent_chat.map(|id| AgentChat { id: id.to_owned(), key: None }),
             not_before: None,
         }
     }

@@ -1,6 +1,7 @@
 //! Turns and answers: what is asked, when, and how the answer is handled.
 
 use super::*;
+use dmrelay_domain::conversation::AgentChat;
 
 #[test]
 fn edits_count_by_their_number_and_not_by_their_arrival() {
@@ -60,7 +61,7 @@ fn no_turn_begins_while_another_is_being_asked() {
     let start = StartTurn {
         worker: case.worker,
         turn: TurnId::new(),
-        agent_chat: Some("agent".to_owned()),
+        agent_chat: Some(AgentChat { id: "agent".to_owned(), key: None }),
         not_before: None,
     };
     let started = case.apply(Command::StartTurn(start));
@@ -200,7 +201,7 @@ fn a_question_asked_late_has_its_full_timeout() {
     let start = StartTurn {
         worker: case.worker,
         turn: ask.turn,
-        agent_chat: Some("agent".to_owned()),
+        agent_chat: Some(AgentChat { id: "agent".to_owned(), key: None }),
         not_before: None,
     };
     let before = case.db.turns[0].deadline;
