@@ -2,6 +2,7 @@
 //! names that differ are filled in by [`schema::run`].
 
 mod m20261125_000001_initial;
+mod records;
 mod schema;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr};

@@ -4,15 +4,17 @@ use crate::http::install_tls;
 use crate::metrics::Metrics;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// Returns what is not ready, if anything.
@@ -22,42 +24,73 @@ pub type Ready = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>>
 struct Ops {
     ready: Ready,
     shutdown: CancellationToken,
+    /// What was last found, and when: whoever asks often costs nothing.
+    last: Arc<Mutex<Option<(Instant, Readiness)>>>,
 }
+
+type Readiness = (StatusCode, &'static str);
 
 /// Timeout of the readiness check.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long its outcome is told without another check.
+const READINESS_KEPT: Duration = Duration::from_secs(1);
+
+/// What every answer of every port carries, unless it has its own, so that no browser makes more of it (OWASP, "REST Security").
+pub const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
 /// `GET /livez`, `GET /readyz` and `GET /metrics`.
 pub fn router(metrics: Arc<Metrics>, ready: Ready, shutdown: CancellationToken) -> Router {
     let metrics = Router::new().route("/metrics", get(render)).with_state(metrics);
-    metrics.merge(health(ready, shutdown))
+    metrics.merge(health(ready, shutdown)).layer(map_response(secure))
+}
+
+async fn secure(mut response: Response) -> Response {
+    for (name, value) in SECURITY_HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
 }
 
 /// `GET /livez` and `GET /readyz`.
 pub fn health(ready: Ready, shutdown: CancellationToken) -> Router {
-    Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(readiness))
-        .with_state(Ops { ready, shutdown })
+    Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(readiness)).with_state(Ops {
+        ready,
+        shutdown,
+        last: Arc::default(),
+    })
 }
 
 async fn render(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render())
 }
 
-async fn readiness(State(ops): State<Ops>) -> (StatusCode, String) {
+async fn readiness(State(ops): State<Ops>) -> Readiness {
     if ops.shutdown.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
-    match tokio::time::timeout(READINESS_TIMEOUT, (ops.ready)()).await {
-        Ok(Ok(())) => (StatusCode::OK, "ready\n".to_owned()),
+    // One checks; who asks meanwhile waits for that one.
+    let mut last = ops.last.lock().await;
+    if let Some((_, told)) = last.filter(|(at, _)| at.elapsed() < READINESS_KEPT) {
+        return told;
+    }
+    let told = match tokio::time::timeout(READINESS_TIMEOUT, (ops.ready)()).await {
+        Ok(Ok(())) => (StatusCode::OK, "ready\n"),
         Ok(Err(what)) => {
             // Anyone may call this, so the reason goes only to the log.
             tracing::warn!(error = what, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned())
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
         }
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: check timed out\n".to_owned()),
-    }
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: check timed out\n"),
+    };
+    *last = Some((Instant::now(), told));
+    told
 }
 
 /// Asks the process at `address` on this machine whether it is ready.
@@ -85,4 +118,53 @@ pub async fn probe(address: SocketAddr) -> Result<(), String> {
 /// Names the address and the problem.
 pub async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|err| format!("{setting}: cannot listen on {address}: {err}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[tokio::test]
+    async fn whoever_asks_often_whether_it_is_ready_costs_one_check() {
+        let checks = Arc::new(AtomicU32::new(0));
+        let counted = checks.clone();
+        let ready: Ready = Arc::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Err("the database is away".to_owned())
+            })
+        });
+        let ops = Ops { ready, shutdown: CancellationToken::new(), last: Arc::default() };
+        let mut asked = tokio::task::JoinSet::new();
+        for _ in 0..100 {
+            asked.spawn(readiness(State(ops.clone())));
+        }
+        let told = asked.join_all().await;
+        assert!(told.iter().all(|told| *told == (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")));
+        assert_eq!(checks.load(Ordering::Relaxed), 1);
+        ops.shutdown.cancel();
+        assert_eq!(readiness(State(ops)).await.1, "stopping\n");
+    }
+
+    #[tokio::test]
+    async fn every_answer_of_the_operations_port_carries_the_security_headers()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let base = format!("http://{}", listener.local_addr()?);
+        let ready: Ready = Arc::new(|| Box::pin(async { Ok(()) }));
+        let app = router(Arc::new(Metrics::new("test")?), ready, CancellationToken::new());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        install_tls();
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        for path in ["/metrics", "/livez", "/readyz", "/nothing"] {
+            let answer = client.get(format!("{base}{path}")).send().await?;
+            for (name, value) in SECURITY_HEADERS {
+                let told = answer.headers().get(&name).and_then(|value| value.to_str().ok());
+                assert_eq!(told, Some(value), "{path} {name}");
+            }
+        }
+        Ok(())
+    }
 }

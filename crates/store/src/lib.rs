@@ -21,6 +21,7 @@ mod dead_letters;
 mod dialect;
 mod due;
 mod erase;
+mod erasing;
 mod erasures;
 mod error;
 mod gauges;

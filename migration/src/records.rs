@@ -1,0 +1,134 @@
+//! The tables beside the conversations: the log, dead letters, keys, and what is erased.
+
+pub(crate) const RECORDS: &[&str] = &[
+    "CREATE TABLE activities (
+    id {uuid} NOT NULL,
+    subaccount_id text NOT NULL,
+    connection_id {uuid},
+    kind text NOT NULL,
+    actor text NOT NULL,
+    actor_id text,
+    subject text,
+    details text NOT NULL,
+    at bigint NOT NULL,
+    PRIMARY KEY (subaccount_id, id)
+)",
+    "CREATE INDEX activities_of_mode ON activities (subject, id)
+    WHERE kind IN ('INSTAGRAM_BOT_PAUSED', 'INSTAGRAM_BOT_RESUMED')",
+    "CREATE TABLE dead_letters (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    connection_id {uuid},
+    chat_id {uuid},
+    kind text NOT NULL,
+    reference {uuid} NOT NULL,
+    class text NOT NULL,
+    error text NOT NULL,
+    attempts integer NOT NULL,
+    created_at bigint NOT NULL,
+    replayed_at bigint,
+    discarded_at bigint,
+    closed_by text
+)",
+    "CREATE INDEX dead_letters_open ON dead_letters (subaccount_id, id DESC)
+    WHERE replayed_at IS NULL AND discarded_at IS NULL",
+    "CREATE INDEX dead_letters_all ON dead_letters (subaccount_id, id DESC)",
+];
+
+pub(crate) const ACCESS: &[&str] = &[
+    "CREATE TABLE api_keys (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    role text NOT NULL,
+    name text NOT NULL,
+    hash {bytes} NOT NULL,
+    created_by text,
+    created_at bigint NOT NULL,
+    last_used_at bigint,
+    expires_at bigint,
+    revoked_at bigint
+)",
+    "CREATE UNIQUE INDEX api_keys_hash ON api_keys (hash)",
+    "CREATE INDEX api_keys_subaccount ON api_keys (subaccount_id, id DESC)",
+    "CREATE TABLE idempotency_keys (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    principal text NOT NULL,
+    key text NOT NULL,
+    fingerprint {bytes} NOT NULL,
+    status integer,
+    response {bytes},
+    locked_until bigint NOT NULL,
+    created_at bigint NOT NULL
+)",
+    "CREATE UNIQUE INDEX idempotency_keys_key ON idempotency_keys (subaccount_id, principal, key)",
+    "CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at)",
+];
+
+pub(crate) const PROVIDERS: &[&str] = &[
+    "CREATE TABLE provider_keys (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    key {bytes} NOT NULL,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL
+)",
+    "CREATE UNIQUE INDEX provider_keys_subaccount ON provider_keys (subaccount_id)",
+];
+
+pub(crate) const PRIVACY: &[&str] = &[
+    // What was received of a user until then is not taken in any more. The key is a digest of the user's id.
+    "CREATE TABLE erased_users (
+    connection_id {uuid} NOT NULL,
+    user_key {uuid} NOT NULL,
+    at bigint NOT NULL,
+    PRIMARY KEY (user_key, connection_id)
+)",
+    // What is still to be erased of somebody in the large tables, and how far that is.
+    "CREATE TABLE erased_traces (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    connection_id {uuid} NOT NULL,
+    account text NOT NULL,
+    instagram_user_id text NOT NULL,
+    chat_id {uuid},
+    until bigint NOT NULL,
+    events_after {uuid},
+    log_after {uuid}
+)",
+    "CREATE TABLE agent_chats (
+    agent_chat_id text PRIMARY KEY,
+    chat_id {uuid} NOT NULL,
+    subaccount_id text NOT NULL,
+    key_id {uuid},
+    replaced_at bigint,
+    created_at bigint NOT NULL
+)",
+    "CREATE INDEX agent_chats_chat ON agent_chats (chat_id)",
+    "CREATE INDEX agent_chats_replaced ON agent_chats (replaced_at) WHERE replaced_at IS NOT NULL",
+    "CREATE TABLE agent_chat_deletions (
+    agent_chat_id text PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    key_id {uuid},
+    due_at bigint,
+    attempts integer NOT NULL DEFAULT 0,
+    error text,
+    created_at bigint NOT NULL
+)",
+    "CREATE INDEX agent_chat_deletions_due ON agent_chat_deletions (due_at) WHERE due_at IS NOT NULL",
+    "CREATE TABLE erasures (
+    id {uuid} PRIMARY KEY,
+    code text,
+    subaccount_id text NOT NULL,
+    connection_id {uuid},
+    actor text NOT NULL,
+    actor_id text,
+    state text NOT NULL,
+    due_at bigint NOT NULL,
+    users bigint NOT NULL DEFAULT 0,
+    created_at bigint NOT NULL,
+    finished_at bigint
+)",
+    "CREATE INDEX erasures_code ON erasures (code) WHERE code IS NOT NULL",
+    "CREATE INDEX erasures_due ON erasures (due_at) WHERE finished_at IS NULL",
+];
