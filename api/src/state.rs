@@ -243,8 +243,11 @@ impl ApiState {
         let settings = &options.limits;
         let limits = Limits::new(settings);
         tokio::spawn(limits.clone().keep_small(drained.clone()));
-        let most =
-            MostStreams { in_all: settings.event_streams, of_one: settings.event_streams_per_subaccount };
+        let most = MostStreams {
+            in_all: settings.event_streams,
+            of_one: settings.event_streams_per_subaccount,
+            of_principal: settings.event_streams_per_principal,
+        };
         let live = Live::new(app.store.clone(), settings.event_interval, most);
         Ok(Self(Arc::new(Shared {
             store: app.store,

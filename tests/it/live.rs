@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, agent_path};
 use dmrelay_tests::stream::Stream;
+use dmrelay_tests::wait;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,6 +13,7 @@ on_both_backends!(
     events_are_delivered_live,
     a_client_that_reconnects_misses_nothing,
     streams_end_and_are_limited_in_number,
+    streams_are_shared_among_keys,
     a_stream_ends_with_its_key_or_token,
     events_written_out_of_order_are_delivered,
 );
@@ -84,6 +86,27 @@ async fn streams_end_and_are_limited_in_number(backend: Backend) -> Result<()> {
     // A process that shuts down does not wait for listeners.
     relay.simulator.say(ACCOUNT, USER, "hello");
     next.next("message.received").await?;
+    relay.end().await
+}
+
+/// One key does not take its subaccount's streams from the others.
+async fn streams_are_shared_among_keys(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| settings.limits.event_streams_per_principal = 2).await?;
+    let body = json!({"name": "console", "role": "viewer"}).to_string().into_bytes();
+    let created = relay.rest.request("POST", "/api/database/acme/api-keys", Some(body), &[]).await?.json;
+    let other = relay.rest.with_key(created["key"].as_str());
+    let path = agent_path("events");
+    let first = Stream::open(&relay.rest, &path, None).await?;
+    let _second = Stream::open(&relay.rest, &path, None).await?;
+    let full = relay.rest.request("GET", &path, None, &[]).await?;
+    assert_eq!((full.status, &full.json["type"]), (503, &json!("urn:dmrelay:problem:too-many-streams")));
+    let _theirs = Stream::open(&other, &path, None).await?;
+    // Its place is given back.
+    drop(first);
+    wait::until("a place", Duration::from_secs(10), async || {
+        Ok(Stream::open(&relay.rest, &path, None).await.ok())
+    })
+    .await?;
     relay.end().await
 }
 

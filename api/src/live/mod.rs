@@ -16,8 +16,8 @@ use dmrelay_store::entity::activity;
 use dmrelay_store::{Result, Store};
 use feed::Feed;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex, broadcast};
 
@@ -37,6 +37,8 @@ pub(crate) struct MostStreams {
     pub(crate) in_all: usize,
     /// For one subaccount, so that it leaves room for others.
     pub(crate) of_one: usize,
+    /// For one key or token, so that it leaves room for others of its subaccount.
+    pub(crate) of_principal: usize,
 }
 
 /// One feed per subaccount that has listeners; cheap to clone.
@@ -46,6 +48,8 @@ pub(crate) struct Live {
     interval: Duration,
     most: MostStreams,
     listening: Arc<AtomicUsize>,
+    /// How many streams each key or token has, of each subaccount.
+    held: Held,
     feeds: Arc<Mutex<HashMap<SubaccountId, Sender>>>,
 }
 
@@ -55,7 +59,41 @@ pub(crate) struct Listener {
     _place: Place,
 }
 
-struct Place(Arc<AtomicUsize>);
+type Held = Arc<std::sync::Mutex<HashMap<(SubaccountId, String), usize>>>;
+
+/// Somebody's place among the listeners, given back on drop.
+struct Share {
+    held: Held,
+    who: (SubaccountId, String),
+}
+
+impl Share {
+    /// One more place for this key or token, if it has fewer than `most`.
+    fn take(held: &Held, who: (SubaccountId, String), most: usize) -> Option<Self> {
+        let mut counts = held.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.get(&who).copied().unwrap_or_default();
+        if count >= most {
+            return None;
+        }
+        counts.insert(who.clone(), count + 1);
+        drop(counts);
+        Some(Self { held: held.clone(), who })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut counts = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        match counts.get_mut(&self.who) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => {
+                counts.remove(&self.who);
+            }
+        }
+    }
+}
+
+struct Place(Arc<AtomicUsize>, #[expect(dead_code, reason = "held until the listener goes")] Share);
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -65,13 +103,19 @@ impl Drop for Place {
 
 impl Live {
     pub(crate) fn new(store: Store, interval: Duration, most: MostStreams) -> Self {
-        Self { store, interval, most, listening: Arc::default(), feeds: Arc::default() }
+        Self { store, interval, most, listening: Arc::default(), held: Arc::default(), feeds: Arc::default() }
     }
 
-    /// Subscribes to everything a subaccount writes from now on; `None` if there are too many listeners.
-    pub(crate) async fn listen(&self, subaccount: &SubaccountId) -> Result<Option<Listener>> {
+    /// Subscribes a key or token to everything a subaccount writes from now on; `None` if there are too many listeners.
+    pub(crate) async fn listen(
+        &self,
+        subaccount: &SubaccountId,
+        principal: &str,
+    ) -> Result<Option<Listener>> {
+        let who = (subaccount.clone(), principal.to_owned());
+        let Some(share) = Share::take(&self.held, who, self.most.of_principal) else { return Ok(None) };
         let before = self.listening.fetch_add(1, Ordering::Relaxed);
-        let place = Place(self.listening.clone());
+        let place = Place(self.listening.clone(), share);
         if before >= self.most.in_all {
             return Ok(None);
         }

@@ -58,7 +58,8 @@ pub(super) async fn events(
     let seen = last_seen(&headers)?;
     let wanted = Wanted::of(&state, &scope, query.connection_id.map(ConnectionId)).await?;
     // Subscribe before reading the past, so that no event is missed in between.
-    let Some(listener) = state.live.listen(&scope.subaccount).await? else {
+    let principal = scope.actor.id.as_deref().unwrap_or_default();
+    let Some(listener) = state.live.listen(&scope.subaccount, principal).await? else {
         let title = "Too many event streams are open";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", title).retry_after(10));
     };

@@ -97,6 +97,9 @@ pub struct LimitSettings {
     /// Maximum number of concurrent event streams per subaccount, which leaves room for others.
     #[arg(long, env = "EVENT_STREAMS_PER_SUBACCOUNT", default_value_t = 100, value_parser = at_least_one)]
     pub event_streams_per_subaccount: usize,
+    /// Maximum number of concurrent event streams with one key or token, which leaves room for others of its subaccount.
+    #[arg(long, env = "EVENT_STREAMS_PER_PRINCIPAL", default_value_t = 50, value_parser = at_least_one)]
+    pub event_streams_per_principal: usize,
     /// Maximum number of lists of one subaccount that are read at a time, and at most half of what all have (an eighth of
     /// DATABASE_MAX_CONNECTIONS); further ones wait for two seconds, and are then refused with 429.
     #[arg(long, env = "READERS_PER_SUBACCOUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_000))]
