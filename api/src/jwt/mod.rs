@@ -1,8 +1,7 @@
 //! JWT authentication: whether a token is valid, and what it grants.
 //!
-//! The library checks signatures; which algorithm and key are acceptable is decided here, never by the token.
-//! Each part of a token is parsed once, after its signature is verified where it has one, so that what is
-//! checked is what is used.
+//! The library decodes a token, checks its signature, and validates its times, issuer and audience; which algorithm and key are
+//! acceptable is decided here, never by the token.
 
 mod claims;
 mod jwk;
@@ -12,16 +11,13 @@ mod tests;
 
 pub(crate) use claims::{Grants, Identity};
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use claims::Rules;
 use dmrelay_domain::clock::{Clock, SystemClock};
 use dmrelay_runtime::http::{Call, Client, Method, is_private_path};
 use dmrelay_runtime::settings::{InvalidSetting, JwtSettings};
-use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Header};
 use jwks::Jwks;
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
 use std::sync::Arc;
 use url::Url;
 
@@ -34,9 +30,6 @@ const SECRET_MIN: usize = 32;
 /// The algorithms available with public keys.
 const PUBLIC_KEY_ALGORITHMS: [(&str, Algorithm); 3] =
     [("RS256", Algorithm::RS256), ("ES256", Algorithm::ES256), ("EdDSA", Algorithm::EdDSA)];
-
-/// The algorithm used with a shared secret.
-const SECRET_ALGORITHM: (&str, Algorithm) = ("HS256", Algorithm::HS256);
 
 /// Why a token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,8 +48,8 @@ pub(crate) struct Tokens(Arc<Inner>);
 
 struct Inner {
     keys: Keys,
-    /// The accepted algorithms, by their name in a token's header. There is no `none`.
-    algorithms: Vec<(&'static str, Algorithm)>,
+    /// The accepted algorithms. There is no `none`.
+    algorithms: Vec<Algorithm>,
     rules: Rules,
     clock: Arc<dyn Clock>,
 }
@@ -97,7 +90,7 @@ impl Tokens {
                     return Err(InvalidSetting { name: "JWT_SECRET", what });
                 }
                 let key = DecodingKey::from_secret(secret.expose().as_bytes());
-                (Keys::Secret(Arc::new(key)), vec![SECRET_ALGORITHM])
+                (Keys::Secret(Arc::new(key)), vec![Algorithm::HS256])
             }
             (None, url) => {
                 let call = call(settings, url.as_ref())?;
@@ -112,83 +105,64 @@ impl Tokens {
     /// # Errors
     /// [`TokenError`]
     pub(crate) async fn verify(&self, token: &str) -> Result<Identity, TokenError> {
-        let token = Token::split(token)?;
-        let algorithm = self.0.algorithms.iter().find(|(word, _)| *word == token.header.alg);
-        let Some((_, algorithm)) = algorithm else {
+        let header = header_of(token)?;
+        if !self.0.algorithms.contains(&header.alg) {
             return Err(TokenError::Invalid("its signature algorithm is not accepted"));
-        };
+        }
         let key = match &self.0.keys {
             Keys::Secret(key) => Arc::clone(key),
-            Keys::Published(jwks) => jwks.key(token.header.kid.as_deref(), *algorithm).await?,
+            Keys::Published(jwks) => jwks.key(header.kid.as_deref(), header.alg).await?,
         };
-        match crypto::verify(token.signature, token.signed.as_bytes(), &key, *algorithm) {
-            Ok(true) => {}
-            Ok(false) | Err(_) => return Err(TokenError::Invalid("its signature is not valid")),
-        }
-        self.0.rules.identity(&decoded(token.claims)?, self.0.clock.now())
+        let validation = self.0.rules.validation(header.alg);
+        let decoded = jsonwebtoken::decode(token, &key, &validation).map_err(|err| reason(err.kind()))?;
+        self.0.rules.identity(&decoded.claims, self.0.clock.now())
     }
 }
 
-/// The parts of a token.
-struct Token<'a> {
-    header: Header,
-    claims: &'a str,
-    signature: &'a str,
-    /// The signed part.
-    signed: &'a str,
-}
-
-/// The header fields in use. Embedded keys and key URLs (`jwk`, `jku`, `x5u`) are ignored: a token must not
-/// choose what to trust.
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    #[serde(default)]
-    kid: Option<String>,
-    /// What kind of token it is.
-    #[serde(default)]
-    typ: Option<String>,
-    /// Whether the token lists critical extensions (`crit`); none is supported.
-    #[serde(default, deserialize_with = "present")]
-    crit: bool,
-}
-
-impl<'a> Token<'a> {
-    fn split(token: &'a str) -> Result<Self, TokenError> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(TokenError::Invalid("it is too long"));
-        }
-        let unreadable = TokenError::Invalid("it is not a signed token");
-        let (signed, signature) = token.rsplit_once('.').ok_or(unreadable)?;
-        let (header, claims) = signed.split_once('.').ok_or(unreadable)?;
-        if claims.contains('.') {
-            return Err(unreadable);
-        }
-        let header: Header = serde_json::from_slice(&decoded(header)?).map_err(|_| unreadable)?;
-        // A token for another purpose (an identity token, a logout token) grants nothing (RFC 8725 §3.11; RFC 9068).
-        let typ =
-            header.typ.as_deref().map(|typ| typ.trim_start_matches("application/").to_ascii_lowercase());
-        if typ.is_some_and(|typ| !matches!(typ.as_str(), "jwt" | "at+jwt")) {
-            return Err(TokenError::Invalid("its type (typ) is not accepted"));
-        }
-        if header.crit {
-            return Err(TokenError::Invalid("it needs an extension that is not supported"));
-        }
-        Ok(Self { header, claims, signature, signed })
+/// The header of a token that may be verified. Keys in it and addresses of keys (`jwk`, `jku`, `x5u`) are ignored: a token must
+/// not choose what to trust.
+fn header_of(token: &str) -> Result<Header, TokenError> {
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(TokenError::Invalid("it is too long"));
     }
+    let header = jsonwebtoken::decode_header(token).map_err(|err| reason(err.kind()))?;
+    // A token for another purpose (an identity token, a logout token) grants nothing (RFC 8725 §3.11; RFC 9068).
+    let typ = header.typ.as_deref().map(|typ| typ.trim_start_matches("application/").to_ascii_lowercase());
+    if typ.is_some_and(|typ| !matches!(typ.as_str(), "jwt" | "at+jwt")) {
+        return Err(TokenError::Invalid("its type (typ) is not accepted"));
+    }
+    // Extensions that must be understood; none is supported.
+    if header.crit.is_some() {
+        return Err(TokenError::Invalid("it needs an extension that is not supported"));
+    }
+    Ok(header)
 }
 
-fn decoded(part: &str) -> Result<Vec<u8>, TokenError> {
-    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Invalid("it is not a signed token"))
+/// Why the library rejects a token, in words that may be shown to the caller.
+fn reason(kind: &ErrorKind) -> TokenError {
+    TokenError::Invalid(match kind {
+        ErrorKind::InvalidSignature => "its signature is not valid",
+        ErrorKind::ExpiredSignature => "it has expired",
+        ErrorKind::ImmatureSignature => "it is not valid yet",
+        ErrorKind::InvalidIssuer => "it comes from another issuer (iss)",
+        ErrorKind::InvalidAudience => "it is for another audience (aud)",
+        ErrorKind::InvalidClaimFormat(claim) if claim == "nbf" => "its nbf claim is not a time",
+        ErrorKind::MissingRequiredClaim(claim) | ErrorKind::InvalidClaimFormat(claim) => {
+            match claim.as_str() {
+                "exp" => "it has no expiry (exp)",
+                "iss" => "it has no issuer (iss)",
+                "aud" => "it has no audience (aud)",
+                _ => "a claim is missing",
+            }
+        }
+        _ => "it is not a signed token",
+    })
 }
 
-/// Records that a member is present, even if its value is `null`.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(deserializer).map(|_| true)
-}
-
-fn algorithms(words: &[String]) -> Result<Vec<(&'static str, Algorithm)>, InvalidSetting> {
-    let known = |word: &str| PUBLIC_KEY_ALGORITHMS.into_iter().find(|(known, _)| *known == word);
+fn algorithms(words: &[String]) -> Result<Vec<Algorithm>, InvalidSetting> {
+    let known = |word: &str| {
+        PUBLIC_KEY_ALGORITHMS.into_iter().find(|(known, _)| *known == word).map(|(_, algorithm)| algorithm)
+    };
     let algorithm = |word: &String| {
         let what = || format!("{word:?} is not one of RS256, ES256, EdDSA");
         known(word.trim()).ok_or_else(|| InvalidSetting { name: "JWT_ALGORITHMS", what: what() })

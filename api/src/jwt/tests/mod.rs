@@ -10,23 +10,26 @@ use super::{Identity, TokenError, Tokens};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use clap::Parser;
-use dmrelay_domain::clock::{Clock, Millis};
+use dmrelay_domain::clock::{Clock, Millis, SystemClock};
 use dmrelay_runtime::http::Client;
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::JwtSettings;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 const ISSUER: &str = "https://login.example.com/";
 const AUDIENCE: &str = "dmrelay";
 const SECRET: &str = "a secret of more than thirty-two characters";
 
-/// The time at which the tests begin: times in most tokens are relative to it.
-const NOW: i64 = 1_900_000_000;
+/// The time at which the tests begin, in seconds: times in most tokens are relative to it. The library has its own clock.
+fn now() -> i64 {
+    static NOW: LazyLock<i64> = LazyLock::new(|| SystemClock.now() / 1_000);
+    *NOW
+}
 
 /// Settings as given on a command line.
 #[derive(Parser)]
@@ -46,7 +49,7 @@ struct TestClock(AtomicI64);
 
 impl TestClock {
     fn start() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(NOW * 1_000)))
+        Arc::new(Self(AtomicI64::new(now() * 1_000)))
     }
 
     fn forward(&self, time: Duration) {
@@ -150,7 +153,7 @@ impl Signer {
 /// Claims of a valid token for the subaccount `acme`.
 fn claims() -> Value {
     json!({
-        "iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "exp": NOW + 600,
+        "iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "exp": now() + 600,
         "role": "operator", "subaccounts": ["acme"],
     })
 }

@@ -10,7 +10,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 /// A token that outlives every test.
 fn lasting(signer: &Signer) -> String {
-    signer.token(&claims_with("exp", &json!(NOW + 1_000_000)))
+    signer.token(&claims_with("exp", &json!(now() + 1_000_000)))
 }
 
 #[tokio::test]
