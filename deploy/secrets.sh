@@ -54,11 +54,12 @@ random() { head -c "$1" /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
 read_one() { cat -- "$dir/$1"; }
 
 printf 'k1:%s\n' "$(head -c 32 /dev/urandom | base64 | tr -d '\n')" | put encryption_keys
-random 32 | put bootstrap_api_key
 # Not used while it is empty.
 printf '' | put jwt_secret
 
 if [ "$kind" = demo ]; then
+    # For the first steps only: every permission in every subaccount.
+    random 32 | put bootstrap_api_key
     # The simulator's own secrets. It is reachable only from this machine.
     printf 'simulated-app-secret' | put meta_app_secrets
     printf 'simulated-verify-token' | put meta_verify_token

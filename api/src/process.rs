@@ -124,6 +124,12 @@ async fn start(args: Args, store: Store) -> anyhow::Result<()> {
     let listener = ops::bind(args.api.api_addr, "API_ADDR").await.map_err(|err| anyhow!(err))?;
     dmrelay_app::watch(&app.store, &app.queue, &app.metrics, &stop);
     let metrics = app.metrics.clone();
+    if options.bootstrap_hash.is_some() {
+        tracing::warn!(
+            "BOOTSTRAP_API_KEY is given: whoever has it may do everything in every subaccount; it is for the first steps only: \
+             create keys with admin keys create, and remove it"
+        );
+    }
     let api = Api::start(ApiParts::new(app, options), stop.clone()).await?;
     dmrelay_app::serve_operators(&args.metrics, metrics, api.ready(), stop).await?;
     tracing::info!(address = %args.api.api_addr, metrics = %args.metrics.metrics_addr, "api started");

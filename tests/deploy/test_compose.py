@@ -8,6 +8,7 @@ from functools import cache
 from repository import DEPLOY, ROOT, default, document, made_by_secrets_script, pinned, refusal, seconds, secrets, settings
 
 COMPOSE = document(ROOT / "docker-compose.yml")
+DEMO = document(DEPLOY / "demo.yml")
 SERVICES = COMPOSE["services"]
 OURS = {"migrate": "dmrelay-api", "api": "dmrelay-api", "worker": "dmrelay-worker"}
 # They end by themselves.
@@ -147,7 +148,20 @@ class Secrets(unittest.TestCase):
     def test_nobody_gets_what_is_not_theirs(self):
         self.assertEqual(SERVICES["migrate"]["secrets"], ["database_url"])
         self.assertNotIn("retell_api_key", SERVICES["api"]["secrets"])
-        self.assertNotIn("bootstrap_api_key", SERVICES["worker"]["secrets"])
+        for name, service in services():
+            with self.subTest(service=name):
+                self.assertNotIn("bootstrap_api_key", service.get("secrets", []))
+
+    def test_the_bootstrap_key_is_the_demos_alone(self):
+        self.assertIn("deploy/demo.yml", environment_file(DEPLOY / "demo.env")["COMPOSE_FILE"].split(":"))
+        self.assertEqual(DEMO["services"].keys(), {"api", "demo"})
+        self.assertEqual(DEMO["secrets"].keys(), {"bootstrap_api_key"})
+        for service in DEMO["services"].values():
+            self.assertEqual(service["secrets"], ["bootstrap_api_key"])
+        for kind, is_made in ((None, False), ("server", False), ("demo", True)):
+            with self.subTest(kind=kind), tempfile.TemporaryDirectory() as directory:
+                files, _ = made_by_secrets_script(kind, directory)
+                self.assertEqual("bootstrap_api_key" in files, is_made)
 
 
 class Networks(unittest.TestCase):

@@ -44,6 +44,8 @@ class Tools(unittest.TestCase):
     def test_compose_reads_the_demo(self):
         services = self.compose("--env-file", "deploy/demo.env")["services"]
         self.assertTrue({"simulator", "demo"} <= services.keys())
+        self.assertEqual(services["api"]["environment"]["BOOTSTRAP_API_KEY_FILE"], "/run/secrets/bootstrap_api_key")
+        self.assertIn("bootstrap_api_key", [secret["source"] for secret in services["api"]["secrets"]])
         for name in ("api", "worker"):
             self.assertEqual(services[name]["environment"]["RETELL_URL"], "http://simulator:4010/retell")
 

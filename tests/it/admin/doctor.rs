@@ -70,8 +70,9 @@ fn found(output: &str, verdict: &str, check: &str, says: &str) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_installation_passes() -> Result<()> {
     let clinic = Clinic::open().await?;
-    let (success, output) =
-        clinic.examine(&[], &[("JWT_SECRET", JWT), ("JWT_ISSUER", "x"), ("JWT_AUDIENCE", "y")]).await?;
+    let no_bootstrap = ("BOOTSTRAP_API_KEY", "");
+    let tokens = [("JWT_SECRET", JWT), ("JWT_ISSUER", "x"), ("JWT_AUDIENCE", "y"), no_bootstrap];
+    let (success, output) = clinic.examine(&[], &tokens).await?;
     assert!(success && output.ends_with(" 0 warn, 0 FAIL"), "{output}");
     for (check, says) in [
         ("settings", "valid"),
@@ -93,7 +94,9 @@ async fn a_good_installation_passes() -> Result<()> {
     ] {
         assert!(found(&output, "ok", check, says), "{check}: {output}");
     }
-    let (success, json) = clinic.examine(&["--json"], &[]).await?;
+    let (success, output) = clinic.examine(&[], &[]).await?;
+    assert!(success && found(&output, "warn", "BOOTSTRAP_API_KEY", "it has every permission"), "{output}");
+    let (success, json) = clinic.examine(&["--json"], &[no_bootstrap]).await?;
     let findings: Vec<Value> = serde_json::from_str(&json).with_context(|| json.clone())?;
     assert!(success && findings.iter().all(|finding| finding["verdict"] == "ok"), "{json}");
     Ok(())

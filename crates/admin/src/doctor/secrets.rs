@@ -78,7 +78,11 @@ fn bootstrap_key(key: Result<Option<Secret<String>>, InvalidSetting>, report: &m
             report
                 .fail(CHECK, format!("must have at least {BOOTSTRAP_KEY_BYTES_MIN} characters, or be unset"));
         }
-        Ok(Some(_)) => report.ok(CHECK, "given; it has every permission, so remove it once other keys exist"),
+        Ok(Some(_)) => report.warn(
+            CHECK,
+            "given: it has every permission in every subaccount, never expires, and names nobody; create keys with \
+             admin keys create, and remove it",
+        ),
         Ok(None) => report.ok(CHECK, "not given"),
         Err(err) => report.fail(CHECK, err),
     }
