@@ -114,6 +114,12 @@ deny: ## Install cargo-deny below target/ (takes minutes once) and check bans, l
 		$(CARGO) install --locked --version $(CARGO_DENY_VERSION) --root '$(TOOLS)' cargo-deny
 	$(CARGO) deny check bans licenses sources
 
+.PHONY: advisories
+advisories: ## Compare Cargo.lock with the known vulnerabilities (RustSec's database, from GitHub; OFFLINE=1 takes the copy fetched last)
+	@cargo-deny --version 2>/dev/null | grep -qF ' $(CARGO_DENY_VERSION)' || \
+		$(CARGO) install --locked --version $(CARGO_DENY_VERSION) --root '$(TOOLS)' cargo-deny
+	$(CARGO) deny check $(if $(OFFLINE),--disable-fetch) advisories
+
 .PHONY: openapi
 openapi: ## Write docs/openapi.json anew
 	$(CARGO) run -p dmrelay-api -- openapi > $(TARGET)/openapi.json

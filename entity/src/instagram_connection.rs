@@ -34,6 +34,8 @@ pub struct Model {
     pub access_token: Option<Vec<u8>>,
     /// Token expires at, in milliseconds.
     pub token_expires_at: Option<i64>,
+    /// The token's `appsecret_proof`, encrypted, if calls carry it.
+    pub token_proof: Option<Vec<u8>>,
     /// Credential version.
     pub credential_version: i64,
     /// Verify token.

@@ -67,6 +67,7 @@ const CONNECTIONS: &[&str] = &[
     app_user_id text,
     username text,
     access_token {bytes},
+    token_proof {bytes},
     token_expires_at bigint,
     token_check_at bigint,
     credential_version bigint NOT NULL,

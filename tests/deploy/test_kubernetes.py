@@ -71,6 +71,12 @@ def ports(workload):
     return {port["name"] for port in container(workload).get("ports", [])}
 
 
+def patch_files():
+    """The patches that are files, each with the directory of its kustomization."""
+    for directory, found in kustomizations():
+        yield from ((directory, patch) for patch in found.get("patches", []) if "path" in patch)
+
+
 def environment(directory):
     """The settings of base/settings.env and of an overlay's configMapGenerator."""
     lines = [line for line in (KUBERNETES / "base/settings.env").read_text().splitlines() if line and line[0] != "#"]
@@ -83,11 +89,18 @@ class Files(unittest.TestCase):
     def test_every_file_is_used_and_every_listed_file_is_there(self):
         listed = {path.resolve() for path in resource_files()}
         there = {path for path in KUBERNETES.rglob("*.yaml") if path.name != "kustomization.yaml"}
-        self.assertEqual(listed, {path for path in there if "secrets" not in path.parts} - NOT_LISTED)
+        patches = {(directory / patch["path"]).resolve() for directory, patch in patch_files()}
+        self.assertEqual(listed | patches, {path for path in there if "secrets" not in path.parts} - NOT_LISTED)
 
     def test_patches_have_targets(self):
+        for directory, patch in patch_files():
+            for part in documents(directory / patch["path"]):
+                with self.subTest(patch=part["metadata"]["name"]):
+                    self.assertIn(part["metadata"]["name"], of_kind(part["kind"]))
         for _, found in kustomizations():
             for patch in found.get("patches", []):
+                if "path" in patch:
+                    continue
                 targets = [name for name in of_kind(patch["target"]["kind"]) if re.fullmatch(patch["target"]["name"], name)]
                 self.assertEqual(len(targets), 2)
                 for operation in yaml.safe_load(patch["patch"]):
@@ -231,6 +244,16 @@ class References(unittest.TestCase):
                         for other in taken:
                             self.assertIn(port["port"], ports(other))
         self.assertEqual(of_kind("NetworkPolicy")["nothing-by-default"]["spec"]["podSelector"], {})
+
+    def test_policies_name_whom_they_let_in_and_out(self):
+        for name, policy in of_kind("NetworkPolicy").items():
+            for direction, peers in (("ingress", "from"), ("egress", "to")):
+                for rule in policy["spec"].get(direction, []):
+                    with self.subTest(policy=name):
+                        self.assertTrue(rule[peers])
+                        for peer in rule[peers]:
+                            # A whole namespace is nobody in particular.
+                            self.assertTrue("ipBlock" in peer or peer["podSelector"]["matchLabels"])
 
     def test_prometheus_finds_both_processes_under_their_names(self):
         (monitor,) = of_kind("ServiceMonitor").values()

@@ -1,7 +1,7 @@
 //! Connecting, disconnecting, and the frontend's view of it.
 
 use anyhow::Result;
-use dmrelay_simulator::{AccountSpec, Fault, FaultMode, Operation, Service, TokenState};
+use dmrelay_simulator::{AccountSpec, Fault, FaultMode, Operation, Service, TokenState, WebhookTarget};
 use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, APP_SECRET, TOKEN, connect_body, text_webhook};
 use sea_orm::ConnectionTrait;
@@ -16,6 +16,7 @@ on_both_backends!(
     disconnecting_unsubscribes_the_webhooks_and_deletes_the_token,
     several_accounts_of_one_agent_are_separate,
     a_page_connects_with_facebook_login,
+    calls_of_a_page_carry_the_proof_of_its_app,
     secrets_are_encrypted_in_the_database,
 );
 
@@ -237,6 +238,61 @@ async fn a_page_connects_with_facebook_login(backend: Backend) -> Result<()> {
             record.sends_to(PAGED, USER).count() == 1
         })
         .await?;
+    relay.end().await
+}
+
+async fn calls_of_a_page_carry_the_proof_of_its_app(backend: Backend) -> Result<()> {
+    const PAGED: &str = "17841400000000003";
+    const PAGE: &str = "104508901353867";
+    let relay = Relay::start(backend, |_| {}).await?;
+    let spec = |secret: &str| {
+        let mut spec = AccountSpec::new(PAGED, "acme_page", "EAAtoken").facebook_login(PAGE);
+        let target = relay.simulator.settings().webhooks.target;
+        spec.webhook = target.map(|target| WebhookTarget { app_secret: secret.to_owned(), ..target });
+        spec
+    };
+    let mut body = connect_body();
+    body["instagramAccountId"] = json!(PAGED);
+    body["accessToken"] = json!("EAAtoken");
+    body["pageId"] = json!(PAGE);
+    // A token that another Meta app was given.
+    relay.simulator.put_account(spec("the-secret-of-another-app"));
+    let answer = relay.rest.post("connect", body.clone()).await?;
+    assert_eq!(
+        (answer.status, &answer.json["type"]),
+        (422, &json!("urn:dmrelay:problem:token-of-another-app"))
+    );
+    assert_eq!(relay.rest.get("connections").await?.json["items"], json!([]));
+    // Its own app, which wants the proof with every call.
+    relay.simulator.put_account(spec(APP_SECRET));
+    relay.simulator.configure(|settings| settings.graph.require_proof = true);
+    let answer = relay.rest.post("connect", body.clone()).await?;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let row = &relay.store.snapshot().await?[0].row;
+    let proof = dmrelay_domain::signature::app_secret_proof(APP_SECRET.as_bytes(), b"EAAtoken");
+    let sealed = row.token_proof.as_deref().unwrap_or_default();
+    assert!(sealed.len() > 64 && !sealed.windows(64).any(|part| part == proof.as_bytes()));
+    relay.simulator.say(PAGED, USER, "hello");
+    let sends = |record: &dmrelay_simulator::Record| record.sends_to(PAGED, USER).count();
+    let within = std::time::Duration::from_secs(20);
+    relay.simulator.wait_for("the reply", within, |record| sends(record) == 1).await?;
+    // Once the app's secret is changed at Meta, messages wait for a connect, and none is lost.
+    relay.simulator.put_account(spec("the-secret-that-is-new"));
+    relay.simulator.configure(|settings| settings.webhooks.target = None);
+    let now = relay.simulator.now_ms();
+    let mut webhook: serde_json::Value =
+        serde_json::from_slice(&text_webhook(PAGED, USER, "m-later", "and now?"))?;
+    webhook["entry"][0]["messaging"][0]["timestamp"] = json!(now);
+    let webhook = webhook.to_string().into_bytes();
+    assert_eq!(relay.rest.webhook("/webhooks/instagram", &webhook, APP_SECRET).await?.status, 200);
+    dmrelay_tests::wait::until("it waits", within, async || {
+        Ok((relay.rest.get("status").await?.json["status"] == "reauth_required").then_some(()))
+    })
+    .await?;
+    body["appSecret"] = json!("the-secret-that-is-new");
+    let again = relay.rest.post("connect", body).await?;
+    assert_eq!(again.status, 201, "{}", again.text);
+    relay.simulator.wait_for("the second reply", within, |record| sends(record) == 2).await?;
     relay.end().await
 }
 

@@ -206,7 +206,7 @@ async fn a_reconnect_takes_precedence_over_a_renewal(backend: Backend) -> Result
     assert_eq!((claimed.len(), claim().await?.len()), (1, 0));
     assert_eq!(relay.rest.connect().await?.status, 201);
     let connected = row(&relay).await?;
-    let renewed = Renewed { access_token: vec![1], expires_in: None };
+    let renewed = Renewed { access_token: vec![1], token_proof: None, expires_in: None };
     assert!(!relay.store.renew_token(&claimed[0], &renewed).await?);
     assert!(!relay.store.token_failing(&claimed[0], "x", None).await?);
     relay.store.put_token_off(&claimed[0], Duration::ZERO).await?;

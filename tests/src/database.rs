@@ -57,6 +57,7 @@ pub async fn connect(store: &Store, subaccount: &str, account: &str) -> Result<C
         settings: Settings::default(),
         credentials: Credentials {
             access_token: vec![1],
+            token_proof: None,
             token_expires_at: None,
             verify_token: vec![2],
             app_secret: None,

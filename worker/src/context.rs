@@ -19,7 +19,7 @@ use dmrelay_instagram::{Access, Graph};
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{AgentSettings, GraphSettings, ProviderSettings, WorkerSettings};
 use dmrelay_store::{Batcher, BatcherOptions, ChatIds, Connection, Health, Store};
-use dmrelay_vault::{Place, SealError, Vault};
+use dmrelay_vault::{SealError, Vault};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -181,18 +181,16 @@ impl Context {
 
     /// The access with which Graph is called for a connection.
     pub(crate) fn access(&self, connection: &Connection) -> Result<Access, SealError> {
-        let sealed = connection.row.access_token.as_deref().ok_or(SealError::Malformed)?;
-        let token: Secret<String> = self.vault.open_text(place(connection), sealed)?;
-        Ok(Access::new(connection.login, &connection.account, connection.page.as_ref(), token))
+        dmrelay_app::access(&self.vault, connection)
     }
 
-    /// Encrypts a connection's token for storage.
-    pub(crate) fn seal(&self, connection: &Connection, token: &Secret<String>) -> Vec<u8> {
-        self.vault.seal(place(connection), token.expose().as_bytes())
+    /// Encrypts a connection's token, or its proof, for storage.
+    pub(crate) fn seal(
+        &self,
+        connection: &Connection,
+        column: &'static str,
+        secret: &Secret<String>,
+    ) -> Vec<u8> {
+        self.vault.seal(dmrelay_app::place(connection, column), secret.expose().as_bytes())
     }
-}
-
-/// The storage location of a connection's token.
-fn place(connection: &Connection) -> Place {
-    Place { table: "instagram_connections", column: "access_token", row: connection.id.0 }
 }

@@ -1,6 +1,7 @@
 //! `POST …/connect`: checks an Instagram account with Graph, subscribes its webhooks, and stores it with
 //! encrypted secrets. A failure at any step leaves nothing half-done.
 
+use super::graph::{graph_problem, identify};
 use super::{is_live, provider_key};
 use crate::access::Scope;
 use crate::extract::Body;
@@ -10,11 +11,10 @@ use crate::state::ApiState;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ConnectionId, InstagramAccountId, InstagramUserId, PageId};
 use dmrelay_domain::secret::Secret;
 use dmrelay_domain::states::LoginKind;
-use dmrelay_instagram::{Access, Account, GraphError, links};
+use dmrelay_instagram::{Access, Account, links};
 use dmrelay_runtime::settings::AgentBinding;
 use dmrelay_store::{Activity, ActivityKind, Bound, Connection, Credentials, NewConnection};
 use dmrelay_vault::Place;
@@ -117,8 +117,9 @@ pub(super) async fn connect(
 ) -> Result<(StatusCode, Json<Connected>), Problem> {
     let checked = check(&request)?;
     let right = check_agent(&state, &scope).await?;
-    let access = access(&request, &checked);
-    let found = state.graph.identify(&access).await.map_err(|err| graph_problem(&err))?;
+    let token = request.access_token.clone();
+    let access = Access::new(checked.login, &checked.account, checked.page.as_ref(), token);
+    let (access, found) = identify(&state, access, request.app_secret.as_ref()).await?;
     if found.instagram_account_id != checked.account.as_str() {
         let name = found.username.as_deref().map(|name| format!(" (@{name})")).unwrap_or_default();
         let (is, should) = (&found.instagram_account_id, &checked.account);
@@ -135,7 +136,7 @@ pub(super) async fn connect(
         .with("tokenAccountId", found.instagram_account_id));
     }
     let before = before(&state, &scope, &checked.account, request.take_over).await?;
-    let new = describe(&state, &scope, &request, (checked, found, &before));
+    let new = describe(&state, &scope, &request, (checked, found, &before, access.proof.as_ref()));
     reserve(&state, &new, &before).await?;
     let made = make(&state, (&scope, right), &access, (&new, &before)).await;
     if let Err(problem) = made {
@@ -230,10 +231,6 @@ fn printable(pointer: &str, text: &str, range: RangeInclusive<usize>, errors: &m
     }
 }
 
-fn access(request: &Connect, checked: &Checked) -> Access {
-    Access::new(checked.login, &checked.account, checked.page.as_ref(), request.access_token.clone())
-}
-
 async fn before(
     state: &ApiState,
     scope: &Scope,
@@ -268,7 +265,7 @@ fn describe(
     state: &ApiState,
     scope: &Scope,
     request: &Connect,
-    (checked, found, before): (Checked, Account, &Before),
+    (checked, found, before, proof): (Checked, Account, &Before, Option<&Secret<String>>),
 ) -> NewConnection {
     let id = match before {
         Before::Live(id) | Before::Former(id) => *id,
@@ -291,6 +288,7 @@ fn describe(
         settings: request.settings.clone().into(),
         credentials: Credentials {
             access_token: seal("access_token", &request.access_token),
+            token_proof: proof.map(|proof| seal("token_proof", proof)),
             token_expires_at: expires,
             verify_token: seal("verify_token", &request.webhook_verification_token),
             app_secret: request.app_secret.as_ref().map(|secret| seal("app_secret", secret)),
@@ -400,39 +398,4 @@ pub(super) fn callback_url(state: &ApiState, connection: &Connection) -> String 
     let base = state.options.api.public_url.as_str().trim_end_matches('/');
     let (subaccount, agent) = (&connection.subaccount, &connection.agent);
     format!("{base}/api/database/{subaccount}/chat-agents/{agent}/instagram/webhook")
-}
-
-/// Maps a Graph error to a problem the frontend can show.
-pub(super) fn graph_problem(err: &GraphError) -> Problem {
-    tracing::warn!(class = err.class.as_str(), code = %err.code, "Graph rejected an API call");
-    let (status, kind, title) = match err.class {
-        FailureClass::Transient | FailureClass::Ambiguous if err.is_foreign() => {
-            let title = "What responds at the address of the Graph API is something else";
-            let what = format!("check GRAPH_URL and INSTAGRAM_GRAPH_URL ({}: {})", err.code, err.message);
-            return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "graph-misconfigured", title).detail(what);
-        }
-        FailureClass::Reauth => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "token-rejected", "Meta rejected the access token")
-        }
-        FailureClass::Invalid if err.is_missing() => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "no-instagram-account", "The token has no Instagram account")
-        }
-        FailureClass::Restricted => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "missing-permission",
-            "Meta does not allow this for the account or the app",
-        ),
-        FailureClass::Transient | FailureClass::Ambiguous | FailureClass::Throttled => {
-            (StatusCode::SERVICE_UNAVAILABLE, "graph-unavailable", "Meta is unreachable")
-        }
-        _ => (StatusCode::UNPROCESSABLE_ENTITY, "graph-refused", "Meta rejected the request"),
-    };
-    let problem =
-        Problem::new(status, kind, title).detail(err.message.clone()).with("graphCode", err.code.as_str());
-    match (status, err.retry_after) {
-        (StatusCode::SERVICE_UNAVAILABLE, after) => {
-            problem.retry_after(after.map_or(5, |after| after.as_secs()))
-        }
-        _ => problem,
-    }
 }

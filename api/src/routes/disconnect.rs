@@ -11,10 +11,8 @@ use axum::http::StatusCode;
 use axum::response::Json;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::states::ConnectionStatus;
-use dmrelay_instagram::Access;
 use dmrelay_runtime::settings::AgentBinding;
 use dmrelay_store::{Activity, ActivityKind, Connection, Released};
-use dmrelay_vault::Place;
 use dmrelay_views::ConnectionView;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -103,10 +101,7 @@ pub(super) async fn disconnect(
 
 /// Whether the webhooks have ended, or this token can no longer unsubscribe them.
 async fn unsubscribe(state: &ApiState, connection: &Connection) -> bool {
-    let place = Place { table: "instagram_connections", column: "access_token", row: connection.id.0 };
-    let sealed = connection.row.access_token.as_deref().unwrap_or_default();
-    let Ok(token) = state.vault.open_text(place, sealed) else { return true };
-    let access = Access::new(connection.login, &connection.account, connection.page.as_ref(), token);
+    let Ok(access) = dmrelay_app::access(&state.vault, connection) else { return true };
     match state.graph.unsubscribe(&access).await {
         Ok(()) => true,
         Err(err) => {

@@ -11,6 +11,7 @@ mod disconnect;
 mod docs;
 mod erase;
 mod events;
+mod graph;
 mod messages;
 mod paging;
 mod privacy;

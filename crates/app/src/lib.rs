@@ -2,8 +2,10 @@
 //! incompatible schema or missing keys, serving health and metrics, and watching its dependencies. [`App`]
 //! holds the shared parts.
 
+mod access;
 mod parts;
 
+pub use access::{access, place};
 pub use parts::{App, Backend, CONNECT_TIMEOUT, Settings};
 
 use anyhow::{Context as _, anyhow};

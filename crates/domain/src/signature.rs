@@ -32,13 +32,24 @@ pub fn verify_digest(secret: &[u8], body: &[u8], digest: &[u8; 32]) -> bool {
 
 /// The header's value for `body`, as Meta would send it.
 pub fn sign(secret: &[u8], body: &[u8]) -> String {
+    format!("sha256={}", hmac(secret, body))
+}
+
+/// `appsecret_proof`: that whoever sends an access token also has the secret of the app it was made for (Meta, "Secure Graph API
+/// calls").
+pub fn app_secret_proof(secret: &[u8], token: &[u8]) -> String {
+    hmac(secret, token)
+}
+
+/// HMAC-SHA256 in hexadecimal digits.
+fn hmac(secret: &[u8], message: &[u8]) -> String {
     let digest = Hmac::<Sha256>::new_from_slice(secret)
         .map(|mut mac| {
-            mac.update(body);
+            mac.update(message);
             mac.finalize().into_bytes()
         })
         .unwrap_or_default();
-    format!("sha256={}", hex::encode(digest))
+    hex::encode(digest)
 }
 
 /// SHA-256, for keys and for secrets that are only compared.
@@ -63,6 +74,12 @@ mod tests {
     fn known_answer() {
         assert!(verify(SECRET, BODY, HEADER));
         assert_eq!(sign(SECRET, BODY), HEADER);
+    }
+
+    #[test]
+    fn a_proof_is_of_the_token() {
+        let proof = "6bf65044b322f55f0e53897e2f620d3d765d3f7e6fafce27d7df8dc533430f02";
+        assert_eq!(app_secret_proof(SECRET, b"TOKEN"), proof);
     }
 
     #[test]

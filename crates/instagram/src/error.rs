@@ -25,6 +25,9 @@ pub struct GraphError {
 /// The code of a response that does not match the documentation.
 const UNEXPECTED: &str = "odd answer";
 
+/// The name of the proof, as Meta's messages have it.
+const PROOF: &str = "appsecret_proof";
+
 /// The code of a response without what was asked for.
 const MISSING: &str = "missing";
 
@@ -41,6 +44,11 @@ impl GraphError {
             Wire::Answered { status, code: None, .. } => status < 500 && status != 408 && status != 429,
             _ => self.code == UNEXPECTED,
         }
+    }
+
+    /// Whether Meta does not accept the proof of the app's secret, or wants one.
+    pub fn is_about_proof(&self) -> bool {
+        self.class == FailureClass::Reauth && self.message.contains(PROOF)
     }
 
     /// Whether what was asked for is not there; the message says what to do.
@@ -88,7 +96,14 @@ impl GraphError {
         let (code, subcode) = (number(&error["code"]), number(&error["error_subcode"]));
         let is_transient = error["is_transient"].as_bool().unwrap_or(false);
         let wire = Wire::Answered { status: answer.status, code, subcode, is_transient };
-        let class = failure::graph(effect, wire);
+        let message = error["message"].as_str().unwrap_or_default();
+        // The app's secret was changed, or is asked for: a new connect brings a new proof, and nothing is lost until then. Only
+        // Meta's words tell this code 100 from others.
+        let class = if code == Some(100) && message.contains(PROOF) {
+            FailureClass::Reauth
+        } else {
+            failure::graph(effect, wire)
+        };
         let shown = match (code, subcode) {
             (Some(code), Some(subcode)) => format!("{code}/{subcode}"),
             (Some(code), None) => code.to_string(),
@@ -97,7 +112,7 @@ impl GraphError {
         Self {
             class,
             code: shown,
-            message: truncate(&mask(error["message"].as_str().unwrap_or_default()), 300).to_owned(),
+            message: truncate(&mask(message), 300).to_owned(),
             retry_after: answer.retry_after.or_else(|| answer.usage.as_deref().and_then(regain_access)),
             wire,
         }

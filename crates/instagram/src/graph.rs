@@ -4,6 +4,7 @@ use crate::GraphError;
 use dmrelay_domain::failure::Effect;
 use dmrelay_domain::ids::{InstagramAccountId, PageId};
 use dmrelay_domain::secret::Secret;
+use dmrelay_domain::signature;
 use dmrelay_domain::states::LoginKind;
 use dmrelay_runtime::http::{self, Call, Client, Method};
 use dmrelay_runtime::settings::GraphSettings;
@@ -35,6 +36,8 @@ pub struct Access {
     pub node: String,
     /// The access token.
     pub token: Secret<String>,
+    /// The token's `appsecret_proof`, if it is sent along.
+    pub proof: Option<Secret<String>>,
 }
 
 /// The Graph API; cheap to clone.
@@ -98,7 +101,17 @@ impl Access {
             (LoginKind::Facebook, None) => "me".to_owned(),
             (LoginKind::Instagram, _) => account.to_string(),
         };
-        Self { login, node, token }
+        Self { login, node, token, proof: None }
+    }
+}
+
+impl Access {
+    /// The same, with the proof that the secret of the token's app is known.
+    #[must_use]
+    pub fn proven_by(self, app_secret: &Secret<String>) -> Self {
+        let token = self.token.expose().as_bytes();
+        let proof = Secret::new(signature::app_secret_proof(app_secret.expose().as_bytes(), token));
+        Self { proof: Some(proof), ..self }
     }
 }
 
@@ -130,6 +143,9 @@ impl Graph {
         let mut url = http::join(host, &segments);
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(request.query);
+        }
+        if let Some(proof) = &access.proof {
+            url.query_pairs_mut().append_pair("appsecret_proof", proof.expose());
         }
         let effect = request.effect;
         let call = Call {

@@ -33,6 +33,25 @@ pub fn is_private_path(url: &Url) -> bool {
     }
 }
 
+/// Parses the address of a service that is sent secrets: `https`; or plain `http` to this machine, to a private network, or to a
+/// name without a dot, which only a private network has.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn service_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|err| err.to_string())?;
+    let is_near = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_private() || address.is_link_local(),
+        Some(Host::Ipv6(address)) => address.is_unique_local() || address.is_unicast_link_local(),
+        Some(Host::Domain(name)) => !name.contains('.'),
+        None => false,
+    };
+    if is_private_path(&url) || (url.scheme() == "http" && is_near) {
+        return Ok(url);
+    }
+    Err("must be https, or http to this machine or a private network: it is sent tokens and keys".to_owned())
+}
+
 /// The client; cheap to clone.
 #[derive(Clone)]
 pub struct Client {
@@ -214,6 +233,32 @@ pub fn join(base: &Url, segments: &[&str]) -> Url {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_are_sent_to_no_stranger_in_the_clear() {
+        for url in [
+            "https://graph.facebook.com",
+            "http://127.0.0.1:4010/graph",
+            "http://[::1]:4010",
+            "http://localhost:4010",
+            "http://simulator:4010/graph",
+            "http://10.1.2.3",
+            "http://192.168.0.7:4010",
+            "http://[fd00::1]:4010",
+        ] {
+            assert!(service_url(url).is_ok(), "{url}");
+        }
+        for url in [
+            "http://graph.facebook.com",
+            "http://8.8.8.8",
+            "http://[2001:db8::1]",
+            "ftp://127.0.0.1",
+            "graph",
+            "",
+        ] {
+            assert!(service_url(url).is_err(), "{url}");
+        }
+    }
 
     #[test]
     fn a_segment_cannot_change_the_path() {

@@ -64,6 +64,8 @@ pub struct GraphSettings {
     pub detail_limit: usize,
     /// HTTP status of an error, by `code/subcode` or `code`, overriding the built-in table.
     pub statuses: BTreeMap<String, u16>,
+    /// Whether calls must carry `appsecret_proof`, as an app can ask for (Meta, "Secure Graph API calls").
+    pub require_proof: bool,
     /// Answer every call with a bare code 100, as for an app Meta has restricted (chatwoot #14932).
     pub app_restricted: bool,
     /// Whether sender actions need an open window (assumption: no).
@@ -89,6 +91,7 @@ impl Default for GraphSettings {
             page_size: 25,
             detail_limit: 20,
             statuses: BTreeMap::new(),
+            require_proof: false,
             app_restricted: false,
             sender_actions_need_window: false,
             sends_per_second: None,

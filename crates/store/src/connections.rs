@@ -6,7 +6,7 @@ use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{AgentId, ConnectionId, InstagramAccountId, PageId, SubaccountId};
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
 use dmrelay_entity::instagram_connection::{self, Column, Entity, Model};
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func};
+use sea_orm::sea_query::{Asterisk, CaseStatement, Expr, ExprTrait, Func};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     Select, UpdateMany,
@@ -40,6 +40,8 @@ pub struct Connection {
 pub struct Credentials {
     /// The access token.
     pub access_token: Vec<u8>,
+    /// Its `appsecret_proof`, if calls carry it.
+    pub token_proof: Option<Vec<u8>>,
     /// When it expires, where Meta said so.
     pub token_expires_at: Option<Millis>,
     /// The token of Meta's handshake.
@@ -118,7 +120,7 @@ impl Connection {
     /// Its sealed secrets, as far as there are any.
     pub fn sealed(&self) -> impl Iterator<Item = &[u8]> {
         let row = &self.row;
-        [&row.access_token, &row.verify_token, &row.app_secret]
+        [&row.access_token, &row.token_proof, &row.verify_token, &row.app_secret]
             .into_iter()
             .filter_map(|sealed| sealed.as_deref())
     }
@@ -315,6 +317,7 @@ impl Tx {
             username: Set(new.username.clone()),
             app_user_id: Set(new.app_user_id.clone()),
             access_token: Set(Some(new.credentials.access_token.clone())),
+            token_proof: Set(new.credentials.token_proof.clone()),
             token_expires_at: Set(new.credentials.token_expires_at),
             credential_version: Set(1),
             verify_token: Set(Some(new.credentials.verify_token.clone())),
@@ -337,13 +340,17 @@ impl Tx {
             Some(_) => Expr::val(None::<i64>),
             None => self.clock().add(DAY_MS),
         };
-        let connected_at = Func::coalesce([Column::ConnectedAt.into_expr(), self.clock()]);
+        // Since when it is connected: a new token is no new connection.
+        let known = Func::coalesce([Column::ConnectedAt.into_expr(), self.clock()]);
+        let connected_at =
+            CaseStatement::new().case(is(ConnectionStatus::Pending), self.clock()).finally(known);
         let row = instagram_connection::ActiveModel {
             username: Set(new.username.clone()),
             app_user_id: Set(new.app_user_id.clone()),
             page_id: Set(new.page.as_ref().map(ToString::to_string)),
             login_kind: Set(new.login.into()),
             access_token: Set(Some(credentials.access_token.clone())),
+            token_proof: Set(credentials.token_proof.clone()),
             token_expires_at: Set(credentials.token_expires_at),
             verify_token: Set(Some(credentials.verify_token.clone())),
             app_secret: Set(credentials.app_secret.clone()),
@@ -368,6 +375,7 @@ impl Tx {
     pub async fn mark_disconnected(&self, connection: &Connection, reason: &str) -> Result<bool> {
         let forgotten = instagram_connection::ActiveModel {
             access_token: Set(None),
+            token_proof: Set(None),
             token_expires_at: Set(None),
             verify_token: Set(None),
             ..Default::default()

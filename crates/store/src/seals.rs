@@ -18,8 +18,9 @@ pub struct SealedColumn {
 
 /// Every column that holds sealed values, each sealed for its table, column and row. What the vault seals and is
 /// not named here is lost with its key.
-pub const SEALED: [SealedColumn; 5] = [
+pub const SEALED: [SealedColumn; 6] = [
     SealedColumn { table: "instagram_connections", column: "access_token" },
+    SealedColumn { table: "instagram_connections", column: "token_proof" },
     SealedColumn { table: "instagram_connections", column: "verify_token" },
     SealedColumn { table: "instagram_connections", column: "app_secret" },
     SealedColumn { table: "idempotency_keys", column: "response" },

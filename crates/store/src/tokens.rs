@@ -15,6 +15,8 @@ use std::time::Duration;
 pub struct Renewed {
     /// The token, sealed.
     pub access_token: Vec<u8>,
+    /// Its `appsecret_proof`, if calls carry it.
+    pub token_proof: Option<Vec<u8>>,
     /// How long it lasts from now, where Meta said so.
     pub expires_in: Option<Duration>,
 }
@@ -60,6 +62,7 @@ impl Store {
         };
         let renew = set_status(self.clock(), ConnectionStatus::Connected, None)
             .col_expr(Column::AccessToken, renewed.access_token.clone().into())
+            .col_expr(Column::TokenProof, Expr::val(renewed.token_proof.clone()))
             .col_expr(Column::TokenExpiresAt, expires_at)
             .col_expr(Column::TokenCheckAt, self.clock().add(DAY_MS))
             .col_expr(Column::CredentialVersion, next_version())

@@ -86,7 +86,8 @@ async fn a_concurrent_write_takes_precedence(backend: Backend) -> Result<()> {
     let both = vault(&[&new, &old])?;
     assert!(store.reseal(SEALED[0], &read[0], both.seal(token_of(id), b"old")).await?);
     assert_eq!(stale().await?, []);
-    let renewed = Renewed { access_token: both.seal(token_of(id), b"renewed"), expires_in: None };
+    let renewed =
+        Renewed { access_token: both.seal(token_of(id), b"renewed"), token_proof: None, expires_in: None };
     assert!(store.renew_token(&before, &renewed).await?);
     // The value read before must not overwrite it.
     assert!(!store.reseal(SEALED[0], &read[0], both.seal(token_of(id), b"old")).await?);

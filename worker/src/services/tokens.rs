@@ -3,8 +3,9 @@
 
 use crate::Context;
 use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::secret::Secret;
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
-use dmrelay_instagram::{GraphError, Refreshed};
+use dmrelay_instagram::{Access, GraphError, Refreshed};
 use dmrelay_store::{Connection, Renewed, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +40,7 @@ async fn one(ctx: &Context, connection: &Connection) -> Result<()> {
     match ctx.graph.refresh(&access).await {
         Ok(refreshed) => {
             ctx.metrics.token_refreshes.with_label_values(&["ok"]).inc();
-            renew(ctx, connection, &refreshed).await
+            renew(ctx, connection, &access, &refreshed).await
         }
         Err(err) => {
             ctx.metrics.token_refreshes.with_label_values(&["failed"]).inc();
@@ -48,12 +49,39 @@ async fn one(ctx: &Context, connection: &Connection) -> Result<()> {
     }
 }
 
-async fn renew(ctx: &Context, connection: &Connection, refreshed: &Refreshed) -> Result<()> {
-    let renewed =
-        Renewed { access_token: ctx.seal(connection, &refreshed.token), expires_in: refreshed.expires_in };
+async fn renew(ctx: &Context, connection: &Connection, access: &Access, refreshed: &Refreshed) -> Result<()> {
+    let proof = proof(ctx, connection, access, refreshed);
+    let renewed = Renewed {
+        access_token: ctx.seal(connection, "access_token", &refreshed.token),
+        token_proof: proof.map(|proof| ctx.seal(connection, "token_proof", &proof)),
+        expires_in: refreshed.expires_in,
+    };
     let stored = ctx.store.renew_token(connection, &renewed).await?;
     tracing::info!(connection = %connection.id, stored, "token renewed");
     Ok(())
+}
+
+/// The proof of the new token, by the secret of the account's own app, if that proved the one before. The platform's secrets are
+/// not here.
+fn proof(
+    ctx: &Context,
+    connection: &Connection,
+    before: &Access,
+    after: &Refreshed,
+) -> Option<Secret<String>> {
+    let known = before.proof.as_ref()?;
+    let own = connection.row.app_secret.as_deref();
+    let own = own.and_then(|own| ctx.vault.open_text(dmrelay_app::place(connection, "app_secret"), own).ok());
+    let proves = |secret: &&Secret<String>| {
+        let proven = Access { proof: None, ..before.clone() }.proven_by(secret);
+        proven.proof.is_some_and(|proof| proof.expose() == known.expose())
+    };
+    let secret = own.iter().find(proves);
+    if secret.is_none() {
+        tracing::warn!(connection = %connection.id, "calls with the new token carry no appsecret_proof until the account is connected again");
+    }
+    let renewed = Access { token: after.token.clone(), proof: None, ..before.clone() };
+    secret.and_then(|secret| renewed.proven_by(secret).proof)
 }
 
 async fn failed(ctx: &Context, connection: &Connection, err: &GraphError) -> Result<()> {

@@ -4,11 +4,11 @@ use super::report::{Report, Verdict};
 use crate::settings::Settings;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
-use dmrelay_instagram::{Access, Graph, GraphOptions};
+use dmrelay_instagram::{Graph, GraphOptions};
 use dmrelay_runtime::http::{self, Answer, Call, Client, Failure, Method, is_private_path};
 use dmrelay_runtime::settings::AgentSettings;
 use dmrelay_store::{Connection, Store};
-use dmrelay_vault::{Place, Vault};
+use dmrelay_vault::Vault;
 use futures::StreamExt;
 use std::time::Duration;
 use url::Url;
@@ -160,10 +160,8 @@ fn retell(answer: &Result<Answer, Failure>) -> Result<(), Wrong> {
 
 /// Checks with Graph whether a connection's token is valid and its own.
 async fn identify(graph: &Graph, vault: &Vault, connection: &Connection) -> Result<(), Wrong> {
-    let place = Place { table: "instagram_connections", column: "access_token", row: connection.id.0 };
-    let sealed = connection.row.access_token.as_deref().unwrap_or_default();
-    let token = vault.open_text(place, sealed).map_err(|err| (Verdict::Fail, format!("its token: {err}")))?;
-    let access = Access::new(connection.login, &connection.account, connection.page.as_ref(), token);
+    let access = dmrelay_app::access(vault, connection);
+    let access = access.map_err(|err| (Verdict::Fail, format!("its token: {err}")))?;
     match graph.identify(&access).await {
         Ok(account) if account.instagram_account_id == connection.account.as_str() => Ok(()),
         Ok(_) => Err((Verdict::Fail, "its token is another account's: connect it again".to_owned())),

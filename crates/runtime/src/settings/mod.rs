@@ -16,6 +16,7 @@ pub use secrets::{
 };
 pub use worker::{TurnBudgets, WorkerSettings};
 
+use crate::http::service_url;
 use clap::{Args, ValueEnum};
 use dmrelay_domain::secret::Secret;
 use std::net::SocketAddr;
@@ -163,10 +164,10 @@ pub struct ApiSettings {
 #[command(next_help_heading = "Meta")]
 pub struct GraphSettings {
     /// Graph's host for accounts connected with Facebook Login.
-    #[arg(long, env = "GRAPH_URL", default_value = "https://graph.facebook.com")]
+    #[arg(long, env = "GRAPH_URL", default_value = "https://graph.facebook.com", value_parser = service_url)]
     pub graph_url: Url,
     /// Graph's host for accounts connected with Instagram Login.
-    #[arg(long, env = "INSTAGRAM_GRAPH_URL", default_value = "https://graph.instagram.com")]
+    #[arg(long, env = "INSTAGRAM_GRAPH_URL", default_value = "https://graph.instagram.com", value_parser = service_url)]
     pub instagram_graph_url: Url,
     /// Graph's API version.
     #[arg(long, env = "GRAPH_VERSION", default_value = "v25.0")]
@@ -177,6 +178,10 @@ pub struct GraphSettings {
     /// Timeout of mark-seen, typing and profile calls, whose failures have no effect.
     #[arg(long, env = "GRAPH_COURTESY_TIMEOUT", default_value = "2s", value_parser = positive)]
     pub graph_courtesy_timeout: Duration,
+    /// To which hosts calls carry `appsecret_proof`, where the app secret of the token is known: `facebook`, `all`, or `off`.
+    /// Whether graph.instagram.com reads it is not documented.
+    #[arg(long, env = "APPSECRET_PROOF", value_enum, default_value = "facebook")]
+    pub appsecret_proof: AppSecretProof,
     /// Webhook fields to subscribe for a connection with Instagram Login, comma-separated.
     #[arg(
         long,
@@ -201,12 +206,23 @@ pub struct GraphSettings {
     pub verify_token: MetaVerifyTokenArg,
 }
 
+/// To which of Graph's hosts calls carry a proof that the caller has the app's secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AppSecretProof {
+    /// To none.
+    Off,
+    /// To that of Facebook Login.
+    Facebook,
+    /// To both.
+    All,
+}
+
 /// The chat agent's provider.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Agent")]
 pub struct ProviderSettings {
     /// Base URL of Retell's API.
-    #[arg(long, env = "RETELL_URL", default_value = "https://api.retellai.com")]
+    #[arg(long, env = "RETELL_URL", default_value = "https://api.retellai.com", value_parser = service_url)]
     pub retell_url: Url,
 }
 

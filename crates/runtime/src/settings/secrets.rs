@@ -11,7 +11,8 @@ macro_rules! secret {
         #[derive(Clone, Default, Args)]
         #[group(skip)]
         pub struct $name {
-            #[arg(id = $flag, long = $flag, env = $env, hide_env_values = true, help = $help)]
+            #[arg(id = $flag, long = $flag, env = $env, hide_env_values = true,
+                help = concat!($help, ". As a flag it is visible to every user of the machine; not so in the environment or a file"))]
             value: Option<String>,
             #[arg(id = $file_flag, long = $file_flag, env = $file_env, help = concat!("A file that contains ", $env))]
             file: Option<PathBuf>,

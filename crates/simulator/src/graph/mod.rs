@@ -82,6 +82,7 @@ async fn answer(core: Arc<Core>, host: Host, request: Request) -> Response {
             (subject.account, subject.user) = (Some(routed.account.clone()), routed.user.clone());
         }
         world.record.count_call(subject.operation.key());
+        let routed = routed.and_then(|routed| proven(world, &call, &routed.account).map(|()| routed));
         let fault = world.faults.strike(&subject);
         let restricted = world.settings.graph.app_restricted;
         let restricted = restricted.then(|| Err(GraphError::app_restricted(call.method.as_str())));
@@ -99,6 +100,25 @@ async fn answer(core: Arc<Core>, host: Host, request: Request) -> Response {
         faults::play(fault, work, |fault| GraphError::of_fault(fault).respond(host, &settings)).await
     })
     .await
+}
+
+/// Whether the call carries the proof of the app that its token belongs to, or none where none is asked for.
+fn proven(world: &World, call: &Call, account: &str) -> Result<(), GraphError> {
+    let Some(proof) = call.query("appsecret_proof") else {
+        if world.settings.graph.require_proof {
+            let what = "API calls from the server require an appsecret_proof argument";
+            return Err(GraphError::new(100, what));
+        }
+        return Ok(());
+    };
+    let app = webhook::target_of(world, account);
+    let token = call.token.as_deref().unwrap_or_default();
+    let is_right = app.is_some_and(|app| webhook::proof(&app.app_secret, token) == proof);
+    if is_right {
+        Ok(())
+    } else {
+        Err(GraphError::new(100, "Invalid appsecret_proof provided in the API argument"))
+    }
 }
 
 /// Executes the call, and sends its echo.

@@ -84,10 +84,19 @@ fn entry(updates: &[Update]) -> String {
 
 /// `X-Hub-Signature-256`.
 pub(crate) fn signature_256(secret: &str, body: &[u8]) -> String {
+    format!("sha256={}", hmac_256(secret, body))
+}
+
+/// `appsecret_proof` of an access token.
+pub(crate) fn proof(secret: &str, token: &str) -> String {
+    hmac_256(secret, token.as_bytes())
+}
+
+fn hmac_256(secret: &str, message: &[u8]) -> String {
     // HMAC takes keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return String::new() };
-    mac.update(body);
-    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+    mac.update(message);
+    hex::encode(mac.finalize().into_bytes())
 }
 
 /// `X-Hub-Signature`.
