@@ -126,9 +126,8 @@ openapi: ## Write docs/openapi.json anew
 	mv $(TARGET)/openapi.json docs/openapi.json
 
 .PHONY: fuzz
-fuzz: ## Try the OpenAPI document against a running API (needs python3; EXAMPLES=300 cases an operation)
-	$(CARGO) build -p dmrelay
-	tests/fuzz/run.sh
+fuzz: bins ## Try the OpenAPI document against a running API (Schemathesis, from PyPI; EXAMPLES=300 cases an operation)
+	CARGO_TARGET_DIR='$(TARGET)' tests/fuzz/run.sh
 
 .PHONY: fmt
 fmt: ## Format the code

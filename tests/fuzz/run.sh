@@ -30,7 +30,7 @@ key=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["apiKey"]
 outcome=0
 "$venv/bin/schemathesis" --config-file "$here/schemathesis.toml" run "http://$api/api/openapi.json" \
 	--header "Authorization: Bearer $key" --checks all --continue-on-failure --max-examples "${EXAMPLES:-300}" \
-	--workers 2 "$@" || outcome=$?
+	--workers 1 "$@" || outcome=$?
 if ! kill -0 $server 2>/dev/null; then
 	echo "the API ended" >&2
 	outcome=1

@@ -7,6 +7,7 @@ mod connections;
 mod flood;
 mod provider_keys;
 mod readers;
+mod tenants;
 
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
