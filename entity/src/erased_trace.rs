@@ -25,8 +25,14 @@ pub struct Model {
     pub until: i64,
     /// Events up to this one are done; none if all are.
     pub events_after: Option<EventId>,
+    /// Whether the events are being looked through for it.
+    pub events_started: bool,
     /// Entries of the log up to this one are done; none if all are.
     pub log_after: Option<ActivityId>,
+    /// Whether the log is being looked through for it.
+    pub log_started: bool,
+    /// When a page of its subaccount's log was last looked through, in milliseconds.
+    pub served_at: i64,
 }
 
 /// Belongs to no other table.

@@ -26,6 +26,8 @@ pub struct Model {
     pub state: Word<ErasureState>,
     /// When it begins, in milliseconds.
     pub due_at: i64,
+    /// What a worker still has to look for, of an account that was connected again.
+    pub trace_id: Option<Uuid>,
     /// How many users were erased.
     pub users: i64,
     /// When the row was made.

@@ -94,8 +94,12 @@ pub(crate) const PRIVACY: &[&str] = &[
     chat_id {uuid},
     until bigint NOT NULL,
     events_after {uuid},
-    log_after {uuid}
+    events_started boolean NOT NULL DEFAULT FALSE,
+    log_after {uuid},
+    log_started boolean NOT NULL DEFAULT FALSE,
+    served_at bigint NOT NULL DEFAULT 0
 )",
+    "CREATE INDEX erased_traces_connection ON erased_traces (connection_id)",
     "CREATE TABLE agent_chats (
     agent_chat_id text PRIMARY KEY,
     chat_id {uuid} NOT NULL,
@@ -125,6 +129,7 @@ pub(crate) const PRIVACY: &[&str] = &[
     actor_id text,
     state text NOT NULL,
     due_at bigint NOT NULL,
+    trace_id {uuid},
     users bigint NOT NULL DEFAULT 0,
     created_at bigint NOT NULL,
     finished_at bigint

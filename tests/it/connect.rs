@@ -276,15 +276,24 @@ async fn calls_of_a_page_carry_the_proof_of_its_app(backend: Backend) -> Result<
     let sends = |record: &dmrelay_simulator::Record| record.sends_to(PAGED, USER).count();
     let within = std::time::Duration::from_secs(20);
     relay.simulator.wait_for("the reply", within, |record| sends(record) == 1).await?;
-    // Once the app's secret is changed at Meta, messages wait for a connect, and none is lost.
+    // Once the app's secret is changed at Meta, calls go on without the proof, if the app does not ask for one.
     relay.simulator.put_account(spec("the-secret-that-is-new"));
     relay.simulator.configure(|settings| settings.webhooks.target = None);
-    let now = relay.simulator.now_ms();
-    let mut webhook: serde_json::Value =
-        serde_json::from_slice(&text_webhook(PAGED, USER, "m-later", "and now?"))?;
-    webhook["entry"][0]["messaging"][0]["timestamp"] = json!(now);
-    let webhook = webhook.to_string().into_bytes();
-    assert_eq!(relay.rest.webhook("/webhooks/instagram", &webhook, APP_SECRET).await?.status, 200);
+    let say = async |mid: &str| {
+        let mut webhook: serde_json::Value =
+            serde_json::from_slice(&text_webhook(PAGED, USER, mid, "and now?"))?;
+        webhook["entry"][0]["messaging"][0]["timestamp"] = json!(relay.simulator.now_ms());
+        let webhook = webhook.to_string().into_bytes();
+        let answer = relay.rest.webhook("/webhooks/instagram", &webhook, APP_SECRET).await?;
+        anyhow::ensure!(answer.status == 200, "{}", answer.text);
+        Ok(())
+    };
+    relay.simulator.configure(|settings| settings.graph.require_proof = false);
+    say("m-later").await?;
+    relay.simulator.wait_for("the reply without it", within, |record| sends(record) == 2).await?;
+    // If it does, messages wait for a connect, and none is lost.
+    relay.simulator.configure(|settings| settings.graph.require_proof = true);
+    say("m-last").await?;
     dmrelay_tests::wait::until("it waits", within, async || {
         Ok((relay.rest.get("status").await?.json["status"] == "reauth_required").then_some(()))
     })
@@ -292,7 +301,7 @@ async fn calls_of_a_page_carry_the_proof_of_its_app(backend: Backend) -> Result<
     body["appSecret"] = json!("the-secret-that-is-new");
     let again = relay.rest.post("connect", body).await?;
     assert_eq!(again.status, 201, "{}", again.text);
-    relay.simulator.wait_for("the second reply", within, |record| sends(record) == 2).await?;
+    relay.simulator.wait_for("the last reply", within, |record| sends(record) == 3).await?;
     relay.end().await
 }
 

@@ -24,6 +24,7 @@ on_both_backends!(
     what_is_under_way_for_an_erased_customer_has_no_effect,
     the_owner_of_an_account_has_its_data_deleted,
     what_is_past_its_retention_is_deleted,
+    later_erasures_delay_no_earlier_ones,
     a_former_owner_erases_nothing_of_the_present_one,
     the_secret_of_an_own_app_speaks_for_its_data_after_the_account_is_disconnected,
     a_chat_at_the_provider_is_deleted_with_the_key_that_opened_it,
@@ -359,6 +360,36 @@ async fn a_subaccount_is_erased_at_the_command_line() -> Result<()> {
     let key = key.json["key"].as_str().context("no key")?.to_owned();
     assert_eq!(cluster.rest.with_key(Some(&key)).get("status").await?.status, 401);
     Ok(())
+}
+
+/// Whoever is erased later delays nobody who was erased before, and whoever asks again is looked for once.
+async fn later_erasures_delay_no_earlier_ones(backend: Backend) -> Result<()> {
+    // No worker looks: the test does.
+    let relay =
+        Relay::connected(backend, |settings| settings.worker.erasure_interval = Duration::from_hours(1))
+            .await?;
+    let (db, store) = (relay.store.connection(), &relay.store);
+    let left = async || -> Result<Vec<String>> {
+        let rows = erased_trace::Entity::find().all(db).await?;
+        Ok(rows.into_iter().map(|row| row.instagram_user_id).collect())
+    };
+    for _ in 0..3 {
+        erase(&relay.rest, USER).await?;
+    }
+    assert_eq!(left().await?, [USER]);
+    // The first is under way in a large table, and another comes.
+    let begun = erased_trace::Entity::update_many()
+        .col_expr(erased_trace::Column::EventsStarted, true.into())
+        .col_expr(erased_trace::Column::LogStarted, true.into());
+    begun.exec(db).await?;
+    erase(&relay.rest, OTHER).await?;
+    assert_eq!(left().await?.len(), 2);
+    assert!(store.go_on_with_traces(1).await?);
+    assert_eq!(left().await?, [OTHER]);
+    assert!(store.go_on_with_traces(1).await?);
+    assert_eq!(left().await?, Vec::<String>::new());
+    assert!(!store.go_on_with_traces(1).await?);
+    relay.end().await
 }
 
 async fn a_former_owner_erases_nothing_of_the_present_one(backend: Backend) -> Result<()> {

@@ -90,6 +90,10 @@ impl Rules {
     /// Who the holder of a token is that the library has found valid, and what they may.
     pub(super) fn identity(&self, claims: &Value, now: Millis) -> Result<Identity, TokenError> {
         let claims = claims.as_object().ok_or(wrong("it has no claims"))?;
+        // The library takes a list of issuers, too.
+        if claims.get("iss").and_then(Value::as_str) != Some(self.issuer.as_str()) {
+            return Err(wrong("it has no issuer (iss)"));
+        }
         let expires_at = self.check_lifetime(claims, now)?;
         let subject = claims.get("sub").and_then(Value::as_str).filter(|text| is_subject(text));
         let subject = subject.ok_or(wrong("its subject (sub) is missing or unusable"))?.to_owned();

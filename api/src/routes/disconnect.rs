@@ -105,7 +105,12 @@ async fn unsubscribe(state: &ApiState, connection: &Connection) -> bool {
     match state.graph.unsubscribe(&access).await {
         Ok(()) => true,
         Err(err) => {
-            !matches!(err.class, FailureClass::Transient | FailureClass::Ambiguous | FailureClass::Throttled)
+            // Without the proof of the app's secret nothing is known of the token.
+            let is_final = !matches!(
+                err.class,
+                FailureClass::Transient | FailureClass::Ambiguous | FailureClass::Throttled
+            );
+            is_final && !err.is_about_proof()
         }
     }
 }

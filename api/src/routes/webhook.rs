@@ -162,9 +162,11 @@ async fn accept(
     let mut events = Vec::with_capacity(envelope.events.len());
     let mut seen = SeenSigns::default();
     let mut charge = state.budgets.charge();
-    // Its own callback, which Meta calls again; nobody else's events are in it.
-    let is_refused = |event: &Event| !signer.is_platform && state.budgets.is_used_up(&event.account);
-    let refused = envelope.events.iter().find(|event| is_refused(event)).map(|event| event.account.clone());
+    // Its own callback, which Meta calls again: only if there is nothing in it but what may wait of accounts that are far ahead.
+    let is_refused = |event: &Event| may_wait(event.kind) && state.budgets.is_used_up(&event.account);
+    let refused =
+        envelope.events.first().filter(|_| !signer.is_platform && envelope.events.iter().all(is_refused));
+    let refused = refused.map(|event| event.account.clone());
     // Once for each account: a webhook has up to a thousand events, and a signature is over all its bytes.
     let mut speaks_for: HashMap<String, bool> = HashMap::new();
     for event in envelope.events {

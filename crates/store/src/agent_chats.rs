@@ -8,7 +8,7 @@ use dmrelay_domain::ids::ChatId;
 use dmrelay_domain::text::truncate;
 use dmrelay_entity::{agent_chat, agent_chat_deletion};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use std::time::Duration;
 
 /// The length of the error of a deletion, in bytes.
@@ -28,6 +28,9 @@ const UNUSED: &[Column] =
     &[Column("agent_chat_id", Kind::Text), Column("subaccount_id", Kind::Text), Column("key_id", Kind::Uuid)];
 
 const IDS: &[Column] = &[Column("agent_chat_id", Kind::Text)];
+
+/// How many chats of one key are deleted at once.
+const OF_KEY_MAX: u32 = 5;
 
 /// Which agent chats are left.
 pub(crate) enum Left {
@@ -81,19 +84,16 @@ impl Store {
         most: u64,
         retry: Duration,
     ) -> Result<Vec<agent_chat_deletion::Model>> {
-        use agent_chat_deletion::Column;
-        let due = agent_chat_deletion::Entity::find()
-            .select_only()
-            .column(Column::AgentChatId)
-            .filter(Column::DueAt.into_expr().lte(self.clock()))
-            .order_by_asc(Column::DueAt)
-            .limit(most);
-        let reserve = agent_chat_deletion::Entity::update_many()
-            .col_expr(Column::DueAt, self.clock().add(millis(retry)))
-            .col_expr(Column::Attempts, Column::Attempts.into_expr().add(1))
-            .filter(Column::AgentChatId.in_subquery(due.into_query()))
-            .filter(Column::DueAt.into_expr().lte(self.clock()));
-        Ok(reserve.exec_with_returning(&self.writer()).await?)
+        // A few of each key in turn: one whose key is refused delays nobody else's.
+        let sql = format!(
+            "UPDATE agent_chat_deletions SET due_at = (SELECT {{now}}) + $2, attempts = attempts + 1 WHERE agent_chat_id IN (\
+                SELECT agent_chat_id FROM (SELECT agent_chat_id, due_at, \
+                    ROW_NUMBER() OVER (PARTITION BY subaccount_id, key_id ORDER BY due_at) AS n FROM agent_chat_deletions \
+                    WHERE due_at IS NOT NULL AND due_at <= (SELECT {{now}})) d WHERE n <= {OF_KEY_MAX} ORDER BY n, due_at LIMIT $1) \
+             AND due_at <= (SELECT {{now}}) \
+             RETURNING agent_chat_id, subaccount_id, key_id, due_at, attempts, error, created_at"
+        );
+        self.write(&sql, vec![most.into(), millis(retry).into()]).await
     }
 
     /// The agent chat is deleted at its provider, or was not there any more.
@@ -223,7 +223,10 @@ impl Tx {
                 )
             }
         };
-        let sql = format!("DELETE FROM agent_chats WHERE {which} RETURNING *");
+        let sql = format!(
+            "DELETE FROM agent_chats WHERE {which} RETURNING agent_chat_id, chat_id, subaccount_id, key_id, \
+             replaced_at, created_at"
+        );
         let rows: Vec<agent_chat::Model> = self.query(&sql, values).await?;
         let unused: Vec<_> = rows
             .into_iter()

@@ -329,6 +329,12 @@ impl Tx {
             ..Default::default()
         };
         instagram_connection::Entity::insert(row).exec_without_returning(self.connection()).await?;
+        // Who was erased under another agent of the subaccount stays erased.
+        let sql = "INSERT INTO erased_users (connection_id, user_key, at) SELECT $1, t.user_key, MAX(t.at) FROM erased_users t \
+             JOIN instagram_connections k ON k.id = t.connection_id \
+             WHERE k.subaccount_id = $2 AND k.instagram_account_id = $3 GROUP BY t.user_key";
+        let of = vec![new.id.into(), new.subaccount.as_str().into(), new.account.as_str().into()];
+        self.execute(sql, of).await?;
         Ok(())
     }
 

@@ -8,8 +8,9 @@ use dmrelay_domain::ids::{ChatId, ConnectionId, SubaccountId};
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_entity::{
     account_sign, activity, agent, api_key, breaker, chat, dead_letter, erased_trace, erased_user, erasure,
-    idempotency_key, instagram_connection, message, prompt_echo, provider_key, turn,
+    idempotency_key, instagram_connection, prompt_echo, provider_key,
 };
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 use std::time::Duration;
 
@@ -46,7 +47,12 @@ impl Store {
         settled: Duration,
     ) -> Result<bool> {
         let Some(connection) = self.connection_by_id(id).await? else {
-            return Ok(!self.has_traces(erased_trace::Column::ConnectionId.eq(id)).await?);
+            if self.has_traces(erased_trace::Column::ConnectionId.eq(id)).await? {
+                return Ok(false);
+            }
+            let of_connection = activity::Column::ConnectionId.eq(id);
+            self.forget_activities(&erasure.subaccount_id, of_connection).await?;
+            return Ok(true);
         };
         let is_live = connections::is_in_use(connection.status);
         if !is_live && connection.status != ConnectionStatus::Disconnected {
@@ -61,11 +67,18 @@ impl Store {
             self.erase_connection(&connection, &actor_of(erasure)).await?;
             return Ok(false);
         }
+        if let Some(left) = erasure.trace_id {
+            return Ok(!self.has_traces(erased_trace::Column::Id.eq(left)).await?);
+        }
         let tx = self.begin().await?;
         let trace = Trace { connection: &connection, user: "", chat: None, until: Some(erasure.created_at) };
-        tx.leave_traces(&trace, tx.now().await?).await?;
+        let left = tx.leave_traces(&trace, tx.now().await?).await?;
+        let note = erasure::Entity::update_many()
+            .col_expr(erasure::Column::TraceId, Expr::val(Some(left)))
+            .filter(erasure::Column::Id.eq(erasure.id));
+        note.exec(tx.connection()).await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(false)
     }
 
     async fn go_on_with_subaccount(
@@ -131,6 +144,7 @@ impl Store {
         settled: Duration,
     ) -> Result<bool> {
         let tx = self.begin().await?;
+        let only_past = only.is_some();
         let chat = chat::Entity::find_by_id(id)
             .apply_if(only, QueryFilter::filter)
             .lock_exclusive()
@@ -138,21 +152,18 @@ impl Store {
             .await?;
         let Some(chat) = chat else { return Ok(false) };
         tx.erase_chat(connection, &chat, settled).await?;
-        let trace = Trace {
-            connection,
-            user: &chat.instagram_user_id,
-            chat: Some((chat.id, chat.created_at)),
-            until: None,
-        };
-        tx.leave_traces(&trace, tx.now().await?).await?;
+        // The log of an account that is erased as a whole goes as a whole.
+        if connections::is_in_use(connection.status) || only_past {
+            let chat_of_log = Some((chat.id, chat.created_at));
+            let trace = Trace { connection, user: &chat.instagram_user_id, chat: chat_of_log, until: None };
+            tx.leave_traces(&trace, tx.now().await?).await?;
+        }
         tx.commit().await?;
         Ok(true)
     }
 
     /// Erases what is left of a disconnected account without conversations.
     async fn erase_connection(&self, connection: &Connection, actor: &Actor) -> Result<()> {
-        let of_connection = activity::Column::ConnectionId.eq(connection.id);
-        self.forget_activities(connection.subaccount.as_str(), of_connection).await?;
         let tx = self.begin().await?;
         let (db, id) = (tx.connection(), connection.id);
         let still = instagram_connection::Entity::find_by_id(id).lock_exclusive().one(db).await?;
@@ -167,8 +178,6 @@ impl Store {
         let now = tx.now().await?;
         let until = tx.owned_until(connection, now).await?;
         tx.leave_traces(&Trace { connection, user: "", chat: None, until: Some(until) }, now).await?;
-        message::Entity::delete_many().filter(message::Column::ConnectionId.eq(id)).exec(db).await?;
-        turn::Entity::delete_many().filter(turn::Column::ConnectionId.eq(id)).exec(db).await?;
         prompt_echo::Entity::delete_many().filter(prompt_echo::Column::ConnectionId.eq(id)).exec(db).await?;
         erased_user::Entity::delete_many().filter(erased_user::Column::ConnectionId.eq(id)).exec(db).await?;
         let letters = dead_letter::Entity::delete_many()

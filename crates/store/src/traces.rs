@@ -3,11 +3,12 @@
 
 use crate::activities::first_id_at;
 use crate::{Result, Store, Tx};
+use dmrelay_domain::clock::millis;
 use dmrelay_domain::ids::{ActivityId, ChatId, EventId};
 use dmrelay_domain::states::{ActivityKind, DeadLetterKind, EventState};
 use dmrelay_entity::{activity, dead_letter, erased_trace, event};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -46,13 +47,11 @@ impl Store {
     /// One page of the events. False if nobody's are left.
     async fn events_page(&self) -> Result<bool> {
         use erased_trace::Column;
-        let traces = erased_trace::Entity::find()
-            .filter(Column::EventsAfter.is_not_null())
-            .order_by_asc(Column::EventsAfter)
-            .limit(TRACES_MAX)
-            .all(&self.writer())
-            .await?;
-        let Some(after) = traces.first().and_then(|trace| trace.events_after) else { return Ok(false) };
+        let waiting = Condition::all().add(Column::EventsAfter.is_not_null());
+        let traces = self.generation(waiting, Column::EventsStarted).await?;
+        let Some(after) = traces.iter().filter_map(|trace| trace.events_after).min() else {
+            return Ok(false);
+        };
         let rows: Vec<EventRow> = event::Entity::find()
             .select_only()
             .columns([event::Column::Id, event::Column::Account, event::Column::Thread])
@@ -95,20 +94,17 @@ impl Store {
     /// One page of the log of one subaccount. False if nobody's is left.
     async fn log_page(&self) -> Result<bool> {
         use erased_trace::Column;
+        // The subaccount that has waited longest: one with a long log delays the others by a page.
         let first = erased_trace::Entity::find()
             .filter(Column::LogAfter.is_not_null())
-            .order_by_asc(Column::LogAfter)
+            .order_by_asc(Column::ServedAt)
             .one(&self.writer())
             .await?;
         let Some(first) = first else { return Ok(false) };
-        let traces = erased_trace::Entity::find()
-            .filter(Column::LogAfter.is_not_null())
-            .filter(Column::SubaccountId.eq(first.subaccount_id.as_str()))
-            .order_by_asc(Column::LogAfter)
-            .limit(TRACES_MAX)
-            .all(&self.writer())
-            .await?;
-        let Some(after) = traces.first().and_then(|trace| trace.log_after) else { return Ok(false) };
+        let of_subaccount = Column::SubaccountId.eq(first.subaccount_id.as_str());
+        let waiting = Condition::all().add(Column::LogAfter.is_not_null()).add(of_subaccount.clone());
+        let traces = self.generation(waiting, Column::LogStarted).await?;
+        let Some(after) = traces.iter().filter_map(|trace| trace.log_after).min() else { return Ok(false) };
         let rows: Vec<LogRow> = activity::Entity::find()
             .select_only()
             .columns([activity::Column::Id, activity::Column::Subject, activity::Column::Details])
@@ -144,12 +140,39 @@ impl Store {
                 .filter(activity::Column::Id.is_in(ids.iter().copied()));
             nameless.exec(tx.connection()).await?;
         }
+        let served = erased_trace::Entity::update_many().col_expr(Column::ServedAt, tx.clock());
+        served.filter(of_subaccount).exec(tx.connection()).await?;
         let behind = erased_trace::Entity::update_many().col_expr(Column::LogAfter, Expr::val(end));
         let ids = traces.iter().filter(|trace| is_last || trace.log_after < end).map(|trace| trace.id);
         behind.filter(Column::Id.is_in(ids)).exec(tx.connection()).await?;
         tx.drop_finished_traces().await?;
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// The traces that are looked for now: those that were begun together and have not come to the end; once there are none, all
+    /// that wait. So whoever comes later delays nobody who came before.
+    async fn generation(
+        &self,
+        waiting: Condition,
+        started: erased_trace::Column,
+    ) -> Result<Vec<erased_trace::Model>> {
+        let begun = erased_trace::Entity::find().filter(waiting.clone()).filter(started.eq(true));
+        let begun = begun.all(&self.writer()).await?;
+        if !begun.is_empty() {
+            return Ok(begun);
+        }
+        let next = erased_trace::Entity::find()
+            .select_only()
+            .column(erased_trace::Column::Id)
+            .filter(waiting)
+            .order_by_asc(erased_trace::Column::Id)
+            .limit(TRACES_MAX)
+            .into_query();
+        let begin = erased_trace::Entity::update_many()
+            .col_expr(started, Expr::val(true))
+            .filter(erased_trace::Column::Id.in_subquery(next));
+        Ok(begin.exec_with_returning(&self.writer()).await?)
     }
 
     /// Whether something is still to be erased of those that meet the condition.
@@ -171,13 +194,31 @@ pub(crate) struct Trace<'a> {
 }
 
 impl Tx {
-    /// A worker is to erase these traces.
-    pub(crate) async fn leave_traces(&self, trace: &Trace<'_>, now: i64) -> Result<()> {
+    /// A worker is to erase these traces. Gives their id.
+    pub(crate) async fn leave_traces(&self, trace: &Trace<'_>, now: i64) -> Result<Uuid> {
+        use erased_trace::Column;
         use sea_orm::ActiveValue::Set;
-        let since =
-            trace.chat.map(|(_, since)| since - dmrelay_domain::clock::millis(crate::retention::CLOCK_SKEW));
+        if trace.chat.is_none() {
+            // Asked for again and again, it is looked for once.
+            let same = erased_trace::Entity::update_many()
+                .col_expr(Column::Until, trace.until.unwrap_or_default().into())
+                .filter(Column::ConnectionId.eq(trace.connection.id))
+                .filter(Column::InstagramUserId.eq(trace.user))
+                .filter(Column::ChatId.is_null())
+                .filter(Column::EventsStarted.eq(false))
+                .filter(Column::LogStarted.eq(false));
+            if let Some(same) = same.exec_with_returning(self.connection()).await?.pop() {
+                return Ok(same.id);
+            }
+        }
+        let since = match trace.chat {
+            Some((_, since)) => Some(since - millis(crate::retention::CLOCK_SKEW)),
+            // Somebody without a conversation may be named all the same.
+            None => (!trace.user.is_empty()).then_some(0),
+        };
+        let id = crate::activities::id_at::<Uuid>(now);
         let row = erased_trace::ActiveModel {
-            id: Set(crate::activities::id_at::<Uuid>(now)),
+            id: Set(id),
             subaccount_id: Set(trace.connection.subaccount.to_string()),
             connection_id: Set(trace.connection.id),
             account: Set(trace.connection.account.to_string()),
@@ -185,10 +226,13 @@ impl Tx {
             chat_id: Set(trace.chat.map(|(id, _)| id)),
             until: Set(trace.until.unwrap_or_default()),
             events_after: Set(trace.until.map(|_| first_id_at(0))),
+            events_started: Set(false),
             log_after: Set(since.map(first_id_at)),
+            log_started: Set(false),
+            served_at: Set(0),
         };
         erased_trace::Entity::insert(row).exec_without_returning(self.connection()).await?;
-        Ok(())
+        Ok(id)
     }
 
     async fn drop_finished_traces(&self) -> Result<()> {

@@ -40,12 +40,16 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
                 RETRY_FIRST
             }
         };
-        ctx.store.put_off_erasure(erasure.id, delay).await?;
+        if let Err(err) = ctx.store.put_off_erasure(erasure.id, delay).await {
+            tracing::warn!(erasure = %erasure.id, error = %err, "cannot put an erasure off");
+        }
         if began.elapsed() > TICK_MAX {
             break;
         }
     }
-    ctx.store.go_on_with_traces(PAGES_PER_TICK).await?;
+    if let Err(err) = ctx.store.go_on_with_traces(PAGES_PER_TICK).await {
+        tracing::warn!(error = %err, "cannot look for what names those who were erased; retrying");
+    }
     let due = ctx.store.due_agent_chats(AGENT_CHATS_PER_TICK, RETRY_FIRST).await?;
     futures::future::join_all(due.iter().map(|row| delete(&ctx, row))).await;
     Ok(())

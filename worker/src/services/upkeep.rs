@@ -58,7 +58,12 @@ async fn unsubscribed(ctx: &Context, connection: &Connection) -> Result<bool> {
         Ok(()) => return Ok(true),
         Err(err) => {
             tracing::warn!(connection = %connection.id, code = %err.code, "cannot unsubscribe the webhooks");
-            matches!(err.class, FailureClass::Transient | FailureClass::Ambiguous | FailureClass::Throttled)
+            // Without the proof of the app's secret nothing is known of the token.
+            err.is_about_proof()
+                || matches!(
+                    err.class,
+                    FailureClass::Transient | FailureClass::Ambiguous | FailureClass::Throttled
+                )
         }
     };
     Ok(!passing || ctx.store.now().await? - connection.row.updated_at > DISCONNECTING_MS_MAX)

@@ -20,6 +20,7 @@ async fn invalid_claims_are_rejected() {
         ("iss", json!("https://login.example.com"), "it comes from another issuer (iss)"),
         ("iss", Value::Null, "it has no issuer (iss)"),
         ("iss", json!({ ISSUER: true }), "it has no issuer (iss)"),
+        ("iss", json!([ISSUER]), "it has no issuer (iss)"),
         ("aud", json!("dmrelay2"), "it is for another audience (aud)"),
         ("aud", json!(["a", "b"]), "it is for another audience (aud)"),
         ("aud", json!([]), "it is for another audience (aud)"),
