@@ -103,6 +103,10 @@ impl Rules {
     /// The token's expiry, unless it lives for longer than allowed.
     fn check_lifetime(&self, claims: &Map<String, Value>, now: Millis) -> Result<i64, TokenError> {
         let expires_at = claims.get("exp").and_then(seconds).ok_or(wrong("it has no expiry (exp)"))?;
+        // The library takes a token for up to a second longer; it ends with its `exp` (RFC 7519 §4.1.4).
+        if now.saturating_sub(self.leeway) >= expires_at.saturating_mul(1_000) {
+            return Err(wrong("it has expired"));
+        }
         let issued = match claims.get("iat") {
             Some(issued) => {
                 seconds(issued).ok_or(wrong("its iat claim is not a time"))?.saturating_mul(1_000)

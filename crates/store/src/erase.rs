@@ -13,7 +13,7 @@ use dmrelay_entity::{
     chat, dead_letter, erased_user, event, instagram_connection, message, prompt_echo, turn,
 };
 use sea_orm::sea_query::{ExprTrait, OnConflict};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use uuid::{Builder, Uuid};
@@ -164,10 +164,21 @@ impl Tx {
         Ok((events, letters))
     }
 
-    /// Until when what was received for the account was this connection's: until now, or until another one took it over.
+    /// Until when what was received for the account was this connection's: until now, or until another one took it over, whatever
+    /// became of that since.
     pub(crate) async fn owned_until(&self, connection: &Connection, now: Millis) -> Result<Millis> {
-        let other = self.live_elsewhere(connection).await?;
-        Ok(other.map_or(now, |row| Ord::min(row.connected_at.unwrap_or(row.created_at), now)))
+        use instagram_connection::Column;
+        let since = connection.row.connected_at.unwrap_or(connection.row.created_at);
+        let later = instagram_connection::Entity::find()
+            .filter(Column::InstagramAccountId.eq(connection.account.as_str()))
+            .filter(Column::Id.ne(connection.id))
+            .filter(Column::CreatedAt.gt(since))
+            .order_by_asc(Column::CreatedAt)
+            .one(self.connection())
+            .await?;
+        let live = self.live_elsewhere(connection).await?;
+        let taken = live.map(|row| row.connected_at.unwrap_or(row.created_at));
+        Ok(later.map(|row| row.created_at).into_iter().chain(taken).fold(now, Ord::min))
     }
 
     /// The connection that has the account, if it is another one.
