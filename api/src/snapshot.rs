@@ -5,7 +5,7 @@ use arc_swap::ArcSwap;
 use dmrelay_domain::ids::{AgentId, SubaccountId};
 use dmrelay_domain::secret::Secret;
 use dmrelay_store::{Connection, Result, Store};
-use dmrelay_vault::{Place, Vault};
+use dmrelay_vault::Vault;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,8 +96,7 @@ fn open(
     column: &'static str,
     sealed: Option<&Vec<u8>>,
 ) -> Option<Secret<String>> {
-    let place = Place { table: "instagram_connections", column, row: connection.id.0 };
-    match vault.open_text(place, sealed?) {
+    match vault.open_text(dmrelay_app::place(connection, column), sealed?) {
         Ok(secret) => Some(secret),
         Err(err) => {
             tracing::error!(connection = %connection.id, column, error = %err, "cannot decrypt a secret");

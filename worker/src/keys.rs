@@ -88,11 +88,10 @@ impl Context {
     /// The services of a connection, as far as is known before its conversation is loaded.
     pub(crate) fn route(&self, connection: &Connection) -> Route {
         let has_own = self.keys.has_own(connection.subaccount.as_str());
-        let provider = if has_own { Provider::Own(connection.subaccount.clone()) } else { Provider::Shared };
         Route {
             subaccount: connection.subaccount.clone(),
             agent: connection.agent.clone(),
-            provider,
+            provider: Provider::of(&connection.subaccount, has_own),
             account: connection.account.clone(),
             login: connection.login,
         }

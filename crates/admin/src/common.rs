@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use clap::Args;
 use dmrelay_domain::actor::Actor;
-use dmrelay_domain::ids::SubaccountId;
+use dmrelay_domain::ids::{InstagramUserId, SubaccountId};
 use dmrelay_domain::states::ActivityKind;
 use dmrelay_store::{Activity, Connection, Store};
 use std::fs;
@@ -75,6 +75,11 @@ pub(crate) async fn record_reading(
 /// Parses a subaccount id.
 pub(crate) fn subaccount(text: &str) -> Result<SubaccountId, String> {
     SubaccountId::parse(text).map_err(|err| err.to_string())
+}
+
+/// Parses a customer's id.
+pub(crate) fn user(text: &str) -> Result<InstagramUserId, String> {
+    InstagramUserId::parse(text).map_err(|err| err.to_string())
 }
 
 /// The database's clock, which stored times refer to.

@@ -104,7 +104,7 @@ impl Connections {
 fn before<'a>(connection: &Connection, own_keys: &[String], gates: &'a [BreakerRow]) -> Vec<&'a BreakerRow> {
     let subaccount = &connection.subaccount;
     let has_own = own_keys.iter().any(|own| own == subaccount.as_str());
-    let provider = if has_own { Provider::Own(subaccount.clone()) } else { Provider::Shared };
+    let provider = Provider::of(subaccount, has_own);
     let graph =
         [BreakerKey::GraphAccount(connection.account.clone()), BreakerKey::GraphApp(connection.login)];
     let keys = graph.into_iter().chain(BreakerKey::of_agent(&provider, &connection.agent));

@@ -1,6 +1,6 @@
 //! `admin erase`: forgets a customer, an account or a whole subaccount; and what became of such requests.
 
-use super::common::{EXIT_CODES, Listing, operator, subaccount};
+use super::common::{EXIT_CODES, Listing, operator, subaccount, user};
 use super::output::{self, Table, print};
 use super::times;
 use anyhow::bail;
@@ -54,10 +54,6 @@ struct View {
 
 fn account(text: &str) -> Result<InstagramAccountId, String> {
     InstagramAccountId::parse(text).map_err(|err| err.to_string())
-}
-
-fn user(text: &str) -> Result<InstagramUserId, String> {
-    InstagramUserId::parse(text).map_err(|err| err.to_string())
 }
 
 impl Erase {

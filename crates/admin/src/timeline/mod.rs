@@ -3,7 +3,7 @@
 
 mod step;
 
-use super::common::{EXIT_CODES, LIMIT, now, record_reading};
+use super::common::{EXIT_CODES, LIMIT, now, record_reading, user};
 use super::output::{self, Table, harmless, print};
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -127,11 +127,6 @@ impl Found {
         step::measure(&mut steps);
         steps
     }
-}
-
-/// Parses an Instagram user's id.
-fn user(text: &str) -> Result<InstagramUserId, String> {
-    InstagramUserId::parse(text).map_err(|err| err.to_string())
 }
 
 fn head(chat: &chat::Model, connection: &Connection, now: Millis) -> String {

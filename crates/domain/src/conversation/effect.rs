@@ -238,3 +238,10 @@ pub enum Provider {
     /// That of the subaccount.
     Own(SubaccountId),
 }
+
+impl Provider {
+    /// With whose key the agents of a subaccount are asked.
+    pub fn of(subaccount: &SubaccountId, has_own_key: bool) -> Self {
+        if has_own_key { Self::Own(subaccount.clone()) } else { Self::Shared }
+    }
+}

@@ -101,12 +101,10 @@ pub struct ConnectionFacts {
 impl ConnectionFacts {
     /// Which services are called for it.
     pub fn route(&self) -> Route {
-        let provider =
-            if self.has_own_key { Provider::Own(self.subaccount.clone()) } else { Provider::Shared };
         Route {
             subaccount: self.subaccount.clone(),
             agent: self.agent.clone(),
-            provider,
+            provider: Provider::of(&self.subaccount, self.has_own_key),
             account: self.account.clone(),
             login: self.login,
         }
