@@ -1,6 +1,6 @@
-//! How many events an account and a subaccount may bring at a time. What is beyond is stored and acknowledged like any other,
-//! and taken in later, so that one tenant's flood waits for itself and not others for it. Counted in this process (GCRA, the
-//! generic cell rate algorithm of ITU-T I.371, which knows of each key only when its next event would be in time).
+//! Rate limits for the events of an account and of a subaccount. Events over the limit are stored and acknowledged like any
+//! other, and ingested later, so that one tenant's flood delays only that tenant. Counted per process with GCRA (the generic cell
+//! rate algorithm of ITU-T I.371), which stores for each key only when its next event would conform.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -98,7 +98,7 @@ words!(
         Running = "running",
         /// Everything is erased.
         Done = "done",
-        /// Meta named somebody of whom nothing is known here: a person has to look.
+        /// Meta named a user of whom nothing is stored here; an operator has to check.
         Unmatched = "unmatched",
     }
 );

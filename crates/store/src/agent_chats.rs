@@ -1,4 +1,4 @@
-//! Chats at the agent's provider: which were opened for whom, with whose key, and which are to be deleted there.
+//! Chats at the agent's provider: the conversation and the key each was opened for, and the queue of those to delete there.
 
 use crate::bulk::{Column, Kind, Rows};
 use crate::{Result, Store, Tx};

@@ -89,7 +89,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn claim_events(&self, most: u64, lease: Duration) -> Result<Vec<ClaimedEvent>> {
-        // What is free is due in `DISPATCHED` at the latest; what waits for longer is not read.
+        // A free event is due within `DISPATCHED`; deferred ones, due later, are not scanned.
         let due = millis(crate::due::DISPATCHED);
         let free = format!(
             "due_at IS NOT NULL AND due_at <= (SELECT {{now}}) + {due} AND claimed_until <= (SELECT {{now}})"

@@ -1,5 +1,5 @@
-//! What is left to be erased of somebody in the two largest tables, the events and the activity log, which have no index by
-//! user: a worker reads them page by page, for all who were erased meanwhile, and goes on where it stopped.
+//! Erases the remaining traces of users from the two largest tables, events and activities, which have no index by user: a
+//! worker scans them page by page for all erased users at once, and resumes where it stopped.
 
 use crate::activities::first_id_at;
 use crate::{Result, Store, Tx};
@@ -22,10 +22,10 @@ const TRACES_MAX: u64 = 5_000;
 /// Ids in one statement.
 const IDS_MAX: usize = 1_000;
 
-/// An event, as far as it matters whose it is.
+/// The columns of an event that tell whose it is.
 type EventRow = (EventId, String, String, i64, i64);
 
-/// An entry of the log, as far as it matters whom it names.
+/// The columns of an activity that may name a user.
 type LogRow = (ActivityId, Option<String>, String);
 
 impl Store {
@@ -132,7 +132,7 @@ impl Store {
         let end = rows.last().map(|row| row.0).filter(|_| !is_last);
         let tx = self.begin().await?;
         for ids in found.chunks(IDS_MAX) {
-            // That something happened stays in the log; to whom does not.
+            // The entry stays in the log without naming anyone.
             let nameless = activity::Entity::update_many()
                 .col_expr(activity::Column::Subject, Expr::val(None::<String>))
                 .col_expr(activity::Column::Details, "{}".into())

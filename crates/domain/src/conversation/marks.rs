@@ -42,8 +42,8 @@ impl Conversation {
         }
     }
 
-    /// What was unsent is in the agent's chat too: it is left for a new one, and deleted at its provider, once no question is
-    /// under way in it.
+    /// Abandons an agent chat that contains an unsent message, once no question is under way in it: a new one replaces it, and it is
+    /// deleted at the provider.
     pub(super) fn renew_agent_chat(&mut self) {
         let is_asked = |turn: &Turn| matches!(turn.state, TurnState::Asking | TurnState::Reconciling);
         if !self.chat.renew || self.turns.iter().any(|turn| is_asked(turn)) {

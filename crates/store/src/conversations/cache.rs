@@ -67,8 +67,8 @@ impl ChatIds {
         Self { known: Mutex::default(), most }
     }
 
-    /// The chats of these users, in their order, made if they are not there; none for a user who was erased, and of whom
-    /// nothing has come since.
+    /// The chats of these users, in their order, created where missing, except for a user who was erased and has not written
+    /// since.
     ///
     /// # Errors
     /// What the database says.
