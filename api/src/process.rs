@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use dmrelay_admin::{self as admin, Admin, ApiChecks};
 use dmrelay_app::{App, Backend};
 use dmrelay_runtime::http::Client;
+use dmrelay_runtime::metrics::Process;
 use dmrelay_runtime::ops::{self, Ready};
 use dmrelay_runtime::settings::{
     ApiSettings, DatabaseSettings, GraphSettings, InvalidSetting, JwtSettings, LimitSettings, LogSettings,
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 /// dmrelay's API: takes Meta's webhooks and serves the frontend.
 #[derive(Debug, Parser)]
-#[command(name = "dmrelay-api", version)]
+#[command(name = "dmrelay-api", version = dmrelay_runtime::version::TEXT)]
 pub struct Args {
     /// The command; default: serve.
     #[command(subcommand)]
@@ -155,7 +156,7 @@ impl Args {
 
     fn app_settings(&self) -> dmrelay_app::Settings<'_> {
         dmrelay_app::Settings {
-            process: "api",
+            process: Process::Api,
             backend: Backend::Servers(&self.queue),
             graph: &self.graph,
             vault: &self.vault,
@@ -209,7 +210,7 @@ impl Api {
     pub fn ready(&self) -> Ready {
         let inbox = self.state.inbox.clone();
         Arc::new(move || {
-            let ready = inbox.check().map_err(|err| format!("inbox: {err}"));
+            let ready = inbox.check().map_err(|err| format!("writes: {err}"));
             Box::pin(std::future::ready(ready))
         })
     }

@@ -34,7 +34,9 @@ pub struct Model {
     pub attempt: i32,
     /// Deadline, in milliseconds.
     pub deadline: i64,
-    /// Received at, in milliseconds.
+    /// When the customer wrote the first of its messages, by Meta's timestamp, in milliseconds.
+    pub written_at: i64,
+    /// When the webhook of the first of its messages arrived, in milliseconds.
     pub received_at: i64,
     /// Started at, in milliseconds.
     pub started_at: i64,

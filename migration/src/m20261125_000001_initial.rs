@@ -28,7 +28,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [&str; 23] = [
+const TABLES: [&str; 24] = [
+    "write_probes",
     "turn_counts",
     "turn_holds",
     "provider_keys",
@@ -256,6 +257,7 @@ const TURNS: &[&str] = &[
     lookups integer NOT NULL DEFAULT 0,
     seen text,
     withdrawn text,
+    written_at bigint NOT NULL,
     received_at bigint NOT NULL,
     started_at bigint NOT NULL,
     finished_at bigint,
@@ -307,6 +309,10 @@ const COORDINATION: &[&str] = &[
     name text PRIMARY KEY,
     holder {uuid} NOT NULL,
     until bigint NOT NULL
+)",
+    // What is written here is rolled back: see `Store::probe_write`.
+    "CREATE TABLE write_probes (
+    filler text NOT NULL
 )",
     "CREATE TABLE workers (
     id {uuid} PRIMARY KEY,

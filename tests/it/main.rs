@@ -56,5 +56,6 @@ mod tokens;
 mod tracing;
 mod unit_of_work;
 mod unusual;
+mod waiting;
 mod watching;
 mod webhook;

@@ -7,7 +7,7 @@ use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow, ensure};
 use dmrelay_api::{Api, ApiOptions, ApiParts};
 use dmrelay_app::App;
-use dmrelay_runtime::metrics::Metrics;
+use dmrelay_runtime::metrics::{Metrics, Process};
 use dmrelay_runtime::settings::{DatabaseUrlArg, RedisUrlArg};
 use dmrelay_simulator::{AccountSpec, Options, Simulator, WebhookTarget};
 use dmrelay_store::Store;
@@ -214,7 +214,7 @@ async fn app(settings: &mut Settings, redis: Option<&RedisServer>) -> Result<App
         }
     };
     let (graph, vault) = (&settings.graph, &settings.vault);
-    App::new(store, &dmrelay_app::Settings { process: "tests", backend, graph, vault })
+    App::new(store, &dmrelay_app::Settings { process: Process::Both, backend, graph, vault })
 }
 
 async fn run(

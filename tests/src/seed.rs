@@ -116,6 +116,7 @@ pub async fn add_turn(
         attempt: Set(1),
         lookups: Set(0),
         deadline: Set(now + 30_000),
+        written_at: Set(now),
         received_at: Set(now),
         started_at: Set(now),
         ..Default::default()

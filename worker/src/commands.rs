@@ -51,7 +51,8 @@ impl Context {
         let (metrics, chat) = (&self.metrics, applied.chat);
         match fact {
             Fact::Ingested(state) => metrics.ingested.with_label_values(&[state.as_str()]).inc(),
-            Fact::Received { inbox, pickup } => {
+            Fact::Received { late, inbox, pickup } => {
+                metrics.event_lateness_seconds.observe(seconds(*late));
                 metrics.stage(Stage::Inbox, *inbox);
                 metrics.stage(Stage::Pickup, *pickup);
             }

@@ -124,6 +124,8 @@ pub struct Context {
     pub(crate) liveness: Liveness,
     /// Health of the poller's ticks.
     pub(crate) polling: Health,
+    /// Whether what is written gets through.
+    pub(crate) writing: Health,
     /// Background tasks.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when no new work may begin.
@@ -131,7 +133,7 @@ pub struct Context {
     /// Offset of the database's clock from this machine's, in milliseconds.
     clock_offset: AtomicI64,
     /// When the encrypted secrets were last counted.
-    pub(crate) secrets_counted: Mutex<Option<Instant>>,
+    pub(crate) counted_slowly: Mutex<Option<Instant>>,
 }
 
 impl Context {
@@ -154,10 +156,11 @@ impl Context {
             keys: Keys::default(),
             liveness: Liveness::new(worker.lease),
             polling: Health::new(TICK_MAX),
+            writing: Health::new(TICK_MAX),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             clock_offset: AtomicI64::new(0),
-            secrets_counted: Mutex::default(),
+            counted_slowly: Mutex::default(),
             store: app.store,
             vault: app.vault,
             graph: app.graph,

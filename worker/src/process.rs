@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{Parser, Subcommand};
 use dmrelay_app::{App, Backend};
 use dmrelay_queue::{JobQueue, Lane, QueueName, Stop};
+use dmrelay_runtime::metrics::Process;
 use dmrelay_runtime::ops::{self, Ready};
 use dmrelay_runtime::settings::{
     AgentSettings, DatabaseSettings, GraphSettings, LogSettings, MetricsSettings, ProviderSettings,
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 /// dmrelay's worker: answers Instagram direct messages with the chat agent.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "dmrelay-worker", version, mut_arg("metrics_addr", |arg| arg.default_value("127.0.0.1:9091")))]
+#[command(name = "dmrelay-worker", version = dmrelay_runtime::version::TEXT, mut_arg("metrics_addr", |arg| arg.default_value("127.0.0.1:9091")))]
 pub struct Args {
     /// The command; default: work.
     #[command(subcommand)]
@@ -77,18 +78,25 @@ impl Worker {
         Self { ctx: Arc::new(Context::new(parts)), shared, local }
     }
 
-    /// Reports whether the worker is ready: its row is renewed, the poller's ticks succeed, and Redis
-    /// responds.
+    /// Reports whether the worker is ready, with all that is not: its row is renewed, what it writes gets through, the
+    /// poller's ticks succeed, and Redis responds.
     pub fn ready(&self) -> Ready {
         let (ctx, redis) = (self.ctx.clone(), dmrelay_app::redis_ready(self.shared.clone()));
         Arc::new(move || {
             let (ctx, redis) = (ctx.clone(), redis());
             Box::pin(async move {
-                if !ctx.liveness.is_alive() {
-                    return Err("database: this worker's row is not renewed".to_owned());
-                }
-                ctx.polling.check().map_err(|err| format!("poller: {err}"))?;
-                redis.await
+                let renewed =
+                    ctx.liveness.is_alive().then_some(()).ok_or_else(|| "it is not renewed".to_owned());
+                let checks = [
+                    ("this worker's row", renewed),
+                    ("writes", ctx.writing.check()),
+                    ("poller", ctx.polling.check()),
+                    ("Redis", redis.await),
+                ];
+                let failed =
+                    checks.into_iter().filter_map(|(what, found)| Some(format!("{what}: {}", found.err()?)));
+                let failed: Vec<String> = failed.collect();
+                if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
             })
         })
     }
@@ -182,7 +190,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 impl Args {
     fn app_settings(&self) -> dmrelay_app::Settings<'_> {
         dmrelay_app::Settings {
-            process: "worker",
+            process: Process::Worker,
             backend: Backend::Servers(&self.queue),
             graph: &self.graph,
             vault: &self.vault,

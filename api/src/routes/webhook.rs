@@ -137,8 +137,9 @@ async fn answer(
         Err(_) => ("timeout", unavailable().into_response()),
     };
     state.metrics.webhook_requests.with_label_values(&[result]).inc();
-    state.metrics.webhook_ack_seconds.observe(webhook.arrived.elapsed().as_secs_f64());
-    if result != "ok" {
+    if result == "ok" {
+        state.metrics.webhook_ack_seconds.observe(webhook.arrived.elapsed().as_secs_f64());
+    } else {
         // The metric counts refusals; a log line each would flood the log when it is needed most.
         tracing::debug!(result, "webhook not acknowledged");
     }

@@ -46,9 +46,9 @@ const ROWS: [(&str, &str); 5] = [
     (
         "turns",
         "INSERT INTO turns (id, connection_id, chat_id, message_ids, asked_hash, agent_chat_id, state, attempt, deadline,
-            received_at, started_at, finished_at, latency_ms, trace_id)
+            written_at, received_at, started_at, finished_at, latency_ms, trace_id)
         SELECT seed_id(opened, 'turn' || i), connection, id, '[\"' || seed_id(opened, 'message' || i || 0) || '\"]', decode(md5(i::text) || md5(i::text), 'hex'),
-            'chat_' || md5(i::text), 'answered', 1, opened + 150000, opened, opened, answered, answered - opened, seed_id(opened, 'trace' || i)
+            'chat_' || md5(i::text), 'answered', 1, opened + 150000, opened, opened, opened, answered, answered - opened, seed_id(opened, 'trace' || i)
         FROM seed ORDER BY i",
     ),
     (

@@ -10,7 +10,7 @@ use dmrelay_domain::ids::{AgentId, SubaccountId};
 use dmrelay_domain::secret::Secret;
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_runtime::http::Client;
-use dmrelay_runtime::metrics::Metrics;
+use dmrelay_runtime::metrics::{Metrics, Process};
 use dmrelay_store::Store;
 use dmrelay_vault::{Place, Vault};
 use serde::Serialize;
@@ -107,7 +107,7 @@ async fn set(
     key: &Secret<String>,
 ) -> anyhow::Result<()> {
     let vault = Vault::parse(&settings.vault.keys.require()?)?;
-    let metrics = Metrics::new("admin")?;
+    let metrics = Metrics::new(Process::Command)?;
     let client = Client::new(dmrelay_app::CONNECT_TIMEOUT, Arc::new(metrics)).map_err(|err| anyhow!(err))?;
     let connections = store.connections(subaccount, None).await?;
     let live = connections.into_iter().filter(|one| one.status != ConnectionStatus::Disconnected);

@@ -100,7 +100,7 @@ pub async fn require_keys(vault: &Vault, store: &Store) -> anyhow::Result<()> {
 pub fn database_ready(store: Store) -> Ready {
     Arc::new(move || {
         let store = store.clone();
-        Box::pin(async move { store.ping().await.map_err(|err| format!("database: {err}")) })
+        Box::pin(async move { store.ping().await.map_err(|err| err.to_string()) })
     })
 }
 
@@ -108,7 +108,7 @@ pub fn database_ready(store: Store) -> Ready {
 pub fn redis_ready(queue: Arc<dyn JobQueue>) -> Ready {
     Arc::new(move || {
         let queue = queue.clone();
-        Box::pin(async move { queue.ping().await.map_err(|err| format!("redis: {err}")) })
+        Box::pin(async move { queue.ping().await.map_err(|err| err.to_string()) })
     })
 }
 
@@ -138,6 +138,7 @@ pub async fn serve_operators(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let listener = ops::bind(settings.metrics_addr, "METRICS_ADDR").await.map_err(|err| anyhow!(err))?;
+    tokio::spawn(watch::readiness(metrics.clone(), ready.clone(), stop.clone()));
     let router: Router = ops::router(metrics, ready, stop.clone());
     tokio::spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;

@@ -6,7 +6,7 @@ use dmrelay_domain::clock::{Clock, SystemClock};
 use dmrelay_instagram::{Graph, GraphOptions};
 use dmrelay_queue::{JobQueue, MemoryOptions, MemoryQueue, QueueMetrics, RedisOptions, RedisQueue};
 use dmrelay_runtime::http::Client;
-use dmrelay_runtime::metrics::Metrics;
+use dmrelay_runtime::metrics::{Metrics, Process};
 use dmrelay_runtime::settings::{
     AgentSettings, GraphSettings, ProviderSettings, QueueSettings, VaultSettings,
 };
@@ -30,8 +30,8 @@ pub enum Backend<'a> {
 /// The settings of an [`App`], besides its database.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings<'a> {
-    /// The process's name in its metrics.
-    pub process: &'static str,
+    /// Which process it is.
+    pub process: Process,
     /// The queue.
     pub backend: Backend<'a>,
     /// Meta.

@@ -5,7 +5,7 @@ use anyhow::{Context as _, anyhow};
 use dmrelay_app::CONNECT_TIMEOUT;
 use dmrelay_domain::secret::Secret;
 use dmrelay_runtime::http::{Answer, Call, Client, Method};
-use dmrelay_runtime::metrics::Metrics;
+use dmrelay_runtime::metrics::{Metrics, Process};
 use dmrelay_simulator::AccountSpec;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub(crate) fn base(system: &System) -> String {
 }
 
 async fn call(system: &System, method: Method, path: &str, json: Option<Value>) -> anyhow::Result<Answer> {
-    let metrics = Arc::new(Metrics::new("quickstart")?);
+    let metrics = Arc::new(Metrics::new(Process::Command)?);
     let client = Client::new(CONNECT_TIMEOUT, metrics).map_err(|err| anyhow!(err))?;
     let call = Call {
         service: "self",

@@ -5,6 +5,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Parser;
 use dmrelay_api::{Api, ApiOptions, ApiParts};
 use dmrelay_app::{App, Backend};
+use dmrelay_runtime::metrics::Process;
 use dmrelay_runtime::ops;
 use dmrelay_runtime::settings::{
     AgentBinding, AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, DatabaseUrlArg,
@@ -66,7 +67,7 @@ pub(crate) async fn start(args: &Args, stop: CancellationToken) -> anyhow::Resul
     let vault = VaultSettings { keys: EncryptionKeysArg::of(&keys.encryption) };
     let backend = Backend::Embedded;
     let shared =
-        dmrelay_app::Settings { process: "quickstart", backend, graph: &defaults.graph, vault: &vault };
+        dmrelay_app::Settings { process: Process::Both, backend, graph: &defaults.graph, vault: &vault };
     let app = App::new(store, &shared)?;
     let parts = Parts::new(
         app.clone(),

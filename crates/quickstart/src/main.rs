@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 /// dmrelay on one machine, with a simulated Meta and Retell.
 #[derive(Debug, Parser)]
-#[command(name = "dmrelay", version)]
+#[command(name = "dmrelay", version = dmrelay_runtime::version::TEXT)]
 pub(crate) struct Args {
     /// The folder of the database and the keys.
     #[arg(long, env = "DMRELAY_DATA", default_value = "data")]

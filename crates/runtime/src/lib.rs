@@ -10,4 +10,5 @@ mod otlp;
 pub mod settings;
 pub mod shutdown;
 pub mod trace;
+pub mod version;
 pub mod watch;

@@ -24,11 +24,16 @@ pub type Ready = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>>
 struct Ops {
     ready: Ready,
     shutdown: CancellationToken,
+    /// Whether the answer says what is not ready.
+    names_cause: bool,
     /// What was last found, and when: whoever asks often costs nothing.
-    last: Arc<Mutex<Option<(Instant, Readiness)>>>,
+    last: Arc<Mutex<Option<Found>>>,
 }
 
-type Readiness = (StatusCode, &'static str);
+type Readiness = (StatusCode, String);
+
+/// What a check found, and when.
+type Found = (Instant, Result<(), String>);
 
 /// Timeout of the readiness check.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,10 +50,10 @@ pub const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// `GET /livez`, `GET /readyz` and `GET /metrics`.
+/// `GET /livez`, `GET /readyz` and `GET /metrics`, for operators: `/readyz` says what is not ready.
 pub fn router(metrics: Arc<Metrics>, ready: Ready, shutdown: CancellationToken) -> Router {
     let metrics = Router::new().route("/metrics", get(render)).with_state(metrics);
-    metrics.merge(health(ready, shutdown)).layer(map_response(secure))
+    metrics.merge(health_routes(ready, shutdown, true)).layer(map_response(secure))
 }
 
 async fn secure(mut response: Response) -> Response {
@@ -58,13 +63,14 @@ async fn secure(mut response: Response) -> Response {
     response
 }
 
-/// `GET /livez` and `GET /readyz`.
+/// `GET /livez` and `GET /readyz` of a port that anyone may call: what is not ready is told to operators only.
 pub fn health(ready: Ready, shutdown: CancellationToken) -> Router {
-    Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(readiness)).with_state(Ops {
-        ready,
-        shutdown,
-        last: Arc::default(),
-    })
+    health_routes(ready, shutdown, false)
+}
+
+fn health_routes(ready: Ready, shutdown: CancellationToken, names_cause: bool) -> Router {
+    let ops = Ops { ready, shutdown, names_cause, last: Arc::default() };
+    Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(readiness)).with_state(ops)
 }
 
 async fn render(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
@@ -73,24 +79,28 @@ async fn render(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
 
 async fn readiness(State(ops): State<Ops>) -> Readiness {
     if ops.shutdown.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
     }
     // One checks; who asks meanwhile waits for that one.
     let mut last = ops.last.lock().await;
-    if let Some((_, told)) = last.filter(|(at, _)| at.elapsed() < READINESS_KEPT) {
-        return told;
-    }
-    let told = match tokio::time::timeout(READINESS_TIMEOUT, (ops.ready)()).await {
-        Ok(Ok(())) => (StatusCode::OK, "ready\n"),
-        Ok(Err(what)) => {
-            // Anyone may call this, so the reason goes only to the log.
-            tracing::warn!(error = what, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
-        }
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: check timed out\n"),
+    let found = match last.take().filter(|(at, _)| at.elapsed() < READINESS_KEPT) {
+        Some(known) => known,
+        None => (Instant::now(), check(&ops.ready).await),
     };
-    *last = Some((Instant::now(), told));
-    told
+    let (_, found) = last.insert(found);
+    match &*found {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(cause) if ops.names_cause => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {cause}\n")),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
+    }
+}
+
+/// Whether the process is ready, by a check that ends in time.
+pub(crate) async fn check(ready: &Ready) -> Result<(), String> {
+    match tokio::time::timeout(READINESS_TIMEOUT, ready()).await {
+        Ok(found) => found,
+        Err(_) => Err(format!("the check took longer than {} s", READINESS_TIMEOUT.as_secs())),
+    }
 }
 
 /// Asks the process at `address` on this machine whether it is ready.
@@ -109,7 +119,12 @@ pub async fn probe(address: SocketAddr) -> Result<(), String> {
     let client = reqwest::Client::builder().timeout(READINESS_TIMEOUT * 2).no_proxy().build();
     let sent = client.map_err(|err| err.to_string())?.get(&url).send().await;
     let answer = sent.map_err(|err| format!("{url} does not respond: {}", err.without_url()))?;
-    if answer.status().is_success() { Ok(()) } else { Err(format!("{url}: {}", answer.status())) }
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let told = answer.text().await.unwrap_or_default();
+    Err(format!("{url}: {status}: {}", told.trim()))
 }
 
 /// Binds an address.
@@ -123,6 +138,7 @@ pub async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Process;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     #[tokio::test]
@@ -136,13 +152,16 @@ mod tests {
                 Err("the database is away".to_owned())
             })
         });
-        let ops = Ops { ready, shutdown: CancellationToken::new(), last: Arc::default() };
+        let ops = Ops { ready, shutdown: CancellationToken::new(), names_cause: true, last: Arc::default() };
         let mut asked = tokio::task::JoinSet::new();
         for _ in 0..100 {
             asked.spawn(readiness(State(ops.clone())));
         }
         let told = asked.join_all().await;
-        assert!(told.iter().all(|told| *told == (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")));
+        assert!(
+            told.iter().all(|told| *told
+                == (StatusCode::SERVICE_UNAVAILABLE, "not ready: the database is away\n".to_owned()))
+        );
         assert_eq!(checks.load(Ordering::Relaxed), 1);
         ops.shutdown.cancel();
         assert_eq!(readiness(State(ops)).await.1, "stopping\n");
@@ -154,7 +173,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let base = format!("http://{}", listener.local_addr()?);
         let ready: Ready = Arc::new(|| Box::pin(async { Ok(()) }));
-        let app = router(Arc::new(Metrics::new("test")?), ready, CancellationToken::new());
+        let app = router(Arc::new(Metrics::new(Process::Both)?), ready, CancellationToken::new());
         tokio::spawn(async move { axum::serve(listener, app).await });
         install_tls();
         let client = reqwest::Client::builder().no_proxy().build()?;

@@ -55,7 +55,7 @@ where
         .map_err(|err| format!("OTLP_ENDPOINT: {err}"))?;
     let resource = Resource::builder()
         .with_service_name(service)
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .with_attribute(KeyValue::new("service.version", crate::version::NUMBER))
         .build();
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)

@@ -1,7 +1,7 @@
-//! Periodically checks whether a dependency responds, for the metrics.
+//! Periodically checks whether the process is ready and whether its dependencies respond, for the metrics and the log.
 
 use crate::metrics::Metrics;
-use crate::ops::Ready;
+use crate::ops::{self, Ready};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -19,21 +19,64 @@ pub async fn dependency(
     ask: Ready,
     stop: CancellationToken,
 ) {
-    let mut beat = tokio::time::interval(CHECK_INTERVAL);
-    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut was_up = true;
-    while stop.run_until_cancelled(beat.tick()).await.is_some() {
+    let mut known = Known::default();
+    let mut ticks = ticks();
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let started = Instant::now();
-        let answer = tokio::time::timeout(CHECK_TIMEOUT, ask()).await;
-        let up = matches!(answer, Ok(Ok(())));
-        metrics.dependency(dependency, up, started.elapsed());
-        if up != was_up {
-            was_up = up;
-            if up {
-                tracing::info!(dependency, "dependency responds again");
-            } else {
-                tracing::warn!(dependency, "dependency does not respond");
-            }
+        let answer = match tokio::time::timeout(CHECK_TIMEOUT, ask()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no answer within {} s", CHECK_TIMEOUT.as_secs())),
+        };
+        metrics.dependency(dependency, answer.is_ok(), started.elapsed());
+        match known.change(answer) {
+            Some(Ok(())) => tracing::info!(dependency, "dependency responds again"),
+            Some(Err(error)) => tracing::warn!(dependency, error, "dependency does not respond"),
+            None => {}
         }
+    }
+}
+
+/// Exports whether the process is ready, until `stop` is cancelled.
+pub async fn readiness(metrics: Arc<Metrics>, ready: Ready, stop: CancellationToken) {
+    let mut known = Known::default();
+    let mut ticks = ticks();
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let found = ops::check(&ready).await;
+        metrics.ready.set(found.is_ok().into());
+        match known.change(found) {
+            Some(Ok(())) => tracing::info!("ready again"),
+            Some(Err(error)) => tracing::warn!(error, "not ready"),
+            None => {}
+        }
+    }
+    metrics.ready.set(0);
+}
+
+fn ticks() -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(CHECK_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
+}
+
+/// What a check found last, so that only news are logged.
+#[derive(Default)]
+struct Known {
+    failure: Option<String>,
+    began: Option<Instant>,
+}
+
+/// How long after its start a process may say that it is not ready yet without a warning.
+const START: Duration = Duration::from_secs(10);
+
+impl Known {
+    /// What was found, if it is another thing than before.
+    fn change(&mut self, found: Result<(), String>) -> Option<Result<(), String>> {
+        let starts = self.began.get_or_insert_with(Instant::now).elapsed() < START;
+        let failure = found.as_ref().err().cloned();
+        if failure == self.failure || (starts && failure.is_some()) {
+            return None;
+        }
+        self.failure = failure;
+        Some(found)
     }
 }

@@ -105,9 +105,17 @@ impl Store {
         Ok(())
     }
 
-    /// Whether what is written gets through.
-    pub(crate) async fn ping_writer(&self) -> Result<()> {
-        self.on(Role::Write).execute_unprepared("SELECT 1").await?;
+    /// Whether what is written gets through: writes a page, and takes it back. A database that only reads refuses it; on a full
+    /// disk there is no room for it, since the table is empty but for other probes.
+    ///
+    /// # Errors
+    /// What the database says instead.
+    pub async fn probe_write(&self) -> Result<()> {
+        let tx = self.begin().await?;
+        // Rows of less than 2 KB are not compressed (PostgreSQL, "TOAST").
+        let sql = "INSERT INTO write_probes (filler) SELECT $1 FROM \
+            (SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4) AS rows";
+        tx.execute(sql, vec!["x".repeat(1_900).into()]).await?;
         Ok(())
     }
 
@@ -183,6 +191,11 @@ impl Store {
     /// The same, for a statement that returns rows.
     pub(crate) async fn mark_rows(&self, sql: &str, values: Vec<Value>) -> Result<Vec<sea_orm::QueryResult>> {
         Ok(self.on(Role::Mark).query_all_raw(self.dialect.statement(sql, values)).await?)
+    }
+
+    /// Runs a statement that only reads.
+    pub(crate) async fn read<T: FromQueryResult>(&self, sql: &str, values: Vec<Value>) -> Result<Vec<T>> {
+        rows(&self.reader(), self.dialect.statement(sql, values)).await
     }
 
     /// Runs a statement that writes and returns rows.

@@ -40,11 +40,11 @@ struct WordCount {
     n: i64,
 }
 
-/// Gates that are closed now.
+/// Circuit breakers that are open now.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
 pub struct OpenBreakers {
     /// `agent`, `graph_app` or `graph_account`.
-    pub gate: String,
+    pub breaker: String,
     /// `failing` where calls kept failing, `told` where the service said so.
     pub cause: String,
     /// How many.
@@ -119,10 +119,11 @@ impl Store {
         Ok(first_row(&self.reader(), &query).await?.unwrap_or_default())
     }
 
-    /// The circuit breakers that are open now, by the service they protect and why.
+    /// The circuit breakers that are open now, by the service they protect and why. One that failures have tripped counts until
+    /// a probe succeeds, also between its probes.
     pub async fn open_breakers(&self) -> Result<Vec<OpenBreakers>> {
         let key = breaker::Column::Key;
-        let gate = CaseStatement::new()
+        let breaker = CaseStatement::new()
             .case(key.eq("agent").or(key.like("agent:%")), "agent")
             .case(key.like("provider:%"), "agent_key")
             .case(key.like("graph:app:%"), "graph_app")
@@ -131,12 +132,12 @@ impl Store {
             CaseStatement::new().case(breaker::Column::Failures.gte(FAILURES), "failing").finally("told");
         let closed = breaker::Entity::find()
             .select_only()
-            .expr_as(gate, "gate")
+            .expr_as(breaker, "breaker")
             .expr_as(cause, "cause")
             .column_as(key.count(), "n")
-            .filter(breakers::is_open(self.clock()))
+            .filter(breakers::is_open(self.clock()).or(breaker::Column::Failures.gte(FAILURES)))
             .into_query()
-            .group_by_columns(["gate", "cause"])
+            .group_by_columns(["breaker", "cause"])
             .take();
         rows(&self.reader(), &closed).await
     }

@@ -148,7 +148,7 @@ impl Batches {
         while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
             if !self.health.succeeded_within(PROBE_INTERVAL) {
                 // The health remembers what came of it.
-                let _ = self.health.watch(self.store.ping_writer()).await;
+                let _ = self.health.watch(self.store.probe_write()).await;
             }
         }
     }

@@ -18,6 +18,7 @@ mod connections;
 mod conversation;
 mod conversations;
 mod dead_letters;
+mod diagnosis;
 mod dialect;
 mod due;
 mod erase;
@@ -48,6 +49,7 @@ mod signs;
 mod tokens;
 mod traces;
 mod turn_counts;
+mod waiting;
 mod workers;
 
 pub use activities::{Activity, ActivityFilter};
@@ -87,6 +89,7 @@ pub use settings::Settings;
 pub use signs::SeenSign;
 pub use tokens::Renewed;
 pub use turn_counts::{TurnCount, TurnHold};
+pub use waiting::Waiting;
 
 pub use dmrelay_domain::states::{ActivityKind, DeadLetterState};
 pub use dmrelay_entity as entity;

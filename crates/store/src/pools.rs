@@ -5,6 +5,7 @@
 //! pools are replaced; new connections are made when wanted.
 
 use crate::connect::Options;
+use crate::diagnosis::Diagnosis;
 use crate::{Error, Result};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -54,6 +55,7 @@ pub(crate) struct Link {
     current: ArcSwap<Pools>,
     /// How to make new ones. None for SQLite, which has no server that could fall silent.
     options: Option<Options>,
+    diagnosis: Arc<Diagnosis>,
 }
 
 /// A connection, or a transaction on one, whose statements have a limit on this side.
@@ -144,11 +146,16 @@ impl Pools {
 impl Link {
     pub(crate) async fn postgres(options: &Options) -> Result<Self> {
         let pools = Pools::postgres(options).await?;
-        Ok(Self { current: ArcSwap::from_pointee(pools), options: Some(options.clone()) })
+        Ok(Self {
+            current: ArcSwap::from_pointee(pools),
+            options: Some(options.clone()),
+            diagnosis: Arc::default(),
+        })
     }
 
     pub(crate) async fn sqlite(options: &Options) -> Result<Self> {
-        Ok(Self { current: ArcSwap::from_pointee(Pools::sqlite(options).await?), options: None })
+        let current = ArcSwap::from_pointee(Pools::sqlite(options).await?);
+        Ok(Self { current, options: None, diagnosis: Arc::default() })
     }
 
     pub(crate) fn pools(&self) -> Arc<Pools> {
@@ -205,12 +212,11 @@ impl<C> Guarded<C> {
         match timeout(self.limit, answer).await {
             Ok(Err(err)) if self.is_stuck(&err) => {
                 self.link.replace(&self.pools).await;
-                Err(err)
+                Err(self.explained(err).await)
             }
+            Ok(Err(err @ DbErr::ConnectionAcquire(_))) => Err(self.explained(err).await),
             Ok(outcome) => {
-                if !matches!(outcome, Err(DbErr::ConnectionAcquire(_))) {
-                    self.pools.note_answer(self.role);
-                }
+                self.pools.note_answer(self.role);
                 outcome
             }
             Err(_) => {
@@ -218,6 +224,15 @@ impl<C> Guarded<C> {
                 Err(DbErr::Conn(RuntimeErr::Internal("the database did not answer in time".to_owned())))
             }
         }
+    }
+
+    /// Names the reason why no connection could be had.
+    async fn explained(&self, err: DbErr) -> DbErr {
+        let Some(options) = &self.link.options else { return err };
+        let connections =
+            self.pools.of(self.role).get_postgres_connection_pool().options().get_max_connections();
+        let reason = self.link.diagnosis.reason(&options.url, connections, options.acquire_timeout).await;
+        DbErr::Conn(RuntimeErr::Internal(reason))
     }
 
     /// Whether a connection could not be had because those there are do not answer: for longer than any statement may take,

@@ -43,7 +43,27 @@ struct Version {
     version: String,
 }
 
+#[derive(FromQueryResult)]
+struct Size {
+    bytes: i64,
+}
+
 impl Store {
+    /// The size of the database, in bytes.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn size(&self) -> Result<i64> {
+        let sql = match self.dialect {
+            Dialect::Postgres => "SELECT pg_database_size(current_database()) AS bytes",
+            Dialect::Sqlite => {
+                "SELECT c.page_count * s.page_size AS bytes FROM pragma_page_count c, pragma_page_size s"
+            }
+        };
+        let rows: Vec<Size> = self.read(sql, Vec::new()).await?;
+        Ok(rows.first().map_or(0, |row| row.bytes))
+    }
+
     /// What the database is and how it is set up.
     pub async fn server(&self) -> Result<Server> {
         match self.dialect {

@@ -117,9 +117,9 @@ async fn fill(base: &Base) -> Result<()> {
          SELECT gen_random_uuid(), connection_id, id, s, 'outbound', 'agent', instagram_user_id || s, 'text', FALSE, \
             'sent', 1, 1, 1 FROM chats CROSS JOIN generate_series(1, 4) s WHERE instagram_user_id LIKE 'u%'"
             .to_owned(),
-        "INSERT INTO turns (id, connection_id, chat_id, message_ids, asked_hash, state, attempt, deadline, received_at, \
-            started_at) \
-         SELECT gen_random_uuid(), connection_id, id, '[]', '\\x00', 'answered', 1, 1, 1, 1 FROM chats"
+        "INSERT INTO turns (id, connection_id, chat_id, message_ids, asked_hash, state, attempt, deadline, written_at, \
+            received_at, started_at) \
+         SELECT gen_random_uuid(), connection_id, id, '[]', '\\x00', 'answered', 1, 1, 1, 1, 1 FROM chats"
             .to_owned(),
         format!(
             "INSERT INTO events (id, key, account, thread, kind, container, at, received_at, state) \

@@ -102,6 +102,7 @@ fn turn(rng: &mut StdRng, state: TurnState) -> Turn {
         lookups: rng.random_range(0..9),
         seen: maybe(rng, text),
         withdrawn: maybe(rng, text),
+        written_at: number(rng),
         received_at: number(rng),
         started_at: number(rng),
         finished_at: maybe(rng, number),

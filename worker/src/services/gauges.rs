@@ -5,27 +5,28 @@ use dmrelay_domain::clock::millis;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_queue::QueueName;
-use dmrelay_runtime::metrics::{GATE_CAUSES, GATES, seconds};
+use dmrelay_runtime::metrics::{BREAKER_CAUSES, BREAKERS, WAITING, seconds};
 use dmrelay_store::Result;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 const DAY_MS: f64 = 86_400_000.0;
 
+/// How long what was counted counts as true: several ticks.
+const TRUE_FOR: Duration = Duration::from_secs(20);
+
 /// Interval of counts that rarely change.
 const SLOW_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Another process leads now: this one's last values are removed.
 pub(super) fn forget(ctx: &Context) {
-    ctx.metrics.forget_what_is_counted();
-    *ctx.secrets_counted.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    for queue in QueueName::ALL {
-        ctx.metrics.queue_depth.with_label_values(&[queue.as_str()]).set(0);
-    }
+    ctx.metrics.lost_count();
+    *ctx.counted_slowly.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
 pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     let metrics = &ctx.metrics;
+    waiting(&ctx).await?;
     for (job, due) in ctx.store.oldest_due().await? {
         metrics.oldest_due_seconds.with_label_values(&[job]).set(seconds(due.oldest_ms));
     }
@@ -38,18 +39,39 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     for status in ConnectionStatus::ALL {
         metrics.connections.with_label_values(&[status.as_str()]).set(count_of(&counts, status.as_str()));
     }
-    let closed = ctx.store.open_breakers().await?;
-    for (gate, cause) in GATES.iter().flat_map(|gate| GATE_CAUSES.map(move |cause| (gate, cause))) {
-        let found = closed.iter().find(|closed| closed.gate == *gate && closed.cause == cause);
-        metrics.gates_closed.with_label_values(&[gate, cause]).set(found.map_or(0, |closed| closed.n));
+    let open = ctx.store.open_breakers().await?;
+    for (breaker, cause) in
+        BREAKERS.iter().flat_map(|breaker| BREAKER_CAUSES.map(move |cause| (breaker, cause)))
+    {
+        let found = open.iter().find(|open| open.breaker == *breaker && open.cause == cause);
+        let count = found.map_or(0, |open| open.n);
+        metrics.circuit_breakers_open.with_label_values(&[breaker, cause]).set(count);
     }
     accounts(&ctx).await?;
-    secrets(&ctx).await?;
+    slow(&ctx).await?;
     for queue in QueueName::ALL {
         if let Ok(depth) = ctx.dispatcher.depth(queue).await {
             let depth = i64::try_from(depth).unwrap_or(i64::MAX);
             metrics.queue_depth.with_label_values(&[queue.as_str()]).set(depth);
         }
+    }
+    metrics.counted(TRUE_FOR);
+    Ok(())
+}
+
+/// Customers who wait for an answer.
+async fn waiting(ctx: &Context) -> Result<()> {
+    let found = ctx.store.waiting(ctx.options.worker.unanswered_after).await?;
+    for stage in WAITING {
+        let waiting = found.iter().find(|waiting| waiting.stage == stage);
+        let labels = &[stage];
+        ctx.metrics
+            .conversations_waiting
+            .with_label_values(labels)
+            .set(waiting.map_or(0, |of| of.conversations));
+        ctx.metrics.conversations_late.with_label_values(labels).set(waiting.map_or(0, |of| of.late));
+        let oldest = waiting.map_or(0.0, |of| seconds(of.oldest_ms));
+        ctx.metrics.oldest_unanswered_seconds.with_label_values(labels).set(oldest);
     }
     Ok(())
 }
@@ -58,9 +80,9 @@ fn count_of(counts: &[(String, i64)], word: &str) -> i64 {
     counts.iter().find(|(known, _)| known == word).map_or(0, |(_, n)| *n)
 }
 
-/// Which keys encrypt the stored secrets: counted rarely, as it matters only during a key rotation.
-async fn secrets(ctx: &Context) -> Result<()> {
-    let counted = *ctx.secrets_counted.lock().unwrap_or_else(PoisonError::into_inner);
+/// What rarely changes: the size of the database, and which keys encrypt the stored secrets.
+async fn slow(ctx: &Context) -> Result<()> {
+    let counted = *ctx.counted_slowly.lock().unwrap_or_else(PoisonError::into_inner);
     if counted.is_some_and(|at| at.elapsed() < SLOW_INTERVAL) {
         return Ok(());
     }
@@ -72,7 +94,10 @@ async fn secrets(ctx: &Context) -> Result<()> {
     for (key, count) in [("current", with_current), ("other", with_another)] {
         ctx.metrics.sealed_secrets.with_label_values(&[key]).set(count);
     }
-    *ctx.secrets_counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    ctx.metrics.database_bytes.set(ctx.store.size().await?);
+    let capacity = i64::try_from(ctx.options.worker.database_capacity_bytes).unwrap_or(i64::MAX);
+    ctx.metrics.database_capacity_bytes.set(capacity);
+    *ctx.counted_slowly.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     Ok(())
 }
 

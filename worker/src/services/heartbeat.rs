@@ -26,6 +26,9 @@ pub(crate) async fn run(ctx: Arc<Context>, ended: CancellationToken) {
                 ctx.liveness.missed();
             }
         }
+        // The health remembers what came of it. A renewed row needs no more room on the disk; new rows do.
+        let probe = Box::pin(ctx.writing.watch(ctx.store.probe_write()));
+        let _ = tokio::time::timeout(lease / 4, probe).await;
     }
     if let Err(err) = ctx.budgets.write_down(&ctx.store).await {
         tracing::warn!(error = %err, "cannot write down how often the agent was asked in the last second");

@@ -12,7 +12,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use clap::Parser;
 use dmrelay_domain::clock::{Clock, Millis, SystemClock};
 use dmrelay_runtime::http::Client;
-use dmrelay_runtime::metrics::Metrics;
+use dmrelay_runtime::metrics::{Metrics, Process};
 use dmrelay_runtime::settings::JwtSettings;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
@@ -69,7 +69,7 @@ fn client(metrics: &Arc<Metrics>) -> Client {
 
 /// A verifier with these settings, and its clock.
 fn tokens(settings: &JwtSettings) -> (Tokens, Arc<TestClock>) {
-    let (clock, metrics) = (TestClock::start(), Arc::new(Metrics::new("test").unwrap()));
+    let (clock, metrics) = (TestClock::start(), Arc::new(Metrics::new(Process::Both).unwrap()));
     let tokens = Tokens::with_clock(settings, client(&metrics), Arc::clone(&clock) as Arc<dyn Clock>);
     (tokens.unwrap().unwrap(), clock)
 }

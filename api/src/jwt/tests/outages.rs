@@ -188,7 +188,7 @@ async fn a_clock_set_back_does_not_keep_keys_for_ever() {
 async fn fetches_are_counted() {
     let signer = Signer::es256("first", 1);
     let provider = Provider::start(&[&signer]).await;
-    let (clock, metrics) = (TestClock::start(), Arc::new(Metrics::new("test").unwrap()));
+    let (clock, metrics) = (TestClock::start(), Arc::new(Metrics::new(Process::Both).unwrap()));
     let settings = settings(&["--jwks-url", provider.url()]);
     let tokens = Tokens::with_clock(&settings, client(&metrics), clock).unwrap().unwrap();
     assert!(tokens.verify(&lasting(&signer)).await.is_ok());

@@ -5,7 +5,7 @@ use super::*;
 /// The rejected variable.
 fn refused(args: &[&str]) -> Option<&'static str> {
     let settings = Cli::parse_from([&["test"], args].concat()).jwt;
-    let client = client(&Arc::new(Metrics::new("test").unwrap()));
+    let client = client(&Arc::new(Metrics::new(Process::Both).unwrap()));
     Tokens::new(&settings, client).err().map(|err| err.name)
 }
 
@@ -13,7 +13,7 @@ const PARTIES: [&str; 4] = ["--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE];
 
 #[tokio::test]
 async fn jwt_authentication_is_optional() {
-    let client = client(&Arc::new(Metrics::new("test").unwrap()));
+    let client = client(&Arc::new(Metrics::new(Process::Both).unwrap()));
     assert!(Tokens::new(&settings(&[]), client).unwrap().is_none());
 }
 

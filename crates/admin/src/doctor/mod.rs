@@ -12,7 +12,7 @@ use crate::settings::Settings;
 use anyhow::ensure;
 use dmrelay_app::CONNECT_TIMEOUT;
 use dmrelay_runtime::http::Client;
-use dmrelay_runtime::metrics::Metrics;
+use dmrelay_runtime::metrics::{Metrics, Process};
 use dmrelay_runtime::settings::AgentSettings;
 use report::Report;
 use std::sync::Arc;
@@ -80,6 +80,6 @@ impl Doctor {
 }
 
 fn client() -> Result<Client, String> {
-    let metrics = Metrics::new("doctor").map_err(|err| err.to_string())?;
+    let metrics = Metrics::new(Process::Command).map_err(|err| err.to_string())?;
     Client::new(CONNECT_TIMEOUT, Arc::new(metrics))
 }

@@ -2,7 +2,7 @@
 
 use super::report::{Report, Verdict};
 use dmrelay_queue::{JobQueue, QueueMetrics, RedisOptions, RedisQueue, RedisServer};
-use dmrelay_runtime::metrics::Metrics;
+use dmrelay_runtime::metrics::{Metrics, Process};
 use dmrelay_runtime::settings::QueueSettings;
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ fn connect(settings: &QueueSettings) -> anyhow::Result<RedisQueue> {
         push_timeout: CALL_TIMEOUT,
         ..RedisOptions::new(url.expose().clone())
     };
-    let metrics = Metrics::new("doctor")?;
+    let metrics = Metrics::new(Process::Command)?;
     Ok(RedisQueue::connect(options, QueueMetrics::register(&metrics.registry)?)?)
 }
 

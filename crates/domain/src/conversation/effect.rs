@@ -96,6 +96,8 @@ pub enum Fact {
     Ingested(EventState),
     /// A message waits for an answer.
     Received {
+        /// Time from when the customer wrote it, by Meta's timestamp, to the webhook.
+        late: Millis,
         /// Time from webhook to inbox.
         inbox: Millis,
         /// Time from inbox to here.

@@ -214,6 +214,7 @@ mod tests {
             lookups: 0,
             seen: None,
             withdrawn: None,
+            written_at: 0,
             received_at: 0,
             started_at: 0,
             finished_at: None,

@@ -201,6 +201,7 @@ impl Conversation {
             }
             self.await_answer(self.debounce());
             self.changes.facts.push(Fact::Received {
+                late: event.arrived_at - event.at,
                 inbox: event.ready_at - event.arrived_at,
                 pickup: self.now - event.ready_at,
             });

@@ -168,6 +168,8 @@ pub struct Turn {
     pub seen: Option<String>,
     /// Why no one waits for the answer any more: the reason of a takeover, or that the messages were unsent.
     pub withdrawn: Option<String>,
+    /// When the customer wrote the first of its messages, by Meta's timestamp.
+    pub written_at: Millis,
     /// When the first of its messages was received.
     pub received_at: Millis,
     /// When it was first asked.

@@ -213,8 +213,13 @@ impl Conversation {
     }
 
     fn add_turn(&mut self, id: TurnId, question: &[MessageId]) -> usize {
-        let asked = self.live().filter(|message| question.contains(&message.id));
-        let received_at = asked.map(|message| message.received_at).min().unwrap_or(self.now);
+        let (mut received_at, mut written_at) = (None, self.now);
+        for message in self.live().filter(|message| question.contains(&message.id)) {
+            let known = received_at.unwrap_or(message.received_at);
+            received_at = Some(known.min(message.received_at));
+            written_at = written_at.min(message.at);
+        }
+        let received_at = received_at.unwrap_or(self.now);
         let first = self.chat.first_unanswered_at.unwrap_or(self.now);
         // Pauses and fair-share limits also move a turn's due time: only this part is the debounce.
         let debounce = (self.chat.turn.due_at.unwrap_or(first) - first).clamp(0, 4 * self.policy.debounce);
@@ -235,6 +240,7 @@ impl Conversation {
             lookups: 0,
             seen: None,
             withdrawn: None,
+            written_at,
             received_at,
             started_at: self.now,
             finished_at: None,

@@ -1,5 +1,6 @@
-//! Creates and registers metrics.
+//! Creates metrics, and registers those that a process exports.
 
+use prometheus::core::Collector;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry,
@@ -14,49 +15,85 @@ const SECONDS: &[f64] =
 /// Buckets of batch sizes.
 const SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0];
 
+/// Buckets in seconds of what may take as long as Meta delivers again: a second to a day and a half.
+const LONG: &[f64] =
+    &[1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 43_200.0, 86_400.0, 129_600.0];
+
+/// Who exports a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Group {
+    /// Every process.
+    Common,
+    /// The API.
+    Api,
+    /// Each worker.
+    Worker,
+    /// The worker that counts for all.
+    Leader,
+}
+
 pub(super) struct Make<'a> {
     pub(super) registry: &'a Registry,
+    /// The groups that this process exports.
+    pub(super) exports: &'a [Group],
+    /// The metrics of [`Group::Leader`].
+    pub(super) leading: Vec<Box<dyn Collector>>,
+    pub(super) group: Group,
 }
 
 impl Make<'_> {
-    fn add<C: prometheus::core::Collector + Clone + 'static>(&self, metric: C) -> Made<C> {
-        self.registry.register(Box::new(metric.clone()))?;
+    /// What is made next belongs to this group.
+    pub(super) fn of(&mut self, group: Group) -> &mut Self {
+        self.group = group;
+        self
+    }
+
+    fn add<C: Collector + Clone + 'static>(&mut self, metric: C) -> Made<C> {
+        if self.group == Group::Leader {
+            self.leading.push(Box::new(metric.clone()));
+        } else if self.exports.contains(&self.group) {
+            self.registry.register(Box::new(metric.clone()))?;
+        }
         Ok(metric)
     }
 
-    pub(super) fn counter(&self, name: &str, help: &str) -> Made<IntCounter> {
+    pub(super) fn counter(&mut self, name: &str, help: &str) -> Made<IntCounter> {
         self.add(IntCounter::with_opts(opts(name, help))?)
     }
 
-    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Made<IntCounterVec> {
+    pub(super) fn counters(&mut self, name: &str, help: &str, labels: &[&str]) -> Made<IntCounterVec> {
         self.add(IntCounterVec::new(opts(name, help), labels)?)
     }
 
-    pub(super) fn gauge(&self, name: &str, help: &str) -> Made<IntGauge> {
+    pub(super) fn gauge(&mut self, name: &str, help: &str) -> Made<IntGauge> {
         self.add(IntGauge::with_opts(opts(name, help))?)
     }
 
-    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Made<IntGaugeVec> {
+    pub(super) fn gauges(&mut self, name: &str, help: &str, labels: &[&str]) -> Made<IntGaugeVec> {
         self.add(IntGaugeVec::new(opts(name, help), labels)?)
     }
 
-    pub(super) fn float_gauge(&self, name: &str, help: &str) -> Made<Gauge> {
+    pub(super) fn float_gauge(&mut self, name: &str, help: &str) -> Made<Gauge> {
         self.add(Gauge::with_opts(opts(name, help))?)
     }
 
-    pub(super) fn float_gauges(&self, name: &str, help: &str, labels: &[&str]) -> Made<GaugeVec> {
+    pub(super) fn float_gauges(&mut self, name: &str, help: &str, labels: &[&str]) -> Made<GaugeVec> {
         self.add(GaugeVec::new(opts(name, help), labels)?)
     }
 
-    pub(super) fn seconds(&self, name: &str, help: &str) -> Made<Histogram> {
+    pub(super) fn seconds(&mut self, name: &str, help: &str) -> Made<Histogram> {
         self.add(Histogram::with_opts(bounds(name, help, SECONDS))?)
     }
 
-    pub(super) fn seconds_by(&self, name: &str, help: &str, labels: &[&str]) -> Made<HistogramVec> {
+    pub(super) fn seconds_by(&mut self, name: &str, help: &str, labels: &[&str]) -> Made<HistogramVec> {
         self.add(HistogramVec::new(bounds(name, help, SECONDS), labels)?)
     }
 
-    pub(super) fn sizes(&self, name: &str, help: &str) -> Made<Histogram> {
+    pub(super) fn long(&mut self, name: &str, help: &str) -> Made<Histogram> {
+        self.add(Histogram::with_opts(bounds(name, help, LONG))?)
+    }
+
+    pub(super) fn sizes(&mut self, name: &str, help: &str) -> Made<Histogram> {
         self.add(Histogram::with_opts(bounds(name, help, SIZES))?)
     }
 

@@ -1,6 +1,7 @@
 //! All metrics of dmrelay by name, in one place; `docs/metrics.md` lists them. Labels are closed sets, never
 //! ids or names, and every counter exists at zero from the start.
 
+mod leading;
 mod list;
 mod make;
 mod stage;
@@ -11,10 +12,12 @@ pub use list::List;
 pub use prometheus::IntGauge;
 pub use stage::{Stage, seconds};
 
+use crate::version;
 use dmrelay_domain::event::Kind;
 use dmrelay_domain::failure::FailureClass;
-use dmrelay_domain::states::{ConnectionStatus, EventState};
-use make::Make;
+use dmrelay_domain::states::EventState;
+use leading::Leading;
+use make::{Group, Make};
 use prometheus::{Encoder, IntCounterVec, Registry, TextEncoder};
 use std::ops::Deref;
 use std::sync::{Mutex, PoisonError};
@@ -29,6 +32,41 @@ pub struct Metrics {
     pub registry: Registry,
     refresh: Mutex<Vec<Refresh>>,
     list: List,
+    leading: Leading,
+}
+
+/// A process, which exports the metrics of its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Process {
+    /// `dmrelay-api`.
+    Api,
+    /// `dmrelay-worker`.
+    Worker,
+    /// Both in one, as in the quick start and in tests.
+    Both,
+    /// A command of an operator, whose metrics nobody reads.
+    Command,
+}
+
+impl Process {
+    /// Its name, as a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Worker => "worker",
+            Self::Both => "both",
+            Self::Command => "command",
+        }
+    }
+
+    fn exports(self) -> &'static [Group] {
+        match self {
+            Self::Api => &[Group::Common, Group::Api],
+            Self::Worker => &[Group::Common, Group::Worker, Group::Leader],
+            Self::Both => &[Group::Common, Group::Api, Group::Worker, Group::Leader],
+            Self::Command => &[],
+        }
+    }
 }
 
 impl Deref for Metrics {
@@ -48,34 +86,43 @@ pub const SERVICES: [&str; 5] = ["sweep", "gauges", "upkeep", "tokens", "retenti
 /// The dependencies a process needs.
 pub const DEPENDENCIES: [&str; 2] = ["database", "redis"];
 
-/// The values of the label `gate` of `dmrelay_gates_closed`.
-pub const GATES: [&str; 4] = ["agent", "agent_key", "graph_app", "graph_account"];
+/// The values of the label `breaker` of `dmrelay_circuit_breakers_open`.
+pub const BREAKERS: [&str; 4] = ["agent", "agent_key", "graph_app", "graph_account"];
 /// Why a circuit breaker is open.
-pub const GATE_CAUSES: [&str; 2] = ["failing", "told"];
+pub const BREAKER_CAUSES: [&str; 2] = ["failing", "told"];
+
+/// Where a conversation waits for its answer: the values of the label `stage` of `dmrelay_conversations_waiting`.
+pub const WAITING: [&str; 5] = ["inbox", "ask", "agent", "send", "held"];
 
 /// The label values of `dmrelay_tokens`.
 pub const TOKENS_LEFT: [&str; 6] = ["expired", "1d", "7d", "30d", "more", "endless"];
 
 impl Metrics {
-    /// Creates and registers the metrics; `process` and the version become `dmrelay_build_info`.
+    /// Creates the metrics, and registers those that `process` exports; its name, the version and the commit become
+    /// `dmrelay_build_info`.
     ///
     /// # Errors
     /// If a name is registered twice.
-    pub fn new(process: &str) -> Result<Self, prometheus::Error> {
+    pub fn new(process: Process) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let make = Make { registry: &registry };
-        let list = List::make(&make)?;
-        let build = make.gauges("build_info", "The version that runs", &["version", "process"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION"), process]).set(1);
+        let exports = process.exports();
+        let mut make = Make { registry: &registry, exports, leading: Vec::new(), group: Group::Common };
+        let list = List::make(&mut make)?;
+        let labels = ["version", "commit", "process"];
+        let build = make.of(Group::Common).gauges("build_info", "The version that runs", &labels)?;
+        build.with_label_values(&[version::NUMBER, version::COMMIT, process.as_str()]).set(1);
         make.process()?;
-        let metrics = Self { registry, refresh: Mutex::default(), list };
+        let leading = Leading::new(make.leading);
+        if exports.contains(&Group::Leader) {
+            registry.register(Box::new(leading.clone()))?;
+        }
+        let metrics = Self { registry, refresh: Mutex::default(), list, leading };
         metrics.start_at_zero();
         Ok(metrics)
     }
 
     /// A rate over a series that appears with its first failure would miss that failure.
     fn start_at_zero(&self) {
-        self.token_days_left_min.set(f64::INFINITY);
         let classes = || FailureClass::ALL.iter().map(|class| class.as_str());
         let at_zero = |series: &IntCounterVec, words: &[&str]| {
             for word in words {
@@ -103,7 +150,6 @@ impl Metrics {
             self.job_pickup_seconds.with_label_values(&[job]);
             self.jobs_running.with_label_values(&[job]);
             self.job_slots.with_label_values(&[job]);
-            self.oldest_due_seconds.with_label_values(&[job]);
             self.jobs.with_label_values(&[job, "done", "none"]);
             self.jobs.with_label_values(&[job, "idle", "none"]);
             for class in classes() {
@@ -128,33 +174,16 @@ impl Metrics {
         for scope in ["account", "subaccount", "installation"] {
             self.turn_budgets_used_up.with_label_values(&[scope]).set(0);
         }
-        self.forget_what_is_counted();
     }
 
-    /// Resets the gauges that only the leader of `gauges` exports: another process leads now.
-    pub fn forget_what_is_counted(&self) {
-        for job in JOBS {
-            self.oldest_due_seconds.with_label_values(&[job]).set(0.0);
-        }
-        for class in FailureClass::ALL {
-            self.dead_letters.with_label_values(&[class.as_str()]).set(0);
-        }
-        for status in ConnectionStatus::ALL {
-            self.connections.with_label_values(&[status.as_str()]).set(0);
-        }
-        for (gate, cause) in GATES.iter().flat_map(|gate| GATE_CAUSES.iter().map(move |cause| (gate, cause)))
-        {
-            self.gates_closed.with_label_values(&[gate, cause]).set(0);
-        }
-        for left in TOKENS_LEFT {
-            self.tokens.with_label_values(&[left]).set(0);
-        }
-        for key in ["current", "other"] {
-            self.sealed_secrets.with_label_values(&[key]).set(0);
-        }
-        self.accounts_paused.set(0);
-        self.accounts_silent.set(0);
-        self.token_days_left_min.set(f64::INFINITY);
+    /// The gauges that this process counts for all are counted, and true for that long.
+    pub fn counted(&self, true_for: Duration) {
+        self.leading.counted(true_for);
+    }
+
+    /// Another process counts for all now: this one no longer exports those gauges.
+    pub fn lost_count(&self) {
+        self.leading.lost();
     }
 
     /// Initializes a connector's calls at zero: `operations` of `service`.

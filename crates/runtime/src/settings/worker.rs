@@ -103,6 +103,12 @@ pub struct WorkerSettings {
     /// How long a connected account may go without an event before it counts as silent.
     #[arg(long, env = "ACCOUNT_SILENT_AFTER", default_value = "24h", value_parser = duration)]
     pub account_silent_after: Duration,
+    /// How long a customer may wait for an answer before the conversation counts as late.
+    #[arg(long, env = "UNANSWERED_AFTER", default_value = "5m", value_parser = positive)]
+    pub unanswered_after: Duration,
+    /// Bytes that the database may grow to, for its alert; 0 if that is watched elsewhere.
+    #[arg(long, env = "DATABASE_CAPACITY_BYTES", default_value_t = 0)]
+    pub database_capacity_bytes: u64,
     /// How often to look for what is to be erased.
     #[arg(long, env = "ERASURE_INTERVAL", default_value = "5s", value_parser = positive)]
     pub erasure_interval: Duration,

@@ -66,6 +66,7 @@ pub(super) const TURN_CHANGES: &[Column] = &[
 pub(super) const TURN_FIXED: &[Column] = &[
     Column("connection_id", Kind::Uuid),
     Column("chat_id", Kind::Uuid),
+    Column("written_at", Kind::BigInt),
     Column("received_at", Kind::BigInt),
     Column("started_at", Kind::BigInt),
     Column("trace_id", Kind::Uuid),
@@ -256,6 +257,7 @@ pub(super) fn turn_row(one: &Conversation, turn: &Turn) -> Vec<Value> {
     row.extend([
         one.connection.id.into(),
         one.chat.id.into(),
+        turn.written_at.into(),
         turn.received_at.into(),
         turn.started_at.into(),
         turn.trace.map(TraceId::to_uuid).into(),

@@ -99,6 +99,7 @@ pub(super) fn turn_of(row: turn::Model) -> Option<Turn> {
         lookups: row.lookups,
         seen: row.seen,
         withdrawn: row.withdrawn,
+        written_at: row.written_at,
         received_at: row.received_at,
         started_at: row.started_at,
         finished_at: row.finished_at,

@@ -1,0 +1,93 @@
+//! Customers who wait for an answer, from when they wrote, whatever is retried meanwhile.
+
+use crate::breakers::FAILURES;
+use crate::turn_counts::IS_HELD;
+use crate::{Result, Store};
+use dmrelay_domain::clock::{Millis, millis};
+use sea_orm::FromQueryResult;
+use std::time::Duration;
+
+/// The most rows of each kind that are looked at, so that the statement costs no more however long an outage lasts.
+const ROWS_MAX: u32 = 20_000;
+
+/// Conversations that wait at one stage. One that waits for an unsent answer, and for an answer to newer messages, counts at
+/// both.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct Waiting {
+    /// `inbox`: a webhook's events are not taken in yet; `ask`: the agent has not been asked; `agent`: it is being asked, or
+    /// the outcome of a question is looked up; `send`: its answer has not been sent; `held`: an account that needs its
+    /// business, or that Meta throttles, a paused agent, a used-up budget.
+    pub stage: String,
+    /// How many, of the first 20,000.
+    pub conversations: i64,
+    /// How many of them have waited for too long.
+    pub late: i64,
+    /// How long the one has waited that has waited longest, in milliseconds.
+    pub oldest_ms: Millis,
+}
+
+/// A word of a connection `k`, in SQL: whether its conversations wait for something other than dmrelay.
+const IS_STOPPED: &str = "(k.status <> 'connected' OR k.bot_paused)";
+
+impl Store {
+    /// The conversations whose customer waits for an answer of the agent, of accounts that are not disconnected. `late` is
+    /// how long is too long.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn waiting(&self, late: Duration) -> Result<Vec<Waiting>> {
+        let row = |held: &str, stage: &str, since: &str| {
+            format!("SELECT CASE WHEN {held} THEN 'held' ELSE '{stage}' END AS stage, {since} AS since")
+        };
+        let account = "JOIN instagram_connections k ON k.id = w.connection_id \
+             AND k.status IN ('connected', 'reauth_required', 'restricted')";
+        let inbox = format!(
+            "{} FROM (SELECT account, thread, MIN(at) AS at, MIN(ready_at) AS ready_at FROM (\
+                SELECT account, thread, at, ready_at FROM events \
+                WHERE due_at IS NOT NULL AND kind IN ('message', 'postback') LIMIT {ROWS_MAX}) e GROUP BY account, thread) w",
+            row("w.ready_at > (SELECT {now})", "inbox", "w.at"),
+        );
+        // The words of two partial indexes.
+        let due = |attempts: &str| {
+            format!(
+                "SELECT * FROM (SELECT id, connection_id, mode FROM chats \
+                 WHERE turn_due_at IS NOT NULL AND turn_attempts {attempts} LIMIT {ROWS_MAX}) {}",
+                if attempts == "= 0" { "f" } else { "l" }
+            )
+        };
+        let ask = format!(
+            "{} FROM ({} UNION ALL {}) w {account} WHERE w.mode = 'bot' AND NOT EXISTS (\
+                SELECT 1 FROM turns t WHERE t.chat_id = w.id AND t.state IN ('asking', 'reconciling', 'waiting'))",
+            row(
+                &format!("{IS_STOPPED} OR {IS_HELD}"),
+                "ask",
+                "(SELECT MIN(m.at) FROM messages m WHERE m.chat_id = w.id AND m.needs_answer AND m.turn_id IS NULL)"
+            ),
+            due("= 0"),
+            due("> 0"),
+        );
+        let agent = format!(
+            "{} FROM (SELECT connection_id, state, written_at FROM turns \
+                WHERE state IN ('asking', 'reconciling', 'waiting') AND withdrawn IS NULL LIMIT {ROWS_MAX}) w {account}",
+            row(&format!("w.state = 'waiting' AND {IS_STOPPED}"), "agent", "w.written_at")
+        );
+        let throttled = format!(
+            "{IS_STOPPED} OR EXISTS (SELECT 1 FROM gates g WHERE g.key = 'graph:account:' || k.instagram_account_id \
+                AND g.failures < {FAILURES} AND g.closed_until > (SELECT {{now}}))"
+        );
+        let send = format!(
+            "{} FROM (SELECT o.connection_id, MIN(t.written_at) AS since FROM (SELECT connection_id, chat_id, turn_id FROM messages \
+                WHERE status IN ('queued', 'sending', 'unknown') AND author = 'agent' \
+                    AND NOT (status = 'unknown' AND deadline IS NULL) LIMIT {ROWS_MAX}) o \
+                JOIN turns t ON t.id = o.turn_id GROUP BY o.chat_id, o.connection_id) w {account}",
+            row(&throttled, "send", "w.since")
+        );
+        let sql = format!(
+            "SELECT stage, COUNT(*) AS conversations, \
+                COALESCE(SUM(CASE WHEN since < (SELECT {{now}}) - $1 THEN 1 ELSE 0 END), 0) AS late, \
+                CASE WHEN MIN(since) < (SELECT {{now}}) THEN (SELECT {{now}}) - MIN(since) ELSE 0 END AS oldest_ms \
+             FROM ({inbox} UNION ALL {ask} UNION ALL {agent} UNION ALL {send}) w WHERE since IS NOT NULL GROUP BY stage"
+        );
+        self.read(&sql, vec![millis(late).into()]).await
+    }
+}

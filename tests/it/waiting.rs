@@ -1,0 +1,122 @@
+//! Customers who wait for an answer are counted from when they wrote, wherever they wait.
+
+use anyhow::{Context, Result};
+use dmrelay_simulator::{AgentRule, Fault, FaultMode, Operation};
+use dmrelay_store::Waiting;
+use dmrelay_tests::relay::{Backend, Relay};
+use dmrelay_tests::rest::{ACCOUNT, AGENT};
+use dmrelay_tests::wait;
+use sea_orm::ConnectionTrait;
+use serde_json::json;
+use std::time::Duration;
+
+on_both_backends!(
+    customers_are_counted_while_questions_fail,
+    customers_are_counted_while_answers_cannot_be_sent,
+    those_of_a_paused_account_are_held,
+    those_whose_webhook_is_not_taken_in_are_counted,
+    what_is_written_is_probed_and_taken_back,
+);
+
+const USER: &str = "200000000000001";
+const DEADLINE: Duration = Duration::from_secs(20);
+const LATE: Duration = Duration::from_millis(500);
+
+/// The conversations that wait, once there is one at this stage that has waited for so long.
+async fn waiting_for(relay: &Relay, stage: &str, oldest_ms: i64) -> Result<Waiting> {
+    wait::until(&format!("{stage}: {oldest_ms} ms"), DEADLINE, async || {
+        let waiting = relay.store.waiting(LATE).await?;
+        Ok(waiting.into_iter().find(|one| one.stage == stage && one.oldest_ms >= oldest_ms))
+    })
+    .await
+}
+
+async fn nobody_waits(relay: &Relay) -> Result<()> {
+    wait::until("nobody waits", DEADLINE, async || {
+        Ok(relay.store.waiting(LATE).await?.is_empty().then_some(()))
+    })
+    .await
+}
+
+async fn customers_are_counted_while_questions_fail(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    // Its reads work: only questions fail, and then take long.
+    relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 3_000, ..AgentRule::default() });
+    let fault = Fault::retell(Operation::Completion, FaultMode::Before).status(500).times(2);
+    relay.simulator.add_fault(fault);
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.simulator.say(ACCOUNT, "200000000000002", "hello?");
+    // Each failure moves the time at which the next attempt is due.
+    let failed = |record: &dmrelay_simulator::Record| record.calls_of("retell.completion") >= 2;
+    relay.simulator.wait_for("failed questions", DEADLINE, failed).await?;
+    let waiting = waiting_for(&relay, "agent", 1_000).await?;
+    assert_eq!((waiting.conversations, waiting.late), (2, 2));
+    relay.replies(USER, 1).await?;
+    relay.replies("200000000000002", 1).await?;
+    nobody_waits(&relay).await?;
+    relay.end().await
+}
+
+async fn customers_are_counted_while_answers_cannot_be_sent(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::Before).status(503));
+    relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::Slow).delay(Duration::from_secs(3)));
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    let waiting = waiting_for(&relay, "send", 1_000).await?;
+    assert_eq!((waiting.conversations, waiting.late), (1, 1));
+    relay.replies(USER, 1).await?;
+    nobody_waits(&relay).await?;
+    relay.end().await
+}
+
+async fn those_of_a_paused_account_are_held(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    relay.change_settings(json!({"botPaused": true})).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    let waiting = waiting_for(&relay, "held", 100).await?;
+    assert_eq!(waiting.conversations, 1);
+    assert_eq!(relay.store.waiting(LATE).await?.len(), 1, "it counts once");
+    relay.change_settings(json!({"botPaused": false})).await?;
+    relay.replies(USER, 1).await?;
+    nobody_waits(&relay).await?;
+    relay.end().await
+}
+
+/// From when the customer wrote, by Meta's timestamp, and not from when the webhook came.
+async fn those_whose_webhook_is_not_taken_in_are_counted(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let now = relay.store.now().await?;
+    let later = now + 3_600_000;
+    // Claimed by a worker that hangs: two messages of one conversation, and a receipt that nobody waits for.
+    for (key, kind, at) in
+        [(1, "message", now - 60_000), (2, "message", now - 5_000), (3, "read", now - 90_000)]
+    {
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        let (id, key) = match backend {
+            Backend::Servers => (format!("'{id}'"), format!("'\\x0{key}'")),
+            Backend::Embedded => (format!("x'{id}'"), format!("x'0{key}'")),
+        };
+        let sql = format!(
+            "INSERT INTO events (id, key, account, thread, kind, container, at, received_at, due_at, claimed_until, ready_at, state) \
+             VALUES ({id}, {key}, '{ACCOUNT}', '{USER}', '{kind}', 'messaging', {at}, {now}, {now}, {later}, {now}, 'new')"
+        );
+        relay.store.connection().execute_unprepared(&sql).await?;
+    }
+    let waiting = waiting_for(&relay, "inbox", 60_000).await?;
+    assert_eq!((waiting.conversations, waiting.late), (1, 1));
+    assert!(waiting.oldest_ms < 80_000, "{waiting:?}");
+    relay.end().await
+}
+
+async fn what_is_written_is_probed_and_taken_back(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    relay.store.probe_write().await?;
+    let rows = relay.store.connection().query_one_raw(sea_orm::Statement::from_string(
+        relay.store.connection().get_database_backend(),
+        "SELECT COUNT(*) AS n FROM write_probes",
+    ));
+    let left: i64 = rows.await?.context("no count")?.try_get("", "n")?;
+    assert_eq!(left, 0);
+    assert!(relay.store.size().await? > 100_000);
+    relay.end().await
+}
