@@ -88,6 +88,8 @@ impl Store {
                 CASE WHEN MIN(since) < (SELECT {{now}}) THEN (SELECT {{now}}) - MIN(since) ELSE 0 END AS oldest_ms \
              FROM ({inbox} UNION ALL {ask} UNION ALL {agent} UNION ALL {send}) w WHERE since IS NOT NULL GROUP BY stage"
         );
-        self.read(&sql, vec![millis(late).into()]).await
+        // Planned like the poller's statements: by index, also before the database knows how large its tables are.
+        let rows = self.mark_rows(&sql, vec![millis(late).into()]).await?;
+        rows.iter().map(|row| Ok(Waiting::from_query_result(row, "")?)).collect()
     }
 }

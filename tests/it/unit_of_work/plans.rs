@@ -217,3 +217,31 @@ async fn statements_go_by_their_indexes_on_an_empty_database_and_on_a_full_one()
     }
     Ok(())
 }
+
+/// However many conversations there are, only those that wait are read to count them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counting_who_waits_reads_only_what_waits() -> Result<()> {
+    let base = Base::start(Backend::Servers).await?;
+    for number in 0..8 {
+        pass(&base, number).await?;
+    }
+    fill(&base).await?;
+    let db = base.store.connection();
+    db.execute_unprepared("UPDATE chats SET turn_due_at = NULL WHERE instagram_user_id NOT LIKE 'u1%9'").await?;
+    for analyzed in [false, true] {
+        if analyzed {
+            db.execute_unprepared("VACUUM ANALYZE").await?;
+        }
+        for table in ["chats", "messages", "turns", "events"] {
+            let before = Reads::of(&base, table).await?;
+            for _ in 0..3 {
+                base.store.waiting(LEASE).await?;
+            }
+            let reads = Reads::of(&base, table).await?.since(&before);
+            assert!(reads.scanned < 1_000, "{table} is scanned; analyzed: {analyzed}: {reads:?}");
+            let rows: i64 = reads.by_index.values().sum();
+            assert!(rows < 40_000, "{rows} rows of {table}, analyzed: {analyzed}: {reads:?}");
+        }
+    }
+    Ok(())
+}
