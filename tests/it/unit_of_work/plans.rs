@@ -227,7 +227,8 @@ async fn counting_who_waits_reads_only_what_waits() -> Result<()> {
     }
     fill(&base).await?;
     let db = base.store.connection();
-    db.execute_unprepared("UPDATE chats SET turn_due_at = NULL WHERE instagram_user_id NOT LIKE 'u1%9'").await?;
+    db.execute_unprepared("UPDATE chats SET turn_due_at = NULL WHERE instagram_user_id NOT LIKE 'u1%9'")
+        .await?;
     for analyzed in [false, true] {
         if analyzed {
             db.execute_unprepared("VACUUM ANALYZE").await?;
