@@ -202,6 +202,7 @@ impl Api {
             trusted: parts.options.limits.trusted_proxies.clone(),
             connections: parts.options.api.api_connections,
         };
+        tokio::spawn(dmrelay_app::announce(parts.app.store.clone(), parts.app.vault.clone(), stop.clone()));
         let state = ApiState::start(parts, &stop, &drained).await?;
         Ok(Self { state, limits, stop, drained })
     }

@@ -32,10 +32,10 @@ pub mod idempotency_key;
 pub mod instagram_connection;
 pub mod leader;
 pub mod message;
+pub mod process;
 pub mod prompt_echo;
 pub mod provider_key;
 pub mod turn;
 mod word;
-pub mod worker;
 
 pub use word::Word;

@@ -44,7 +44,7 @@ const TABLES: [&str; 24] = [
     "api_keys",
     "dead_letters",
     "activities",
-    "workers",
+    "processes",
     "leaders",
     "gates",
     "turns",
@@ -314,8 +314,11 @@ const COORDINATION: &[&str] = &[
     "CREATE TABLE write_probes (
     filler text NOT NULL
 )",
-    "CREATE TABLE workers (
+    "CREATE TABLE processes (
     id {uuid} PRIMARY KEY,
+    kind text NOT NULL,
+    version text NOT NULL,
+    keys text NOT NULL,
     alive_until bigint NOT NULL,
     started_at bigint NOT NULL
 )",

@@ -93,12 +93,12 @@ async fn startup_errors_name_the_setting() -> Result<()> {
         (
             "dmrelay-worker",
             &[("ENCRYPTION_KEYS", "k9:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")],
-            "are missing: {\"k1\"}",
+            "which ENCRYPTION_KEYS does not contain",
         ),
         (
             "dmrelay-api",
             &[("ENCRYPTION_KEYS", "k9:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")],
-            "are missing: {\"k1\"}",
+            "which ENCRYPTION_KEYS does not contain",
         ),
         (
             "dmrelay-api",

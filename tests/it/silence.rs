@@ -68,7 +68,7 @@ async fn no_statement_waits_for_a_vanished_database() -> Result<()> {
     let Silent { store, chat, .. } = &base;
     gets_through(&base, "a read", async || Ok(store.now().await?)).await?;
     let worker = WorkerId::new();
-    gets_through(&base, "a mark", async || Ok(store.heartbeat(worker, LEASE).await?)).await?;
+    gets_through(&base, "a mark", async || Ok(store.heartbeat(&seed::process(worker), LEASE).await?)).await?;
     let batcher = Batcher::start(store, Policy::default(), BatcherOptions::default());
     let take_over = || Command::TakeOver(TakeOver { actor: "anna".into(), pause: None });
     gets_through(&base, "a command", async || Ok(batcher.apply(*chat, take_over()).await?)).await?;

@@ -261,7 +261,7 @@ async fn a_call_of_a_dead_worker_is_found(backend: Backend) -> Result<()> {
     let (store, worker) = (&base.store, WorkerId::new());
     let chat = base.open_chat("7").await?;
     base.wrote("1", "7", "mid").await?;
-    store.heartbeat(worker, LEASE).await?;
+    store.heartbeat(&seed::process(worker), LEASE).await?;
     let received = one(store, chat, receive(worker)).await?;
     assert!(matches!(received.effects[..], [Effect::Ask(_)]), "{:?}", received.effects);
     assert!(store.orphans().await?.is_empty());
@@ -270,7 +270,7 @@ async fn a_call_of_a_dead_worker_is_found(backend: Backend) -> Result<()> {
     assert_eq!(store.orphans().await?.len(), 1);
     store.connection().execute_unprepared("UPDATE turns SET deadline = 9000000000000").await?;
     assert!(store.orphans().await?.is_empty());
-    store.retire_worker(worker).await?;
+    store.retire_process(worker).await?;
     let orphans = store.orphans().await?;
     assert_eq!(orphans.len(), 1);
     let (found, orphan) = orphans[0];

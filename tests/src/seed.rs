@@ -1,10 +1,10 @@
 //! Rows written directly into the tables, for tests of reads and commands.
 
 use anyhow::{Context, Result};
-use dmrelay_domain::ids::{ChatId, ConnectionId, DeadLetterId, InstagramUserId, MessageId, TurnId};
+use dmrelay_domain::ids::{ChatId, ConnectionId, DeadLetterId, InstagramUserId, MessageId, TurnId, WorkerId};
 use dmrelay_domain::states::{Author, DeadLetterKind, Direction, MessageStatus, TurnState};
-use dmrelay_store::Store;
 use dmrelay_store::entity::{Word, chat, dead_letter, message, turn};
+use dmrelay_store::{ProcessInfo, Store};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;
 
@@ -47,6 +47,11 @@ pub async fn chat(store: &Store, connection: ConnectionId, user: &str) -> Result
     let ids = store.ensure_chats(&[(connection, user)]).await?;
     let id = *ids.first().context("the chat")?;
     chat::Entity::find_by_id(id).one(store.connection()).await?.context("the chat")
+}
+
+/// What a worker says of itself.
+pub fn process(id: WorkerId) -> ProcessInfo {
+    ProcessInfo { id, kind: "worker", version: "0", keys: vec!["k1".to_owned()] }
 }
 
 /// Changes a chat.

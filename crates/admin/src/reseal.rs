@@ -6,6 +6,7 @@ use super::output::{self, Table};
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use dmrelay_runtime::settings::VaultSettings;
+use dmrelay_store::entity::process::Model as Process;
 use dmrelay_store::{NO_KEY, SEALED, Sealed, SealedColumn, Store};
 use dmrelay_vault::{Place, Vault};
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ impl Reseal {
     pub(super) async fn run(&self, store: &Store, settings: &VaultSettings) -> anyhow::Result<()> {
         let vault = Vault::parse(&settings.keys.require()?)?;
         let current = vault.key_ids().next().context("ENCRYPTION_KEYS contains no key")?;
+        self.check_processes(store, current).await?;
         let before = store.sealed_counts().await?;
         let work = Work { store, vault: &vault, current, dry_run: self.dry_run };
         let mut outcome = Outcome::default();
@@ -58,6 +60,30 @@ impl Reseal {
             output::print(format!("not decrypted: {place}: {why}"))?;
         }
         self.conclude(&vault, &after, &outcome)
+    }
+
+    /// A process that lacks the new key could not decrypt what is encrypted with it.
+    async fn check_processes(&self, store: &Store, current: &str) -> anyhow::Result<()> {
+        let processes = store.processes().await?;
+        let lacks = |process: &&Process| !process.keys.split(' ').any(|key| key == current);
+        let lacking: Vec<String> = processes
+            .iter()
+            .filter(lacks)
+            .map(|process| format!("{} {} (keys: {})", process.kind, process.id, process.keys))
+            .collect();
+        if self.dry_run {
+            for process in &lacking {
+                output::print(format!("lacks {current}: {process}"))?;
+            }
+            return Ok(());
+        }
+        ensure!(
+            lacking.is_empty(),
+            "running processes lack {current} and could not decrypt what is encrypted with it: {}; add it to their \
+             ENCRYPTION_KEYS and restart them (one that was killed counts as running for half a minute)",
+            lacking.join(", ")
+        );
+        Ok(())
     }
 
     /// Reports the results, and which keys must stay.

@@ -10,14 +10,16 @@ pub use parts::{App, Backend, CONNECT_TIMEOUT, Settings};
 
 use anyhow::{Context as _, anyhow};
 use axum::Router;
+use dmrelay_domain::ids::WorkerId;
 use dmrelay_queue::JobQueue;
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::ops::{self, Ready};
 use dmrelay_runtime::settings::{DatabaseSettings, MetricsSettings};
-use dmrelay_runtime::watch;
-use dmrelay_store::{Connection, Store};
+use dmrelay_runtime::{version, watch};
+use dmrelay_store::{Connection, ProcessInfo, Store};
 use dmrelay_vault::Vault;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Opens the configured database. It need not be up.
@@ -83,17 +85,57 @@ pub async fn require_schema(store: &Store) -> anyhow::Result<()> {
     })
 }
 
-/// Refuses to start without a key that encrypts a secret in use.
+/// Refuses to start without a key that encrypts a secret in use. One value of each key is decrypted: what cannot be is told in
+/// the log, for it concerns one account.
 ///
 /// # Errors
-/// The ids of the missing keys.
+/// The ids of the missing keys, and whether another key has the name of one.
 pub async fn require_keys(vault: &Vault, store: &Store) -> anyhow::Result<()> {
     let connections = store.snapshot().await.context("cannot load the connections")?;
     let missing = vault.missing(connections.iter().flat_map(Connection::sealed));
-    if missing.is_empty() {
-        return Ok(());
+    if !missing.is_empty() {
+        let missing: Vec<String> = missing.iter().map(|id| vault.about_missing(id)).collect();
+        return Err(anyhow!("ENCRYPTION_KEYS: there are secrets {}", missing.join("; and ")));
     }
-    Err(anyhow!("ENCRYPTION_KEYS: keys that encrypt stored connections are missing: {missing:?}"))
+    for id in vault.key_ids() {
+        let of_key = |connection: &&Connection| {
+            connection
+                .row
+                .access_token
+                .as_deref()
+                .is_some_and(|token| dmrelay_vault::is_sealed_with(token, id))
+        };
+        if let Some(connection) = connections.iter().find(of_key)
+            && let Err(err) = access(vault, connection)
+        {
+            tracing::error!(connection_id = %connection.id, key = id, error = %err, "cannot decrypt a stored access token");
+        }
+    }
+    Ok(())
+}
+
+/// What a process says of itself to the others.
+pub fn process_info(id: WorkerId, kind: &'static str, vault: &Vault) -> ProcessInfo {
+    ProcessInfo { id, kind, version: version::TEXT, keys: vault.key_ids().map(str::to_owned).collect() }
+}
+
+/// How long a process counts as alive after it has said so, and how often it does.
+const ALIVE: Duration = Duration::from_secs(30);
+const ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Says that an API process lives, until `stop`.
+pub async fn announce(store: Store, vault: Vault, stop: CancellationToken) {
+    let process = process_info(WorkerId::new(), "api", &vault);
+    let mut ticks = tokio::time::interval(ALIVE_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        if let Err(err) = store.heartbeat(&process, ALIVE).await {
+            // Readiness tells of it.
+            tracing::debug!(error = %err, "cannot renew this process's row");
+        }
+    }
+    // Best effort: otherwise the row expires.
+    let _ = store.retire_process(process.id).await;
 }
 
 /// Whether the database responds.

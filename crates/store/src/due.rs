@@ -14,7 +14,7 @@ use dmrelay_domain::event::EventKey;
 use dmrelay_domain::ids::{ChatId, EventId, MessageId, TurnId};
 use dmrelay_domain::states::{MessageStatus, TurnState};
 use dmrelay_domain::trace::TraceId;
-use dmrelay_entity::{chat, event, message, turn, worker};
+use dmrelay_entity::{chat, event, message, process, turn};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use std::time::Duration;
@@ -277,11 +277,11 @@ impl Store {
     /// What the database says.
     pub async fn orphans(&self) -> Result<Vec<(ChatId, Orphan)>> {
         let is_lost = |deadline: Expr, worker: Expr| {
-            let lives = worker::Entity::find()
+            let lives = process::Entity::find()
                 .select_only()
                 .expr(literal(1))
-                .filter(worker::Column::Id.into_expr().eq(worker))
-                .filter(worker::Column::AliveUntil.into_expr().gt(self.instant()));
+                .filter(process::Column::Id.into_expr().eq(worker))
+                .filter(process::Column::AliveUntil.into_expr().gt(self.instant()));
             let overdue = deadline.add(millis(OVERDUE)).lte(self.instant());
             overdue.or(Expr::exists(lives.into_query()).not())
         };

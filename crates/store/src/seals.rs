@@ -110,7 +110,7 @@ impl Store {
 
 /// A key's id as text; ids are words.
 fn named(id: Option<Vec<u8>>) -> String {
-    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let id = id.and_then(|id| String::from_utf8(id).ok());
     id.filter(|id| !id.is_empty() && id.chars().all(word)).unwrap_or_else(|| NO_KEY.to_owned())
 }

@@ -3,19 +3,26 @@
 //! An encrypted value is `version ‖ length of the key id ‖ key id ‖ nonce (24 bytes) ‖ ciphertext`. Its
 //! location (table, column, row) is authenticated data, so that a value moved to another row cannot be
 //! decrypted there.
+//!
+//! A key's id is the name it has in `ENCRYPTION_KEYS` and a fingerprint of its bytes, `k1.3fa9c2d1`, so that another key
+//! of the same name is another key everywhere: in stored values, in counts, and in what processes say they have.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use dmrelay_domain::secret::Secret;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fmt;
 use uuid::Uuid;
 
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 24;
-const KEY_ID_BYTES_MAX: usize = 32;
+const KEY_NAME_BYTES_MAX: usize = 32;
+
+/// Bytes of a fingerprint. It tells keys apart and reveals nothing of a random key.
+const FINGERPRINT_BYTES: usize = 4;
 
 /// The keys of the process.
 #[derive(Clone)]
@@ -74,8 +81,8 @@ pub enum SealError {
     #[error("not an encrypted value")]
     Malformed,
     /// Encrypted with a key the process does not have.
-    #[error("encrypted with the key {0:?}, which ENCRYPTION_KEYS does not contain")]
-    UnknownKey(String),
+    #[error("{}", Vault::unknown(.0, .1.as_deref()))]
+    UnknownKey(String, Option<String>),
     /// Modified, or belongs elsewhere.
     #[error("cannot be decrypted: modified, or encrypted for another location")]
     Refused,
@@ -100,10 +107,10 @@ impl Vault {
         {
             let (id, key) = part.split_once(':').ok_or(InvalidKeys::Form(number + 1))?;
             let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-            if id.is_empty() || id.len() > KEY_ID_BYTES_MAX || !id.chars().all(word) {
+            if id.is_empty() || id.len() > KEY_NAME_BYTES_MAX || !id.chars().all(word) {
                 return Err(InvalidKeys::Id(number + 1));
             }
-            if ring.iter().any(|(other, _)| other == id) {
+            if ring.iter().any(|(other, _)| name_of(other) == id) {
                 return Err(InvalidKeys::Twice(id.to_owned()));
             }
             let bytes = STANDARD.decode(key).map_err(|_| InvalidKeys::Base64(id.to_owned()))?;
@@ -112,7 +119,7 @@ impl Vault {
             if key.iter().all(|byte| *byte == key[0]) {
                 return Err(InvalidKeys::Weak(id.to_owned()));
             }
-            ring.push((id.to_owned(), XChaCha20Poly1305::new(&Key::from(key))));
+            ring.push((format!("{id}.{}", fingerprint(&key)), XChaCha20Poly1305::new(&Key::from(key))));
         }
         if ring.is_empty() { Err(InvalidKeys::None) } else { Ok(Self { keys: ring }) }
     }
@@ -145,7 +152,7 @@ impl Vault {
             .keys
             .iter()
             .find(|(key, _)| key == id)
-            .ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
+            .ok_or_else(|| SealError::UnknownKey(id.to_owned(), self.of_the_same_name(id)))?;
         let (nonce, text) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::Malformed)?;
         let payload = Payload { msg: text, aad: &place.associated_data() };
         cipher.decrypt(&XNonce::from(*nonce), payload).map(Secret::new).map_err(|_| SealError::Refused)
@@ -158,6 +165,26 @@ impl Vault {
     pub fn open_text(&self, place: Place, sealed: &[u8]) -> Result<Secret<String>, SealError> {
         let plain = self.open(place, sealed)?;
         String::from_utf8(plain.expose().clone()).map(Secret::new).map_err(|_| SealError::Malformed)
+    }
+
+    /// The key here that has the name of this key, but is another one.
+    fn of_the_same_name(&self, id: &str) -> Option<String> {
+        self.key_ids().find(|known| *known != id && name_of(known) == name_of(id)).map(str::to_owned)
+    }
+
+    fn unknown(id: &str, same_name: Option<&str>) -> String {
+        match same_name {
+            Some(ours) => format!(
+                "encrypted with the key {id}, and the key called {} in ENCRYPTION_KEYS is another one ({ours})",
+                name_of(id)
+            ),
+            None => format!("encrypted with the key {id}, which ENCRYPTION_KEYS does not contain"),
+        }
+    }
+
+    /// What is wrong with values of this key: for people.
+    pub fn about_missing(&self, id: &str) -> String {
+        Self::unknown(id, self.of_the_same_name(id).as_deref())
     }
 
     /// The key ids; the first one encrypts.
@@ -173,6 +200,21 @@ impl Vault {
             .map(|(id, _)| id.to_owned())
             .collect()
     }
+}
+
+/// Whether a value is encrypted with the key of this id.
+pub fn is_sealed_with(sealed: &[u8], id: &str) -> bool {
+    key_id(sealed).is_ok_and(|(known, _)| known == id)
+}
+
+/// The name in a key's id.
+fn name_of(id: &str) -> &str {
+    id.rsplit_once('.').map_or(id, |(name, _)| name)
+}
+
+fn fingerprint(key: &[u8; 32]) -> String {
+    let hash = Sha256::new().chain_update(b"dmrelay encryption key: ").chain_update(key).finalize();
+    hash.iter().take(FINGERPRINT_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn key_id(sealed: &[u8]) -> Result<(&str, &[u8]), SealError> {
@@ -200,8 +242,27 @@ mod tests {
         let row = Uuid::nil();
         let sealed = vault(&[&old]).seal(place(row), b"token");
         assert_eq!(vault(&[&new, &old]).open(place(row), &sealed).unwrap().expose(), b"token");
-        assert_eq!(vault(&[&new]).open(place(row), &sealed), Err(SealError::UnknownKey("old".into())));
-        assert_eq!(vault(&[&new]).missing([&sealed[..]].into_iter()), BTreeSet::from(["old".to_owned()]));
+        let id = vault(&[&old]).key_ids().next().unwrap().to_owned();
+        assert_eq!(vault(&[&new]).open(place(row), &sealed), Err(SealError::UnknownKey(id.clone(), None)));
+        assert_eq!(vault(&[&new]).missing([&sealed[..]].into_iter()), BTreeSet::from([id]));
+    }
+
+    #[test]
+    fn another_key_of_the_same_name_is_another_key() {
+        let (ours, theirs) = (vault(&[&Vault::generate("k1")]), vault(&[&Vault::generate("k1")]));
+        let sealed = theirs.seal(place(Uuid::nil()), b"token");
+        let (id, same) = (theirs.key_ids().next().unwrap(), ours.key_ids().next().unwrap());
+        assert!(id.starts_with("k1.") && id.len() == 11 && id != same, "{id} {same}");
+        assert_eq!(ours.missing([&sealed[..]].into_iter()), BTreeSet::from([id.to_owned()]));
+        let told = ours.open(place(Uuid::nil()), &sealed).unwrap_err().to_string();
+        assert!(told.contains(id) && told.contains(same) && told.contains("is another one"), "{told}");
+        assert_eq!(ours.about_missing(id), told);
+    }
+
+    /// Stored values name it: it must not change.
+    #[test]
+    fn a_fingerprint_stays_the_same() {
+        assert_eq!(fingerprint(&[7; 32]), "a20554cd");
     }
 
     #[test]

@@ -60,11 +60,7 @@ async fn values_are_counted_by_key(backend: Backend) -> Result<()> {
         put(&store, "access_token", second, odd.clone()).await?;
         let counts = store.sealed_counts().await?;
         let count = |id: &str| counts.iter().find(|(key, _)| key == id).map_or(0, |(_, n)| *n);
-        assert_eq!(
-            (count("k1"), count(&"a-longer_id-for-the-second-key-02"[..32])),
-            (2, 1),
-            "{odd:?} {counts:?}"
-        );
+        assert_eq!((count(&id_of(&old)?), count(&id_of(&new)?)), (2, 1), "{odd:?} {counts:?}");
         assert_eq!(count(NO_KEY), 2, "{odd:?} {counts:?}");
     }
     Ok(())
@@ -77,11 +73,13 @@ async fn a_concurrent_write_takes_precedence(backend: Backend) -> Result<()> {
     let id = before.id.0;
     let (old, new) = (Vault::generate("k1"), Vault::generate("k2"));
     put(&store, "access_token", id, vault(&[&old])?.seal(token_of(id), b"old")).await?;
-    let stale = async || store.sealed_with_another(SEALED[0], "k2", Uuid::nil(), 10).await;
+    let stale = async || -> Result<_> {
+        Ok(store.sealed_with_another(SEALED[0], &id_of(&new)?, Uuid::nil(), 10).await?)
+    };
     let read = stale().await?;
     assert_eq!(read.len(), 1);
-    assert_eq!(store.sealed_with_another(SEALED[0], "k1", Uuid::nil(), 10).await?, []);
-    assert_eq!(store.sealed_with_another(SEALED[0], "k2", id, 10).await?, []);
+    assert_eq!(store.sealed_with_another(SEALED[0], &id_of(&old)?, Uuid::nil(), 10).await?, []);
+    assert_eq!(store.sealed_with_another(SEALED[0], &id_of(&new)?, id, 10).await?, []);
     // A renewal whose call began before the value was re-encrypted is stored.
     let both = vault(&[&new, &old])?;
     assert!(store.reseal(SEALED[0], &read[0], both.seal(token_of(id), b"old")).await?);
@@ -96,9 +94,14 @@ async fn a_concurrent_write_takes_precedence(backend: Backend) -> Result<()> {
     Ok(())
 }
 
-/// A cluster with secrets of every kind, all encrypted with this key, called `k1`.
-async fn sealed_with(key: &str) -> Result<(Cluster, Store)> {
-    let cluster = Cluster::start(&[("ENCRYPTION_KEYS", key)]).await?;
+/// The id of a key: its name and its fingerprint.
+fn id_of(key: &str) -> Result<String> {
+    Ok(vault(&[key])?.key_ids().next().context("no key")?.to_owned())
+}
+
+/// A cluster with secrets of every kind, all encrypted with the first of these keys, called `k1`.
+async fn sealed_with(keys: &[&str]) -> Result<(Cluster, Store)> {
+    let cluster = Cluster::start(&[("ENCRYPTION_KEYS", &keys.join(","))]).await?;
     let body = json!({"name": "frontend", "role": "viewer"}).to_string().into_bytes();
     let path = "/api/database/acme/api-keys";
     let made = cluster.rest.request("POST", path, Some(body), &[("idempotency-key", "once")]).await?;
@@ -108,7 +111,7 @@ async fn sealed_with(key: &str) -> Result<(Cluster, Store)> {
     let again = cluster.rest.post("connect", body).await?;
     ensure!(again.status == 201, "{}", again.text);
     let store = open_store(&cluster.postgres.url()).await?;
-    assert_eq!(store.sealed_counts().await?, [("k1".to_owned(), 4)]);
+    assert_eq!(store.sealed_counts().await?, [(id_of(keys[0])?, 4)]);
     assert_eq!(anywhere(&store).await?, 4, "a column with encrypted values is missing in SEALED");
     Ok((cluster, store))
 }
@@ -123,7 +126,7 @@ async fn anywhere(store: &Store) -> Result<i64> {
     for row in read(columns.to_owned()).await? {
         let (table, column): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
         let sealed =
-            format!("SELECT COUNT(*) FROM {table} WHERE substr({column}, 1, 4) = '\\x01026b31'::bytea");
+            format!("SELECT COUNT(*) FROM {table} WHERE substr({column}, 1, 5) = '\\x010b6b312e'::bytea");
         found += read(sealed).await?[0].try_get_by_index::<i64>(0)?;
     }
     Ok(found)
@@ -132,22 +135,25 @@ async fn anywhere(store: &Store) -> Result<i64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_old_key_is_no_longer_needed() -> Result<()> {
     let (old, new) = (Vault::generate("k1"), Vault::generate("k2"));
-    let (cluster, store) = sealed_with(&old).await?;
+    let (cluster, store) = sealed_with(&[&old, &new]).await?;
     let both = format!("{new},{old}");
     let keys = [("ENCRYPTION_KEYS", both.as_str())];
     let before = live(&store).await?;
     let (success, dry) = admin_with(&cluster, &["reseal", "--dry-run"], &keys).await?;
-    assert!(success && dry.contains("4 values would be re-encrypted with k2"), "{dry}");
-    assert!(dry.contains("k1 encrypts 4 values: it must stay"), "{dry}");
+    let (k1, k2) = (id_of(&old)?, id_of(&new)?);
+    assert!(success && dry.contains(&format!("4 values would be re-encrypted with {k2}")), "{dry}");
+    assert!(dry.contains(&format!("{k1} encrypts 4 values: it must stay")), "{dry}");
     assert_eq!(live(&store).await?.row, before.row);
 
     let (success, done) = admin_with(&cluster, &["reseal"], &keys).await?;
-    assert!(success && done.contains("4 values re-encrypted with k2"), "{done}");
+    assert!(success && done.contains(&format!("4 values re-encrypted with {k2}")), "{done}");
     assert!(
-        done.contains("k1 encrypts nothing: once every process has k2 first, it can be removed"),
+        done.contains(&format!(
+            "{k1} encrypts nothing: once every process has {k2} first, it can be removed"
+        )),
         "{done}"
     );
-    assert_eq!(store.sealed_counts().await?, [("k2".to_owned(), 4)]);
+    assert_eq!(store.sealed_counts().await?, [(k2.clone(), 4)]);
     let after = live(&store).await?;
     let sealed = after.row.access_token.clone().context("token")?;
     assert_eq!(vault(&[&new])?.open(token_of(after.id.0), &sealed)?.expose(), TOKEN.as_bytes());
@@ -171,7 +177,7 @@ async fn the_old_key_is_no_longer_needed() -> Result<()> {
     // With the new key alone everything starts and decrypts, stored responses too.
     let (success, doctor) =
         admin_with(&cluster, &["doctor", "--accounts"], &[("ENCRYPTION_KEYS", &new)]).await?;
-    assert!(!success && doctor.contains("all by k2"), "{doctor}");
+    assert!(!success && doctor.contains(&format!("all by {k2}")), "{doctor}");
     assert!(doctor.contains("1 of 1 asked have a good token"), "{doctor}");
     Ok(())
 }
@@ -179,34 +185,34 @@ async fn the_old_key_is_no_longer_needed() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_undecryptable_value_is_named_and_the_rest_continues() -> Result<()> {
     let (old, new, lost) = (Vault::generate("k1"), Vault::generate("k2"), Vault::generate("k0"));
-    let (cluster, store) = sealed_with(&old).await?;
+    let (cluster, store) = sealed_with(&[&old, &new]).await?;
     let id = live(&store).await?.id.0;
     put(&store, "app_secret", id, vault(&[&lost])?.seal(token_of(id), b"secret")).await?;
     // Encrypted for another location.
     put(&store, "verify_token", id, vault(&[&old])?.seal(token_of(id), b"moved-token")).await?;
     let both = format!("{new},{old}");
     let (success, output) = admin_with(&cluster, &["reseal"], &[("ENCRYPTION_KEYS", &both)]).await?;
-    assert!(!success && output.contains("2 values re-encrypted with k2"), "{output}");
+    assert!(!success && output.contains(&format!("2 values re-encrypted with {}", id_of(&new)?)), "{output}");
     for says in [
-        format!("not decrypted: instagram_connections.app_secret of row {id}: encrypted with the key \"k0\""),
+        format!(
+            "not decrypted: instagram_connections.app_secret of row {id}: encrypted with the key {}",
+            id_of(&lost)?
+        ),
         format!("not decrypted: instagram_connections.verify_token of row {id}: cannot be decrypted"),
-        "k1 encrypts 1 values: it must stay".to_owned(),
+        format!("{} encrypts 1 values: it must stay", id_of(&old)?),
         "2 values could not be decrypted".to_owned(),
     ] {
         assert!(output.contains(&says), "{says}: {output}");
     }
     assert!(!output.contains("moved-token"), "{output}");
-    assert_eq!(
-        store.sealed_counts().await?,
-        [("k0".to_owned(), 1), ("k1".to_owned(), 1), ("k2".to_owned(), 2)]
-    );
+    assert_eq!(store.sealed_counts().await?, [(id_of(&lost)?, 1), (id_of(&old)?, 1), (id_of(&new)?, 2)]);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_concurrent_reconnect_is_not_undone() -> Result<()> {
     let (old, new) = (Vault::generate("k1"), Vault::generate("k2"));
-    let (cluster, store) = sealed_with(&old).await?;
+    let (cluster, store) = sealed_with(&[&old, &new]).await?;
     let id = live(&store).await?.id.0;
     let reconnected = vault(&[&old])?.seal(token_of(id), b"token of the reconnect");
     // Another transaction has written the row, but not committed yet.
@@ -228,9 +234,46 @@ async fn a_concurrent_reconnect_is_not_undone() -> Result<()> {
     };
     let (run, ()) = tokio::try_join!(admin_with(&cluster, &["reseal"], &keys), commit)?;
     // The reconnect's value was re-encrypted in a second pass.
-    assert!(run.0 && run.1.contains("4 values re-encrypted with k2"), "{}", run.1);
+    assert!(run.0 && run.1.contains(&format!("4 values re-encrypted with {}", id_of(&new)?)), "{}", run.1);
     let after = live(&store).await?;
     let sealed = after.row.access_token.context("token")?;
     assert_eq!(vault(&[&new])?.open(token_of(id), &sealed)?.expose(), b"token of the reconnect");
+    Ok(())
+}
+
+/// A process that runs without the new key could not read what is encrypted with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_re_encrypted_while_a_process_lacks_the_new_key() -> Result<()> {
+    let (old, new) = (Vault::generate("k1"), Vault::generate("k2"));
+    let (cluster, store) = sealed_with(&[&old]).await?;
+    let both = format!("{new},{old}");
+    let keys = [("ENCRYPTION_KEYS", both.as_str())];
+    let (success, output) = admin_with(&cluster, &["reseal"], &keys).await?;
+    let says = format!("running processes lack {}", id_of(&new)?);
+    assert!(!success && output.contains(&says) && output.contains(&id_of(&old)?), "{output}");
+    let (success, dry) = admin_with(&cluster, &["reseal", "--dry-run"], &keys).await?;
+    assert!(success && dry.contains(&format!("lacks {}: api", id_of(&new)?)), "{dry}");
+    assert_eq!(store.sealed_counts().await?, [(id_of(&old)?, 4)]);
+    Ok(())
+}
+
+/// Another key of the same name decrypts nothing, and would encrypt what the right one cannot read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_with_another_key_of_the_same_name_does_not_start() -> Result<()> {
+    let (right, wrong) = (Vault::generate("k1"), Vault::generate("k1"));
+    let (cluster, store) = sealed_with(&[&right]).await?;
+    let keys = [("ENCRYPTION_KEYS", wrong.as_str())];
+    for binary in ["dmrelay-api", "dmrelay-worker"] {
+        let (success, says) = cluster.run(binary, &[], &keys).await?;
+        assert!(!success, "{binary} starts");
+        assert!(says.contains("is another one") && says.contains(&id_of(&right)?), "{binary}: {says}");
+        assert!(says.contains(&id_of(&wrong)?), "{binary}: {says}");
+    }
+    let (success, doctor) = admin_with(&cluster, &["doctor"], &keys).await?;
+    assert!(!success && doctor.contains("4 values are encrypted with the key"), "{doctor}");
+    assert!(doctor.contains("is another one"), "{doctor}");
+    let (success, output) = admin_with(&cluster, &["reseal"], &keys).await?;
+    assert!(!success && output.contains("running processes lack"), "{output}");
+    assert_eq!(store.sealed_counts().await?, [(id_of(&right)?, 4)]);
     Ok(())
 }

@@ -11,11 +11,12 @@ const BREAKERS_INTERVAL: Duration = Duration::from_secs(1);
 /// Renews the row every quarter of its lease, until `ended`; then ends the row.
 pub(crate) async fn run(ctx: Arc<Context>, ended: CancellationToken) {
     let lease = ctx.liveness.lease();
+    let process = dmrelay_app::process_info(ctx.worker, "worker", &ctx.vault);
     let mut ticks = tokio::time::interval(lease / 4);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while ended.run_until_cancelled(ticks.tick()).await.is_some() {
         let began = Instant::now();
-        match tokio::time::timeout(lease / 2, ctx.store.heartbeat(ctx.worker, lease)).await {
+        match tokio::time::timeout(lease / 2, ctx.store.heartbeat(&process, lease)).await {
             Ok(Ok(())) => ctx.liveness.renewed(began),
             Ok(Err(err)) => {
                 tracing::warn!(error = %err, "cannot renew this worker's row");
@@ -34,7 +35,7 @@ pub(crate) async fn run(ctx: Arc<Context>, ended: CancellationToken) {
         tracing::warn!(error = %err, "cannot write down how often the agent was asked in the last second");
     }
     // Best effort: otherwise the row expires.
-    let _ = ctx.store.retire_worker(ctx.worker).await;
+    let _ = ctx.store.retire_process(ctx.worker).await;
 }
 
 /// Loads the circuit breakers, until the worker stops.

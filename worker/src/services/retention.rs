@@ -11,7 +11,7 @@ const BATCH: u64 = 1_000;
 const CHATS_PER_TICK: u64 = 500;
 
 pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
-    ctx.store.forget_workers().await?;
+    ctx.store.forget_processes().await?;
     let worker = &ctx.options.worker;
     ctx.store.forget_prompt_echoes().await?;
     ctx.store.forget_turn_counts().await?;

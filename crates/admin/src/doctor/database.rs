@@ -171,11 +171,11 @@ async fn keys(store: &Store, vault: &Vault, report: &mut Report) {
     let missing: Vec<String> = counts
         .iter()
         .filter(|(id, _)| !known(id) && id != NO_KEY)
-        .map(|(id, n)| format!("{n} values with {id}"))
+        .map(|(id, n)| format!("{n} values are {}", vault.about_missing(id)))
         .collect();
     let odd = counts.iter().find(|(id, _)| id == NO_KEY).map_or(0, |(_, n)| *n);
     if !missing.is_empty() {
-        report.fail(CHECK, format!("ENCRYPTION_KEYS lacks keys in use: {}", missing.join(", ")));
+        report.fail(CHECK, missing.join("; "));
     } else if odd > 0 {
         report.fail(CHECK, format!("{odd} are not encrypted values; admin reseal --dry-run lists them"));
     } else if counts.is_empty() {
