@@ -50,10 +50,11 @@ endef
 
 # The tests start their own servers, on their own ports and in their own folders; the machine's are never used.
 .PHONY: test-servers
-test-servers: ## Install redis-server, postgresql and prometheus where they are missing
-	@missing=(); needed='the binaries redis-server, postgres, prometheus and promtool'; \
+test-servers: ## Install redis-server, postgresql, prometheus and its Alertmanager where they are missing
+	@missing=(); needed='the binaries redis-server, postgres, prometheus, promtool, prometheus-alertmanager and amtool'; \
 	command -v redis-server >/dev/null || missing+=(redis-server); \
 	command -v promtool >/dev/null || missing+=(prometheus); \
+	command -v amtool >/dev/null || missing+=(prometheus-alertmanager); \
 	if ! command -v postgres >/dev/null && ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then \
 		missing+=(postgresql); \
 	fi; \

@@ -32,6 +32,7 @@ mod breakers;
 mod connect;
 mod dead_letters;
 mod docs;
+mod drill;
 mod events;
 mod graph_faults;
 mod history;

@@ -101,6 +101,42 @@ fn the_rules_pass_their_tests() -> Result<()> {
     promtool(&arguments)
 }
 
+/// Who is told of what: pages and tickets, and no rule that is not there is silenced.
+#[test]
+fn the_configuration_of_alertmanager_is_valid() -> Result<()> {
+    let amtool = |arguments: &[&str]| -> Result<String> {
+        let output = Command::new("amtool").args(arguments).current_dir(grafana()).output();
+        let output = output.context(
+            "amtool was not found: `make test` installs it, or `apt-get install prometheus-alertmanager` does",
+        )?;
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        ensure!(output.status.success(), "amtool {arguments:?}: {text}");
+        Ok(text)
+    };
+    amtool(&["check-config", "alertmanager.yml"])?;
+    for (severity, receiver) in [("page", "pages"), ("ticket", "tickets")] {
+        let severity = format!("severity={severity}");
+        let file = "--config.file=alertmanager.yml";
+        amtool(&["config", "routes", "test", file, "--verify.receivers", receiver, &severity])?;
+    }
+    let rules = fs::read_to_string(grafana().join("rules/alerts.yml"))?;
+    let config = fs::read_to_string(grafana().join("alertmanager.yml"))?;
+    let mut named = 0;
+    for list in config.split("Dmrelay").skip(1) {
+        let list = list.split(['"', '\'']).next().unwrap_or_default();
+        for name in list.trim_matches(['(', ')']).split('|').filter(|name| !name.is_empty()) {
+            let alert = format!("- alert: Dmrelay{name}\n");
+            assert!(
+                rules.contains(&alert),
+                "alertmanager.yml names an alert Dmrelay{name}, which there is not"
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 30, "{named}");
+    Ok(())
+}
+
 /// Every alert is tested firing and not firing, and the runbook explains what to do about it.
 #[test]
 fn every_alert_has_tests_and_a_runbook_section() -> Result<()> {

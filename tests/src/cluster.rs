@@ -54,7 +54,15 @@ impl Cluster {
     /// # Errors
     /// If a part does not start, with its output.
     pub async fn unconnected(settings: &[(&str, &str)]) -> Result<Self> {
-        let (postgres, redis) = (PostgresServer::start()?, RedisServer::start()?);
+        Self::on(PostgresServer::start()?, settings).await
+    }
+
+    /// The same on a PostgreSQL that was started before.
+    ///
+    /// # Errors
+    /// If a part does not start, with its output.
+    pub async fn on(postgres: PostgresServer, settings: &[(&str, &str)]) -> Result<Self> {
+        let redis = RedisServer::start()?;
         let ports = [Port::reserve()?, Port::reserve()?];
         let address = SocketAddr::from(([127, 0, 0, 1], ports[0].number));
         let simulator = simulator(address).await?;

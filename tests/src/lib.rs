@@ -1,5 +1,6 @@
 //! The harness of the integration tests: dedicated servers, the simulator, and dmrelay on both backends.
 
+pub mod alertmanager;
 pub mod cluster;
 pub mod collector;
 pub mod database;

@@ -30,6 +30,8 @@ pub struct PostgresServer {
     bin: PathBuf,
     /// Whether a commit reaches the disk: `on` or `off`.
     fsync: &'static str,
+    /// What makes its disk full: see [`PostgresServer::with_a_small_disk`].
+    preload: Option<PathBuf>,
     process: Mutex<Option<Child>>,
 }
 
@@ -50,6 +52,36 @@ impl PostgresServer {
         Self::start_with("on")
     }
 
+    /// Starts an empty cluster whose disk can be made full.
+    ///
+    /// # Errors
+    /// Those of [`PostgresServer::start`], and of the C compiler.
+    pub fn with_a_small_disk() -> Result<Self> {
+        let mut server = Self::start()?;
+        server.kill()?;
+        let (source, library) =
+            (server.dir.path().join("full_disk.c"), server.dir.path().join("full_disk.so"));
+        std::fs::write(&source, include_str!("full_disk.c"))?;
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).arg("-ldl");
+        run(&mut compiler, "cc, which compiles a library that fills the disk")?;
+        server.preload = Some(library);
+        server.up()?;
+        Ok(server)
+    }
+
+    /// From now on no file of the database can grow.
+    ///
+    /// # Errors
+    /// If the flag cannot be written.
+    pub fn fill_the_disk(&self) -> Result<()> {
+        Ok(std::fs::write(self.full(), "")?)
+    }
+
+    fn full(&self) -> PathBuf {
+        self.dir.path().join("full")
+    }
+
     fn start_with(fsync: &'static str) -> Result<Self> {
         let bin = binaries()?;
         let dir = tempfile::Builder::new().prefix("dmrelay-pg-").tempdir()?;
@@ -57,7 +89,8 @@ impl PostgresServer {
         let data = dir.path().join("data");
         run(Command::new("cp").arg("-a").arg(template).arg(&data), "copy the template")?;
         own(dir.path())?;
-        let server = Self { port: Port::reserve()?, dir, bin, fsync, process: Mutex::new(None) };
+        let server =
+            Self { port: Port::reserve()?, dir, bin, fsync, preload: None, process: Mutex::new(None) };
         server.up()?;
         Ok(server)
     }
@@ -136,6 +169,9 @@ impl PostgresServer {
             command.args(["-c", setting]);
         }
         command.arg("-c").arg(format!("unix_socket_directories={}", self.dir.path().display()));
+        if let Some(library) = &self.preload {
+            command.env("LD_PRELOAD", library).env("FULL_DISK", self.full());
+        }
         let log = File::create(self.dir.path().join("log"))?;
         let process = command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).spawn();
         *self.process() = Some(process.context("PostgreSQL did not start")?);

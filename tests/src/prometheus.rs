@@ -37,6 +37,17 @@ impl Prometheus {
     /// # Errors
     /// If it is not installed, or does not start.
     pub async fn start(targets: &[(&str, SocketAddr)]) -> Result<Self> {
+        Self::start_with(targets, None).await
+    }
+
+    /// The same, with an Alertmanager at this address.
+    ///
+    /// # Errors
+    /// Those of [`Prometheus::start`].
+    pub async fn start_with(
+        targets: &[(&str, SocketAddr)],
+        alertmanager: Option<SocketAddr>,
+    ) -> Result<Self> {
         let found = Command::new("prometheus").arg("--version").output();
         ensure!(
             found.is_ok(),
@@ -50,7 +61,7 @@ impl Prometheus {
             fs::write(rules.join(name), faster(&text))?;
         }
         let config = dir.path().join("prometheus.yml");
-        fs::write(&config, configuration(targets))?;
+        fs::write(&config, configuration(targets, alertmanager))?;
         let server = Tethered::start(&[
             "prometheus",
             &format!("--config.file={}", config.display()),
@@ -117,11 +128,15 @@ impl Prometheus {
     }
 }
 
-fn configuration(targets: &[(&str, SocketAddr)]) -> String {
+fn configuration(targets: &[(&str, SocketAddr)], alertmanager: Option<SocketAddr>) -> String {
     let jobs: BTreeSet<&str> = targets.iter().map(|(job, _)| *job).collect();
     let mut text = "global: { scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }\n\
         rule_files: [rules/recording.yml, rules/alerts.yml]\nscrape_configs:\n"
         .to_owned();
+    if let Some(address) = alertmanager {
+        let targets = format!("[{{ static_configs: [{{ targets: ['{address}'] }}] }}]");
+        text.insert_str(0, &format!("alerting: {{ alertmanagers: {targets} }}\n"));
+    }
     for job in jobs {
         let addresses = targets.iter().filter(|(of, _)| *of == job);
         let addresses: Vec<String> = addresses.map(|(_, address)| format!("'{address}'")).collect();

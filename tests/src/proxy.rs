@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 pub struct Proxy {
     address: SocketAddr,
     vanished: watch::Sender<u32>,
+    gone: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
@@ -25,13 +26,20 @@ impl Proxy {
         let address = listener.local_addr()?;
         let vanished = watch::Sender::new(0);
         let watched = vanished.subscribe();
+        let gone = watch::Sender::new(false);
+        let is_gone = gone.subscribe();
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
+                if *is_gone.borrow() {
+                    // Accepted by the machine between, answered by nobody.
+                    connections.spawn(hold(client));
+                    continue;
+                }
                 connections.spawn(pass_on(client, server, watched.clone()));
             }
         });
-        Ok(Self { address, vanished, task })
+        Ok(Self { address, vanished, gone, task })
     }
 
     /// The address clients connect to.
@@ -43,6 +51,12 @@ impl Proxy {
     /// connections reach its successor.
     pub fn vanish(&self) {
         self.vanished.send_modify(|times| *times += 1);
+    }
+
+    /// The server vanishes and has no successor: new connections return nothing, either.
+    pub fn vanish_for_good(&self) {
+        self.gone.send_replace(true);
+        self.vanish();
     }
 }
 
@@ -63,4 +77,9 @@ async fn pass_on(mut client: TcpStream, server: SocketAddr, mut vanished: watch:
             std::future::pending::<()>().await;
         }
     }
+}
+
+async fn hold(client: TcpStream) {
+    let _client = client;
+    std::future::pending::<()>().await;
 }

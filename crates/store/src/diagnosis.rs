@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// How long a server may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long whoever could not have a connection waits for the reason. A refusal comes at once.
-const REASON_WAIT: Duration = Duration::from_secs(1);
+/// How long whoever could not have a connection waits for the reason, if none is known. A refusal comes at once.
+const REASON_WAIT: Duration = Duration::from_millis(2_500);
 
-/// How long a reason counts.
+/// How long a reason counts, and after how long it is looked for again.
 const REASON_KEPT: Duration = Duration::from_secs(10);
+const REASON_FRESH: Duration = Duration::from_secs(2);
 
 /// Looks for the reason, once at a time.
 #[derive(Debug, Default)]
@@ -26,19 +27,23 @@ impl Diagnosis {
     /// Why no connection to `url` could be had: what the server says to a new one; or that it takes new ones, so that those of
     /// the pool, of which there are `connections`, must have been in use.
     pub(crate) async fn reason(self: &Arc<Self>, url: &str, connections: u32, waited: Duration) -> String {
-        if let Some(known) = self.known(Duration::from_secs(2)) {
-            return known;
+        if let Some(fresh) = self.known(REASON_FRESH) {
+            return fresh;
         }
+        let known = self.known(REASON_KEPT);
         let (this, url) = (self.clone(), url.to_owned());
         let look = tokio::spawn(async move {
             let _one = this.looking.lock().await;
-            if this.known(Duration::from_secs(2)).is_none() {
+            if this.known(REASON_FRESH).is_none() {
                 let reason = try_to_connect(&url).await.unwrap_or_else(|| {
                     format!("all {connections} connections were in use for {} s", waited.as_secs())
                 });
                 *this.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), reason));
             }
         });
+        if let Some(known) = known {
+            return known;
+        }
         let _ = timeout(REASON_WAIT, look).await;
         let unknown = || format!("no connection could be had within {} s", waited.as_secs());
         self.known(REASON_KEPT).unwrap_or_else(unknown)

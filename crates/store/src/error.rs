@@ -9,7 +9,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database refused it or is not there.
-    #[error("database: {0}")]
+    #[error("database: {}", plain(.0))]
     Db(#[from] DbErr),
     /// A row does not say what this version expects.
     #[error("row of {table}: {what}")]
@@ -22,6 +22,19 @@ pub enum Error {
     /// `DATABASE_URL` names no database we know.
     #[error("DATABASE_URL must begin with postgres:// or sqlite:, not {0:?}")]
     Url(String),
+}
+
+/// What the database, or the connection to it, says; without the layers in between, each of which adds the word "error".
+fn plain(err: &DbErr) -> String {
+    match err {
+        DbErr::Conn(RuntimeErr::Internal(reason)) => reason.clone(),
+        DbErr::Conn(RuntimeErr::SqlxError(err))
+        | DbErr::Exec(RuntimeErr::SqlxError(err))
+        | DbErr::Query(RuntimeErr::SqlxError(err)) => {
+            err.as_database_error().map_or_else(|| err.to_string(), |err| err.message().to_owned())
+        }
+        other => other.to_string(),
+    }
 }
 
 impl Error {

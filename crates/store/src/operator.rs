@@ -53,8 +53,17 @@ pub struct BreakerRow {
     pub key: String,
     /// Until then.
     pub closed_until: Millis,
+    /// Failures in a row.
+    pub failures: i32,
     /// Why.
     pub reason: Option<String>,
+}
+
+impl BreakerRow {
+    /// Whether failures have opened it, and not the service's own word.
+    pub fn is_failing(&self) -> bool {
+        i64::from(self.failures) >= breakers::FAILURES
+    }
 }
 
 #[derive(FromQueryResult)]
@@ -172,7 +181,7 @@ impl Store {
     /// The circuit breakers that are open now.
     pub async fn open_breaker_rows(&self) -> Result<Vec<BreakerRow>> {
         let closed = breaker::Entity::find()
-            .filter(breakers::is_open(self.clock()))
+            .filter(breakers::is_open(self.clock()).or(breaker::Column::Failures.gte(breakers::FAILURES)))
             .order_by_asc(breaker::Column::Key)
             .into_model();
         Ok(closed.all(&self.reader()).await?)

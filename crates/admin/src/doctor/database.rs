@@ -53,7 +53,7 @@ pub(super) async fn check(
     Some(store)
 }
 
-async fn in_time<T, E: Display>(work: impl Future<Output = Result<T, E>>) -> Result<T, String> {
+pub(super) async fn in_time<T, E: Display>(work: impl Future<Output = Result<T, E>>) -> Result<T, String> {
     match tokio::time::timeout(QUERY_TIMEOUT, work).await {
         Ok(outcome) => outcome.map_err(|err| format!("{err:#}")),
         Err(_) => Err(format!("no answer in {QUERY_TIMEOUT:?}")),

@@ -2,6 +2,7 @@
 //! continue after a failure; none prints a secret.
 
 mod address;
+mod answering;
 mod database;
 mod queue;
 mod report;
@@ -48,6 +49,9 @@ impl Doctor {
         let vault = secrets::check(settings, client.as_ref().ok(), &mut report);
         address::check_form(&settings.api.public_url, &mut report);
         let store = database::check(settings.database, vault.as_ref(), &mut report).await;
+        if let Some(store) = &store {
+            answering::check(store, &mut report).await;
+        }
         queue::check(settings.queue, &mut report).await;
         match client {
             Err(err) => report.fail("http", err),

@@ -19,9 +19,9 @@ pub(super) enum Verdict {
 /// One check, and what to do about it.
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
-    verdict: Verdict,
+    pub(super) verdict: Verdict,
     check: &'static str,
-    what: String,
+    pub(super) what: String,
 }
 
 /// All checks, printed as they complete.

@@ -31,6 +31,11 @@ impl Link {
         })
     }
 
+    /// Where Redis is, without credentials.
+    pub(super) fn address(&self) -> String {
+        self.client.get_connection_info().addr().to_string()
+    }
+
     /// A connection that is opened on first use.
     pub(super) fn lazy(&self, response_timeout: Duration) -> Result<ConnectionManager, QueueError> {
         ConnectionManager::new_lazy_with_config(self.client.clone(), config(response_timeout))

@@ -100,7 +100,14 @@ impl JobQueue for RedisQueue {
 
     async fn ping(&self) -> Result<(), QueueError> {
         let mut conn = self.conn.clone();
-        self.ask(async move { conn.ping::<()>().await.map_err(|error| link::classified(&error)) }).await
+        let pinged =
+            self.ask(async move { conn.ping::<()>().await.map_err(|error| link::classified(&error)) }).await;
+        pinged.map_err(|err| match err {
+            QueueError::Unavailable(cause) => {
+                QueueError::Unavailable(format!("{}: {cause}", self.shared.link.address()))
+            }
+            other => other,
+        })
     }
 
     async fn run(

@@ -1,0 +1,162 @@
+//! Whether customers are answered now: what is written gets through, processes run, no circuit breaker is open, and nobody
+//! has waited for long.
+
+use super::database::in_time;
+use super::report::Report;
+use dmrelay_domain::clock::Millis;
+use dmrelay_domain::states::ConnectionStatus;
+use dmrelay_store::{Store, Waiting};
+use std::time::Duration;
+
+/// A customer who has waited for longer than this waits for too long.
+const LATE: Duration = Duration::from_mins(5);
+
+pub(super) async fn check(store: &Store, report: &mut Report) {
+    let written = in_time(store.probe_write()).await;
+    report.judge("writes", written.map(|()| "what is written gets through"));
+    processes(store, report).await;
+    breakers(store, report).await;
+    accounts(store, report).await;
+    match in_time(store.waiting(LATE)).await {
+        Ok(waiting) => customers(&waiting, report),
+        Err(err) => report.fail("customers", err),
+    }
+}
+
+/// Which processes run. Before the first start there are none, which is no fault.
+async fn processes(store: &Store, report: &mut Report) {
+    const CHECK: &str = "processes";
+    let processes = match in_time(store.processes()).await {
+        Ok(processes) => processes,
+        Err(err) => return report.fail(CHECK, err),
+    };
+    let count = |kind: &str| processes.iter().filter(|process| process.kind == kind).count();
+    let (apis, workers) = (count("api"), count("worker"));
+    let mut versions: Vec<&str> = processes.iter().map(|process| process.version.as_str()).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    let what = format!("{apis} api, {workers} worker: {}", versions.join(", "));
+    match (apis, workers) {
+        (0, 0) => report.ok(CHECK, "none runs"),
+        (0, _) => report.warn(CHECK, format!("{what}: no API runs, so no webhook is received")),
+        (_, 0) => report.warn(CHECK, format!("{what}: no worker runs, so nobody is answered")),
+        _ if versions.len() > 1 => {
+            report.warn(CHECK, format!("{what}: a deploy is under way, or was left halfway"))
+        }
+        _ => report.ok(CHECK, what),
+    }
+}
+
+async fn breakers(store: &Store, report: &mut Report) {
+    const CHECK: &str = "circuit breakers";
+    let (open, now) = match in_time(async {
+        Ok::<_, dmrelay_store::Error>((store.open_breaker_rows().await?, store.now().await?))
+    })
+    .await
+    {
+        Ok(found) => found,
+        Err(err) => return report.fail(CHECK, err),
+    };
+    if open.is_empty() {
+        return report.ok(CHECK, "none is open");
+    }
+    for breaker in open {
+        let left = (breaker.closed_until - now).max(0) / 1_000;
+        let why = breaker.reason.as_deref().unwrap_or("no reason is known");
+        let what = format!("{} is open, the next call is in {left} s: {why}", breaker.key);
+        if breaker.is_failing() {
+            report.fail(CHECK, what);
+        } else {
+            report.warn(CHECK, what);
+        }
+    }
+}
+
+/// Accounts of which somebody has to do something.
+async fn accounts(store: &Store, report: &mut Report) {
+    const CHECK: &str = "accounts";
+    let counts = match in_time(store.connection_counts()).await {
+        Ok(counts) => counts,
+        Err(err) => return report.fail(CHECK, err),
+    };
+    let count = |status: ConnectionStatus| {
+        counts.iter().find(|(word, _)| word == status.as_str()).map_or(0, |(_, n)| *n)
+    };
+    let connected = count(ConnectionStatus::Connected);
+    let (lost, restricted) = (count(ConnectionStatus::ReauthRequired), count(ConnectionStatus::Restricted));
+    if lost + restricted == 0 {
+        return report.ok(CHECK, format!("{connected} connected, none needs anybody"));
+    }
+    report.fail(
+        CHECK,
+        format!(
+            "{connected} connected, {lost} have to be connected again by their business, {restricted} are restricted by \
+             Meta: admin connections names them"
+        ),
+    );
+}
+
+fn customers(waiting: &[Waiting], report: &mut Report) {
+    const CHECK: &str = "customers";
+    let ours: Vec<&Waiting> = waiting.iter().filter(|one| one.stage != "held").collect();
+    let held: i64 = waiting.iter().filter(|one| one.stage == "held").map(|one| one.conversations).sum();
+    let total: i64 = ours.iter().map(|one| one.conversations).sum();
+    let late: i64 = ours.iter().map(|one| one.late).sum();
+    let oldest = ours.iter().map(|one| one.oldest_ms).max().unwrap_or_default();
+    let by_stage: Vec<String> =
+        ours.iter().map(|one| format!("{} {}", one.conversations, one.stage)).collect();
+    let held =
+        if held > 0 { format!("; {held} of accounts that wait for their business") } else { String::new() };
+    let what = match total {
+        0 => format!("nobody waits for an answer{held}"),
+        _ => format!("{total} wait, the longest for {} ({}){held}", age(oldest), by_stage.join(", ")),
+    };
+    match late {
+        0 => report.ok(CHECK, what),
+        late => report.fail(CHECK, format!("{late} have waited for longer than {}: {what}", age(late_ms()))),
+    }
+}
+
+fn late_ms() -> Millis {
+    dmrelay_domain::clock::millis(LATE)
+}
+
+/// A duration for people: `42 s`, `20 min`, `3 h`.
+fn age(millis: Millis) -> String {
+    match millis / 1_000 {
+        seconds if seconds < 120 => format!("{seconds} s"),
+        seconds if seconds < 7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3_600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::Verdict;
+    use super::*;
+
+    fn found(waiting: &[Waiting]) -> (Verdict, String) {
+        let mut report = Report::new(false);
+        customers(waiting, &mut report);
+        let finding = report.findings().first().unwrap();
+        (finding.verdict, finding.what.clone())
+    }
+
+    fn at(stage: &str, late: i64, oldest_ms: Millis) -> Waiting {
+        Waiting { stage: stage.to_owned(), conversations: 3, late, oldest_ms }
+    }
+
+    #[test]
+    fn customers_who_wait_for_long_are_a_failure_and_those_of_held_accounts_are_not() {
+        assert_eq!(found(&[]), (Verdict::Ok, "nobody waits for an answer".to_owned()));
+        let (verdict, what) = found(&[at("ask", 0, 4_000), at("held", 3, 90_000_000)]);
+        assert_eq!(verdict, Verdict::Ok);
+        assert_eq!(what, "3 wait, the longest for 4 s (3 ask); 3 of accounts that wait for their business");
+        let (verdict, what) = found(&[at("ask", 2, 1_200_000), at("agent", 0, 4_000)]);
+        assert_eq!(verdict, Verdict::Fail);
+        assert_eq!(
+            what,
+            "2 have waited for longer than 5 min: 6 wait, the longest for 20 min (3 ask, 3 agent)"
+        );
+    }
+}
