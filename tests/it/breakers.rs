@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 async fn trip(store: &Store, key: &BreakerKey) -> Result<()> {
     for _ in 0..5 {
-        store.record_failure(key, "transient").await?;
+        store.record_failure(key, "transient", Duration::ZERO).await?;
     }
     Ok(())
 }

@@ -115,10 +115,10 @@ async fn a_breaker_opens_after_five_failures_and_admits_one_probe(backend: Backe
     let store = &base.store;
     let gate = [BreakerKey::Agent];
     for _ in 0..4 {
-        assert_eq!(store.record_failure(&gate[0], "x").await?, None);
+        assert_eq!(store.record_failure(&gate[0], "x", Duration::ZERO).await?, None);
         assert_eq!(store.admit(&gate).await?, Admit::Now);
     }
-    assert!(store.record_failure(&gate[0], "x").await?.is_some());
+    assert!(store.record_failure(&gate[0], "x", Duration::ZERO).await?.is_some());
     assert!(matches!(store.admit(&gate).await?, Admit::NotBefore(_)));
     store.connection().execute_unprepared("UPDATE gates SET closed_until = 1").await?;
     assert_eq!(store.admit(&gate).await?, Admit::Now);

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// Minimum interval between reports of success for a breaker that has failed before.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long a call waits while another one probes its breaker.
-const PROBE_WAIT: Duration = Duration::from_secs(1);
+/// How long a call waits while another one probes its breaker, and until it is known here that a breaker has closed.
+pub(crate) const PROBE_WAIT: Duration = Duration::from_secs(1);
 
 /// The breakers as seen by this process.
 pub(crate) struct Breakers {
@@ -159,8 +159,8 @@ impl Breakers {
             }
             seen.reported.remove(own);
         }
-        if let Some(until) = Box::pin(self.store.record_failure(own, reason)).await? {
-            tracing::warn!(breaker = %own, until, reason, "circuit breaker opened: repeated failures");
+        if let Some(open) = Box::pin(self.store.record_failure(own, reason, began.elapsed())).await? {
+            tracing::warn!(breaker = %own, open_s = open.as_secs(), reason, "circuit breaker opened: repeated failures");
             if Box::pin(self.store.trip_shared(own, shared, reason)).await? {
                 tracing::warn!(breaker = %shared, reason, "service circuit breaker opened: several accounts or agents fail");
             }

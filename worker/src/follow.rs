@@ -4,7 +4,7 @@
 
 use crate::Context;
 use crate::automation;
-use crate::breakers::{Admission, of_agent, of_graph};
+use crate::breakers::{Admission, PROBE_WAIT, of_agent, of_graph};
 use crate::calls::{agent, graph};
 use crate::dispatch::Work;
 use crate::slots::{AskSlot, SendSlot};
@@ -148,7 +148,8 @@ pub(crate) async fn start_turn(
     let admission =
         ctx.breakers.admit(&of_agent(&about.route), ctx.database_now()).await.map_err(unavailable)?;
     if let Admission::Wait(wait) = admission {
-        reserve(ctx, DueWork::Turns, about.chat, wait).await;
+        // The poller passes by what is behind an open breaker, and takes it as soon as the breaker closes, however early.
+        reserve(ctx, DueWork::Turns, about.chat, wait.min(PROBE_WAIT)).await;
         return Ok(Reply::Idle);
     }
     let now = ctx.database_now();

@@ -3,6 +3,7 @@
 
 mod after_restore;
 mod agents;
+mod breakers;
 mod common;
 mod connections;
 mod dead_letters;
@@ -28,6 +29,7 @@ pub use settings::{ApiChecks, Settings};
 
 use after_restore::AfterRestore;
 use agents::Agents;
+use breakers::Breakers;
 use connections::Connections;
 use dead_letters::DeadLetters;
 use doctor::Doctor;
@@ -77,6 +79,9 @@ pub enum Admin {
     Erase(Erase),
     /// List requests to erase accounts and subaccounts, those of Meta's callbacks too.
     Erasures(Erasures),
+    /// Look at circuit breakers, open and close them.
+    #[command(subcommand)]
+    Breakers(Breakers),
     /// List connected accounts, their state, and their pending work.
     Connections(Connections),
     /// Show the timeline of one conversation.
@@ -122,6 +127,7 @@ async fn begin(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
         Admin::Events(events) => events.run(&store).await,
         Admin::Erase(erase) => erase.run(&store).await,
         Admin::Erasures(erasures) => erasures.run(&store).await,
+        Admin::Breakers(breakers) => breakers.run(&store).await,
         Admin::Connections(connections) => connections.run(&store).await,
         Admin::Timeline(timeline) => timeline.run(&store).await,
         Admin::Migrate(_) | Admin::Doctor(_) => Ok(()),

@@ -14,7 +14,7 @@ pub struct GraphError {
     pub class: FailureClass,
     /// Graph's `code/subcode`, `http <status>`, or how the connection failed.
     pub code: String,
-    /// Graph's error message, for operators. Contains no token.
+    /// Graph's error message, and its `fbtrace_id`, for operators. Contains no token.
     pub message: String,
     /// The requested delay, if any.
     pub retry_after: Option<Duration>,
@@ -109,10 +109,16 @@ impl GraphError {
             (Some(code), None) => code.to_string(),
             (None, _) => format!("http {}", answer.status),
         };
+        // What Meta's support asks for.
+        let word = |text: &&str| {
+            text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+        };
+        let trace = error["fbtrace_id"].as_str().filter(word);
+        let trace = trace.map(|id| format!(" (fbtrace_id {id})")).unwrap_or_default();
         Self {
             class,
             code: shown,
-            message: truncate(&mask(message), 300).to_owned(),
+            message: format!("{}{trace}", truncate(&mask(message), 300)),
             retry_after: answer.retry_after.or_else(|| answer.usage.as_deref().and_then(regain_access)),
             wire,
         }
@@ -146,6 +152,10 @@ mod tests {
         let body = r#"{"error":{"message":"This message is sent outside of allowed window.","type":"IGApiException","code":10,"error_subcode":2534022}}"#;
         let error = GraphError::answered(Effect::Write, &answer(403, body, None));
         assert_eq!((error.class, error.code.as_str()), (FailureClass::WindowClosed, "10/2534022"));
+        assert_eq!(error.message, "This message is sent outside of allowed window.");
+        let body = r#"{"error":{"message":"Odd.","code":2,"fbtrace_id":"AbC_1-x"}}"#;
+        let error = GraphError::answered(Effect::Write, &answer(500, body, None));
+        assert_eq!(error.to_string(), "2: Odd. (fbtrace_id AbC_1-x)");
         let html = GraphError::answered(Effect::Write, &answer(502, "<html>", None));
         assert_eq!((html.class, html.code.as_str()), (FailureClass::Ambiguous, "http 502"));
     }

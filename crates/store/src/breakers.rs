@@ -4,7 +4,7 @@
 
 use crate::query::{first, insert, returning};
 use crate::{Result, Store};
-use dmrelay_domain::clock::{Millis, millis};
+use dmrelay_domain::clock::{Millis, duration, millis};
 use dmrelay_domain::conversation::Provider;
 use dmrelay_domain::ids::{AgentId, InstagramAccountId, SubaccountId};
 use dmrelay_domain::states::LoginKind;
@@ -40,6 +40,34 @@ impl BreakerKey {
             Provider::Shared => [Self::AgentOf(agent.clone()), Self::Agent],
             Provider::Own(own) => [Self::AgentKeyOf(own.clone(), agent.clone()), Self::AgentKey(own.clone())],
         }
+    }
+}
+
+impl BreakerKey {
+    /// Parses a key as it displays itself.
+    ///
+    /// # Errors
+    /// Which forms there are.
+    pub fn parse(text: &str) -> std::result::Result<Self, String> {
+        let agent = |id: &str| AgentId::parse(id).map_err(|err| err.to_string());
+        let subaccount = |id: &str| SubaccountId::parse(id).map_err(|err| err.to_string());
+        let parsed = match text.split(':').collect::<Vec<_>>()[..] {
+            ["agent"] => Some(Self::Agent),
+            ["agent", id] => Some(Self::AgentOf(agent(id)?)),
+            ["provider", id] => Some(Self::AgentKey(subaccount(id)?)),
+            ["provider", of, id] => Some(Self::AgentKeyOf(subaccount(of)?, agent(id)?)),
+            ["graph", "account", id] => {
+                Some(Self::GraphAccount(InstagramAccountId::parse(id).map_err(|err| err.to_string())?))
+            }
+            ["graph", "app", kind] => LoginKind::parse(kind).map(Self::GraphApp),
+            _ => None,
+        };
+        parsed.ok_or_else(|| {
+            format!(
+                "{text:?} is no circuit breaker; these are: agent, agent:AGENT, provider:SUBACCOUNT, \
+                 provider:SUBACCOUNT:AGENT, graph:account:ACCOUNT, graph:app:instagram, graph:app:facebook"
+            )
+        })
     }
 }
 
@@ -243,8 +271,17 @@ impl Store {
     }
 
     /// A call failed in a way that may be the service's state. After five in a row the breaker opens, for 30 s at first and up to
-    /// five minutes. Gives until when it is open, if it is.
-    pub async fn record_failure(&self, key: &BreakerKey, reason: &str) -> Result<Option<Millis>> {
+    /// five minutes. Gives how long it is open, if it is. `ago` is how long ago the call began: one that began before the last
+    /// success, or before an operator closed the breaker, tells nothing new.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn record_failure(
+        &self,
+        key: &BreakerKey,
+        reason: &str,
+        ago: Duration,
+    ) -> Result<Option<Duration>> {
         let failures = || Column::Failures.into_expr();
         let counted = CaseStatement::new().case(failures().lt(1_000), failures().add(1)).finally(1_000);
         let stays = failures().add(1).lt(FAILURES).or(is_open(self.clock()));
@@ -256,11 +293,30 @@ impl Store {
         let known = OnConflict::column(Column::Key)
             .value(Column::Failures, counted)
             .value(Column::ClosedUntil, closed_until.finally(self.clock().add(OPEN_MAX)))
+            .action_and_where(Expr::col((Entity, Column::LastSuccessAt)).lte(self.clock().sub(millis(ago))))
             .to_owned();
         let once = Failed { closed_until: 0_i64.into(), failures: 1, reason };
         let fail = write(key, self.clock(), once, &known).returning(returning::<Entity>()).take();
         let row: Option<Model> = first(&self.writer(), &fail).await?;
-        Ok(row.filter(|row| row.closed_until > row.updated_at).map(|row| row.closed_until))
+        Ok(row
+            .filter(|row| row.closed_until > row.updated_at)
+            .map(|row| duration(row.closed_until - row.updated_at)))
+    }
+
+    /// An operator closes a breaker: calls are admitted again, and what still fails counts anew. Gives whether it was open.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn reset_breaker(&self, key: &BreakerKey) -> Result<bool> {
+        let reset = Entity::update_many()
+            .col_expr(Column::Failures, 0.into())
+            .col_expr(Column::ClosedUntil, 0_i64.into())
+            .col_expr(Column::ProbeUntil, 0_i64.into())
+            .col_expr(Column::LastSuccessAt, self.clock())
+            .col_expr(Column::UpdatedAt, self.clock())
+            .filter(Column::Key.eq(key.to_string()))
+            .filter(is_open(self.clock()).or(Column::Failures.gt(0)));
+        Ok(reset.exec(&self.writer()).await?.rows_affected == 1)
     }
 
     /// Opens a breaker for `pause`, unless it is open for longer already.

@@ -10,6 +10,9 @@ use std::iter;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+/// A webhook that arrives so long after its message was written is late, in milliseconds.
+const LATE: i64 = 5_000;
+
 /// An event in a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -118,7 +121,8 @@ pub fn timeline(
 fn of_message(row: &message::Model) -> Vec<Moment> {
     use MessageStatus::{Cancelled, Failed, Suppressed, Unknown};
     if row.direction == Direction::Inbound {
-        let received = Moment::of_message(row, row.received_at, TimelineEvent::WebhookReceived);
+        let received =
+            Moment::of_message(row, row.received_at, TimelineEvent::WebhookReceived).with(lateness(row));
         let not_asked = reason_of(row).map(|reason| {
             Moment::of_message(row, row.received_at, TimelineEvent::NotAsked).with(Some(reason))
         });
@@ -145,6 +149,12 @@ fn of_message(row: &message::Model) -> Vec<Moment> {
         moments.push(Moment::of_message(row, last, TimelineEvent::NotSent).with(Some(why)));
     }
     moments
+}
+
+/// How much later than the customer wrote it the webhook of a message arrived, if it is worth telling.
+fn lateness(row: &message::Model) -> Option<String> {
+    let late = row.received_at - row.at;
+    (late >= LATE).then(|| format!("arrived {} s after it was written", late / 1_000))
 }
 
 fn of_turn(row: &turn::Model) -> Vec<Moment> {

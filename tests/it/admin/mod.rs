@@ -1,5 +1,6 @@
 //! The operator's commands, run with the real binary.
 
+mod breakers;
 mod connections;
 mod dead_letters;
 mod doctor;
@@ -73,6 +74,9 @@ async fn every_command_has_help() -> Result<()> {
         &["dead-letters", "show"],
         &["dead-letters", "replay"],
         &["dead-letters", "discard"],
+        &["breakers", "list"],
+        &["breakers", "open"],
+        &["breakers", "reset"],
         &["connections"],
         &["timeline"],
         &["doctor"],

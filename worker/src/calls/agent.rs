@@ -14,7 +14,7 @@ use dmrelay_domain::conversation::{
 };
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::TurnId;
-use dmrelay_domain::text::plain_name;
+use dmrelay_domain::text::{plain_name, truncate};
 use dmrelay_runtime::span_of;
 use dmrelay_store::Connection;
 use std::collections::BTreeMap;
@@ -258,6 +258,11 @@ fn too_late() -> AgentError {
     }
 }
 
+/// Why a circuit breaker opens, for operators.
+fn why(err: &AgentError) -> String {
+    truncate(&format!("{}: {err}", err.class), 200).to_owned()
+}
+
 /// Reports a failure to the circuit breakers.
 async fn report(ctx: &Context, about: &About, err: &AgentError, began: Instant) {
     let keys = of_agent(&about.route);
@@ -272,7 +277,7 @@ async fn report(ctx: &Context, about: &About, err: &AgentError, began: Instant) 
             ctx.breakers.close(shared, REFUSED_DELAY, "refused").await
         }
         FailureClass::Transient | FailureClass::Ambiguous => {
-            ctx.breakers.failed(&keys, began, err.class.as_str()).await
+            ctx.breakers.failed(&keys, began, &why(err)).await
         }
         // Rejecting a question is a response too: the service is up.
         _ => {

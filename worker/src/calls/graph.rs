@@ -1,7 +1,7 @@
 //! Sends messages, and reads Meta's list of a conversation when the outcome of a send is unknown.
 
 use crate::Context;
-use crate::breakers::{Admission, of_graph, pause};
+use crate::breakers::{Admission, PROBE_WAIT, of_graph, pause};
 use crate::follow::{About, Hands, follow};
 use crate::liveness::time_left;
 use crate::slots::SendSlot;
@@ -46,7 +46,8 @@ pub(crate) async fn may_send(
     match ctx.breakers.admit(&of_graph(route), now).await {
         Ok(Admission::Admitted) if ctx.liveness.is_alive() => (Claim::By(ctx.worker), Some(slot)),
         Ok(Admission::Wait(wait)) => {
-            (Claim::NotBefore(Some(now + dmrelay_domain::clock::millis(wait))), None)
+            // The poller passes by what is behind an open breaker, and takes it as soon as the breaker closes.
+            (Claim::NotBefore(Some(now + dmrelay_domain::clock::millis(wait.min(PROBE_WAIT)))), None)
         }
         Ok(Admission::Admitted) => (Claim::NotBefore(None), None),
         Err(_) => (Claim::NotBefore(Some(now + UNAVAILABLE_DELAY_MS)), None),
@@ -77,7 +78,7 @@ async fn one_send(ctx: &Arc<Context>, about: &About, send: Send, slot: Option<Se
         Err(failure) => {
             tracing::warn!(
                 message_id = %message, attempt, class = failure.class.as_str(), code = failure.code,
-                "send failed"
+                error = failure.error, "send failed"
             );
             let host_succeeded_at = ctx.breakers.succeeded_at(&BreakerKey::GraphApp(about.route.login));
             let failure = failure.clone();
@@ -175,7 +176,7 @@ async fn read_thread(
     match ctx.graph.thread(&access, &about.user).await {
         Ok(thread) => Ok(thread),
         Err(err) => {
-            tracing::warn!(chat = %about.chat, class = err.class.as_str(), code = %err.code, "cannot read the conversation");
+            tracing::warn!(chat = %about.chat, class = err.class.as_str(), error = %err, "cannot read the conversation");
             // Reads do not show whether messages are accepted, so they do not count for the circuit breakers,
             // except for limits.
             match err.class {
@@ -234,7 +235,7 @@ async fn park(ctx: &Context, connection: &Connection, err: &GraphError) {
     ctx.accounts.forget(connection.id);
     let parking = ctx.store.park_connection(connection, ConnectionStatus::ReauthRequired, &err.code);
     match Box::pin(parking).await {
-        Ok(true) => tracing::error!(connection = %connection.id, code = %err.code, "Meta rejected the token"),
+        Ok(true) => tracing::error!(connection = %connection.id, error = %err, "Meta rejected the token"),
         Ok(false) => {}
         Err(err) => tracing::warn!(connection = %connection.id, error = %err, "cannot park the connection"),
     }

@@ -3,7 +3,8 @@
 
 use super::database::in_time;
 use super::report::Report;
-use dmrelay_domain::clock::Millis;
+use crate::times::span;
+use dmrelay_domain::clock::millis;
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_store::{Store, Waiting};
 use std::time::Duration;
@@ -109,24 +110,13 @@ fn customers(waiting: &[Waiting], report: &mut Report) {
         if held > 0 { format!("; {held} of accounts that wait for their business") } else { String::new() };
     let what = match total {
         0 => format!("nobody waits for an answer{held}"),
-        _ => format!("{total} wait, the longest for {} ({}){held}", age(oldest), by_stage.join(", ")),
+        _ => format!("{total} wait, the longest for {} ({}){held}", span(oldest), by_stage.join(", ")),
     };
     match late {
         0 => report.ok(CHECK, what),
-        late => report.fail(CHECK, format!("{late} have waited for longer than {}: {what}", age(late_ms()))),
-    }
-}
-
-fn late_ms() -> Millis {
-    dmrelay_domain::clock::millis(LATE)
-}
-
-/// A duration for people: `42 s`, `20 min`, `3 h`.
-fn age(millis: Millis) -> String {
-    match millis / 1_000 {
-        seconds if seconds < 120 => format!("{seconds} s"),
-        seconds if seconds < 7_200 => format!("{} min", seconds / 60),
-        seconds => format!("{} h", seconds / 3_600),
+        late => {
+            report.fail(CHECK, format!("{late} have waited for longer than {}: {what}", span(millis(LATE))))
+        }
     }
 }
 
@@ -142,7 +132,7 @@ mod tests {
         (finding.verdict, finding.what.clone())
     }
 
-    fn at(stage: &str, late: i64, oldest_ms: Millis) -> Waiting {
+    fn at(stage: &str, late: i64, oldest_ms: i64) -> Waiting {
         Waiting { stage: stage.to_owned(), conversations: 3, late, oldest_ms }
     }
 
@@ -151,12 +141,9 @@ mod tests {
         assert_eq!(found(&[]), (Verdict::Ok, "nobody waits for an answer".to_owned()));
         let (verdict, what) = found(&[at("ask", 0, 4_000), at("held", 3, 90_000_000)]);
         assert_eq!(verdict, Verdict::Ok);
-        assert_eq!(what, "3 wait, the longest for 4 s (3 ask); 3 of accounts that wait for their business");
+        assert_eq!(what, "3 wait, the longest for 4.0s (3 ask); 3 of accounts that wait for their business");
         let (verdict, what) = found(&[at("ask", 2, 1_200_000), at("agent", 0, 4_000)]);
         assert_eq!(verdict, Verdict::Fail);
-        assert_eq!(
-            what,
-            "2 have waited for longer than 5 min: 6 wait, the longest for 20 min (3 ask, 3 agent)"
-        );
+        assert_eq!(what, "2 have waited for longer than 5m: 6 wait, the longest for 20m (3 ask, 3 agent)");
     }
 }

@@ -261,6 +261,10 @@ pub struct LogSettings {
     /// Log filter, in the syntax of `tracing`.
     #[arg(long, env = "RUST_LOG", default_value = "warn,dmrelay=info")]
     pub rust_log: String,
+    /// Maximum number of warnings and errors per minute from the same place of the program; 0 for any number. The next one says
+    /// how many were left out.
+    #[arg(long, env = "LOG_REPEATS_MAX", default_value_t = 60)]
+    pub log_repeats_max: u32,
     /// OpenTelemetry collector to export spans to, as OTLP over HTTP: `http://host:4318`. Needs a build with
     /// the feature `otlp`.
     #[arg(long, env = "OTLP_ENDPOINT")]
@@ -279,6 +283,7 @@ impl LogSettings {
         Self {
             log_format: LogFormat::Text,
             rust_log: rust_log.to_owned(),
+            log_repeats_max: 60,
             otlp_endpoint: None,
             otlp_sample: 1.0,
             otlp_timeout: Duration::from_secs(10),

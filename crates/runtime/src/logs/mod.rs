@@ -1,7 +1,15 @@
 //! Structured logs on standard error, as text or JSON lines; and optional export of spans to a collector.
 
+mod limit;
+
 use crate::settings::{LogFormat, LogSettings};
+use limit::{Admission, Limit};
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use tracing::Metadata;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
@@ -12,17 +20,18 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 /// If `RUST_LOG` does not parse, or spans cannot be exported as configured; the message names the problem.
 pub fn init(settings: &LogSettings, service: &'static str) -> Result<(), String> {
     let filter = EnvFilter::try_new(&settings.rust_log).map_err(|err| format!("RUST_LOG: {err}"))?;
+    let limit = Arc::new(Limit::new(settings.log_repeats_max));
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let lines = match settings.log_format {
         // The innermost span names the trace.
         LogFormat::Json => {
             let json = lines.json().flatten_event(true).with_current_span(true).with_span_list(false);
-            json.with_writer(|| OneLine { form: Form::Json }).boxed()
+            json.with_writer(Lines { form: Form::Json, limit }).boxed()
         }
         LogFormat::Text => {
             let colors = std::io::stderr().is_terminal();
             let form = if colors { Form::Colors } else { Form::Plain };
-            lines.with_ansi(colors).with_writer(move || OneLine { form }).boxed()
+            lines.with_ansi(colors).with_writer(Lines { form, limit }).boxed()
         }
     };
     let started = tracing_subscriber::registry()
@@ -35,10 +44,55 @@ pub fn init(settings: &LogSettings, service: &'static str) -> Result<(), String>
     Ok(())
 }
 
+/// Where lines go.
+struct Lines {
+    form: Form,
+    limit: Arc<Limit>,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = OneLine;
+
+    fn make_writer(&'a self) -> OneLine {
+        OneLine { form: self.form, before: None, is_left_out: false }
+    }
+
+    fn make_writer_for(&'a self, line: &Metadata<'_>) -> OneLine {
+        let writer = self.make_writer();
+        match self.limit.admit(line) {
+            Admission::Written(0) => writer,
+            Admission::Written(left_out) => {
+                OneLine { before: Some(said(self.form, left_out, line)), ..writer }
+            }
+            Admission::LeftOut => OneLine { is_left_out: true, ..writer },
+        }
+    }
+}
+
+/// The line that says how many like the next one were left out.
+fn said(form: Form, left_out: u32, line: &Metadata<'_>) -> String {
+    let mut at = String::new();
+    // A time that cannot be told is left out, too.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut at));
+    let place = format!("{}:{}", line.file().unwrap_or_default(), line.line().unwrap_or_default());
+    if form == Form::Json {
+        let said = serde_json::json!({
+            "timestamp": at, "level": "WARN", "message": "lines like the next one were left out", "left_out": left_out,
+            "place": place,
+        });
+        return format!("{said}\n");
+    }
+    format!("{at}  WARN lines like the next one were left out left_out={left_out} place={place}\n")
+}
+
 /// Standard error, for one line at a time. Control characters are written as escapes: what a service or a customer has
 /// written must not look like another line, nor command a terminal.
 struct OneLine {
     form: Form,
+    /// A line to write first.
+    before: Option<String>,
+    /// Nothing is written.
+    is_left_out: bool,
 }
 
 /// How a line is written.
@@ -53,7 +107,14 @@ enum Form {
 
 impl Write for OneLine {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        std::io::stderr().lock().write_all(&one_line(line, self.form))?;
+        if self.is_left_out {
+            return Ok(line.len());
+        }
+        let mut stderr = std::io::stderr().lock();
+        if let Some(before) = self.before.take() {
+            stderr.write_all(before.as_bytes())?;
+        }
+        stderr.write_all(&one_line(line, self.form))?;
         Ok(line.len())
     }
 
