@@ -59,6 +59,9 @@ CMD ["/usr/local/bin/dmrelay-simulator"]
 
 FROM dependencies AS build
 COPY . .
+# In dmrelay_build_info, --version and the first log line.
+ARG REVISION=unknown
+ENV DMRELAY_COMMIT=${REVISION}
 RUN cargo build --release --locked -p dmrelay-api -p dmrelay-worker --features "${FEATURES}"
 
 # No shell or package manager: the C library, root certificates (Meta and Retell are called over TLS) and time zones.

@@ -15,7 +15,7 @@ use dmrelay_runtime::settings::{
     ApiSettings, DatabaseSettings, GraphSettings, InvalidSetting, JwtSettings, LimitSettings, LogSettings,
     MetricsSettings, ProviderSettings, QueueSettings, VaultSettings,
 };
-use dmrelay_runtime::{logs, shutdown};
+use dmrelay_runtime::{logs, shutdown, version};
 use dmrelay_store::Store;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 /// dmrelay's API: takes Meta's webhooks and serves the frontend.
 #[derive(Debug, Parser)]
-#[command(name = "dmrelay-api", version = dmrelay_runtime::version::TEXT)]
+#[command(name = "dmrelay-api", version = version::TEXT)]
 pub struct Args {
     /// The command; default: serve.
     #[command(subcommand)]
@@ -133,7 +133,7 @@ async fn start(args: Args, store: Store) -> anyhow::Result<()> {
     }
     let api = Api::start(ApiParts::new(app, options), stop.clone()).await?;
     dmrelay_app::serve_operators(&args.metrics, metrics, api.ready(), stop).await?;
-    tracing::info!(address = %args.api.api_addr, metrics = %args.metrics.metrics_addr, "api started");
+    tracing::info!(address = %args.api.api_addr, metrics = %args.metrics.metrics_addr, version = version::TEXT, "api started");
     api.serve(listener, args.metrics.shutdown_grace).await?;
     tracing::info!("api stopped");
     Ok(())

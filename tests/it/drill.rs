@@ -18,10 +18,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// How long the first row may stay green.
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// How long an alert may take here, where its minutes are seconds.
-const ALERT: Duration = Duration::from_secs(60);
+const ALERT: Duration = Duration::from_mins(1);
 
 /// What the first row of the Overview shows that is not green.
 const NOT_GREEN: &str = "(min(dmrelay:answering) or vector(0)) < 2 \
@@ -142,8 +142,9 @@ impl Drill {
         let last = std::sync::Mutex::new(String::new());
         let said = wait::until(says, Duration::from_secs(20), async || {
             let answer = rest.request("GET", "/readyz", None, &[]).await?;
-            *last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = answer.text.clone();
-            Ok((answer.status == 503 && answer.text.contains(says)).then_some(()))
+            let is_there = answer.status == 503 && answer.text.contains(says);
+            *last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = answer.text;
+            Ok(is_there.then_some(()))
         })
         .await;
         said.with_context(|| format!("/readyz says {:?}", last.lock()))

@@ -13,14 +13,14 @@ use dmrelay_runtime::settings::{
     AgentSettings, DatabaseSettings, GraphSettings, LogSettings, MetricsSettings, ProviderSettings,
     QueueSettings, VaultSettings, WorkerSettings,
 };
-use dmrelay_runtime::{logs, shutdown};
+use dmrelay_runtime::{logs, shutdown, version};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// dmrelay's worker: answers Instagram direct messages with the chat agent.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "dmrelay-worker", version = dmrelay_runtime::version::TEXT, mut_arg("metrics_addr", |arg| arg.default_value("127.0.0.1:9091")))]
+#[command(name = "dmrelay-worker", version = version::TEXT, mut_arg("metrics_addr", |arg| arg.default_value("127.0.0.1:9091")))]
 pub struct Args {
     /// The command; default: work.
     #[command(subcommand)]
@@ -180,7 +180,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     dmrelay_app::watch(&app.store, &app.queue, &app.metrics, &stop);
     let worker = Worker::new(parts);
     dmrelay_app::serve_operators(&args.metrics, app.metrics, worker.ready(), stop.clone()).await?;
-    tracing::info!(concurrency = args.worker.worker_concurrency, metrics = %args.metrics.metrics_addr, "worker started");
+    tracing::info!(concurrency = args.worker.worker_concurrency, metrics = %args.metrics.metrics_addr, version = version::TEXT, "worker started");
     worker.run(stop, args.metrics.shutdown_grace).await?;
     tracing::info!("worker stopped");
     logs::flush().await;

@@ -16,6 +16,7 @@ mod output;
 mod provider_keys;
 mod reseal;
 mod settings;
+mod status;
 mod timeline;
 mod times;
 
@@ -39,6 +40,7 @@ use keys::Keys;
 use migrate::Migrate;
 use provider_keys::ProviderKeys;
 use reseal::Reseal;
+use status::Status;
 use timeline::Timeline;
 
 /// Administer an installation.
@@ -79,6 +81,8 @@ pub enum Admin {
     Erase(Erase),
     /// List requests to erase accounts and subaccounts, those of Meta's callbacks too.
     Erasures(Erasures),
+    /// Show on one screen whether customers are answered, and what keeps them waiting.
+    Status(Status),
     /// Look at circuit breakers, open and close them.
     #[command(subcommand)]
     Breakers(Breakers),
@@ -127,6 +131,7 @@ async fn begin(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
         Admin::Events(events) => events.run(&store).await,
         Admin::Erase(erase) => erase.run(&store).await,
         Admin::Erasures(erasures) => erasures.run(&store).await,
+        Admin::Status(status) => status.run(&store).await,
         Admin::Breakers(breakers) => breakers.run(&store).await,
         Admin::Connections(connections) => connections.run(&store).await,
         Admin::Timeline(timeline) => timeline.run(&store).await,

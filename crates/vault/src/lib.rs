@@ -214,7 +214,8 @@ fn name_of(id: &str) -> &str {
 
 fn fingerprint(key: &[u8; 32]) -> String {
     let hash = Sha256::new().chain_update(b"dmrelay encryption key: ").chain_update(key).finalize();
-    hash.iter().take(FINGERPRINT_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    let first = hash.iter().take(FINGERPRINT_BYTES).fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
+    format!("{first:08x}")
 }
 
 fn key_id(sealed: &[u8]) -> Result<(&str, &[u8]), SealError> {

@@ -31,6 +31,15 @@ async fn an_operator_closes_a_breaker_when_the_service_is_back() -> Result<()> {
     let breaker = only(&open)?;
     assert_eq!((&breaker["breaker"], &breaker["cause"]), (&name.as_str().into(), &"failing".into()));
     assert!(breaker["reason"].as_str().is_some_and(|reason| reason.contains("500")), "{breaker}");
+    let status: Value = serde_json::from_str(&admin(&cluster, &["status", "--json"]).await?)?;
+    assert_eq!(status["breakers"][0]["breaker"], name.as_str(), "{status}");
+    assert_eq!(status["accounts"]["connected"], 1, "{status}");
+    let kinds: Vec<&Value> =
+        status["processes"].as_array().into_iter().flatten().map(|one| &one["kind"]).collect();
+    assert_eq!(kinds, ["api", "worker"], "{status}");
+    assert!(status["customers"][0]["oldestSeconds"].is_i64(), "{status}");
+    let screen = admin(&cluster, &["status"]).await?;
+    assert!(screen.starts_with("ANSWERING") && screen.contains("wait, the longest for"), "{screen}");
     let table = admin(&cluster, &["breakers", "list"]).await?;
     assert!(table.contains("NEXT CALL") && table.contains(&name), "{table}");
 

@@ -74,6 +74,7 @@ async fn every_command_has_help() -> Result<()> {
         &["dead-letters", "show"],
         &["dead-letters", "replay"],
         &["dead-letters", "discard"],
+        &["status"],
         &["breakers", "list"],
         &["breakers", "open"],
         &["breakers", "reset"],

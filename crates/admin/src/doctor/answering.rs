@@ -3,14 +3,11 @@
 
 use super::database::in_time;
 use super::report::Report;
+use crate::status::{self, LATE};
 use crate::times::span;
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_store::{Store, Waiting};
-use std::time::Duration;
-
-/// A customer who has waited for longer than this waits for too long.
-const LATE: Duration = Duration::from_mins(5);
 
 pub(super) async fn check(store: &Store, report: &mut Report) {
     let written = in_time(store.probe_write()).await;
@@ -42,7 +39,7 @@ async fn processes(store: &Store, report: &mut Report) {
         (0, _) => report.warn(CHECK, format!("{what}: no API runs, so no webhook is received")),
         (_, 0) => report.warn(CHECK, format!("{what}: no worker runs, so nobody is answered")),
         _ if versions.len() > 1 => {
-            report.warn(CHECK, format!("{what}: a deploy is under way, or was left halfway"))
+            report.warn(CHECK, format!("{what}: a deploy is under way, or was left halfway"));
         }
         _ => report.ok(CHECK, what),
     }
@@ -99,23 +96,12 @@ async fn accounts(store: &Store, report: &mut Report) {
 
 fn customers(waiting: &[Waiting], report: &mut Report) {
     const CHECK: &str = "customers";
-    let ours: Vec<&Waiting> = waiting.iter().filter(|one| one.stage != "held").collect();
-    let held: i64 = waiting.iter().filter(|one| one.stage == "held").map(|one| one.conversations).sum();
-    let total: i64 = ours.iter().map(|one| one.conversations).sum();
-    let late: i64 = ours.iter().map(|one| one.late).sum();
-    let oldest = ours.iter().map(|one| one.oldest_ms).max().unwrap_or_default();
-    let by_stage: Vec<String> =
-        ours.iter().map(|one| format!("{} {}", one.conversations, one.stage)).collect();
-    let held =
-        if held > 0 { format!("; {held} of accounts that wait for their business") } else { String::new() };
-    let what = match total {
-        0 => format!("nobody waits for an answer{held}"),
-        _ => format!("{total} wait, the longest for {} ({}){held}", span(oldest), by_stage.join(", ")),
-    };
+    let late: i64 = waiting.iter().filter(|one| one.stage != "held").map(|one| one.late).sum();
+    let what = status::customers(waiting);
     match late {
         0 => report.ok(CHECK, what),
         late => {
-            report.fail(CHECK, format!("{late} have waited for longer than {}: {what}", span(millis(LATE))))
+            report.fail(CHECK, format!("{late} have waited for longer than {}: {what}", span(millis(LATE))));
         }
     }
 }

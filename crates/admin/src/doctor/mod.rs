@@ -50,7 +50,7 @@ impl Doctor {
         address::check_form(&settings.api.public_url, &mut report);
         let store = database::check(settings.database, vault.as_ref(), &mut report).await;
         if let Some(store) = &store {
-            answering::check(store, &mut report).await;
+            Box::pin(answering::check(store, &mut report)).await;
         }
         queue::check(settings.queue, &mut report).await;
         match client {
