@@ -19,6 +19,8 @@ pub struct Model {
     pub probe_until: i64,
     /// Last success at, in milliseconds.
     pub last_success_at: i64,
+    /// When an operator last closed it, in milliseconds; 0 if never. A call that began before tells nothing new.
+    pub reset_at: i64,
     /// When the row last changed.
     pub updated_at: i64,
 }

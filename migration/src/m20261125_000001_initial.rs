@@ -289,6 +289,7 @@ const COORDINATION: &[&str] = &[
     failures integer NOT NULL,
     probe_until bigint NOT NULL,
     last_success_at bigint NOT NULL,
+    reset_at bigint NOT NULL DEFAULT 0,
     updated_at bigint NOT NULL
 )",
     // How often the agent was asked, in the hour and on the day (UTC) of the last time; both since the epoch.

@@ -40,14 +40,17 @@ async fn a_service_breaker_opens_once_three_of_its_agents_or_accounts_fail(backe
     for n in 1..=3 {
         // Accounts say nothing about the agent's provider, nor agents about Graph.
         trip(&store, &account(n)?).await?;
-        let opened = store.trip_shared(&account(n)?, &graph, "transient").await?;
+        let opened = store.trip_shared(&account(n)?, &graph, "transient", Duration::ZERO).await?;
         assert_eq!(opened, n == 3, "after {n} accounts");
         assert_eq!(store.admit(&[BreakerKey::Agent]).await?, Admit::Now);
     }
     assert!(matches!(store.admit(&[graph]).await?, Admit::NotBefore(_)));
     for n in 1..=2 {
         trip(&store, &agent(n)?).await?;
-        assert!(!store.trip_shared(&agent(n)?, &BreakerKey::Agent, "transient").await?, "after {n} agents");
+        assert!(
+            !store.trip_shared(&agent(n)?, &BreakerKey::Agent, "transient", Duration::ZERO).await?,
+            "after {n} agents"
+        );
     }
     // Past failures do not count.
     store
@@ -55,11 +58,11 @@ async fn a_service_breaker_opens_once_three_of_its_agents_or_accounts_fail(backe
         .execute_unprepared("UPDATE gates SET closed_until = 1 WHERE key = 'agent:agent_1'")
         .await?;
     trip(&store, &agent(3)?).await?;
-    assert!(!store.trip_shared(&agent(3)?, &BreakerKey::Agent, "transient").await?);
+    assert!(!store.trip_shared(&agent(3)?, &BreakerKey::Agent, "transient", Duration::ZERO).await?);
     trip(&store, &agent(4)?).await?;
-    assert!(store.trip_shared(&agent(4)?, &BreakerKey::Agent, "transient").await?);
+    assert!(store.trip_shared(&agent(4)?, &BreakerKey::Agent, "transient", Duration::ZERO).await?);
     // Opened once, and not again by later failures.
-    assert!(!store.trip_shared(&agent(4)?, &BreakerKey::Agent, "transient").await?);
+    assert!(!store.trip_shared(&agent(4)?, &BreakerKey::Agent, "transient", Duration::ZERO).await?);
     assert!(matches!(store.admit(&[BreakerKey::Agent]).await?, Admit::NotBefore(_)));
     Ok(())
 }

@@ -88,3 +88,11 @@ pub struct Told {
     /// Another one, which fires too, silences them.
     pub silenced: BTreeMap<String, Vec<String>>,
 }
+
+impl Told {
+    /// The pages that somebody is told of.
+    pub fn pages(&self) -> impl Iterator<Item = String> {
+        let is_page = |(_, severities): &(&String, &Vec<String>)| severities.iter().any(|one| one == "page");
+        self.active.iter().filter(is_page).map(|(name, _)| name.clone())
+    }
+}

@@ -161,7 +161,7 @@ impl Breakers {
         }
         if let Some(open) = Box::pin(self.store.record_failure(own, reason, began.elapsed())).await? {
             tracing::warn!(breaker = %own, open_s = open.as_secs(), reason, "circuit breaker opened: repeated failures");
-            if Box::pin(self.store.trip_shared(own, shared, reason)).await? {
+            if Box::pin(self.store.trip_shared(own, shared, reason, began.elapsed())).await? {
                 tracing::warn!(breaker = %shared, reason, "service circuit breaker opened: several accounts or agents fail");
             }
             self.refresh().await?;

@@ -114,6 +114,7 @@ impl Worker {
         let ended = CancellationToken::new();
         let heartbeat = tokio::spawn(services::heartbeat::run(ctx.clone(), ended.clone()));
         tokio::spawn(services::heartbeat::watch_breakers(ctx.clone()));
+        tokio::spawn(services::heartbeat::probe_writes(ctx.clone()));
         let inbox = tokio::spawn(ingest::run(ctx.clone()));
         let handler = Arc::new(Handler { ctx: ctx.clone() });
         let running = services::start(&ctx, &stop);

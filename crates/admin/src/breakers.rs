@@ -10,12 +10,12 @@ use dmrelay_store::{BreakerKey, BreakerRow, Store};
 use serde::Serialize;
 use std::time::Duration;
 
-/// Look at circuit breakers, open and close them.
+/// List, open and close circuit breakers.
 #[derive(Debug, Subcommand)]
 pub enum Breakers {
     /// List those that are open.
     List(List),
-    /// Open one: nothing behind it is called for a while. Work waits and is not lost.
+    /// Open one: calls to its service pause for the given time. Work waits and is not lost.
     #[command(after_help = EXIT_CODES)]
     Open {
         /// Which: agent, agent:AGENT, provider:SUBACCOUNT, graph:account:ACCOUNT, graph:app:instagram, ….
@@ -25,10 +25,10 @@ pub enum Breakers {
         #[arg(long = "for", value_parser = settings::positive)]
         time: Duration,
     },
-    /// Close one, or all: what is behind it is called again within a second or two. What still fails opens it again.
+    /// Close one or all: calls resume within a second or two. If they still fail, the breaker opens again.
     #[command(after_help = EXIT_CODES)]
     Reset {
-        /// Which.
+        /// The circuit breaker, as `admin breakers list` shows it.
         #[arg(value_parser = BreakerKey::parse, required_unless_present = "all", conflicts_with = "all")]
         breaker: Option<BreakerKey>,
         /// All that are open.
@@ -110,7 +110,10 @@ async fn reset(store: &Store, breaker: Option<&BreakerKey>, all: bool) -> anyhow
     }
     ensure!(all, "name a circuit breaker, or --all");
     let mut closed = 0;
-    for row in store.open_breaker_rows().await? {
+    let mut open = store.open_breaker_rows().await?;
+    // Those of single agents and accounts first: while they are open, a failure opens that of their service again.
+    open.sort_by_key(|row| row.key == "agent" || row.key.starts_with("graph:app:"));
+    for row in open {
         // One that a later version wrote is left alone.
         let Ok(key) = BreakerKey::parse(&row.key) else { continue };
         if store.reset_breaker(&key).await? {

@@ -152,8 +152,10 @@ impl<'a> Account<'a> {
         let paused = if row.bot_paused { ", agent paused" } else { "" };
         let reason = row.status_reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
         let gate = |gate: &&BreakerRow| {
-            let left = times::span(gate.closed_until - self.now);
-            format!("{} for {left}: {}", gate.key, or_nothing(gate.reason.as_ref()))
+            let left = gate.closed_until - self.now;
+            let next =
+                if left > 0 { format!("for {}", times::span(left)) } else { "next call probes".to_owned() };
+            format!("{} {next}: {}", gate.key, or_nothing(gate.reason.as_ref()))
         };
         [
             row.id.to_string(),

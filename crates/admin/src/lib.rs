@@ -83,7 +83,7 @@ pub enum Admin {
     Erasures(Erasures),
     /// Show on one screen whether customers are answered, and what keeps them waiting.
     Status(Status),
-    /// Look at circuit breakers, open and close them.
+    /// List, open and close circuit breakers.
     #[command(subcommand)]
     Breakers(Breakers),
     /// List connected accounts, their state, and their pending work.
@@ -119,7 +119,7 @@ async fn begin(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
     if let Admin::Migrate(command) = command {
         return command.run(settings.database).await;
     }
-    let store = Box::pin(dmrelay_app::open_store(settings.database)).await?;
+    let store = Box::pin(dmrelay_app::open_store(settings.database)).await?.patient();
     dmrelay_app::require_schema(&store).await?;
     match command {
         Admin::Keys(keys) => keys.run(&store).await,

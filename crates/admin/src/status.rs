@@ -103,7 +103,7 @@ impl Status {
 
 /// Whether a breaker holds up all customers.
 fn concerns_everybody(row: &BreakerRow) -> bool {
-    row.is_failing() && (row.key == "agent" || row.key.starts_with("graph:app:"))
+    row.key == "agent" || row.key.starts_with("graph:app:")
 }
 
 impl WaitingView {
@@ -162,7 +162,7 @@ pub(super) fn customers(waiting: &[Waiting]) -> String {
     let stages: Vec<String> = ours.iter().map(|one| format!("{} {}", one.conversations, one.stage)).collect();
     let held = match total(&held) {
         0 => String::new(),
-        held => format!("; {held} of accounts that wait for their business"),
+        held => format!("; {held} held by their business, Meta or a budget"),
     };
     match total(&ours) {
         0 => format!("nobody waits for an answer{held}"),

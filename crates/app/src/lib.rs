@@ -78,6 +78,8 @@ pub async fn migrate(store: &Store) -> anyhow::Result<usize> {
 /// # Errors
 /// The first missing migration and how to apply it, or that the database does not respond.
 pub async fn require_schema(store: &Store) -> anyhow::Result<()> {
+    // Its failure names the cause; that of the migrations' own connection does not.
+    store.ping().await.context("DATABASE_URL: the database does not respond")?;
     let pending = dmrelay_migration::pending(store.connection()).await;
     let pending = pending.context("DATABASE_URL: the database does not respond")?;
     pending.first().map_or(Ok(()), |missing| {

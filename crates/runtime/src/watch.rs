@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Timeout of a check.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Checks `dependency` until `stop` is cancelled; `ask` fails if it does not respond.
 pub async fn dependency(
@@ -72,7 +72,9 @@ impl Known {
     /// What was found, if it is another thing than before.
     fn change(&mut self, found: Result<(), String>) -> Option<Result<(), String>> {
         let starts = self.began.get_or_insert_with(Instant::now).elapsed() < START;
-        let failure = found.as_ref().err().cloned();
+        // How long something has lasted is no news.
+        let without_numbers = |error: &String| error.replace(|c: char| c.is_ascii_digit(), "");
+        let failure = found.as_ref().err().map(without_numbers);
         if failure == self.failure || (starts && failure.is_some()) {
             return None;
         }

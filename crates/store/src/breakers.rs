@@ -2,6 +2,7 @@
 //! (throttled, restricted) or because calls keep failing; after that, one probe at a time tests whether it has recovered.
 //! The table is called `gates`.
 
+use crate::connections::DAY_MS;
 use crate::query::{first, insert, returning};
 use crate::{Result, Store};
 use dmrelay_domain::clock::{Millis, duration, millis};
@@ -64,7 +65,7 @@ impl BreakerKey {
         };
         parsed.ok_or_else(|| {
             format!(
-                "{text:?} is no circuit breaker; these are: agent, agent:AGENT, provider:SUBACCOUNT, \
+                "{text:?} is not a circuit breaker; use one of: agent, agent:AGENT, provider:SUBACCOUNT, \
                  provider:SUBACCOUNT:AGENT, graph:account:ACCOUNT, graph:app:instagram, graph:app:facebook"
             )
         })
@@ -123,6 +124,9 @@ pub(crate) const FAILURES: i64 = 5;
 const OPEN_FIRST: i64 = 30_000;
 const OPEN_MAX: i64 = 300_000;
 
+/// Why a breaker is open whose service refuses the key or the plan.
+pub const REFUSED: &str = "refused";
+
 /// How long a probe may take before the next one is admitted, in milliseconds.
 const PROBE_TIMEOUT: i64 = 30_000;
 
@@ -139,6 +143,13 @@ pub(crate) fn is_open(now: Expr) -> Expr {
     Column::ClosedUntil.into_expr().gt(now)
 }
 
+/// The breaker is open, or was until lately: failures have tripped it, and no probe has succeeded. One that nothing probes any
+/// more, because nobody uses its account or agent, is forgotten by this.
+pub(crate) fn is_open_or_probed(now: impl Fn() -> Expr) -> Expr {
+    let lately = Column::ClosedUntil.into_expr().gt(now().sub(OPEN_MAX));
+    is_open(now()).or(Column::Failures.gte(FAILURES).and(lately))
+}
+
 /// The breaker is one of these.
 fn is_of(keys: &[BreakerKey]) -> Expr {
     Column::Key.is_in(keys.iter().map(ToString::to_string))
@@ -153,6 +164,7 @@ fn write(key: &BreakerKey, now: Expr, failed: Failed<'_>, known: &OnConflict) ->
         (Column::Failures, failed.failures.into()),
         (Column::ProbeUntil, 0_i64.into()),
         (Column::LastSuccessAt, 0_i64.into()),
+        (Column::ResetAt, 0_i64.into()),
         (Column::UpdatedAt, now.clone()),
     ])
     .on_conflict(
@@ -179,9 +191,15 @@ impl Store {
         Ok(Entity::find().into_model().all(&self.reader()).await?)
     }
 
-    /// Opens the breaker of a whole service once several of its accounts or agents have tripped, `own` among them. Gives
-    /// whether this opened it.
-    pub async fn trip_shared(&self, own: &BreakerKey, shared: &BreakerKey, reason: &str) -> Result<bool> {
+    /// Opens the breaker of a whole service once several of its accounts or agents have tripped, `own` among them, by a call that
+    /// began so long ago. Gives whether this opened it.
+    pub async fn trip_shared(
+        &self,
+        own: &BreakerKey,
+        shared: &BreakerKey,
+        reason: &str,
+        ago: Duration,
+    ) -> Result<bool> {
         let kind = match own {
             BreakerKey::AgentOf(_) => "agent:%".to_owned(),
             BreakerKey::AgentKeyOf(subaccount, _) => {
@@ -204,6 +222,7 @@ impl Store {
             .value(Column::Failures, FAILURES)
             .value(Column::ClosedUntil, closed_until.clone())
             .action_and_where(is_open(self.clock()).not())
+            .action_and_where(self.is_news(ago))
             .to_owned();
         let trip = write(shared, self.clock(), Failed { closed_until, failures: FAILURES, reason }, &known);
         Ok(self.writer().execute(&trip).await?.rows_affected() == 1)
@@ -293,7 +312,7 @@ impl Store {
         let known = OnConflict::column(Column::Key)
             .value(Column::Failures, counted)
             .value(Column::ClosedUntil, closed_until.finally(self.clock().add(OPEN_MAX)))
-            .action_and_where(Expr::col((Entity, Column::LastSuccessAt)).lte(self.clock().sub(millis(ago))))
+            .action_and_where(self.is_news(ago))
             .to_owned();
         let once = Failed { closed_until: 0_i64.into(), failures: 1, reason };
         let fail = write(key, self.clock(), once, &known).returning(returning::<Entity>()).take();
@@ -301,6 +320,22 @@ impl Store {
         Ok(row
             .filter(|row| row.closed_until > row.updated_at)
             .map(|row| duration(row.closed_until - row.updated_at)))
+    }
+
+    /// A call that began so long ago began after the breaker's last success, and after an operator last closed it.
+    fn is_news(&self, ago: Duration) -> Expr {
+        let before = |column: Column| Expr::col((Entity, column)).lte(self.clock().sub(millis(ago)));
+        before(Column::LastSuccessAt).and(before(Column::ResetAt))
+    }
+
+    /// Forgets breakers that have been closed for a day, and of which nothing has been heard since.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn forget_breakers(&self) -> Result<u64> {
+        let old = |column: Column| column.into_expr().lt(self.clock().sub(DAY_MS));
+        let gone = old(Column::UpdatedAt).and(old(Column::ClosedUntil));
+        Ok(Entity::delete_many().filter(gone).exec(&self.writer()).await?.rows_affected)
     }
 
     /// An operator closes a breaker: calls are admitted again, and what still fails counts anew. Gives whether it was open.
@@ -312,7 +347,7 @@ impl Store {
             .col_expr(Column::Failures, 0.into())
             .col_expr(Column::ClosedUntil, 0_i64.into())
             .col_expr(Column::ProbeUntil, 0_i64.into())
-            .col_expr(Column::LastSuccessAt, self.clock())
+            .col_expr(Column::ResetAt, self.clock())
             .col_expr(Column::UpdatedAt, self.clock())
             .filter(Column::Key.eq(key.to_string()))
             .filter(is_open(self.clock()).or(Column::Failures.gt(0)));

@@ -36,6 +36,8 @@ pub struct Store {
     lists_max: usize,
     statement_timeout: Duration,
     acquire_timeout: Duration,
+    /// Whether failures may take longer, to be told their cause.
+    patient: bool,
     pub(crate) dialect: Dialect,
 }
 
@@ -87,6 +89,7 @@ impl Store {
             lists_max: share,
             statement_timeout: options.statement_timeout,
             acquire_timeout: options.acquire_timeout,
+            patient: false,
             dialect,
         })
     }
@@ -101,7 +104,7 @@ impl Store {
     /// # Errors
     /// What it says instead.
     pub async fn ping(&self) -> Result<()> {
-        self.on(Role::Read).execute_unprepared("SELECT 1").await?;
+        self.on(Role::Read).patient().execute_unprepared("SELECT 1").await?;
         Ok(())
     }
 
@@ -111,7 +114,14 @@ impl Store {
     /// # Errors
     /// What the database says instead.
     pub async fn probe_write(&self) -> Result<()> {
-        let tx = self.begin().await?;
+        if self.dialect == Dialect::Sqlite {
+            // What is not committed would never reach the file.
+            let sql = "INSERT OR REPLACE INTO write_probes (rowid, filler) VALUES (1, $1)";
+            self.execute(sql, vec!["x".repeat(1_900).into()]).await?;
+            return Ok(());
+        }
+        let inner = self.on(Role::Write).patient().begin().await?;
+        let tx = Tx { inner, dialect: self.dialect };
         // Rows of less than 2 KB are not compressed (PostgreSQL, "TOAST").
         let sql = "INSERT INTO write_probes (filler) SELECT $1 FROM \
             (SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4) AS rows";
@@ -173,7 +183,14 @@ impl Store {
 
     /// Statements outside a transaction.
     pub(crate) fn on(&self, role: Role) -> Guarded<DatabaseConnection> {
-        self.link.on(role)
+        let guarded = self.link.on(role);
+        if self.patient { guarded.patient() } else { guarded }
+    }
+
+    /// For commands and checks: where no connection can be had, the cause is looked for, which may take some seconds more.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { patient: true, ..self }
     }
 
     /// Runs a statement that writes, outside a transaction; gives the number of rows it changed.

@@ -25,8 +25,13 @@ pub(crate) struct Diagnosis {
 
 impl Diagnosis {
     /// Why no connection to `url` could be had: what the server says to a new one; or that it takes new ones, so that those of
-    /// the pool, of which there are `connections`, must have been in use.
-    pub(crate) async fn reason(self: &Arc<Self>, url: &str, connections: u32, waited: Duration) -> String {
+    /// the pool, of which there are `connections`, must have been in use. Whoever is not `patient` is told what is known.
+    pub(crate) async fn reason(
+        self: &Arc<Self>,
+        url: &str,
+        connections: u32,
+        (waited, patient): (Duration, bool),
+    ) -> String {
         if let Some(fresh) = self.known(REASON_FRESH) {
             return fresh;
         }
@@ -44,7 +49,9 @@ impl Diagnosis {
         if let Some(known) = known {
             return known;
         }
-        let _ = timeout(REASON_WAIT, look).await;
+        if patient {
+            let _ = timeout(REASON_WAIT, look).await;
+        }
         let unknown = || format!("no connection could be had within {} s", waited.as_secs());
         self.known(REASON_KEPT).unwrap_or_else(unknown)
     }

@@ -10,7 +10,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The database refused it or is not there.
     #[error("database: {}", plain(.0))]
-    Db(#[from] DbErr),
+    Db(DbErr),
     /// A row does not say what this version expects.
     #[error("row of {table}: {what}")]
     Row {
@@ -22,6 +22,13 @@ pub enum Error {
     /// `DATABASE_URL` names no database we know.
     #[error("DATABASE_URL must begin with postgres:// or sqlite:, not {0:?}")]
     Url(String),
+}
+
+// Not as a source: whoever prints the chain of causes would say the same twice.
+impl From<DbErr> for Error {
+    fn from(err: DbErr) -> Self {
+        Self::Db(err)
+    }
 }
 
 /// What the database, or the connection to it, says; without the layers in between, each of which adds the word "error".

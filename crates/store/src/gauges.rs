@@ -1,7 +1,7 @@
 //! What operators watch: how old the oldest due work is, and how much there is.
 
 use crate::TurnHold;
-use crate::breakers::FAILURES;
+use crate::breakers::{FAILURES, REFUSED};
 use crate::connections::DAY_MS;
 use crate::due::DISPATCHED;
 use crate::query::{count_if, first as first_row, literal, rows};
@@ -43,9 +43,9 @@ struct WordCount {
 /// Circuit breakers that are open now.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
 pub struct OpenBreakers {
-    /// `agent`, `graph_app` or `graph_account`.
+    /// `agent`, `one_agent`, `agent_key`, `graph_app` or `graph_account`.
     pub breaker: String,
-    /// `failing` where calls kept failing, `told` where the service said so.
+    /// `failing` where calls kept failing, `refused` where the key or the plan is, `told` where the service asked for a pause.
     pub cause: String,
     /// How many.
     pub n: i64,
@@ -124,18 +124,21 @@ impl Store {
     pub async fn open_breakers(&self) -> Result<Vec<OpenBreakers>> {
         let key = breaker::Column::Key;
         let breaker = CaseStatement::new()
-            .case(key.eq("agent").or(key.like("agent:%")), "agent")
+            .case(key.eq("agent"), "agent")
+            .case(key.like("agent:%"), "one_agent")
             .case(key.like("provider:%"), "agent_key")
             .case(key.like("graph:app:%"), "graph_app")
             .finally("graph_account");
-        let cause =
-            CaseStatement::new().case(breaker::Column::Failures.gte(FAILURES), "failing").finally("told");
+        let cause = CaseStatement::new()
+            .case(breaker::Column::Failures.gte(FAILURES), "failing")
+            .case(breaker::Column::Reason.eq(REFUSED), "refused")
+            .finally("told");
         let closed = breaker::Entity::find()
             .select_only()
             .expr_as(breaker, "breaker")
             .expr_as(cause, "cause")
             .column_as(key.count(), "n")
-            .filter(breakers::is_open(self.clock()).or(breaker::Column::Failures.gte(FAILURES)))
+            .filter(breakers::is_open_or_probed(|| self.clock()))
             .into_query()
             .group_by_columns(["breaker", "cause"])
             .take();

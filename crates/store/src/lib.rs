@@ -55,7 +55,7 @@ mod waiting;
 pub use activities::{Activity, ActivityFilter};
 pub use agents::{Bound, Released};
 pub use api_keys::{ApiKey, NewApiKey};
-pub use breakers::{Admit, BreakerKey, BreakerState};
+pub use breakers::{Admit, BreakerKey, BreakerState, REFUSED};
 pub use chat_list::{ChatCounts, ChatFilter};
 pub use chats::Profile;
 pub use connect::{Options, Pool, Store, Tx};

@@ -181,7 +181,7 @@ impl Store {
     /// The circuit breakers that are open now.
     pub async fn open_breaker_rows(&self) -> Result<Vec<BreakerRow>> {
         let closed = breaker::Entity::find()
-            .filter(breakers::is_open(self.clock()).or(breaker::Column::Failures.gte(breakers::FAILURES)))
+            .filter(breakers::is_open_or_probed(|| self.clock()))
             .order_by_asc(breaker::Column::Key)
             .into_model();
         Ok(closed.all(&self.reader()).await?)

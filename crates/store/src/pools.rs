@@ -66,6 +66,8 @@ pub(crate) struct Guarded<C> {
     pools: Arc<Pools>,
     link: Arc<Link>,
     limit: Duration,
+    /// Whether a failure may take longer, to be told its cause.
+    patient: bool,
 }
 
 /// How long after its own limit the server's answer is waited for.
@@ -177,7 +179,7 @@ impl Link {
     pub(crate) fn on(self: &Arc<Self>, role: Role) -> Guarded<DatabaseConnection> {
         let pools = self.pools();
         let inner = pools.of(role).clone();
-        Guarded { inner, role, limit: self.acquire_limit(), pools, link: self.clone() }
+        Guarded { inner, role, limit: self.acquire_limit(), pools, link: self.clone(), patient: false }
     }
 
     /// Replaces the pools, unless somebody has done so before.
@@ -214,9 +216,13 @@ impl<C> Guarded<C> {
                 self.link.replace(&self.pools).await;
                 Err(self.explained(err).await)
             }
-            Ok(Err(err @ DbErr::ConnectionAcquire(_))) => Err(self.explained(err).await),
+            Ok(Err(err @ DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))) => {
+                Err(self.explained(err).await)
+            }
             Ok(outcome) => {
-                self.pools.note_answer(self.role);
+                if !matches!(outcome, Err(DbErr::ConnectionAcquire(_))) {
+                    self.pools.note_answer(self.role);
+                }
                 outcome
             }
             Err(_) => {
@@ -231,7 +237,11 @@ impl<C> Guarded<C> {
         let Some(options) = &self.link.options else { return err };
         let connections =
             self.pools.of(self.role).get_postgres_connection_pool().options().get_max_connections();
-        let reason = self.link.diagnosis.reason(&options.url, connections, options.acquire_timeout).await;
+        let reason = self
+            .link
+            .diagnosis
+            .reason(&options.url, connections, (options.acquire_timeout, self.patient))
+            .await;
         DbErr::Conn(RuntimeErr::Internal(reason))
     }
 
@@ -246,6 +256,11 @@ impl<C> Guarded<C> {
 }
 
 impl Guarded<DatabaseConnection> {
+    /// For checks: a failure is told with its cause, though that may take some seconds more.
+    pub(crate) fn patient(self) -> Self {
+        Self { patient: true, ..self }
+    }
+
     /// Begins a transaction that may write.
     pub(crate) async fn begin(self) -> Result<Guarded<DatabaseTransaction>> {
         self.begin_as(SqliteTransactionMode::Immediate).await
@@ -264,14 +279,21 @@ impl Guarded<DatabaseConnection> {
         };
         let inner = self.within(self.inner.begin_with_options(options)).await?;
         let limit = self.link.statement_limit();
-        Ok(Guarded { inner, role: self.role, limit, pools: self.pools, link: self.link })
+        Ok(Guarded {
+            inner,
+            role: self.role,
+            limit,
+            pools: self.pools,
+            link: self.link,
+            patient: self.patient,
+        })
     }
 }
 
 impl Guarded<DatabaseTransaction> {
     pub(crate) async fn commit(self) -> Result<()> {
-        let Self { inner, role, pools, link, limit } = self;
-        let rest = Guarded { inner: (), role, pools, link, limit };
+        let Self { inner, role, pools, link, limit, patient } = self;
+        let rest = Guarded { inner: (), role, pools, link, limit, patient };
         rest.within(inner.commit()).await.map_err(Error::from)
     }
 }

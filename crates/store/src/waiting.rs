@@ -7,8 +7,11 @@ use dmrelay_domain::clock::{Millis, millis};
 use sea_orm::FromQueryResult;
 use std::time::Duration;
 
-/// The most rows of each kind that are looked at, so that the statement costs no more however long an outage lasts.
+/// Maximum number of rows read of each kind, so that the cost of the statement does not grow with the length of an outage.
 const ROWS_MAX: u32 = 20_000;
+
+/// The same of open turns and unsent messages, which are found by an index that does not know their account.
+const SCAN_MAX: u32 = 100_000;
 
 /// Conversations that wait at one stage. One that waits for an unsent answer, and for an answer to newer messages, counts at
 /// both.
@@ -26,8 +29,11 @@ pub struct Waiting {
     pub oldest_ms: Millis,
 }
 
-/// A word of a connection `k`, in SQL: whether its conversations wait for something other than dmrelay.
-const IS_STOPPED: &str = "(k.status <> 'connected' OR k.bot_paused)";
+/// Accounts whose conversations wait for nothing but dmrelay, and those whose conversations wait for something else; of
+/// connection `k`, in SQL. Each is counted up to its own bound, so that many of the latter hide none of the former.
+const LIVE: &str = "k.status = 'connected' AND NOT k.bot_paused";
+const STOPPED: &str =
+    "(k.status IN ('reauth_required', 'restricted') OR (k.status = 'connected' AND k.bot_paused))";
 
 impl Store {
     /// The conversations whose customer waits for an answer of the agent, of accounts that are not disconnected. `late` is
@@ -39,54 +45,57 @@ impl Store {
         let row = |held: &str, stage: &str, since: &str| {
             format!("SELECT CASE WHEN {held} THEN 'held' ELSE '{stage}' END AS stage, {since} AS since")
         };
-        let account = "JOIN instagram_connections k ON k.id = w.connection_id \
-             AND k.status IN ('connected', 'reauth_required', 'restricted')";
         let inbox = format!(
             "{} FROM (SELECT account, thread, MIN(at) AS at, MIN(ready_at) AS ready_at FROM (\
                 SELECT account, thread, at, ready_at FROM events \
                 WHERE due_at IS NOT NULL AND kind IN ('message', 'postback') LIMIT {ROWS_MAX}) e GROUP BY account, thread) w",
             row("w.ready_at > (SELECT {now})", "inbox", "w.at"),
         );
-        // The words of two partial indexes.
-        let due = |attempts: &str| {
-            format!(
-                "SELECT * FROM (SELECT id, connection_id, mode FROM chats \
-                 WHERE turn_due_at IS NOT NULL AND turn_attempts {attempts} LIMIT {ROWS_MAX}) {}",
-                if attempts == "= 0" { "f" } else { "l" }
-            )
-        };
-        let ask = format!(
-            "{} FROM ({} UNION ALL {}) w {account} WHERE w.mode = 'bot' AND NOT EXISTS (\
-                SELECT 1 FROM turns t WHERE t.chat_id = w.id AND t.state IN ('asking', 'reconciling', 'waiting'))",
-            row(
-                &format!("{IS_STOPPED} OR {IS_HELD}"),
-                "ask",
-                "(SELECT MIN(m.at) FROM messages m WHERE m.chat_id = w.id AND m.needs_answer AND m.turn_id IS NULL)"
-            ),
-            due("= 0"),
-            due("> 0"),
-        );
-        let agent = format!(
-            "{} FROM (SELECT connection_id, state, written_at FROM turns \
-                WHERE state IN ('asking', 'reconciling', 'waiting') AND withdrawn IS NULL LIMIT {ROWS_MAX}) w {account}",
-            row(&format!("w.state = 'waiting' AND {IS_STOPPED}"), "agent", "w.written_at")
-        );
-        let throttled = format!(
-            "{IS_STOPPED} OR EXISTS (SELECT 1 FROM gates g WHERE g.key = 'graph:account:' || k.instagram_account_id \
-                AND g.failures < {FAILURES} AND g.closed_until > (SELECT {{now}}))"
-        );
-        let send = format!(
-            "{} FROM (SELECT o.connection_id, MIN(t.written_at) AS since FROM (SELECT connection_id, chat_id, turn_id FROM messages \
-                WHERE status IN ('queued', 'sending', 'unknown') AND author = 'agent' \
-                    AND NOT (status = 'unknown' AND deadline IS NULL) LIMIT {ROWS_MAX}) o \
-                JOIN turns t ON t.id = o.turn_id GROUP BY o.chat_id, o.connection_id) w {account}",
-            row(&throttled, "send", "w.since")
-        );
+        let mut parts = vec![inbox];
+        let account = "JOIN instagram_connections k ON k.id = w.connection_id";
+        for accounts in [LIVE, STOPPED] {
+            let stopped = if accounts == LIVE { "FALSE" } else { "TRUE" };
+            // The words of two partial indexes.
+            for attempts in ["= 0", "> 0"] {
+                parts.push(format!(
+                    "{} FROM (SELECT w.id, w.connection_id FROM chats w {account} AND {accounts} \
+                        WHERE w.turn_due_at IS NOT NULL AND w.turn_attempts {attempts} AND w.mode = 'bot' AND NOT EXISTS (\
+                            SELECT 1 FROM turns t WHERE t.chat_id = w.id AND t.state IN ('asking', 'reconciling', 'waiting')) \
+                        LIMIT {ROWS_MAX}) w {account}",
+                    row(
+                        &format!("{stopped} OR {IS_HELD}"),
+                        "ask",
+                        "(SELECT MIN(m.at) FROM messages m WHERE m.chat_id = w.id AND m.needs_answer AND m.turn_id IS NULL)"
+                    ),
+                ));
+            }
+            // While its agent is paused, what was asked is looked up all the same.
+            let is_held = format!("{stopped} AND (k.status <> 'connected' OR w.state = 'waiting')");
+            parts.push(format!(
+                "{} FROM (SELECT connection_id, state, written_at FROM turns \
+                    WHERE state IN ('asking', 'reconciling', 'waiting') AND withdrawn IS NULL LIMIT {SCAN_MAX}) w \
+                    {account} AND {accounts}",
+                row(&is_held, "agent", "w.written_at")
+            ));
+            let throttled = format!(
+                "{stopped} OR EXISTS (SELECT 1 FROM gates g WHERE g.key = 'graph:account:' || k.instagram_account_id \
+                    AND g.failures < {FAILURES} AND g.closed_until > (SELECT {{now}}))"
+            );
+            parts.push(format!(
+                "{} FROM (SELECT o.connection_id, MIN(t.written_at) AS since FROM (\
+                        SELECT connection_id, chat_id, turn_id FROM messages \
+                        WHERE status IN ('queued', 'sending', 'unknown') AND author = 'agent' \
+                            AND NOT (status = 'unknown' AND deadline IS NULL) LIMIT {SCAN_MAX}) o \
+                    JOIN turns t ON t.id = o.turn_id GROUP BY o.chat_id, o.connection_id) w {account} AND {accounts}",
+                row(&throttled, "send", "w.since")
+            ));
+        }
+        let all = parts.join(" UNION ALL ");
         let sql = format!(
             "SELECT stage, COUNT(*) AS conversations, \
                 COALESCE(SUM(CASE WHEN since < (SELECT {{now}}) - $1 THEN 1 ELSE 0 END), 0) AS late, \
                 CASE WHEN MIN(since) < (SELECT {{now}}) THEN (SELECT {{now}}) - MIN(since) ELSE 0 END AS oldest_ms \
-             FROM ({inbox} UNION ALL {ask} UNION ALL {agent} UNION ALL {send}) w WHERE since IS NOT NULL GROUP BY stage"
+             FROM ({all}) w WHERE since IS NOT NULL GROUP BY stage"
         );
         // Planned like the poller's statements: by index, also before the database knows how large its tables are.
         let rows = self.mark_rows(&sql, vec![millis(late).into()]).await?;

@@ -167,7 +167,7 @@ impl Vault {
         String::from_utf8(plain.expose().clone()).map(Secret::new).map_err(|_| SealError::Malformed)
     }
 
-    /// The key here that has the name of this key, but is another one.
+    /// The key here that has the name of this key, but is a different one.
     fn of_the_same_name(&self, id: &str) -> Option<String> {
         self.key_ids().find(|known| *known != id && name_of(known) == name_of(id)).map(str::to_owned)
     }
@@ -175,7 +175,7 @@ impl Vault {
     fn unknown(id: &str, same_name: Option<&str>) -> String {
         match same_name {
             Some(ours) => format!(
-                "encrypted with the key {id}, and the key called {} in ENCRYPTION_KEYS is another one ({ours})",
+                "encrypted with the key {id}, but the key called {} in ENCRYPTION_KEYS is a different one ({ours})",
                 name_of(id)
             ),
             None => format!("encrypted with the key {id}, which ENCRYPTION_KEYS does not contain"),
@@ -256,7 +256,7 @@ mod tests {
         assert!(id.starts_with("k1.") && id.len() == 11 && id != same, "{id} {same}");
         assert_eq!(ours.missing([&sealed[..]].into_iter()), BTreeSet::from([id.to_owned()]));
         let told = ours.open(place(Uuid::nil()), &sealed).unwrap_err().to_string();
-        assert!(told.contains(id) && told.contains(same) && told.contains("is another one"), "{told}");
+        assert!(told.contains(id) && told.contains(same) && told.contains("is a different one"), "{told}");
         assert_eq!(ours.about_missing(id), told);
     }
 

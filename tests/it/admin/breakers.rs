@@ -7,9 +7,10 @@ use dmrelay_simulator::{Fault, FaultMode, Operation};
 use dmrelay_store::BreakerKey;
 use dmrelay_tests::cluster::Cluster;
 use dmrelay_tests::relay::open_store;
-use dmrelay_tests::rest::{ACCOUNT, AGENT};
+use dmrelay_tests::rest::{ACCOUNT, AGENT, Rest};
 use dmrelay_tests::wait;
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The service is back: without this it would be called again up to five minutes later.
@@ -56,9 +57,16 @@ async fn an_operator_closes_a_breaker_when_the_service_is_back() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_opens_a_breaker_for_a_while() -> Result<()> {
     let mut cluster = Cluster::start(&[]).await?;
-    let _worker = cluster.worker()?;
     let opened = admin(&cluster, &["breakers", "open", "agent", "--for", "10m"]).await?;
     assert!(opened.contains("for 10m"), "{opened}");
+    let (_worker, port) = cluster.watched_worker()?;
+    let watched = Rest::new(SocketAddr::from(([127, 0, 0, 1], port.number)))?;
+    wait::until("a worker that knows it", Duration::from_secs(20), async || {
+        let Ok(metrics) = watched.request("GET", "/metrics", None, &[]).await else { return Ok(None) };
+        let open = "dmrelay_circuit_breakers_open{breaker=\"agent\",cause=\"told\"} 1";
+        Ok(metrics.text.contains(open).then_some(()))
+    })
+    .await?;
     cluster.simulator.say(ACCOUNT, "200000000000001", "hello");
     let stored = async || Ok(cluster.rest.get("messages").await?.json["total"].as_i64().filter(|n| *n > 0));
     wait::until("the message is stored", Duration::from_secs(20), stored).await?;

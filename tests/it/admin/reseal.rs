@@ -266,12 +266,12 @@ async fn a_process_with_another_key_of_the_same_name_does_not_start() -> Result<
     for binary in ["dmrelay-api", "dmrelay-worker"] {
         let (success, says) = cluster.run(binary, &[], &keys).await?;
         assert!(!success, "{binary} starts");
-        assert!(says.contains("is another one") && says.contains(&id_of(&right)?), "{binary}: {says}");
+        assert!(says.contains("is a different one") && says.contains(&id_of(&right)?), "{binary}: {says}");
         assert!(says.contains(&id_of(&wrong)?), "{binary}: {says}");
     }
     let (success, doctor) = admin_with(&cluster, &["doctor"], &keys).await?;
     assert!(!success && doctor.contains("4 values are encrypted with the key"), "{doctor}");
-    assert!(doctor.contains("is another one"), "{doctor}");
+    assert!(doctor.contains("is a different one"), "{doctor}");
     let (success, output) = admin_with(&cluster, &["reseal"], &keys).await?;
     assert!(!success && output.contains("running processes lack"), "{output}");
     assert_eq!(store.sealed_counts().await?, [(id_of(&right)?, 4)]);

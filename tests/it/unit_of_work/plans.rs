@@ -227,8 +227,16 @@ async fn counting_who_waits_reads_only_what_waits() -> Result<()> {
     }
     fill(&base).await?;
     let db = base.store.connection();
-    db.execute_unprepared("UPDATE chats SET turn_due_at = NULL WHERE instagram_user_id NOT LIKE 'u1%9'")
-        .await?;
+    for some in [
+        "UPDATE chats SET turn_due_at = NULL WHERE instagram_user_id NOT LIKE 'u1%9'",
+        "UPDATE turns SET state = 'waiting' WHERE chat_id IN (SELECT id FROM chats WHERE instagram_user_id LIKE 'u2%9')",
+        "UPDATE messages m SET status = 'queued', turn_id = t.id FROM turns t WHERE t.chat_id = m.chat_id AND m.seq = 4 \
+         AND m.chat_id IN (SELECT id FROM chats WHERE instagram_user_id LIKE 'u3%9')",
+        // What these have read is reported at once.
+        "SELECT pg_stat_force_next_flush()",
+    ] {
+        db.execute_unprepared(some).await?;
+    }
     for analyzed in [false, true] {
         if analyzed {
             db.execute_unprepared("VACUUM ANALYZE").await?;

@@ -274,7 +274,7 @@ async fn report(ctx: &Context, about: &About, err: &AgentError, began: Instant) 
         FailureClass::AgentRefused => {
             tracing::error!(error = %err, breaker = %shared, "the agent's provider rejects the key or plan: nothing is answered");
             ctx.keys.forget(&about.route.provider);
-            ctx.breakers.close(shared, REFUSED_DELAY, "refused").await
+            ctx.breakers.close(shared, REFUSED_DELAY, dmrelay_store::REFUSED).await
         }
         FailureClass::Transient | FailureClass::Ambiguous => {
             ctx.breakers.failed(&keys, began, &why(err)).await

@@ -12,6 +12,7 @@ const CHATS_PER_TICK: u64 = 500;
 
 pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     ctx.store.forget_processes().await?;
+    ctx.store.forget_breakers().await?;
     let worker = &ctx.options.worker;
     ctx.store.forget_prompt_echoes().await?;
     ctx.store.forget_turn_counts().await?;

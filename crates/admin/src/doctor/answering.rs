@@ -11,7 +11,7 @@ use dmrelay_store::{Store, Waiting};
 
 pub(super) async fn check(store: &Store, report: &mut Report) {
     let written = in_time(store.probe_write()).await;
-    report.judge("writes", written.map(|()| "what is written gets through"));
+    report.judge("writes", written.map(|()| "the database accepts writes"));
     processes(store, report).await;
     breakers(store, report).await;
     accounts(store, report).await;
@@ -70,7 +70,7 @@ async fn breakers(store: &Store, report: &mut Report) {
     }
 }
 
-/// Accounts of which somebody has to do something.
+/// Accounts that must be reconnected, or that Meta has restricted.
 async fn accounts(store: &Store, report: &mut Report) {
     const CHECK: &str = "accounts";
     let counts = match in_time(store.connection_counts()).await {
@@ -83,7 +83,7 @@ async fn accounts(store: &Store, report: &mut Report) {
     let connected = count(ConnectionStatus::Connected);
     let (lost, restricted) = (count(ConnectionStatus::ReauthRequired), count(ConnectionStatus::Restricted));
     if lost + restricted == 0 {
-        return report.ok(CHECK, format!("{connected} connected, none needs anybody"));
+        return report.ok(CHECK, format!("{connected} connected, none needs attention"));
     }
     report.fail(
         CHECK,
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(found(&[]), (Verdict::Ok, "nobody waits for an answer".to_owned()));
         let (verdict, what) = found(&[at("ask", 0, 4_000), at("held", 3, 90_000_000)]);
         assert_eq!(verdict, Verdict::Ok);
-        assert_eq!(what, "3 wait, the longest for 4.0s (3 ask); 3 of accounts that wait for their business");
+        assert_eq!(what, "3 wait, the longest for 4.0s (3 ask); 3 held by their business, Meta or a budget");
         let (verdict, what) = found(&[at("ask", 2, 1_200_000), at("agent", 0, 4_000)]);
         assert_eq!(verdict, Verdict::Fail);
         assert_eq!(what, "2 have waited for longer than 5m: 6 wait, the longest for 20m (3 ask, 3 agent)");

@@ -29,7 +29,7 @@ pub(super) async fn check(
     report: &mut Report,
 ) -> Option<Store> {
     let store = match in_time(Box::pin(dmrelay_app::open_store(settings))).await {
-        Ok(store) => store,
+        Ok(store) => store.patient(),
         Err(err) => {
             report.fail(CHECK, err);
             return None;

@@ -77,12 +77,12 @@ fn said(form: Form, left_out: u32, line: &Metadata<'_>) -> String {
     let place = format!("{}:{}", line.file().unwrap_or_default(), line.line().unwrap_or_default());
     if form == Form::Json {
         let said = serde_json::json!({
-            "timestamp": at, "level": "WARN", "message": "lines like the next one were left out", "left_out": left_out,
+            "timestamp": at, "level": "WARN", "message": "similar lines suppressed", "left_out": left_out,
             "place": place,
         });
         return format!("{said}\n");
     }
-    format!("{at}  WARN lines like the next one were left out left_out={left_out} place={place}\n")
+    format!("{at}  WARN similar lines suppressed left_out={left_out} place={place}\n")
 }
 
 /// Standard error, for one line at a time. Control characters are written as escapes: what a service or a customer has

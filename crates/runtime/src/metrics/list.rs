@@ -156,7 +156,7 @@ metrics! {
         token_days_left_min: float_gauge = "token_days_left_min";
         /// Secrets in the database, by whether the current key encrypts them.
         sealed_secrets: gauges = "sealed_secrets" ["key"];
-        /// Time since the customer wrote who has waited longest for an answer, by stage.
+        /// Time since the longest-waiting customer wrote, by stage.
         oldest_unanswered_seconds: float_gauges = "oldest_unanswered_seconds" ["stage"];
         /// Conversations whose customer waits for an answer, by stage.
         conversations_waiting: gauges = "conversations_waiting" ["stage"];

@@ -87,9 +87,9 @@ pub const SERVICES: [&str; 5] = ["sweep", "gauges", "upkeep", "tokens", "retenti
 pub const DEPENDENCIES: [&str; 2] = ["database", "redis"];
 
 /// The values of the label `breaker` of `dmrelay_circuit_breakers_open`.
-pub const BREAKERS: [&str; 4] = ["agent", "agent_key", "graph_app", "graph_account"];
+pub const BREAKERS: [&str; 5] = ["agent", "one_agent", "agent_key", "graph_app", "graph_account"];
 /// Why a circuit breaker is open.
-pub const BREAKER_CAUSES: [&str; 2] = ["failing", "told"];
+pub const BREAKER_CAUSES: [&str; 3] = ["failing", "refused", "told"];
 
 /// Where a conversation waits for its answer: the values of the label `stage` of `dmrelay_conversations_waiting`.
 pub const WAITING: [&str; 5] = ["inbox", "ask", "agent", "send", "held"];

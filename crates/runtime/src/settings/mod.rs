@@ -261,7 +261,7 @@ pub struct LogSettings {
     /// Log filter, in the syntax of `tracing`.
     #[arg(long, env = "RUST_LOG", default_value = "warn,dmrelay=info")]
     pub rust_log: String,
-    /// Maximum number of warnings and errors per minute from the same place of the program; 0 for any number. The next one says
+    /// Maximum number of warnings and errors per minute from the same place in the code; 0 for no limit. The next one says
     /// how many were left out.
     #[arg(long, env = "LOG_REPEATS_MAX", default_value_t = 60)]
     pub log_repeats_max: u32,
