@@ -41,16 +41,16 @@ struct View<'a> {
     connection: OfSubaccount<'a, ConnectionView>,
     token_days_left: Option<i64>,
     last_event_age_seconds: Option<i64>,
-    closed_gates: Vec<ClosedGate<'a>>,
+    open_breakers: Vec<OpenBreaker<'a>>,
     queue: Queue,
 }
 
 /// An open circuit breaker that holds the account back.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ClosedGate<'a> {
-    gate: &'a str,
-    closed_until: String,
+struct OpenBreaker<'a> {
+    breaker: &'a str,
+    open_until: String,
     reason: Option<&'a str>,
 }
 
@@ -65,13 +65,13 @@ impl Connections {
     pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
         let status = self.status.as_deref().and_then(ConnectionStatus::parse);
         let connections = store.connections_of_all(self.subaccount.as_ref(), status, self.limit).await?;
-        let (gates, backlogs) = (store.open_breaker_rows().await?, store.backlogs().await?);
+        let (breakers, backlogs) = (store.open_breaker_rows().await?, store.backlogs().await?);
         let (now, own_keys) = (now(store).await?, store.subaccounts_with_key().await?);
         let all: Vec<Account<'_>> = connections
             .iter()
             .map(|connection| Account {
                 connection,
-                gates: before(connection, &own_keys, &gates),
+                breakers: before(connection, &own_keys, &breakers),
                 backlog: backlogs.get(&connection.id).copied().unwrap_or_default(),
                 now,
             })
@@ -88,7 +88,7 @@ impl Connections {
             "STATUS",
             "TOKEN",
             "LAST EVENT",
-            "GATE",
+            "BREAKER",
             "TURNS",
             "OUTBOXES",
         ]);
@@ -101,7 +101,11 @@ impl Connections {
 }
 
 /// The open circuit breakers that affect a connection's calls.
-fn before<'a>(connection: &Connection, own_keys: &[String], gates: &'a [BreakerRow]) -> Vec<&'a BreakerRow> {
+fn before<'a>(
+    connection: &Connection,
+    own_keys: &[String],
+    breakers: &'a [BreakerRow],
+) -> Vec<&'a BreakerRow> {
     let subaccount = &connection.subaccount;
     let has_own = own_keys.iter().any(|own| own == subaccount.as_str());
     let provider = Provider::of(subaccount, has_own);
@@ -109,12 +113,12 @@ fn before<'a>(connection: &Connection, own_keys: &[String], gates: &'a [BreakerR
         [BreakerKey::GraphAccount(connection.account.clone()), BreakerKey::GraphApp(connection.login)];
     let keys = graph.into_iter().chain(BreakerKey::of_agent(&provider, &connection.agent));
     let keys: Vec<String> = keys.map(|key| key.to_string()).collect();
-    gates.iter().filter(|gate| keys.contains(&gate.key)).collect()
+    breakers.iter().filter(|breaker| keys.contains(&breaker.key)).collect()
 }
 
 struct Account<'a> {
     connection: &'a Connection,
-    gates: Vec<&'a BreakerRow>,
+    breakers: Vec<&'a BreakerRow>,
     backlog: Backlog,
     now: Millis,
 }
@@ -129,10 +133,10 @@ impl<'a> Account<'a> {
     }
 
     fn view(&self) -> View<'a> {
-        let gate = |gate: &&'a BreakerRow| ClosedGate {
-            gate: &gate.key,
-            closed_until: times::shown(gate.closed_until),
-            reason: gate.reason.as_deref(),
+        let open = |breaker: &&'a BreakerRow| OpenBreaker {
+            breaker: &breaker.key,
+            open_until: times::shown(breaker.closed_until),
+            reason: breaker.reason.as_deref(),
         };
         View {
             connection: OfSubaccount::new(
@@ -141,7 +145,7 @@ impl<'a> Account<'a> {
             ),
             token_days_left: self.token_days_left(),
             last_event_age_seconds: self.event_age().map(|age| age / 1_000),
-            closed_gates: self.gates.iter().map(gate).collect(),
+            open_breakers: self.breakers.iter().map(open).collect(),
             queue: Queue { turns_due: self.backlog.turns, chats_sending: self.backlog.outboxes },
         }
     }
@@ -151,11 +155,11 @@ impl<'a> Account<'a> {
         let username = row.username.as_ref().map(|name| format!("@{name} ")).unwrap_or_default();
         let paused = if row.bot_paused { ", agent paused" } else { "" };
         let reason = row.status_reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-        let gate = |gate: &&BreakerRow| {
-            let left = gate.closed_until - self.now;
+        let open = |breaker: &&BreakerRow| {
+            let left = breaker.closed_until - self.now;
             let next =
                 if left > 0 { format!("for {}", times::span(left)) } else { "next call probes".to_owned() };
-            format!("{} {next}: {}", gate.key, or_nothing(gate.reason.as_ref()))
+            format!("{} {next}: {}", breaker.key, or_nothing(breaker.reason.as_ref()))
         };
         [
             row.id.to_string(),
@@ -165,7 +169,7 @@ impl<'a> Account<'a> {
             format!("{}{reason}{paused}", row.status),
             or_nothing(self.token_days_left().map(|days| format!("{days} days"))),
             or_nothing(self.event_age().map(times::span)),
-            self.gates.iter().map(gate).collect::<Vec<_>>().join("; "),
+            self.breakers.iter().map(open).collect::<Vec<_>>().join("; "),
             self.backlog.turns.to_string(),
             self.backlog.outboxes.to_string(),
         ]

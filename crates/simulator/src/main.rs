@@ -90,7 +90,9 @@ fn account(text: &str) -> Result<AccountSpec, String> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).init();
+    // Colors are for people: not for a file, nor for a pipe.
+    let colors = std::io::IsTerminal::is_terminal(&std::io::stdout());
+    tracing_subscriber::fmt().with_ansi(colors).with_env_filter(filter).init();
     let flags = Flags::parse();
     let options = Options { addr: flags.addr, settings: flags.settings() };
     let simulator = Simulator::start(options).await.context("the simulator did not start")?;

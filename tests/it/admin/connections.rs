@@ -18,7 +18,7 @@ async fn an_account_is_shown_with_what_holds_it_back() -> Result<()> {
     let healthy = admin_json(&cluster, &["connections"]).await?;
     let healthy = only(&healthy)?;
     assert_eq!((&healthy["subaccountId"], &healthy["status"]), (&json!("acme"), &json!("connected")));
-    assert_eq!((&healthy["tokenDaysLeft"], &healthy["closedGates"]), (&json!(null), &json!([])));
+    assert_eq!((&healthy["tokenDaysLeft"], &healthy["openBreakers"]), (&json!(null), &json!([])));
 
     // Without a worker, incoming messages wait.
     cluster.simulator.say(ACCOUNT, super::USER, "hello");
@@ -32,16 +32,16 @@ async fn an_account_is_shown_with_what_holds_it_back() -> Result<()> {
          1, 1, 1 FROM instagram_connections",
     )
     .await?;
-    let gate = BreakerKey::GraphAccount(InstagramAccountId::parse(ACCOUNT)?);
-    store.open_breaker(&gate, Duration::from_mins(10), "368: temporarily blocked").await?;
+    let breaker = BreakerKey::GraphAccount(InstagramAccountId::parse(ACCOUNT)?);
+    store.open_breaker(&breaker, Duration::from_mins(10), "368: temporarily blocked").await?;
     let shown = wait::until("an event", Duration::from_secs(20), async || {
         let listed = admin_json(&cluster, &["connections"]).await?;
         let one = only(&listed)?.clone();
-        Ok((!one["closedGates"].as_array().is_none_or(Vec::is_empty)).then_some(one))
+        Ok((!one["openBreakers"].as_array().is_none_or(Vec::is_empty)).then_some(one))
     })
     .await?;
     assert_eq!(shown["tokenDaysLeft"], json!(9), "{shown}");
-    assert_eq!(shown["closedGates"][0]["reason"], json!("368: temporarily blocked"));
+    assert_eq!(shown["openBreakers"][0]["reason"], json!("368: temporarily blocked"));
     assert_eq!(shown["queue"], json!({"turnsDue": 1, "chatsSending": 0}));
 
     let table = admin(&cluster, &["connections"]).await?;
