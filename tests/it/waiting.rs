@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use dmrelay_simulator::{AgentRule, Fault, FaultMode, Operation};
 use dmrelay_store::Waiting;
+use dmrelay_tests::database::Database;
 use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, AGENT};
 use dmrelay_tests::wait;
@@ -16,6 +17,7 @@ on_both_backends!(
     those_of_a_paused_account_are_held,
     those_whose_webhook_is_not_taken_in_are_counted,
     what_is_written_is_probed_and_taken_back,
+    an_erasure_that_is_not_done_is_counted_from_when_it_was_due,
 );
 
 const USER: &str = "200000000000001";
@@ -125,4 +127,28 @@ async fn what_is_written_is_probed_and_taken_back(backend: Backend) -> Result<()
     assert!(left <= 1, "{left} rows of probes");
     assert!(relay.store.size().await? > 100_000);
     relay.end().await
+}
+
+async fn an_erasure_that_is_not_done_is_counted_from_when_it_was_due(backend: Backend) -> Result<()> {
+    let database = Database::start(backend)?;
+    let store = database.open().await?;
+    assert_eq!(store.oldest_erasure().await?, 0);
+    let now = store.now().await?;
+    let add = async |due_at: i64, finished_at: &str| {
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        let id = if backend == Backend::Servers { format!("'{id}'") } else { format!("x'{id}'") };
+        let sql = format!(
+            "INSERT INTO erasures (id, subaccount_id, actor, state, due_at, created_at, finished_at) \
+             VALUES ({id}, 'acme', 'ada', 'running', {due_at}, {due_at}, {finished_at})"
+        );
+        store.connection().execute_unprepared(&sql).await
+    };
+    add(now - 90_000, "1").await?;
+    add(now + 600_000, "NULL").await?;
+    assert_eq!(store.oldest_erasure().await?, 0, "one is done, and one is not due");
+    add(now - 60_000, "NULL").await?;
+    add(now - 10_000, "NULL").await?;
+    let oldest = store.oldest_erasure().await?;
+    assert!((60_000..90_000).contains(&oldest), "{oldest}");
+    Ok(())
 }

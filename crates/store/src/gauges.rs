@@ -9,7 +9,7 @@ use crate::{Result, Store, breakers, connections, dead_letters};
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::ConnectionId;
 use dmrelay_domain::states::{ConnectionStatus, DeadLetterState, MessageStatus, TurnState};
-use dmrelay_entity::{breaker, chat, dead_letter, event, instagram_connection, message, turn};
+use dmrelay_entity::{breaker, chat, dead_letter, erasure, event, instagram_connection, message, turn};
 use sea_orm::sea_query::{
     Asterisk, BinOper, CaseStatement, Expr, ExprTrait, Func, Query, SelectStatement, UnionType,
 };
@@ -108,6 +108,19 @@ impl Store {
             ("turn", self.oldest(turns).await?),
             ("deliver", self.oldest(outboxes).await?),
         ])
+    }
+
+    /// How long the erasure that was asked for first, and is due, has not been done; 0 if none is. In milliseconds.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn oldest_erasure(&self) -> Result<i64> {
+        use erasure::Column;
+        let due = erasure::Entity::find()
+            .select_only()
+            .column_as(Column::DueAt, "due")
+            .filter(Column::FinishedAt.is_null());
+        Ok(self.oldest(due.into_query()).await?.oldest_ms)
     }
 
     /// How long the first of these has been `due`.

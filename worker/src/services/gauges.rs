@@ -56,6 +56,7 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
             metrics.queue_depth.with_label_values(&[queue.as_str()]).set(depth);
         }
     }
+    metrics.oldest_erasure_seconds.set(seconds(ctx.store.oldest_erasure().await?));
     slow(&ctx).await
 }
 

@@ -162,6 +162,8 @@ metrics! {
         conversations_waiting: gauges = "conversations_waiting" ["stage"];
         /// Conversations whose customer has waited for longer than UNANSWERED_AFTER, by stage.
         conversations_late: gauges = "conversations_late" ["stage"];
+        /// Time that the erasure which was due first has not been done.
+        oldest_erasure_seconds: float_gauge = "oldest_erasure_seconds";
         /// Size of the database.
         database_bytes: gauge = "database_bytes";
         /// Bytes that the database may grow to, by DATABASE_CAPACITY_BYTES; 0 if not told.
