@@ -147,12 +147,8 @@ impl Pools {
 
 impl Link {
     pub(crate) async fn postgres(options: &Options) -> Result<Self> {
-        let pools = Pools::postgres(options).await?;
-        Ok(Self {
-            current: ArcSwap::from_pointee(pools),
-            options: Some(options.clone()),
-            diagnosis: Arc::default(),
-        })
+        let current = ArcSwap::from_pointee(Pools::postgres(options).await?);
+        Ok(Self { current, options: Some(options.clone()), diagnosis: Arc::default() })
     }
 
     pub(crate) async fn sqlite(options: &Options) -> Result<Self> {
