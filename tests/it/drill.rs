@@ -118,7 +118,7 @@ impl Drill {
         }
         // What follows from it may fire a moment later.
         tokio::time::sleep(Duration::from_secs(3)).await;
-        // No other page comes before its cause where rules wait for minutes, and not for seconds as here: see `watching`.
+        // No other page comes before its cause where rules wait for minutes, and not for seconds as here: see `paging`.
         let only = wait::until("one page", Duration::from_secs(15), async || {
             let alerts = self.alertmanager.alerts().await?;
             let is_only = alerts.pages().all(|page| page == alert);

@@ -42,6 +42,7 @@ mod live;
 mod load;
 mod openapi;
 mod operations;
+mod paging;
 mod pipeline;
 mod privacy;
 mod process;

@@ -112,7 +112,7 @@ async fn reset(store: &Store, breaker: Option<&BreakerKey>, all: bool) -> anyhow
     let mut closed = 0;
     let mut open = store.open_breaker_rows().await?;
     // Those of single agents and accounts first: while they are open, a failure opens that of their service again.
-    open.sort_by_key(|row| row.key == "agent" || row.key.starts_with("graph:app:"));
+    open.sort_by_key(BreakerRow::is_shared);
     for row in open {
         // One that a later version wrote is left alone.
         let Ok(key) = BreakerKey::parse(&row.key) else { continue };

@@ -73,7 +73,7 @@ impl Status {
         let view = View {
             answering: runs("api")
                 && runs("worker")
-                && !open.iter().any(concerns_everybody)
+                && !open.iter().any(BreakerRow::is_shared)
                 && !waiting.iter().any(|one| one.stage != "held" && one.late > 0),
             customers: waiting.iter().map(WaitingView::of).collect(),
             processes: processes
@@ -99,11 +99,6 @@ impl Status {
         }
         Ok(output::print(view.table(&waiting))?)
     }
-}
-
-/// Whether a breaker holds up all customers.
-fn concerns_everybody(row: &BreakerRow) -> bool {
-    row.key == "agent" || row.key.starts_with("graph:app:")
 }
 
 impl WaitingView {

@@ -98,7 +98,7 @@ words!(
         Running = "running",
         /// Everything is erased.
         Done = "done",
-        /// Meta named a user of whom nothing is stored here; an operator has to check.
+        /// Meta named a user about whom nothing is stored here; an operator must check.
         Unmatched = "unmatched",
     }
 );

@@ -30,7 +30,8 @@ impl Diagnosis {
         self: &Arc<Self>,
         url: &str,
         connections: u32,
-        (waited, patient): (Duration, bool),
+        waited: Duration,
+        patient: bool,
     ) -> String {
         if let Some(fresh) = self.known(REASON_FRESH) {
             return fresh;

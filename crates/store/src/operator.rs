@@ -64,6 +64,11 @@ impl BreakerRow {
     pub fn is_failing(&self) -> bool {
         i64::from(self.failures) >= breakers::FAILURES
     }
+
+    /// Whether it stands before all accounts: before the agent's provider with the operator's key, or one of Graph's hosts.
+    pub fn is_shared(&self) -> bool {
+        self.key == "agent" || self.key.starts_with("graph:app:")
+    }
 }
 
 #[derive(FromQueryResult)]

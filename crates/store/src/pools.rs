@@ -236,7 +236,7 @@ impl<C> Guarded<C> {
         let reason = self
             .link
             .diagnosis
-            .reason(&options.url, connections, (options.acquire_timeout, self.patient))
+            .reason(&options.url, connections, options.acquire_timeout, self.patient)
             .await;
         DbErr::Conn(RuntimeErr::Internal(reason))
     }

@@ -69,27 +69,28 @@ impl Store {
                     ),
                 ));
             }
-            // While its agent is paused, what was asked is looked up all the same.
-            let is_held = format!("{stopped} AND (k.status <> 'connected' OR w.state = 'waiting')");
-            parts.push(format!(
-                "{} FROM (SELECT connection_id, state, written_at FROM turns \
-                    WHERE state IN ('asking', 'reconciling', 'waiting') AND withdrawn IS NULL LIMIT {SCAN_MAX}) w \
-                    {account} AND {accounts}",
-                row(&is_held, "agent", "w.written_at")
-            ));
-            let throttled = format!(
-                "{stopped} OR EXISTS (SELECT 1 FROM gates g WHERE g.key = 'graph:account:' || k.instagram_account_id \
-                    AND g.failures < {FAILURES} AND g.closed_until > (SELECT {{now}}))"
-            );
-            parts.push(format!(
-                "{} FROM (SELECT o.connection_id, MIN(t.written_at) AS since FROM (\
-                        SELECT connection_id, chat_id, turn_id FROM messages \
-                        WHERE status IN ('queued', 'sending', 'unknown') AND author = 'agent' \
-                            AND NOT (status = 'unknown' AND deadline IS NULL) LIMIT {SCAN_MAX}) o \
-                    JOIN turns t ON t.id = o.turn_id GROUP BY o.chat_id, o.connection_id) w {account} AND {accounts}",
-                row(&throttled, "send", "w.since")
-            ));
         }
+        // While its agent is paused, what was asked is looked up all the same.
+        let is_held = "k.status <> 'connected' OR (k.bot_paused AND w.state = 'waiting')";
+        parts.push(format!(
+            "{} FROM (SELECT connection_id, state, written_at FROM turns \
+                WHERE state IN ('asking', 'reconciling', 'waiting') AND withdrawn IS NULL LIMIT {SCAN_MAX}) w \
+                {account} AND ({LIVE} OR {STOPPED})",
+            row(is_held, "agent", "w.written_at")
+        ));
+        let is_held = format!(
+            "{STOPPED} OR EXISTS (SELECT 1 FROM gates g WHERE g.key = 'graph:account:' || k.instagram_account_id \
+                AND g.failures < {FAILURES} AND g.closed_until > (SELECT {{now}}))"
+        );
+        parts.push(format!(
+            "{} FROM (SELECT o.connection_id, MIN(t.written_at) AS since FROM (\
+                    SELECT connection_id, chat_id, turn_id FROM messages \
+                    WHERE status IN ('queued', 'sending', 'unknown') AND author = 'agent' \
+                        AND NOT (status = 'unknown' AND deadline IS NULL) LIMIT {SCAN_MAX}) o \
+                JOIN turns t ON t.id = o.turn_id GROUP BY o.chat_id, o.connection_id) w \
+                {account} AND ({LIVE} OR {STOPPED})",
+            row(&is_held, "send", "w.since")
+        ));
         let all = parts.join(" UNION ALL ");
         let sql = format!(
             "SELECT stage, COUNT(*) AS conversations, \
