@@ -49,6 +49,8 @@ impl Conversation {
         let due = self.chat.turn.due_at;
         match (due, &receive.start) {
             (Some(due), Some(start)) if due <= self.now => return self.start_turn(start),
+            // A turn in its backoff stays the poller's, which knows when a circuit breaker closes.
+            (Some(due), _) if due > self.now && self.chat.turn.attempts > 0 => {}
             (Some(due), _) if due > self.now && receive.timer && self.may_start() => {
                 self.chat.turn.reserved_until = due + self.policy.reservation;
                 self.changes.effects.push(Effect::WakeTurn(duration(due - self.now)));

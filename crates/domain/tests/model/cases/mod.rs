@@ -30,13 +30,15 @@ struct Case {
     mids: u32,
     /// The agent chat that a turn which begins is given.
     agent_chat: Option<&'static str>,
+    /// Whether the worker may keep a timer for a turn that is due later.
+    timer: bool,
 }
 
 impl Case {
     fn new() -> Self {
         let policy = Policy { debounce: 0, ..Policy::default() };
         let (db, worker) = (Database::new(policy), WorkerId::new());
-        Self { db, now: NOW, worker, mids: 0, agent_chat: Some("agent") }
+        Self { db, now: NOW, worker, mids: 0, agent_chat: Some("agent"), timer: false }
     }
 
     fn apply(&mut self, command: Command) -> Applied {
@@ -67,7 +69,7 @@ impl Case {
             trace: None,
         };
         let start = Some(self.start(self.agent_chat));
-        self.apply(Command::Receive(Receive { events: vec![event], start, only: None, timer: false }))
+        self.apply(Command::Receive(Receive { events: vec![event], start, only: None, timer: self.timer }))
     }
 
     fn start(&self, agent_chat: Option<&str>) -> StartTurn {

@@ -155,6 +155,24 @@ fn an_agent_chat_is_opened_again_when_the_worker_that_did_is_gone_or_was_refused
 }
 
 #[test]
+fn a_turn_in_its_backoff_stays_with_the_poller_whatever_arrives() {
+    let mut case = Case::new();
+    case.timer = true;
+    let message = case.answered("hi", &["Hello"]);
+    case.sent(message, "out-1");
+    let ask = case.asked("and now?");
+    let (turn, attempt) = (ask.turn, ask.attempt);
+    let class = FailureClass::AgentRefused;
+    let failure = AgentFailure { class, answered: true, retry_after: None, error: String::new() };
+    case.apply(Command::RecordAgentFailure(RecordAgentFailure { turn, attempt, failure, retry: None }));
+    let due = case.db.chat.turn.due_at.expect("asked again later");
+    assert!(due > case.now);
+    assert!(case.echo("out-1", "Hello").effects.is_empty());
+    assert!(case.writes("still there?").effects.is_empty());
+    assert_eq!((case.db.chat.turn.due_at, case.db.chat.turn.reserved_until), (Some(due), 0));
+}
+
+#[test]
 fn the_answer_to_an_unsent_question_is_not_sent() {
     let mut case = Case::new();
     let ask = case.asked("hi");
