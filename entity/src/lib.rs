@@ -32,6 +32,7 @@ pub mod idempotency_key;
 pub mod instagram_connection;
 pub mod leader;
 pub mod message;
+pub mod pause;
 pub mod process;
 pub mod prompt_echo;
 pub mod provider_key;

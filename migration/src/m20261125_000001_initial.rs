@@ -28,7 +28,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [&str; 24] = [
+const TABLES: [&str; 25] = [
+    "pauses",
     "write_probes",
     "turn_counts",
     "turn_holds",
@@ -305,6 +306,14 @@ const COORDINATION: &[&str] = &[
     "CREATE TABLE turn_holds (
     key text PRIMARY KEY,
     until bigint NOT NULL
+)",
+    // Calls that the operator has paused: few rows.
+    "CREATE TABLE pauses (
+    key text PRIMARY KEY,
+    reason text,
+    actor text NOT NULL,
+    since bigint NOT NULL,
+    ends_at bigint
 )",
     "CREATE TABLE leaders (
     name text PRIMARY KEY,

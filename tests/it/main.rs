@@ -43,6 +43,7 @@ mod load;
 mod openapi;
 mod operations;
 mod paging;
+mod pauses;
 mod pipeline;
 mod privacy;
 mod process;

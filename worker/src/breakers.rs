@@ -1,12 +1,12 @@
 //! Circuit breakers for the services called: one per agent, one per Instagram account, and one per service as
 //! a whole, which opens when several of those have opened. Their state is shared through the database; while
-//! all is healthy they cost one small statement per second.
+//! all is healthy they cost one small statement per second. With them come the pauses of the operator.
 //!
 //! Statements are boxed: every call holds these futures and, while all is healthy, needs none of them.
 
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::conversation::Route;
-use dmrelay_store::{Admit, BreakerKey, BreakerState, Result, Store};
+use dmrelay_store::{Admit, BreakerKey, BreakerState, Call, Pause, PauseKey, Result, Store};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ pub(crate) struct Breakers {
 struct Seen {
     /// Breakers with failures or open ones, as last loaded.
     states: HashMap<String, BreakerState>,
+    /// What the operator has paused, as last loaded; `None` until then, when nothing is called.
+    pauses: Option<Vec<Pause>>,
     /// When calls behind a breaker last succeeded here, by the start of the call.
     succeeded: HashMap<BreakerKey, Instant>,
     reported: HashMap<BreakerKey, Instant>,
@@ -39,6 +41,14 @@ pub(crate) enum Admission {
     Admitted,
     /// Not before this delay.
     Wait(Duration),
+}
+
+/// The breakers of a call.
+fn of(call: Call, route: &Route) -> [BreakerKey; 2] {
+    match call {
+        Call::Ask => of_agent(route),
+        Call::Send => of_graph(route),
+    }
 }
 
 /// The breakers of a question.
@@ -56,16 +66,23 @@ impl Breakers {
         Self { store, seen: Mutex::default() }
     }
 
-    /// Loads the breakers that have failures or are open.
+    /// Loads the breakers that have failures or are open, and the pauses.
     pub(crate) async fn refresh(&self) -> Result<()> {
         let states = Box::pin(self.store.breaker_states()).await?;
-        self.lock().states = states.into_iter().map(|state| (state.key.clone(), state)).collect();
+        let pauses = Box::pin(self.store.pauses()).await?;
+        let mut seen = self.lock();
+        seen.states = states.into_iter().map(|state| (state.key.clone(), state)).collect();
+        seen.pauses = Some(pauses);
         Ok(())
     }
 
-    /// Whether a call behind these breakers may be made at `now`, by the database's clock. When an open
-    /// breaker's pause is over, one call is admitted to probe whether the service has recovered.
-    pub(crate) async fn admit(&self, keys: &[BreakerKey], now: i64) -> Result<Admission> {
+    /// Whether the call may be made at `now`, by the database's clock. When an open breaker's pause is over, one call is
+    /// admitted to probe whether the service has recovered.
+    pub(crate) async fn admit(&self, call: Call, route: &Route, now: i64) -> Result<Admission> {
+        if self.is_paused(call, route, now) {
+            return Ok(Admission::Wait(PROBE_WAIT));
+        }
+        let keys = &of(call, route);
         let states: Vec<BreakerState> = {
             let seen = self.lock();
             keys.iter().filter_map(|key| seen.states.get(&key.to_string()).cloned()).collect()
@@ -87,10 +104,27 @@ impl Breakers {
         }
     }
 
-    /// Whether none of the breakers has tripped or is open at `now`, so that a call needs no admission.
-    pub(crate) fn are_closed(&self, keys: &[BreakerKey], now: i64) -> bool {
+    /// Whether the operator has paused such calls.
+    fn is_paused(&self, call: Call, route: &Route, now: i64) -> bool {
         let seen = self.lock();
-        keys.iter().all(|key| {
+        let Some(pauses) = &seen.pauses else { return true };
+        let lasts = |pause: &&Pause| pause.ends_at.is_none_or(|at| at > now);
+        let mut lasting = pauses.iter().filter(lasts).peekable();
+        if lasting.peek().is_none() {
+            return false;
+        }
+        let keys = PauseKey::of(call, route);
+        lasting.any(|pause| keys.contains(&pause.key))
+    }
+
+    /// Whether nothing stops the call at `now`: no pause, and no breaker that has tripped or is open. It then needs no
+    /// admission.
+    pub(crate) fn is_free(&self, call: Call, route: &Route, now: i64) -> bool {
+        if self.is_paused(call, route, now) {
+            return false;
+        }
+        let seen = self.lock();
+        of(call, route).iter().all(|key| {
             let state = seen.states.get(&key.to_string());
             state.is_none_or(|state| state.closed_until <= now && !state.is_tripped_of(key))
         })
@@ -112,12 +146,16 @@ impl Breakers {
         }
     }
 
-    /// How much longer the breakers are open from `now` on, if any is; starts no probe.
-    pub(crate) fn open_for(&self, keys: &[BreakerKey], now: i64) -> Option<Duration> {
+    /// Whether the calls are paused, or one of their breakers is open, at `now`; starts no probe.
+    pub(crate) fn is_stopped(&self, call: Call, route: &Route, now: i64) -> bool {
+        if self.is_paused(call, route, now) {
+            return true;
+        }
         let seen = self.lock();
-        let until =
-            keys.iter().filter_map(|key| seen.states.get(&key.to_string())).map(|state| state.closed_until);
-        until.max().filter(|until| *until > now).map(|until| dmrelay_domain::clock::duration(until - now))
+        let is_open = |key: &BreakerKey| {
+            seen.states.get(&key.to_string()).is_some_and(|state| state.closed_until > now)
+        };
+        of(call, route).iter().any(is_open)
     }
 
     /// When a call behind this breaker last reported success; `None` if it never failed.

@@ -11,7 +11,7 @@ use crate::slots::{AskSlot, SendSlot};
 use dmrelay_domain::conversation::{Claim, Command, Effect, Reply, Route, StartTurn};
 use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId, TurnId};
 use dmrelay_queue::QueueName;
-use dmrelay_store::{Applied, ApplyError, DueWork};
+use dmrelay_store::{Applied, ApplyError, Call, DueWork};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -146,7 +146,7 @@ pub(crate) async fn start_turn(
 ) -> Result<Reply, ApplyError> {
     let unavailable = |err: dmrelay_store::Error| ApplyError::Unavailable(err.to_string());
     let admission =
-        ctx.breakers.admit(&of_agent(&about.route), ctx.database_now()).await.map_err(unavailable)?;
+        ctx.breakers.admit(Call::Ask, &about.route, ctx.database_now()).await.map_err(unavailable)?;
     if let Admission::Wait(wait) = admission {
         // The poller passes by what is behind an open breaker, and takes it as soon as the breaker closes, however early.
         reserve(ctx, DueWork::Turns, about.chat, wait.min(PROBE_WAIT)).await;

@@ -3,7 +3,6 @@
 //! the queue is that of the accounts that send most.
 
 use crate::Context;
-use crate::breakers::of_agent;
 use crate::follow::{self, Hands};
 use crate::inbox::{CLAIM_DURATION, GROUP_MAX, Next};
 use dmrelay_domain::conversation::{Command, Fact, Receive, Refusal, Reply, StartTurn};
@@ -13,7 +12,7 @@ use dmrelay_domain::retry;
 use dmrelay_domain::states::{ConnectionStatus, EventState};
 use dmrelay_domain::trace::TraceId;
 use dmrelay_runtime::span_of;
-use dmrelay_store::{ApplyError, ChatOfUser, ClaimedEvent, Connection, EVENTS_MAX, Result};
+use dmrelay_store::{ApplyError, Call, ChatOfUser, ClaimedEvent, Connection, EVENTS_MAX, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -223,7 +222,7 @@ async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {
     loop {
         // A turn that may begin at once begins in the same transaction, if there is a slot.
         let debounce = connection.settings.debounce_ms.unwrap_or(ctx.options.worker.debounce_ms);
-        let may_ask = debounce == 0 && ctx.breakers.are_closed(&of_agent(&route), ctx.database_now());
+        let may_ask = debounce == 0 && ctx.breakers.is_free(Call::Ask, &route, ctx.database_now());
         let may_ask = may_ask && ctx.budgets.wait(connection.id, &route, ctx.database_now()).is_none();
         let slot = if may_ask { ctx.slots.ask(&route) } else { None };
         let timer = ctx.timers.has_room();

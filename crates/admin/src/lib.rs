@@ -13,6 +13,7 @@ mod events;
 mod keys;
 mod migrate;
 mod output;
+mod pauses;
 mod provider_keys;
 mod reseal;
 mod settings;
@@ -38,6 +39,7 @@ use erase::{Erase, Erasures};
 use events::Events;
 use keys::Keys;
 use migrate::Migrate;
+use pauses::{PauseCalls, Pauses, ResumeCalls};
 use provider_keys::ProviderKeys;
 use reseal::Reseal;
 use status::Status;
@@ -86,6 +88,15 @@ pub enum Admin {
     /// List, open and close circuit breakers.
     #[command(subcommand)]
     Breakers(Breakers),
+    /// Pause questions to the agent, sends, or both: of all accounts, a subaccount, or an account.
+    ///
+    /// Webhooks are still received and messages stored. What waits is done when the calls are resumed, unless Meta's
+    /// window for an answer (24 hours) is over by then.
+    Pause(PauseCalls),
+    /// Resume what `admin pause` has paused.
+    Resume(ResumeCalls),
+    /// List what is paused, since when, by whom and why.
+    Pauses(Pauses),
     /// List connected accounts, their state, and their pending work.
     Connections(Connections),
     /// Show the timeline of one conversation.
@@ -133,6 +144,9 @@ async fn begin(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
         Admin::Erasures(erasures) => erasures.run(&store).await,
         Admin::Status(status) => status.run(&store).await,
         Admin::Breakers(breakers) => breakers.run(&store).await,
+        Admin::Pause(pause) => pause.run(&store).await,
+        Admin::Resume(resume) => resume.run(&store).await,
+        Admin::Pauses(pauses) => pauses.run(&store).await,
         Admin::Connections(connections) => connections.run(&store).await,
         Admin::Timeline(timeline) => timeline.run(&store).await,
         Admin::Migrate(_) | Admin::Doctor(_) => Ok(()),

@@ -2,10 +2,11 @@
 
 use super::common::EXIT_CODES;
 use super::output::{self, Table};
+use super::pauses;
 use super::times::{self, span};
 use clap::Args;
 use dmrelay_domain::clock::Millis;
-use dmrelay_store::{BreakerRow, Store, Waiting};
+use dmrelay_store::{BreakerRow, Pause, PauseScope, Store, Waiting};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,11 +27,12 @@ pub struct Status {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct View {
-    /// Whether processes run, no circuit breaker of everybody's is open, and nobody has waited for long.
+    /// Whether processes run, neither a circuit breaker nor a pause stops everybody, and nobody has waited for long.
     answering: bool,
     customers: Vec<WaitingView>,
     processes: Vec<Process>,
     breakers: Vec<OpenBreaker>,
+    pauses: Vec<pauses::View>,
     accounts: BTreeMap<String, i64>,
     dead_letters: BTreeMap<String, i64>,
     database_bytes: i64,
@@ -68,12 +70,14 @@ impl Status {
     pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
         let waiting = store.waiting(LATE).await?;
         let open = store.open_breaker_rows().await?;
+        let paused = store.pauses().await?;
         let processes = store.processes().await?;
         let runs = |kind: &str| processes.iter().any(|process| process.kind == kind);
         let view = View {
             answering: runs("api")
                 && runs("worker")
                 && !open.iter().any(BreakerRow::is_shared)
+                && !paused.iter().any(|pause| pause.key.scope == PauseScope::All)
                 && !waiting.iter().any(|one| one.stage != "held" && one.late > 0),
             customers: waiting.iter().map(WaitingView::of).collect(),
             processes: processes
@@ -90,6 +94,7 @@ impl Status {
                 .into_iter()
                 .map(|row| OpenBreaker { failing: row.is_failing(), breaker: row.key, reason: row.reason })
                 .collect(),
+            pauses: paused.iter().map(pauses::View::of).collect(),
             accounts: store.connection_counts().await?.into_iter().collect(),
             dead_letters: store.dead_letter_counts().await?.into_iter().collect(),
             database_bytes: store.size().await?,
@@ -97,7 +102,7 @@ impl Status {
         if self.json {
             return output::print_json(&view);
         }
-        Ok(output::print(view.table(&waiting))?)
+        Ok(output::print(view.table(&waiting, &paused))?)
     }
 }
 
@@ -109,7 +114,7 @@ impl WaitingView {
 }
 
 impl View {
-    fn table(&self, waiting: &[Waiting]) -> Table {
+    fn table(&self, waiting: &[Waiting], paused: &[Pause]) -> Table {
         let mut table = Table::new(&["ANSWERING", if self.answering { "yes" } else { "NO" }]);
         table.row(["customers".to_owned(), customers(waiting)]);
         if self.processes.is_empty() {
@@ -123,6 +128,9 @@ impl View {
             let why = reason.as_deref().unwrap_or_default();
             let cause = if *failing { "failing" } else { "told to wait" };
             table.row(["circuit breaker".to_owned(), format!("{breaker} is open, {cause}: {why}")]);
+        }
+        for pause in paused {
+            table.row(["paused".to_owned(), pauses::line(pause)]);
         }
         table.row(["accounts".to_owned(), counted(&self.accounts)]);
         table.row(["dead letters".to_owned(), counted(&self.dead_letters)]);
@@ -157,7 +165,7 @@ pub(super) fn customers(waiting: &[Waiting]) -> String {
     let stages: Vec<String> = ours.iter().map(|one| format!("{} {}", one.conversations, one.stage)).collect();
     let held = match total(&held) {
         0 => String::new(),
-        held => format!("; {held} held by their business, Meta or a budget"),
+        held => format!("; {held} held by their business, Meta, a budget or a pause"),
     };
     match total(&ours) {
         0 => format!("nobody waits for an answer{held}"),

@@ -6,8 +6,9 @@
 
 use crate::dialect::Dialect;
 use crate::ingest::WAITING_ACCOUNTS;
+use crate::pauses::is_paused;
 use crate::query::literal;
-use crate::{Result, Store};
+use crate::{Call, Result, Store};
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::conversation::Orphan;
 use dmrelay_domain::event::EventKey;
@@ -97,6 +98,14 @@ impl DueWork {
         }
     }
 
+    /// What is called for it.
+    fn call(self) -> Call {
+        match self {
+            Self::Turns => Call::Ask,
+            Self::Outboxes => Call::Send,
+        }
+    }
+
     /// The keys of the circuit breakers it stands behind, of connection `k`.
     fn breakers(self) -> &'static str {
         match self {
@@ -129,8 +138,8 @@ impl DueWork {
 }
 
 impl Store {
-    /// Reserves chats whose work is due for a job each: at most `each` of one connection and `most` in all; none behind
-    /// an open circuit breaker, and one of a connection behind one that is being probed.
+    /// Reserves chats whose work is due for a job each: at most `each` of one connection and `most` in all; none that the
+    /// operator has paused or that is behind an open circuit breaker, and one of a connection behind one that is being probed.
     ///
     /// # Errors
     /// What the database says.
@@ -150,7 +159,9 @@ impl Store {
         let waiting = format!("{what}_due_at IS NOT NULL AND {what}_attempts {compare}");
         let breakers = work.breakers();
         let closed = format!(
-            "NOT EXISTS (SELECT 1 FROM gates g WHERE g.key IN {breakers} AND g.closed_until > (SELECT {{now}}))"
+            "NOT EXISTS (SELECT 1 FROM gates g WHERE g.key IN {breakers} AND g.closed_until > (SELECT {{now}})) \
+             AND NOT {}",
+            is_paused(work.call())
         );
         // Behind a breaker that has tripped, one call probes whether the service has recovered.
         let limit = format!(

@@ -1,8 +1,9 @@
 //! Customers who wait for an answer, from when they wrote, whatever is retried meanwhile.
 
 use crate::breakers::FAILURES;
+use crate::pauses::is_paused;
 use crate::turn_counts::IS_HELD;
-use crate::{Result, Store};
+use crate::{Call, Result, Store};
 use dmrelay_domain::clock::{Millis, millis};
 use sea_orm::FromQueryResult;
 use std::time::Duration;
@@ -19,7 +20,7 @@ const SCAN_MAX: u32 = 100_000;
 pub struct Waiting {
     /// `inbox`: a webhook's events are not taken in yet; `ask`: the agent has not been asked; `agent`: it is being asked, or
     /// the outcome of a question is looked up; `send`: its answer has not been sent; `held`: an account that needs its
-    /// business, or that Meta throttles, a paused agent, a used-up budget.
+    /// business, or that Meta throttles, a paused agent, a used-up budget, a pause of the operator's.
     pub stage: String,
     /// How many, of the first 20,000.
     pub conversations: i64,
@@ -63,7 +64,7 @@ impl Store {
                             SELECT 1 FROM turns t WHERE t.chat_id = w.id AND t.state IN ('asking', 'reconciling', 'waiting')) \
                         LIMIT {ROWS_MAX}) w {account}",
                     row(
-                        &format!("{stopped} OR {IS_HELD}"),
+                        &format!("{stopped} OR {IS_HELD} OR {}", is_paused(Call::Ask)),
                         "ask",
                         "(SELECT MIN(m.at) FROM messages m WHERE m.chat_id = w.id AND m.needs_answer AND m.turn_id IS NULL)"
                     ),
@@ -71,16 +72,20 @@ impl Store {
             }
         }
         // While its agent is paused, what was asked is looked up all the same.
-        let is_held = "k.status <> 'connected' OR (k.bot_paused AND w.state = 'waiting')";
+        let is_held = format!(
+            "k.status <> 'connected' OR (k.bot_paused AND w.state = 'waiting') OR {}",
+            is_paused(Call::Ask)
+        );
         parts.push(format!(
             "{} FROM (SELECT connection_id, state, written_at FROM turns \
                 WHERE state IN ('asking', 'reconciling', 'waiting') AND withdrawn IS NULL LIMIT {SCAN_MAX}) w \
                 {account} AND ({LIVE} OR {STOPPED})",
-            row(is_held, "agent", "w.written_at")
+            row(&is_held, "agent", "w.written_at")
         ));
         let is_held = format!(
             "{STOPPED} OR EXISTS (SELECT 1 FROM gates g WHERE g.key = 'graph:account:' || k.instagram_account_id \
-                AND g.failures < {FAILURES} AND g.closed_until > (SELECT {{now}}))"
+                AND g.failures < {FAILURES} AND g.closed_until > (SELECT {{now}})) OR {}",
+            is_paused(Call::Send)
         );
         parts.push(format!(
             "{} FROM (SELECT o.connection_id, MIN(t.written_at) AS since FROM (\

@@ -1,10 +1,9 @@
 //! Calls nothing depends on: the customer's profile, mark-seen and typing indicators.
 
 use crate::Context;
-use crate::breakers::of_graph;
 use crate::follow::About;
 use dmrelay_instagram::SenderAction;
-use dmrelay_store::{Connection, Profile};
+use dmrelay_store::{Call, Connection, Profile};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +53,7 @@ pub(super) fn show_typing(ctx: &Arc<Context>, about: &About, thinking: Cancellat
     });
 }
 
-/// Whether Graph asked for a pause: then only sends are made.
+/// Whether Graph asked for a pause, or the operator: then only sends are made, if any.
 fn is_left_alone(ctx: &Context, about: &About) -> bool {
-    ctx.breakers.open_for(&of_graph(&about.route), ctx.database_now()).is_some()
+    ctx.breakers.is_stopped(Call::Send, &about.route, ctx.database_now())
 }

@@ -13,7 +13,7 @@ use dmrelay_domain::failure::{self, FailureClass};
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_instagram::{Access, GraphError, Outgoing};
 use dmrelay_runtime::span_of;
-use dmrelay_store::{BreakerKey, Connection};
+use dmrelay_store::{BreakerKey, Call, Connection};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Instrument;
@@ -43,7 +43,7 @@ pub(crate) async fn may_send(
 ) -> (Claim, Option<SendSlot>) {
     let Some(slot) = slot.or_else(|| ctx.slots.send(route)) else { return (Claim::NotBefore(None), None) };
     let now = ctx.database_now();
-    match ctx.breakers.admit(&of_graph(route), now).await {
+    match ctx.breakers.admit(Call::Send, route, now).await {
         Ok(Admission::Admitted) if ctx.liveness.is_alive() => (Claim::By(ctx.worker), Some(slot)),
         Ok(Admission::Wait(wait)) => {
             // The poller passes by what is behind an open breaker, and takes it as soon as the breaker closes.

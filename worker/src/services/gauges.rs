@@ -6,7 +6,7 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_queue::QueueName;
 use dmrelay_runtime::metrics::{BREAKER_CAUSES, BREAKERS, WAITING, seconds};
-use dmrelay_store::Result;
+use dmrelay_store::{Call, PauseScope, Result};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,12 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
         let found = open.iter().find(|open| open.breaker == *breaker && open.cause == cause);
         let count = found.map_or(0, |open| open.n);
         metrics.circuit_breakers_open.with_label_values(&[breaker, cause]).set(count);
+    }
+    let pauses = ctx.store.pauses().await?;
+    for (call, scope) in Call::ALL.into_iter().flat_map(|call| PauseScope::WORDS.map(|scope| (call, scope))) {
+        let of_it = pauses.iter().filter(|pause| pause.key.call == call && pause.key.scope.as_str() == scope);
+        let count = i64::try_from(of_it.count()).unwrap_or(i64::MAX);
+        metrics.pauses.with_label_values(&[call.as_str(), scope]).set(count);
     }
     accounts(&ctx).await?;
     // Whoever waits is counted: what fails from here on hides nothing of that.

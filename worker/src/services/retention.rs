@@ -13,6 +13,7 @@ const CHATS_PER_TICK: u64 = 500;
 pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     ctx.store.forget_processes().await?;
     ctx.store.forget_breakers().await?;
+    ctx.store.forget_pauses().await?;
     let worker = &ctx.options.worker;
     ctx.store.forget_prompt_echoes().await?;
     ctx.store.forget_turn_counts().await?;

@@ -3,6 +3,7 @@
 
 use super::database::in_time;
 use super::report::Report;
+use crate::pauses;
 use crate::status::{self, LATE};
 use crate::times::span;
 use dmrelay_domain::clock::millis;
@@ -14,6 +15,7 @@ pub(super) async fn check(store: &Store, report: &mut Report) {
     report.judge("writes", written.map(|()| "the database accepts writes"));
     processes(store, report).await;
     breakers(store, report).await;
+    paused(store, report).await;
     accounts(store, report).await;
     match in_time(store.waiting(LATE)).await {
         Ok(waiting) => customers(&waiting, report),
@@ -67,6 +69,19 @@ async fn breakers(store: &Store, report: &mut Report) {
         } else {
             report.warn(CHECK, what);
         }
+    }
+}
+
+async fn paused(store: &Store, report: &mut Report) {
+    const CHECK: &str = "pauses";
+    match in_time(store.pauses()).await {
+        Ok(pauses) if pauses.is_empty() => report.ok(CHECK, "nothing is paused"),
+        Ok(pauses) => {
+            for pause in pauses {
+                report.warn(CHECK, format!("{}: admin resume ends it", pauses::line(&pause)));
+            }
+        }
+        Err(err) => report.fail(CHECK, err),
     }
 }
 

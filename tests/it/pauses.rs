@@ -1,0 +1,168 @@
+//! What the operator has paused is not called, and goes on once it is resumed.
+
+use anyhow::{Context, Result};
+use dmrelay_domain::ids::{InstagramAccountId, SubaccountId};
+use dmrelay_simulator::AccountSpec;
+use dmrelay_store::{Call, PauseKey, PauseScope};
+use dmrelay_tests::cluster::Cluster;
+use dmrelay_tests::relay::{Backend, Relay};
+use dmrelay_tests::rest::{ACCOUNT, AGENT, Rest, connect_body};
+use dmrelay_tests::wait;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+on_both_backends!(
+    questions_of_a_subaccount_wait_and_others_are_asked,
+    answers_of_an_account_wait_and_others_are_sent,
+    a_pause_ends_by_itself,
+);
+
+const USER: &str = "200000000000001";
+const OTHER_USER: &str = "200000000000002";
+const OTHER_ACCOUNT: &str = "17841400000000002";
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A second account, of another subaccount.
+async fn connect_another(relay: &Relay) -> Result<()> {
+    relay.simulator.put_account(AccountSpec::new(OTHER_ACCOUNT, "other", "IGAAtest-token-of-other"));
+    let mut body = connect_body();
+    body["accessToken"] = json!("IGAAtest-token-of-other");
+    body["instagramAccountId"] = json!(OTHER_ACCOUNT);
+    let body = Some(body.to_string().into_bytes());
+    let path = "/api/database/other/chat-agents/agent_other/instagram/connect";
+    let connected = relay.rest.request("POST", path, body, &[]).await?;
+    assert_eq!(connected.status, 201, "{}", connected.text);
+    Ok(())
+}
+
+/// Pauses the calls, and waits until the worker knows it.
+async fn pause(relay: &Relay, key: &PauseKey, time: Option<Duration>) -> Result<()> {
+    relay.store.pause(key, time, Some("an incident"), "test").await?;
+    // Each worker looks every second.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    Ok(())
+}
+
+async fn held(relay: &Relay) -> Result<()> {
+    wait::until("one who is held", DEADLINE, async || {
+        let waiting = relay.store.waiting(Duration::from_secs(60)).await?;
+        Ok(waiting.iter().any(|one| one.stage == "held" && one.conversations == 1).then_some(()))
+    })
+    .await
+}
+
+async fn questions_of_a_subaccount_wait_and_others_are_asked(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    connect_another(&relay).await?;
+    let scope = PauseScope::Subaccount(SubaccountId::parse("other")?);
+    let key = PauseKey { call: Call::Ask, scope };
+    pause(&relay, &key, None).await?;
+    relay.simulator.say(OTHER_ACCOUNT, OTHER_USER, "hello");
+    held(&relay).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    assert_eq!(relay.simulator.record(|record| record.completion_count), 1);
+    assert!(relay.store.resume(&key).await?);
+    assert!(!relay.store.resume(&key).await?);
+    let answered =
+        |record: &dmrelay_simulator::Record| record.sends_to(OTHER_ACCOUNT, OTHER_USER).next().is_some();
+    relay.simulator.wait_for("the answer", DEADLINE, answered).await?;
+    relay.end().await
+}
+
+async fn answers_of_an_account_wait_and_others_are_sent(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    connect_another(&relay).await?;
+    let scope = PauseScope::Account(InstagramAccountId::parse(OTHER_ACCOUNT)?);
+    let key = PauseKey { call: Call::Send, scope };
+    pause(&relay, &key, None).await?;
+    let actions = relay.simulator.record(|record| record.calls_of("graph.sender_action"));
+    relay.simulator.say(OTHER_ACCOUNT, OTHER_USER, "hello");
+    held(&relay).await?;
+    let asked = |record: &dmrelay_simulator::Record| record.completion_count == 1;
+    relay.simulator.wait_for("a question", DEADLINE, asked).await?;
+    let now = relay.simulator.record(|record| record.calls_of("graph.sender_action"));
+    assert_eq!(actions, now, "neither seen nor typing is shown");
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    let to_other = |record: &dmrelay_simulator::Record| record.sends_to(OTHER_ACCOUNT, OTHER_USER).count();
+    assert_eq!(relay.simulator.record(to_other), 0);
+    assert!(relay.store.resume(&key).await?);
+    relay.simulator.wait_for("the answer", DEADLINE, |record| to_other(record) == 1).await?;
+    relay.end().await
+}
+
+async fn a_pause_ends_by_itself(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let key = PauseKey { call: Call::Ask, scope: PauseScope::All };
+    pause(&relay, &key, Some(Duration::from_secs(4))).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    held(&relay).await?;
+    assert_eq!(relay.store.pauses().await?.len(), 1);
+    relay.replies(USER, 1).await?;
+    assert_eq!(relay.store.pauses().await?, []);
+    relay.store.forget_pauses().await?;
+    relay.end().await
+}
+
+/// From the command line to the worker, its metrics, and what an operator sees.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_pauses_and_resumes_everything() -> Result<()> {
+    let mut cluster = Cluster::start(&[]).await?;
+    let admin = async |cluster: &Cluster, args: &[&str]| {
+        let (success, output) =
+            cluster.run("dmrelay-api", &[&["admin"], args].concat(), &[("RUST_LOG", "off")]).await?;
+        anyhow::Ok((success, output.trim_end().to_owned()))
+    };
+    let paused = ["pause", "--all", "--only", "ask", "--for", "2h", "--reason", "wrong prices"];
+    let (success, output) = admin(&cluster, &paused).await?;
+    assert!(
+        success && output.contains("questions to the agent of all accounts are paused for 2h"),
+        "{output}"
+    );
+    for (args, why) in [
+        (&["pause", "--subaccount", "nobody"][..], "has no connected account"),
+        (&["pause", "--account", "17841499999999999"], "is not connected"),
+        (&["pause"], "required"),
+        (&["resume", "--account", ACCOUNT], "nothing of that was paused"),
+    ] {
+        let (success, output) = admin(&cluster, args).await?;
+        assert!(!success && output.contains(why), "{args:?}: {output}");
+    }
+    let (_worker, port) = cluster.watched_worker()?;
+    let watched = Rest::new(SocketAddr::from(([127, 0, 0, 1], port.number)))?;
+    wait::until("a worker that counts it", DEADLINE, async || {
+        let Ok(metrics) = watched.request("GET", "/metrics", None, &[]).await else { return Ok(None) };
+        let counted = "dmrelay_pauses{call=\"ask\",scope=\"all\"} 1";
+        Ok(metrics.text.contains(counted).then_some(()))
+    })
+    .await?;
+    cluster.simulator.say(ACCOUNT, USER, "hello");
+    let stored = async || Ok(cluster.rest.get("messages").await?.json["total"].as_i64().filter(|n| *n > 0));
+    wait::until("the message is stored", DEADLINE, stored).await?;
+    let (_, status) = admin(&cluster, &["status", "--json"]).await?;
+    let status: Value = serde_json::from_str(&status)?;
+    assert_eq!(
+        (&status["answering"], &status["pauses"][0]["call"]),
+        (&json!(false), &json!("ask")),
+        "{status}"
+    );
+    let (_, doctor) = admin(&cluster, &["doctor"]).await?;
+    assert!(
+        doctor.contains("of all accounts are paused until") && doctor.contains("wrong prices"),
+        "{doctor}"
+    );
+    let (_, list) = admin(&cluster, &["pauses"]).await?;
+    assert!(list.contains("wrong prices") && list.contains("os:"), "{list}");
+    assert_eq!(cluster.simulator.record(|record| record.completion_count), 0);
+    let (success, resumed) = admin(&cluster, &["resume", "--all"]).await?;
+    assert!(success && resumed.contains("resumed: questions to the agent of all accounts"), "{resumed}");
+    let answered = |record: &dmrelay_simulator::Record| record.sends_to(ACCOUNT, USER).next().is_some();
+    cluster.simulator.wait_for("the answer", DEADLINE, answered).await?;
+    let (_, list) = admin(&cluster, &["pauses"]).await?;
+    assert_eq!(list, "nothing is paused");
+    let kept = cluster.rest.get("chats").await?;
+    assert_eq!(kept.json["items"].as_array().context("chats")?.len(), 1, "{AGENT}: {}", kept.text);
+    Ok(())
+}
