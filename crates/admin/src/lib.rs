@@ -4,6 +4,7 @@
 mod after_restore;
 mod agents;
 mod breakers;
+mod chats;
 mod common;
 mod connections;
 mod dead_letters;
@@ -32,6 +33,7 @@ pub use settings::{ApiChecks, Settings};
 use after_restore::AfterRestore;
 use agents::Agents;
 use breakers::Breakers;
+use chats::Chats;
 use connections::Connections;
 use dead_letters::DeadLetters;
 use doctor::Doctor;
@@ -99,6 +101,8 @@ pub enum Admin {
     Pauses(Pauses),
     /// List connected accounts, their state, and their pending work.
     Connections(Connections),
+    /// Find conversations by the customer's handle, name or id, in all subaccounts.
+    Chats(Chats),
     /// Show the timeline of one conversation.
     ///
     /// Includes the newest messages and turns, the dead letters, and the events of the account in that time,
@@ -148,6 +152,7 @@ async fn begin(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
         Admin::Resume(resume) => resume.run(&store).await,
         Admin::Pauses(pauses) => pauses.run(&store).await,
         Admin::Connections(connections) => connections.run(&store).await,
+        Admin::Chats(chats) => chats.run(&store).await,
         Admin::Timeline(timeline) => timeline.run(&store).await,
         Admin::Migrate(_) | Admin::Doctor(_) => Ok(()),
     }

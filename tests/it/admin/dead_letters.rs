@@ -58,6 +58,28 @@ async fn a_replayed_question_is_answered() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_are_discarded_by_a_filter() -> Result<()> {
+    let mut cluster = Cluster::start(&[]).await?;
+    let _worker = cluster.worker()?;
+    refuse(&cluster, 2);
+    cluster.simulator.say(ACCOUNT, USER, "hello");
+    cluster.simulator.say(ACCOUNT, "200000000000002", "hello");
+    letters(&cluster, 2).await?;
+    let dry = admin(&cluster, &["dead-letters", "discard", "--class", "invalid", "--dry-run"]).await?;
+    assert!(dry.contains("2 would be discarded, 0 would be refused"), "{dry}");
+    let none = admin(&cluster, &["dead-letters", "discard", "--class", "gone"]).await?;
+    assert_eq!(none, "0 discarded, 0 refused");
+    let one = admin_json(&cluster, &["dead-letters", "discard", "--kind", "turn", "--limit", "1"]).await?;
+    assert_eq!((only(&one["discarded"])?.is_string(), &one["refused"]), (true, &json!([])));
+    let rest = admin(&cluster, &["dead-letters", "discard", "--created-before", "0s"]).await?;
+    assert!(rest.contains("1 discarded, 0 refused"), "{rest}");
+    letters(&cluster, 0).await?;
+    let closed = admin_json(&cluster, &["dead-letters", "list", "--state", "discarded"]).await?;
+    assert_eq!(closed.as_array().map(Vec::len), Some(2));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replays_that_would_fail_again_are_refused_and_the_others_continue() -> Result<()> {
     let mut cluster = Cluster::start(&[]).await?;
     let _worker = cluster.worker()?;
@@ -82,10 +104,12 @@ async fn replays_that_would_fail_again_are_refused_and_the_others_continue() -> 
     assert!(!success && first.contains(oldest) && first.contains("a human agent has taken over"), "{first}");
     let (success, named) = run(&["replay", middle, oldest, unknown]).await?;
     assert!(!success && named.contains("1 replayed, 2 refused"), "{named}");
-    assert!(named.contains(&format!("refused   {unknown}  no such dead letter")), "{named}");
+    assert!(named.contains(&format!("refused    {unknown}  no such dead letter")), "{named}");
     let (success, discarded) = run(&["discard", oldest, unknown]).await?;
     assert!(!success && discarded.contains(&format!("discarded  {oldest}")), "{discarded}");
     assert!(discarded.contains("1 of 2 dead letters were refused"), "{discarded}");
+    let (_, which) = run(&["discard"]).await?;
+    assert!(which.contains("no selection"), "{which}");
     let (success, rest) = run(&["replay", "--all"]).await?;
     assert!(success && rest.contains(newest), "{rest}");
     for letter in [&open[0], &open[1]] {

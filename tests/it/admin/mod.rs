@@ -1,6 +1,7 @@
 //! The operator's commands, run with the real binary.
 
 mod breakers;
+mod chats;
 mod connections;
 mod dead_letters;
 mod doctor;
@@ -78,7 +79,11 @@ async fn every_command_has_help() -> Result<()> {
         &["breakers", "list"],
         &["breakers", "open"],
         &["breakers", "reset"],
+        &["pause"],
+        &["resume"],
+        &["pauses"],
         &["connections"],
+        &["chats"],
         &["timeline"],
         &["doctor"],
     ] {

@@ -1,21 +1,21 @@
 //! `admin dead-letters`: permanent failures of all subaccounts.
 
+mod close;
 mod filter;
-mod replay;
 
-use super::common::{EXIT_CODES, Listing, now, operator};
+use super::common::{EXIT_CODES, Listing, now};
 use super::output::{self, OfSubaccount, Table, or_nothing, print};
 use super::times::{self, Moment};
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use close::{Action, Selection};
 use dmrelay_domain::ids::DeadLetterId;
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_store::entity::dead_letter;
 use dmrelay_store::{LetterSearch, Store};
 use dmrelay_views::DeadLetterView;
 use filter::Filter;
-use replay::ReplaySome;
 
 /// Manage dead letters.
 #[derive(Debug, Subcommand)]
@@ -33,14 +33,9 @@ pub enum DeadLetters {
     },
     /// Replay dead letters. A worker picks them up at once; those that would fail again are refused and stay
     /// open.
-    Replay(ReplaySome),
-    /// Discard dead letters.
-    #[command(after_help = EXIT_CODES)]
-    Discard {
-        /// Their ids.
-        #[arg(required = true)]
-        ids: Vec<DeadLetterId>,
-    },
+    Replay(Selection),
+    /// Discard dead letters: what failed stays undone, and they count no more.
+    Discard(Selection),
 }
 
 /// Which dead letters to list.
@@ -65,8 +60,8 @@ impl DeadLetters {
         match self {
             Self::List(list) => list.run(store).await,
             Self::Show { id, json } => show(store, *id, *json).await,
-            Self::Replay(replay) => replay.run(store).await,
-            Self::Discard { ids } => discard(store, ids).await,
+            Self::Replay(which) => which.run(store, Action::Replay).await,
+            Self::Discard(which) => which.run(store, Action::Discard).await,
         }
     }
 }
@@ -129,24 +124,5 @@ async fn show(store: &Store, id: DeadLetterId, json: bool) -> anyhow::Result<()>
     for (name, value) in rows {
         print(format!("{name:<10}  {}", output::harmless(&value)))?;
     }
-    Ok(())
-}
-
-async fn discard(store: &Store, ids: &[DeadLetterId]) -> anyhow::Result<()> {
-    let letters = store.letters_with_ids(ids).await?;
-    let mut refused = 0;
-    for id in ids {
-        let why = match letters.iter().find(|letter| letter.id == *id) {
-            None => replay::UNKNOWN,
-            Some(letter) if store.discard(letter, &operator()).await? => {
-                print(format!("discarded  {id}"))?;
-                continue;
-            }
-            Some(_) => replay::CLOSED,
-        };
-        refused += 1;
-        print(format!("refused    {id}  {why}"))?;
-    }
-    ensure!(refused == 0, "{refused} of {} dead letters were refused", ids.len());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `admin dead-letters replay`: replays dead letters, by the same rules as the API.
+//! `admin dead-letters replay` and `discard`: replays or discards dead letters, by the same rules as the API.
 
 use super::super::common::{EXIT_CODES, now, operator};
 use super::super::output::{self, print};
@@ -11,12 +11,13 @@ use dmrelay_domain::states::DeadLetterState;
 use dmrelay_store::entity::dead_letter;
 use dmrelay_store::{Connection, LetterSearch, Replay, Store};
 use serde::Serialize;
+use serde_json::json;
 use std::collections::HashMap;
 
-/// Which dead letters to replay: by id, by filter, or all.
+/// Which dead letters: by id, by filter, or all.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
-pub struct ReplaySome {
+pub struct Selection {
     /// These dead letters.
     #[arg(conflicts_with_all = ["subaccount", "connection", "class", "kind", "created_before", "limit", "all"])]
     ids: Vec<DeadLetterId>,
@@ -28,7 +29,7 @@ pub struct ReplaySome {
     /// All open dead letters.
     #[arg(long, conflicts_with_all = ["subaccount", "connection", "class", "kind", "created_before"])]
     all: bool,
-    /// Maximum number to replay, oldest first.
+    /// Maximum number, oldest first.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     /// Only print what would happen.
@@ -40,17 +41,36 @@ pub struct ReplaySome {
 }
 
 /// Reasons for a refusal.
-pub(super) const UNKNOWN: &str = "no such dead letter";
-pub(super) const CLOSED: &str = "it was already replayed or discarded";
+const UNKNOWN: &str = "no such dead letter";
+const CLOSED: &str = "it was already replayed or discarded";
 const ORPHAN: &str = "its connection is gone";
 
 /// Number of letters read at a time.
 const PAGE: u64 = 200;
 
+/// What becomes of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// A worker tries again what failed.
+    Replay,
+    /// Nothing more: they are closed.
+    Discard,
+}
+
+impl Action {
+    /// What has become of a letter.
+    fn done(self) -> &'static str {
+        match self {
+            Self::Replay => "replayed",
+            Self::Discard => "discarded",
+        }
+    }
+}
+
 /// The results.
-#[derive(Default, Serialize)]
+#[derive(Default)]
 struct Outcome {
-    replayed: Vec<DeadLetterId>,
+    done: Vec<DeadLetterId>,
     refused: Vec<Refusal>,
 }
 
@@ -61,8 +81,9 @@ struct Refusal {
 }
 
 /// A run over a set of letters.
-struct Replaying<'a> {
+struct Closing<'a> {
     store: &'a Store,
+    action: Action,
     dry_run: bool,
     json: bool,
     /// The connections read so far.
@@ -70,14 +91,14 @@ struct Replaying<'a> {
     outcome: Outcome,
 }
 
-impl ReplaySome {
-    pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
+impl Selection {
+    pub(super) async fn run(&self, store: &Store, action: Action) -> anyhow::Result<()> {
         if self.ids.is_empty() && self.filter.is_empty() && self.created_before.is_none() && !self.all {
             bail!("no selection: pass ids, a filter (--class …), or --all");
         }
         let (dry_run, json) = (self.dry_run, self.json);
-        let mut run =
-            Replaying { store, dry_run, json, connections: HashMap::new(), outcome: Outcome::default() };
+        let (connections, outcome) = (HashMap::new(), Outcome::default());
+        let mut run = Closing { store, action, dry_run, json, connections, outcome };
         if self.ids.is_empty() {
             run.fitting(&self.search(store).await?, self.limit).await?;
         } else {
@@ -94,7 +115,7 @@ impl ReplaySome {
     }
 }
 
-impl Replaying<'_> {
+impl Closing<'_> {
     async fn named(&mut self, ids: &[DeadLetterId]) -> anyhow::Result<()> {
         let letters = self.store.letters_with_ids(ids).await?;
         for id in ids {
@@ -121,6 +142,9 @@ impl Replaying<'_> {
     }
 
     async fn one(&mut self, letter: &dead_letter::Model) -> anyhow::Result<()> {
+        if self.action == Action::Discard {
+            return self.discard(letter).await;
+        }
         self.meet(letter).await?;
         let connection = letter.connection_id.and_then(|id| self.connections.get(&id)?.as_ref());
         let Some(connection) = connection else { return self.refuse(letter.id, ORPHAN) };
@@ -130,10 +154,16 @@ impl Replaying<'_> {
             self.store.replay(letter, connection, &operator()).await?
         };
         match outcome {
-            Replay::Replayed => self.replayed(letter),
+            Replay::Replayed => self.done(letter),
             Replay::NotOpen => self.refuse(letter.id, CLOSED),
             Replay::Refused(why) => self.refuse(letter.id, why),
         }
+    }
+
+    async fn discard(&mut self, letter: &dead_letter::Model) -> anyhow::Result<()> {
+        let is_open = letter.replayed_at.is_none() && letter.discarded_at.is_none();
+        let done = if self.dry_run { is_open } else { self.store.discard(letter, &operator()).await? };
+        if done { self.done(letter) } else { self.refuse(letter.id, CLOSED) }
     }
 
     /// Reads the connection of a letter, cached for all of its letters.
@@ -146,15 +176,15 @@ impl Replaying<'_> {
         Ok(())
     }
 
-    fn replayed(&mut self, letter: &dead_letter::Model) -> anyhow::Result<()> {
-        self.outcome.replayed.push(letter.id);
-        let word = if self.dry_run { "would do" } else { "replayed" };
-        self.say(&format!("{word}  {}  {} {}", letter.id, letter.kind, letter.class))
+    fn done(&mut self, letter: &dead_letter::Model) -> anyhow::Result<()> {
+        self.outcome.done.push(letter.id);
+        let word = if self.dry_run { "would do" } else { self.action.done() };
+        self.say(&format!("{word:<9}  {}  {} {}", letter.id, letter.kind, letter.class))
     }
 
     fn refuse(&mut self, id: DeadLetterId, reason: &'static str) -> anyhow::Result<()> {
         self.outcome.refused.push(Refusal { id, reason });
-        self.say(&format!("refused   {id}  {reason}"))
+        self.say(&format!("refused    {id}  {reason}"))
     }
 
     fn say(&self, line: &str) -> anyhow::Result<()> {
@@ -165,15 +195,15 @@ impl Replaying<'_> {
     }
 
     fn conclude(&self) -> anyhow::Result<()> {
-        let (replayed, refused) = (self.outcome.replayed.len(), self.outcome.refused.len());
+        let (word, done, refused) = (self.action.done(), self.outcome.done.len(), self.outcome.refused.len());
         if self.json {
-            output::print_json(&self.outcome)?;
+            output::print_json(&json!({ word: self.outcome.done, "refused": self.outcome.refused }))?;
         } else if self.dry_run {
-            print(format!("{replayed} would be replayed, {refused} would be refused"))?;
+            print(format!("{done} would be {word}, {refused} would be refused"))?;
         } else {
-            print(format!("{replayed} replayed, {refused} refused"))?;
+            print(format!("{done} {word}, {refused} refused"))?;
         }
-        ensure!(refused == 0, "{refused} of {} dead letters were refused", replayed + refused);
+        ensure!(refused == 0, "{refused} of {} dead letters were refused", done + refused);
         Ok(())
     }
 }
