@@ -22,6 +22,7 @@ pub mod agent_chat;
 pub mod agent_chat_deletion;
 pub mod api_key;
 pub mod breaker;
+pub mod budget;
 pub mod chat;
 pub mod dead_letter;
 pub mod erased_trace;
@@ -37,6 +38,8 @@ pub mod process;
 pub mod prompt_echo;
 pub mod provider_key;
 pub mod turn;
+pub mod turn_count;
+pub mod usage_day;
 mod word;
 
 pub use word::Word;

@@ -28,7 +28,9 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [&str; 25] = [
+const TABLES: [&str; 27] = [
+    "usage_days",
+    "budgets",
     "pauses",
     "write_probes",
     "turn_counts",
@@ -307,6 +309,27 @@ const COORDINATION: &[&str] = &[
     key text PRIMARY KEY,
     until bigint NOT NULL
 )",
+    // The budgets of the workers' settings, for those who ask the API.
+    "CREATE TABLE budgets (
+    name text PRIMARY KEY,
+    turns bigint NOT NULL
+)",
+    // Counted from messages and turns, and kept after they are deleted; days (UTC) since the epoch.
+    "CREATE TABLE usage_days (
+    connection_id {uuid} NOT NULL,
+    day bigint NOT NULL,
+    subaccount_id text NOT NULL,
+    instagram_account_id text NOT NULL,
+    received bigint NOT NULL,
+    sent_by_agent bigint NOT NULL,
+    sent_by_people bigint NOT NULL,
+    failed bigint NOT NULL,
+    turns bigint NOT NULL,
+    questions bigint NOT NULL,
+    PRIMARY KEY (connection_id, day)
+)",
+    "CREATE INDEX usage_days_subaccount ON usage_days (subaccount_id, day)",
+    "CREATE INDEX usage_days_day ON usage_days (day)",
     // Calls that the operator has paused: few rows.
     "CREATE TABLE pauses (
     key text PRIMARY KEY,

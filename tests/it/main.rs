@@ -59,6 +59,7 @@ mod tokens;
 mod tracing;
 mod unit_of_work;
 mod unusual;
+mod usage;
 mod waiting;
 mod watching;
 mod webhook;

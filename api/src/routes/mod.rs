@@ -21,6 +21,7 @@ mod send;
 mod settings;
 mod status;
 mod takeover;
+mod usage;
 mod webhook;
 
 use crate::access::{self, Guard, Scope};
@@ -89,6 +90,7 @@ fn of_agent() -> Vec<Route> {
 fn of_tenant() -> Vec<Route> {
     vec![
         needs(Permission::Read, routes!(activities::of_tenant)),
+        needs(Permission::Read, routes!(usage::usage)),
         needs(Permission::ManageKeys, routes!(api_keys::list)),
         needs(Permission::ManageKeys, routes!(api_keys::create)),
         needs(Permission::ManageKeys, routes!(api_keys::revoke)),

@@ -21,6 +21,7 @@ mod settings;
 mod status;
 mod timeline;
 mod times;
+mod usage;
 
 use anyhow::anyhow;
 use clap::Subcommand;
@@ -46,6 +47,7 @@ use provider_keys::ProviderKeys;
 use reseal::Reseal;
 use status::Status;
 use timeline::Timeline;
+use usage::Usage;
 
 /// Administer an installation.
 #[derive(Debug, Subcommand)]
@@ -103,6 +105,8 @@ pub enum Admin {
     Connections(Connections),
     /// Find conversations by the customer's handle, name or id, in all subaccounts.
     Chats(Chats),
+    /// Show messages, turns and questions by account and day.
+    Usage(Usage),
     /// Show the timeline of one conversation.
     ///
     /// Includes the newest messages and turns, the dead letters, and the events of the account in that time,
@@ -153,6 +157,7 @@ async fn begin(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
         Admin::Pauses(pauses) => pauses.run(&store).await,
         Admin::Connections(connections) => connections.run(&store).await,
         Admin::Chats(chats) => chats.run(&store).await,
+        Admin::Usage(usage) => usage.run(&store).await,
         Admin::Timeline(timeline) => timeline.run(&store).await,
         Admin::Migrate(_) | Admin::Doctor(_) => Ok(()),
     }

@@ -51,6 +51,7 @@ mod signs;
 mod tokens;
 mod traces;
 mod turn_counts;
+mod usage;
 mod waiting;
 
 pub use activities::{Activity, ActivityFilter};
@@ -92,6 +93,7 @@ pub use settings::Settings;
 pub use signs::SeenSign;
 pub use tokens::Renewed;
 pub use turn_counts::{TurnCount, TurnHold};
+pub use usage::{BudgetLimits, BudgetUse, UsageFilter, day_of};
 pub use waiting::Waiting;
 
 pub use dmrelay_domain::states::{ActivityKind, DeadLetterState};

@@ -11,6 +11,7 @@ mod notice;
 mod operations;
 mod settings;
 mod timeline;
+mod usage;
 
 pub use api_key::ApiKeyView;
 pub use chat::{ChatCounts, ChatView};
@@ -21,6 +22,7 @@ pub use notice::{Notice, NoticeCode};
 pub use operations::{ActivityView, DeadLetterView};
 pub use settings::{ConnectionSettings, cleaned};
 pub use timeline::{Moment, TimelineEntry, TimelineEvent, moments, timeline};
+pub use usage::{TurnBudgetView, UsageCounts, UsageDayView, date, parse_date, usage_csv};
 
 use dmrelay_store::Page;
 use serde::Serialize;

@@ -7,6 +7,7 @@ mod poller;
 mod retention;
 mod tokens;
 mod upkeep;
+mod usage;
 
 use crate::Context;
 use dmrelay_store::Leadership;
@@ -26,7 +27,9 @@ pub(crate) fn start(ctx: &Arc<Context>, shutdown: &CancellationToken) -> Vec<tok
     let erasure = Service { name: "erasure", interval: ctx.options.worker.erasure_interval };
     let upkeep = Service { name: "upkeep", interval: Duration::from_secs(5) };
     let tokens = Service { name: "tokens", interval: ctx.options.worker.token_check_interval };
+    let usage = Service { name: USAGE, interval: ctx.options.worker.usage_interval };
     vec![
+        tokio::spawn(usage.run(ctx.clone(), shutdown.clone(), usage::tick)),
         tokio::spawn(upkeep.run(ctx.clone(), shutdown.clone(), upkeep::tick)),
         tokio::spawn(poller.run(ctx.clone(), shutdown.clone(), poller::tick)),
         tokio::spawn(gauges.run(ctx.clone(), shutdown.clone(), gauges::tick)),
@@ -38,6 +41,9 @@ pub(crate) fn start(ctx: &Arc<Context>, shutdown: &CancellationToken) -> Vec<tok
 
 /// The service whose gauges this process shows only while it leads.
 const GAUGES: &str = "gauges";
+
+/// The service whose counts this process shows only while it leads.
+const USAGE: &str = "usage";
 
 /// The service that decides this worker's readiness. The name is stored, and a metric label.
 const POLLER: &str = "sweep";
@@ -102,6 +108,9 @@ impl Service {
         let leads = ctx.metrics.leader.with_label_values(&[self.name]);
         if leads.get() == 1 && self.name == GAUGES {
             gauges::forget(ctx);
+        }
+        if leads.get() == 1 && self.name == USAGE {
+            ctx.metrics.usage_today.reset();
         }
         leads.set(0);
     }

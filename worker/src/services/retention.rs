@@ -36,6 +36,9 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     if let Some(age) = worker.retention_dead_letters {
         noted(batches("dead letters", BATCH, || store.forget_letters(age, BATCH)).await);
     }
+    if let Some(age) = worker.retention_usage {
+        noted(store.forget_usage(age).await.map(|deleted| told("days of usage", deleted)));
+    }
     if let Some(age) = worker.retention_activities {
         noted(store.forget_old_activities(age).await.map(|deleted| told("activities", deleted)));
     }

@@ -130,6 +130,8 @@ metrics! {
         leader: gauges = "leader" ["service"];
         /// Failed ticks of services.
         service_errors: counters = "service_errors_total" ["service"];
+        /// Today's messages, turns and questions of the subaccounts that use most, counted by the leader.
+        usage_today: gauges = "usage_today" ["subaccount", "what"];
         /// Renewals of access tokens.
         token_refreshes: counters = "token_refreshes_total" ["result"];
         /// Time from when a customer wrote, by Meta's timestamp, to the arrival of the webhook.

@@ -81,7 +81,7 @@ impl Deref for Metrics {
 pub const JOBS: [&str; 3] = ["ingest", "turn", "deliver"];
 
 /// The services of a worker, each led by one worker at a time.
-pub const SERVICES: [&str; 6] = ["sweep", "gauges", "upkeep", "tokens", "retention", "erasure"];
+pub const SERVICES: [&str; 7] = ["sweep", "gauges", "upkeep", "tokens", "retention", "erasure", "usage"];
 
 /// The dependencies a process needs.
 pub const DEPENDENCIES: [&str; 2] = ["database", "redis"];

@@ -106,6 +106,12 @@ pub struct WorkerSettings {
     /// How long a customer may wait for an answer before the conversation counts as late.
     #[arg(long, env = "UNANSWERED_AFTER", default_value = "5m", value_parser = positive)]
     pub unanswered_after: Duration,
+    /// How often messages, turns and questions of today are counted for each account.
+    #[arg(long, env = "USAGE_INTERVAL", default_value = "5m", value_parser = positive)]
+    pub usage_interval: Duration,
+    /// How many subaccounts `dmrelay_usage_today` shows, those that use most; 0 for none.
+    #[arg(long, env = "USAGE_METRIC_SUBACCOUNTS", default_value_t = 50)]
+    pub usage_metric_subaccounts: usize,
     /// Bytes that the database may grow to, for its alert; 0 if that is watched elsewhere.
     #[arg(long, env = "DATABASE_CAPACITY_BYTES", default_value_t = 0)]
     pub database_capacity_bytes: u64,
@@ -134,6 +140,9 @@ pub struct WorkerSettings {
     /// Retention of questions to the agent and of agent chats that were replaced; at least 2d. Kept for ever if not set.
     #[arg(long, env = "RETENTION_TURNS", value_parser = days)]
     pub retention_turns: Option<Duration>,
+    /// Retention of the daily counts of messages, turns and questions; at least 2d. Kept for ever if not set.
+    #[arg(long, env = "RETENTION_USAGE", value_parser = days)]
+    pub retention_usage: Option<Duration>,
     /// Retention of the activity log; at least 2d. Kept for ever if not set.
     #[arg(long, env = "RETENTION_ACTIVITIES", value_parser = days)]
     pub retention_activities: Option<Duration>,
