@@ -6,6 +6,7 @@
 mod access;
 mod bodies;
 mod budget;
+mod canary;
 mod extract;
 mod front;
 mod idempotency;

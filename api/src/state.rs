@@ -2,6 +2,7 @@
 
 use crate::bodies::Budget;
 use crate::budget::{Budgets, Rate};
+use crate::canary::{Canary, Surroundings};
 use crate::jwt::Tokens;
 use crate::limit::Limits;
 use crate::live::{Live, MostStreams};
@@ -49,6 +50,8 @@ pub struct ApiOptions {
     pub bootstrap_hash: Option<[u8; 32]>,
     /// Hours a human agent's message silences the agent.
     pub takeover_hours: u32,
+    /// The message of its own, if there is one.
+    pub(crate) canary: Option<Canary>,
     /// Where subaccounts' own keys at the agent's provider are checked.
     pub retell_url: Url,
 }
@@ -81,6 +84,7 @@ impl ApiOptions {
             return Err(InvalidSetting { name: "BOOTSTRAP_API_KEY", what });
         }
         Ok(Self {
+            canary: Canary::of(&api, &app_secrets)?,
             app_secrets,
             verify_token: graph.verify_token.get()?,
             bootstrap_hash: bootstrap.map(|key| dmrelay_domain::signature::sha256(key.expose().as_bytes())),
@@ -213,6 +217,11 @@ impl ApiState {
     ) -> anyhow::Result<Self> {
         let ApiParts { app, options } = parts;
         let tokens = Tokens::new(&options.jwt, app.client.clone())?;
+        if let Some(canary) = options.canary.clone() {
+            let (store, client) = (app.store.clone(), app.client.clone());
+            let of = Surroundings { store, client, metrics: app.metrics.clone(), clock: app.clock.clone() };
+            tokio::spawn(canary.run(of, stop.clone()));
+        }
         let api = &options.api;
         let limits = InboxOptions {
             batch: usize::from(api.inbox_batch),

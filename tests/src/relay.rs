@@ -69,6 +69,7 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let simulator = simulator(address).await?;
+        settings.api.canary.canary_url = Some(Url::parse(&format!("http://{address}/webhooks/instagram"))?);
         settings.graph.graph_url = Url::parse(&simulator.graph_url())?;
         settings.graph.instagram_graph_url = Url::parse(&simulator.instagram_url())?;
         settings.provider.retell_url = Url::parse(&simulator.retell_url())?;

@@ -54,6 +54,7 @@ pub async fn check_agent(client: &Client, url: &Url, key: &Key, agent: &AgentId)
         url: http::join(url, &["get-chat-agent", agent.as_str()]),
         bearer: Some(key.clone()),
         json: None,
+        headers: Vec::new(),
         timeout: CHAT_CALL_TIMEOUT,
     };
     match client.send(call).await {
@@ -151,6 +152,7 @@ impl Retell {
             url: dmrelay_runtime::http::join(&self.options.url, path),
             bearer: Some(key.unwrap_or(&self.options.key).clone()),
             json: None,
+            headers: Vec::new(),
             timeout,
         }
     }

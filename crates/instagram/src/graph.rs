@@ -176,6 +176,7 @@ impl Graph {
             url,
             bearer: Some(access.token.clone()),
             json: request.json.clone(),
+            headers: Vec::new(),
             timeout: request.timeout,
         };
         self.answer(request.effect, call).await

@@ -38,6 +38,7 @@ impl Graph {
             url,
             bearer: None,
             json: None,
+            headers: Vec::new(),
             timeout: self.options.timeout,
         };
         // Safe to retry: a token may be renewed any number of times.

@@ -60,6 +60,7 @@ async fn call(system: &System, method: Method, path: &str, json: Option<Value>) 
         url: Url::parse(&format!("{}/{path}", base(system)))?,
         bearer: Some(Secret::new(system.keys.api_key.clone())),
         json,
+        headers: Vec::new(),
         timeout: Duration::from_secs(30),
     };
     Ok(client.send(call).await?)

@@ -74,6 +74,8 @@ pub struct Call {
     pub bearer: Option<Secret<String>>,
     /// The JSON body.
     pub json: Option<Value>,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
     /// Timeout of the whole call, from connecting to the last byte of the response.
     pub timeout: Duration,
 }
@@ -183,6 +185,9 @@ impl Client {
         }
         if let Some(json) = &call.json {
             request = request.json(json);
+        }
+        for (name, value) in call.headers {
+            request = request.header(name, value);
         }
         let mut response = request.send().await.map_err(failure)?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());

@@ -87,6 +87,7 @@ fn handshake(public: &Url, token: &Secret<String>, challenge: &str) -> Call {
         url,
         bearer: None,
         json: None,
+        headers: Vec::new(),
         timeout: CALL_TIMEOUT,
     }
 }

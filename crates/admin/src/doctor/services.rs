@@ -181,6 +181,7 @@ fn get(url: Url) -> Call {
         url,
         bearer: None,
         json: None,
+        headers: Vec::new(),
         timeout: CALL_TIMEOUT,
     }
 }

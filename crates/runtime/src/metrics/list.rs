@@ -94,6 +94,12 @@ metrics! {
         http_seconds: seconds_by = "http_seconds" ["route", "status"];
         /// REST calls refused with 401 or 403, by reason.
         http_refused: counters = "http_refused_total" ["status", "reason"];
+        /// Whether the canary's last message was answered.
+        canary_ok: gauges = "canary_ok" ["account"];
+        /// How long the canary's last message took.
+        canary_seconds: float_gauges = "canary_seconds" ["account"];
+        /// The canary's messages by result.
+        canary_runs: counters = "canary_runs_total" ["result"];
     }
     Worker {
         /// Accounts and subaccounts that have used up their budget of turns, and whether the installation has.

@@ -2,6 +2,7 @@
 //! every secret can also be read from a file named by the variable with the suffix `_FILE`.
 
 mod access;
+mod canary;
 mod duration;
 mod secrets;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod tests;
 mod worker;
 
 pub use access::{JwtSettings, LimitSettings};
+pub use canary::CanarySettings;
 pub use duration::{days, parse as duration, positive};
 pub use secrets::{
     BootstrapKeyArg, DatabaseUrlArg, EncryptionKeysArg, JwtSecretArg, MetaAppSecretsArg, MetaVerifyTokenArg,
@@ -151,6 +153,9 @@ pub struct ApiSettings {
     /// installations of one tenant.
     #[arg(long, env = "AGENT_BINDING", value_enum, default_value = "assigned")]
     pub agent_binding: AgentBinding,
+    /// A message of its own, to see whether it is answered.
+    #[command(flatten)]
+    pub canary: CanarySettings,
     /// How long after Meta's data deletion callback an account's data is erased, for callbacks that were a mistake.
     #[arg(long, env = "DATA_DELETION_GRACE", default_value = "24h", value_parser = duration)]
     pub data_deletion_grace: Duration,

@@ -267,7 +267,7 @@ pub(super) fn turn_row(one: &Conversation, turn: &Turn) -> Vec<Value> {
 
 /// What a message is found by: the connection and Meta's id of it, which is long, as 16 bytes of their SHA-256, so that
 /// the index of it stays small.
-pub(super) fn mid_key(connection: ConnectionId, mid: &str) -> Uuid {
+pub(crate) fn mid_key(connection: ConnectionId, mid: &str) -> Uuid {
     let hash = Sha256::new().chain_update(connection.0.as_bytes()).chain_update(mid).finalize();
     let mut key = [0; 16];
     key.copy_from_slice(&hash[..16]);

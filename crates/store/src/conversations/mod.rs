@@ -9,6 +9,7 @@ mod save;
 
 pub use batcher::{ApplyError, Batcher, BatcherOptions};
 pub use cache::{ChatIds, ChatOfUser};
+pub(crate) use columns::mid_key;
 pub use load::EVENTS_MAX;
 
 use crate::{Error, Result, Store, Tx};

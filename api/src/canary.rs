@@ -1,0 +1,264 @@
+//! The canary: every few minutes a customer of a test account writes, by a webhook signed as Meta signs, to the public address; and
+//! the answer is awaited. One API process does it for all.
+
+use dmrelay_domain::clock::{Clock, millis};
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::ids::{ChatId, InstagramAccountId, InstagramUserId, MessageId};
+use dmrelay_domain::secret::Secret;
+use dmrelay_domain::signature;
+use dmrelay_domain::states::DeadLetterState;
+use dmrelay_runtime::http::{Call, Client, Method, join};
+use dmrelay_runtime::metrics::Metrics;
+use dmrelay_runtime::settings::{ApiSettings, InvalidSetting};
+use dmrelay_store::{Connection, Fate, Leadership, LetterSearch, Store};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use uuid::Uuid;
+
+/// How often the answer is looked for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// When the first message is written after the start, unless the interval is shorter.
+const FIRST_AFTER: Duration = Duration::from_secs(10);
+
+/// Timeout of the webhook: Meta's.
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the canary is, by its settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Canary {
+    account: InstagramAccountId,
+    user: InstagramUserId,
+    text: String,
+    url: Url,
+    secret: Secret<String>,
+    interval: Duration,
+    timeout: Duration,
+}
+
+/// What a canary needs of its process.
+pub(crate) struct Surroundings {
+    pub(crate) store: Store,
+    pub(crate) client: Client,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Outcome {
+    /// The answer was sent.
+    Answered,
+    /// Meta's window for an answer is closed at Meta: nobody has really written. Everything before that worked.
+    WindowClosed,
+    /// The account is not connected.
+    NotConnected,
+    /// The webhook was not acknowledged, for this reason.
+    NotAccepted(String),
+    /// There was no answer in time; where it waits.
+    Late(&'static str),
+    /// There will be no answer, for this reason.
+    Failed(String),
+}
+
+impl Outcome {
+    fn is_ok(&self) -> bool {
+        matches!(self, Self::Answered | Self::WindowClosed)
+    }
+
+    /// Its word: the label `result`.
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::WindowClosed => "window_closed",
+            Self::NotConnected => "not_connected",
+            Self::NotAccepted(_) => "not_accepted",
+            Self::Late(_) => "late",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// More about it, for the log.
+    fn why(&self) -> &str {
+        match self {
+            Self::NotAccepted(why) | Self::Failed(why) => why,
+            Self::Late(stage) => stage,
+            _ => "",
+        }
+    }
+}
+
+impl Canary {
+    /// The canary of these settings, if there is one.
+    ///
+    /// # Errors
+    /// A setting that it needs is missing or wrong.
+    pub(crate) fn of(
+        api: &ApiSettings,
+        app_secrets: &[Secret<String>],
+    ) -> Result<Option<Self>, InvalidSetting> {
+        let settings = &api.canary;
+        let invalid = |name, what: String| InvalidSetting { name, what };
+        let Some(account) = settings.canary_account.as_deref().filter(|id| !id.is_empty()) else {
+            return Ok(None);
+        };
+        let account =
+            InstagramAccountId::parse(account).map_err(|err| invalid("CANARY_ACCOUNT", err.to_string()))?;
+        let user = settings.canary_user.as_deref().unwrap_or_default();
+        let user = InstagramUserId::parse(user).map_err(|err| invalid("CANARY_USER", err.to_string()))?;
+        let secret = app_secrets.first().cloned().ok_or_else(|| {
+            invalid("CANARY_ACCOUNT", "META_APP_SECRETS is needed, to sign its webhooks".to_owned())
+        })?;
+        let at_public_url = || join(&api.public_url, &["webhooks", "instagram"]);
+        Ok(Some(Self {
+            account,
+            user,
+            secret,
+            text: settings.canary_text.clone(),
+            url: settings.canary_url.clone().unwrap_or_else(at_public_url),
+            interval: settings.canary_interval,
+            timeout: settings.canary_timeout,
+        }))
+    }
+
+    /// Writes every interval while this process leads, until `stop`.
+    pub(crate) async fn run(self, of: Surroundings, stop: CancellationToken) {
+        let leadership = Leadership::new("canary");
+        let lease = self.interval * 2 + self.timeout;
+        // Once this process listens, and a worker that was started with it works.
+        let first = tokio::time::Instant::now() + FIRST_AFTER.min(self.interval);
+        let mut ticks = tokio::time::interval_at(first, self.interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            match leadership.hold(&of.store, lease).await {
+                Ok(false) => {
+                    // Another process tells.
+                    of.metrics.canary_ok.reset();
+                    of.metrics.canary_seconds.reset();
+                    continue;
+                }
+                // Without the database there is no answer either.
+                Ok(true) | Err(_) => {}
+            }
+            if stop.run_until_cancelled(Box::pin(self.once(&of))).await.is_none() {
+                break;
+            }
+        }
+        // Best effort: otherwise another process leads when the lease expires.
+        let _ = leadership.resign(&of.store).await;
+    }
+
+    async fn once(&self, of: &Surroundings) {
+        let began = Instant::now();
+        let outcome = Box::pin(self.write(of, began)).await;
+        let took = began.elapsed();
+        let account = &[self.account.as_str()];
+        of.metrics.canary_ok.with_label_values(account).set(i64::from(outcome.is_ok()));
+        of.metrics.canary_seconds.with_label_values(account).set(took.as_secs_f64());
+        of.metrics.canary_runs.with_label_values(&[outcome.as_str()]).inc();
+        let (result, took_ms) = (outcome.as_str(), millis(took));
+        if outcome.is_ok() {
+            tracing::info!(result, took_ms, "canary answered");
+        } else {
+            tracing::warn!(result, took_ms, why = outcome.why(), account = %self.account, "canary not answered");
+        }
+    }
+
+    async fn write(&self, of: &Surroundings, began: Instant) -> Outcome {
+        let connection = match of.store.live_connection(&self.account).await {
+            Ok(Some(connection)) => connection,
+            Ok(None) => return Outcome::NotConnected,
+            Err(err) => return Outcome::Failed(err.to_string()),
+        };
+        let mid = format!("canary-{}", Uuid::now_v7());
+        if let Err(why) = self.webhook(of, &mid).await {
+            return Outcome::NotAccepted(why);
+        }
+        let mut fate = Fate::Unread;
+        while began.elapsed() < self.timeout {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            fate = match of.store.fate_of(connection.id, &mid).await {
+                Ok(fate) => fate,
+                // It may be back in time.
+                Err(_) => continue,
+            };
+            match fate {
+                Fate::Unread | Fate::Waiting => {}
+                Fate::Answered => return Outcome::Answered,
+                Fate::Unanswered(why) => return Outcome::Failed(why),
+                Fate::Unsent(message, why) => {
+                    return Box::pin(self.unsent(of, &connection, message, why)).await;
+                }
+            }
+        }
+        Outcome::Late(if fate == Fate::Unread { "its webhook is not taken in" } else { "it waits" })
+    }
+
+    async fn webhook(&self, of: &Surroundings, mid: &str) -> Result<(), String> {
+        let now = of.clock.now();
+        let body = json!({
+            "object": "instagram",
+            "entry": [{
+                "id": self.account, "time": now,
+                "messaging": [{
+                    "sender": { "id": self.user }, "recipient": { "id": self.account }, "timestamp": now,
+                    "message": { "mid": mid, "text": self.text },
+                }],
+            }],
+        });
+        let signature = signature::sign(self.secret.expose().as_bytes(), body.to_string().as_bytes());
+        let call = Call {
+            service: "canary",
+            operation: "webhook",
+            method: Method::POST,
+            url: self.url.clone(),
+            bearer: None,
+            json: Some(body),
+            headers: vec![("X-Hub-Signature-256", signature)],
+            timeout: WEBHOOK_TIMEOUT,
+        };
+        match of.client.send(call).await {
+            Ok(answer) if answer.is_success() => Ok(()),
+            Ok(answer) => Err(format!("{} answers with status {}", self.url, answer.status)),
+            Err(failure) => Err(format!("{}: {failure}", self.url)),
+        }
+    }
+
+    /// The answer was not sent. If only because nobody has really written, its dead letter says nothing, and is discarded.
+    async fn unsent(
+        &self,
+        of: &Surroundings,
+        connection: &Connection,
+        message: MessageId,
+        why: String,
+    ) -> Outcome {
+        if why != FailureClass::WindowClosed.as_str() {
+            return Outcome::Failed(why);
+        }
+        if let Err(err) = self.discard(of, connection, message).await {
+            tracing::warn!(error = %err, "cannot discard the canary's dead letter");
+        }
+        Outcome::WindowClosed
+    }
+
+    async fn discard(
+        &self,
+        of: &Surroundings,
+        connection: &Connection,
+        message: MessageId,
+    ) -> dmrelay_store::Result<()> {
+        let chat: Option<ChatId> =
+            of.store.chat_of_user(connection.id, &self.user).await?.map(|chat| chat.id);
+        let state = Some(DeadLetterState::Open);
+        let search = LetterSearch { chat, state, connection: Some(connection.id), ..LetterSearch::default() };
+        for letter in of.store.newest_letters(&search, 10).await? {
+            if letter.reference == message.0 {
+                Box::pin(of.store.discard(&letter, &"canary".into())).await?;
+            }
+        }
+        Ok(())
+    }
+}
