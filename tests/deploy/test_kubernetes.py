@@ -13,8 +13,11 @@ from repository import DEPLOY, ROOT, default, document, documents, made_by_secre
 
 KUBERNETES = DEPLOY / "kubernetes"
 OVERLAY = KUBERNETES / "overlays/example"
-# Not a resource: parts of another program's configuration, and what takes the place of the secretGenerator.
-NOT_LISTED = {KUBERNETES / "components/autoscaling/prometheus-adapter.yaml", OVERLAY / "external-secret.yaml"}
+COMPONENTS = sorted(path.parent for path in (KUBERNETES / "components").glob("*/kustomization.yaml"))
+# Not a resource: parts of another program's configuration.
+NOT_LISTED = {KUBERNETES / "components/autoscaling/prometheus-adapter.yaml"}
+# What every cluster has.
+BUILT_IN = {"v1", "apps/v1", "batch/v1", "policy/v1", "networking.k8s.io/v1", "autoscaling/v2"}
 PROCESSES = {"dmrelay-api": "dmrelay-api", "dmrelay-worker": "dmrelay-worker", "dmrelay-migrate-VERSION": "dmrelay-api"}
 
 
@@ -27,9 +30,16 @@ def kustomizations(directory=OVERLAY):
             yield from kustomizations((directory / other).resolve())
 
 
+def everything():
+    """The kustomizations of the example, and of all components that it could have."""
+    yield from kustomizations()
+    for component in COMPONENTS:
+        yield from kustomizations(component)
+
+
 def resource_files():
     """The files that the kustomizations list as resources."""
-    listed = [directory / name for directory, found in kustomizations() for name in found.get("resources", [])]
+    listed = [directory / name for directory, found in everything() for name in found.get("resources", [])]
     return [path for path in listed if not path.is_dir()]
 
 
@@ -73,7 +83,7 @@ def ports(workload):
 
 def patch_files():
     """The patches that are files, each with the directory of its kustomization."""
-    for directory, found in kustomizations():
+    for directory, found in everything():
         yield from ((directory, patch) for patch in found.get("patches", []) if "path" in patch)
 
 
@@ -97,7 +107,7 @@ class Files(unittest.TestCase):
             for part in documents(directory / patch["path"]):
                 with self.subTest(patch=part["metadata"]["name"]):
                     self.assertIn(part["metadata"]["name"], of_kind(part["kind"]))
-        for _, found in kustomizations():
+        for _, found in everything():
             for patch in found.get("patches", []):
                 if "path" in patch:
                     continue
@@ -204,7 +214,7 @@ class Secrets(unittest.TestCase):
     def test_overlay_and_vault_bring_what_the_script_makes_and_the_pods_take(self):
         taken = {item["key"] for name in WORKLOADS for item in pod(name)[1]["volumes"][0]["secret"]["items"]}
         (generator,) = document(OVERLAY / "kustomization.yaml")["secretGenerator"]
-        vault = document(OVERLAY / "external-secret.yaml")["spec"]
+        vault = of_kind("ExternalSecret")["dmrelay-secrets"]["spec"]
         with tempfile.TemporaryDirectory() as directory:
             made, _ = made_by_secrets_script("server", directory)
         self.assertEqual(made.keys(), taken)
@@ -264,7 +274,8 @@ class References(unittest.TestCase):
             if selects(monitor["spec"]["selector"], labels):
                 found[name] = labels[label]
                 self.assertIn(monitor["spec"]["endpoints"][0]["port"], {port["name"] for port in service["spec"]["ports"]})
-        scraped = {job["job_name"]: job for job in document(ROOT / "grafana/prometheus.yml")["scrape_configs"]}
+        jobs = {job["job_name"]: job for job in document(ROOT / "grafana/prometheus.yml")["scrape_configs"]}
+        scraped = {name: jobs[name] for name in ("dmrelay-api", "dmrelay-worker")}
         self.assertEqual(set(found.values()), scraped.keys())
         # Whose labels count where a metric has one that a target has too.
         honored = {job.get("honor_labels", False) for job in scraped.values()}
@@ -277,6 +288,14 @@ class References(unittest.TestCase):
                     backend = path["backend"]["service"]
                     named = {port["name"] for port in of_kind("Service")[backend["name"]]["spec"]["ports"]}
                     self.assertIn(backend["port"]["name"], named)
+
+    def test_the_route_of_the_gateway_has_a_service_and_takes_as_long_as_a_stream(self):
+        (route,) = of_kind("HTTPRoute").values()
+        for rule in route["spec"]["rules"]:
+            self.assertGreater(seconds(rule["timeouts"]["request"]), seconds(default("EVENT_STREAM_TIME")) + 30)
+            for backend in rule["backendRefs"]:
+                named = {port["port"] for port in of_kind("Service")[backend["name"]]["spec"]["ports"]}
+                self.assertIn(backend["port"], named)
 
     def test_scalers_ask_for_metrics_that_exist(self):
         rules = document(KUBERNETES / "components/autoscaling/prometheus-adapter.yaml")["externalRules"]
@@ -306,18 +325,37 @@ class References(unittest.TestCase):
 
 @unittest.skipUnless(shutil.which("kubectl") or shutil.which("kustomize"), "neither kubectl nor kustomize is installed")
 class Built(unittest.TestCase):
-    """What kustomize makes of the example, with secrets made for this."""
+    """What kustomize makes of the example and of all components, with secrets made for this."""
 
     @classmethod
     def setUpClass(cls):
+        cls.example = cls.build()
+        cls.text = cls.build([f"../../components/{component.name}" for component in COMPONENTS])
+        cls.resources = [resource for resource in yaml.safe_load_all(cls.text) if resource]
+
+    @classmethod
+    def build(cls, components=None):
+        """Builds the example, if given with other components."""
         with tempfile.TemporaryDirectory() as directory:
             copy = Path(directory) / "kubernetes"
             shutil.copytree(KUBERNETES, copy, ignore=shutil.ignore_patterns("secrets"))
-            made_by_secrets_script("server", copy / "overlays/example/secrets")
+            overlay = copy / "overlays/example"
+            made_by_secrets_script("server", overlay / "secrets")
+            if components is not None:
+                found = document(overlay / "kustomization.yaml") | {"components": components}
+                (overlay / "kustomization.yaml").write_text(yaml.safe_dump(found))
             command = ["kustomize", "build"] if shutil.which("kustomize") else ["kubectl", "kustomize"]
-            built = subprocess.run([*command, copy / "overlays/example"], capture_output=True, text=True, check=True)
-        cls.text = built.stdout
-        cls.resources = [resource for resource in yaml.safe_load_all(built.stdout) if resource]
+            return subprocess.run([*command, overlay], capture_output=True, text=True, check=True).stdout
+
+    def test_the_example_needs_no_extension_of_the_cluster(self):
+        versions = {resource["apiVersion"] for resource in yaml.safe_load_all(self.example) if resource}
+        self.assertEqual(versions - BUILT_IN, set())
+
+    def test_a_component_replaces_whom_the_api_lets_in(self):
+        (policy,) = [one for one in self.resources if one["kind"] == "NetworkPolicy" and one["metadata"]["name"] == "ingress-to-api"]
+        (rule,) = policy["spec"]["ingress"]
+        (peer,) = rule["from"]
+        self.assertEqual(peer["namespaceSelector"]["matchLabels"], {"kubernetes.io/metadata.name": "gateway"})
 
     def test_everything_is_in_the_namespace(self):
         for resource in self.resources:
@@ -342,6 +380,36 @@ class Built(unittest.TestCase):
                 self.assertNotIn("replicas", resource["spec"])
                 # A label that the base adds to the pods must not get into the selector: that cannot be changed later.
                 self.assertEqual(len(resource["spec"]["selector"]["matchLabels"]), 2)
+
+
+class Waiting(unittest.TestCase):
+    """wait-for-migration.sh, with a stand-in for kubectl."""
+
+    def wait(self, outcome):
+        """Waits for a Job with that outcome; the exit code and what was printed."""
+        with tempfile.TemporaryDirectory() as directory:
+            stub = Path(directory) / "kubectl"
+            stub.write_text(f"""#!/bin/sh
+                case "$*" in
+                    *'get job'*) printf 'job.batch/dmrelay-migrate-%s\\n' 0.1.0 0.2.0 ;;
+                    *'wait --for=condition={outcome} '*dmrelay-migrate-0.2.0) sleep 0.2 ;;
+                    *'wait '*) sleep 3; exit 1 ;;
+                    *logs*) echo the reason ;;
+                esac
+            """)
+            stub.chmod(0o755)
+            run = subprocess.run(
+                [KUBERNETES / "wait-for-migration.sh"], env={"PATH": f"{directory}:/usr/bin:/bin"}, capture_output=True, text=True,
+                check=False, timeout=30,
+            )
+            return run.returncode, run.stdout + run.stderr
+
+    def test_it_ends_on_success_and_on_failure(self):
+        self.assertEqual(self.wait("complete")[0], 0)
+        code, printed = self.wait("failed")
+        self.assertEqual(code, 1)
+        self.assertIn("the reason", printed)
+        self.assertEqual(self.wait("neither")[0], 1)
 
 
 if __name__ == "__main__":

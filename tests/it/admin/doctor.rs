@@ -3,11 +3,11 @@
 
 use super::admin_with;
 use anyhow::{Context, Result};
-use dmrelay_simulator::TokenState;
+use dmrelay_simulator::{Fault, FaultMode, Operation, TokenState};
 use dmrelay_tests::cluster::Cluster;
 use dmrelay_tests::postgres::PostgresServer;
 use dmrelay_tests::relay::open_store;
-use dmrelay_tests::rest::{ACCOUNT, APP_SECRET, KEY, TOKEN, VERIFY_TOKEN};
+use dmrelay_tests::rest::{ACCOUNT, AGENT, APP_SECRET, KEY, TOKEN, VERIFY_TOKEN};
 use dmrelay_vault::Vault;
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
@@ -92,8 +92,8 @@ async fn a_good_installation_passes() -> Result<()> {
         ("customers", "nobody waits"),
         ("redis", "version "),
         ("redis memory", "noeviction"),
-        ("GRAPH_URL", "is reachable"),
-        ("INSTAGRAM_GRAPH_URL", "is reachable"),
+        ("GRAPH_URL", "is reachable and knows v"),
+        ("INSTAGRAM_GRAPH_URL", "is reachable and knows v"),
         ("retell", "accepts the key"),
         ("PUBLIC_URL", "https://relay.example.com"),
     ] {
@@ -146,6 +146,7 @@ async fn each_problem_is_named() -> Result<()> {
         (&[("REDIS_URL", "nonsense:short-secret")], "redis", "is invalid"),
         (&[("GRAPH_URL", NOWHERE)], "GRAPH_URL", "cannot be reached"),
         (&[("INSTAGRAM_GRAPH_URL", NOWHERE)], "INSTAGRAM_GRAPH_URL", "cannot be reached"),
+        (&[("GRAPH_VERSION", "v99.0")], "INSTAGRAM_GRAPH_URL", "does not know v99.0"),
         (&[("RETELL_URL", NOWHERE)], "retell", "cannot be reached"),
         (&[("RETELL_API_KEY", SHORT)], "retell", "the key is rejected"),
         (&[("PUBLIC_URL", "http://relay.example.com")], "PUBLIC_URL", "must be https"),
@@ -186,6 +187,43 @@ async fn warnings_are_reported_and_do_not_fail() -> Result<()> {
     let (success, output) = clinic.examine(&[], &[]).await?;
     assert!(
         !success && found(&output, "FAIL", "redis memory", "set maxmemory-policy noeviction"),
+        "{output}"
+    );
+    Ok(())
+}
+
+/// Reads may work while questions fail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_are_asked_on_request_and_their_chats_deleted() -> Result<()> {
+    let cluster = Cluster::start(&[]).await?;
+    let ask = ["doctor", "--ask"];
+    let (_, output) = admin_with(&cluster, &ask, &[]).await?;
+    assert!(found(&output, "ok", "questions", &format!("agent {AGENT} answered in ")), "{output}");
+    let deleted = cluster.simulator.record(|record| record.calls_of("retell.delete_chat"));
+    assert_eq!((deleted, cluster.simulator.record(|record| record.completion_count)), (1, 1));
+    let fault = Fault::retell(Operation::Completion, FaultMode::Before).status(500).times(0);
+    cluster.simulator.add_fault(fault);
+    let (success, output) = admin_with(&cluster, &ask, &[]).await?;
+    assert!(!success && found(&output, "ok", "retell", "accepts the key"), "{output}");
+    assert!(found(&output, "FAIL", "questions", "status 500"), "{output}");
+    let (_, output) = admin_with(&cluster, &ask, &[("RETELL_API_KEY", "")]).await?;
+    assert!(found(&output, "FAIL", "questions", "RETELL_API_KEY is not given"), "{output}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_settings_are_those_of_a_running_process() -> Result<()> {
+    let cluster = Cluster::start(&[("META_VERIFY_TOKEN", SHORT)]).await?;
+    let process = format!("--from-running={}", cluster.api.id());
+    let elsewhere = [("DATABASE_URL", "sqlite://nowhere"), ("REDIS_URL", ""), ("META_VERIFY_TOKEN", "")];
+    let (_, output) = admin_with(&cluster, &["doctor", &process], &elsewhere).await?;
+    assert!(output.contains("settings of dmrelay-api (process "), "{output}");
+    assert!(found(&output, "warn", "META_VERIFY_TOKEN", "shorter than 16"), "{output}");
+    assert!(found(&output, "ok", "redis", "version "), "{output}");
+    assert!(found(&output, "ok", "processes", "1 api") || output.contains("no worker runs"), "{output}");
+    let (success, output) = admin_with(&cluster, &["doctor", "--from-running=1"], &[]).await?;
+    assert!(
+        !success && output.contains("process 1 is neither a dmrelay-api nor a dmrelay-worker"),
         "{output}"
     );
     Ok(())

@@ -6,6 +6,7 @@ mod answering;
 mod database;
 mod queue;
 mod report;
+mod running;
 mod secrets;
 mod services;
 
@@ -29,6 +30,16 @@ pub struct Doctor {
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "20",
         value_parser = clap::value_parser!(u16).range(1..=1_000))]
     accounts: Option<u16>,
+    /// Ask the agents of connected accounts a question each, for at most N agents (3). Each question is billed.
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "3",
+        value_parser = clap::value_parser!(u16).range(1..=100))]
+    ask: Option<u16>,
+    /// The question.
+    #[arg(long, default_value = "ping", requires = "ask")]
+    question: String,
+    /// Use the settings of the dmrelay-api and dmrelay-worker that run on this machine, or of one process, instead of this shell's.
+    #[arg(long, value_name = "PID", num_args = 0..=1, require_equals = true)]
+    from_running: Option<Option<u32>>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -43,6 +54,9 @@ impl Doctor {
         settings: &Settings<'_>,
         logging: anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        if let Some(process) = self.from_running {
+            return running::examine(process);
+        }
         let mut report = Report::new(!self.json);
         report.judge("logs", logging.map(|()| format!("as RUST_LOG says: {}", settings.logs.rust_log)));
         let client = client();
@@ -60,6 +74,10 @@ impl Doctor {
                 services.check_graph(&mut report).await;
                 services.check_jwks(&mut report).await;
                 services.check_retell(&self.agent, &mut report).await;
+                if let Some(most) = self.ask {
+                    let ask = services::Asking { most, text: self.question.clone() };
+                    services.ask_agents(&self.agent, &ask, &mut report).await;
+                }
                 if let Some(most) = self.accounts {
                     services.check_accounts(vault.as_ref(), most, &mut report).await;
                 }

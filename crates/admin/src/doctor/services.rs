@@ -2,7 +2,11 @@
 
 use super::report::{Report, Verdict};
 use crate::settings::Settings;
+use crate::times::span;
+use dmrelay_agent::{ChatAgent as _, Opening, Retell, RetellOptions};
+use dmrelay_domain::clock::millis;
 use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::ids::AgentId;
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
 use dmrelay_instagram::{Graph, GraphOptions};
 use dmrelay_runtime::http::{self, Answer, Call, Client, Failure, Method, is_private_path};
@@ -10,7 +14,7 @@ use dmrelay_runtime::settings::AgentSettings;
 use dmrelay_store::{Connection, Store};
 use dmrelay_vault::Vault;
 use futures::StreamExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use url::Url;
 use uuid::Uuid;
 
@@ -49,9 +53,18 @@ impl Services<'_> {
 
     async fn check_host(&self, setting: &'static str, url: &Url, report: &mut Report) {
         let host = url.origin().ascii_serialization();
-        // Any response shows that the host is reachable; without a token it is usually a rejection.
-        let call = Call { service: "graph", timeout: self.settings.graph.graph_timeout, ..get(url.clone()) };
+        let version = self.settings.graph.graph_version.as_str();
+        // Any response shows that the host is reachable; what is said of a call without a token shows whether the version exists.
+        let call = Call {
+            service: "graph",
+            timeout: self.settings.graph.graph_timeout,
+            ..get(http::join(url, &[version, "me"]))
+        };
         match self.client.send(call).await {
+            Ok(answer) if is_unknown_path(&answer) => {
+                let what = format!("{host} does not know {version}: set GRAPH_VERSION to one that exists");
+                report.fail(setting, what);
+            }
             Ok(answer) if answer.status >= 500 => {
                 report
                     .warn(setting, format!("{host} responds with status {}: try again later", answer.status));
@@ -60,7 +73,7 @@ impl Services<'_> {
                 report
                     .warn(setting, format!("{host} is reachable, but tokens travel unencrypted: use https"));
             }
-            Ok(_) => report.ok(setting, format!("{host} is reachable")),
+            Ok(_) => report.ok(setting, format!("{host} is reachable and knows {version}")),
             Err(err) => report.fail(setting, format!("{host} cannot be reached from here: {err}")),
         }
     }
@@ -103,6 +116,50 @@ impl Services<'_> {
         }
     }
 
+    /// Asks the agents of connected accounts a question each, in a chat of its own, which is deleted: reads may work while
+    /// questions fail. Each question is billed.
+    pub(super) async fn ask_agents(&self, settings: &AgentSettings, ask: &Asking, report: &mut Report) {
+        const CHECK: &str = "questions";
+        let key = match settings.api_key.get() {
+            Ok(Some(key)) => key,
+            Ok(None) => return report.fail(CHECK, "not asked: RETELL_API_KEY is not given"),
+            Err(err) => return report.fail(CHECK, err),
+        };
+        let own_keys = match self.store {
+            Some(store) => store.subaccounts_with_key().await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let mut agents: Vec<AgentId> = self
+            .connections()
+            .await
+            .into_iter()
+            .filter(|connection| connection.status == ConnectionStatus::Connected)
+            .filter(|connection| !own_keys.contains(&connection.row.subaccount_id))
+            .map(|connection| connection.agent)
+            .collect();
+        agents.sort();
+        agents.dedup();
+        if agents.is_empty() {
+            return report
+                .warn(CHECK, "not asked: no connected account has an agent that RETELL_API_KEY asks");
+        }
+        let retell = Retell::new(
+            self.client.clone(),
+            RetellOptions {
+                url: self.settings.provider.retell_url.clone(),
+                key,
+                agent_version: settings.retell_agent_version.clone(),
+                timeout: settings.agent_timeout,
+            },
+        );
+        for agent in agents.iter().take(usize::from(ask.most)) {
+            match question(&retell, agent, &ask.text, settings.agent_timeout).await {
+                Ok(took) => report.ok(CHECK, format!("agent {agent} answered in {}", span(millis(took)))),
+                Err(why) => report.fail(CHECK, format!("agent {agent}: {why}")),
+            }
+        }
+    }
+
     /// Checks whether Graph accepts the tokens of the connected accounts.
     pub(super) async fn check_accounts(&self, vault: Option<&Vault>, most: u16, report: &mut Report) {
         const CHECK: &str = "accounts";
@@ -137,6 +194,40 @@ impl Services<'_> {
             None => Vec::new(),
         }
     }
+}
+
+/// How many agents to ask, and what.
+pub(super) struct Asking {
+    pub(super) most: u16,
+    pub(super) text: String,
+}
+
+/// Asks once, and deletes the chat. Gives how long the answer took.
+async fn question(
+    retell: &Retell,
+    agent: &AgentId,
+    text: &str,
+    timeout: Duration,
+) -> Result<Duration, String> {
+    let opening = Opening::default();
+    let chat = retell.open(None, agent, &opening).await.map_err(|err| err.to_string())?;
+    let began = Instant::now();
+    let answer = retell.ask(None, &chat, text, timeout).await;
+    let took = began.elapsed();
+    let deleted = retell.delete(None, &chat).await;
+    let answer = answer.map_err(|err| err.to_string())?;
+    if answer.replies.is_empty() {
+        return Err("it answered without any text".to_owned());
+    }
+    deleted.map_err(|err| format!("it answered, but chat {chat} cannot be deleted: {err}"))?;
+    Ok(took)
+}
+
+/// Whether Graph does not know the path, because of its version (Meta, "Graph API: Error handling").
+fn is_unknown_path(answer: &Answer) -> bool {
+    let said = answer.json();
+    let message = said.as_ref().and_then(|json| json["error"]["message"].as_str()).unwrap_or_default();
+    message.contains("Unknown path components")
 }
 
 /// A problem.

@@ -13,6 +13,10 @@ use super::form;
 
 const BODY_BYTES_MAX: usize = 1 << 20;
 
+/// The newest version, since 4 November 2026 (Meta, "Graph API: changelog"). Calls of versions that have ended are served by the oldest
+/// that has not; that later ones are refused like unknown paths is an assumption.
+const VERSION_NEWEST: u16 = 27;
+
 /// One call of the Graph API.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -45,7 +49,11 @@ impl Call {
         let in_query = query.iter().find(|(key, _)| key == "access_token").map(|(_, value)| value.clone());
         let in_body = || body["access_token"].as_str().map(str::to_owned);
         let token = bearer.or(in_query).or_else(in_body);
-        Ok(Self { host, method: head.method, segments: segments(head.uri.path()), query, token, body })
+        let path = head.uri.path();
+        if is_unknown(path) {
+            return Err(GraphError::new(2_500, format!("Unknown path components: {path}")));
+        }
+        Ok(Self { host, method: head.method, segments: segments(path), query, token, body })
     }
 
     /// A parameter, from the query or from the body.
@@ -95,10 +103,19 @@ fn decoded(segment: &str) -> String {
 }
 
 fn is_version(segment: &str) -> bool {
-    segment
-        .strip_prefix('v')
-        .and_then(|version| version.split_once('.'))
-        .is_some_and(|(major, minor)| [major, minor].iter().all(|part| part.parse::<u16>().is_ok()))
+    major(segment).is_some()
+}
+
+/// The first number of a version.
+fn major(segment: &str) -> Option<u16> {
+    let (major, minor) = segment.strip_prefix('v')?.split_once('.')?;
+    minor.parse::<u16>().ok()?;
+    major.parse().ok()
+}
+
+/// Whether the path begins with a version that does not exist yet.
+fn is_unknown(path: &str) -> bool {
+    path.split('/').find(|part| !part.is_empty()).and_then(major).is_some_and(|major| major > VERSION_NEWEST)
 }
 
 #[cfg(test)]
@@ -111,5 +128,6 @@ mod tests {
         assert_eq!(segments("/me"), ["me"]);
         assert_eq!(segments("/vip/x"), ["vip", "x"]);
         assert_eq!(segments("/v25.0/a%2Fb+c"), ["a/b+c"]);
+        assert!(is_unknown("/v28.0/me") && !is_unknown("/v27.0/me") && !is_unknown("/me"));
     }
 }

@@ -16,7 +16,14 @@ pub(crate) fn account_of<'world>(
     now: i64,
 ) -> Result<&'world Account, GraphError> {
     let cannot_parse = || GraphError::new(190, "Invalid OAuth access token - Cannot parse access token");
-    let token = call.token.as_ref().and_then(|token| world.tokens.get(token)).ok_or_else(cannot_parse)?;
+    let given = call.token.as_ref().ok_or_else(|| {
+        // Graph API, "Error handling": what a call without a token is told.
+        GraphError::new(
+            2_500,
+            "An active access token must be used to query information about the current user.",
+        )
+    })?;
+    let token = world.tokens.get(given).ok_or_else(cannot_parse)?;
     let account = world.accounts.get(&token.account).ok_or_else(cannot_parse)?;
     let host = match account.login {
         LoginKind::Instagram => Host::Instagram,

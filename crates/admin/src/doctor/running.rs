@@ -1,0 +1,99 @@
+//! `admin doctor --from-running`: the settings are those of the processes that run on this machine, as their environment in `/proc` has
+//! them (proc_pid_environ(5)).
+
+use anyhow::{Context as _, bail, ensure};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+/// The processes whose settings are read. Of a setting that both have, the API's counts.
+const PROCESSES: [&str; 2] = ["dmrelay-worker", "dmrelay-api"];
+
+/// Runs the same command again with the settings of the running processes.
+///
+/// # Errors
+/// There is none, their settings cannot be read, or the checks failed.
+pub(super) fn examine(process: Option<u32>) -> anyhow::Result<()> {
+    let mut settings = BTreeMap::new();
+    let mut found = Vec::new();
+    for name in PROCESSES {
+        if let Some((pid, environment)) = running(name, process)? {
+            found.push(format!("{name} (process {pid})"));
+            settings.extend(environment);
+        }
+    }
+    if let (Some(process), true) = (process, found.is_empty()) {
+        bail!("process {process} is neither a dmrelay-api nor a dmrelay-worker");
+    }
+    ensure!(!found.is_empty(), "neither dmrelay-api nor dmrelay-worker runs on this machine");
+    eprintln!("settings of {}", found.join(" and "));
+    // This command has the port of neither, and says by itself what it logs.
+    for own in ["METRICS_ADDR", "RUST_LOG"] {
+        settings.remove(OsStr::new(own));
+    }
+    let arguments =
+        env::args_os().skip(1).filter(|argument| !argument.as_bytes().starts_with(b"--from-running"));
+    let program = env::current_exe().context("cannot find this program")?;
+    let status = Command::new(program).args(arguments).env_clear().envs(shell()).envs(settings).status()?;
+    if !status.success() {
+        bail!("not everything is in order");
+    }
+    Ok(())
+}
+
+/// What the command needs of this shell: who runs it, and where programs are.
+fn shell() -> impl Iterator<Item = (OsString, OsString)> {
+    env::vars_os()
+        .filter(|(name, _)| matches!(name.to_str(), Some("PATH" | "HOME" | "LANG" | "RUST_LOG" | "TERM")))
+}
+
+/// A process of this name that serves, with its environment.
+fn running(name: &str, process: Option<u32>) -> anyhow::Result<Option<(u32, Vec<(OsString, OsString)>)>> {
+    for entry in fs::read_dir("/proc").context("cannot read /proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|pid| pid.parse::<u32>().ok()) else { continue };
+        let is_wanted = process.is_none_or(|process| process == pid);
+        if is_wanted && pid != std::process::id() && serves(&entry.path(), name) {
+            let environment = fs::read(entry.path().join("environ")).with_context(|| {
+                format!(
+                    "cannot read the settings of {name} (process {pid}): run this as its user, or as root"
+                )
+            })?;
+            return Ok(Some((pid, variables(&environment))));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether it is the program, and not one of its commands.
+fn serves(process: &Path, name: &str) -> bool {
+    let Ok(line) = fs::read(process.join("cmdline")) else { return false };
+    let mut words = line.split(|byte| *byte == 0);
+    let program = words.next().map(|program| Path::new(OsStr::from_bytes(program)).file_name());
+    let runs_command = words.any(|word| matches!(word, b"admin" | b"migrate" | b"health" | b"openapi"));
+    program == Some(Some(OsStr::new(name))) && !runs_command
+}
+
+fn variables(environment: &[u8]) -> Vec<(OsString, OsString)> {
+    let variable = |text: &[u8]| {
+        let at = text.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = (OsStr::from_bytes(&text[..at]), OsStr::from_bytes(&text[at + 1..]));
+        Some((name.to_owned(), value.to_owned()))
+    };
+    environment.split(|byte| *byte == 0).filter_map(variable).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_environment_is_read_as_the_kernel_writes_it() {
+        let found = variables(b"A=1\0B=x=y\0\0C=");
+        let found: Vec<(&str, &str)> =
+            found.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?))).collect();
+        assert_eq!(found, [("A", "1"), ("B", "x=y"), ("C", "")]);
+    }
+}
