@@ -1,10 +1,11 @@
 //! The canary: every few minutes a customer of a test account writes, by a webhook signed as Meta signs, to the public address; and
 //! the answer is awaited. One API process does it for all.
 
+use crate::state::PlatformSecrets;
 use dmrelay_domain::clock::{Clock, millis};
+use dmrelay_domain::current::Current;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ChatId, InstagramAccountId, InstagramUserId, MessageId};
-use dmrelay_domain::secret::Secret;
 use dmrelay_domain::signature;
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_runtime::http::{Call, Client, Method, join};
@@ -34,7 +35,6 @@ pub(crate) struct Canary {
     user: InstagramUserId,
     text: String,
     url: Url,
-    secret: Secret<String>,
     interval: Duration,
     timeout: Duration,
 }
@@ -45,6 +45,7 @@ pub(crate) struct Surroundings {
     pub(crate) client: Client,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) secrets: Current<PlatformSecrets>,
 }
 
 /// How a run ended.
@@ -96,10 +97,7 @@ impl Canary {
     ///
     /// # Errors
     /// A setting that it needs is missing or wrong.
-    pub(crate) fn of(
-        api: &ApiSettings,
-        app_secrets: &[Secret<String>],
-    ) -> Result<Option<Self>, InvalidSetting> {
+    pub(crate) fn of(api: &ApiSettings, secrets: &PlatformSecrets) -> Result<Option<Self>, InvalidSetting> {
         let settings = &api.canary;
         let invalid = |name, what: String| InvalidSetting { name, what };
         let Some(account) = settings.canary_account.as_deref().filter(|id| !id.is_empty()) else {
@@ -109,14 +107,14 @@ impl Canary {
             InstagramAccountId::parse(account).map_err(|err| invalid("CANARY_ACCOUNT", err.to_string()))?;
         let user = settings.canary_user.as_deref().unwrap_or_default();
         let user = InstagramUserId::parse(user).map_err(|err| invalid("CANARY_USER", err.to_string()))?;
-        let secret = app_secrets.first().cloned().ok_or_else(|| {
-            invalid("CANARY_ACCOUNT", "META_APP_SECRETS is needed, to sign its webhooks".to_owned())
-        })?;
+        if secrets.app_secrets.is_empty() {
+            let what = "META_APP_SECRETS is needed, to sign its webhooks".to_owned();
+            return Err(invalid("CANARY_ACCOUNT", what));
+        }
         let at_public_url = || join(&api.public_url, &["webhooks", "instagram"]);
         Ok(Some(Self {
             account,
             user,
-            secret,
             text: settings.canary_text.clone(),
             url: settings.canary_url.clone().unwrap_or_else(at_public_url),
             interval: settings.canary_interval,
@@ -209,7 +207,9 @@ impl Canary {
                 }],
             }],
         });
-        let signature = signature::sign(self.secret.expose().as_bytes(), body.to_string().as_bytes());
+        let secrets = of.secrets.get();
+        let secret = secrets.app_secrets.first().ok_or("META_APP_SECRETS is empty")?;
+        let signature = signature::sign(secret.expose().as_bytes(), body.to_string().as_bytes());
         let call = Call {
             service: "canary",
             operation: "webhook",

@@ -17,6 +17,7 @@ use dmrelay_runtime::settings::{
 };
 use dmrelay_runtime::{logs, shutdown, version};
 use dmrelay_store::Store;
+use dmrelay_vault::Vault;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -125,13 +126,20 @@ async fn start(args: Args, store: Store) -> anyhow::Result<()> {
     let listener = ops::bind(args.api.api_addr, "API_ADDR").await.map_err(|err| anyhow!(err))?;
     dmrelay_app::watch(&app.store, &app.queue, &app.metrics, &stop);
     let metrics = app.metrics.clone();
-    if options.bootstrap_hash.is_some() {
+    if options.secrets.bootstrap_hash.is_some() {
         tracing::warn!(
             "BOOTSTRAP_API_KEY is given: whoever has it may do everything in every subaccount; it is for the first steps only: \
              create keys with admin keys create, and remove it"
         );
     }
+    let (vault, store) = (app.vault.clone(), app.store.clone());
     let api = Api::start(ApiParts::new(app, options), stop.clone()).await?;
+    let args = Arc::new(args);
+    let (reread, state) = (args.clone(), api.state.clone());
+    shutdown::on_hangup(stop.clone(), move || {
+        let (args, state, vault, store) = (reread.clone(), state.clone(), vault.clone(), store.clone());
+        async move { Box::pin(args.reload(&state, (&vault, &store))).await.map_err(|err| format!("{err:#}")) }
+    })?;
     dmrelay_app::serve_operators(&args.metrics, metrics, api.ready(), stop).await?;
     tracing::info!(address = %args.api.api_addr, metrics = %args.metrics.metrics_addr, version = version::TEXT, "api started");
     api.serve(listener, args.metrics.shutdown_grace).await?;
@@ -161,6 +169,21 @@ impl Args {
             graph: &self.graph,
             vault: &self.vault,
         }
+    }
+
+    /// Reads again what is logged and all secrets but those of the database and Redis, whose connections are open.
+    async fn reload(&self, state: &ApiState, (vault, store): (&Vault, &Store)) -> anyhow::Result<String> {
+        let options = self.options()?;
+        let keys = Vault::parse(&self.vault.keys.require()?)?;
+        dmrelay_app::require_keys(&keys, store).await?;
+        logs::reload(&self.logs).map_err(|err| anyhow!(err))?;
+        state.replace_secrets(&options)?;
+        vault.replace(&keys);
+        let apps = options.secrets.app_secrets.len();
+        Ok(format!(
+            "the log filter, {apps} app secrets, encryption keys {}, tokens",
+            keys.key_ids().join(" ")
+        ))
     }
 
     fn options(&self) -> Result<ApiOptions, InvalidSetting> {

@@ -12,6 +12,7 @@ use crate::snapshot::Snapshots;
 use anyhow::Context as _;
 use dmrelay_app::App;
 use dmrelay_domain::clock::Clock;
+use dmrelay_domain::current::Current;
 use dmrelay_domain::secret::Secret;
 use dmrelay_instagram::Graph;
 use dmrelay_queue::JobQueue;
@@ -42,18 +43,25 @@ pub struct ApiOptions {
     pub jwt: JwtSettings,
     /// The webhook fields a connection subscribes to.
     pub graph: GraphSettings,
-    /// App secrets that sign webhooks for all accounts.
-    pub app_secrets: Vec<Secret<String>>,
-    /// The verification token of the shared webhook.
-    pub verify_token: Option<Secret<String>>,
-    /// SHA-256 of the bootstrap key.
-    pub bootstrap_hash: Option<[u8; 32]>,
+    /// The operator's secrets.
+    pub secrets: PlatformSecrets,
     /// Hours a human agent's message silences the agent.
     pub takeover_hours: u32,
     /// The message of its own, if there is one.
     pub(crate) canary: Option<Canary>,
     /// Where subaccounts' own keys at the agent's provider are checked.
     pub retell_url: Url,
+}
+
+/// The operator's secrets, which may be read again while the process runs.
+#[derive(Debug, Clone)]
+pub struct PlatformSecrets {
+    /// App secrets that sign webhooks for all accounts.
+    pub app_secrets: Vec<Secret<String>>,
+    /// The verification token of the shared webhook.
+    pub verify_token: Option<Secret<String>>,
+    /// SHA-256 of the bootstrap key.
+    pub bootstrap_hash: Option<[u8; 32]>,
 }
 
 impl ApiOptions {
@@ -83,11 +91,14 @@ impl ApiOptions {
             let what = format!("must have at least {BOOTSTRAP_KEY_BYTES_MIN} characters");
             return Err(InvalidSetting { name: "BOOTSTRAP_API_KEY", what });
         }
-        Ok(Self {
-            canary: Canary::of(&api, &app_secrets)?,
+        let secrets = PlatformSecrets {
             app_secrets,
             verify_token: graph.verify_token.get()?,
             bootstrap_hash: bootstrap.map(|key| dmrelay_domain::signature::sha256(key.expose().as_bytes())),
+        };
+        Ok(Self {
+            canary: Canary::of(&api, &secrets)?,
+            secrets,
             api,
             limits,
             jwt,
@@ -177,7 +188,9 @@ pub struct Shared {
     pub(crate) options: ApiOptions,
     pub(crate) inbox: InboxWriter,
     pub(crate) snapshots: Snapshots,
-    pub(crate) tokens: Option<Tokens>,
+    pub(crate) tokens: Current<Option<Tokens>>,
+    /// The operator's secrets, as last read.
+    pub(crate) secrets: Current<PlatformSecrets>,
     pub(crate) limits: Limits,
     pub(crate) live: Live,
     /// Cancelled when the process shuts down: ends open streams.
@@ -205,6 +218,17 @@ impl Deref for ApiState {
 }
 
 impl ApiState {
+    /// From now on the operator's secrets are these.
+    ///
+    /// # Errors
+    /// Invalid settings of tokens; then nothing is changed.
+    pub(crate) fn replace_secrets(&self, options: &ApiOptions) -> Result<(), InvalidSetting> {
+        let tokens = Tokens::new(&options.jwt, self.client.clone())?;
+        self.tokens.set(tokens);
+        self.secrets.set(options.secrets.clone());
+        Ok(())
+    }
+
     /// Starts the inbox writer and loads the connections. `stop` ends open streams, `drained` what requests
     /// wait for.
     ///
@@ -216,10 +240,12 @@ impl ApiState {
         drained: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let ApiParts { app, options } = parts;
-        let tokens = Tokens::new(&options.jwt, app.client.clone())?;
+        let tokens = Current::new(Tokens::new(&options.jwt, app.client.clone())?);
+        let secrets = Current::new(options.secrets.clone());
         if let Some(canary) = options.canary.clone() {
             let (store, client) = (app.store.clone(), app.client.clone());
-            let of = Surroundings { store, client, metrics: app.metrics.clone(), clock: app.clock.clone() };
+            let (metrics, clock, secrets) = (app.metrics.clone(), app.clock.clone(), secrets.clone());
+            let of = Surroundings { store, client, metrics, clock, secrets };
             tokio::spawn(canary.run(of, stop.clone()));
         }
         let api = &options.api;
@@ -270,6 +296,7 @@ impl ApiState {
             inbox,
             snapshots,
             tokens,
+            secrets,
             limits,
             live,
             stop: stop.clone(),

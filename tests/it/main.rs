@@ -50,6 +50,7 @@ mod privacy;
 mod process;
 mod queue;
 mod release;
+mod reload;
 mod sdk;
 mod send;
 mod silence;

@@ -104,7 +104,8 @@ fn the_rules_pass_their_tests() -> Result<()> {
 /// Every alert is tested firing and not firing, and the runbook explains what to do about it.
 #[test]
 fn every_alert_has_tests_and_a_runbook_section() -> Result<()> {
-    let rules = ["alerts.yml", "hosts.yml"].map(|name| fs::read_to_string(grafana().join("rules").join(name)));
+    let rules =
+        ["alerts.yml", "hosts.yml"].map(|name| fs::read_to_string(grafana().join("rules").join(name)));
     let rules = rules.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     let alerts: BTreeSet<&str> =
         rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(str::trim).collect();

@@ -9,10 +9,11 @@ use crate::keys::Keys;
 use crate::liveness::Liveness;
 use crate::slots::Slots;
 use crate::timers::Timers;
-use dmrelay_agent::ChatAgent;
+use dmrelay_agent::{ChatAgent, Key};
 use dmrelay_app::App;
 use dmrelay_domain::clock::{Clock, Millis, millis};
 use dmrelay_domain::conversation::Policy;
+use dmrelay_domain::current::Current;
 use dmrelay_domain::ids::WorkerId;
 use dmrelay_domain::secret::Secret;
 use dmrelay_instagram::{Access, Graph};
@@ -79,6 +80,8 @@ pub struct Parts {
     pub(crate) app: App,
     /// The agent.
     pub(crate) agent: Arc<dyn ChatAgent>,
+    /// The operator's key at its provider.
+    pub(crate) agent_key: Current<Key>,
     /// Limits.
     pub(crate) options: Options,
 }
@@ -95,7 +98,8 @@ impl Parts {
         graph: &GraphSettings,
     ) -> anyhow::Result<Self> {
         let options = Options::new(worker, agent, graph);
-        Ok(Self { agent: app.chat_agent(agent, provider)?, app, options })
+        let key = Current::new(agent.api_key.require()?);
+        Ok(Self { agent: app.chat_agent(agent, provider, key.clone()), app, options, agent_key: key })
     }
 }
 
@@ -139,7 +143,7 @@ pub struct Context {
 impl Context {
     /// Creates a context.
     pub fn new(parts: Parts) -> Self {
-        let Parts { app, agent, options } = parts;
+        let Parts { app, agent, options, agent_key: _ } = parts;
         let worker = &options.worker;
         let batching =
             BatcherOptions { lanes: usize::from(worker.commit_lanes), ..BatcherOptions::default() };

@@ -5,7 +5,9 @@ use crate::handler::Handler;
 use crate::{Context, Parts, ingest, services};
 use anyhow::{Context as _, anyhow};
 use clap::{Parser, Subcommand};
+use dmrelay_agent::Key;
 use dmrelay_app::{App, Backend};
+use dmrelay_domain::current::Current;
 use dmrelay_queue::{JobQueue, Lane, QueueName, Stop};
 use dmrelay_runtime::metrics::Process;
 use dmrelay_runtime::ops::{self, Ready};
@@ -14,6 +16,8 @@ use dmrelay_runtime::settings::{
     QueueSettings, VaultSettings, WorkerSettings,
 };
 use dmrelay_runtime::{logs, shutdown, version};
+use dmrelay_store::{BreakerKey, Store};
+use dmrelay_vault::Vault;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -63,6 +67,9 @@ pub enum Command {
     /// a shell.
     Health,
 }
+
+/// How often a worker that stops says how much is left.
+const DRAIN_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A worker with its dependencies.
 pub struct Worker {
@@ -133,6 +140,7 @@ impl Worker {
             ctx.stopping.cancel();
             Ok(())
         };
+        let draining = tokio::spawn(draining(ctx.clone(), stop.clone()));
         let outcome = tokio::try_join!(shared, local, stopped).map(|_| ());
         stop.cancel();
         ctx.stopping.cancel();
@@ -142,12 +150,29 @@ impl Worker {
         if tokio::time::timeout(grace, ctx.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = ctx.tasks.len(), "grace period over: aborting what still runs");
         }
+        draining.abort();
         for service in running {
             let _ = service.await;
         }
         ended.cancel();
         let _ = heartbeat.await;
         outcome.context("the queue failed permanently")
+    }
+}
+
+/// Says how much is left, once the worker stops, until it has ended.
+async fn draining(ctx: Arc<Context>, stop: CancellationToken) {
+    stop.cancelled().await;
+    let mut ticks = tokio::time::interval(DRAIN_INTERVAL);
+    loop {
+        ticks.tick().await;
+        let running = |kind: &str| ctx.metrics.jobs_running.with_label_values(&[kind]).get();
+        tracing::info!(
+            questions = running("turn"),
+            sends = running("deliver"),
+            tasks = ctx.tasks.len(),
+            "finishing started work"
+        );
     }
 }
 
@@ -179,6 +204,16 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     dmrelay_app::require_keys(&app.vault, &app.store).await?;
 
     dmrelay_app::watch(&app.store, &app.queue, &app.metrics, &stop);
+    let reread = Reread {
+        args: Arc::new(args.clone()),
+        vault: app.vault.clone(),
+        store: app.store.clone(),
+        agent_key: parts.agent_key.clone(),
+    };
+    shutdown::on_hangup(stop.clone(), move || {
+        let reread = reread.clone();
+        async move { Box::pin(reread.now()).await.map_err(|err| format!("{err:#}")) }
+    })?;
     let worker = Worker::new(parts);
     dmrelay_app::serve_operators(&args.metrics, app.metrics, worker.ready(), stop.clone()).await?;
     tracing::info!(concurrency = args.worker.worker_concurrency, metrics = %args.metrics.metrics_addr, version = version::TEXT, "worker started");
@@ -186,6 +221,32 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     tracing::info!("worker stopped");
     logs::flush().await;
     Ok(())
+}
+
+/// What is read again on SIGHUP.
+#[derive(Clone)]
+struct Reread {
+    args: Arc<Args>,
+    vault: Vault,
+    store: Store,
+    agent_key: Current<Key>,
+}
+
+impl Reread {
+    /// Reads again what is logged and all secrets but those of the database and Redis, whose connections are open.
+    async fn now(&self) -> anyhow::Result<String> {
+        let agent_key = self.args.agent.api_key.require()?;
+        let keys = Vault::parse(&self.args.vault.keys.require()?)?;
+        dmrelay_app::require_keys(&keys, &self.store).await?;
+        logs::reload(&self.args.logs).map_err(|err| anyhow!(err))?;
+        self.vault.replace(&keys);
+        let is_new = agent_key.expose() != self.agent_key.get().expose();
+        self.agent_key.set(agent_key);
+        if is_new && let Err(err) = self.store.reset_breaker(&BreakerKey::Agent).await {
+            tracing::warn!(error = %err, "cannot close the agent's circuit breaker; it is probed later");
+        }
+        Ok(format!("the log filter, encryption keys {}, the agent's key", keys.key_ids().join(" ")))
+    }
 }
 
 impl Args {

@@ -85,7 +85,7 @@ pub(super) async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Resul
     };
     let credential = credential.trim();
     let hash = signature::sha256(credential.as_bytes());
-    if state.options.bootstrap_hash.is_some_and(|bootstrap| signature::same(&bootstrap, &hash)) {
+    if state.secrets.get().bootstrap_hash.is_some_and(|bootstrap| signature::same(&bootstrap, &hash)) {
         let name = "bootstrap key".to_owned();
         let (id, grants) = ("bootstrap".to_owned(), Grants::Every(Role::Owner));
         return Ok(Principal {
@@ -96,7 +96,7 @@ pub(super) async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Resul
             agents: BTreeSet::new(),
         });
     }
-    match &state.tokens {
+    match &*state.tokens.get() {
         // A key of ours has no dots, a signed token has two (RFC 7515).
         Some(tokens) if credential.matches('.').count() == 2 => by_token(tokens, credential).await,
         _ => by_key(state, &hash).await,

@@ -22,7 +22,8 @@ pub(super) async fn identify(
         AppSecretProof::All => true,
     };
     let own = app_secret.map(std::slice::from_ref);
-    let secrets = own.unwrap_or(&state.options.app_secrets);
+    let platform = state.secrets.get();
+    let secrets = own.unwrap_or(&platform.app_secrets);
     if !is_proven || secrets.is_empty() {
         let found = state.graph.identify(&access).await.map_err(|err| graph_problem(&err))?;
         return Ok((access, found));

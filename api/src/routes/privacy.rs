@@ -151,7 +151,8 @@ async fn read(
     let body = body.map_err(bodies::Unread::problem)?;
     let field = form_urlencoded::parse(&body).find(|(name, _)| name == "signed_request");
     let signed = field.and_then(|(_, text)| SignedRequest::read(&text)).ok_or_else(refused)?;
-    let is_platform = state.options.app_secrets.iter().any(|secret| signed.is_signed_by(secret.expose()));
+    let secrets = state.secrets.get();
+    let is_platform = secrets.app_secrets.iter().any(|secret| signed.is_signed_by(secret.expose()));
     let by_own = |connection: &Connection| {
         open_app_secret(&state.vault, connection).is_some_and(|own| signed.is_signed_by(own.expose()))
     };

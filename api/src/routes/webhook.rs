@@ -66,8 +66,8 @@ pub(super) async fn shared_handshake(
     State(state): State<ApiState>,
     Query(query): Query<Handshake>,
 ) -> Response {
-    let token = state.options.verify_token.clone();
-    handshake(&state, &query, token.iter().map(|token| token.expose().as_str()))
+    let secrets = state.secrets.get();
+    handshake(&state, &query, secrets.verify_token.iter().map(|token| token.expose().as_str()))
 }
 
 /// `GET …/instagram/webhook`.
@@ -268,7 +268,7 @@ fn verify<'a>(
     (bytes, path): (&'a [u8], Option<&(String, String)>),
 ) -> Option<Signer<'a>> {
     let mut signer = Signer { is_platform: false, bytes, digest };
-    signer.is_platform = state.options.app_secrets.iter().any(|secret| signer.knows(secret.expose()));
+    signer.is_platform = state.secrets.get().app_secrets.iter().any(|secret| signer.knows(secret.expose()));
     if signer.is_platform {
         return Some(signer);
     }

@@ -65,8 +65,8 @@ pub enum Admin {
     ProviderKeys(ProviderKeys),
     /// Re-encrypt all stored secrets with the first of ENCRYPTION_KEYS, while everything keeps running.
     ///
-    /// To rotate the key: append the new key to ENCRYPTION_KEYS of every process and restart; put it first
-    /// everywhere and restart again; run this command; remove the old key once the output says so.
+    /// To rotate the key: append the new key to ENCRYPTION_KEYS of every process and reload (SIGHUP, or a restart); put it
+    /// first everywhere and reload again; run this command; remove the old key once the output says so.
     Reseal(Reseal),
     /// Mark pending sends and questions as unknown so that each is reconciled before a retry. Run once after
     /// a restore, before any worker starts.

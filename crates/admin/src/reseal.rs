@@ -3,7 +3,7 @@
 //! run is continued by the next.
 
 use super::output::{self, Table};
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use clap::Args;
 use dmrelay_runtime::settings::VaultSettings;
 use dmrelay_store::entity::process::Model as Process;
@@ -40,7 +40,7 @@ struct Outcome {
 impl Reseal {
     pub(super) async fn run(&self, store: &Store, settings: &VaultSettings) -> anyhow::Result<()> {
         let vault = Vault::parse(&settings.keys.require()?)?;
-        let current = vault.key_ids().next().context("ENCRYPTION_KEYS contains no key")?;
+        let current = &*vault.current_key();
         self.check_processes(store, current).await?;
         let before = store.sealed_counts().await?;
         let work = Work { store, vault: &vault, current, dry_run: self.dry_run };
@@ -80,7 +80,7 @@ impl Reseal {
         ensure!(
             lacking.is_empty(),
             "running processes lack {current} and could not decrypt what is encrypted with it: {}; add it to their \
-             ENCRYPTION_KEYS and restart them (one that was killed counts as running for half a minute)",
+             ENCRYPTION_KEYS and reload them (one that was killed counts as running for half a minute)",
             lacking.join(", ")
         );
         Ok(())
@@ -88,10 +88,10 @@ impl Reseal {
 
     /// Reports the results, and which keys must stay.
     fn conclude(&self, vault: &Vault, after: &[(String, i64)], outcome: &Outcome) -> anyhow::Result<()> {
-        let current = vault.key_ids().next().unwrap_or_default();
+        let current = vault.current_key();
         let would = if self.dry_run { "would be " } else { "" };
         output::print(format!("{} values {would}re-encrypted with {current}", outcome.resealed))?;
-        for old in vault.key_ids().skip(1) {
+        for old in vault.key_ids().iter().skip(1) {
             let left = after.iter().find(|(id, _)| id == old).map_or(0, |(_, n)| *n);
             output::print(match left {
                 0 => {
@@ -103,7 +103,7 @@ impl Reseal {
             })?;
         }
         ensure!(outcome.unopened.is_empty(), "{} values could not be decrypted", outcome.unopened.len());
-        let others: i64 = after.iter().filter(|(id, _)| id != current).map(|(_, n)| n).sum();
+        let others: i64 = after.iter().filter(|(id, _)| *id != current).map(|(_, n)| n).sum();
         ensure!(
             self.dry_run || others == 0,
             "{others} values were encrypted with another key meanwhile: give every process {current} first, and run this again"
@@ -156,7 +156,8 @@ impl Work<'_> {
 
 /// The number of values per key, before and after.
 fn counted(current: &str, vault: &Vault, before: &[(String, i64)], after: &[(String, i64)]) -> Table {
-    let mut ids: Vec<&str> = vault.key_ids().collect();
+    let known = vault.key_ids();
+    let mut ids: Vec<&str> = known.iter().map(String::as_str).collect();
     let stored = before.iter().chain(after).map(|(id, _)| id.as_str());
     for id in stored {
         if !ids.contains(&id) {
@@ -172,7 +173,7 @@ fn counted(current: &str, vault: &Vault, before: &[(String, i64)], after: &[(Str
             "encrypts"
         } else if id == NO_KEY {
             "not an encrypted value"
-        } else if vault.key_ids().any(|known| known == id) {
+        } else if known.iter().any(|known| known == id) {
             "decrypts"
         } else {
             "missing in ENCRYPTION_KEYS"

@@ -4,9 +4,9 @@
 use crate::{AgentError, Answer, ChatAgent, Key, Opening};
 use async_trait::async_trait;
 use dmrelay_domain::conversation::{Record, RecordEntry, Role};
+use dmrelay_domain::current::Current;
 use dmrelay_domain::failure::{self, Effect, FailureClass, Wire};
 use dmrelay_domain::ids::AgentId;
-use dmrelay_domain::secret::Secret;
 use dmrelay_domain::text::{clean, mask, truncate};
 use dmrelay_runtime::http::{self, Call, Client, Method};
 use serde_json::{Value, json};
@@ -18,8 +18,8 @@ use url::Url;
 pub struct RetellOptions {
     /// `https://api.retellai.com`.
     pub url: Url,
-    /// The API key.
-    pub key: Secret<String>,
+    /// The operator's API key.
+    pub key: Current<Key>,
     /// A version number or a tag; if omitted, Retell uses the newest version, which may be a draft.
     pub agent_version: String,
     /// Timeout of a completion.
@@ -150,7 +150,7 @@ impl Retell {
             operation,
             method,
             url: dmrelay_runtime::http::join(&self.options.url, path),
-            bearer: Some(key.unwrap_or(&self.options.key).clone()),
+            bearer: Some(key.cloned().unwrap_or_else(|| (*self.options.key.get()).clone())),
             json: None,
             headers: Vec::new(),
             timeout,

@@ -105,7 +105,7 @@ pub async fn require_keys(vault: &Vault, store: &Store) -> anyhow::Result<()> {
                 .row
                 .access_token
                 .as_deref()
-                .is_some_and(|token| dmrelay_vault::is_sealed_with(token, id))
+                .is_some_and(|token| dmrelay_vault::is_sealed_with(token, &id))
         };
         if let Some(connection) = connections.iter().find(of_key)
             && let Err(err) = access(vault, connection)
@@ -118,7 +118,7 @@ pub async fn require_keys(vault: &Vault, store: &Store) -> anyhow::Result<()> {
 
 /// What a process says of itself to the others.
 pub fn process_info(id: WorkerId, kind: &'static str, vault: &Vault) -> ProcessInfo {
-    ProcessInfo { id, kind, version: version::TEXT, keys: vault.key_ids().map(str::to_owned).collect() }
+    ProcessInfo { id, kind, version: version::TEXT, keys: vault.key_ids() }
 }
 
 /// How long a process counts as alive after it has said so, and how often it does.
@@ -127,17 +127,17 @@ const ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Says that an API process lives, until `stop`.
 pub async fn announce(store: Store, vault: Vault, stop: CancellationToken) {
-    let process = process_info(WorkerId::new(), "api", &vault);
+    let id = WorkerId::new();
     let mut ticks = tokio::time::interval(ALIVE_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        if let Err(err) = store.heartbeat(&process, ALIVE).await {
+        if let Err(err) = store.heartbeat(&process_info(id, "api", &vault), ALIVE).await {
             // Readiness tells of it.
             tracing::debug!(error = %err, "cannot renew this process's row");
         }
     }
     // Best effort: otherwise the row expires.
-    let _ = store.retire_process(process.id).await;
+    let _ = store.retire_process(id).await;
 }
 
 /// Whether the database responds.

@@ -1,8 +1,9 @@
 //! The components shared by the API and the worker, built in one place.
 
 use anyhow::anyhow;
-use dmrelay_agent::{ChatAgent, Retell, RetellOptions};
+use dmrelay_agent::{ChatAgent, Key, Retell, RetellOptions};
 use dmrelay_domain::clock::{Clock, SystemClock};
+use dmrelay_domain::current::Current;
 use dmrelay_instagram::{Graph, GraphOptions};
 use dmrelay_queue::{JobQueue, MemoryOptions, MemoryQueue, QueueMetrics, RedisOptions, RedisQueue};
 use dmrelay_runtime::http::Client;
@@ -82,22 +83,20 @@ impl App {
         })
     }
 
-    /// The configured chat agent.
-    ///
-    /// # Errors
-    /// An invalid `RETELL_API_KEY`.
+    /// The configured chat agent, which is asked with the operator's key.
     pub fn chat_agent(
         &self,
         settings: &AgentSettings,
         provider: &ProviderSettings,
-    ) -> anyhow::Result<Arc<dyn ChatAgent>> {
+        key: Current<Key>,
+    ) -> Arc<dyn ChatAgent> {
         let options = RetellOptions {
             url: provider.retell_url.clone(),
-            key: settings.api_key.require()?,
+            key,
             agent_version: settings.retell_agent_version.clone(),
             timeout: settings.agent_timeout,
         };
-        Ok(Arc::new(Retell::new(self.client.clone(), options)))
+        Arc::new(Retell::new(self.client.clone(), options))
     }
 }
 

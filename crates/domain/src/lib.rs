@@ -9,6 +9,7 @@ pub mod clock;
 #[cfg(feature = "sea-orm")]
 mod column;
 pub mod conversation;
+pub mod current;
 pub mod event;
 pub mod failure;
 pub mod ids;

@@ -1,4 +1,5 @@
-//! Orderly shutdown: the first signal stops taking new work, the second exits at once.
+//! Signals. Orderly shutdown: the first signal stops taking new work, the second exits at once. SIGHUP: settings that may change
+//! while the process runs are read again.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -28,4 +29,28 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
         }
     });
     Ok(token)
+}
+
+/// Calls `reload` on every SIGHUP, until `stop`. It gives what was read; if it fails, everything must stay as it was.
+///
+/// # Errors
+/// If the signal handler cannot be installed.
+pub fn on_hangup<F>(stop: CancellationToken, reload: impl Fn() -> F + Send + 'static) -> std::io::Result<()>
+where
+    F: Future<Output = Result<String, String>> + Send,
+{
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while stop.run_until_cancelled(hangup.recv()).await.flatten().is_some() {
+            match reload().await {
+                Ok(what) => tracing::info!(signal = "SIGHUP", "read again: {what}"),
+                Err(why) => tracing::error!(
+                    signal = "SIGHUP",
+                    error = why,
+                    "nothing is changed: a setting is invalid"
+                ),
+            }
+        }
+    });
+    Ok(())
 }

@@ -33,7 +33,11 @@ impl Store {
     /// What the database says.
     pub async fn heartbeat(&self, process: &ProcessInfo, lease: Duration) -> Result<()> {
         let alive_until = || self.clock().add(millis(lease));
-        let renew = OnConflict::column(Column::Id).value(Column::AliveUntil, alive_until()).to_owned();
+        // Its keys may have been replaced since it started.
+        let renew = OnConflict::column(Column::Id)
+            .update_column(Column::Keys)
+            .value(Column::AliveUntil, alive_until())
+            .to_owned();
         let heartbeat = insert::<Entity>([
             (Column::Id, process.id.into()),
             (Column::Kind, process.kind.into()),

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use dmrelay_domain::current::Current;
 use dmrelay_domain::secret::Secret;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -24,10 +25,10 @@ const KEY_NAME_BYTES_MAX: usize = 32;
 /// Bytes of a fingerprint. It tells keys apart and reveals nothing of a random key.
 const FINGERPRINT_BYTES: usize = 4;
 
-/// The keys of the process.
+/// The keys of the process. Clones share them: when they are replaced, they are for all.
 #[derive(Clone)]
 pub struct Vault {
-    keys: Vec<(String, XChaCha20Poly1305)>,
+    keys: Current<Vec<(String, XChaCha20Poly1305)>>,
 }
 
 /// The location of an encrypted value. Every such column must be listed in `dmrelay_store::SEALED`, or its
@@ -90,8 +91,7 @@ pub enum SealError {
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ids: Vec<_> = self.keys.iter().map(|(id, _)| id).collect();
-        f.debug_struct("Vault").field("keys", &ids).finish()
+        f.debug_struct("Vault").field("keys", &self.key_ids()).finish()
     }
 }
 
@@ -121,7 +121,7 @@ impl Vault {
             }
             ring.push((format!("{id}.{}", fingerprint(&key)), XChaCha20Poly1305::new(&Key::from(key))));
         }
-        if ring.is_empty() { Err(InvalidKeys::None) } else { Ok(Self { keys: ring }) }
+        if ring.is_empty() { Err(InvalidKeys::None) } else { Ok(Self { keys: Current::new(ring) }) }
     }
 
     /// A new key in the format of `ENCRYPTION_KEYS`.
@@ -133,7 +133,8 @@ impl Vault {
     /// Encrypts a value for its location, with the first key.
     pub fn seal(&self, place: Place, plain: &[u8]) -> Vec<u8> {
         // Invariant: `parse` never creates a vault without keys.
-        let Some((id, cipher)) = self.keys.first() else { return Vec::new() };
+        let keys = self.keys.get();
+        let Some((id, cipher)) = keys.first() else { return Vec::new() };
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let payload = Payload { msg: plain, aad: &place.associated_data() };
         // Encryption fails only for texts of 256 GiB and more.
@@ -148,8 +149,8 @@ impl Vault {
     /// [`SealError`].
     pub fn open(&self, place: Place, sealed: &[u8]) -> Result<Secret<Vec<u8>>, SealError> {
         let (id, rest) = key_id(sealed)?;
-        let (_, cipher) = self
-            .keys
+        let keys = self.keys.get();
+        let (_, cipher) = keys
             .iter()
             .find(|(key, _)| key == id)
             .ok_or_else(|| SealError::UnknownKey(id.to_owned(), self.of_the_same_name(id)))?;
@@ -169,7 +170,7 @@ impl Vault {
 
     /// The key here that has the name of this key, but is a different one.
     fn of_the_same_name(&self, id: &str) -> Option<String> {
-        self.key_ids().find(|known| *known != id && name_of(known) == name_of(id)).map(str::to_owned)
+        self.key_ids().into_iter().find(|known| known != id && name_of(known) == name_of(id))
     }
 
     fn unknown(id: &str, same_name: Option<&str>) -> String {
@@ -188,15 +189,26 @@ impl Vault {
     }
 
     /// The key ids; the first one encrypts.
-    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter().map(|(id, _)| id.as_str())
+    pub fn key_ids(&self) -> Vec<String> {
+        self.keys.get().iter().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The id of the key that encrypts.
+    pub fn current_key(&self) -> String {
+        self.keys.get().first().map(|(id, _)| id.clone()).unwrap_or_default()
+    }
+
+    /// From now on the keys are those of `new`, here and in all clones.
+    pub fn replace(&self, new: &Self) {
+        self.keys.set(new.keys.get().to_vec());
     }
 
     /// The ids of keys that encrypt these values but are missing here.
     pub fn missing<'a>(&self, sealed: impl Iterator<Item = &'a [u8]>) -> BTreeSet<String> {
+        let keys = self.keys.get();
         sealed
             .filter_map(|value| key_id(value).ok())
-            .filter(|(id, _)| self.keys.iter().all(|(key, _)| key != id))
+            .filter(|(id, _)| keys.iter().all(|(key, _)| key != id))
             .map(|(id, _)| id.to_owned())
             .collect()
     }
@@ -243,7 +255,7 @@ mod tests {
         let row = Uuid::nil();
         let sealed = vault(&[&old]).seal(place(row), b"token");
         assert_eq!(vault(&[&new, &old]).open(place(row), &sealed).unwrap().expose(), b"token");
-        let id = vault(&[&old]).key_ids().next().unwrap().to_owned();
+        let id = vault(&[&old]).current_key();
         assert_eq!(vault(&[&new]).open(place(row), &sealed), Err(SealError::UnknownKey(id.clone(), None)));
         assert_eq!(vault(&[&new]).missing([&sealed[..]].into_iter()), BTreeSet::from([id]));
     }
@@ -252,12 +264,23 @@ mod tests {
     fn another_key_of_the_same_name_is_another_key() {
         let (ours, theirs) = (vault(&[&Vault::generate("k1")]), vault(&[&Vault::generate("k1")]));
         let sealed = theirs.seal(place(Uuid::nil()), b"token");
-        let (id, same) = (theirs.key_ids().next().unwrap(), ours.key_ids().next().unwrap());
+        let (id, same) = (theirs.current_key(), ours.current_key());
         assert!(id.starts_with("k1.") && id.len() == 11 && id != same, "{id} {same}");
-        assert_eq!(ours.missing([&sealed[..]].into_iter()), BTreeSet::from([id.to_owned()]));
+        assert_eq!(ours.missing([&sealed[..]].into_iter()), BTreeSet::from([id.clone()]));
         let told = ours.open(place(Uuid::nil()), &sealed).unwrap_err().to_string();
-        assert!(told.contains(id) && told.contains(same) && told.contains("is a different one"), "{told}");
-        assert_eq!(ours.about_missing(id), told);
+        assert!(told.contains(&id) && told.contains(&same) && told.contains("is a different one"), "{told}");
+        assert_eq!(ours.about_missing(&id), told);
+    }
+
+    #[test]
+    fn replaced_keys_are_replaced_in_all_clones() {
+        let (old, new) = (Vault::generate("k1"), Vault::generate("k2"));
+        let here = vault(&[&old]);
+        let there = here.clone();
+        let sealed = there.seal(place(Uuid::nil()), b"token");
+        here.replace(&vault(&[&new, &old]));
+        assert!(there.current_key().starts_with("k2."));
+        assert_eq!(there.open(place(Uuid::nil()), &sealed).unwrap().expose(), b"token");
     }
 
     /// Stored values name it: it must not change.

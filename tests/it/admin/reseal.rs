@@ -96,7 +96,7 @@ async fn a_concurrent_write_takes_precedence(backend: Backend) -> Result<()> {
 
 /// The id of a key: its name and its fingerprint.
 fn id_of(key: &str) -> Result<String> {
-    Ok(vault(&[key])?.key_ids().next().context("no key")?.to_owned())
+    Ok(vault(&[key])?.current_key())
 }
 
 /// A cluster with secrets of every kind, all encrypted with the first of these keys, called `k1`.

@@ -93,7 +93,7 @@ async fn slow(ctx: &Context) -> Result<()> {
     if counted.is_some_and(|at| at.elapsed() < SLOW_INTERVAL) {
         return Ok(());
     }
-    let current = ctx.vault.key_ids().next().unwrap_or_default();
+    let current = ctx.vault.current_key();
     let (mut with_current, mut with_another) = (0, 0);
     for (key, count) in ctx.store.sealed_counts().await? {
         *(if key == current { &mut with_current } else { &mut with_another }) += count;

@@ -15,11 +15,11 @@ const WRITE_INTERVAL: Duration = Duration::from_secs(5);
 /// Renews the row every quarter of its lease, until `ended`; then ends the row.
 pub(crate) async fn run(ctx: Arc<Context>, ended: CancellationToken) {
     let lease = ctx.liveness.lease();
-    let process = dmrelay_app::process_info(ctx.worker, "worker", &ctx.vault);
     let mut ticks = tokio::time::interval(lease / 4);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while ended.run_until_cancelled(ticks.tick()).await.is_some() {
         let began = Instant::now();
+        let process = dmrelay_app::process_info(ctx.worker, "worker", &ctx.vault);
         match tokio::time::timeout(lease / 2, ctx.store.heartbeat(&process, lease)).await {
             Ok(Ok(())) => ctx.liveness.renewed(began),
             Ok(Err(err)) => {

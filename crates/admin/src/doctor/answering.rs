@@ -142,7 +142,10 @@ mod tests {
         assert_eq!(found(&[]), (Verdict::Ok, "nobody waits for an answer".to_owned()));
         let (verdict, what) = found(&[at("ask", 0, 4_000), at("held", 3, 90_000_000)]);
         assert_eq!(verdict, Verdict::Ok);
-        assert_eq!(what, "3 wait, the longest for 4.0s (3 ask); 3 held by their business, Meta, a budget or a pause");
+        assert_eq!(
+            what,
+            "3 wait, the longest for 4.0s (3 ask); 3 held by their business, Meta, a budget or a pause"
+        );
         let (verdict, what) = found(&[at("ask", 2, 1_200_000), at("agent", 0, 4_000)]);
         assert_eq!(verdict, Verdict::Fail);
         assert_eq!(what, "2 have waited for longer than 5m: 6 wait, the longest for 20m (3 ask, 3 agent)");

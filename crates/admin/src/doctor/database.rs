@@ -161,11 +161,11 @@ async fn keys(store: &Store, vault: &Vault, report: &mut Report) {
         Ok(counts) => counts,
         Err(err) => return report.fail(CHECK, err),
     };
-    let known = |id: &str| vault.key_ids().any(|key| key == id);
-    let current = vault.key_ids().next().unwrap_or_default();
+    let (keys, current) = (vault.key_ids(), vault.current_key());
+    let known = |id: &str| keys.iter().any(|key| key == id);
     let older: Vec<String> = counts
         .iter()
-        .filter(|(id, _)| id != current && known(id))
+        .filter(|(id, _)| *id != current && known(id))
         .map(|(id, n)| format!("{n} values with {id}"))
         .collect();
     let missing: Vec<String> = counts

@@ -93,9 +93,8 @@ fn keys(settings: &Settings<'_>, report: &mut Report) -> Option<Vault> {
     let keys = settings.vault.keys.require().map_err(|err| err.to_string());
     match keys.and_then(|keys| Vault::parse(&keys).map_err(|err| err.to_string())) {
         Ok(vault) => {
-            let ids: Vec<&str> = vault.key_ids().collect();
-            let first = ids.first().copied().unwrap_or_default();
-            report.ok(CHECK, format!("{} ({first} encrypts)", ids.join(", ")));
+            let (ids, first) = (vault.key_ids().join(", "), vault.current_key());
+            report.ok(CHECK, format!("{ids} ({first} encrypts)"));
             Some(vault)
         }
         Err(err) => {

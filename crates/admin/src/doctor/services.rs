@@ -5,6 +5,7 @@ use crate::settings::Settings;
 use crate::times::span;
 use dmrelay_agent::{ChatAgent as _, Opening, Retell, RetellOptions};
 use dmrelay_domain::clock::millis;
+use dmrelay_domain::current::Current;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::AgentId;
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
@@ -147,7 +148,7 @@ impl Services<'_> {
             self.client.clone(),
             RetellOptions {
                 url: self.settings.provider.retell_url.clone(),
-                key,
+                key: Current::new(key),
                 agent_version: settings.retell_agent_version.clone(),
                 timeout: settings.agent_timeout,
             },

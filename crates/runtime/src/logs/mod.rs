@@ -5,21 +5,21 @@ mod limit;
 use crate::settings::{LogFormat, LogSettings};
 use limit::{Admission, Limit};
 use std::io::{IsTerminal, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{EnvFilter, Layer, fmt, reload};
 
 /// Starts logging for the process, with the name `service`. Only the first call has an effect.
 ///
 /// # Errors
 /// If `RUST_LOG` does not parse, or spans cannot be exported as configured; the message names the problem.
 pub fn init(settings: &LogSettings, service: &'static str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&settings.rust_log).map_err(|err| format!("RUST_LOG: {err}"))?;
+    let (filter, handle) = reload::Layer::new(filter(settings)?);
     let limit = Arc::new(Limit::new(settings.log_repeats_max));
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let lines = match settings.log_format {
@@ -38,10 +38,40 @@ pub fn init(settings: &LogSettings, service: &'static str) -> Result<(), String>
         .with(export(settings, service)?)
         .with(lines.with_filter(filter))
         .try_init();
-    if started.is_err() {
-        tracing::debug!("logging is already started");
+    match started {
+        Ok(()) => {
+            let _ = FILTER.set(Box::new(move |new| handle.reload(new).map_err(|err| err.to_string())));
+        }
+        Err(_) => tracing::debug!("logging is already started"),
     }
     Ok(())
+}
+
+/// Replaces the filter of the running process.
+type Replace = dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync;
+
+static FILTER: OnceLock<Box<Replace>> = OnceLock::new();
+
+/// What is logged, by the settings.
+fn filter(settings: &LogSettings) -> Result<EnvFilter, String> {
+    let (name, text) = match &settings.rust_log_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|err| format!("RUST_LOG_FILE: cannot read {}: {err}", path.display()))?;
+            ("RUST_LOG_FILE", text.trim().to_owned())
+        }
+        None => ("RUST_LOG", settings.rust_log.clone()),
+    };
+    EnvFilter::try_new(text).map_err(|err| format!("{name}: {err}"))
+}
+
+/// Reads again what is to be logged.
+///
+/// # Errors
+/// It does not parse, or its file cannot be read; then it stays as it was.
+pub fn reload(settings: &LogSettings) -> Result<(), String> {
+    let filter = filter(settings)?;
+    FILTER.get().map_or(Ok(()), |replace| replace(filter))
 }
 
 /// Where lines go.

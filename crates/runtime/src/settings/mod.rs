@@ -266,6 +266,9 @@ pub struct LogSettings {
     /// Log filter, in the syntax of `tracing`.
     #[arg(long, env = "RUST_LOG", default_value = "warn,dmrelay=info")]
     pub rust_log: String,
+    /// A file that contains the log filter, in place of RUST_LOG. It is read again on SIGHUP.
+    #[arg(long, env = "RUST_LOG_FILE")]
+    pub rust_log_file: Option<PathBuf>,
     /// Maximum number of warnings and errors per minute from the same place in the code; 0 for no limit. The next one says
     /// how many were left out.
     #[arg(long, env = "LOG_REPEATS_MAX", default_value_t = 60)]
@@ -288,6 +291,7 @@ impl LogSettings {
         Self {
             log_format: LogFormat::Text,
             rust_log: rust_log.to_owned(),
+            rust_log_file: None,
             log_repeats_max: 60,
             otlp_endpoint: None,
             otlp_sample: 1.0,
