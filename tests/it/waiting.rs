@@ -1,12 +1,13 @@
 //! Customers who wait for an answer are counted from when they wrote, wherever they wait.
 
 use anyhow::{Context, Result};
-use dmrelay_simulator::{AgentRule, Fault, FaultMode, Operation};
+use dmrelay_simulator::{AccountSpec, AgentRule, Fault, FaultMode, Operation};
 use dmrelay_store::Waiting;
 use dmrelay_tests::database::Database;
 use dmrelay_tests::relay::{Backend, Relay};
-use dmrelay_tests::rest::{ACCOUNT, AGENT};
+use dmrelay_tests::rest::{ACCOUNT, AGENT, connect_body};
 use dmrelay_tests::wait;
+use prometheus::core::Collector as _;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use std::time::Duration;
@@ -18,6 +19,7 @@ on_both_backends!(
     those_whose_webhook_is_not_taken_in_are_counted,
     what_is_written_is_probed_and_taken_back,
     an_erasure_that_is_not_done_is_counted_from_when_it_was_due,
+    accounts_that_need_somebody_are_named_the_most_urgent_first,
 );
 
 const USER: &str = "200000000000001";
@@ -151,4 +153,46 @@ async fn an_erasure_that_is_not_done_is_counted_from_when_it_was_due(backend: Ba
     let oldest = store.oldest_erasure().await?;
     assert!((60_000..90_000).contains(&oldest), "{oldest}");
     Ok(())
+}
+
+async fn accounts_that_need_somebody_are_named_the_most_urgent_first(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    for number in 2..=5 {
+        let account = format!("1784140000000000{number}");
+        relay.simulator.put_account(AccountSpec::new(&account, "other", &format!("IGAAtest-token-{number}")));
+        let mut body = connect_body();
+        body["accessToken"] = json!(format!("IGAAtest-token-{number}"));
+        body["instagramAccountId"] = json!(account);
+        let connected = relay.rest.post("connect", body).await?;
+        assert_eq!(connected.status, 201, "{}", connected.text);
+    }
+    let now = relay.store.now().await?;
+    let changes = [
+        ("2", "last_event_at = 1".to_owned()),
+        ("3", format!("token_expires_at = {}", now + 3_600_000)),
+        ("4", "status = 'restricted'".to_owned()),
+        ("5", "status = 'reauth_required'".to_owned()),
+    ];
+    for (number, change) in changes {
+        let sql = format!(
+            "UPDATE instagram_connections SET {change} WHERE instagram_account_id = '1784140000000000{number}'"
+        );
+        relay.store.connection().execute_unprepared(&sql).await?;
+    }
+    let needs = async |most: u64| {
+        let found = relay.store.accounts_in_need(3_600_000, most).await?;
+        let last = |account: &str| account.chars().last().unwrap_or_default();
+        let needs = found.into_iter().map(|one| (last(&one.instagram_account_id), one.need));
+        anyhow::Ok(needs.collect::<Vec<_>>())
+    };
+    let all = [('5', "reconnect"), ('4', "restricted"), ('3', "token_ends"), ('2', "silent")]
+        .map(|(account, need)| (account, need.to_owned()));
+    assert_eq!(needs(10).await?, all);
+    assert_eq!(needs(1).await?, all[..1]);
+    let named = async || {
+        let families = relay.metrics.account_needs.collect();
+        Ok((families.iter().flat_map(|family| family.get_metric()).count() == 4).then_some(()))
+    };
+    wait::until("the metric", DEADLINE, named).await?;
+    relay.end().await
 }

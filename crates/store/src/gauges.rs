@@ -80,6 +80,19 @@ const DEAD_LETTERS: u64 = 20_000;
 /// The most due events that are looked at for the oldest.
 const EVENTS: u64 = 1_000;
 
+/// An account that somebody must do something for.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct AccountInNeed {
+    /// The tenant.
+    pub subaccount_id: String,
+    /// The Instagram account.
+    pub instagram_account_id: String,
+    /// Its handle.
+    pub username: Option<String>,
+    /// `reconnect`, `restricted`, `token_ends` or `silent`.
+    pub need: String,
+}
+
 impl Store {
     /// The oldest due event, turn and outbox, of connections in use whose agent is not paused; of outboxes, those of
     /// accounts whose own circuit breaker is closed. Of events, the oldest among a thousand of those that wait.
@@ -201,6 +214,45 @@ impl Store {
             .filter(connections::is(ConnectionStatus::Connected))
             .into_model();
         Ok(counts.one(&self.reader()).await?.unwrap_or_default())
+    }
+
+    /// The accounts that somebody must do something for, at most so many, the most urgent first: whose business must connect them
+    /// again, that Meta restricts, whose token ends within 7 days and is not renewed, and that have had no event for `silent`.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn accounts_in_need(&self, silent: Millis, most: u64) -> Result<Vec<AccountInNeed>> {
+        use instagram_connection::Column;
+        let is = |status: ConnectionStatus| Column::Status.into_expr().eq(literal(status.as_str()));
+        let ends = Column::TokenExpiresAt.into_expr().lt(self.clock().add(7 * DAY_MS));
+        let last_seen = Func::coalesce(
+            [Column::LastEventAt, Column::ConnectedAt, Column::CreatedAt].map(ColumnTrait::into_expr),
+        );
+        let is_silent = Expr::from(last_seen).lt(self.clock().sub(silent));
+        let connected = is(ConnectionStatus::Connected);
+        let need = CaseStatement::new()
+            .case(is(ConnectionStatus::ReauthRequired), literal("1_reconnect"))
+            .case(is(ConnectionStatus::Restricted), literal("2_restricted"))
+            .case(connected.clone().and(ends.clone()), literal("3_token_ends"))
+            .finally(literal("4_silent"));
+        let concerned = is(ConnectionStatus::ReauthRequired)
+            .or(is(ConnectionStatus::Restricted))
+            .or(connected.and(ends.or(is_silent)));
+        let accounts = instagram_connection::Entity::find()
+            .select_only()
+            .columns([Column::SubaccountId, Column::InstagramAccountId, Column::Username])
+            .expr_as(need, "need")
+            .filter(concerned)
+            .into_query()
+            .order_by("need", sea_orm::Order::Asc)
+            .order_by(Column::CreatedAt, sea_orm::Order::Asc)
+            .limit(most)
+            .take();
+        let mut accounts: Vec<AccountInNeed> = rows(&self.reader(), &accounts).await?;
+        for account in &mut accounts {
+            account.need.drain(..2);
+        }
+        Ok(accounts)
     }
 
     /// Whether any event, turn or outbox of a connection in use waits for anything.

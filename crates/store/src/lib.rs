@@ -73,7 +73,7 @@ pub use due::{Attempts, DueChat, DueEvent, DueWork};
 pub use erase::{AGENT_CALLS_SETTLED, Erased};
 pub use erasures::NewErasure;
 pub use error::{Error, Result};
-pub use gauges::{AccountCounts, Backlog, Due, OpenBreakers};
+pub use gauges::{AccountCounts, AccountInNeed, Backlog, Due, OpenBreakers};
 pub use health::Health;
 pub use history::{Listed, MessageFilter};
 pub use idempotency::{Begun, WriteKey};

@@ -124,6 +124,14 @@ async fn accounts(ctx: &Context) -> Result<()> {
     for (left, count) in tokens {
         metrics.tokens.with_label_values(&[left]).set(count);
     }
+    let silent = millis(ctx.options.worker.account_silent_after);
+    let needs = ctx.store.accounts_in_need(silent, ctx.options.worker.account_needs_max).await?;
+    metrics.account_needs.reset();
+    for account in needs {
+        let username = account.username.as_deref().unwrap_or_default();
+        let labels = [account.subaccount_id.as_str(), &account.instagram_account_id, username, &account.need];
+        metrics.account_needs.with_label_values(&labels).set(1);
+    }
     // No expiring token means infinitely many days.
     #[expect(clippy::cast_precision_loss, reason = "days are shown, not compared")]
     let left = accounts.first_expiry.map_or(f64::INFINITY, |left| left as f64 / DAY_MS);

@@ -158,6 +158,8 @@ metrics! {
         accounts_silent: gauge = "accounts_silent";
         /// Circuit breakers that are open, or whose service has not answered a probe yet, by cause.
         circuit_breakers_open: gauges = "circuit_breakers_open" ["breaker", "cause"];
+        /// Accounts that somebody must do something for.
+        account_needs: gauges = "account_needs" ["subaccount", "account", "username", "need"];
         /// Pauses of the operator's, by what they stop and whose.
         pauses: gauges = "pauses" ["call", "scope"];
         /// Access tokens by remaining lifetime.

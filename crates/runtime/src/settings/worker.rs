@@ -112,6 +112,9 @@ pub struct WorkerSettings {
     /// How many subaccounts `dmrelay_usage_today` shows, those that use most; 0 for none.
     #[arg(long, env = "USAGE_METRIC_SUBACCOUNTS", default_value_t = 50)]
     pub usage_metric_subaccounts: usize,
+    /// How many accounts that somebody must do something for `dmrelay_account_needs` names; 0 for none.
+    #[arg(long, env = "ACCOUNT_NEEDS_MAX", default_value_t = 100)]
+    pub account_needs_max: u64,
     /// Bytes that the database may grow to, for its alert; 0 if that is watched elsewhere.
     #[arg(long, env = "DATABASE_CAPACITY_BYTES", default_value_t = 0)]
     pub database_capacity_bytes: u64,
