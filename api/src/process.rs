@@ -99,6 +99,7 @@ pub async fn run(mut args: Args) -> anyhow::Result<()> {
         Some(Command::Admin(command)) => admin::run(&command, &args.admin_settings()).await,
         command => {
             logs::init(&args.logs, "dmrelay-api").map_err(|err| anyhow!(err))?;
+            dmrelay_runtime::settings::warn_of_misspelt();
             let outcome = with_database(args, command).await;
             logs::flush().await;
             outcome

@@ -196,6 +196,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         return ops::probe(args.metrics.metrics_addr).await.map_err(|err| anyhow!(err));
     }
     logs::init(&args.logs, "dmrelay-worker").map_err(|err| anyhow!(err))?;
+    dmrelay_runtime::settings::warn_of_misspelt();
     let stop = shutdown::on_signal().context("cannot install signal handlers")?;
     let store = dmrelay_app::open_store(&args.database).await?;
     dmrelay_app::require_schema(&store).await?;

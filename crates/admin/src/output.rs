@@ -43,42 +43,36 @@ impl<'a, T> OfSubaccount<'a, T> {
     }
 }
 
-/// Rows in aligned columns.
+/// Rows in aligned columns, without lines between them: for people, and for `grep` and `awk`.
 pub(super) struct Table {
-    rows: Vec<Vec<String>>,
+    table: comfy_table::Table,
 }
 
 impl Table {
     pub(super) fn new(header: &[&str]) -> Self {
-        Self { rows: vec![header.iter().map(|&cell| cell.to_owned()).collect()] }
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::NOTHING).set_header(header);
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        Self { table }
     }
 
     /// Adds a row with as many cells as the header. Cells cannot contain terminal control sequences.
     pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
         let shown = |cell: String| if cell.is_empty() { NOTHING.to_owned() } else { harmless(&cell) };
-        self.rows.push(cells.into_iter().map(shown).collect());
+        self.table.add_row(cells.map(shown));
     }
 
     /// Prints the table, or `none` if it has no rows.
     pub(super) fn print(&self, none: &str) -> io::Result<()> {
-        if self.rows.len() > 1 { print(self) } else { print(none) }
+        if self.table.is_empty() { print(none) } else { print(self) }
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns = self.rows.first().map_or(0, Vec::len);
-        let length = |cell: &String| cell.chars().count();
-        let width =
-            |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(length).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        for (number, row) in self.rows.iter().enumerate() {
-            let line: Vec<String> =
-                row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
-            let end = if number + 1 < self.rows.len() { "\n" } else { "" };
-            write!(f, "{}{end}", line.join("  ").trim_end())?;
-        }
-        Ok(())
+        f.write_str(&self.table.trim_fmt())
     }
 }
 

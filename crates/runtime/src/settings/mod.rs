@@ -4,6 +4,7 @@
 mod access;
 mod canary;
 mod duration;
+mod known;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod worker;
 pub use access::{JwtSettings, LimitSettings};
 pub use canary::CanarySettings;
 pub use duration::{days, parse as duration, positive};
+pub use known::{misspelt, warn_of_misspelt};
 pub use secrets::{
     BootstrapKeyArg, DatabaseUrlArg, EncryptionKeysArg, JwtSecretArg, MetaAppSecretsArg, MetaVerifyTokenArg,
     RedisUrlArg, RetellApiKeyArg,
