@@ -5,13 +5,13 @@ use crate::state::PlatformSecrets;
 use dmrelay_domain::clock::{Clock, millis};
 use dmrelay_domain::current::Current;
 use dmrelay_domain::failure::FailureClass;
-use dmrelay_domain::ids::{ChatId, InstagramAccountId, InstagramUserId, MessageId};
+use dmrelay_domain::ids::{InstagramAccountId, InstagramUserId};
 use dmrelay_domain::signature;
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_runtime::http::{Call, Client, Method, join};
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{ApiSettings, InvalidSetting};
-use dmrelay_store::{Connection, Fate, Leadership, LetterSearch, Store};
+use dmrelay_store::{Connection, Fate, Leadership, LetterSearch, PauseScope, Store};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +24,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// When the first message is written after the start, unless the interval is shorter.
 const FIRST_AFTER: Duration = Duration::from_secs(10);
+
+/// Dead letters discarded at a time.
+const LETTERS_MAX: u64 = 100;
 
 /// Timeout of the webhook: Meta's.
 const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,6 +58,8 @@ enum Outcome {
     Answered,
     /// Meta's window for an answer is closed at Meta: nobody has really written. Everything before that worked.
     WindowClosed,
+    /// An operator has paused its questions or sends.
+    Paused,
     /// The account is not connected.
     NotConnected,
     /// The webhook was not acknowledged, for this reason.
@@ -67,7 +72,7 @@ enum Outcome {
 
 impl Outcome {
     fn is_ok(&self) -> bool {
-        matches!(self, Self::Answered | Self::WindowClosed)
+        matches!(self, Self::Answered | Self::WindowClosed | Self::Paused)
     }
 
     /// Its word: the label `result`.
@@ -75,6 +80,7 @@ impl Outcome {
         match self {
             Self::Answered => "answered",
             Self::WindowClosed => "window_closed",
+            Self::Paused => "paused",
             Self::NotConnected => "not_connected",
             Self::NotAccepted(_) => "not_accepted",
             Self::Late(_) => "late",
@@ -171,6 +177,15 @@ impl Canary {
             Ok(None) => return Outcome::NotConnected,
             Err(err) => return Outcome::Failed(err.to_string()),
         };
+        match self.is_paused(of, &connection).await {
+            Ok(false) => {}
+            Ok(true) => return Outcome::Paused,
+            Err(err) => return Outcome::Failed(err.to_string()),
+        }
+        // What became of an earlier one only after it was given up.
+        if let Err(err) = Box::pin(self.discard(of, &connection)).await {
+            tracing::warn!(error = %err, "cannot discard the canary's dead letters");
+        }
         let mid = format!("canary-{}", Uuid::now_v7());
         if let Err(why) = self.webhook(of, &mid).await {
             return Outcome::NotAccepted(why);
@@ -187,12 +202,14 @@ impl Canary {
                 Fate::Unread | Fate::Waiting => {}
                 Fate::Answered => return Outcome::Answered,
                 Fate::Unanswered(why) => return Outcome::Failed(why),
-                Fate::Unsent(message, why) => {
-                    return Box::pin(self.unsent(of, &connection, message, why)).await;
-                }
+                Fate::Unsent(why) => return Box::pin(self.unsent(of, &connection, why)).await,
             }
         }
-        Outcome::Late(if fate == Fate::Unread { "its webhook is not taken in" } else { "it waits" })
+        Outcome::Late(if fate == Fate::Unread {
+            "the webhook is stored but not processed"
+        } else {
+            "it waits for the agent or the send"
+        })
     }
 
     async fn webhook(&self, of: &Surroundings, mid: &str) -> Result<(), String> {
@@ -228,36 +245,38 @@ impl Canary {
     }
 
     /// The answer was not sent. If only because nobody has really written, its dead letter says nothing, and is discarded.
-    async fn unsent(
-        &self,
-        of: &Surroundings,
-        connection: &Connection,
-        message: MessageId,
-        why: String,
-    ) -> Outcome {
+    async fn unsent(&self, of: &Surroundings, connection: &Connection, why: String) -> Outcome {
         if why != FailureClass::WindowClosed.as_str() {
             return Outcome::Failed(why);
         }
-        if let Err(err) = self.discard(of, connection, message).await {
-            tracing::warn!(error = %err, "cannot discard the canary's dead letter");
+        if let Err(err) = self.discard(of, connection).await {
+            tracing::warn!(error = %err, "cannot discard the canary's dead letters");
         }
         Outcome::WindowClosed
     }
 
-    async fn discard(
-        &self,
-        of: &Surroundings,
-        connection: &Connection,
-        message: MessageId,
-    ) -> dmrelay_store::Result<()> {
-        let chat: Option<ChatId> =
-            of.store.chat_of_user(connection.id, &self.user).await?.map(|chat| chat.id);
-        let state = Some(DeadLetterState::Open);
-        let search = LetterSearch { chat, state, connection: Some(connection.id), ..LetterSearch::default() };
-        for letter in of.store.newest_letters(&search, 10).await? {
-            if letter.reference == message.0 {
-                Box::pin(of.store.discard(&letter, &"canary".into())).await?;
-            }
+    /// Whether an operator has paused the account's questions or sends.
+    async fn is_paused(&self, of: &Surroundings, connection: &Connection) -> dmrelay_store::Result<bool> {
+        let scopes = [
+            PauseScope::All,
+            PauseScope::Subaccount(connection.subaccount.clone()),
+            PauseScope::Account(connection.account.clone()),
+        ];
+        Ok(of.store.pauses().await?.iter().any(|pause| scopes.contains(&pause.key.scope)))
+    }
+
+    /// Discards what says only that nobody has really written.
+    async fn discard(&self, of: &Surroundings, connection: &Connection) -> dmrelay_store::Result<()> {
+        let Some(chat) = of.store.chat_of_user(connection.id, &self.user).await? else { return Ok(()) };
+        let search = LetterSearch {
+            chat: Some(chat.id),
+            connection: Some(connection.id),
+            class: Some(FailureClass::WindowClosed.as_str().to_owned()),
+            state: Some(DeadLetterState::Open),
+            ..LetterSearch::default()
+        };
+        for letter in of.store.newest_letters(&search, LETTERS_MAX).await? {
+            Box::pin(of.store.discard(&letter, &"canary".into())).await?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use dmrelay_runtime::settings::{
     ApiSettings, DatabaseSettings, GraphSettings, InvalidSetting, JwtSettings, LimitSettings, LogSettings,
     MetricsSettings, ProviderSettings, QueueSettings, VaultSettings,
 };
+use dmrelay_runtime::shutdown::Hangup;
 use dmrelay_runtime::{logs, shutdown, version};
 use dmrelay_store::Store;
 use dmrelay_vault::Vault;
@@ -117,6 +118,7 @@ async fn with_database(args: Args, command: Option<Command>) -> anyhow::Result<(
 
 async fn start(args: Args, store: Store) -> anyhow::Result<()> {
     let stop = shutdown::on_signal().context("cannot install signal handlers")?;
+    let hangup = Hangup::new().context("cannot install signal handlers")?;
     if args.migrate_on_start {
         dmrelay_app::migrate(&store).await?;
     }
@@ -137,10 +139,10 @@ async fn start(args: Args, store: Store) -> anyhow::Result<()> {
     let api = Api::start(ApiParts::new(app, options), stop.clone()).await?;
     let args = Arc::new(args);
     let (reread, state) = (args.clone(), api.state.clone());
-    shutdown::on_hangup(stop.clone(), move || {
+    hangup.on_each(stop.clone(), move || {
         let (args, state, vault, store) = (reread.clone(), state.clone(), vault.clone(), store.clone());
         async move { Box::pin(args.reload(&state, (&vault, &store))).await.map_err(|err| format!("{err:#}")) }
-    })?;
+    });
     dmrelay_app::serve_operators(&args.metrics, metrics, api.ready(), stop).await?;
     tracing::info!(address = %args.api.api_addr, metrics = %args.metrics.metrics_addr, version = version::TEXT, "api started");
     api.serve(listener, args.metrics.shutdown_grace).await?;
@@ -177,9 +179,15 @@ impl Args {
         let options = self.options()?;
         let keys = Vault::parse(&self.vault.keys.require()?)?;
         dmrelay_app::require_keys(&keys, store).await?;
+        // What may fail comes first.
+        let tokens = state.tokens_of(&options)?;
         logs::reload(&self.logs).map_err(|err| anyhow!(err))?;
-        state.replace_secrets(&options)?;
         vault.replace(&keys);
+        state.replace_secrets(&options, tokens);
+        // Secrets of accounts that could not be decrypted before.
+        if let Err(err) = state.snapshots.refresh().await {
+            tracing::warn!(error = %err, "cannot load the connections; retrying");
+        }
         let apps = options.secrets.app_secrets.len();
         Ok(format!(
             "the log filter, {apps} app secrets, encryption keys {}, tokens",

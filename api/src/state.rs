@@ -218,15 +218,21 @@ impl Deref for ApiState {
 }
 
 impl ApiState {
-    /// From now on the operator's secrets are these.
+    /// The tokens of these settings, if their secret may have changed. Keys fetched from JWKS_URL stay.
     ///
     /// # Errors
-    /// Invalid settings of tokens; then nothing is changed.
-    pub(crate) fn replace_secrets(&self, options: &ApiOptions) -> Result<(), InvalidSetting> {
-        let tokens = Tokens::new(&options.jwt, self.client.clone())?;
+    /// Invalid settings.
+    pub(crate) fn tokens_of(&self, options: &ApiOptions) -> Result<Option<Tokens>, InvalidSetting> {
+        if options.jwt.jwks_url.is_some() {
+            return Ok((*self.tokens.get()).clone());
+        }
+        Tokens::new(&options.jwt, self.client.clone())
+    }
+
+    /// From now on the operator's secrets are these.
+    pub(crate) fn replace_secrets(&self, options: &ApiOptions, tokens: Option<Tokens>) {
         self.tokens.set(tokens);
         self.secrets.set(options.secrets.clone());
-        Ok(())
     }
 
     /// Starts the inbox writer and loads the connections. `stop` ends open streams, `drained` what requests

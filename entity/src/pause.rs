@@ -15,7 +15,7 @@ pub struct Model {
     pub actor: String,
     /// Since when, in milliseconds.
     pub since: i64,
-    /// Until when, in milliseconds; without one until somebody resumes them.
+    /// The end, in milliseconds. None: until resumed.
     pub ends_at: Option<i64>,
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use dmrelay_domain::ids::{InstagramAccountId, SubaccountId};
-use dmrelay_simulator::AccountSpec;
+use dmrelay_simulator::{AccountSpec, AgentRule, Fault, FaultMode, Operation, ReplyRule};
 use dmrelay_store::{Call, PauseKey, PauseScope};
 use dmrelay_tests::cluster::Cluster;
 use dmrelay_tests::relay::{Backend, Relay};
@@ -16,6 +16,7 @@ on_both_backends!(
     questions_of_a_subaccount_wait_and_others_are_asked,
     answers_of_an_account_wait_and_others_are_sent,
     a_pause_ends_by_itself,
+    an_answer_of_several_messages_stops_where_it_is_paused,
 );
 
 const USER: &str = "200000000000001";
@@ -106,6 +107,30 @@ async fn a_pause_ends_by_itself(backend: Backend) -> Result<()> {
     relay.end().await
 }
 
+/// The worker that has sent one message sends the next one without being asked.
+async fn an_answer_of_several_messages_stops_where_it_is_paused(backend: Backend) -> Result<()> {
+    let relay =
+        Relay::connected(backend, |settings| settings.graph.graph_timeout = Duration::from_secs(5)).await?;
+    let reply = ReplyRule::Texts { texts: ["one", "two", "three"].map(str::to_owned).to_vec() };
+    relay.simulator.put_agent(AGENT, AgentRule { reply, ..AgentRule::default() });
+    let slow = Fault::graph(Operation::Send, FaultMode::Slow).delay(Duration::from_millis(1_800)).times(0);
+    relay.simulator.add_fault(slow);
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    let sending = |record: &dmrelay_simulator::Record| record.calls_of("graph.send") == 1;
+    relay.simulator.wait_for("a send", DEADLINE, sending).await?;
+    let key = PauseKey { call: Call::Send, scope: PauseScope::All };
+    pause(&relay, &key, None).await?;
+    relay.replies(USER, 1).await?;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert_eq!(relay.sent(USER), ["one"], "calls under way are finished, and no other begins");
+    for (job, due) in relay.store.oldest_due().await? {
+        assert_eq!(due.oldest_ms, 0, "{job}: what an operator has paused is not late");
+    }
+    assert!(relay.store.resume(&key).await?);
+    assert_eq!(relay.replies(USER, 3).await?, ["one", "two", "three"]);
+    relay.end().await
+}
+
 /// From the command line to the worker, its metrics, and what an operator sees.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_pauses_and_resumes_everything() -> Result<()> {
@@ -125,7 +150,7 @@ async fn an_operator_pauses_and_resumes_everything() -> Result<()> {
         (&["pause", "--subaccount", "nobody"][..], "has no connected account"),
         (&["pause", "--account", "17841499999999999"], "is not connected"),
         (&["pause"], "required"),
-        (&["resume", "--account", ACCOUNT], "nothing of that was paused"),
+        (&["resume", "--account", ACCOUNT], "these calls were not paused"),
     ] {
         let (success, output) = admin(&cluster, args).await?;
         assert!(!success && output.contains(why), "{args:?}: {output}");

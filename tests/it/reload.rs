@@ -82,7 +82,7 @@ async fn secrets_and_the_log_filter_are_read_again_while_everything_runs() -> Re
     files.write("keys", &format!("{},{old_key}", Vault::generate("k2")))?;
     files.write("log", "warn,dmrelay=info")?;
     for process in [&cluster.api, &worker] {
-        hang_up(process, "read again: the log filter").await?;
+        hang_up(process, "settings reloaded: the log filter").await?;
         ensure!(!process.output().contains(NEW_SECRET) && !process.output().contains("key_of_tomorrow"));
     }
     assert_eq!(signed("two").await?, 200);
@@ -106,7 +106,7 @@ async fn secrets_and_the_log_filter_are_read_again_while_everything_runs() -> Re
     // A setting that is invalid changes nothing.
     files.write("keys", "k3:nonsense")?;
     for process in [&cluster.api, &worker] {
-        hang_up(process, "nothing is changed: a setting is invalid").await?;
+        hang_up(process, "settings not reloaded; nothing is changed").await?;
         ensure!(process.output().contains("ENCRYPTION_KEYS"), "{}", process.output());
     }
     assert_eq!(signed("three").await?, 200);

@@ -98,7 +98,7 @@ async fn messages_turns_and_questions_are_counted_and_stay_counted(backend: Back
     let other = Some(SubaccountId::parse("other")?);
     let day = day_of(relay.store.now().await?);
     let of_other = UsageFilter { subaccount: other, from: day - 1, to: day, ..UsageFilter::default() };
-    assert_eq!(relay.store.usage(&of_other).await?, []);
+    assert_eq!(relay.store.usage(&of_other, 10).await?, []);
     relay.end().await
 }
 

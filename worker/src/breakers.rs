@@ -66,6 +66,12 @@ impl Breakers {
         Self { store, seen: Mutex::default() }
     }
 
+    /// Whether it is known what is paused. Until then nothing is called.
+    pub(crate) fn check(&self) -> std::result::Result<(), String> {
+        let is_known = self.lock().pauses.is_some();
+        is_known.then_some(()).ok_or_else(|| "not loaded yet".to_owned())
+    }
+
     /// Loads the breakers that have failures or are open, and the pauses.
     pub(crate) async fn refresh(&self) -> Result<()> {
         let states = Box::pin(self.store.breaker_states()).await?;
@@ -104,8 +110,8 @@ impl Breakers {
         }
     }
 
-    /// Whether the operator has paused such calls.
-    fn is_paused(&self, call: Call, route: &Route, now: i64) -> bool {
+    /// Whether the operator has paused such calls, or it is not known yet.
+    pub(crate) fn is_paused(&self, call: Call, route: &Route, now: i64) -> bool {
         let seen = self.lock();
         let Some(pauses) = &seen.pauses else { return true };
         let lasts = |pause: &&Pause| pause.ends_at.is_none_or(|at| at > now);

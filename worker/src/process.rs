@@ -15,6 +15,7 @@ use dmrelay_runtime::settings::{
     AgentSettings, DatabaseSettings, GraphSettings, LogSettings, MetricsSettings, ProviderSettings,
     QueueSettings, VaultSettings, WorkerSettings,
 };
+use dmrelay_runtime::shutdown::Hangup;
 use dmrelay_runtime::{logs, shutdown, version};
 use dmrelay_store::{BreakerKey, Store};
 use dmrelay_vault::Vault;
@@ -98,6 +99,7 @@ impl Worker {
                     ("this worker's row", renewed),
                     ("writes", ctx.writing.check()),
                     ("poller", ctx.polling.check()),
+                    ("pauses", ctx.breakers.check()),
                     ("Redis", redis.await),
                 ];
                 let failed =
@@ -198,6 +200,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     logs::init(&args.logs, "dmrelay-worker").map_err(|err| anyhow!(err))?;
     dmrelay_runtime::settings::warn_of_misspelt();
     let stop = shutdown::on_signal().context("cannot install signal handlers")?;
+    let hangup = Hangup::new().context("cannot install signal handlers")?;
     let store = dmrelay_app::open_store(&args.database).await?;
     dmrelay_app::require_schema(&store).await?;
     let app = App::new(store, &args.app_settings())?;
@@ -211,10 +214,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         store: app.store.clone(),
         agent_key: parts.agent_key.clone(),
     };
-    shutdown::on_hangup(stop.clone(), move || {
+    hangup.on_each(stop.clone(), move || {
         let reread = reread.clone();
         async move { Box::pin(reread.now()).await.map_err(|err| format!("{err:#}")) }
-    })?;
+    });
     let worker = Worker::new(parts);
     dmrelay_app::serve_operators(&args.metrics, app.metrics, worker.ready(), stop.clone()).await?;
     tracing::info!(concurrency = args.worker.worker_concurrency, metrics = %args.metrics.metrics_addr, version = version::TEXT, "worker started");

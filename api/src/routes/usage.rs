@@ -18,11 +18,14 @@ use uuid::Uuid;
 const DAYS: i64 = 30;
 const DAYS_MAX: i64 = 92;
 
+/// Rows of one answer.
+const ROWS_MAX: u64 = 10_000;
+
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Query {
-    /// The first day (UTC); by default 29 days before `to`. At most 92 days are shown.
+    /// The first day (UTC); by default 29 days before `to`. At most 92 days; a longer range is refused.
     #[param(format = Date, example = "2026-11-01")]
     from: Option<String>,
     /// The last day; by default today.
@@ -49,14 +52,15 @@ pub(super) struct Usage {
     totals: UsageCounts,
     /// Accounts and days on which something was used, latest first.
     days: Vec<UsageDayView>,
-    /// How often the agent may be asked in this hour and today, and how often it was; empty until a worker has told.
+    /// How often the agent may be asked in this hour and today, and how often it was; empty until a worker has recorded the limits.
     budgets: Vec<TurnBudgetView>,
 }
 
 /// Shows what the subaccount has used, by account and day
 ///
 /// Messages, turns of the agent, and questions to it; and how much of the budgets of turns is used. Today is counted every few
-/// minutes. The counts stay when messages are erased or past their retention.
+/// minutes, yesterday until the day after it ends. The counts stay when messages are erased or past their retention. A message
+/// that is sent later than on the day after it was written counts as neither sent nor failed.
 #[utoipa::path(get, path = "/usage", tag = "Usage", operation_id = "getUsage", params(Query),
     responses((status = 200, description = "The usage; with `format=csv` the days as text/csv", body = Usage)))]
 pub(super) async fn usage(
@@ -86,7 +90,16 @@ pub(super) async fn usage(
     errors.end()?;
     let subaccount = Some(tenant.subaccount.clone());
     let connection = query.connection_id.map(ConnectionId);
-    let rows = state.store.usage(&UsageFilter { subaccount, connection, from, to }).await?;
+    let filter = UsageFilter { subaccount, connection, from, to };
+    let rows = state.store.usage(&filter, ROWS_MAX + 1).await?;
+    let mut errors = ValidationErrors::default();
+    if rows.len() as u64 > ROWS_MAX {
+        errors.parameter(
+            "from",
+            format!("gives more than {ROWS_MAX} rows; ask for fewer days, or one connectionId"),
+        );
+    }
+    errors.end()?;
     if is_csv {
         let name = format!("attachment; filename=\"usage-{}-{}.csv\"", date(from), date(to));
         let headers = [

@@ -34,7 +34,7 @@ pub struct Chats {
     /// Only chats of this connection.
     #[arg(long, conflicts_with = "subaccount")]
     connection: Option<ConnectionId>,
-    /// Only chats in which this one answers.
+    /// Only chats in this mode.
     #[arg(long, value_parser = PossibleValuesParser::new(ChatMode::ALL.iter().map(|mode| mode.as_str())))]
     mode: Option<String>,
     #[command(flatten)]

@@ -48,7 +48,7 @@ pub struct PauseCalls {
     /// For how long; without it until `admin resume`.
     #[arg(long = "for", value_parser = settings::positive, value_name = "TIME")]
     time: Option<Duration>,
-    /// Why: shown to whoever looks.
+    /// Reason, shown by `admin pauses`, `status` and `doctor`.
     #[arg(long)]
     reason: Option<String>,
 }
@@ -121,7 +121,11 @@ impl PauseCalls {
     pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
         self.whose.require(store).await?;
         let actor = operator().id.unwrap_or_default();
+        let before = store.pauses().await?;
         for key in self.whose.keys() {
+            if let Some(replaced) = before.iter().find(|pause| pause.key == key) {
+                print(format!("replaced: {}", line(replaced)))?;
+            }
             store.pause(&key, self.time, self.reason.as_deref(), &actor).await?;
             let until = self.time.map_or_else(
                 || "until admin resume".to_owned(),
@@ -129,7 +133,7 @@ impl PauseCalls {
             );
             print(format!("{} {until}", stopped(&key)))?;
         }
-        Ok(print("calls under way are finished; workers stop within two seconds, and what waits is kept")?)
+        Ok(print("calls under way are finished; workers stop within two seconds; waiting messages are kept")?)
     }
 }
 
@@ -148,7 +152,7 @@ impl ResumeCalls {
             print(table(&left))?;
         }
         if !resumed {
-            bail!("nothing of that was paused");
+            bail!("these calls were not paused");
         }
         Ok(())
     }
@@ -186,7 +190,7 @@ impl View {
 fn table(pauses: &[Pause]) -> Table {
     let mut table = Table::new(&["CALL", "SCOPE", "ID", "SINCE", "UNTIL", "BY", "REASON"]);
     for View { call, scope, id, since, ends_at, actor, reason } in pauses.iter().map(View::of) {
-        let until = ends_at.unwrap_or_else(|| "resumed".to_owned());
+        let until = ends_at.unwrap_or_else(|| "until resumed".to_owned());
         let reason = reason.unwrap_or_else(|| NOTHING.to_owned());
         table.row([call.to_owned(), scope.to_owned(), or_nothing(id), since, until, actor, reason]);
     }

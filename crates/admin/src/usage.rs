@@ -1,6 +1,6 @@
 //! `admin usage`: what was used, by account and day.
 
-use super::common::{EXIT_CODES, now, subaccount};
+use super::common::{EXIT_CODES, LIMIT_MAX, now, subaccount};
 use super::output::{self, OfSubaccount, Table, print};
 use anyhow::ensure;
 use clap::Args;
@@ -45,7 +45,7 @@ impl Usage {
         let from = self.from.unwrap_or(to - DAYS + 1);
         ensure!(from <= to, "--from {} is after {}", date(from), date(to));
         let (subaccount, connection) = (self.subaccount.clone(), self.connection);
-        let rows = store.usage(&UsageFilter { subaccount, connection, from, to }).await?;
+        let rows = store.usage(&UsageFilter { subaccount, connection, from, to }, LIMIT_MAX).await?;
         if self.csv {
             return Ok(io::stdout().lock().write_all(usage_csv(&rows).as_bytes())?);
         }

@@ -1,7 +1,7 @@
 //! Signals. Orderly shutdown: the first signal stops taking new work, the second exits at once. SIGHUP: settings that may change
 //! while the process runs are read again.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Cancels the returned token on the first SIGTERM or SIGINT; a second one exits with code 130.
@@ -31,26 +31,36 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
     Ok(token)
 }
 
-/// Calls `reload` on every SIGHUP, until `stop`. It gives what was read; if it fails, everything must stay as it was.
-///
-/// # Errors
-/// If the signal handler cannot be installed.
-pub fn on_hangup<F>(stop: CancellationToken, reload: impl Fn() -> F + Send + 'static) -> std::io::Result<()>
-where
-    F: Future<Output = Result<String, String>> + Send,
-{
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while stop.run_until_cancelled(hangup.recv()).await.flatten().is_some() {
-            match reload().await {
-                Ok(what) => tracing::info!(signal = "SIGHUP", "read again: {what}"),
-                Err(why) => tracing::error!(
-                    signal = "SIGHUP",
-                    error = why,
-                    "nothing is changed: a setting is invalid"
-                ),
+/// SIGHUP, from when it is made: before, it would end the process.
+pub struct Hangup(Signal);
+
+impl Hangup {
+    /// Waits for the signal from now on.
+    ///
+    /// # Errors
+    /// If the signal handler cannot be installed.
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Calls `reload` on every SIGHUP, until `stop`. It gives what was read; if it fails, everything must stay as it was.
+    pub fn on_each<F>(mut self, stop: CancellationToken, reload: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = Result<String, String>> + Send,
+    {
+        tokio::spawn(async move {
+            while stop.run_until_cancelled(self.0.recv()).await.flatten().is_some() {
+                match reload().await {
+                    Ok(what) => tracing::info!(signal = "SIGHUP", "settings reloaded: {what}"),
+                    Err(why) => {
+                        tracing::error!(
+                            signal = "SIGHUP",
+                            error = why,
+                            "settings not reloaded; nothing is changed"
+                        );
+                    }
+                }
             }
-        }
-    });
-    Ok(())
+        });
+    }
 }

@@ -5,7 +5,7 @@ use crate::breakers::{FAILURES, REFUSED};
 use crate::connections::DAY_MS;
 use crate::due::DISPATCHED;
 use crate::query::{count_if, first as first_row, literal, rows};
-use crate::{Result, Store, breakers, connections, dead_letters};
+use crate::{Call, Result, Store, breakers, connections, dead_letters, pauses};
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::ConnectionId;
 use dmrelay_domain::states::{ConnectionStatus, DeadLetterState, MessageStatus, TurnState};
@@ -94,8 +94,8 @@ pub struct AccountInNeed {
 }
 
 impl Store {
-    /// The oldest due event, turn and outbox, of connections in use whose agent is not paused; of outboxes, those of
-    /// accounts whose own circuit breaker is closed. Of events, the oldest among a thousand of those that wait.
+    /// The oldest due event, turn and outbox, of connections in use whose agent is not paused, and that no operator has paused; of
+    /// outboxes, those of accounts whose own circuit breaker is closed. Of events, the oldest among a thousand of those that wait.
     pub async fn oldest_due(&self) -> Result<[(&'static str, Due); 3]> {
         // An event is due for real when it was stored, or when its wait for its account's budget is over; `due_at` moves with
         // every dispatch.
@@ -112,9 +112,11 @@ impl Store {
             .limit(EVENTS);
         let turns = oldest_of_each(chat::Column::TurnDueAt, chat::Column::TurnAttempts)
             .and_where(Expr::not_exists(held_turns(self.clock())))
+            .and_where(Expr::not_exists(pauses::of_connection(Call::Ask, self.clock())))
             .take();
         let outboxes = oldest_of_each(chat::Column::OutboxDueAt, chat::Column::OutboxAttempts)
             .and_where(Expr::not_exists(open_breaker_of_account(self.clock())))
+            .and_where(Expr::not_exists(pauses::of_connection(Call::Send, self.clock())))
             .take();
         Ok([
             ("ingest", self.oldest(events.into_query()).await?),

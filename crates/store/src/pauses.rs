@@ -1,13 +1,14 @@
 //! Calls that the operator has paused: questions to agents, or sends, of one account, of a subaccount, or of all. Work waits
 //! meanwhile, and is not lost.
 
-use crate::query::insert;
+use crate::query::{insert, literal};
 use crate::{Result, Store};
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::conversation::Route;
 use dmrelay_domain::ids::{InstagramAccountId, SubaccountId};
+use dmrelay_entity::instagram_connection;
 use dmrelay_entity::pause::{Column, Entity, Model};
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::sea_query::{BinOper, Expr, ExprTrait, OnConflict, Query, SelectStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use std::fmt;
 use std::time::Duration;
@@ -22,7 +23,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// Both.
+    /// All calls.
     pub const ALL: [Self; 2] = [Self::Ask, Self::Send];
 
     /// Its word: `ask` or `send`.
@@ -34,7 +35,7 @@ impl Call {
     }
 }
 
-/// Whose calls.
+/// The scope of a pause.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PauseScope {
     /// Everybody's.
@@ -62,9 +63,9 @@ impl PauseScope {
 /// Which calls are paused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PauseKey {
-    /// Which.
+    /// The paused call.
     pub call: Call,
-    /// Whose.
+    /// Of which accounts.
     pub scope: PauseScope,
 }
 
@@ -115,7 +116,7 @@ pub struct Pause {
     pub actor: String,
     /// Since when, in milliseconds.
     pub since: Millis,
-    /// Until when, in milliseconds; without one until somebody resumes them.
+    /// The end, in milliseconds. None: until resumed.
     pub ends_at: Option<Millis>,
 }
 
@@ -127,6 +128,28 @@ pub(crate) fn is_paused(call: Call) -> String {
             '{call}:account:' || k.instagram_account_id) AND COALESCE(q.ends_at, {}) > (SELECT {{now}}))",
         i64::MAX
     )
+}
+
+/// The pauses of such calls of a connection, as a subquery of one of connections.
+pub(crate) fn of_connection(call: Call, now: Expr) -> SelectStatement {
+    use instagram_connection::Column as Of;
+    let call = call.as_str();
+    let key = |scope: &str, id: Of| {
+        literal(format!("{call}:{scope}:")).binary(BinOper::Custom("||"), id.into_expr())
+    };
+    let keys = [literal(call), key("subaccount", Of::SubaccountId), key("account", Of::InstagramAccountId)];
+    Query::select()
+        .expr(literal(1))
+        .from(Entity)
+        .and_where(Expr::col((Entity, Column::Key)).is_in(keys))
+        .and_where(lasts(now))
+        .take()
+}
+
+/// The pause is not over.
+fn lasts(now: Expr) -> Expr {
+    let ends_at = || Expr::col((Entity, Column::EndsAt));
+    ends_at().is_null().or(ends_at().gt(now))
 }
 
 impl Store {
@@ -163,7 +186,8 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn resume(&self, key: &PauseKey) -> Result<bool> {
-        let resume = Entity::delete_many().filter(Column::Key.eq(key.to_string())).filter(self.lasts());
+        let resume =
+            Entity::delete_many().filter(Column::Key.eq(key.to_string())).filter(lasts(self.clock()));
         Ok(resume.exec(&self.writer()).await?.rows_affected == 1)
     }
 
@@ -172,7 +196,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn pauses(&self) -> Result<Vec<Pause>> {
-        let lasting = Entity::find().filter(self.lasts()).order_by_asc(Column::Key);
+        let lasting = Entity::find().filter(lasts(self.clock())).order_by_asc(Column::Key);
         let rows = lasting.all(&self.reader()).await?;
         let pause = |row: Model| {
             let Model { key, reason, actor, since, ends_at } = row;
@@ -186,13 +210,8 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn forget_pauses(&self) -> Result<()> {
-        Entity::delete_many().filter(self.lasts().not()).exec(&self.writer()).await?;
+        Entity::delete_many().filter(lasts(self.clock()).not()).exec(&self.writer()).await?;
         Ok(())
-    }
-
-    fn lasts(&self) -> Expr {
-        let ends_at = Column::EndsAt.into_expr();
-        ends_at.clone().is_null().or(ends_at.gt(self.clock()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::conversations::mid_key;
 use crate::{Result, Store};
-use dmrelay_domain::ids::{ConnectionId, MessageId};
+use dmrelay_domain::ids::ConnectionId;
 use dmrelay_domain::states::{Author, ChatMode, MessageStatus, TurnState};
 use dmrelay_entity::{chat, message, turn};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
@@ -19,7 +19,7 @@ pub enum Fate {
     /// It will not be answered, for this reason.
     Unanswered(String),
     /// The answer will not be sent, for this reason.
-    Unsent(MessageId, String),
+    Unsent(String),
 }
 
 impl Store {
@@ -65,11 +65,9 @@ impl Store {
             Some(MessageStatus::Sent) => Fate::Answered,
             Some(MessageStatus::Failed | MessageStatus::Suppressed | MessageStatus::Cancelled) => {
                 let class = first.error_class.as_ref().map(|class| class.as_str());
-                Fate::Unsent(first.id, class.unwrap_or(first.status.as_str()).to_owned())
+                Fate::Unsent(class.unwrap_or(first.status.as_str()).to_owned())
             }
-            Some(MessageStatus::Unknown) if first.deadline.is_none() => {
-                Fate::Unsent(first.id, "unknown".to_owned())
-            }
+            Some(MessageStatus::Unknown) if first.deadline.is_none() => Fate::Unsent("unknown".to_owned()),
             _ => Fate::Waiting,
         })
     }

@@ -82,12 +82,12 @@ pub fn day_of(at: Millis) -> i64 {
 }
 
 impl Store {
-    /// Counts a day of each account that had messages then or the day before. Counted again it never becomes less: what was
-    /// erased meanwhile was used. Gives how many accounts had any.
+    /// Counts a day of each account that had messages then or the day before. Counted again it never becomes less, except for what
+    /// failed: what was erased meanwhile was used.
     ///
     /// # Errors
-    /// What the database says.
-    pub async fn count_usage(&self, day: i64) -> Result<u64> {
+    /// What the database says of the last account that could not be counted; the others are.
+    pub async fn count_usage(&self, day: i64) -> Result<()> {
         let is_active = chat::Entity::find()
             .select_only()
             .expr(literal(1))
@@ -107,13 +107,21 @@ impl Store {
             ])
             .filter(Expr::exists(is_active))
             .into_model::<Active>();
-        let mut counted = 0;
+        let mut outcome = Ok(());
         for connection in active.all(&self.reader()).await? {
-            let messages = self.messages_of(connection.id, day).await?;
-            let turns = self.turns_of(connection.id, day).await?;
-            counted += self.put_usage(&connection, day, (&messages, &turns)).await?;
+            // One that fails, for its day is too large, keeps no other from being counted.
+            if let Err(err) = self.count_one(&connection, day).await {
+                tracing::warn!(connection_id = %connection.id, day, error = %err, "cannot count the usage of an account");
+                outcome = Err(err);
+            }
         }
-        Ok(counted)
+        outcome
+    }
+
+    async fn count_one(&self, connection: &Active, day: i64) -> Result<()> {
+        let messages = self.messages_of(connection.id, day).await?;
+        let turns = self.turns_of(connection.id, day).await?;
+        self.put_usage(connection, day, (&messages, &turns)).await
     }
 
     /// The messages of a connection that were stored on a day.
@@ -160,7 +168,7 @@ impl Store {
         connection: &Active,
         day: i64,
         (messages, turns): (&Messages, &Turns),
-    ) -> Result<u64> {
+    ) -> Result<()> {
         let counts = [
             (Column::Received, messages.received),
             (Column::SentByAgent, messages.sent_by_agent),
@@ -170,10 +178,15 @@ impl Store {
             (Column::Questions, turns.questions),
         ];
         if counts.iter().all(|(_, count)| *count == 0) {
-            return Ok(0);
+            return Ok(());
         }
         let mut more = OnConflict::columns([Column::ConnectionId, Column::Day]);
         for (column, count) in counts {
+            // What failed may be sent after all.
+            if matches!(column, Column::Failed) {
+                more.value(column, count);
+                continue;
+            }
             let known = Expr::col((Entity, column));
             let most = CaseStatement::new().case(known.clone().gt(count), known).finally(count);
             more.value(column, most);
@@ -187,7 +200,7 @@ impl Store {
         let counts = counts.map(|(column, count)| (column, Expr::value(count)));
         let put = insert::<Entity>(row.into_iter().chain(counts)).on_conflict(more.to_owned()).take();
         self.relaxed().execute(&put).await?;
-        Ok(1)
+        Ok(())
     }
 
     /// The last day that was counted, if any was.
@@ -199,11 +212,11 @@ impl Store {
         Ok(last.into_tuple().one(&self.reader()).await?)
     }
 
-    /// The days of accounts that fit, the latest first, and of each day the accounts in the order of their ids.
+    /// The days of accounts that fit, at most so many, the latest first, and of each day the accounts in the order of their ids.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn usage(&self, filter: &UsageFilter) -> Result<Vec<Model>> {
+    pub async fn usage(&self, filter: &UsageFilter, most: u64) -> Result<Vec<Model>> {
         let days = Entity::find()
             .apply_if(filter.subaccount.as_ref(), |select, subaccount| {
                 select.filter(Column::SubaccountId.eq(subaccount.as_str()))
@@ -213,7 +226,8 @@ impl Store {
             .filter(Column::Day.lte(filter.to))
             .order_by_desc(Column::Day)
             .order_by_asc(Column::SubaccountId)
-            .order_by_asc(Column::InstagramAccountId);
+            .order_by_asc(Column::InstagramAccountId)
+            .limit(most);
         self.list_all(days).await
     }
 

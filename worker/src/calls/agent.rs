@@ -16,7 +16,7 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::TurnId;
 use dmrelay_domain::text::{plain_name, truncate};
 use dmrelay_runtime::span_of;
-use dmrelay_store::Connection;
+use dmrelay_store::{Call, Connection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -176,14 +176,11 @@ async fn ask(ctx: &Arc<Context>, about: About, question: Ask, slot: AskSlot) -> 
         }
         Err(err) => {
             tracing::warn!(%turn, attempt, class = err.class.as_str(), error = %err, "question not answered");
-            let retry =
-                StartTurn { worker: ctx.worker, turn: TurnId::new(), agent_chat: None, not_before: None };
-            Command::RecordAgentFailure(RecordAgentFailure {
-                turn,
-                attempt,
-                failure: failure_of(err),
-                retry: Some(retry),
-            })
+            // In a new chat at once, if this one takes no more questions and they have not been paused meanwhile.
+            let retry = (!ctx.breakers.is_paused(Call::Ask, &about.route, ctx.database_now())).then(|| {
+                StartTurn { worker: ctx.worker, turn: TurnId::new(), agent_chat: None, not_before: None }
+            });
+            Command::RecordAgentFailure(RecordAgentFailure { turn, attempt, failure: failure_of(err), retry })
         }
     };
     // Record the outcome first: nothing may delay it.

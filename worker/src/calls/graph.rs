@@ -54,6 +54,17 @@ pub(crate) async fn may_send(
     }
 }
 
+/// Who sends the next message of a conversation: this worker, which has sent the last one, unless sends have been paused since.
+fn next_claim(ctx: &Context, route: &Route, slot: Option<SendSlot>) -> (Claim, Option<SendSlot>) {
+    let Some(slot) = slot else { return (Claim::NotBefore(None), None) };
+    let now = ctx.database_now();
+    if ctx.breakers.is_paused(Call::Send, route, now) {
+        let later = now + dmrelay_domain::clock::millis(PROBE_WAIT);
+        return (Claim::NotBefore(Some(later)), None);
+    }
+    (Claim::By(ctx.worker), Some(slot))
+}
+
 /// Sends a claimed message and continues with the next one.
 pub(crate) async fn send(ctx: &Arc<Context>, about: About, send: Send, slot: Option<SendSlot>) {
     let running = ctx.metrics.jobs_running.with_label_values(&["deliver"]);
@@ -72,7 +83,7 @@ async fn one_send(ctx: &Arc<Context>, about: &About, send: Send, slot: Option<Se
     let until = about.began + timeout + ctx.options.worker.reconcile_grace;
     let (message, attempt) = (send.message.id, send.message.attempt);
     let outcome = attempt_send(ctx, about, &send, timeout).await;
-    let claim = if slot.is_some() { Claim::By(ctx.worker) } else { Claim::NotBefore(None) };
+    let (claim, slot) = next_claim(ctx, &about.route, slot);
     let command = match &outcome {
         Ok(mid) => Command::RecordSent(RecordSent { message, attempt, mid: mid.clone(), claim }),
         Err(failure) => {
@@ -152,7 +163,7 @@ pub(crate) async fn look_up(ctx: &Arc<Context>, about: About, lookup: SendLookup
     let began = Instant::now();
     let span = span_of!(lookup.trace, "deliver", message_id = %lookup.message);
     let thread = read_thread(ctx, &about).instrument(span).await;
-    let claim = if slot.is_some() { Claim::By(ctx.worker) } else { Claim::NotBefore(None) };
+    let (claim, slot) = next_claim(ctx, &about.route, slot);
     let resolve = ResolveSend {
         message: lookup.message,
         attempt: lookup.attempt,

@@ -67,7 +67,7 @@ pub(crate) async fn watch_breakers(ctx: Arc<Context>) {
             tracing::debug!(error = %err, "cannot load how often the agent was asked");
         }
         if let Err(err) = ctx.breakers.refresh().await {
-            tracing::debug!(error = %err, "cannot load the circuit breakers");
+            tracing::warn!(error = %err, "cannot load the circuit breakers and pauses");
         }
     }
 }

@@ -8,6 +8,9 @@ use std::sync::Arc;
 /// Days that are counted at most once no worker has counted for long.
 const DAYS_MAX: i64 = 7;
 
+/// Accounts whose usage is summed up for the metric.
+const ACCOUNTS_MAX: u64 = 100_000;
+
 /// Counts the days since the last count, and the day before: messages of its last minutes may have been sent since.
 pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     let limits = &ctx.options.worker.budgets;
@@ -22,15 +25,23 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
         .await?;
     let today = day_of(ctx.store.now().await?);
     let last = ctx.store.last_usage_day().await?.unwrap_or(today);
-    for day in last.min(today - 1).max(today - DAYS_MAX)..=today {
-        ctx.store.count_usage(day).await?;
+    let mut outcome = Ok(());
+    for day in (last.min(today - 1).max(today - DAYS_MAX)..=today).rev() {
+        // Counting again does no harm, so a worker that stops does not wait for it.
+        match ctx.stopping.run_until_cancelled(ctx.store.count_usage(day)).await {
+            Some(Ok(())) => {}
+            Some(Err(err)) => outcome = Err(err),
+            None => return Ok(()),
+        }
     }
-    show(&ctx, today).await
+    show(&ctx, today).await?;
+    outcome
 }
 
 /// Today's counts of the subaccounts that use most.
 async fn show(ctx: &Context, today: i64) -> Result<()> {
-    let days = ctx.store.usage(&UsageFilter { from: today, to: today, ..UsageFilter::default() }).await?;
+    let of_today = UsageFilter { from: today, to: today, ..UsageFilter::default() };
+    let days = ctx.store.usage(&of_today, ACCOUNTS_MAX).await?;
     let mut subaccounts: BTreeMap<String, [(&str, i64); 6]> = BTreeMap::new();
     for day in days {
         let counts = [
@@ -48,7 +59,7 @@ async fn show(ctx: &Context, today: i64) -> Result<()> {
     }
     let mut subaccounts: Vec<_> = subaccounts.into_iter().collect();
     subaccounts.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.iter().map(|(_, n)| n).sum::<i64>()));
-    // Former ones, and those of yesterday, go.
+    // Removes the series of subaccounts that are no longer in the list.
     ctx.metrics.usage_today.reset();
     for (subaccount, counts) in subaccounts.iter().take(ctx.options.worker.usage_metric_subaccounts) {
         for (what, count) in counts {

@@ -34,7 +34,7 @@ pub enum DeadLetters {
     /// Replay dead letters. A worker picks them up at once; those that would fail again are refused and stay
     /// open.
     Replay(Selection),
-    /// Discard dead letters: what failed stays undone, and they count no more.
+    /// Discard dead letters: they are closed without a retry and no longer counted.
     Discard(Selection),
 }
 

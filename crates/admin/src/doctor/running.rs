@@ -2,9 +2,11 @@
 //! them (proc_pid_environ(5)).
 
 use anyhow::{Context as _, bail, ensure};
+use dmrelay_runtime::settings;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
@@ -17,27 +19,32 @@ const PROCESSES: [&str; 2] = ["dmrelay-worker", "dmrelay-api"];
 /// # Errors
 /// There is none, their settings cannot be read, or the checks failed.
 pub(super) fn examine(process: Option<u32>) -> anyhow::Result<()> {
-    let mut settings = BTreeMap::new();
+    let mut variables = BTreeMap::new();
     let mut found = Vec::new();
     for name in PROCESSES {
         if let Some((pid, environment)) = running(name, process)? {
             found.push(format!("{name} (process {pid})"));
-            settings.extend(environment);
+            // Nothing else of it: whoever names a process so must not choose what runs here.
+            variables.extend(environment.into_iter().filter(|(name, _)| is_setting(name)));
         }
     }
     if let (Some(process), true) = (process, found.is_empty()) {
         bail!("process {process} is neither a dmrelay-api nor a dmrelay-worker");
     }
-    ensure!(!found.is_empty(), "neither dmrelay-api nor dmrelay-worker runs on this machine");
+    ensure!(
+        !found.is_empty(),
+        "neither a dmrelay-api nor a dmrelay-worker of this user runs on this machine; name another user's with \
+         --from-running=PID"
+    );
     eprintln!("settings of {}", found.join(" and "));
-    // This command has the port of neither, and says by itself what it logs.
-    for own in ["METRICS_ADDR", "RUST_LOG"] {
-        settings.remove(OsStr::new(own));
+    // This command has the port of neither, and logs as this shell says.
+    for own in ["METRICS_ADDR", "RUST_LOG", "RUST_LOG_FILE"] {
+        variables.remove(OsStr::new(own));
     }
     let arguments =
         env::args_os().skip(1).filter(|argument| !argument.as_bytes().starts_with(b"--from-running"));
     let program = env::current_exe().context("cannot find this program")?;
-    let status = Command::new(program).args(arguments).env_clear().envs(shell()).envs(settings).status()?;
+    let status = Command::new(program).args(arguments).env_clear().envs(variables).envs(shell()).status()?;
     if !status.success() {
         bail!("not everything is in order");
     }
@@ -54,17 +61,28 @@ fn shell() -> impl Iterator<Item = (OsString, OsString)> {
 fn running(name: &str, process: Option<u32>) -> anyhow::Result<Option<(u32, Vec<(OsString, OsString)>)>> {
     for entry in fs::read_dir("/proc").context("cannot read /proc")?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|pid| pid.parse::<u32>().ok()) else { continue };
-        let is_wanted = process.is_none_or(|process| process == pid);
+        // Without a process id only this user's own: another user's may be anything under that name.
+        let is_wanted = process.map_or_else(|| is_own(&entry.path()), |process| process == pid);
         if is_wanted && pid != std::process::id() && serves(&entry.path(), name) {
             let environment = fs::read(entry.path().join("environ")).with_context(|| {
                 format!(
                     "cannot read the settings of {name} (process {pid}): run this as its user, or as root"
                 )
             })?;
-            return Ok(Some((pid, variables(&environment))));
+            return Ok(Some((pid, read(&environment))));
         }
     }
     Ok(None)
+}
+
+fn is_setting(name: &OsStr) -> bool {
+    name.to_str().is_some_and(settings::is_setting)
+}
+
+/// Whether the process is of the same user as this one.
+fn is_own(process: &Path) -> bool {
+    let user = |path: &Path| fs::metadata(path).ok().map(|of| of.uid());
+    user(process).is_some_and(|of| Some(of) == user(Path::new("/proc/self")))
 }
 
 /// Whether it is the program, and not one of its commands.
@@ -76,7 +94,7 @@ fn serves(process: &Path, name: &str) -> bool {
     program == Some(Some(OsStr::new(name))) && !runs_command
 }
 
-fn variables(environment: &[u8]) -> Vec<(OsString, OsString)> {
+fn read(environment: &[u8]) -> Vec<(OsString, OsString)> {
     let variable = |text: &[u8]| {
         let at = text.iter().position(|byte| *byte == b'=')?;
         let (name, value) = (OsStr::from_bytes(&text[..at]), OsStr::from_bytes(&text[at + 1..]));
@@ -91,7 +109,7 @@ mod tests {
 
     #[test]
     fn an_environment_is_read_as_the_kernel_writes_it() {
-        let found = variables(b"A=1\0B=x=y\0\0C=");
+        let found = read(b"A=1\0B=x=y\0\0C=");
         let found: Vec<(&str, &str)> =
             found.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?))).collect();
         assert_eq!(found, [("A", "1"), ("B", "x=y"), ("C", "")]);

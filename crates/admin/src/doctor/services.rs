@@ -127,7 +127,11 @@ impl Services<'_> {
             Err(err) => return report.fail(CHECK, err),
         };
         let own_keys = match self.store {
-            Some(store) => store.subaccounts_with_key().await.unwrap_or_default(),
+            // With their own agents the operator's key has nothing to do.
+            Some(store) => match store.subaccounts_with_key().await {
+                Ok(own) => own,
+                Err(err) => return report.fail(CHECK, err),
+            },
             None => Vec::new(),
         };
         let mut agents: Vec<AgentId> = self
@@ -141,8 +145,7 @@ impl Services<'_> {
         agents.sort();
         agents.dedup();
         if agents.is_empty() {
-            return report
-                .warn(CHECK, "not asked: no connected account has an agent that RETELL_API_KEY asks");
+            return report.warn(CHECK, "not asked: no connected account uses RETELL_API_KEY");
         }
         let retell = Retell::new(
             self.client.clone(),

@@ -13,8 +13,8 @@ pub struct CanarySettings {
     /// The id of a connected Instagram account that is for tests. Without it there is no canary.
     #[arg(long, env = "CANARY_ACCOUNT")]
     pub canary_account: Option<String>,
-    /// The Instagram-scoped id of the customer who writes: one that has written to the account, best within the last day. Required
-    /// with CANARY_ACCOUNT.
+    /// The Instagram-scoped id of the customer who writes. Must have written to the account, ideally within 24 hours. Required with
+    /// CANARY_ACCOUNT.
     #[arg(long, env = "CANARY_USER")]
     pub canary_user: Option<String>,
     /// What they write.
@@ -23,7 +23,7 @@ pub struct CanarySettings {
     /// Where the webhook is sent; by default `/webhooks/instagram` at PUBLIC_URL, as Meta does.
     #[arg(long, env = "CANARY_URL")]
     pub canary_url: Option<Url>,
-    /// How often they write.
+    /// How often they write. Below 3m the chat reaches MAX_TURNS_PER_HOUR (30) and is paused.
     #[arg(long, env = "CANARY_INTERVAL", default_value = "5m", value_parser = positive)]
     pub canary_interval: Duration,
     /// How long they wait for the answer.

@@ -78,6 +78,11 @@ fn names() -> BTreeSet<String> {
     of_arguments.chain(OTHERS).map(str::to_owned).collect()
 }
 
+/// Whether this is the name of a setting of some process.
+pub fn is_setting(name: &str) -> bool {
+    names().contains(name)
+}
+
 /// What is wrong with the names of these variables: those that are almost settings, or have the project's prefix and are none.
 pub fn misspelt<'a>(variables: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let known = names();

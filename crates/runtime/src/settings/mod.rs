@@ -13,7 +13,7 @@ mod worker;
 pub use access::{JwtSettings, LimitSettings};
 pub use canary::CanarySettings;
 pub use duration::{days, parse as duration, positive};
-pub use known::{misspelt, warn_of_misspelt};
+pub use known::{is_setting, misspelt, warn_of_misspelt};
 pub use secrets::{
     BootstrapKeyArg, DatabaseUrlArg, EncryptionKeysArg, JwtSecretArg, MetaAppSecretsArg, MetaVerifyTokenArg,
     RedisUrlArg, RetellApiKeyArg,
@@ -155,7 +155,7 @@ pub struct ApiSettings {
     /// installations of one tenant.
     #[arg(long, env = "AGENT_BINDING", value_enum, default_value = "assigned")]
     pub agent_binding: AgentBinding,
-    /// A message of its own, to see whether it is answered.
+    /// The canary.
     #[command(flatten)]
     pub canary: CanarySettings,
     /// How long after Meta's data deletion callback an account's data is erased, for callbacks that were a mistake.
