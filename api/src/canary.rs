@@ -137,15 +137,12 @@ impl Canary {
         let mut ticks = tokio::time::interval_at(first, self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            match leadership.hold(&of.store, lease).await {
-                Ok(false) => {
-                    // Another process tells.
-                    of.metrics.canary_ok.reset();
-                    of.metrics.canary_seconds.reset();
-                    continue;
-                }
-                // Without the database there is no answer either.
-                Ok(true) | Err(_) => {}
+            // Without the database there is no answer either, and each process says so.
+            if matches!(leadership.hold(&of.store, lease).await, Ok(false)) {
+                // Another process tells.
+                of.metrics.canary_ok.reset();
+                of.metrics.canary_seconds.reset();
+                continue;
             }
             if stop.run_until_cancelled(Box::pin(self.once(&of))).await.is_none() {
                 break;

@@ -47,7 +47,7 @@ async fn pause(relay: &Relay, key: &PauseKey, time: Option<Duration>) -> Result<
 
 async fn held(relay: &Relay) -> Result<()> {
     wait::until("one who is held", DEADLINE, async || {
-        let waiting = relay.store.waiting(Duration::from_secs(60)).await?;
+        let waiting = relay.store.waiting(Duration::from_mins(1)).await?;
         Ok(waiting.iter().any(|one| one.stage == "held" && one.conversations == 1).then_some(()))
     })
     .await

@@ -191,7 +191,7 @@ async fn accounts_that_need_somebody_are_named_the_most_urgent_first(backend: Ba
     assert_eq!(needs(1).await?, all[..1]);
     let named = async || {
         let families = relay.metrics.account_needs.collect();
-        Ok((families.iter().flat_map(|family| family.get_metric()).count() == 4).then_some(()))
+        Ok((families.iter().flat_map(prometheus::proto::MetricFamily::get_metric).count() == 4).then_some(()))
     };
     wait::until("the metric", DEADLINE, named).await?;
     relay.end().await

@@ -114,7 +114,7 @@ fn view<'a>(
             username: chat.username.as_deref(),
             name: chat.name.as_deref(),
             mode: chat.mode.as_str(),
-            flag: chat.flag.as_ref().map(|flag| flag.as_str()),
+            flag: chat.flag.as_deref(),
             last_message_at: times::shown(chat.last_message_at),
             turn_due_at: chat.turn_due_at.map(times::shown),
             send_due_at: chat.outbox_due_at.map(times::shown),

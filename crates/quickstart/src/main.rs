@@ -36,7 +36,7 @@ pub(crate) struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Args::parse()).await {
+    match Box::pin(run(Args::parse())).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
             eprintln!("dmrelay: {err:#}");

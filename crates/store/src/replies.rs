@@ -64,7 +64,7 @@ impl Store {
         Ok(match first.status.known() {
             Some(MessageStatus::Sent) => Fate::Answered,
             Some(MessageStatus::Failed | MessageStatus::Suppressed | MessageStatus::Cancelled) => {
-                let class = first.error_class.as_ref().map(|class| class.as_str());
+                let class = first.error_class.as_ref().map(dmrelay_entity::Word::as_str);
                 Fate::Unsent(class.unwrap_or(first.status.as_str()).to_owned())
             }
             Some(MessageStatus::Unknown) if first.deadline.is_none() => Fate::Unsent("unknown".to_owned()),

@@ -198,7 +198,7 @@ impl Store {
             (Column::InstagramAccountId, connection.instagram_account_id.clone().into()),
         ];
         let counts = counts.map(|(column, count)| (column, Expr::value(count)));
-        let put = insert::<Entity>(row.into_iter().chain(counts)).on_conflict(more.to_owned()).take();
+        let put = insert::<Entity>(row.into_iter().chain(counts)).on_conflict(more).take();
         self.relaxed().execute(&put).await?;
         Ok(())
     }

@@ -38,8 +38,8 @@ pub struct Doctor {
     #[arg(long, default_value = "ping", requires = "ask")]
     question: String,
     /// Use the settings of the dmrelay-api and dmrelay-worker that run on this machine, or of one process, instead of this shell's.
-    #[arg(long, value_name = "PID", num_args = 0..=1, require_equals = true)]
-    from_running: Option<Option<u32>>,
+    #[arg(long, value_name = "PID", num_args = 0..=1, require_equals = true, default_missing_value = "own")]
+    from_running: Option<running::Which>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -54,8 +54,8 @@ impl Doctor {
         settings: &Settings<'_>,
         logging: anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        if let Some(process) = self.from_running {
-            return running::examine(process);
+        if let Some(which) = self.from_running {
+            return running::examine(which);
         }
         let mut report = Report::new(!self.json);
         report.judge("logs", logging.map(|()| format!("as RUST_LOG says: {}", settings.logs.rust_log)));

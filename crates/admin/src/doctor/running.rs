@@ -9,26 +9,53 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::str::FromStr;
 use std::{env, fs};
 
 /// The processes whose settings are read. Of a setting that both have, the API's counts.
 const PROCESSES: [&str; 2] = ["dmrelay-worker", "dmrelay-api"];
 
+/// Which processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Those of this user.
+    Own,
+    /// The one with this id.
+    Process(u32),
+}
+
+impl FromStr for Which {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "own" {
+            return Ok(Self::Own);
+        }
+        text.parse().map(Self::Process).map_err(|_| format!("{text:?} is not the id of a process"))
+    }
+}
+
+/// A process, and its environment.
+struct Found {
+    process: u32,
+    environment: Vec<(OsString, OsString)>,
+}
+
 /// Runs the same command again with the settings of the running processes.
 ///
 /// # Errors
 /// There is none, their settings cannot be read, or the checks failed.
-pub(super) fn examine(process: Option<u32>) -> anyhow::Result<()> {
+pub(super) fn examine(which: Which) -> anyhow::Result<()> {
     let mut variables = BTreeMap::new();
     let mut found = Vec::new();
     for name in PROCESSES {
-        if let Some((pid, environment)) = running(name, process)? {
-            found.push(format!("{name} (process {pid})"));
+        if let Some(Found { process, environment }) = running(name, which)? {
+            found.push(format!("{name} (process {process})"));
             // Nothing else of it: whoever names a process so must not choose what runs here.
             variables.extend(environment.into_iter().filter(|(name, _)| is_setting(name)));
         }
     }
-    if let (Some(process), true) = (process, found.is_empty()) {
+    if let (Which::Process(process), true) = (which, found.is_empty()) {
         bail!("process {process} is neither a dmrelay-api nor a dmrelay-worker");
     }
     ensure!(
@@ -58,18 +85,21 @@ fn shell() -> impl Iterator<Item = (OsString, OsString)> {
 }
 
 /// A process of this name that serves, with its environment.
-fn running(name: &str, process: Option<u32>) -> anyhow::Result<Option<(u32, Vec<(OsString, OsString)>)>> {
+fn running(name: &str, which: Which) -> anyhow::Result<Option<Found>> {
     for entry in fs::read_dir("/proc").context("cannot read /proc")?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|pid| pid.parse::<u32>().ok()) else { continue };
         // Without a process id only this user's own: another user's may be anything under that name.
-        let is_wanted = process.map_or_else(|| is_own(&entry.path()), |process| process == pid);
+        let is_wanted = match which {
+            Which::Own => is_own(&entry.path()),
+            Which::Process(process) => process == pid,
+        };
         if is_wanted && pid != std::process::id() && serves(&entry.path(), name) {
             let environment = fs::read(entry.path().join("environ")).with_context(|| {
                 format!(
                     "cannot read the settings of {name} (process {pid}): run this as its user, or as root"
                 )
             })?;
-            return Ok(Some((pid, read(&environment))));
+            return Ok(Some(Found { process: pid, environment: read(&environment) }));
         }
     }
     Ok(None)

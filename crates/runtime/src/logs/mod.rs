@@ -38,12 +38,11 @@ pub fn init(settings: &LogSettings, service: &'static str) -> Result<(), String>
         .with(export(settings, service)?)
         .with(lines.with_filter(filter))
         .try_init();
-    match started {
-        Ok(()) => {
-            let _ = FILTER.set(Box::new(move |new| handle.reload(new).map_err(|err| err.to_string())));
-        }
-        Err(_) => tracing::debug!("logging is already started"),
+    if started.is_err() {
+        tracing::debug!("logging is already started");
+        return Ok(());
     }
+    let _ = FILTER.set(Box::new(move |new| handle.reload(new).map_err(|err| err.to_string())));
     Ok(())
 }
 
