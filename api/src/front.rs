@@ -9,6 +9,7 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use dmrelay_domain::clock::millis;
 use dmrelay_domain::ids::{AgentId, SubaccountId};
 use dmrelay_runtime::ops::SECURITY_HEADERS;
 use dmrelay_runtime::trace::{self, Parent, TraceId};
@@ -98,7 +99,7 @@ impl Drop for Line {
         }
         let told = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         tracing::info!(
-            %method, route, status, took_ms = started.elapsed().as_millis(), %address,
+            %method, route, status, took_ms = millis(started.elapsed()), %address,
             principal = caller.and_then(|caller| caller.principal.as_deref()),
             subaccount = caller.and_then(|caller| caller.subaccount.as_ref().map(SubaccountId::as_str)),
             agent = caller.and_then(|caller| caller.agent.as_ref().map(AgentId::as_str)),
