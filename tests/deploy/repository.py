@@ -15,7 +15,8 @@ DEPLOY = ROOT / "deploy"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 PROCESSES = ("dmrelay-api", "dmrelay-worker")
 # Where settings are declared.
-SETTINGS = [ROOT / "api/src/process.rs", ROOT / "worker/src/process.rs", *(ROOT / "crates/runtime/src/settings").glob("*.rs")]
+RUNTIME = ROOT / "crates/runtime/src/settings"
+SETTINGS = [ROOT / "api/src/process.rs", ROOT / "worker/src/process.rs", *RUNTIME.glob("*.rs")]
 
 
 class Strict(yaml.SafeLoader):
@@ -51,14 +52,18 @@ def workspace():
 def declared():
     """The settings the sources declare, of whichever process."""
     text = "\n".join(path.read_text() for path in SETTINGS)
-    # With clap's attribute, and as arguments of the macro for secrets.
-    return frozenset(re.findall(r'env = "([A-Z][A-Z0-9_]+)"', text) + re.findall(r'"([A-Z][A-Z0-9_]+)",', text))
+    return frozenset(re.findall(r'env = "([A-Z][A-Z0-9_]+)"', text)) | of_secrets()
+
+
+def of_secrets():
+    """The settings of secrets, which are arguments of a macro."""
+    return frozenset(re.findall(r'"([A-Z][A-Z0-9_]+)",', (RUNTIME / "secrets.rs").read_text()))
 
 
 @cache
 def secrets():
-    """The settings that have a form with _FILE."""
-    return frozenset(name.removesuffix("_FILE") for name in declared() if name.endswith("_FILE"))
+    """The secrets, each of which may be in a file."""
+    return frozenset(name.removesuffix("_FILE") for name in of_secrets() if name.endswith("_FILE"))
 
 
 @cache

@@ -24,6 +24,9 @@ const OTHER_USER: &str = "200000000000002";
 const OTHER_ACCOUNT: &str = "17841400000000002";
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// When a worker knows of a pause, also on a slow machine.
+const KNOWN_AFTER: Duration = Duration::from_secs(3);
+
 /// A second account, of another subaccount.
 async fn connect_another(relay: &Relay) -> Result<()> {
     relay.simulator.put_account(AccountSpec::new(OTHER_ACCOUNT, "other", "IGAAtest-token-of-other"));
@@ -41,7 +44,7 @@ async fn connect_another(relay: &Relay) -> Result<()> {
 async fn pause(relay: &Relay, key: &PauseKey, time: Option<Duration>) -> Result<()> {
     relay.store.pause(key, time, Some("an incident"), "test").await?;
     // Each worker looks every second.
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    tokio::time::sleep(KNOWN_AFTER).await;
     Ok(())
 }
 
@@ -97,7 +100,7 @@ async fn answers_of_an_account_wait_and_others_are_sent(backend: Backend) -> Res
 async fn a_pause_ends_by_itself(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |_| {}).await?;
     let key = PauseKey { call: Call::Ask, scope: PauseScope::All };
-    pause(&relay, &key, Some(Duration::from_secs(4))).await?;
+    pause(&relay, &key, Some(Duration::from_secs(8))).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     held(&relay).await?;
     assert_eq!(relay.store.pauses().await?.len(), 1);
@@ -110,10 +113,10 @@ async fn a_pause_ends_by_itself(backend: Backend) -> Result<()> {
 /// The worker that has sent one message sends the next one without being asked.
 async fn an_answer_of_several_messages_stops_where_it_is_paused(backend: Backend) -> Result<()> {
     let relay =
-        Relay::connected(backend, |settings| settings.graph.graph_timeout = Duration::from_secs(5)).await?;
+        Relay::connected(backend, |settings| settings.graph.graph_timeout = Duration::from_secs(9)).await?;
     let reply = ReplyRule::Texts { texts: ["one", "two", "three"].map(str::to_owned).to_vec() };
     relay.simulator.put_agent(AGENT, AgentRule { reply, ..AgentRule::default() });
-    let slow = Fault::graph(Operation::Send, FaultMode::Slow).delay(Duration::from_millis(1_800)).times(0);
+    let slow = Fault::graph(Operation::Send, FaultMode::Slow).delay(Duration::from_secs(4)).times(0);
     relay.simulator.add_fault(slow);
     relay.simulator.say(ACCOUNT, USER, "hello");
     let sending = |record: &dmrelay_simulator::Record| record.calls_of("graph.send") == 1;
@@ -121,7 +124,7 @@ async fn an_answer_of_several_messages_stops_where_it_is_paused(backend: Backend
     let key = PauseKey { call: Call::Send, scope: PauseScope::All };
     pause(&relay, &key, None).await?;
     relay.replies(USER, 1).await?;
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(relay.sent(USER), ["one"], "calls under way are finished, and no other begins");
     for (job, due) in relay.store.oldest_due().await? {
         assert_eq!(due.oldest_ms, 0, "{job}: what an operator has paused is not late");
