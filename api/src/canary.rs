@@ -8,10 +8,10 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{InstagramAccountId, InstagramUserId};
 use dmrelay_domain::signature;
 use dmrelay_domain::states::DeadLetterState;
-use dmrelay_runtime::http::{Call, Client, Method, join};
+use dmrelay_runtime::http::{self, Client, Method, join};
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{ApiSettings, InvalidSetting};
-use dmrelay_store::{Connection, Fate, Leadership, LetterSearch, PauseScope, Store};
+use dmrelay_store::{Call, Connection, Fate, Leadership, LetterSearch, PauseKey, Store};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -224,7 +224,7 @@ impl Canary {
         let secrets = of.secrets.get();
         let secret = secrets.app_secrets.first().ok_or("META_APP_SECRETS is empty")?;
         let signature = signature::sign(secret.expose().as_bytes(), body.to_string().as_bytes());
-        let call = Call {
+        let call = http::Call {
             service: "canary",
             operation: "webhook",
             method: Method::POST,
@@ -254,12 +254,10 @@ impl Canary {
 
     /// Whether an operator has paused the account's questions or sends.
     async fn is_paused(&self, of: &Surroundings, connection: &Connection) -> dmrelay_store::Result<bool> {
-        let scopes = [
-            PauseScope::All,
-            PauseScope::Subaccount(connection.subaccount.clone()),
-            PauseScope::Account(connection.account.clone()),
-        ];
-        Ok(of.store.pauses().await?.iter().any(|pause| scopes.contains(&pause.key.scope)))
+        let keys = Call::OF_CHATS
+            .map(|call| PauseKey::of_account(call, &connection.subaccount, &connection.account))
+            .concat();
+        Ok(of.store.pauses().await?.iter().any(|pause| keys.contains(&pause.key)))
     }
 
     /// Discards what says only that nobody has really written.

@@ -6,7 +6,7 @@ use dmrelay_simulator::{AccountSpec, AgentRule, Fault, FaultMode, Operation, Rep
 use dmrelay_store::{Call, PauseKey, PauseScope};
 use dmrelay_tests::cluster::Cluster;
 use dmrelay_tests::relay::{Backend, Relay};
-use dmrelay_tests::rest::{ACCOUNT, AGENT, Rest, connect_body};
+use dmrelay_tests::rest::{ACCOUNT, AGENT, Answer, Rest, connect_body};
 use dmrelay_tests::wait;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -17,6 +17,8 @@ on_both_backends!(
     answers_of_an_account_wait_and_others_are_sent,
     a_pause_ends_by_itself,
     an_answer_of_several_messages_stops_where_it_is_paused,
+    a_subaccount_pauses_its_own_calls_by_rest,
+    connecting_is_paused,
 );
 
 const USER: &str = "200000000000001";
@@ -42,7 +44,7 @@ async fn connect_another(relay: &Relay) -> Result<()> {
 
 /// Pauses the calls, and waits until the worker knows it.
 async fn pause(relay: &Relay, key: &PauseKey, time: Option<Duration>) -> Result<()> {
-    relay.store.pause(key, time, Some("an incident"), "test").await?;
+    relay.store.pause(key, time, Some("an incident"), &"test".into()).await?;
     // Each worker looks every second.
     tokio::time::sleep(KNOWN_AFTER).await;
     Ok(())
@@ -67,8 +69,8 @@ async fn questions_of_a_subaccount_wait_and_others_are_asked(backend: Backend) -
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
     assert_eq!(relay.simulator.record(|record| record.completion_count), 1);
-    assert!(relay.store.resume(&key).await?);
-    assert!(!relay.store.resume(&key).await?);
+    assert!(relay.store.resume(&key, &"test".into()).await?);
+    assert!(!relay.store.resume(&key, &"test".into()).await?);
     let answered =
         |record: &dmrelay_simulator::Record| record.sends_to(OTHER_ACCOUNT, OTHER_USER).next().is_some();
     relay.simulator.wait_for("the answer", DEADLINE, answered).await?;
@@ -92,7 +94,7 @@ async fn answers_of_an_account_wait_and_others_are_sent(backend: Backend) -> Res
     relay.replies(USER, 1).await?;
     let to_other = |record: &dmrelay_simulator::Record| record.sends_to(OTHER_ACCOUNT, OTHER_USER).count();
     assert_eq!(relay.simulator.record(to_other), 0);
-    assert!(relay.store.resume(&key).await?);
+    assert!(relay.store.resume(&key, &"test".into()).await?);
     relay.simulator.wait_for("the answer", DEADLINE, |record| to_other(record) == 1).await?;
     relay.end().await
 }
@@ -129,8 +131,93 @@ async fn an_answer_of_several_messages_stops_where_it_is_paused(backend: Backend
     for (job, due) in relay.store.oldest_due().await? {
         assert_eq!(due.oldest_ms, 0, "{job}: what an operator has paused is not late");
     }
-    assert!(relay.store.resume(&key).await?);
+    assert!(relay.store.resume(&key, &"test".into()).await?);
     assert_eq!(relay.replies(USER, 3).await?, ["one", "two", "three"]);
+    relay.end().await
+}
+
+const PAUSES: &str = "/api/database/acme/pauses";
+
+async fn call(rest: &Rest, path: &str, body: &Value) -> Result<Answer> {
+    rest.request("POST", path, Some(body.to_string().into_bytes()), &[]).await
+}
+
+async fn a_subaccount_pauses_its_own_calls_by_rest(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    connect_another(&relay).await?;
+    let resume = format!("{PAUSES}/resume");
+    for (body, field) in [
+        (json!({"calls": []}), "/calls"),
+        (json!({"calls": ["mail"]}), "/calls"),
+        (json!({"minutes": 0}), "/minutes"),
+        (json!({"instagramAccountId": "my_shop"}), "/instagramAccountId"),
+    ] {
+        let refused = call(&relay.rest, PAUSES, &body).await?;
+        assert_eq!((refused.status, refused.text.contains(field)), (422, true), "{body}: {}", refused.text);
+    }
+    let others = call(&relay.rest, PAUSES, &json!({"instagramAccountId": OTHER_ACCOUNT})).await?;
+    assert_eq!(others.status, 404, "{}", others.text);
+
+    let body =
+        json!({"calls": ["ask"], "minutes": 60, "reason": "wrong prices", "instagramAccountId": ACCOUNT});
+    let paused = call(&relay.rest, PAUSES, &body).await?;
+    let items = &paused.json["items"];
+    assert_eq!(
+        (paused.status, &items[0]["call"], &items[0]["by"]),
+        (200, &json!("ask"), &json!("subaccount"))
+    );
+    assert_eq!(
+        (&items[0]["reason"], &items[0]["instagramAccountId"]),
+        (&json!("wrong prices"), &json!(ACCOUNT))
+    );
+    assert!(items[0]["endsAt"].is_string() && items[0]["actorId"].is_string(), "{items}");
+    let status = relay.rest.get("status").await?;
+    assert_eq!(status.json["pauses"][0]["call"], json!("ask"), "{}", status.text);
+    tokio::time::sleep(KNOWN_AFTER).await;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    held(&relay).await?;
+    assert_eq!(relay.simulator.record(|record| record.completion_count), 0);
+
+    // The operator's pause is shown without who and why, and stays when the subaccount resumes.
+    let key = PauseKey { call: Call::Ask, scope: PauseScope::Subaccount(SubaccountId::parse("acme")?) };
+    relay.store.pause(&key, None, Some("unpaid"), &"os:ada@host".into()).await?;
+    let listed = relay.rest.request("GET", PAUSES, None, &[]).await?;
+    assert!(!listed.text.contains("unpaid") && !listed.text.contains("os:ada"), "{}", listed.text);
+    let of_account = json!({"calls": ["ask"], "instagramAccountId": ACCOUNT});
+    let left = call(&relay.rest, &resume, &of_account).await?;
+    let left_by: Vec<&Value> =
+        left.json["items"].as_array().into_iter().flatten().map(|one| &one["by"]).collect();
+    assert_eq!((left.status, left_by), (200, vec![&json!("operator")]), "{}", left.text);
+    let refused = call(&relay.rest, &resume, &json!({})).await?;
+    assert_eq!((refused.status, &refused.json["type"]), (409, &json!("urn:dmrelay:problem:not-paused")));
+    // What another subaccount sees of all this.
+    let other = relay.rest.request("GET", "/api/database/other/pauses", None, &[]).await?;
+    assert_eq!((other.status, &other.json["items"]), (200, &json!([])), "{}", other.text);
+
+    assert!(relay.store.resume(&key, &"test".into()).await?);
+    relay.replies(USER, 1).await?;
+    let path = "/api/database/acme/activities?kind=INSTAGRAM_CALLS_PAUSED,INSTAGRAM_CALLS_RESUMED";
+    let log = relay.rest.request("GET", path, None, &[]).await?;
+    assert_eq!(log.json["items"].as_array().map(Vec::len), Some(4), "{}", log.text);
+    assert!(log.text.contains("wrong prices") && !log.text.contains("unpaid"), "{}", log.text);
+    relay.end().await
+}
+
+async fn connecting_is_paused(backend: Backend) -> Result<()> {
+    let relay = Relay::start(backend, |_| {}).await?;
+    let key = PauseKey { call: Call::Connect, scope: PauseScope::All };
+    relay.store.pause(&key, None, None, &"test".into()).await?;
+    let refused = relay.rest.connect().await?;
+    assert_eq!(
+        (refused.status, &refused.json["type"]),
+        (503, &json!("urn:dmrelay:problem:connecting-paused"))
+    );
+    assert!(relay.store.resume(&key, &"test".into()).await?);
+    assert_eq!(relay.rest.connect().await?.status, 201);
+    // Conversations have nothing to do with it.
+    relay.store.pause(&key, None, None, &"test".into()).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
     relay.end().await
 }
 
@@ -162,7 +249,7 @@ async fn an_operator_pauses_and_resumes_everything() -> Result<()> {
     let watched = Rest::new(SocketAddr::from(([127, 0, 0, 1], port.number)))?;
     wait::until("a worker that counts it", DEADLINE, async || {
         let Ok(metrics) = watched.request("GET", "/metrics", None, &[]).await else { return Ok(None) };
-        let counted = "dmrelay_pauses{call=\"ask\",scope=\"all\"} 1";
+        let counted = "dmrelay_pauses{by=\"operator\",call=\"ask\",scope=\"all\"} 1";
         Ok(metrics.text.contains(counted).then_some(()))
     })
     .await?;

@@ -47,7 +47,7 @@ pub(crate) enum Admission {
 fn of(call: Call, route: &Route) -> [BreakerKey; 2] {
     match call {
         Call::Ask => of_agent(route),
-        Call::Send => of_graph(route),
+        Call::Send | Call::Connect => of_graph(route),
     }
 }
 

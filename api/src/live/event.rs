@@ -20,7 +20,8 @@ pub(crate) enum LiveEventKind {
     /// A message will not be sent.
     #[serde(rename = "message.failed")]
     MessageFailed,
-    /// A connection changed: connected, disconnected, its state, its settings or its token.
+    /// A connection changed: connected, disconnected, its state, its settings, its token, or its calls were paused or resumed. Without
+    /// `connectionId` it concerns all of the subaccount.
     #[serde(rename = "connection.state")]
     ConnectionState,
     /// Who answers changed, in a chat or in the whole account.
@@ -74,6 +75,8 @@ impl LiveEventKind {
             | ActivityKind::Disconnected
             | ActivityKind::ConnectionStateChanged
             | ActivityKind::SettingsChanged
+            | ActivityKind::CallsPaused
+            | ActivityKind::CallsResumed
             | ActivityKind::PolicyEnforced
             | ActivityKind::TokenRefreshed
             | ActivityKind::TokenFailing => Some(Self::ConnectionState),

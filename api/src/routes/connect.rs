@@ -2,7 +2,7 @@
 //! encrypted secrets. A failure at any step leaves nothing half-done.
 
 use super::graph::{graph_problem, identify};
-use super::{is_live, provider_key};
+use super::{is_live, pauses, provider_key};
 use crate::access::Scope;
 use crate::extract::Body;
 use crate::problem::{Problem, ValidationErrors};
@@ -109,6 +109,7 @@ enum Before {
         (status = 403, description = "The caller lacks the permission, or the agent is not assigned to the subaccount"),
         (status = 409, description = "The account is connected to another subaccount or agent"),
         (status = 502, description = "Meta did not subscribe the webhooks"),
+        (status = 503, description = "Connecting is paused, or the database is unavailable"),
     ))]
 pub(super) async fn connect(
     State(state): State<ApiState>,
@@ -116,6 +117,7 @@ pub(super) async fn connect(
     Body(request): Body<Connect>,
 ) -> Result<(StatusCode, Json<Connected>), Problem> {
     let checked = check(&request)?;
+    pauses::check_connect(&state, &scope.subaccount, &checked.account).await?;
     let right = check_agent(&state, &scope).await?;
     let token = request.access_token.clone();
     let access = Access::new(checked.login, &checked.account, checked.page.as_ref(), token);

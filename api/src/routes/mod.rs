@@ -14,6 +14,7 @@ mod events;
 mod graph;
 mod messages;
 mod paging;
+mod pauses;
 mod privacy;
 mod provider_key;
 mod replay;
@@ -91,6 +92,9 @@ fn of_tenant() -> Vec<Route> {
     vec![
         needs(Permission::Read, routes!(activities::of_tenant)),
         needs(Permission::Read, routes!(usage::usage)),
+        needs(Permission::Read, routes!(pauses::list)),
+        needs(Permission::Pause, routes!(pauses::pause)),
+        needs(Permission::Pause, routes!(pauses::resume)),
         needs(Permission::ManageKeys, routes!(api_keys::list)),
         needs(Permission::ManageKeys, routes!(api_keys::create)),
         needs(Permission::ManageKeys, routes!(api_keys::revoke)),

@@ -1,13 +1,13 @@
 //! `GET …/status`: the state of a connection.
 
-use super::{connect, select};
+use super::{connect, pauses, select};
 use crate::access::Scope;
 use crate::extract::Params;
 use crate::problem::Problem;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
-use dmrelay_views::{ConnectionView, EntryPoints, Notice, WebhookView};
+use dmrelay_views::{ConnectionView, EntryPoints, Notice, PauseView, WebhookView};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -38,6 +38,8 @@ pub(super) struct Status {
     /// Links through which customers reach the account; null if Graph gave no username.
     links: Option<EntryPoints>,
     webhook: WebhookView,
+    /// What is paused for it: questions to the agent, sends, or connecting it again.
+    pauses: Vec<PauseView>,
     /// What is wrong with the account as a whole, as far as its webhooks show it.
     notices: Vec<Notice>,
 }
@@ -73,6 +75,7 @@ pub(super) async fn status(
             .map(|at| (at - state.clock.now()).div_euclid(DAY_MS)),
         queue: Queue { turns_due: backlog.turns, chats_sending: backlog.outboxes },
         links: EntryPoints::of(&connection, query.reference.as_deref())?,
+        pauses: pauses::of_connection(&state, &connection).await?,
         notices: Notice::all(&signs, state.clock.now()),
         webhook: WebhookView { callback_url: connect::callback_url(&state, &connection) },
         connection: ConnectionView::of(&connection),

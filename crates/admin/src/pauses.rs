@@ -25,7 +25,7 @@ pub(crate) struct Whose {
     /// Of the Instagram account with this id.
     #[arg(long, group = "scope", value_parser = account)]
     account: Option<InstagramAccountId>,
-    /// Only questions to the agent, or only sends; both by default.
+    /// Only these calls; by default questions to the agent and sends.
     #[arg(long, value_name = "CALL")]
     only: Option<Only>,
 }
@@ -37,6 +37,8 @@ enum Only {
     Ask,
     /// Messages are sent, those of people too.
     Send,
+    /// Accounts are connected, or their credentials renewed.
+    Connect,
 }
 
 /// Which calls to pause, and for how long.
@@ -80,6 +82,8 @@ pub(super) struct View {
     scope: &'static str,
     /// Which of these.
     id: Option<String>,
+    /// `operator`, or the `subaccount` itself.
+    by: &'static str,
     since: String,
     ends_at: Option<String>,
     actor: String,
@@ -99,7 +103,8 @@ impl Whose {
         let calls = match self.only {
             Some(Only::Ask) => vec![Call::Ask],
             Some(Only::Send) => vec![Call::Send],
-            None => Call::ALL.to_vec(),
+            Some(Only::Connect) => vec![Call::Connect],
+            None => Call::OF_CHATS.to_vec(),
         };
         calls.into_iter().map(|call| PauseKey { call, scope: self.scope() }).collect()
     }
@@ -120,7 +125,7 @@ impl Whose {
 impl PauseCalls {
     pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
         self.whose.require(store).await?;
-        let actor = operator().id.unwrap_or_default();
+        let actor = operator();
         let before = store.pauses().await?;
         for key in self.whose.keys() {
             if let Some(replaced) = before.iter().find(|pause| pause.key == key) {
@@ -139,9 +144,9 @@ impl PauseCalls {
 
 impl ResumeCalls {
     pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
-        let mut resumed = false;
+        let (mut resumed, actor) = (false, operator());
         for key in self.whose.keys() {
-            if store.resume(&key).await? {
+            if store.resume(&key, &actor).await? {
                 resumed = true;
                 print(format!("resumed: {}", subject(&key)))?;
             }
@@ -170,15 +175,14 @@ impl Pauses {
 
 impl View {
     pub(super) fn of(pause: &Pause) -> Self {
-        let id = match &pause.key.scope {
-            PauseScope::All => None,
-            PauseScope::Subaccount(id) => Some(id.to_string()),
-            PauseScope::Account(id) => Some(id.to_string()),
-        };
+        let scope = &pause.key.scope;
+        let account = scope.account().map(ToString::to_string);
+        let id = account.or_else(|| scope.subaccount().map(ToString::to_string));
         Self {
             call: pause.key.call.as_str(),
             scope: pause.key.scope.as_str(),
             id,
+            by: if scope.is_own() { "subaccount" } else { "operator" },
             since: times::shown(pause.since),
             ends_at: pause.ends_at.map(times::shown),
             actor: pause.actor.clone(),
@@ -188,11 +192,20 @@ impl View {
 }
 
 fn table(pauses: &[Pause]) -> Table {
-    let mut table = Table::new(&["CALL", "SCOPE", "ID", "SINCE", "UNTIL", "BY", "REASON"]);
-    for View { call, scope, id, since, ends_at, actor, reason } in pauses.iter().map(View::of) {
+    let mut table = Table::new(&["CALL", "SCOPE", "ID", "BY", "SINCE", "UNTIL", "ACTOR", "REASON"]);
+    for View { call, scope, id, by, since, ends_at, actor, reason } in pauses.iter().map(View::of) {
         let until = ends_at.unwrap_or_else(|| "until resumed".to_owned());
         let reason = reason.unwrap_or_else(|| NOTHING.to_owned());
-        table.row([call.to_owned(), scope.to_owned(), or_nothing(id), since, until, actor, reason]);
+        table.row([
+            call.to_owned(),
+            scope.to_owned(),
+            or_nothing(id),
+            by.to_owned(),
+            since,
+            until,
+            actor,
+            reason,
+        ]);
     }
     table
 }
@@ -202,11 +215,12 @@ fn subject(key: &PauseKey) -> String {
     let calls = match key.call {
         Call::Ask => "questions to the agent",
         Call::Send => "sends",
+        Call::Connect => "connects",
     };
     match &key.scope {
         PauseScope::All => format!("{calls} of all accounts"),
-        PauseScope::Subaccount(id) => format!("{calls} of subaccount {id}"),
-        PauseScope::Account(id) => format!("{calls} of account {id}"),
+        PauseScope::Subaccount(id) | PauseScope::Own(id) => format!("{calls} of subaccount {id}"),
+        PauseScope::Account(id) | PauseScope::OwnAccount(_, id) => format!("{calls} of account {id}"),
     }
 }
 

@@ -6,7 +6,7 @@ use super::pauses;
 use super::times::{self, span};
 use clap::Args;
 use dmrelay_domain::clock::Millis;
-use dmrelay_store::{BreakerRow, Pause, PauseScope, Store, Waiting};
+use dmrelay_store::{BreakerRow, Call, Pause, PauseScope, Store, Waiting};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -77,7 +77,9 @@ impl Status {
             answering: runs("api")
                 && runs("worker")
                 && !open.iter().any(BreakerRow::is_shared)
-                && !paused.iter().any(|pause| pause.key.scope == PauseScope::All)
+                && !paused
+                    .iter()
+                    .any(|pause| pause.key.scope == PauseScope::All && pause.key.call != Call::Connect)
                 && !waiting.iter().any(|one| one.stage != "held" && one.late > 0),
             customers: waiting.iter().map(WaitingView::of).collect(),
             processes: processes

@@ -7,7 +7,7 @@ words!(
     Role {
         /// Read only.
         Viewer = "viewer",
-        /// Also writes to customers, takes over chats and replays dead letters.
+        /// Also writes to customers, takes over chats, pauses calls and replays dead letters.
         Operator = "operator",
         /// Also connects accounts, changes their settings, and erases customers.
         Admin = "admin",
@@ -27,6 +27,8 @@ words!(
         TakeOver = "instagram:takeover",
         /// Replay or discard dead letters.
         Replay = "instagram:replay",
+        /// Pause questions to the agent, sends and connecting, and resume them.
+        Pause = "instagram:pause",
         /// Connect and disconnect accounts.
         Connect = "instagram:connect",
         /// Change a connection's settings.
@@ -43,7 +45,9 @@ impl Role {
     pub fn may(self, permission: Permission) -> bool {
         let least = match permission {
             Permission::Read => Self::Viewer,
-            Permission::Send | Permission::TakeOver | Permission::Replay => Self::Operator,
+            Permission::Send | Permission::TakeOver | Permission::Replay | Permission::Pause => {
+                Self::Operator
+            }
             Permission::Connect | Permission::Configure | Permission::Erase => Self::Admin,
             Permission::ManageKeys => Self::Owner,
         };
@@ -58,6 +62,6 @@ mod tests {
     #[test]
     fn each_role_includes_the_one_below() {
         let may = |role: Role| Permission::ALL.iter().filter(|p| role.may(**p)).count();
-        assert_eq!(Role::ALL.iter().map(|role| may(*role)).collect::<Vec<_>>(), [1, 4, 7, 8]);
+        assert_eq!(Role::ALL.iter().map(|role| may(*role)).collect::<Vec<_>>(), [1, 5, 8, 9]);
     }
 }

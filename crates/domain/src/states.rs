@@ -297,6 +297,10 @@ words!(
         BotPaused = "INSTAGRAM_BOT_PAUSED",
         /// The agent resumed.
         BotResumed = "INSTAGRAM_BOT_RESUMED",
+        /// Questions to the agent, sends or connecting were paused.
+        CallsPaused = "INSTAGRAM_CALLS_PAUSED",
+        /// They were resumed.
+        CallsResumed = "INSTAGRAM_CALLS_RESUMED",
         /// Meta told of something that is not understood.
         EventUnknown = "INSTAGRAM_EVENT_UNKNOWN",
         /// Meta warned or restricted the account.

@@ -1,8 +1,10 @@
-//! Calls that the operator has paused: questions to agents, or sends, of one account, of a subaccount, or of all. Work waits
-//! meanwhile, and is not lost.
+//! Calls that are paused: questions to agents, sends, or connecting; of one account, of a subaccount, or of all. Work waits
+//! meanwhile, and is not lost. An operator of the installation pauses whomever; a subaccount its own, which nobody else's pause
+//! ends.
 
 use crate::query::{insert, literal};
-use crate::{Result, Store};
+use crate::{Activity, ActivityKind, Result, Store};
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::conversation::Route;
 use dmrelay_domain::ids::{InstagramAccountId, SubaccountId};
@@ -13,37 +15,52 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use std::fmt;
 use std::time::Duration;
 
-/// What is called for a conversation.
+/// What is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Call {
     /// The agent is asked.
     Ask,
     /// A message is sent.
     Send,
+    /// An account is connected.
+    Connect,
 }
 
 impl Call {
     /// All calls.
-    pub const ALL: [Self; 2] = [Self::Ask, Self::Send];
+    pub const ALL: [Self; 3] = [Self::Ask, Self::Send, Self::Connect];
 
-    /// Its word: `ask` or `send`.
+    /// Those of conversations.
+    pub const OF_CHATS: [Self; 2] = [Self::Ask, Self::Send];
+
+    /// Its word: `ask`, `send` or `connect`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ask => "ask",
             Self::Send => "send",
+            Self::Connect => "connect",
         }
+    }
+
+    /// Parses its word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|call| call.as_str() == word)
     }
 }
 
-/// The scope of a pause.
+/// The scope of a pause, and who may end it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PauseScope {
-    /// Everybody's.
+    /// Everybody's calls.
     All,
-    /// Those of a subaccount.
+    /// Those of a subaccount, by the operator of the installation.
     Subaccount(SubaccountId),
-    /// Those of an Instagram account.
+    /// Those of an Instagram account, by the same.
     Account(InstagramAccountId),
+    /// Those of a subaccount, by itself.
+    Own(SubaccountId),
+    /// Those of an account of a subaccount, by the subaccount. Whoever else connects the account has nothing to do with it.
+    OwnAccount(SubaccountId, InstagramAccountId),
 }
 
 impl PauseScope {
@@ -54,8 +71,29 @@ impl PauseScope {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::All => "all",
-            Self::Subaccount(_) => "subaccount",
-            Self::Account(_) => "account",
+            Self::Subaccount(_) | Self::Own(_) => "subaccount",
+            Self::Account(_) | Self::OwnAccount(..) => "account",
+        }
+    }
+
+    /// Whether a subaccount paused its own calls, and not the operator.
+    pub fn is_own(&self) -> bool {
+        matches!(self, Self::Own(_) | Self::OwnAccount(..))
+    }
+
+    /// The subaccount, where the scope names one.
+    pub fn subaccount(&self) -> Option<&SubaccountId> {
+        match self {
+            Self::Subaccount(id) | Self::Own(id) | Self::OwnAccount(id, _) => Some(id),
+            Self::All | Self::Account(_) => None,
+        }
+    }
+
+    /// The account, where the scope is one.
+    pub fn account(&self) -> Option<&InstagramAccountId> {
+        match self {
+            Self::Account(id) | Self::OwnAccount(_, id) => Some(id),
+            Self::All | Self::Subaccount(_) | Self::Own(_) => None,
         }
     }
 }
@@ -71,24 +109,35 @@ pub struct PauseKey {
 
 impl PauseKey {
     /// The pauses that stop a call on this route.
-    pub fn of(call: Call, route: &Route) -> [Self; 3] {
+    pub fn of(call: Call, route: &Route) -> [Self; 5] {
+        Self::of_account(call, &route.subaccount, &route.account)
+    }
+
+    /// The pauses that stop a call for this account of a subaccount.
+    pub fn of_account(call: Call, subaccount: &SubaccountId, account: &InstagramAccountId) -> [Self; 5] {
         [
             PauseScope::All,
-            PauseScope::Subaccount(route.subaccount.clone()),
-            PauseScope::Account(route.account.clone()),
+            PauseScope::Subaccount(subaccount.clone()),
+            PauseScope::Account(account.clone()),
+            PauseScope::Own(subaccount.clone()),
+            PauseScope::OwnAccount(subaccount.clone(), account.clone()),
         ]
         .map(|scope| Self { call, scope })
     }
 
     /// Parses a key as it displays itself; `None` if it is of a later version.
     pub fn parse(text: &str) -> Option<Self> {
-        let (word, scope) = text.split_once(':').map_or((text, None), |(word, scope)| (word, Some(scope)));
-        let call = Call::ALL.into_iter().find(|call| call.as_str() == word)?;
-        let scope = match scope.map(|scope| scope.split_once(':')) {
-            None => PauseScope::All,
-            Some(Some(("subaccount", id))) => PauseScope::Subaccount(SubaccountId::parse(id).ok()?),
-            Some(Some(("account", id))) => PauseScope::Account(InstagramAccountId::parse(id).ok()?),
-            Some(_) => return None,
+        let subaccount = |id: &str| SubaccountId::parse(id).ok();
+        let account = |id: &str| InstagramAccountId::parse(id).ok();
+        let mut words = text.split(':');
+        let call = Call::parse(words.next()?)?;
+        let scope = match words.collect::<Vec<_>>()[..] {
+            [] => PauseScope::All,
+            ["subaccount", id] => PauseScope::Subaccount(subaccount(id)?),
+            ["account", id] => PauseScope::Account(account(id)?),
+            ["own", of] => PauseScope::Own(subaccount(of)?),
+            ["own", of, id] => PauseScope::OwnAccount(subaccount(of)?, account(id)?),
+            _ => return None,
         };
         Some(Self { call, scope })
     }
@@ -101,16 +150,18 @@ impl fmt::Display for PauseKey {
             PauseScope::All => Ok(()),
             PauseScope::Subaccount(id) => write!(f, ":subaccount:{id}"),
             PauseScope::Account(id) => write!(f, ":account:{id}"),
+            PauseScope::Own(of) => write!(f, ":own:{of}"),
+            PauseScope::OwnAccount(of, id) => write!(f, ":own:{of}:{id}"),
         }
     }
 }
 
-/// A pause of the operator's.
+/// Calls that are paused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
     /// Which calls, and whose.
     pub key: PauseKey,
-    /// Why, as the operator put it.
+    /// Why, as whoever paused them put it.
     pub reason: Option<String>,
     /// Who paused them.
     pub actor: String,
@@ -125,7 +176,8 @@ pub(crate) fn is_paused(call: Call) -> String {
     let call = call.as_str();
     format!(
         "EXISTS (SELECT 1 FROM pauses q WHERE q.key IN ('{call}', '{call}:subaccount:' || k.subaccount_id, \
-            '{call}:account:' || k.instagram_account_id) AND COALESCE(q.ends_at, {}) > (SELECT {{now}}))",
+            '{call}:account:' || k.instagram_account_id, '{call}:own:' || k.subaccount_id, \
+            '{call}:own:' || k.subaccount_id || ':' || k.instagram_account_id) AND COALESCE(q.ends_at, {}) > (SELECT {{now}}))",
         i64::MAX
     )
 }
@@ -134,16 +186,32 @@ pub(crate) fn is_paused(call: Call) -> String {
 pub(crate) fn of_connection(call: Call, now: Expr) -> SelectStatement {
     use instagram_connection::Column as Of;
     let call = call.as_str();
-    let key = |scope: &str, id: Of| {
-        literal(format!("{call}:{scope}:")).binary(BinOper::Custom("||"), id.into_expr())
-    };
-    let keys = [literal(call), key("subaccount", Of::SubaccountId), key("account", Of::InstagramAccountId)];
+    let then = |text: Expr, more: Expr| text.binary(BinOper::Custom("||"), more);
+    let key = |scope: &str, id: Of| then(literal(format!("{call}:{scope}:")), id.into_expr());
+    let own = || key("own", Of::SubaccountId);
+    let keys = [
+        literal(call),
+        key("subaccount", Of::SubaccountId),
+        key("account", Of::InstagramAccountId),
+        own(),
+        then(then(own(), literal(":")), Of::InstagramAccountId.into_expr()),
+    ];
     Query::select()
         .expr(literal(1))
         .from(Entity)
         .and_where(Expr::col((Entity, Column::Key)).is_in(keys))
         .and_where(lasts(now))
         .take()
+}
+
+/// The entry in the log of the subaccount concerned; none where the scope names no subaccount.
+fn activity(key: &PauseKey, kind: ActivityKind, actor: &Actor) -> Option<Activity> {
+    let subaccount = key.scope.subaccount()?;
+    let activity = Activity::of_subaccount(subaccount, kind, actor).with("call", key.call.as_str());
+    Some(match key.scope.account() {
+        Some(account) => activity.with("instagramAccountId", account.as_str()),
+        None => activity,
+    })
 }
 
 /// The pause is not over.
@@ -162,7 +230,7 @@ impl Store {
         key: &PauseKey,
         time: Option<Duration>,
         reason: Option<&str>,
-        actor: &str,
+        actor: &Actor,
     ) -> Result<()> {
         let ends_at = time.map_or(Expr::value(None::<i64>), |time| self.clock().add(millis(time)));
         let anew = OnConflict::column(Column::Key)
@@ -171,24 +239,39 @@ impl Store {
         let pause = insert::<Entity>([
             (Column::Key, key.to_string().into()),
             (Column::Reason, Expr::value(reason.map(str::to_owned))),
-            (Column::Actor, actor.into()),
+            (Column::Actor, actor.id.clone().unwrap_or_else(|| actor.name.clone()).into()),
             (Column::Since, self.clock()),
             (Column::EndsAt, ends_at),
         ])
         .on_conflict(anew)
         .take();
-        self.writer().execute(&pause).await?;
-        Ok(())
+        let tx = self.begin().await?;
+        tx.connection().execute(&pause).await?;
+        if let Some(activity) = activity(key, ActivityKind::CallsPaused, actor) {
+            let minutes = time.map(|time| time.as_secs() / 60);
+            // An operator's reason may be nothing for the subaccount.
+            let reason = reason.filter(|_| key.scope.is_own());
+            tx.record(&activity.with("minutes", minutes).with("reason", reason)).await?;
+        }
+        tx.commit().await
     }
 
     /// Resumes these calls. Gives whether they were paused.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn resume(&self, key: &PauseKey) -> Result<bool> {
+    pub async fn resume(&self, key: &PauseKey, actor: &Actor) -> Result<bool> {
+        let tx = self.begin().await?;
         let resume =
             Entity::delete_many().filter(Column::Key.eq(key.to_string())).filter(lasts(self.clock()));
-        Ok(resume.exec(&self.writer()).await?.rows_affected == 1)
+        if resume.exec(tx.connection()).await?.rows_affected == 0 {
+            return Ok(false);
+        }
+        if let Some(activity) = activity(key, ActivityKind::CallsResumed, actor) {
+            tx.record(&activity).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// The pauses that last, those of everybody's calls first.
@@ -221,10 +304,19 @@ mod tests {
 
     #[test]
     fn a_key_is_read_as_it_is_written() {
-        for key in ["ask", "send", "ask:subaccount:acme", "send:account:17841400000000001"] {
+        for key in [
+            "ask",
+            "connect",
+            "ask:subaccount:acme",
+            "send:account:17841400000000001",
+            "ask:own:acme",
+            "send:own:acme:17841400000000001",
+        ] {
             assert_eq!(PauseKey::parse(key).map(|key| key.to_string()).as_deref(), Some(key));
         }
-        for other in ["", "call", "ask:", "ask:subaccount", "ask:city:rome", "send:account:x"] {
+        for other in
+            ["", "call", "ask:", "ask:subaccount", "ask:city:rome", "send:account:x", "send:own:acme:x"]
+        {
             assert_eq!(PauseKey::parse(other), None, "{other}");
         }
     }

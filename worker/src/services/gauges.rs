@@ -6,7 +6,7 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_queue::QueueName;
 use dmrelay_runtime::metrics::{BREAKER_CAUSES, BREAKERS, WAITING, seconds};
-use dmrelay_store::{Call, PauseScope, Result};
+use dmrelay_store::{Call, PauseKey, PauseScope, Result};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,9 +44,14 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     }
     let pauses = ctx.store.pauses().await?;
     for (call, scope) in Call::ALL.into_iter().flat_map(|call| PauseScope::WORDS.map(|scope| (call, scope))) {
-        let of_it = pauses.iter().filter(|pause| pause.key.call == call && pause.key.scope.as_str() == scope);
-        let count = i64::try_from(of_it.count()).unwrap_or(i64::MAX);
-        metrics.pauses.with_label_values(&[call.as_str(), scope]).set(count);
+        for (by, is_own) in [("operator", false), ("subaccount", true)] {
+            let is_it = |key: &PauseKey| {
+                key.call == call && key.scope.as_str() == scope && key.scope.is_own() == is_own
+            };
+            let count = pauses.iter().filter(|pause| is_it(&pause.key)).count();
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            metrics.pauses.with_label_values(&[call.as_str(), scope, by]).set(count);
+        }
     }
     accounts(&ctx).await?;
     // Whoever waits is counted: what fails from here on hides nothing of that.

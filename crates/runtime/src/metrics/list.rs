@@ -160,8 +160,8 @@ metrics! {
         circuit_breakers_open: gauges = "circuit_breakers_open" ["breaker", "cause"];
         /// Accounts that somebody must do something for.
         account_needs: gauges = "account_needs" ["subaccount", "account", "username", "need"];
-        /// Pauses of the operator's, by what they stop and whose.
-        pauses: gauges = "pauses" ["call", "scope"];
+        /// Paused calls, by what is paused, whose, and by whom.
+        pauses: gauges = "pauses" ["call", "scope", "by"];
         /// Access tokens by remaining lifetime.
         tokens: gauges = "tokens" ["left"];
         /// Days until the first access token expires.

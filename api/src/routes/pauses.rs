@@ -1,0 +1,218 @@
+//! `…/pauses`: a subaccount pauses questions to its agents, its sends, or connecting, and resumes them.
+
+use crate::access::Tenant;
+use crate::extract::Body;
+use crate::problem::{Problem, ValidationErrors};
+use crate::state::ApiState;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Json;
+use dmrelay_domain::ids::{InstagramAccountId, SubaccountId};
+use dmrelay_store::{Call, Connection, Pause, PauseKey, PauseScope};
+use dmrelay_views::PauseView;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use utoipa::ToSchema;
+
+/// Longest pause that ends by itself, in minutes: 30 days.
+const MINUTES_MAX: u32 = 43_200;
+
+/// Maximum length of a reason, in bytes.
+const REASON_MAX: usize = 200;
+
+/// A call that can be paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CallName {
+    /// The agent is asked.
+    Ask,
+    /// Messages are sent, those of people too.
+    Send,
+    /// Accounts are connected, or their credentials renewed.
+    Connect,
+}
+
+/// Which calls to pause, and for how long.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct PauseCalls {
+    /// Which calls; by default questions to the agent and sends.
+    #[schema(min_items = 1, max_items = 3)]
+    calls: Option<Vec<CallName>>,
+    /// Only those of this connected account; by default of all accounts of the subaccount.
+    #[schema(example = "17841400000000001")]
+    instagram_account_id: Option<String>,
+    /// For how long; without it until they are resumed.
+    #[schema(minimum = 1, maximum = 43_200)]
+    minutes: Option<u32>,
+    /// Why: shown with the pause.
+    #[schema(max_length = 200)]
+    reason: Option<String>,
+}
+
+/// Which calls to resume.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ResumeCalls {
+    /// Which calls; by default questions to the agent and sends.
+    #[schema(min_items = 1, max_items = 3)]
+    calls: Option<Vec<CallName>>,
+    /// Only those of this account, as they were paused.
+    #[schema(example = "17841400000000001")]
+    instagram_account_id: Option<String>,
+}
+
+/// What is paused.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Pauses {
+    /// Those of the subaccount, and those of the operator that concern it.
+    items: Vec<PauseView>,
+}
+
+/// Lists the paused calls that concern the subaccount
+#[utoipa::path(get, path = "/pauses", tag = "Pauses", operation_id = "listPauses",
+    responses((status = 200, description = "What is paused", body = Pauses)))]
+pub(super) async fn list(State(state): State<ApiState>, tenant: Tenant) -> Result<Json<Pauses>, Problem> {
+    answer(&state, &tenant.subaccount).await
+}
+
+/// Pauses questions to the agents, sends, or connecting
+///
+/// Calls under way are finished; workers stop within two seconds. Messages are still received and wait. On resuming they are
+/// answered, as far as Meta's window allows.
+#[utoipa::path(post, path = "/pauses", tag = "Pauses", operation_id = "pauseCalls", request_body = PauseCalls,
+    responses(
+        (status = 200, description = "What is paused now", body = Pauses),
+        (status = 404, description = "The account is not connected in this subaccount"),
+    ))]
+pub(super) async fn pause(
+    State(state): State<ApiState>,
+    tenant: Tenant,
+    Body(request): Body<PauseCalls>,
+) -> Result<Json<Pauses>, Problem> {
+    let mut errors = ValidationErrors::default();
+    if request.minutes.is_some_and(|minutes| !(1..=MINUTES_MAX).contains(&minutes)) {
+        errors.at("/minutes", format!("must be 1 to {MINUTES_MAX}"));
+    }
+    if request.reason.as_ref().is_some_and(|reason| reason.len() > REASON_MAX) {
+        errors.at("/reason", format!("must have at most {REASON_MAX} bytes"));
+    }
+    let keys = keys(&tenant, request.calls.as_deref(), request.instagram_account_id.as_deref(), &mut errors);
+    errors.end()?;
+    if let Some(account) = keys.first().and_then(|key| key.scope.account()) {
+        let live = state.store.live_connection(account).await?;
+        if live.is_none_or(|connection| connection.subaccount != tenant.subaccount) {
+            return Err(Problem::not_found("the account is not connected in this subaccount"));
+        }
+    }
+    let time = request.minutes.map(|minutes| Duration::from_mins(minutes.into()));
+    let reason = request.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
+    for key in &keys {
+        state.store.pause(key, time, reason, &tenant.actor).await?;
+    }
+    answer(&state, &tenant.subaccount).await
+}
+
+/// Resumes paused calls
+///
+/// Only what the subaccount itself has paused. What waits is done within a second or two, in order.
+#[utoipa::path(post, path = "/pauses/resume", tag = "Pauses", operation_id = "resumeCalls", request_body = ResumeCalls,
+    responses(
+        (status = 200, description = "What is still paused", body = Pauses),
+        (status = 409, description = "None of these calls was paused by the subaccount"),
+    ))]
+pub(super) async fn resume(
+    State(state): State<ApiState>,
+    tenant: Tenant,
+    Body(request): Body<ResumeCalls>,
+) -> Result<Json<Pauses>, Problem> {
+    let mut errors = ValidationErrors::default();
+    let keys = keys(&tenant, request.calls.as_deref(), request.instagram_account_id.as_deref(), &mut errors);
+    errors.end()?;
+    let mut resumed = false;
+    for key in &keys {
+        resumed |= state.store.resume(key, &tenant.actor).await?;
+    }
+    if !resumed {
+        return Err(Problem::new(StatusCode::CONFLICT, "not-paused", "These calls are not paused").detail(
+            "the subaccount has not paused them; the operator resumes what the operator has paused",
+        ));
+    }
+    answer(&state, &tenant.subaccount).await
+}
+
+/// Refuses to connect while that is paused.
+pub(super) async fn check_connect(
+    state: &ApiState,
+    subaccount: &SubaccountId,
+    account: &InstagramAccountId,
+) -> Result<(), Problem> {
+    let keys = PauseKey::of_account(Call::Connect, subaccount, account);
+    if !state.store.pauses().await?.iter().any(|pause| keys.contains(&pause.key)) {
+        return Ok(());
+    }
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "connecting-paused", "Connecting is paused")
+        .detail("GET …/pauses says by whom, and until when")
+        .retry_after(60))
+}
+
+/// The pauses that concern an account.
+pub(super) async fn of_connection(
+    state: &ApiState,
+    connection: &Connection,
+) -> Result<Vec<PauseView>, Problem> {
+    let keys = Call::ALL
+        .map(|call| PauseKey::of_account(call, &connection.subaccount, &connection.account))
+        .concat();
+    let pauses = state.store.pauses().await?;
+    Ok(pauses.iter().filter(|pause| keys.contains(&pause.key)).map(PauseView::of).collect())
+}
+
+fn keys(
+    tenant: &Tenant,
+    calls: Option<&[CallName]>,
+    account: Option<&str>,
+    errors: &mut ValidationErrors,
+) -> Vec<PauseKey> {
+    let calls = match calls {
+        None => Call::OF_CHATS.to_vec(),
+        Some([]) => {
+            errors.at("/calls", "must name at least one of ask, send, connect");
+            Vec::new()
+        }
+        Some(calls) => calls.iter().map(|call| call.call()).collect(),
+    };
+    let account = account.and_then(|id| {
+        errors.check("/instagramAccountId", InstagramAccountId::parse(id).map_err(|err| err.why))
+    });
+    let own = tenant.subaccount.clone();
+    let scope = account
+        .map_or_else(|| PauseScope::Own(own.clone()), |account| PauseScope::OwnAccount(own.clone(), account));
+    calls.into_iter().map(|call| PauseKey { call, scope: scope.clone() }).collect()
+}
+
+async fn answer(state: &ApiState, subaccount: &SubaccountId) -> Result<Json<Pauses>, Problem> {
+    let mut pauses = state.store.pauses().await?;
+    let mut accounts = Vec::new();
+    if pauses.iter().any(|pause| matches!(pause.key.scope, PauseScope::Account(_))) {
+        let connections = state.store.connections(subaccount, None).await?;
+        accounts.extend(connections.into_iter().map(|connection| connection.account));
+    }
+    let concerns = |pause: &Pause| match &pause.key.scope {
+        PauseScope::All => true,
+        PauseScope::Account(account) => accounts.contains(account),
+        scope => scope.subaccount() == Some(subaccount),
+    };
+    pauses.retain(concerns);
+    Ok(Json(Pauses { items: pauses.iter().map(PauseView::of).collect() }))
+}
+
+impl CallName {
+    fn call(self) -> Call {
+        match self {
+            Self::Ask => Call::Ask,
+            Self::Send => Call::Send,
+            Self::Connect => Call::Connect,
+        }
+    }
+}
