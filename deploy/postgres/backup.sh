@@ -13,10 +13,11 @@ day=86400
 
 pgbackrest() { command pgbackrest --stanza=dmrelay "$@"; }
 
-# newest TYPE: when the newest backup of that type (a regular expression) began, in seconds since 1970; 0 without one.
+# newest TYPE: when the newest backup of that type (a regular expression) began, in seconds since 1970; 0 without one. Backups from
+# before an upgrade of PostgreSQL, which pgBackRest lists first, do not count.
 newest() {
     local found
-    found=$(pgbackrest info \
+    found=$(pgbackrest info | sed -n '/^ *db (current)/,$p' \
         | sed -nE "s/^ *($1) backup: (.*_)?([0-9]{8})-([0-9]{2})([0-9]{2})([0-9]{2})[FDI]\$/\3 \4:\5:\6/p" | sort | tail -n 1)
     if [ -n "$found" ]; then date -d "$found" +%s; else echo 0; fi
 }

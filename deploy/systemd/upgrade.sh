@@ -1,6 +1,6 @@
 #!/bin/sh
 # Upgrades the services to new binaries, as root. The new version migrates the schema while the old one serves: that accepts a newer
-# schema. If the migration fails, nothing is replaced or restarted. The old binaries stay as *.old.
+# schema. If the migration fails, nothing is replaced or restarted. The old binaries stay as *.old, also when the script is repeated.
 #   deploy/systemd/upgrade.sh [FOLDER]     with the new dmrelay-api and dmrelay-worker; default: target/release
 #   deploy/systemd/upgrade.sh --rollback   back to the old binaries; the schema stays as it is
 set -eu
@@ -33,9 +33,14 @@ if ! DMRELAY_BINARY=$to/dmrelay-api.new "$here/dmrelay-admin" migrate; then
     echo 'the migration failed: nothing was replaced, and the old version continues to serve' >&2
     exit 1
 fi
+# Both binaries are of one version, so *.old changes for both or for neither.
+is_new=no
+for name in dmrelay-api dmrelay-worker; do
+    cmp -s "$to/$name.new" "$to/$name" || is_new=yes
+done
 # By renaming, because a running program cannot be overwritten.
 for name in dmrelay-api dmrelay-worker; do
-    [ ! -e "$to/$name" ] || mv "$to/$name" "$to/$name.old"
+    [ "$is_new" = no ] || [ ! -e "$to/$name" ] || mv "$to/$name" "$to/$name.old"
     mv "$to/$name.new" "$to/$name"
 done
 restart_all

@@ -157,8 +157,11 @@ class Archived(unittest.TestCase):
         self.assertNotEqual(self.backup("now", "full", check=False).returncode, 0)
         # As upgrade.sh does.
         self.server.run("pgbackrest", "--stanza=dmrelay", "stanza-upgrade")
-        say(self.server, "second")
+        # Backups of the former server do not count.
+        self.assertNotEqual(self.backup("check", check=False).returncode, 0)
         self.backup("now", "full")
+        self.backup("check")
+        say(self.server, "second")
         self.archive()
         self.server.destroy()
         self.restore()
@@ -206,26 +209,35 @@ class Archived(unittest.TestCase):
                 self.assertNotIn(b"dmrelay", path.read_bytes(), path)
 
 
-# `docker compose` for one server without containers: its data is in the folder that is named like the volume.
+# `docker compose` for one server without containers: its data is in the folder that is named like the volume. $INTERRUPTED is the
+# command during which the caller gets SIGHUP. What the container of the backups is told stands in the file `backups`.
 COMPOSE = """
 set -eu
 shift
-volume=$(sed -n 's/^POSTGRES_VOLUME=//p' .env)
+echo "$*" >> told
+[ "$*" != "${INTERRUPTED:-}" ] || kill -HUP $PPID
+volume=${POSTGRES_VOLUME:-$(sed -n 's/^POSTGRES_VOLUME=//p' .env)}
 export PGDATA=$PWD/${volume:-data}
 start() { pg_ctl start --silent --wait --log="$PWD/log" --options="$OPTIONS"; }
 case "$*" in
-    'config --services') echo postgres ;;
+    'config --services') printf '%s\\n' postgres ${BACKUP:+backup} ;;
     'exec -T postgres '*) shift 3; exec "$@" ;;
     *stop*postgres*) pg_ctl stop --silent --mode=fast ;;
     'up -d --build --wait postgres')
+        if [ "$PGDATA" = "$PWD/data" ]; then start; exit; fi
         [ -z "${FAILS:-}" ]
         initdb --username=postgres --no-sync > /dev/null
         start
         createdb dmrelay
         "$SCRIPTS/init.sh"
         ;;
-    'up -d') pg_ctl status > /dev/null || start ;;
-    'stop api worker') ;;
+    'up -d' | 'up -d api worker') pg_ctl status > /dev/null || start ;;
+    'rm --stop --force api worker' | 'rm --stop --force api worker backup') ;;
+    'run --rm --no-deps backup '*)
+        shift 4
+        echo "$*" >> backups
+        [ "$*" != "${FAILING_BACKUP:-}" ]
+        ;;
     *) echo "unexpected: $*" >&2; exit 1 ;;
 esac
 """
@@ -258,35 +270,90 @@ class Dumped(unittest.TestCase):
         say(self.server, "second")
 
     def upgrade(self, **environment):
-        """Runs upgrade.sh with a copy in the folder of the server, whose parents it works in."""
+        """Runs upgrade.sh with a copy in the folder of the server, whose parents it works in. There is one version here."""
         script = self.server.root / "deploy/postgres/upgrade.sh"
         script.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(self.server.scripts / "upgrade.sh", script)
         self.server.own()
-        return self.server.run(script, "postgres:18.6-bookworm", "postgres18", check=False, **environment)
+        return self.server.run(script, "postgres:18.6-bookworm", "postgres18", check=False, **{"UPGRADE_SAME_MAJOR": "1"} | environment)
 
-    def test_an_upgrade_moves_everything_to_another_volume(self):
-        # Roles that nobody but the operator knows of are theirs to create.
+    def without_reader(self):
+        """Roles that nobody but the operator knows of are theirs to create."""
         self.server.sql("REVOKE ALL ON messages FROM reader", role="dmrelay")
         self.server.sql("DROP OWNED BY reader; DROP ROLE reader")
-        before = self.server.sql(OWNED)
-        ran = self.upgrade()
-        self.assertEqual(ran.returncode, 0, ran.stdout)
+
+    def lines(self, name):
+        """The lines of a file in the folder of the server."""
+        path = self.server.root / name
+        return path.read_text().splitlines() if path.exists() else []
+
+    def assert_old(self, ran):
+        """The upgrade failed, and everything is as before."""
+        self.assertEqual(ran.returncode, 1, ran.stdout)
+        self.assertEqual(self.server.sql("SHOW data_directory"), str(self.server.data))
+        self.assertEqual(said(self.server), ["first"])
+        self.assertEqual(self.lines(".env"), ["WORKER_REPLICAS=2"])
+        self.assertEqual(self.lines("told")[-1], "up -d")
+
+    def assert_new(self):
+        """The server has the new volume, and so has .env."""
         self.server.environment["PGDATA"] = str(self.server.root / "postgres18")
         self.assertEqual(self.server.sql("SHOW data_directory"), self.server.environment["PGDATA"])
         self.assertEqual(said(self.server), ["first"])
+        self.assertEqual(
+            self.lines(".env"), ["WORKER_REPLICAS=2", "POSTGRES_IMAGE=postgres:18.6-bookworm", "POSTGRES_VOLUME=postgres18"]
+        )
+        self.assertIn("up -d", self.lines("told"))
+
+    def test_an_upgrade_moves_everything_to_another_volume(self):
+        self.without_reader()
+        before = self.server.sql(OWNED)
+        ran = self.upgrade()
+        self.assertEqual(ran.returncode, 0, ran.stdout)
+        self.assert_new()
         self.assertEqual(self.server.sql(OWNED), before)
+        self.assertEqual(self.lines("backups"), [])
         say(self.server, "second")
-        lines = (self.server.root / ".env").read_text().splitlines()
-        self.assertEqual(lines, ["WORKER_REPLICAS=2", "POSTGRES_IMAGE=postgres:18.6-bookworm", "POSTGRES_VOLUME=postgres18"])
         self.assertNotEqual(self.upgrade().returncode, 0)
+
+    def test_an_upgrade_ends_with_a_backup(self):
+        self.without_reader()
+        ran = self.upgrade(BACKUP="yes")
+        self.assertEqual(ran.returncode, 0, ran.stdout)
+        self.assert_new()
+        self.assertEqual(self.lines("backups"), ["pgbackrest --stanza=dmrelay stanza-upgrade", "backup.sh now full"])
+
+    def test_an_upgrade_whose_backup_fails_stays_and_says_what_to_do(self):
+        self.without_reader()
+        ran = self.upgrade(BACKUP="yes", FAILING_BACKUP="backup.sh now full")
+        self.assertEqual(ran.returncode, 1, ran.stdout)
+        self.assertIn("docker compose exec backup backup.sh now full", ran.stdout)
+        self.assert_new()
 
     def test_an_upgrade_that_fails_leaves_the_old_version_running(self):
         ran = self.upgrade(FAILS="yes")
-        self.assertNotEqual(ran.returncode, 0)
-        self.assertEqual(self.server.sql("SHOW data_directory"), str(self.server.data))
-        self.assertEqual(said(self.server), ["first"])
-        self.assertEqual((self.server.root / ".env").read_text(), "WORKER_REPLICAS=2\n")
+        self.assert_old(ran)
+        self.assertIn("remove the new volume postgres18", ran.stdout)
+        # The new server has no role `reader`.
+        ran = self.upgrade()
+        self.assert_old(ran)
+        self.assertIn('role "reader" does not exist', ran.stdout)
+
+    def test_an_upgrade_to_the_same_major_version_is_refused(self):
+        self.without_reader()
+        ran = self.upgrade(UPGRADE_SAME_MAJOR="")
+        self.assert_old(ran)
+        self.assertRegex(ran.stdout, r"postgres:18\.6-bookworm is PostgreSQL \d+, as before")
+
+    def test_an_upgrade_that_is_interrupted_leaves_one_version_running(self):
+        self.without_reader()
+        for command in ("stop postgres", "exec -T postgres vacuumdb -U postgres --analyze-only --quiet dmrelay"):
+            with self.subTest(command=command):
+                self.assert_old(self.upgrade(INTERRUPTED=command))
+                shutil.rmtree(self.server.root / "postgres18", ignore_errors=True)
+        # By then the new database is complete.
+        self.assertEqual(self.upgrade(INTERRUPTED="up -d api worker").returncode, 1)
+        self.assert_new()
 
 
 if __name__ == "__main__":

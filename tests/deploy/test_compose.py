@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
+import subprocess
 import tempfile
 import unittest
 from functools import cache
+from pathlib import Path
 
 from repository import DEPLOY, ROOT, default, document, made_by_secrets_script, pinned, refusal, seconds, secrets, settings
 
@@ -16,6 +19,7 @@ SERVICES = COMPOSE["services"]
 ADDED = {name: service for name, service in BACKUP["services"].items() if name not in SERVICES}
 EXPORTERS = {"postgres-exporter": ["data", "metrics"], "redis-exporter": ["data", "metrics"], "node-exporter": ["metrics"]}
 OURS = {"migrate": "dmrelay-api", "api": "dmrelay-api", "worker": "dmrelay-worker"}
+DIGEST = "sha256:" + "0" * 64
 # They end by themselves.
 ONCE = {"migrate", "demo", "restore"}
 # Reachable from outside, on purpose.
@@ -91,7 +95,8 @@ class Each(unittest.TestCase):
         for name, service in services():
             with self.subTest(service=name):
                 once = name in ONCE
-                self.assertEqual(service["restart"], "no" if once else "unless-stopped")
+                # The API and the workers get signals, after which Docker would not start them again.
+                self.assertEqual(service["restart"], "no" if once else "always" if name in OURS else "unless-stopped")
                 check = service["healthcheck"]
                 self.assertEqual(check, {"disable": True}) if once else self.assertEqual(check["test"][0], "CMD")
 
@@ -128,6 +133,43 @@ class Each(unittest.TestCase):
                     else:
                         self.assertNotIn(other, ONCE)
                         self.assertIn("test", SERVICES[other]["healthcheck"])
+
+
+class Pins(unittest.TestCase):
+    """deploy/pin.sh, with a stand-in for Docker."""
+
+    def setUp(self):
+        held = tempfile.TemporaryDirectory()
+        self.addCleanup(held.cleanup)
+        self.root = Path(held.name)
+        (self.root / "deploy").mkdir()
+        shutil.copy(DEPLOY / "pin.sh", self.root / "deploy")
+        docker = self.root / "docker"
+        docker.write_text(f"""#!/bin/sh
+            if [ "$1" = buildx ]; then echo {DIGEST}; exit; fi
+            echo "${{COMPOSE_FILE-none}}" >> "{self.root}/files"
+            printf '%s\\n' services: '  api:' '    image: dmrelay:local' '  postgres:' '    image: postgres:17.11' \
+                '  redis:' '    image: redis:7.4.11' networks:
+        """)
+        docker.chmod(0o755)
+
+    def pin(self, **environment):
+        """Runs the script; the files that Compose read, and what is pinned."""
+        variables = {"PATH": f"{self.root}:/usr/bin:/bin"} | environment
+        subprocess.run([self.root / "deploy/pin.sh"], env=variables, check=True)
+        services = document(self.root / "deploy/digests.yml")["services"]
+        return (self.root / "files").read_text().splitlines()[-1], services
+
+    def test_each_run_pins_the_tags_of_foreign_images(self):
+        pinned = {"redis": {"image": f"redis:7.4.11@{DIGEST}"}}
+        self.assertEqual(self.pin(), ("none", pinned))
+        files = "docker-compose.yml:deploy/digests.yml:deploy/backup.yml"
+        without = "docker-compose.yml:deploy/backup.yml"
+        self.assertEqual(self.pin(COMPOSE_FILE=files), (without, pinned))
+        (self.root / ".env").write_text(f'COMPOSE_FILE="{files}"\n')
+        self.assertEqual(self.pin(), (without, pinned))
+        (self.root / ".env").write_text("COMPOSE_FILE=docker-compose.yml:deploy/digests.yml\n")
+        self.assertEqual(self.pin(), ("docker-compose.yml", pinned))
 
 
 class Ours(unittest.TestCase):

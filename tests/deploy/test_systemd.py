@@ -147,6 +147,24 @@ class Scripts(unittest.TestCase):
         self.assertEqual((code, self.told()), (0, restarts * 2))
         self.assertIn("old", (self.prefix / "dmrelay-worker").read_text())
 
+    def test_an_upgrade_that_is_repeated_can_still_be_taken_back(self):
+        for _ in range(2):
+            _, code = self.run_script("upgrade.sh", self.new)
+            self.assertEqual(code, 0)
+        _, code = self.run_script("upgrade.sh", "--rollback")
+        self.assertEqual(code, 0)
+        for name in ("dmrelay-api", "dmrelay-worker"):
+            self.assertIn("old", (self.prefix / name).read_text())
+
+    def test_both_old_binaries_are_of_one_version(self):
+        self.run_script("upgrade.sh", self.new)
+        # The next version has the same worker.
+        self.program(self.new / "dmrelay-api", "echo newer")
+        self.run_script("upgrade.sh", self.new)
+        self.run_script("upgrade.sh", "--rollback")
+        for name in ("dmrelay-api", "dmrelay-worker"):
+            self.assertIn("new $*", (self.prefix / name).read_text())
+
     def test_a_migration_that_fails_changes_nothing(self):
         self.program(self.new / "dmrelay-api", "exit 1")
         _, code = self.run_script("upgrade.sh", self.new)

@@ -1,12 +1,14 @@
 //! What the operator has paused is not called, and goes on once it is resumed.
 
 use anyhow::{Context, Result};
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::ids::{InstagramAccountId, SubaccountId};
 use dmrelay_simulator::{AccountSpec, AgentRule, Fault, FaultMode, Operation, ReplyRule};
-use dmrelay_store::{Call, PauseKey, PauseScope};
+use dmrelay_store::{Call, NewPause, PauseKey, PauseScope};
 use dmrelay_tests::cluster::Cluster;
 use dmrelay_tests::relay::{Backend, Relay};
-use dmrelay_tests::rest::{ACCOUNT, AGENT, Answer, Rest, connect_body};
+use dmrelay_tests::rest::{ACCOUNT, AGENT, Answer, Rest, agent_path, connect_body};
+use dmrelay_tests::stream::Stream;
 use dmrelay_tests::wait;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -42,9 +44,13 @@ async fn connect_another(relay: &Relay) -> Result<()> {
     Ok(())
 }
 
+fn new<'a>(keys: &'a [PauseKey], time: Option<Duration>, reason: &'a str, actor: &'a Actor) -> NewPause<'a> {
+    NewPause { keys, of: None, time, reason: Some(reason), actor }
+}
+
 /// Pauses the calls, and waits until the worker knows it.
 async fn pause(relay: &Relay, key: &PauseKey, time: Option<Duration>) -> Result<()> {
-    relay.store.pause(key, time, Some("an incident"), &"test".into()).await?;
+    relay.store.pause(&new(std::slice::from_ref(key), time, "an incident", &"test".into())).await?;
     // Each worker looks every second.
     tokio::time::sleep(KNOWN_AFTER).await;
     Ok(())
@@ -69,8 +75,8 @@ async fn questions_of_a_subaccount_wait_and_others_are_asked(backend: Backend) -
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
     assert_eq!(relay.simulator.record(|record| record.completion_count), 1);
-    assert!(relay.store.resume(&key, &"test".into()).await?);
-    assert!(!relay.store.resume(&key, &"test".into()).await?);
+    assert!(!relay.store.resume(std::slice::from_ref(&key), None, &"test".into()).await?.is_empty());
+    assert!(relay.store.resume(std::slice::from_ref(&key), None, &"test".into()).await?.is_empty());
     let answered =
         |record: &dmrelay_simulator::Record| record.sends_to(OTHER_ACCOUNT, OTHER_USER).next().is_some();
     relay.simulator.wait_for("the answer", DEADLINE, answered).await?;
@@ -94,7 +100,7 @@ async fn answers_of_an_account_wait_and_others_are_sent(backend: Backend) -> Res
     relay.replies(USER, 1).await?;
     let to_other = |record: &dmrelay_simulator::Record| record.sends_to(OTHER_ACCOUNT, OTHER_USER).count();
     assert_eq!(relay.simulator.record(to_other), 0);
-    assert!(relay.store.resume(&key, &"test".into()).await?);
+    assert!(!relay.store.resume(std::slice::from_ref(&key), None, &"test".into()).await?.is_empty());
     relay.simulator.wait_for("the answer", DEADLINE, |record| to_other(record) == 1).await?;
     relay.end().await
 }
@@ -131,7 +137,7 @@ async fn an_answer_of_several_messages_stops_where_it_is_paused(backend: Backend
     for (job, due) in relay.store.oldest_due().await? {
         assert_eq!(due.oldest_ms, 0, "{job}: what an operator has paused is not late");
     }
-    assert!(relay.store.resume(&key, &"test".into()).await?);
+    assert!(!relay.store.resume(std::slice::from_ref(&key), None, &"test".into()).await?.is_empty());
     assert_eq!(relay.replies(USER, 3).await?, ["one", "two", "three"]);
     relay.end().await
 }
@@ -149,12 +155,15 @@ async fn a_subaccount_pauses_its_own_calls_by_rest(backend: Backend) -> Result<(
     for (body, field) in [
         (json!({"calls": []}), "/calls"),
         (json!({"calls": ["mail"]}), "/calls"),
+        (json!({"calls": ["ask", "ask", "ask", "ask"]}), "/calls"),
+        (json!({"reason": "a\u{0}b"}), "/reason"),
         (json!({"minutes": 0}), "/minutes"),
         (json!({"instagramAccountId": "my_shop"}), "/instagramAccountId"),
     ] {
         let refused = call(&relay.rest, PAUSES, &body).await?;
         assert_eq!((refused.status, refused.text.contains(field)), (422, true), "{body}: {}", refused.text);
     }
+    let mut stream = Stream::open(&relay.rest, &agent_path("events"), None).await?;
     let others = call(&relay.rest, PAUSES, &json!({"instagramAccountId": OTHER_ACCOUNT})).await?;
     assert_eq!(others.status, 404, "{}", others.text);
 
@@ -171,6 +180,8 @@ async fn a_subaccount_pauses_its_own_calls_by_rest(backend: Backend) -> Result<(
         (&json!("wrong prices"), &json!(ACCOUNT))
     );
     assert!(items[0]["endsAt"].is_string() && items[0]["actorId"].is_string(), "{items}");
+    let event = stream.next("connection.state").await?;
+    assert!(event["connectionId"].is_string() && event["details"]["call"] == json!("ask"), "{event}");
     let status = relay.rest.get("status").await?;
     assert_eq!(status.json["pauses"][0]["call"], json!("ask"), "{}", status.text);
     tokio::time::sleep(KNOWN_AFTER).await;
@@ -180,7 +191,9 @@ async fn a_subaccount_pauses_its_own_calls_by_rest(backend: Backend) -> Result<(
 
     // The operator's pause is shown without who and why, and stays when the subaccount resumes.
     let key = PauseKey { call: Call::Ask, scope: PauseScope::Subaccount(SubaccountId::parse("acme")?) };
-    relay.store.pause(&key, None, Some("unpaid"), &"os:ada@host".into()).await?;
+    relay.store.pause(&new(std::slice::from_ref(&key), None, "unpaid", &"os:ada@host".into())).await?;
+    let event = stream.next("connection.state").await?;
+    assert!(event["connectionId"].is_null(), "it concerns all: {event}");
     let listed = relay.rest.request("GET", PAUSES, None, &[]).await?;
     assert!(!listed.text.contains("unpaid") && !listed.text.contains("os:ada"), "{}", listed.text);
     let of_account = json!({"calls": ["ask"], "instagramAccountId": ACCOUNT});
@@ -194,7 +207,7 @@ async fn a_subaccount_pauses_its_own_calls_by_rest(backend: Backend) -> Result<(
     let other = relay.rest.request("GET", "/api/database/other/pauses", None, &[]).await?;
     assert_eq!((other.status, &other.json["items"]), (200, &json!([])), "{}", other.text);
 
-    assert!(relay.store.resume(&key, &"test".into()).await?);
+    assert!(!relay.store.resume(std::slice::from_ref(&key), None, &"test".into()).await?.is_empty());
     relay.replies(USER, 1).await?;
     let path = "/api/database/acme/activities?kind=INSTAGRAM_CALLS_PAUSED,INSTAGRAM_CALLS_RESUMED";
     let log = relay.rest.request("GET", path, None, &[]).await?;
@@ -206,16 +219,16 @@ async fn a_subaccount_pauses_its_own_calls_by_rest(backend: Backend) -> Result<(
 async fn connecting_is_paused(backend: Backend) -> Result<()> {
     let relay = Relay::start(backend, |_| {}).await?;
     let key = PauseKey { call: Call::Connect, scope: PauseScope::All };
-    relay.store.pause(&key, None, None, &"test".into()).await?;
+    relay.store.pause(&new(std::slice::from_ref(&key), None, "why", &"test".into())).await?;
     let refused = relay.rest.connect().await?;
     assert_eq!(
         (refused.status, &refused.json["type"]),
         (503, &json!("urn:dmrelay:problem:connecting-paused"))
     );
-    assert!(relay.store.resume(&key, &"test".into()).await?);
+    assert!(!relay.store.resume(std::slice::from_ref(&key), None, &"test".into()).await?.is_empty());
     assert_eq!(relay.rest.connect().await?.status, 201);
     // Conversations have nothing to do with it.
-    relay.store.pause(&key, None, None, &"test".into()).await?;
+    relay.store.pause(&new(std::slice::from_ref(&key), None, "why", &"test".into())).await?;
     relay.simulator.say(ACCOUNT, USER, "hello");
     relay.replies(USER, 1).await?;
     relay.end().await

@@ -68,6 +68,7 @@ impl Cluster {
         let simulator = simulator(address).await?;
         let dir = tempfile::tempdir()?;
         let mut env = environment(&postgres, &redis, &simulator);
+        env.push(("CANARY_URL".to_owned(), format!("http://{address}/webhooks/instagram")));
         env.retain(|(key, _)| settings.iter().all(|(other, _)| other != key));
         env.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let log = dir.path().join("migrate.log");

@@ -1,12 +1,12 @@
 //! Circuit breakers for the services called: one per agent, one per Instagram account, and one per service as
 //! a whole, which opens when several of those have opened. Their state is shared through the database; while
-//! all is healthy they cost one small statement per second. With them come the pauses of the operator.
+//! all is healthy they cost one small statement per second. With them come the pauses.
 //!
 //! Statements are boxed: every call holds these futures and, while all is healthy, needs none of them.
 
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::conversation::Route;
-use dmrelay_store::{Admit, BreakerKey, BreakerState, Call, Pause, PauseKey, Result, Store};
+use dmrelay_store::{Admit, BreakerKey, BreakerState, Call, PauseKey, Result, Store};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,8 +27,8 @@ pub(crate) struct Breakers {
 struct Seen {
     /// Breakers with failures or open ones, as last loaded.
     states: HashMap<String, BreakerState>,
-    /// What the operator has paused, as last loaded; `None` until then, when nothing is called.
-    pauses: Option<Vec<Pause>>,
+    /// What is paused, and until when, as last loaded; `None` until then, when nothing is called.
+    pauses: Option<HashMap<PauseKey, Option<i64>>>,
     /// When calls behind a breaker last succeeded here, by the start of the call.
     succeeded: HashMap<BreakerKey, Instant>,
     reported: HashMap<BreakerKey, Instant>,
@@ -78,7 +78,7 @@ impl Breakers {
         let pauses = Box::pin(self.store.pauses()).await?;
         let mut seen = self.lock();
         seen.states = states.into_iter().map(|state| (state.key.clone(), state)).collect();
-        seen.pauses = Some(pauses);
+        seen.pauses = Some(pauses.into_iter().map(|pause| (pause.key, pause.ends_at)).collect());
         Ok(())
     }
 
@@ -110,17 +110,15 @@ impl Breakers {
         }
     }
 
-    /// Whether the operator has paused such calls, or it is not known yet.
+    /// Whether such calls are paused, or it is not known yet.
     pub(crate) fn is_paused(&self, call: Call, route: &Route, now: i64) -> bool {
         let seen = self.lock();
         let Some(pauses) = &seen.pauses else { return true };
-        let lasts = |pause: &&Pause| pause.ends_at.is_none_or(|at| at > now);
-        let mut lasting = pauses.iter().filter(lasts).peekable();
-        if lasting.peek().is_none() {
+        if pauses.is_empty() {
             return false;
         }
-        let keys = PauseKey::of(call, route);
-        lasting.any(|pause| keys.contains(&pause.key))
+        let lasts = |key| pauses.get(key).is_some_and(|ends_at| ends_at.is_none_or(|at| at > now));
+        PauseKey::of(call, route).iter().any(lasts)
     }
 
     /// Whether nothing stops the call at `now`: no pause, and no breaker that has tripped or is open. It then needs no

@@ -117,7 +117,7 @@ pub(super) async fn connect(
     Body(request): Body<Connect>,
 ) -> Result<(StatusCode, Json<Connected>), Problem> {
     let checked = check(&request)?;
-    pauses::check_connect(&state, &scope.subaccount, &checked.account).await?;
+    pauses::check_connect(&state, &scope.subaccount, &checked.account, false).await?;
     let right = check_agent(&state, &scope).await?;
     let token = request.access_token.clone();
     let access = Access::new(checked.login, &checked.account, checked.page.as_ref(), token);
@@ -137,6 +137,7 @@ pub(super) async fn connect(
         .with("instagramAccountId", checked.account.as_str())
         .with("tokenAccountId", found.instagram_account_id));
     }
+    pauses::check_connect(&state, &scope.subaccount, &checked.account, true).await?;
     let before = before(&state, &scope, &checked.account, request.take_over).await?;
     let new = describe(&state, &scope, &request, (checked, found, &before, access.proof.as_ref()));
     reserve(&state, &new, &before).await?;

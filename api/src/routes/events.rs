@@ -13,6 +13,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use dmrelay_domain::clock::duration;
 use dmrelay_domain::ids::{ActivityId, ConnectionId};
+use dmrelay_domain::states::ActivityKind;
 use dmrelay_store::entity::activity;
 use futures::stream::{self, Stream, StreamExt};
 use serde::Deserialize;
@@ -104,7 +105,7 @@ impl Wanted {
 
     /// Whether the stream shows an activity. A connection may be newer than the stream.
     async fn shows(&mut self, state: &ApiState, row: &activity::Model) -> dmrelay_store::Result<bool> {
-        let Some(id) = row.connection_id else { return Ok(false) };
+        let Some(id) = row.connection_id else { return Ok(concerns_all(row)) };
         if self.only.is_some_and(|only| only != id) {
             return Ok(false);
         }
@@ -117,6 +118,11 @@ impl Wanted {
         self.known.insert(id, own);
         Ok(own)
     }
+}
+
+/// Whether an activity without a connection concerns all of the subaccount.
+fn concerns_all(row: &activity::Model) -> bool {
+    matches!(row.kind.known(), Some(ActivityKind::CallsPaused | ActivityKind::CallsResumed))
 }
 
 /// An open stream.

@@ -1,5 +1,6 @@
 //! `…/pauses`: a subaccount pauses questions to its agents, its sends, or connecting, and resumes them.
 
+use super::is_live;
 use crate::access::Tenant;
 use crate::extract::Body;
 use crate::problem::{Problem, ValidationErrors};
@@ -8,7 +9,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
 use dmrelay_domain::ids::{InstagramAccountId, SubaccountId};
-use dmrelay_store::{Call, Connection, Pause, PauseKey, PauseScope};
+use dmrelay_domain::text::is_printable;
+use dmrelay_store::{Call, Connection, NewPause, Pause, PauseKey, PauseScope};
 use dmrelay_views::PauseView;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -17,7 +19,7 @@ use utoipa::ToSchema;
 /// Longest pause that ends by itself, in minutes: 30 days.
 const MINUTES_MAX: u32 = 43_200;
 
-/// Maximum length of a reason, in bytes.
+/// Maximum length of a reason, in characters.
 const REASON_MAX: usize = 200;
 
 /// A call that can be paused.
@@ -28,7 +30,7 @@ pub(super) enum CallName {
     Ask,
     /// Messages are sent, those of people too.
     Send,
-    /// Accounts are connected, or their credentials renewed.
+    /// Accounts are connected, or their credentials replaced. Tokens are still renewed.
     Connect,
 }
 
@@ -36,7 +38,7 @@ pub(super) enum CallName {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct PauseCalls {
-    /// Which calls; by default questions to the agent and sends.
+    /// Which calls; by default questions to the agent and sends. Pausing `send` also holds messages written with `/send`.
     #[schema(min_items = 1, max_items = 3)]
     calls: Option<Vec<CallName>>,
     /// Only those of this connected account; by default of all accounts of the subaccount.
@@ -45,7 +47,7 @@ pub(super) struct PauseCalls {
     /// For how long; without it until they are resumed.
     #[schema(minimum = 1, maximum = 43_200)]
     minutes: Option<u32>,
-    /// Why: shown with the pause.
+    /// Reason, shown with the pause.
     #[schema(max_length = 200)]
     reason: Option<String>,
 }
@@ -57,7 +59,8 @@ pub(super) struct ResumeCalls {
     /// Which calls; by default questions to the agent and sends.
     #[schema(min_items = 1, max_items = 3)]
     calls: Option<Vec<CallName>>,
-    /// Only those of this account, as they were paused.
+    /// Resumes a pause of this account only. Omit to resume the pause of the whole subaccount, which leaves those of accounts in
+    /// place.
     #[schema(example = "17841400000000001")]
     instagram_account_id: Option<String>,
 }
@@ -94,22 +97,27 @@ pub(super) async fn pause(
     if request.minutes.is_some_and(|minutes| !(1..=MINUTES_MAX).contains(&minutes)) {
         errors.at("/minutes", format!("must be 1 to {MINUTES_MAX}"));
     }
-    if request.reason.as_ref().is_some_and(|reason| reason.len() > REASON_MAX) {
-        errors.at("/reason", format!("must have at most {REASON_MAX} bytes"));
+    let is_reason = |text: &String| text.chars().count() <= REASON_MAX && text.chars().all(is_printable);
+    if request.reason.as_ref().is_some_and(|reason| !is_reason(reason)) {
+        errors.at(
+            "/reason",
+            format!("must have at most {REASON_MAX} characters, and none that controls a terminal"),
+        );
     }
     let keys = keys(&tenant, request.calls.as_deref(), request.instagram_account_id.as_deref(), &mut errors);
     errors.end()?;
-    if let Some(account) = keys.first().and_then(|key| key.scope.account()) {
-        let live = state.store.live_connection(account).await?;
-        if live.is_none_or(|connection| connection.subaccount != tenant.subaccount) {
-            return Err(Problem::not_found("the account is not connected in this subaccount"));
-        }
+    let of = account(&state, &tenant, &keys).await?;
+    if of.is_none() && keys.iter().any(|key| key.scope.account().is_some()) {
+        return Err(Problem::not_found("the account is not connected in this subaccount"));
     }
-    let time = request.minutes.map(|minutes| Duration::from_mins(minutes.into()));
-    let reason = request.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
-    for key in &keys {
-        state.store.pause(key, time, reason, &tenant.actor).await?;
-    }
+    let new = NewPause {
+        keys: &keys,
+        of: of.as_ref(),
+        time: request.minutes.map(|minutes| Duration::from_mins(minutes.into())),
+        reason: request.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty()),
+        actor: &tenant.actor,
+    };
+    state.store.pause(&new).await?;
     answer(&state, &tenant.subaccount).await
 }
 
@@ -129,11 +137,8 @@ pub(super) async fn resume(
     let mut errors = ValidationErrors::default();
     let keys = keys(&tenant, request.calls.as_deref(), request.instagram_account_id.as_deref(), &mut errors);
     errors.end()?;
-    let mut resumed = false;
-    for key in &keys {
-        resumed |= state.store.resume(key, &tenant.actor).await?;
-    }
-    if !resumed {
+    let of = account(&state, &tenant, &keys).await?;
+    if state.store.resume(&keys, of.as_ref(), &tenant.actor).await?.is_empty() {
         return Err(Problem::new(StatusCode::CONFLICT, "not-paused", "These calls are not paused").detail(
             "the subaccount has not paused them; the operator resumes what the operator has paused",
         ));
@@ -141,22 +146,38 @@ pub(super) async fn resume(
     answer(&state, &tenant.subaccount).await
 }
 
-/// Refuses to connect while that is paused.
+/// The account of a request, if it is connected in the subaccount.
+async fn account(
+    state: &ApiState,
+    tenant: &Tenant,
+    keys: &[PauseKey],
+) -> Result<Option<Connection>, Problem> {
+    let Some(account) = keys.first().and_then(|key| key.scope.account()) else { return Ok(None) };
+    let live = state.store.live_connection(account).await?;
+    Ok(live.filter(|connection| connection.subaccount == tenant.subaccount))
+}
+
+/// Refuses to connect while that is paused. Before the token has shown whose account it is (`is_proven`), an operator's pause of
+/// the account is not told: it may be another subaccount's.
 pub(super) async fn check_connect(
     state: &ApiState,
     subaccount: &SubaccountId,
     account: &InstagramAccountId,
+    is_proven: bool,
 ) -> Result<(), Problem> {
     let keys = PauseKey::of_account(Call::Connect, subaccount, account);
-    if !state.store.pauses().await?.iter().any(|pause| keys.contains(&pause.key)) {
-        return Ok(());
-    }
+    let pauses = state.store.pauses().await?;
+    let concerns = |pause: &&Pause| {
+        keys.contains(&pause.key) && (is_proven || !matches!(pause.key.scope, PauseScope::Account(_)))
+    };
+    let Some(pause) = pauses.iter().find(concerns) else { return Ok(()) };
+    let pause = serde_json::to_value(PauseView::of(pause)).unwrap_or_default();
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "connecting-paused", "Connecting is paused")
-        .detail("GET …/pauses says by whom, and until when")
+        .with("pause", pause)
         .retry_after(60))
 }
 
-/// The pauses that concern an account.
+/// The pauses that concern a connection.
 pub(super) async fn of_connection(
     state: &ApiState,
     connection: &Connection,
@@ -164,8 +185,13 @@ pub(super) async fn of_connection(
     let keys = Call::ALL
         .map(|call| PauseKey::of_account(call, &connection.subaccount, &connection.account))
         .concat();
+    let concerns = |pause: &&Pause| {
+        // Whoever had the account before learns nothing of it.
+        let is_theirs = is_live(connection) || !matches!(pause.key.scope, PauseScope::Account(_));
+        is_theirs && keys.contains(&pause.key)
+    };
     let pauses = state.store.pauses().await?;
-    Ok(pauses.iter().filter(|pause| keys.contains(&pause.key)).map(PauseView::of).collect())
+    Ok(pauses.iter().filter(concerns).map(PauseView::of).collect())
 }
 
 fn keys(
@@ -180,7 +206,13 @@ fn keys(
             errors.at("/calls", "must name at least one of ask, send, connect");
             Vec::new()
         }
-        Some(calls) => calls.iter().map(|call| call.call()).collect(),
+        Some(calls) if calls.len() > Call::ALL.len() => {
+            errors.at("/calls", format!("must name at most {} calls", Call::ALL.len()));
+            Vec::new()
+        }
+        Some(calls) => {
+            Call::ALL.into_iter().filter(|call| calls.iter().any(|named| named.call() == *call)).collect()
+        }
     };
     let account = account.and_then(|id| {
         errors.check("/instagramAccountId", InstagramAccountId::parse(id).map_err(|err| err.why))
@@ -196,7 +228,7 @@ async fn answer(state: &ApiState, subaccount: &SubaccountId) -> Result<Json<Paus
     let mut accounts = Vec::new();
     if pauses.iter().any(|pause| matches!(pause.key.scope, PauseScope::Account(_))) {
         let connections = state.store.connections(subaccount, None).await?;
-        accounts.extend(connections.into_iter().map(|connection| connection.account));
+        accounts.extend(connections.into_iter().filter(is_live).map(|connection| connection.account));
     }
     let concerns = |pause: &Pause| match &pause.key.scope {
         PauseScope::All => true,

@@ -3,12 +3,12 @@
 use super::common::{EXIT_CODES, operator, subaccount};
 use super::output::{self, NOTHING, Table, or_nothing, print};
 use super::times;
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::{ArgGroup, Args, ValueEnum};
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::ids::{InstagramAccountId, SubaccountId};
 use dmrelay_runtime::settings;
-use dmrelay_store::{Call, Pause, PauseKey, PauseScope, Store};
+use dmrelay_store::{Call, Connection, NewPause, Pause, PauseKey, PauseScope, Store};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ enum Only {
     Ask,
     /// Messages are sent, those of people too.
     Send,
-    /// Accounts are connected, or their credentials renewed.
+    /// Accounts are connected, or their credentials replaced. Tokens are still renewed.
     Connect,
 }
 
@@ -109,29 +109,36 @@ impl Whose {
         calls.into_iter().map(|call| PauseKey { call, scope: self.scope() }).collect()
     }
 
-    /// Refuses a name that nobody has: a pause of it would stop nothing.
-    async fn require(&self, store: &Store) -> anyhow::Result<()> {
+    /// Refuses a name that nobody has: a pause of it would stop nothing. Gives the account, where it is one.
+    async fn require(&self, store: &Store) -> anyhow::Result<Option<Connection>> {
         if let Some(subaccount) = &self.subaccount {
             let connections = store.connections_of_all(Some(subaccount), None, 1).await?;
             ensure!(!connections.is_empty(), "subaccount {subaccount} has no connected account");
         }
         if let Some(account) = &self.account {
-            ensure!(store.live_connection(account).await?.is_some(), "account {account} is not connected");
+            let connection = store.live_connection(account).await?;
+            return Ok(Some(connection.with_context(|| format!("account {account} is not connected"))?));
         }
-        Ok(())
+        Ok(None)
     }
 }
 
 impl PauseCalls {
     pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
-        self.whose.require(store).await?;
-        let actor = operator();
-        let before = store.pauses().await?;
-        for key in self.whose.keys() {
+        let connection = self.whose.require(store).await?;
+        let (keys, before) = (self.whose.keys(), store.pauses().await?);
+        let new = NewPause {
+            keys: &keys,
+            of: connection.as_ref(),
+            time: self.time,
+            reason: self.reason.as_deref(),
+            actor: &operator(),
+        };
+        store.pause(&new).await?;
+        for key in keys {
             if let Some(replaced) = before.iter().find(|pause| pause.key == key) {
                 print(format!("replaced: {}", line(replaced)))?;
             }
-            store.pause(&key, self.time, self.reason.as_deref(), &actor).await?;
             let until = self.time.map_or_else(
                 || "until admin resume".to_owned(),
                 |time| format!("for {}", times::span(millis(time))),
@@ -144,19 +151,20 @@ impl PauseCalls {
 
 impl ResumeCalls {
     pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
-        let (mut resumed, actor) = (false, operator());
-        for key in self.whose.keys() {
-            if store.resume(&key, &actor).await? {
-                resumed = true;
-                print(format!("resumed: {}", subject(&key)))?;
-            }
+        let of = match &self.whose.account {
+            Some(account) => store.live_connection(account).await?,
+            None => None,
+        };
+        let resumed = store.resume(&self.whose.keys(), of.as_ref(), &operator()).await?;
+        for key in &resumed {
+            print(format!("resumed: {}", subject(key)))?;
         }
         let left = store.pauses().await?;
         if !left.is_empty() {
             print("still paused:")?;
             print(table(&left))?;
         }
-        if !resumed {
+        if resumed.is_empty() {
             bail!("these calls were not paused");
         }
         Ok(())
@@ -229,7 +237,8 @@ pub(super) fn line(pause: &Pause) -> String {
     let until = pause.ends_at.map_or_else(String::new, |at| format!(" until {}", times::shown(at)));
     let reason = pause.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let since = times::shown(pause.since);
-    format!("{}{until}, since {since} by {}{reason}", stopped(&pause.key), pause.actor)
+    let by = if pause.key.scope.is_own() { "the subaccount, " } else { "" };
+    format!("{}{until}, since {since} by {by}{}{reason}", stopped(&pause.key), pause.actor)
 }
 
 fn stopped(key: &PauseKey) -> String {

@@ -8,7 +8,7 @@ use dmrelay_domain::ids::{ChatId, ConnectionId, SubaccountId};
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_entity::{
     account_sign, activity, agent, api_key, breaker, chat, dead_letter, erased_trace, erased_user, erasure,
-    idempotency_key, instagram_connection, prompt_echo, provider_key,
+    idempotency_key, instagram_connection, prompt_echo, provider_key, usage_day,
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
@@ -193,6 +193,7 @@ impl Store {
             let key = crate::BreakerKey::GraphAccount(connection.account.clone()).to_string();
             breaker::Entity::delete_many().filter(breaker::Column::Key.eq(key)).exec(db).await?;
         }
+        tx.forget_pauses_of(&connection.subaccount, Some(&connection.account)).await?;
         instagram_connection::Entity::delete_by_id(id).exec(db).await?;
         tx.record(&Activity::of_subaccount(&connection.subaccount, ActivityKind::AccountErased, actor))
             .await?;
@@ -221,6 +222,8 @@ impl Store {
             .await?;
         dead_letter::Entity::delete_many().filter(dead_letter::Column::SubaccountId.eq(of)).exec(db).await?;
         tx.execute("DELETE FROM turn_counts WHERE subaccount_id = $1", vec![of.into()]).await?;
+        usage_day::Entity::delete_many().filter(usage_day::Column::SubaccountId.eq(of)).exec(db).await?;
+        tx.forget_pauses_of(subaccount, None).await?;
         tx.commit().await?;
         Ok(true)
     }

@@ -83,7 +83,7 @@ pub use ingest::ClaimedEvent;
 pub use leader::Leadership;
 pub use operator::{BreakerRow, EventSearch, LetterSearch};
 pub use pages::Page;
-pub use pauses::{Call, Pause, PauseKey, PauseScope};
+pub use pauses::{Call, NewPause, Pause, PauseKey, PauseScope};
 pub use processes::ProcessInfo;
 pub use replies::Fate;
 pub use requests::Replay;

@@ -3,7 +3,7 @@
 //! ends.
 
 use crate::query::{insert, literal};
-use crate::{Activity, ActivityKind, Result, Store};
+use crate::{Activity, ActivityKind, Connection, Result, Store, Tx};
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::conversation::Route;
@@ -171,6 +171,21 @@ pub struct Pause {
     pub ends_at: Option<Millis>,
 }
 
+/// Calls to pause.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPause<'a> {
+    /// Which calls, and whose.
+    pub keys: &'a [PauseKey],
+    /// The account, where the scope is one and it is connected.
+    pub of: Option<&'a Connection>,
+    /// For how long; without it until they are resumed.
+    pub time: Option<Duration>,
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// Who pauses them.
+    pub actor: &'a Actor,
+}
+
 /// Whether such calls of connection `k` are paused, in SQL.
 pub(crate) fn is_paused(call: Call) -> String {
     let call = call.as_str();
@@ -204,14 +219,14 @@ pub(crate) fn of_connection(call: Call, now: Expr) -> SelectStatement {
         .take()
 }
 
-/// The entry in the log of the subaccount concerned; none where the scope names no subaccount.
-fn activity(key: &PauseKey, kind: ActivityKind, actor: &Actor) -> Option<Activity> {
-    let subaccount = key.scope.subaccount()?;
-    let activity = Activity::of_subaccount(subaccount, kind, actor).with("call", key.call.as_str());
-    Some(match key.scope.account() {
-        Some(account) => activity.with("instagramAccountId", account.as_str()),
-        None => activity,
-    })
+/// The entry in the log of the subaccount concerned; none where nobody is known to be.
+fn activity(key: &PauseKey, of: Option<&Connection>, kind: ActivityKind, actor: &Actor) -> Option<Activity> {
+    let activity = match (key.scope.account(), of, key.scope.subaccount()) {
+        (Some(_), Some(connection), _) => Activity::of_connection(connection, kind, actor),
+        (_, _, Some(subaccount)) => Activity::of_subaccount(subaccount, kind, actor),
+        _ => return None,
+    };
+    Some(activity.with("call", key.call.as_str()))
 }
 
 /// The pause is not over.
@@ -221,57 +236,63 @@ fn lasts(now: Expr) -> Expr {
 }
 
 impl Store {
-    /// Pauses these calls, for this long or until they are resumed. What was begun before goes on.
+    /// Pauses calls, all of them or none. What was begun before goes on.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn pause(
-        &self,
-        key: &PauseKey,
-        time: Option<Duration>,
-        reason: Option<&str>,
-        actor: &Actor,
-    ) -> Result<()> {
-        let ends_at = time.map_or(Expr::value(None::<i64>), |time| self.clock().add(millis(time)));
+    pub async fn pause(&self, new: &NewPause<'_>) -> Result<()> {
+        let ends_at = new.time.map_or(Expr::value(None::<i64>), |time| self.clock().add(millis(time)));
         let anew = OnConflict::column(Column::Key)
             .update_columns([Column::Reason, Column::Actor, Column::Since, Column::EndsAt])
             .to_owned();
-        let pause = insert::<Entity>([
-            (Column::Key, key.to_string().into()),
-            (Column::Reason, Expr::value(reason.map(str::to_owned))),
-            (Column::Actor, actor.id.clone().unwrap_or_else(|| actor.name.clone()).into()),
-            (Column::Since, self.clock()),
-            (Column::EndsAt, ends_at),
-        ])
-        .on_conflict(anew)
-        .take();
+        let actor = new.actor.id.as_ref().unwrap_or(&new.actor.name);
         let tx = self.begin().await?;
-        tx.connection().execute(&pause).await?;
-        if let Some(activity) = activity(key, ActivityKind::CallsPaused, actor) {
-            let minutes = time.map(|time| time.as_secs() / 60);
-            // An operator's reason may be nothing for the subaccount.
-            let reason = reason.filter(|_| key.scope.is_own());
-            tx.record(&activity.with("minutes", minutes).with("reason", reason)).await?;
+        for key in new.keys {
+            let pause = insert::<Entity>([
+                (Column::Key, key.to_string().into()),
+                (Column::Reason, Expr::value(new.reason.map(str::to_owned))),
+                (Column::Actor, actor.clone().into()),
+                (Column::Since, self.clock()),
+                (Column::EndsAt, ends_at.clone()),
+            ])
+            .on_conflict(anew.clone())
+            .take();
+            tx.connection().execute(&pause).await?;
+            if let Some(activity) = activity(key, new.of, ActivityKind::CallsPaused, new.actor) {
+                let minutes = new.time.map(|time| time.as_secs() / 60);
+                // An operator's reason may be nothing for the subaccount.
+                let reason = new.reason.filter(|_| key.scope.is_own());
+                tx.record(&activity.with("minutes", minutes).with("reason", reason)).await?;
+            }
         }
         tx.commit().await
     }
 
-    /// Resumes these calls. Gives whether they were paused.
+    /// Resumes calls, all of them or none; `of` is the account, where the scope is one. Gives those that were paused.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn resume(&self, key: &PauseKey, actor: &Actor) -> Result<bool> {
+    pub async fn resume(
+        &self,
+        keys: &[PauseKey],
+        of: Option<&Connection>,
+        actor: &Actor,
+    ) -> Result<Vec<PauseKey>> {
         let tx = self.begin().await?;
-        let resume =
-            Entity::delete_many().filter(Column::Key.eq(key.to_string())).filter(lasts(self.clock()));
-        if resume.exec(tx.connection()).await?.rows_affected == 0 {
-            return Ok(false);
-        }
-        if let Some(activity) = activity(key, ActivityKind::CallsResumed, actor) {
-            tx.record(&activity).await?;
+        let mut resumed = Vec::new();
+        for key in keys {
+            let resume =
+                Entity::delete_many().filter(Column::Key.eq(key.to_string())).filter(lasts(self.clock()));
+            if resume.exec(tx.connection()).await?.rows_affected == 0 {
+                continue;
+            }
+            resumed.push(key.clone());
+            if let Some(activity) = activity(key, of, ActivityKind::CallsResumed, actor) {
+                tx.record(&activity).await?;
+            }
         }
         tx.commit().await?;
-        Ok(true)
+        Ok(resumed)
     }
 
     /// The pauses that last, those of everybody's calls first.
@@ -294,6 +315,32 @@ impl Store {
     /// What the database says.
     pub async fn forget_pauses(&self) -> Result<()> {
         Entity::delete_many().filter(lasts(self.clock()).not()).exec(&self.writer()).await?;
+        Ok(())
+    }
+}
+
+impl Tx {
+    /// Forgets the pauses of a subaccount that is erased: those of its own, and those of it by the operator; or only its own of
+    /// an account that is erased.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) async fn forget_pauses_of(
+        &self,
+        subaccount: &SubaccountId,
+        account: Option<&InstagramAccountId>,
+    ) -> Result<()> {
+        // Few rows; their keys are compared as read, because names may contain what stands for others in patterns.
+        let rows = Entity::find().all(self.connection()).await?;
+        let of_it = rows.into_iter().map(|row| row.key).filter(|key| {
+            PauseKey::parse(key).is_some_and(|key| {
+                key.scope.subaccount() == Some(subaccount)
+                    && (account.is_none() || key.scope.account() == account)
+            })
+        });
+        for key in of_it {
+            Entity::delete_by_id(key).exec(self.connection()).await?;
+        }
         Ok(())
     }
 }

@@ -13,10 +13,10 @@ pub struct PauseView {
     /// `ask`: the agent is asked; `send`: messages are sent; `connect`: accounts are connected.
     #[schema(example = "send")]
     call: &'static str,
-    /// Whose: `all`, `subaccount`, or `account`.
+    /// What is paused: `all` accounts, the `subaccount`, or one `account`.
     #[schema(example = "account")]
     scope: &'static str,
-    /// The account, of the scope `account`.
+    /// The paused account; null for other scopes.
     #[schema(example = "17841400000000001")]
     instagram_account_id: Option<String>,
     /// Who may resume them: the `operator` of the installation, or the `subaccount`.
@@ -24,12 +24,12 @@ pub struct PauseView {
     by: &'static str,
     #[schema(format = DateTime)]
     since: String,
-    /// When the pause ends; null if that is when the calls are resumed.
+    /// When the pause ends; null if it lasts until resumed.
     #[schema(format = DateTime)]
     ends_at: Option<String>,
     /// Who paused them; null if the operator did.
     actor_id: Option<String>,
-    /// Why; null if it was not said, or the operator paused them.
+    /// Reason; null if none was given or the operator paused them.
     reason: Option<String>,
 }
 
