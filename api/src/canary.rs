@@ -180,9 +180,7 @@ impl Canary {
             Err(err) => return Outcome::Failed(err.to_string()),
         }
         // What became of an earlier one only after it was given up.
-        if let Err(err) = Box::pin(self.discard(of, &connection)).await {
-            tracing::warn!(error = %err, "cannot discard the canary's dead letters");
-        }
+        Box::pin(self.tidy(of, &connection)).await;
         let mid = format!("canary-{}", Uuid::now_v7());
         if let Err(why) = self.webhook(of, &mid).await {
             return Outcome::NotAccepted(why);
@@ -246,21 +244,26 @@ impl Canary {
         if why != FailureClass::WindowClosed.as_str() {
             return Outcome::Failed(why);
         }
-        if let Err(err) = self.discard(of, connection).await {
-            tracing::warn!(error = %err, "cannot discard the canary's dead letters");
-        }
+        self.tidy(of, connection).await;
         Outcome::WindowClosed
     }
 
     /// Whether an operator has paused the account's questions or sends.
     async fn is_paused(&self, of: &Surroundings, connection: &Connection) -> dmrelay_store::Result<bool> {
-        let keys = Call::OF_CHATS
-            .map(|call| PauseKey::of_account(call, &connection.subaccount, &connection.account))
-            .concat();
-        Ok(of.store.pauses().await?.iter().any(|pause| keys.contains(&pause.key)))
+        let stops = |key: &PauseKey| {
+            Call::OF_CHATS.contains(&key.call)
+                && key.scope.concerns(&connection.subaccount, &connection.account)
+        };
+        Ok(of.store.pauses().await?.iter().any(|pause| stops(&pause.key)))
     }
 
-    /// Discards what says only that nobody has really written.
+    /// Discards the dead letters that say only that nobody has really written. If it cannot, the next run does.
+    async fn tidy(&self, of: &Surroundings, connection: &Connection) {
+        if let Err(err) = self.discard(of, connection).await {
+            tracing::warn!(error = %err, "cannot discard the canary's dead letters");
+        }
+    }
+
     async fn discard(&self, of: &Surroundings, connection: &Connection) -> dmrelay_store::Result<()> {
         let Some(chat) = of.store.chat_of_user(connection.id, &self.user).await? else { return Ok(()) };
         let search = LetterSearch {

@@ -1,4 +1,4 @@
-//! What was used is counted by account and day, shown to its subaccount and to nobody else, and kept.
+//! Usage is counted by account and day, visible only to its subaccount, and kept.
 
 use anyhow::{Context, Result, ensure};
 use dmrelay_domain::ids::SubaccountId;

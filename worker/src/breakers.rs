@@ -34,6 +34,17 @@ struct Seen {
     reported: HashMap<BreakerKey, Instant>,
 }
 
+impl Seen {
+    fn is_paused(&self, call: Call, route: &Route, now: i64) -> bool {
+        let Some(pauses) = &self.pauses else { return true };
+        if pauses.is_empty() {
+            return false;
+        }
+        let lasts = |key| pauses.get(key).is_some_and(|ends_at| ends_at.is_none_or(|at| at > now));
+        PauseKey::of(call, route).iter().any(lasts)
+    }
+}
+
 /// Whether a call may be made now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
@@ -112,22 +123,16 @@ impl Breakers {
 
     /// Whether such calls are paused, or it is not known yet.
     pub(crate) fn is_paused(&self, call: Call, route: &Route, now: i64) -> bool {
-        let seen = self.lock();
-        let Some(pauses) = &seen.pauses else { return true };
-        if pauses.is_empty() {
-            return false;
-        }
-        let lasts = |key| pauses.get(key).is_some_and(|ends_at| ends_at.is_none_or(|at| at > now));
-        PauseKey::of(call, route).iter().any(lasts)
+        self.lock().is_paused(call, route, now)
     }
 
     /// Whether nothing stops the call at `now`: no pause, and no breaker that has tripped or is open. It then needs no
     /// admission.
     pub(crate) fn is_free(&self, call: Call, route: &Route, now: i64) -> bool {
-        if self.is_paused(call, route, now) {
+        let seen = self.lock();
+        if seen.is_paused(call, route, now) {
             return false;
         }
-        let seen = self.lock();
         of(call, route).iter().all(|key| {
             let state = seen.states.get(&key.to_string());
             state.is_none_or(|state| state.closed_until <= now && !state.is_tripped_of(key))
@@ -152,10 +157,10 @@ impl Breakers {
 
     /// Whether the calls are paused, or one of their breakers is open, at `now`; starts no probe.
     pub(crate) fn is_stopped(&self, call: Call, route: &Route, now: i64) -> bool {
-        if self.is_paused(call, route, now) {
+        let seen = self.lock();
+        if seen.is_paused(call, route, now) {
             return true;
         }
-        let seen = self.lock();
         let is_open = |key: &BreakerKey| {
             seen.states.get(&key.to_string()).is_some_and(|state| state.closed_until > now)
         };

@@ -165,12 +165,13 @@ pub(super) async fn check_connect(
     account: &InstagramAccountId,
     is_proven: bool,
 ) -> Result<(), Problem> {
-    let keys = PauseKey::of_account(Call::Connect, subaccount, account);
     let pauses = state.store.pauses().await?;
-    let concerns = |pause: &&Pause| {
-        keys.contains(&pause.key) && (is_proven || !matches!(pause.key.scope, PauseScope::Account(_)))
+    let stops = |pause: &&Pause| {
+        let PauseKey { call, scope } = &pause.key;
+        let is_told = is_proven || !matches!(scope, PauseScope::Account(_));
+        *call == Call::Connect && is_told && scope.concerns(subaccount, account)
     };
-    let Some(pause) = pauses.iter().find(concerns) else { return Ok(()) };
+    let Some(pause) = pauses.iter().find(stops) else { return Ok(()) };
     let pause = serde_json::to_value(PauseView::of(pause)).unwrap_or_default();
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "connecting-paused", "Connecting is paused")
         .with("pause", pause)
@@ -182,13 +183,11 @@ pub(super) async fn of_connection(
     state: &ApiState,
     connection: &Connection,
 ) -> Result<Vec<PauseView>, Problem> {
-    let keys = Call::ALL
-        .map(|call| PauseKey::of_account(call, &connection.subaccount, &connection.account))
-        .concat();
     let concerns = |pause: &&Pause| {
+        let scope = &pause.key.scope;
         // Whoever had the account before learns nothing of it.
-        let is_theirs = is_live(connection) || !matches!(pause.key.scope, PauseScope::Account(_));
-        is_theirs && keys.contains(&pause.key)
+        let is_theirs = is_live(connection) || !matches!(scope, PauseScope::Account(_));
+        is_theirs && scope.concerns(&connection.subaccount, &connection.account)
     };
     let pauses = state.store.pauses().await?;
     Ok(pauses.iter().filter(concerns).map(PauseView::of).collect())

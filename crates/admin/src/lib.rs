@@ -99,7 +99,7 @@ pub enum Admin {
     Pause(PauseCalls),
     /// Resume what `admin pause` has paused.
     Resume(ResumeCalls),
-    /// List what is paused, since when, by whom and why.
+    /// List pauses with their start, end, author and reason.
     Pauses(Pauses),
     /// List connected accounts, their state, and their pending work.
     Connections(Connections),

@@ -190,7 +190,7 @@ impl View {
             call: pause.key.call.as_str(),
             scope: pause.key.scope.as_str(),
             id,
-            by: if scope.is_own() { "subaccount" } else { "operator" },
+            by: scope.by(),
             since: times::shown(pause.since),
             ends_at: pause.ends_at.map(times::shown),
             actor: pause.actor.clone(),

@@ -98,7 +98,7 @@ words!(
         Running = "running",
         /// Everything is erased.
         Done = "done",
-        /// Meta named a user about whom nothing is stored here; an operator must check.
+        /// Meta named an unknown user; an operator must check.
         Unmatched = "unmatched",
     }
 );

@@ -198,10 +198,7 @@ impl Store {
             let left = || expires_at().sub(self.clock());
             count_if(left().gt(from_days * DAY_MS).and(left().lte(to_days * DAY_MS)))
         };
-        let last_seen = Func::coalesce(
-            [Column::LastEventAt, Column::ConnectedAt, Column::CreatedAt].map(ColumnTrait::into_expr),
-        );
-        let is_silent = Expr::from(last_seen).lt(self.clock().sub(silent));
+        let is_silent = has_been_silent(self.clock().sub(silent));
         let counts = instagram_connection::Entity::find()
             .select_only()
             .expr_as(count_if(Column::BotPaused.into_expr()), "paused")
@@ -227,10 +224,7 @@ impl Store {
         use instagram_connection::Column;
         let is = |status: ConnectionStatus| Column::Status.into_expr().eq(literal(status.as_str()));
         let ends = Column::TokenExpiresAt.into_expr().lt(self.clock().add(7 * DAY_MS));
-        let last_seen = Func::coalesce(
-            [Column::LastEventAt, Column::ConnectedAt, Column::CreatedAt].map(ColumnTrait::into_expr),
-        );
-        let is_silent = Expr::from(last_seen).lt(self.clock().sub(silent));
+        let is_silent = has_been_silent(self.clock().sub(silent));
         let connected = is(ConnectionStatus::Connected);
         let need = CaseStatement::new()
             .case(is(ConnectionStatus::ReauthRequired), literal("1_reconnect"))
@@ -342,6 +336,15 @@ fn oldest_of_each(due_at: chat::Column, attempts: chat::Column) -> SelectStateme
         .filter(connections::is(ConnectionStatus::Connected))
         .filter(Column::BotPaused.into_expr().not())
         .into_query()
+}
+
+/// The connection has had no event since then, or none since it was connected.
+fn has_been_silent(since: Expr) -> Expr {
+    use instagram_connection::Column;
+    let last_seen = Func::coalesce(
+        [Column::LastEventAt, Column::ConnectedAt, Column::CreatedAt].map(ColumnTrait::into_expr),
+    );
+    Expr::from(last_seen).lt(since)
 }
 
 /// What holds the turns of a connection back, if a budget is used up: what waits for it is not late.

@@ -76,6 +76,16 @@ impl PauseScope {
         }
     }
 
+    /// Who may resume the calls: `operator` or `subaccount`.
+    pub fn by(&self) -> &'static str {
+        if self.is_own() { "subaccount" } else { "operator" }
+    }
+
+    /// Whether calls for this account of a subaccount are within the scope.
+    pub fn concerns(&self, subaccount: &SubaccountId, account: &InstagramAccountId) -> bool {
+        self.subaccount().is_none_or(|id| id == subaccount) && self.account().is_none_or(|id| id == account)
+    }
+
     /// Whether a subaccount paused its own calls, and not the operator.
     pub fn is_own(&self) -> bool {
         matches!(self, Self::Own(_) | Self::OwnAccount(..))
@@ -110,11 +120,7 @@ pub struct PauseKey {
 impl PauseKey {
     /// The pauses that stop a call on this route.
     pub fn of(call: Call, route: &Route) -> [Self; 5] {
-        Self::of_account(call, &route.subaccount, &route.account)
-    }
-
-    /// The pauses that stop a call for this account of a subaccount.
-    pub fn of_account(call: Call, subaccount: &SubaccountId, account: &InstagramAccountId) -> [Self; 5] {
+        let (subaccount, account) = (&route.subaccount, &route.account);
         [
             PauseScope::All,
             PauseScope::Subaccount(subaccount.clone()),

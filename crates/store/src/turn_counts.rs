@@ -16,8 +16,8 @@ const COUNTS: &[Column] = &[
 const HOLDS: &[Column] = &[Column("key", Kind::Text), Column("until", Kind::BigInt)];
 
 /// Milliseconds of an hour, and of a day.
-const HOUR: i64 = 3_600_000;
-const DAY: i64 = 86_400_000;
+pub(crate) const HOUR: i64 = 3_600_000;
+pub(crate) const DAY: i64 = 86_400_000;
 
 /// How often the agent was asked for an account.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]

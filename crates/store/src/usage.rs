@@ -3,6 +3,7 @@
 
 use crate::activities::first_id_at;
 use crate::query::{count_if, insert, literal};
+use crate::turn_counts::{DAY, HOUR};
 use crate::{Result, Store};
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::{ConnectionId, MessageId, SubaccountId, TurnId};
@@ -15,10 +16,6 @@ use sea_orm::{
     QueryTrait,
 };
 use std::time::Duration;
-
-/// Milliseconds of an hour, and of a day.
-const HOUR: Millis = 3_600_000;
-const DAY: Millis = 86_400_000;
 
 /// Whose days to show. What is missing does not filter.
 #[derive(Debug, Clone, Default)]

@@ -42,7 +42,7 @@ impl PauseView {
             call: pause.key.call.as_str(),
             scope: scope.as_str(),
             instagram_account_id: scope.account().map(ToString::to_string),
-            by: if is_own { "subaccount" } else { "operator" },
+            by: scope.by(),
             since: always(pause.since),
             ends_at: pause.ends_at.and_then(time),
             actor_id: is_own.then(|| pause.actor.clone()),

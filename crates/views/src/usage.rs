@@ -61,7 +61,7 @@ pub struct TurnBudgetView {
     period: &'static str,
     /// Turns of this period so far, of all accounts.
     used: i64,
-    /// The most turns of a period; null if there is no limit. Beyond it questions wait for the next period.
+    /// Maximum number of turns per period; null if unlimited. Further questions wait for the next period.
     limit: Option<i64>,
     /// When the period ends.
     #[schema(format = DateTime)]

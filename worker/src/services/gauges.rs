@@ -44,10 +44,9 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     }
     let pauses = ctx.store.pauses().await?;
     for (call, scope) in Call::ALL.into_iter().flat_map(|call| PauseScope::WORDS.map(|scope| (call, scope))) {
-        for (by, is_own) in [("operator", false), ("subaccount", true)] {
-            let is_it = |key: &PauseKey| {
-                key.call == call && key.scope.as_str() == scope && key.scope.is_own() == is_own
-            };
+        for by in ["operator", "subaccount"] {
+            let is_it =
+                |key: &PauseKey| key.call == call && key.scope.as_str() == scope && key.scope.by() == by;
             let count = pauses.iter().filter(|pause| is_it(&pause.key)).count();
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             metrics.pauses.with_label_values(&[call.as_str(), scope, by]).set(count);

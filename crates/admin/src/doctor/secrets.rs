@@ -4,7 +4,7 @@ use super::report::Report;
 use crate::settings::Settings;
 use dmrelay_domain::secret::Secret;
 use dmrelay_runtime::http::Client;
-use dmrelay_runtime::settings::{BOOTSTRAP_KEY_BYTES_MIN, InvalidSetting, misspelt};
+use dmrelay_runtime::settings::{BOOTSTRAP_KEY_BYTES_MIN, InvalidSetting, misspelt_here};
 use dmrelay_vault::Vault;
 
 /// Minimum length of a verification token that cannot be guessed.
@@ -22,9 +22,7 @@ pub(super) fn check(settings: &Settings<'_>, client: Option<&Client>, report: &m
         Some(err) => report.fail("settings", err),
         None => report.ok("settings", "valid"),
     }
-    let variables: Vec<String> =
-        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
-    for what in misspelt(variables.iter().map(String::as_str)) {
+    for what in misspelt_here() {
         report.warn("settings", what);
     }
     app_secrets(settings.graph.app_secrets.get(), report);

@@ -160,7 +160,7 @@ metrics! {
         circuit_breakers_open: gauges = "circuit_breakers_open" ["breaker", "cause"];
         /// Accounts that somebody must do something for.
         account_needs: gauges = "account_needs" ["subaccount", "account", "username", "need"];
-        /// Paused calls, by what is paused, whose, and by whom.
+        /// Pauses by call, scope, and who set them.
         pauses: gauges = "pauses" ["call", "scope", "by"];
         /// Access tokens by remaining lifetime.
         tokens: gauges = "tokens" ["left"];

@@ -6,6 +6,7 @@ use super::{
 };
 use clap::{CommandFactory, Parser};
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 /// All settings, of all processes: they often have one environment.
 #[derive(Parser)]
@@ -72,20 +73,27 @@ const CHARS_MIN: usize = 8;
 const SLIPS_MAX: usize = 2;
 
 /// The names of all settings.
-fn names() -> BTreeSet<String> {
+static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let command = All::command();
     let of_arguments = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
     of_arguments.chain(OTHERS).map(str::to_owned).collect()
-}
+});
 
 /// Whether this is the name of a setting of some process.
 pub fn is_setting(name: &str) -> bool {
-    names().contains(name)
+    NAMES.contains(name)
 }
 
-/// What is wrong with the names of these variables: those that are almost settings, or have the project's prefix and are none.
-pub fn misspelt<'a>(variables: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let known = names();
+/// What is wrong with the names of variables in this process's environment: those that are almost settings, or have the
+/// project's prefix and are none.
+pub fn misspelt_here() -> Vec<String> {
+    let variables: Vec<String> =
+        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    misspelt(variables.iter().map(String::as_str))
+}
+
+fn misspelt<'a>(variables: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let known = &*NAMES;
     let mut found = Vec::new();
     for variable in variables {
         if known.contains(variable) || variable.len() < CHARS_MIN {
@@ -104,9 +112,7 @@ pub fn misspelt<'a>(variables: impl IntoIterator<Item = &'a str>) -> Vec<String>
 
 /// Warns about such names in this process's environment.
 pub fn warn_of_misspelt() {
-    let variables: Vec<String> =
-        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
-    for what in misspelt(variables.iter().map(String::as_str)) {
+    for what in misspelt_here() {
         tracing::warn!("{what}");
     }
 }

@@ -13,7 +13,7 @@ mod worker;
 pub use access::{JwtSettings, LimitSettings};
 pub use canary::CanarySettings;
 pub use duration::{days, parse as duration, positive};
-pub use known::{is_setting, misspelt, warn_of_misspelt};
+pub use known::{is_setting, misspelt_here, warn_of_misspelt};
 pub use secrets::{
     BootstrapKeyArg, DatabaseUrlArg, EncryptionKeysArg, JwtSecretArg, MetaAppSecretsArg, MetaVerifyTokenArg,
     RedisUrlArg, RetellApiKeyArg,
