@@ -229,6 +229,7 @@ impl Canary {
             url: self.url.clone(),
             bearer: None,
             json: Some(body),
+            form: Vec::new(),
             headers: vec![("X-Hub-Signature-256", signature)],
             timeout: WEBHOOK_TIMEOUT,
         };

@@ -33,6 +33,7 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
         (name = "Activities", description = "The activity log: who did what, and when"),
         (name = "Events", description = "Live events"),
         (name = "API keys", description = "API keys of a subaccount"),
+        (name = "Meta apps", description = "Meta apps that a subaccount has of its own"),
     ),
 )]
 struct Head;
@@ -95,6 +96,9 @@ fn path_parameter(name: &str) -> Value {
         "subaccountId" => {
             (json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" }), "The subaccount (tenant).")
         }
+        "loginKind" => {
+            (json!({ "type": "string", "enum": ["instagram", "facebook"] }), "The login the app is for.")
+        }
         "agentId" => (json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$" }), "The chat agent."),
         _ => (json!({ "type": "string", "format": "uuid" }), "An id assigned by dmrelay."),
     };
@@ -115,7 +119,7 @@ fn complete_operation(method: &str, path: &str, operation: &mut Value) {
     if !operation["requestBody"].is_null() {
         answers.push(415);
     }
-    if path.ends_with("/connect") {
+    if path.ends_with("/connect") || path.ends_with("/page") {
         answers.push(502);
     }
     if let Some(responses) = operation["responses"].as_object_mut() {

@@ -132,6 +132,21 @@ impl Problem {
         self
     }
 
+    /// Its status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The word of its type.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.0.kind
+    }
+
+    /// What it tells people.
+    pub(crate) fn told(&self) -> &str {
+        if self.0.detail.is_empty() { self.0.title } else { &self.0.detail }
+    }
+
     fn of_errors(errors: Vec<ValidationError>) -> Self {
         let describe = |fault: &ValidationError| {
             let place = fault.pointer.as_deref().or(fault.parameter.as_deref()).unwrap_or_default();

@@ -3,6 +3,7 @@
 use crate::bodies::Budget;
 use crate::budget::{Budgets, Rate};
 use crate::canary::{Canary, Surroundings};
+use crate::connect::apps;
 use crate::jwt::Tokens;
 use crate::limit::Limits;
 use crate::live::{Live, MostStreams};
@@ -14,13 +15,14 @@ use dmrelay_app::App;
 use dmrelay_domain::clock::Clock;
 use dmrelay_domain::current::Current;
 use dmrelay_domain::secret::Secret;
-use dmrelay_instagram::Graph;
+use dmrelay_domain::states::LoginKind;
+use dmrelay_instagram::{Graph, Login, LoginHosts, MetaApp};
 use dmrelay_queue::JobQueue;
 use dmrelay_runtime::http::Client;
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{
     ApiSettings, BOOTSTRAP_KEY_BYTES_MIN, GraphSettings, InvalidSetting, JwtSettings, LimitSettings,
-    ProviderSettings,
+    LoginSettings, ProviderSettings,
 };
 use dmrelay_store::{InboxOptions, InboxWriter, Store};
 use dmrelay_vault::Vault;
@@ -62,6 +64,8 @@ pub struct PlatformSecrets {
     pub verify_token: Option<Secret<String>>,
     /// SHA-256 of the bootstrap key.
     pub bootstrap_hash: Option<[u8; 32]>,
+    /// The apps with which people log in to connect accounts.
+    pub meta_apps: Vec<MetaApp>,
 }
 
 impl ApiOptions {
@@ -80,8 +84,14 @@ impl ApiOptions {
         check_streams(&limits)?;
         let secrets = graph.app_secrets.get()?;
         let list = secrets.iter().flat_map(|secrets| secrets.expose().split(',')).map(str::trim);
-        let app_secrets: Vec<Secret<String>> =
+        let mut app_secrets: Vec<Secret<String>> =
             list.filter(|secret| !secret.is_empty()).map(|secret| Secret::new(secret.to_owned())).collect();
+        let meta_apps = meta_apps(&api.login)?;
+        for app in &meta_apps {
+            if !app_secrets.contains(&app.secret) {
+                app_secrets.push(app.secret.clone());
+            }
+        }
         if app_secrets.iter().any(|secret| secret.expose().len() < APP_SECRET_BYTES_MIN) {
             let what = format!("each must have at least {APP_SECRET_BYTES_MIN} characters; Meta's have 32");
             return Err(InvalidSetting { name: "META_APP_SECRETS", what });
@@ -94,6 +104,7 @@ impl ApiOptions {
         let secrets = PlatformSecrets {
             app_secrets,
             verify_token: graph.verify_token.get()?,
+            meta_apps,
             bootstrap_hash: bootstrap.map(|key| dmrelay_domain::signature::sha256(key.expose().as_bytes())),
         };
         Ok(Self {
@@ -107,6 +118,41 @@ impl ApiOptions {
             retell_url: provider.retell_url.clone(),
         })
     }
+}
+
+/// The operator's apps: an id without its secret is of no use, nor is a secret without its id.
+fn meta_apps(login: &LoginSettings) -> Result<Vec<MetaApp>, InvalidSetting> {
+    let instagram = &login.instagram_app_secret;
+    let facebook = &login.facebook_app_secret;
+    let apps = [
+        (
+            LoginKind::Instagram,
+            "INSTAGRAM_APP_ID",
+            &login.instagram_app_id,
+            "INSTAGRAM_APP_SECRET",
+            instagram.get()?,
+        ),
+        (
+            LoginKind::Facebook,
+            "FACEBOOK_APP_ID",
+            &login.facebook_app_id,
+            "FACEBOOK_APP_SECRET",
+            facebook.get()?,
+        ),
+    ];
+    let mut all = Vec::new();
+    for (kind, id_name, id, secret_name, secret) in apps {
+        let without = |name, other: &str| InvalidSetting { name, what: format!("is required with {other}") };
+        let (id, secret) = match (id, secret) {
+            (None, None) => continue,
+            (Some(id), Some(secret)) => (id.clone(), secret),
+            (Some(_), None) => return Err(without(secret_name, id_name)),
+            (None, Some(_)) => return Err(without(id_name, secret_name)),
+        };
+        let config_id = login.facebook_config_id.clone().filter(|_| kind == LoginKind::Facebook);
+        all.push(MetaApp { login: kind, id, secret, scopes: apps::scopes(login, kind).to_vec(), config_id });
+    }
+    Ok(all)
 }
 
 fn show_waiting(metrics: &Metrics, inbox: &InboxWriter) {
@@ -181,6 +227,7 @@ pub struct Shared {
     pub(crate) store: Store,
     pub(crate) vault: Vault,
     pub(crate) graph: Graph,
+    pub(crate) login: Login,
     pub(crate) client: Client,
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) metrics: Arc<Metrics>,
@@ -289,10 +336,18 @@ impl ApiState {
             of_one: settings.event_streams_per_subaccount,
             of_principal: settings.event_streams_per_principal,
         };
+        let hosts = &options.api.login;
+        let hosts = LoginHosts {
+            instagram_authorize: hosts.instagram_authorize_url.clone(),
+            instagram_oauth: hosts.instagram_oauth_url.clone(),
+            facebook_dialog: hosts.facebook_dialog_url.clone(),
+        };
+        let login = Login::new(app.graph.clone(), hosts);
         let live = Live::new(app.store.clone(), settings.event_interval, most);
         Ok(Self(Arc::new(Shared {
             store: app.store,
             vault: app.vault,
+            login,
             graph: app.graph,
             client: app.client,
             queue: app.queue,

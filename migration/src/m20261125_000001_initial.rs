@@ -3,7 +3,7 @@
 //! Indexes that lookups of the pipeline use lead with the column that tells rows apart: on an empty table all indexes that
 //! lead with the connection look alike to PostgreSQL, and a plan made then may be kept.
 
-use crate::records::{ACCESS, PRIVACY, PROVIDERS, RECORDS};
+use crate::records::{ACCESS, LOGINS, PRIVACY, PROVIDERS, RECORDS};
 use sea_orm::DbErr;
 use sea_orm_migration::prelude::*;
 
@@ -13,9 +13,19 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for statements in
-            [CONNECTIONS, EVENTS, CHATS, MESSAGES, TURNS, COORDINATION, RECORDS, ACCESS, PROVIDERS, PRIVACY]
-        {
+        for statements in [
+            CONNECTIONS,
+            EVENTS,
+            CHATS,
+            MESSAGES,
+            TURNS,
+            COORDINATION,
+            RECORDS,
+            ACCESS,
+            PROVIDERS,
+            LOGINS,
+            PRIVACY,
+        ] {
             crate::schema::run(manager, statements).await?;
         }
         Ok(())
@@ -28,7 +38,9 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [&str; 27] = [
+const TABLES: [&str; 29] = [
+    "connect_sessions",
+    "meta_apps",
     "usage_days",
     "budgets",
     "pauses",

@@ -76,6 +76,49 @@ pub(crate) const PROVIDERS: &[&str] = &[
     "CREATE UNIQUE INDEX provider_keys_subaccount ON provider_keys (subaccount_id)",
 ];
 
+/// How people connect accounts by logging in at Meta.
+pub(crate) const LOGINS: &[&str] = &[
+    "CREATE TABLE meta_apps (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    login_kind text NOT NULL,
+    app_id text NOT NULL,
+    app_secret {bytes} NOT NULL,
+    verify_token {bytes} NOT NULL,
+    config_id text,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL
+)",
+    "CREATE UNIQUE INDEX meta_apps_subaccount ON meta_apps (subaccount_id, login_kind)",
+    "CREATE TABLE connect_sessions (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    agent_id text NOT NULL,
+    login_kind text NOT NULL,
+    own_app boolean NOT NULL,
+    instagram_account_id text,
+    return_url text,
+    page_choice text NOT NULL,
+    request text NOT NULL,
+    actor text NOT NULL,
+    actor_id text,
+    key_hash {bytes},
+    may_bind boolean NOT NULL,
+    secret_hash {bytes} NOT NULL,
+    pages {bytes},
+    status text NOT NULL,
+    error text,
+    error_detail text,
+    connection_id {uuid},
+    created_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    updated_at bigint NOT NULL
+)",
+    "CREATE UNIQUE INDEX connect_sessions_secret ON connect_sessions (secret_hash)",
+    "CREATE INDEX connect_sessions_subaccount ON connect_sessions (subaccount_id, expires_at)",
+    "CREATE INDEX connect_sessions_age ON connect_sessions (expires_at)",
+];
+
 pub(crate) const PRIVACY: &[&str] = &[
     // What was received of a user until then is not taken in any more. The key is a digest of the user's id.
     "CREATE TABLE erased_users (

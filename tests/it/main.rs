@@ -41,6 +41,7 @@ mod layout;
 mod limits;
 mod live;
 mod load;
+mod login;
 mod openapi;
 mod operations;
 mod paging;

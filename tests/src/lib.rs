@@ -4,6 +4,7 @@ pub mod alertmanager;
 pub mod cluster;
 pub mod collector;
 pub mod database;
+pub mod login;
 pub mod port;
 pub mod postgres;
 pub mod process;

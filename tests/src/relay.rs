@@ -1,5 +1,6 @@
 //! API and worker inside the test process, on either backend, against the simulator.
 
+use crate::login;
 use crate::postgres::PostgresServer;
 use crate::redis::RedisServer;
 use crate::rest::{ACCOUNT, APP_SECRET, Rest, TOKEN, VERIFY_TOKEN, agent_path};
@@ -73,6 +74,7 @@ impl Relay {
         settings.graph.graph_url = Url::parse(&simulator.graph_url())?;
         settings.graph.instagram_graph_url = Url::parse(&simulator.instagram_url())?;
         settings.provider.retell_url = Url::parse(&simulator.retell_url())?;
+        login::prepare(&mut settings, &simulator, address)?;
         let app = app(&mut settings, redis.as_ref()).await?;
         let (store, metrics) = (app.store.clone(), app.metrics.clone());
         let stop = CancellationToken::new();

@@ -3,12 +3,15 @@
 use clap::Parser;
 use dmrelay_runtime::settings::{
     AgentBinding, AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, EncryptionKeysArg,
-    GraphSettings, JwtSettings, LimitSettings, MetaAppSecretsArg, MetaVerifyTokenArg, ProviderSettings,
-    QueueSettings, RetellApiKeyArg, VaultSettings, WorkerSettings,
+    FacebookAppSecretArg, GraphSettings, InstagramAppSecretArg, JwtSettings, LimitSettings,
+    MetaAppSecretsArg, MetaVerifyTokenArg, ProviderSettings, QueueSettings, RetellApiKeyArg, VaultSettings,
+    WorkerSettings,
 };
 use dmrelay_vault::Vault;
 use std::time::Duration;
+use url::Url;
 
+use crate::login::{FACEBOOK_APP, INSTAGRAM_APP, RETURN};
 use crate::rest::{APP_SECRET, KEY, VERIFY_TOKEN};
 
 /// The settings a test may change before it starts.
@@ -55,6 +58,12 @@ impl Settings {
         let mut settings = Self::try_parse_from(["tests"])?;
         settings.api.agent_binding = AgentBinding::FirstConnect;
         settings.api.bootstrap_key = BootstrapKeyArg::of(KEY);
+        let login = &mut settings.api.login;
+        login.instagram_app_id = Some(INSTAGRAM_APP.to_owned());
+        login.instagram_app_secret = InstagramAppSecretArg::of(APP_SECRET);
+        login.facebook_app_id = Some(FACEBOOK_APP.to_owned());
+        login.facebook_app_secret = FacebookAppSecretArg::of(APP_SECRET);
+        login.connect_return_urls = vec![Url::parse(RETURN)?];
         settings.api.snapshot_interval = Duration::from_millis(100);
         // Tests call from one address, and fast.
         settings.limits.rate_per_principal = 10_000;

@@ -185,6 +185,7 @@ fn call(settings: &JwtSettings, url: Option<&Url>) -> Result<Call, InvalidSettin
         url: url.clone(),
         bearer: None,
         json: None,
+        form: Vec::new(),
         headers: Vec::new(),
         timeout: settings.jwks_timeout,
     })

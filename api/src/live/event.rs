@@ -90,6 +90,9 @@ impl LiveEventKind {
             | ActivityKind::ErasureRequested
             | ActivityKind::ProviderKeySet
             | ActivityKind::ProviderKeyRemoved
+            | ActivityKind::MetaAppSet
+            | ActivityKind::MetaAppRemoved
+            | ActivityKind::ConnectFailed
             | ActivityKind::CustomerTextRead
             | ActivityKind::AccountErased
             | ActivityKind::DeadLetterReplayed

@@ -5,18 +5,20 @@ mod api_keys;
 mod chat;
 mod chats;
 mod connect;
+mod connect_sessions;
 mod connections;
 mod dead_letters;
 mod disconnect;
 mod docs;
 mod erase;
 mod events;
-mod graph;
 mod messages;
+mod meta_apps;
+mod oauth;
 mod paging;
-mod pauses;
+pub(crate) mod pauses;
 mod privacy;
-mod provider_key;
+pub(crate) mod provider_key;
 mod replay;
 mod send;
 mod settings;
@@ -26,6 +28,7 @@ mod usage;
 mod webhook;
 
 use crate::access::{self, Guard, Scope};
+use crate::connect::session;
 use crate::front;
 use crate::openapi;
 use crate::problem::Problem;
@@ -66,6 +69,9 @@ fn of_agent() -> Vec<Route> {
     use Permission::{Configure, Connect, Erase, Read, Replay, Send, TakeOver};
     vec![
         needs(Connect, routes!(connect::connect)),
+        needs(Connect, routes!(connect_sessions::create)),
+        needs(Connect, routes!(connect_sessions::show)),
+        needs(Connect, routes!(connect_sessions::choose_page)),
         needs(Connect, routes!(disconnect::disconnect)),
         needs(Read, routes!(status::status)),
         needs(Read, routes!(connections::connections)),
@@ -101,6 +107,9 @@ fn of_tenant() -> Vec<Route> {
         needs(Permission::ManageKeys, routes!(provider_key::show)),
         needs(Permission::ManageKeys, routes!(provider_key::put)),
         needs(Permission::ManageKeys, routes!(provider_key::delete)),
+        needs(Permission::ManageKeys, routes!(meta_apps::list)),
+        needs(Permission::ManageKeys, routes!(meta_apps::put)),
+        needs(Permission::ManageKeys, routes!(meta_apps::delete)),
     ]
 }
 
@@ -135,6 +144,8 @@ pub(crate) fn router(state: &ApiState) -> Router {
         // (OPTIONS) without credentials.
         .method_not_allowed_fallback(not_allowed)
         .merge(docs::router(&document()))
+        .route(session::CALLBACK, get(oauth::callback))
+        .route(oauth::CHOICE, post(oauth::choose))
         .route("/data-deletion/{code}", get(privacy::deletion_status))
         .fallback(|| async { Problem::not_found("no route has this path") })
         .layer(DefaultBodyLimit::max(state.options.api.api_max_bytes))
@@ -221,6 +232,6 @@ fn no_such_connection() -> Problem {
     Problem::not_found("this agent has no connection with that connectionId")
 }
 
-fn is_live(connection: &Connection) -> bool {
+pub(crate) fn is_live(connection: &Connection) -> bool {
     connection.status != dmrelay_domain::states::ConnectionStatus::Disconnected
 }

@@ -157,19 +157,24 @@ async fn account(
     Ok(live.filter(|connection| connection.subaccount == tenant.subaccount))
 }
 
-/// Refuses to connect while that is paused. Before the token has shown whose account it is (`is_proven`), an operator's pause of
+/// Refuses to connect while that is paused. Before the token has shown whose account it is (the flag), an operator's pause of
 /// the account is not told: it may be another subaccount's.
-pub(super) async fn check_connect(
+pub(crate) async fn check_connect(
     state: &ApiState,
     subaccount: &SubaccountId,
-    account: &InstagramAccountId,
-    is_proven: bool,
+    account: Option<(&InstagramAccountId, bool)>,
 ) -> Result<(), Problem> {
     let pauses = state.store.pauses().await?;
     let stops = |pause: &&Pause| {
         let PauseKey { call, scope } = &pause.key;
-        let is_told = is_proven || !matches!(scope, PauseScope::Account(_));
-        *call == Call::Connect && is_told && scope.concerns(subaccount, account)
+        let concerns = match account {
+            Some((account, is_proven)) => {
+                let is_told = is_proven || !matches!(scope, PauseScope::Account(_));
+                is_told && scope.concerns(subaccount, account)
+            }
+            None => scope.account().is_none() && scope.subaccount().is_none_or(|id| id == subaccount),
+        };
+        *call == Call::Connect && concerns
     };
     let Some(pause) = pauses.iter().find(stops) else { return Ok(()) };
     let pause = serde_json::to_value(PauseView::of(pause)).unwrap_or_default();

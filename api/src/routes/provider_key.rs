@@ -120,7 +120,7 @@ async fn reads(
 }
 
 /// Whether the subaccount's own key, if it has one, proves that the agent is its own.
-pub(super) async fn proves(
+pub(crate) async fn proves(
     state: &ApiState,
     subaccount: &SubaccountId,
     agent: &AgentId,

@@ -54,6 +54,7 @@ pub async fn check_agent(client: &Client, url: &Url, key: &Key, agent: &AgentId)
         url: http::join(url, &["get-chat-agent", agent.as_str()]),
         bearer: Some(key.clone()),
         json: None,
+        form: Vec::new(),
         headers: Vec::new(),
         timeout: CHAT_CALL_TIMEOUT,
     };
@@ -152,6 +153,7 @@ impl Retell {
             url: dmrelay_runtime::http::join(&self.options.url, path),
             bearer: Some(key.cloned().unwrap_or_else(|| (*self.options.key.get()).clone())),
             json: None,
+            form: Vec::new(),
             headers: Vec::new(),
             timeout,
         }

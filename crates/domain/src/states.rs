@@ -249,6 +249,36 @@ words!(
 );
 
 words!(
+    /// The state of a connect session.
+    ConnectSessionStatus {
+        /// The person has not come back from Meta.
+        Open = "open",
+        /// A request works on it.
+        Working = "working",
+        /// The person must choose a Page.
+        ChoosePage = "choose_page",
+        /// The account is connected.
+        Connected = "connected",
+        /// The person did not want to.
+        Cancelled = "cancelled",
+        /// It failed.
+        Failed = "failed",
+        /// Its time is up.
+        Expired = "expired",
+    }
+);
+
+words!(
+    /// Who asks a person which of their Pages it is.
+    PageChoice {
+        /// A page of the API.
+        Hosted = "hosted",
+        /// The frontend.
+        Frontend = "frontend",
+    }
+);
+
+words!(
     /// The state of a dead letter.
     DeadLetterState {
         /// Not handled yet.
@@ -279,6 +309,8 @@ words!(
         Connected = "INSTAGRAM_CONNECTED",
         /// An account was disconnected.
         Disconnected = "INSTAGRAM_DISCONNECTED",
+        /// An account was not connected by the person who was asked to log in at Meta.
+        ConnectFailed = "INSTAGRAM_CONNECT_FAILED",
         /// A message was accepted by Graph.
         MessageSent = "INSTAGRAM_MESSAGE_SENT",
         /// A message arrived.
@@ -319,6 +351,10 @@ words!(
         ProviderKeySet = "PROVIDER_KEY_SET",
         /// It has none any more.
         ProviderKeyRemoved = "PROVIDER_KEY_REMOVED",
+        /// A subaccount was given a Meta app of its own.
+        MetaAppSet = "META_APP_SET",
+        /// It has none any more.
+        MetaAppRemoved = "META_APP_REMOVED",
         /// An operator read what a customer wrote, at the command line.
         CustomerTextRead = "CUSTOMER_TEXT_READ",
         /// A customer was erased: what they wrote, and what was written to them.

@@ -91,12 +91,19 @@ impl GraphError {
     }
 
     pub(crate) fn answered(effect: Effect, answer: &Answer) -> Self {
-        let error = answer.json().map(|json| json["error"].clone()).unwrap_or_default();
+        let json = answer.json().unwrap_or_default();
+        // Where codes of logins are redeemed, errors are flat.
+        let is_flat = json["error"].is_null() && json["error_message"].is_string();
+        let (error, message) = if is_flat {
+            (&json, &json["error_message"])
+        } else {
+            (&json["error"], &json["error"]["message"])
+        };
         let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
         let (code, subcode) = (number(&error["code"]), number(&error["error_subcode"]));
         let is_transient = error["is_transient"].as_bool().unwrap_or(false);
         let wire = Wire::Answered { status: answer.status, code, subcode, is_transient };
-        let message = error["message"].as_str().unwrap_or_default();
+        let message = message.as_str().unwrap_or_default();
         // The app's secret was changed, or is asked for: a new connect brings a new proof, and nothing is lost until then. Only
         // Meta's words tell this code 100 from others.
         let class = if code == Some(100) && message.contains(PROOF) {

@@ -51,7 +51,7 @@ pub struct Graph {
 pub(crate) const SERVICE: &str = "graph";
 
 /// All operations, for the metrics.
-const OPERATIONS: [&str; 10] = [
+const OPERATIONS: [&str; 14] = [
     "me",
     "subscribe",
     "subscriptions",
@@ -62,6 +62,10 @@ const OPERATIONS: [&str; 10] = [
     "conversations",
     "conversation",
     "refresh_token",
+    "redeem_code",
+    "exchange_token",
+    "permissions",
+    "pages",
 ];
 
 /// A call without its credentials.
@@ -176,6 +180,7 @@ impl Graph {
             url,
             bearer: Some(access.token.clone()),
             json: request.json.clone(),
+            form: Vec::new(),
             headers: Vec::new(),
             timeout: request.timeout,
         };

@@ -38,6 +38,7 @@ impl Graph {
             url,
             bearer: None,
             json: None,
+            form: Vec::new(),
             headers: Vec::new(),
             timeout: self.options.timeout,
         };

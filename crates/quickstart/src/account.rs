@@ -6,7 +6,7 @@ use dmrelay_app::CONNECT_TIMEOUT;
 use dmrelay_domain::secret::Secret;
 use dmrelay_runtime::http::{Answer, Call, Client, Method};
 use dmrelay_runtime::metrics::{Metrics, Process};
-use dmrelay_simulator::AccountSpec;
+use dmrelay_simulator::{AccountSpec, Simulator, UnlinkedPage};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,8 @@ use url::Url;
 
 pub(crate) const SUBACCOUNT: &str = "demo";
 pub(crate) const AGENT: &str = "agent_demo";
+/// The agent of accounts that are connected by a click.
+pub(crate) const SECOND_AGENT: &str = "agent_second";
 pub(crate) const ACCOUNT: &str = "17841400000000001";
 pub(crate) const USERNAME: &str = "dmrelay_demo";
 
@@ -30,7 +32,7 @@ pub(crate) async fn connect(system: &System) -> anyhow::Result<()> {
         "instagramAccountId": ACCOUNT,
         "webhookVerificationToken": system.keys.verify_token,
     });
-    let answer = call(system, Method::POST, "connect", Some(body)).await?;
+    let answer = call(system, (AGENT, "connect"), Method::POST, Some(body)).await?;
     if answer.is_success() {
         return Ok(());
     }
@@ -38,28 +40,59 @@ pub(crate) async fn connect(system: &System) -> anyhow::Result<()> {
     Err(anyhow!("cannot connect the demo account: {problem}"))
 }
 
+/// Further accounts that can be connected by logging in: one with Instagram Login, two with a Facebook Page, and a Page without one.
+pub(crate) fn offer_others(simulator: &Simulator) {
+    simulator.put_account(AccountSpec::new("17841400000000002", "dmrelay_bakery", "IGAA-of-the-bakery"));
+    for (id, name, page) in [
+        ("17841400000000003", "dmrelay_bikes", "104508901353867"),
+        ("17841400000000004", "dmrelay_books", "104508901353868"),
+    ] {
+        simulator.put_account(AccountSpec::new(id, name, &format!("EAA-of-{name}")).facebook_login(page));
+    }
+    let page = UnlinkedPage { id: "104508901353869".to_owned(), name: "A Page without Instagram".to_owned() };
+    simulator.configure(|settings| settings.login.unlinked_pages = vec![page]);
+}
+
+/// A link with which a person connects an account.
+pub(crate) async fn link_to_connect(system: &System, login: &str) -> anyhow::Result<String> {
+    let body = json!({ "loginKind": login });
+    let answer = call(system, (SECOND_AGENT, "connect-sessions"), Method::POST, Some(body)).await?;
+    let json = answer.json().unwrap_or(Value::Null);
+    json["url"].as_str().map(str::to_owned).ok_or_else(|| anyhow!("no link to connect an account: {json}"))
+}
+
 /// The messages of the chat, newest first.
 pub(crate) async fn messages(system: &System) -> anyhow::Result<Vec<Value>> {
-    let answer = call(system, Method::GET, "messages", None).await?;
+    let answer = call(system, (AGENT, "messages"), Method::GET, None).await?;
     let json = answer.json().context("the message list is not JSON")?;
     Ok(json["items"].as_array().cloned().unwrap_or_default())
 }
 
 /// Base path of the agent's calls.
 pub(crate) fn base(system: &System) -> String {
-    format!("http://{}/api/database/{SUBACCOUNT}/chat-agents/{AGENT}/instagram", system.address)
+    base_of(system, AGENT)
 }
 
-async fn call(system: &System, method: Method, path: &str, json: Option<Value>) -> anyhow::Result<Answer> {
+fn base_of(system: &System, agent: &str) -> String {
+    format!("http://{}/api/database/{SUBACCOUNT}/chat-agents/{agent}/instagram", system.address)
+}
+
+async fn call(
+    system: &System,
+    (agent, path): (&str, &str),
+    method: Method,
+    json: Option<Value>,
+) -> anyhow::Result<Answer> {
     let metrics = Arc::new(Metrics::new(Process::Command)?);
     let client = Client::new(CONNECT_TIMEOUT, metrics).map_err(|err| anyhow!(err))?;
     let call = Call {
         service: "self",
         operation: "demo",
         method,
-        url: Url::parse(&format!("{}/{path}", base(system)))?,
+        url: Url::parse(&format!("{}/{path}", base_of(system, agent)))?,
         bearer: Some(Secret::new(system.keys.api_key.clone())),
         json,
+        form: Vec::new(),
         headers: Vec::new(),
         timeout: Duration::from_secs(30),
     };

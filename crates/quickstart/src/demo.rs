@@ -58,10 +58,16 @@ pub(crate) async fn show_a_message_answered(system: &System) -> anyhow::Result<(
     Ok(())
 }
 
-/// Prints commands to paste into another terminal.
-pub(crate) fn tell_how_to_go_on(system: &System) {
+/// Prints links to open in a browser, and commands to paste into another terminal.
+pub(crate) async fn tell_how_to_go_on(system: &System) -> anyhow::Result<()> {
     let (base, key, control) = (account::base(system), &system.keys.api_key, system.simulator.control_url());
     let customer = &system.customer;
+    println!(
+        "Connect another account as its owner does, by logging in (the links are good for ten minutes):\n"
+    );
+    for login in ["instagram", "facebook"] {
+        println!("  {}\n", account::link_to_connect(system, login).await?);
+    }
     println!("Go on in another terminal. As the customer:\n");
     println!("  curl -s -X POST {control}/act -H 'content-type: application/json' \\");
     println!(
@@ -75,4 +81,5 @@ pub(crate) fn tell_how_to_go_on(system: &System) {
     );
     println!("    -d '{{\"to\":\"{customer}\",\"message\":\"This is Ada, I take over.\"}}'\n");
     println!("Ctrl-C ends it; the next start continues with the same data.");
+    Ok(())
 }

@@ -9,12 +9,14 @@ use dmrelay_runtime::metrics::Process;
 use dmrelay_runtime::ops;
 use dmrelay_runtime::settings::{
     AgentBinding, AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, DatabaseUrlArg,
-    EncryptionKeysArg, GraphSettings, JwtSettings, LimitSettings, MetaAppSecretsArg, ProviderSettings,
-    RetellApiKeyArg, VaultSettings, WorkerSettings,
+    EncryptionKeysArg, FacebookAppSecretArg, GraphSettings, InstagramAppSecretArg, JwtSettings,
+    LimitSettings, LoginSettings, MetaAppSecretsArg, ProviderSettings, RetellApiKeyArg, VaultSettings,
+    WorkerSettings,
 };
-use dmrelay_simulator::{AgentRule, Options, ReplyRule, Simulator, WebhookTarget};
+use dmrelay_simulator::{AgentRule, LoginKind, MetaApp, Options, ReplyRule, Simulator, WebhookTarget};
 use dmrelay_store::Store;
 use dmrelay_worker::{Parts, Worker};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -23,6 +25,10 @@ use url::Url;
 
 /// Debounce of the demo: short, so that the demo is fast.
 const DEBOUNCE_MS: u32 = 300;
+
+/// The Meta apps with which people log in to connect further accounts.
+const INSTAGRAM_APP: &str = "1100000000000001";
+const FACEBOOK_APP: &str = "1100000000000002";
 
 /// Grace period of the shutdown.
 const GRACE: Duration = Duration::from_secs(10);
@@ -75,7 +81,7 @@ pub(crate) async fn start(args: &Args, stop: CancellationToken) -> anyhow::Resul
         (&defaults.agent, &defaults.provider),
         &defaults.graph,
     )?;
-    let api = ApiParts::new(app, api_options(&args.api, &keys, address, defaults)?);
+    let api = ApiParts::new(app, api_options(&args.api, &keys, (address, &simulator), defaults)?);
     let api = Api::start(api, stop.clone()).await?;
     let tasks =
         vec![tokio::spawn(api.serve(listener, GRACE)), tokio::spawn(Worker::new(parts).run(stop, GRACE))];
@@ -108,7 +114,20 @@ async fn simulate(args: &Args, keys: &folder::Keys, api: SocketAddr) -> anyhow::
     }));
     let texts = vec!["Thank you for your message! You wrote: \"{input}\". We are happy to help.".to_owned()];
     let rule = AgentRule { reply: ReplyRule::Texts { texts }, latency_ms: 400, ..AgentRule::default() };
-    simulator.put_agent(crate::account::AGENT, rule);
+    for agent in [crate::account::AGENT, crate::account::SECOND_AGENT] {
+        simulator.put_agent(agent, rule.clone());
+    }
+    let apps = [(INSTAGRAM_APP, LoginKind::Instagram), (FACEBOOK_APP, LoginKind::Facebook)];
+    let apps = apps.map(|(id, login_kind)| MetaApp {
+        app_id: id.to_owned(),
+        app_secret: keys.app_secret.clone(),
+        name: "dmrelay".to_owned(),
+        login_kind,
+        redirect_uris: vec![format!("http://{api}/oauth/instagram/callback")],
+        configurations: BTreeMap::new(),
+    });
+    simulator.configure(|settings| settings.login.apps = apps.to_vec());
+    crate::account::offer_others(&simulator);
     Ok(simulator)
 }
 
@@ -127,7 +146,7 @@ fn settings(keys: &folder::Keys, simulator: &Simulator) -> anyhow::Result<Defaul
 fn api_options(
     settings: &ApiSettings,
     keys: &folder::Keys,
-    address: SocketAddr,
+    (address, simulator): (SocketAddr, &Simulator),
     defaults: Defaults,
 ) -> anyhow::Result<ApiOptions> {
     let mut api = settings.clone();
@@ -135,8 +154,22 @@ fn api_options(
     // One tenant, and its agent is the simulator's.
     api.agent_binding = AgentBinding::FirstConnect;
     api.public_url = Url::parse(&format!("http://{address}"))?;
+    log_in_here(&mut api.login, keys, simulator)?;
     let access = (defaults.limits, defaults.jwt);
     Ok(ApiOptions::new(api, access, (defaults.graph, &defaults.provider), defaults.worker.takeover_hours)?)
+}
+
+/// People log in at the simulated Meta.
+fn log_in_here(login: &mut LoginSettings, keys: &folder::Keys, simulator: &Simulator) -> anyhow::Result<()> {
+    login.instagram_app_id = Some(INSTAGRAM_APP.to_owned());
+    login.instagram_app_secret = InstagramAppSecretArg::of(&keys.app_secret);
+    login.facebook_app_id = Some(FACEBOOK_APP.to_owned());
+    login.facebook_app_secret = FacebookAppSecretArg::of(&keys.app_secret);
+    let instagram = simulator.instagram_login_url();
+    login.instagram_authorize_url = Url::parse(&format!("{instagram}/oauth/authorize"))?;
+    login.instagram_oauth_url = Url::parse(&instagram)?;
+    login.facebook_dialog_url = Url::parse(&simulator.facebook_login_url())?;
+    Ok(())
 }
 
 impl System {

@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
 async fn run(args: Args) -> anyhow::Result<()> {
     logs::init(&LogSettings::text(&args.rust_log), "dmrelay").map_err(|err| anyhow!(err))?;
     let stop = shutdown::on_signal()?;
-    let system = embedded::start(&args, stop.clone()).await?;
+    let system = Box::pin(embedded::start(&args, stop.clone())).await?;
     account::connect(&system).await?;
     demo::introduce(&system)?;
     let shown = tokio::select! {
@@ -58,7 +58,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     if args.once || shown.is_err() {
         stop.cancel();
     } else if !stop.is_cancelled() {
-        demo::tell_how_to_go_on(&system);
+        demo::tell_how_to_go_on(&system).await?;
     }
     stop.cancelled().await;
     system.end().await?;

@@ -74,6 +74,8 @@ pub struct Call {
     pub bearer: Option<Secret<String>>,
     /// The JSON body.
     pub json: Option<Value>,
+    /// The fields of a form, for calls whose body is one.
+    pub form: Vec<(&'static str, Secret<String>)>,
     /// Further headers.
     pub headers: Vec<(&'static str, String)>,
     /// Timeout of the whole call, from connecting to the last byte of the response.
@@ -185,6 +187,11 @@ impl Client {
         }
         if let Some(json) = &call.json {
             request = request.json(json);
+        }
+        if !call.form.is_empty() {
+            let fields = call.form.iter().map(|(name, value)| (*name, value.expose()));
+            let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+            request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
         }
         for (name, value) in call.headers {
             request = request.header(name, value);

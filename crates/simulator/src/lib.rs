@@ -12,6 +12,7 @@ mod engine;
 mod faults;
 mod graph;
 mod ids;
+mod login;
 mod operation;
 mod record;
 mod retell;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use act::{Act, Batch, BatchMessage};
 pub use faults::{Fault, FaultMode, FaultState};
+pub use login::{LoginSettings, MetaApp, UnlinkedPage};
 pub use operation::{Operation, Service};
 pub use record::{Attempt, Completion, DeliveredUpdate, Delivery, Latencies, Record, SenderAction, Sent};
 pub use retell::{AgentRule, Chat, ChatStatus, ReplyRule, UserTurn};

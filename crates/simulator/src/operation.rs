@@ -38,9 +38,13 @@ pub enum Operation {
     Me,
     /// `GET /me/permissions`.
     Permissions,
+    /// A code of a login becomes a token: `POST /oauth/access_token` of api.instagram.com, `GET /oauth/access_token?code=`.
+    RedeemCode,
+    /// `GET /me/accounts`.
+    Pages,
     /// `GET /refresh_access_token`.
     RefreshToken,
-    /// `GET /access_token`.
+    /// `GET /access_token`, and `GET /oauth/access_token?fb_exchange_token=`.
     ExchangeToken,
     /// `POST /create-chat`.
     CreateChat,
@@ -77,6 +81,8 @@ impl Operation {
             Self::Unsubscribe => "graph.unsubscribe",
             Self::Me => "graph.me",
             Self::Permissions => "graph.permissions",
+            Self::RedeemCode => "graph.redeem_code",
+            Self::Pages => "graph.pages",
             Self::RefreshToken => "graph.refresh_token",
             Self::ExchangeToken => "graph.exchange_token",
             Self::CreateChat => "retell.create_chat",

@@ -1,4 +1,4 @@
-//! The one listener: both hosts of the Graph API, Retell's API and the control calls, by path prefix.
+//! The one listener: both hosts of the Graph API, Meta's login pages, Retell's API and the control calls, by path prefix.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 use crate::engine::Core;
-use crate::{control, graph, retell};
+use crate::{control, graph, login, retell};
 
 fn router(core: Arc<Core>) -> Router {
     let api = |handler| Router::new().fallback_service(handler);
@@ -16,6 +16,7 @@ fn router(core: Arc<Core>) -> Router {
         .nest_service("/graph", api(any(graph::facebook).with_state(Arc::clone(&core))))
         .nest_service("/instagram", api(any(graph::instagram).with_state(Arc::clone(&core))))
         .nest_service("/retell", api(any(retell::handle).with_state(Arc::clone(&core))))
+        .nest("/login", login::routes())
         .nest("/_sim", control::routes())
         .with_state(core)
 }

@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::login::LoginSettings;
+
 /// Start options of a simulator.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -31,6 +33,8 @@ pub struct Settings {
     pub keep_records: bool,
     /// The Graph API's side.
     pub graph: GraphSettings,
+    /// The login pages.
+    pub login: LoginSettings,
     /// Retell's side.
     pub retell: RetellSettings,
     /// How webhooks are delivered.
@@ -42,6 +46,7 @@ impl Default for Settings {
         Self {
             keep_records: true,
             graph: GraphSettings::default(),
+            login: LoginSettings::default(),
             retell: RetellSettings::default(),
             webhooks: WebhookSettings::default(),
         }

@@ -108,6 +108,16 @@ impl Simulator {
         format!("http://{}/retell", self.addr)
     }
 
+    /// Base URL in place of `https://www.instagram.com` and `https://api.instagram.com`, for logins.
+    pub fn instagram_login_url(&self) -> String {
+        format!("http://{}/login/instagram", self.addr)
+    }
+
+    /// Base URL in place of `https://www.facebook.com`, for logins.
+    pub fn facebook_login_url(&self) -> String {
+        format!("http://{}/login/facebook", self.addr)
+    }
+
     /// Base URL of the control calls.
     pub fn control_url(&self) -> String {
         format!("http://{}/_sim", self.addr)

@@ -7,8 +7,9 @@ use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ChatId, ConnectionId, SubaccountId};
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_entity::{
-    account_sign, activity, agent, api_key, breaker, chat, dead_letter, erased_trace, erased_user, erasure,
-    idempotency_key, instagram_connection, prompt_echo, provider_key, usage_day,
+    account_sign, activity, agent, api_key, breaker, chat, connect_session, dead_letter, erased_trace,
+    erased_user, erasure, idempotency_key, instagram_connection, meta_app, prompt_echo, provider_key,
+    usage_day,
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
@@ -193,6 +194,11 @@ impl Store {
             let key = crate::BreakerKey::GraphAccount(connection.account.clone()).to_string();
             breaker::Entity::delete_many().filter(breaker::Column::Key.eq(key)).exec(db).await?;
         }
+        connect_session::Entity::delete_many()
+            .filter(connect_session::Column::SubaccountId.eq(connection.subaccount.as_str()))
+            .filter(connect_session::Column::ConnectionId.eq(id))
+            .exec(db)
+            .await?;
         tx.forget_pauses_of(&connection.subaccount, Some(&connection.account)).await?;
         instagram_connection::Entity::delete_by_id(id).exec(db).await?;
         tx.record(&Activity::of_subaccount(&connection.subaccount, ActivityKind::AccountErased, actor))
@@ -218,6 +224,11 @@ impl Store {
         agent::Entity::delete_many().filter(agent::Column::SubaccountId.eq(of)).exec(db).await?;
         provider_key::Entity::delete_many()
             .filter(provider_key::Column::SubaccountId.eq(of))
+            .exec(db)
+            .await?;
+        meta_app::Entity::delete_many().filter(meta_app::Column::SubaccountId.eq(of)).exec(db).await?;
+        connect_session::Entity::delete_many()
+            .filter(connect_session::Column::SubaccountId.eq(of))
             .exec(db)
             .await?;
         dead_letter::Entity::delete_many().filter(dead_letter::Column::SubaccountId.eq(of)).exec(db).await?;

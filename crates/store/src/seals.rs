@@ -18,13 +18,16 @@ pub struct SealedColumn {
 
 /// Every column that holds sealed values, each sealed for its table, column and row. What the vault seals and is
 /// not named here is lost with its key.
-pub const SEALED: [SealedColumn; 6] = [
+pub const SEALED: [SealedColumn; 9] = [
     SealedColumn { table: "instagram_connections", column: "access_token" },
     SealedColumn { table: "instagram_connections", column: "token_proof" },
     SealedColumn { table: "instagram_connections", column: "verify_token" },
     SealedColumn { table: "instagram_connections", column: "app_secret" },
     SealedColumn { table: "idempotency_keys", column: "response" },
     SealedColumn { table: "provider_keys", column: "key" },
+    SealedColumn { table: "meta_apps", column: "app_secret" },
+    SealedColumn { table: "meta_apps", column: "verify_token" },
+    SealedColumn { table: "connect_sessions", column: "pages" },
 ];
 
 /// What counts as the key of a value that names none; no key is called so.

@@ -3,7 +3,8 @@
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::permission::Role;
 use dmrelay_domain::states::{
-    ActivityKind, Author, ChatMode, ConnectionStatus, Direction, LoginKind, MessageStatus, TurnState,
+    ActivityKind, Author, ChatMode, ConnectSessionStatus, ConnectionStatus, Direction, LoginKind,
+    MessageStatus, TurnState,
 };
 use serde_json::Value;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
@@ -20,6 +21,7 @@ macro_rules! schemas {
 schemas! {
     connection_status: ConnectionStatus,
     login_kind: LoginKind,
+    connect_session_status: ConnectSessionStatus,
     chat_mode: ChatMode,
     direction: Direction,
     author: Author,

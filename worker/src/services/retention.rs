@@ -39,6 +39,8 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     if let Some(age) = worker.retention_usage {
         noted(store.forget_usage(age).await.map(|deleted| told("days of usage", deleted)));
     }
+    let sessions = store.forget_connect_sessions(worker.retention_connect_sessions).await;
+    noted(sessions.map(|deleted| told("connect sessions", deleted)));
     if let Some(age) = worker.retention_activities {
         noted(store.forget_old_activities(age).await.map(|deleted| told("activities", deleted)));
     }

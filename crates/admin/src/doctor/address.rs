@@ -87,6 +87,7 @@ fn handshake(public: &Url, token: &Secret<String>, challenge: &str) -> Call {
         url,
         bearer: None,
         json: None,
+        form: Vec::new(),
         headers: Vec::new(),
         timeout: CALL_TIMEOUT,
     }

@@ -276,6 +276,7 @@ fn get(url: Url) -> Call {
         url,
         bearer: None,
         json: None,
+        form: Vec::new(),
         headers: Vec::new(),
         timeout: CALL_TIMEOUT,
     }

@@ -5,6 +5,7 @@ mod access;
 mod canary;
 mod duration;
 mod known;
+mod login;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -14,9 +15,10 @@ pub use access::{JwtSettings, LimitSettings};
 pub use canary::CanarySettings;
 pub use duration::{days, parse as duration, positive};
 pub use known::{is_setting, misspelt_here, warn_of_misspelt};
+pub use login::LoginSettings;
 pub use secrets::{
-    BootstrapKeyArg, DatabaseUrlArg, EncryptionKeysArg, JwtSecretArg, MetaAppSecretsArg, MetaVerifyTokenArg,
-    RedisUrlArg, RetellApiKeyArg,
+    BootstrapKeyArg, DatabaseUrlArg, EncryptionKeysArg, FacebookAppSecretArg, InstagramAppSecretArg,
+    JwtSecretArg, MetaAppSecretsArg, MetaVerifyTokenArg, RedisUrlArg, RetellApiKeyArg,
 };
 pub use worker::{TurnBudgets, WorkerSettings};
 
@@ -158,6 +160,9 @@ pub struct ApiSettings {
     /// The canary.
     #[command(flatten)]
     pub canary: CanarySettings,
+    /// Connecting by login.
+    #[command(flatten)]
+    pub login: LoginSettings,
     /// How long after Meta's data deletion callback an account's data is erased, for callbacks that were a mistake.
     #[arg(long, env = "DATA_DELETION_GRACE", default_value = "24h", value_parser = duration)]
     pub data_deletion_grace: Duration,

@@ -81,6 +81,16 @@ secret!(
     "The verification token of the webhook at /webhooks/instagram"
 );
 secret!(
+    /// `INSTAGRAM_APP_SECRET`.
+    InstagramAppSecretArg, "instagram-app-secret", "INSTAGRAM_APP_SECRET", "instagram-app-secret-file", "INSTAGRAM_APP_SECRET_FILE",
+    "The Instagram app secret; it also verifies webhooks, as if it were in META_APP_SECRETS"
+);
+secret!(
+    /// `FACEBOOK_APP_SECRET`.
+    FacebookAppSecretArg, "facebook-app-secret", "FACEBOOK_APP_SECRET", "facebook-app-secret-file", "FACEBOOK_APP_SECRET_FILE",
+    "The app secret for Facebook Login; it also verifies webhooks, as if it were in META_APP_SECRETS"
+);
+secret!(
     /// `RETELL_API_KEY`.
     RetellApiKeyArg, "retell-api-key", "RETELL_API_KEY", "retell-api-key-file", "RETELL_API_KEY_FILE",
     "Retell's API key"

@@ -146,6 +146,9 @@ pub struct WorkerSettings {
     /// Retention of the daily counts of messages, turns and questions; at least 2d. Kept for ever if not set.
     #[arg(long, env = "RETENTION_USAGE", value_parser = days)]
     pub retention_usage: Option<Duration>,
+    /// Retention of connect sessions, after they end or expire; at least 2d.
+    #[arg(long, env = "RETENTION_CONNECT_SESSIONS", default_value = "7d", value_parser = days)]
+    pub retention_connect_sessions: Duration,
     /// Retention of the activity log; at least 2d. Kept for ever if not set.
     #[arg(long, env = "RETENTION_ACTIVITIES", value_parser = days)]
     pub retention_activities: Option<Duration>,

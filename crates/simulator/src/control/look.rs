@@ -41,6 +41,8 @@ pub(super) async fn overview(State(core): Here) -> Json<Value> {
     Json(json!({
         "graphUrl": format!("{base}/graph"),
         "instagramUrl": format!("{base}/instagram"),
+        "instagramLoginUrl": format!("{base}/login/instagram"),
+        "facebookLoginUrl": format!("{base}/login/facebook"),
         "retellUrl": format!("{base}/retell"),
         "controlUrl": format!("{base}/_sim"),
         "nowMs": core.clock.now_ms(),

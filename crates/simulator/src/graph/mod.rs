@@ -4,11 +4,11 @@
 //! "Messenger Platform: Instagram" and "Graph API: Error handling".
 
 mod accounts;
-mod call;
+pub(crate) mod call;
 mod compose;
 mod conversations;
-mod errors;
-mod fields;
+pub(crate) mod errors;
+pub(crate) mod fields;
 mod form;
 mod limits;
 mod route;
@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 
 use crate::engine::Core;
 use crate::faults::{self, Subject};
+use crate::login;
 use crate::operation::{Operation, Service};
 use crate::settings::Echo;
 use crate::webhook::{self, Update};
@@ -79,10 +80,13 @@ async fn answer(core: Arc<Core>, host: Host, request: Request) -> Response {
         let operation = routed.as_ref().map_or(route::edge(&call), |routed| Some(routed.operation));
         let mut subject = Subject::new(Service::Graph, operation.unwrap_or(Operation::Unknown));
         if let Ok(routed) = &routed {
-            (subject.account, subject.user) = (Some(routed.account.clone()), routed.user.clone());
+            (subject.account, subject.user) = (routed.account.clone(), routed.user.clone());
         }
         world.record.count_call(subject.operation.key());
-        let routed = routed.and_then(|routed| proven(world, &call, &routed.account).map(|()| routed));
+        let routed = routed.and_then(|routed| match &routed.account {
+            Some(account) => proven(world, &call, account).map(|()| routed),
+            None => Ok(routed),
+        });
         let fault = world.faults.strike(&subject);
         let restricted = world.settings.graph.app_restricted;
         let restricted = restricted.then(|| Err(GraphError::app_restricted(call.method.as_str())));
@@ -126,7 +130,7 @@ async fn perform(core: &Arc<Core>, call: &Call, routed: Result<Routed, GraphErro
     let now = core.clock.now_ms();
     let (response, echo) = core.change(|world| {
         let done = routed.and_then(|routed| {
-            let account = routed.account.clone();
+            let account = routed.account.clone().unwrap_or_default();
             execute(world, call, &routed, (now, &core.base_url)).map(|outcome| (outcome, account))
         });
         let settings = &world.settings.graph;
@@ -170,7 +174,9 @@ fn execute(
     routed: &Routed,
     (now, base_url): (i64, &str),
 ) -> Result<Outcome, GraphError> {
-    let account = routed.account.as_str();
+    let Some(account) = routed.account.as_deref() else {
+        return login::execute(world, call, routed.operation, now).map(Outcome::from);
+    };
     match routed.operation {
         Operation::Me => accounts::read(world, account, &routed.object, call),
         Operation::Permissions => Ok(accounts::permissions(world, account)),

@@ -5,14 +5,15 @@ use axum::http::Method;
 use super::call::Call;
 use super::errors::GraphError;
 use super::{accounts, tokens};
+use crate::login;
 use crate::operation::Operation;
 use crate::world::World;
 
 /// A parsed call.
 pub(super) struct Routed {
     pub(super) operation: Operation,
-    /// The professional account the token is for.
-    pub(super) account: String,
+    /// The professional account the token is for. None: it is a person's, or there is none.
+    pub(super) account: Option<String>,
     /// The customer concerned, if already known.
     pub(super) user: Option<String>,
     /// The object in the path, if it is not the account.
@@ -40,11 +41,14 @@ pub(super) fn edge(call: &Call) -> Option<Operation> {
 
 /// Determines the operation and the account.
 pub(super) fn route(world: &World, call: &Call, now: i64) -> Result<Routed, GraphError> {
+    if let Some(operation) = login::operation(world, call) {
+        return Ok(Routed { operation, account: None, user: None, object: String::new() });
+    }
     let account = tokens::account_of(world, call, now)?;
     let id = call.segments.first().map(String::as_str).unwrap_or_default();
     let routed = |operation, user: Option<&str>| Routed {
         operation,
-        account: account.id.clone(),
+        account: Some(account.id.clone()),
         user: user.map(str::to_owned),
         object: id.to_owned(),
     };

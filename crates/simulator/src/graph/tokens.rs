@@ -76,6 +76,12 @@ pub(crate) fn exchange(world: &mut World, call: &Call, now: i64) -> Result<Outco
     if !asked || call.host != Host::Instagram {
         return Err(GraphError::app_restricted(call.method.as_str()));
     }
+    let apps = world.settings.login.apps.iter().filter(|app| app.login_kind == LoginKind::Instagram);
+    let mut secrets = apps.map(|app| app.app_secret.as_str()).peekable();
+    if secrets.peek().is_some() && !secrets.any(|secret| call.query("client_secret") == Some(secret)) {
+        // Assumption: which code this is.
+        return Err(GraphError::new(101, "Error validating client secret."));
+    }
     issue(world, call, now)
 }
 

@@ -140,6 +140,12 @@ impl Account {
         self.permissions.iter().any(|granted| granted == permission)
     }
 
+    /// The permissions that were granted last count (assumption). The reviewed feature is not the person's to grant.
+    pub(crate) fn grant(&mut self, scopes: &[String]) {
+        self.permissions.retain(|permission| permission == "human_agent");
+        self.permissions.extend_from_slice(scopes);
+    }
+
     /// Whether an update of this field is sent. With Facebook Login the Instagram fields are chosen in the app's
     /// dashboard (assumed: all of them), and the Page only has to be subscribed to something.
     pub(crate) fn wants(&self, field: &str) -> bool {

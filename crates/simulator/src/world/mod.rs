@@ -8,6 +8,7 @@ pub(crate) mod thread;
 use std::collections::HashMap;
 
 use crate::faults::Faults;
+use crate::login::Logins;
 use crate::record::Record;
 use crate::retell::{AgentRule, Chat};
 use crate::settings::Settings;
@@ -24,6 +25,7 @@ pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) accounts: HashMap<String, Account>,
     pub(crate) tokens: HashMap<String, Token>,
+    pub(crate) logins: Logins,
     pub(crate) threads: HashMap<ThreadKey, Thread>,
     pub(crate) conversations: HashMap<String, ThreadKey>,
     pub(crate) mids: HashMap<String, ThreadKey>,

@@ -11,7 +11,7 @@ use dmrelay_runtime::settings::AppSecretProof;
 
 /// Whose token it is, and how Graph is called with it. Where the secrets of Meta apps are known and used, one of them must be that
 /// of the token's app: another app's token would bring webhooks that nobody here can verify.
-pub(super) async fn identify(
+pub(crate) async fn identify(
     state: &ApiState,
     access: Access,
     app_secret: Option<&Secret<String>>,
@@ -45,7 +45,7 @@ pub(super) async fn identify(
 }
 
 /// Maps a Graph error to a problem the frontend can show.
-pub(super) fn graph_problem(err: &GraphError) -> Problem {
+pub(crate) fn graph_problem(err: &GraphError) -> Problem {
     tracing::warn!(class = err.class.as_str(), code = %err.code, "Graph rejected an API call");
     let (status, kind, title) = match err.class {
         FailureClass::Transient | FailureClass::Ambiguous if err.is_foreign() => {
