@@ -9,6 +9,7 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 TOOLS := $(TARGET)/tools
 FRONTEND := docs/examples/frontend
 PEER := bench/peer
+BROWSER := tests/browser
 CARGO_DENY_VERSION := 0.20.2
 NEXTEST_PROFILE := $(if $(CI),ci,default)
 
@@ -24,7 +25,7 @@ run: ## Start everything in one process, with a simulated Meta and Retell
 	$(CARGO) run
 
 .PHONY: test
-test: test-servers frontend-examples sdk bins deploy-checks ## Run all tests; each starts the PostgreSQL and Redis it needs
+test: test-servers frontend-examples browser sdk bins deploy-checks ## Run all tests; each starts the PostgreSQL and Redis it needs
 	@if command -v cargo-nextest >/dev/null; then \
 		set -x; $(CARGO) nextest run --workspace --profile $(NEXTEST_PROFILE); \
 	else \
@@ -73,6 +74,17 @@ frontend-examples: node $(FRONTEND)/node_modules/.package-lock.json ## Compile a
 
 $(FRONTEND)/node_modules/.package-lock.json: $(FRONTEND)/package.json $(FRONTEND)/package-lock.json | node
 	cd $(FRONTEND) && npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: browser
+browser: node $(BROWSER)/node_modules/.package-lock.json ## Install Chromium, and what drives it in the tests
+	@missing=(); needed='chromium'; \
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+		missing+=(chromium); \
+	$(INSTALL_MISSING)
+
+$(BROWSER)/node_modules/.package-lock.json: $(BROWSER)/package.json $(BROWSER)/package-lock.json | node
+	cd $(BROWSER) && npm ci --no-audit --no-fund
 	@touch $@
 
 .PHONY: sdk

@@ -54,8 +54,10 @@ random() { head -c "$1" /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
 read_one() { cat -- "$dir/$1"; }
 
 printf 'k1:%s\n' "$(head -c 32 /dev/urandom | base64 | tr -d '\n')" | put encryption_keys
-# Not used while it is empty.
+# Not used while they are empty.
 printf '' | put jwt_secret
+printf '' | put instagram_app_secret
+printf '' | put facebook_app_secret
 
 if [ "$kind" = demo ]; then
     # For the first steps only: every permission in every subaccount.
@@ -111,7 +113,10 @@ find "$dir" -maxdepth 1 -type f ! -name '.*' -exec chmod "$mode" {} +
 ask() { [ -s "$dir/$1" ] || echo "empty  $dir/$1: $2"; }
 
 ask retell_api_key "put Retell's API key in"
-ask meta_app_secrets "put the app secret of your Meta app in (several: comma separated)"
+if [ ! -s "$dir/instagram_app_secret" ] && [ ! -s "$dir/facebook_app_secret" ]; then
+    ask meta_app_secrets "put the app secret of your Meta app in (several: comma separated), or one with its app id in
+       instagram_app_secret or facebook_app_secret, so that accounts are connected with a click"
+fi
 if [ "$kind" = server ]; then
     ask database_url "put postgres://user:password@host:5432/database?sslmode=verify-full in"
     ask redis_url "put redis://user:password@host:6379/0 in"

@@ -143,8 +143,9 @@ impl Problem {
     }
 
     /// What it tells people.
-    pub(crate) fn told(&self) -> &str {
-        if self.0.detail.is_empty() { self.0.title } else { &self.0.detail }
+    pub(crate) fn told(&self) -> String {
+        let Parts { title, detail, .. } = &*self.0;
+        if detail.is_empty() { (*title).to_owned() } else { format!("{title}: {detail}") }
     }
 
     fn of_errors(errors: Vec<ValidationError>) -> Self {

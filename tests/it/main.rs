@@ -29,6 +29,7 @@ mod agent_faults;
 mod backup;
 mod base;
 mod breakers;
+mod browser;
 mod canary;
 mod connect;
 mod dead_letters;

@@ -1,6 +1,7 @@
 //! The harness of the integration tests: dedicated servers, the simulator, and dmrelay on both backends.
 
 pub mod alertmanager;
+pub mod browser;
 pub mod cluster;
 pub mod collector;
 pub mod database;

@@ -83,6 +83,11 @@ pub async fn session(rest: &Rest, begun: &Value) -> Result<Answer> {
     rest.request("GET", &agent_path(&format!("connect-sessions/{id}")), None, &[]).await
 }
 
+/// A parameter of an address.
+pub(crate) fn parameter(url: &Url, name: &str) -> String {
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
 impl Person {
     /// Somebody whose browser keeps nothing.
     ///
@@ -156,11 +161,7 @@ impl Person {
 impl Visit {
     /// A parameter of the address.
     pub fn parameter(&self, name: &str) -> String {
-        self.url
-            .query_pairs()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
-            .unwrap_or_default()
+        parameter(&self.url, name)
     }
 
     /// How the session went, as the frontend is told: the status and the error.

@@ -378,7 +378,7 @@ async fn finish(state: &ApiState, session: Box<Model>, end: SessionEnd) -> Resul
 }
 
 fn failed(problem: &Problem) -> SessionEnd {
-    SessionEnd::Failed { error: problem.kind().to_owned(), detail: problem.told().to_owned() }
+    SessionEnd::Failed { error: problem.kind().to_owned(), detail: problem.told() }
 }
 
 fn scope_of(session: &Model) -> Result<Scope, Problem> {

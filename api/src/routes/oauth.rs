@@ -87,6 +87,10 @@ fn back(session: &Model, status: &str, error: Option<&str>) -> Option<Response> 
         .append_pair("connectSession", &session.id.to_string())
         .append_pair("connectStatus", status)
         .extend_pairs(error.map(|error| ("connectError", error)));
+    // Browsers would keep the `#_` with which Meta has sent them here.
+    if url.fragment().is_none() {
+        url.set_fragment(Some(""));
+    }
     Some(Redirect::to(url.as_str()).into_response())
 }
 

@@ -2,18 +2,20 @@
 //! callback"), and the page that shows what became of it. Both are form posts whose signature is inside.
 
 use crate::bodies;
+use crate::html::page;
 use crate::problem::Problem;
 use crate::snapshot::open_app_secret;
 use crate::state::ApiState;
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Json, Response};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json, Response};
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::ids::{AgentId, SubaccountId};
 use dmrelay_domain::signed_request::SignedRequest;
 use dmrelay_domain::states::ErasureState;
 use dmrelay_store::entity::erasure;
 use dmrelay_store::{Connection, NewErasure, Tx};
+use maud::html;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -197,13 +199,7 @@ pub(super) async fn deletion_status(
     } else {
         (StatusCode::OK, told(&erasures))
     };
-    let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"robots\" content=\"noindex\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>Data deletion</title></head>\n\
-         <body>\n<h1>Data deletion</h1>\n<p>{text}</p>\n</body>\n</html>\n"
-    );
-    let robots = [(header::HeaderName::from_static("x-robots-tag"), "noindex")];
-    Ok((status, robots, Html(page)).into_response())
+    Ok(page(status, "Data deletion", &html! { p { (text) } }, &[]))
 }
 
 fn told(erasures: &[erasure::Model]) -> String {

@@ -19,6 +19,9 @@ const SHORT_TOKEN_SECONDS: i64 = 3_600;
 /// The app-scoped id of whoever logs in: there is one person here.
 const PERSON: &str = "10220000000000001";
 
+/// The field of a Page that names its Instagram account.
+const ACCOUNT: &str = "instagram_business_account";
+
 /// The operation of a call that needs no account: by an app, or with a user token.
 pub(crate) fn operation(world: &World, call: &Call) -> Option<Operation> {
     if call.host != Host::Facebook || call.method != Method::GET {
@@ -124,10 +127,9 @@ fn pages(world: &mut World, call: &Call, now: i64) -> Result<Value, GraphError> 
             ("access_token".to_owned(), json!(access_token)),
             ("tasks".to_owned(), json!(["ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE"])),
         ]);
-        if grant.scopes.iter().any(|scope| scope == "instagram_basic") {
-            let linked = json!({"id": account.id, "username": account.username});
-            node.insert("instagram_business_account".to_owned(), linked);
-        }
+        let is_told = grant.scopes.iter().any(|scope| scope == "instagram_basic");
+        let linked = is_told.then(|| json!({"id": account.id, "username": account.username}));
+        node.insert(ACCOUNT.to_owned(), linked.unwrap_or_default());
         nodes.push(node);
         let token = Token { account: id.clone(), state: TokenState::Valid, issued_ms: now, expires_ms: None };
         world.tokens.insert(access_token, token);
@@ -138,6 +140,7 @@ fn pages(world: &mut World, call: &Call, now: i64) -> Result<Value, GraphError> 
             ("name".to_owned(), json!(page.name)),
             ("access_token".to_owned(), json!(format!("EAAP{}", ids::letters(100)))),
             ("tasks".to_owned(), json!(["MODERATE"])),
+            (ACCOUNT.to_owned(), Value::Null),
         ]));
     }
     let asked = fields::parse(call.query("fields").unwrap_or("id,name,access_token"));

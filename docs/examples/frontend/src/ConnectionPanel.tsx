@@ -1,7 +1,7 @@
 // The account: its state, its links, and the switch that silences the bot.
 
 import { useState, type ReactNode } from "react";
-import { ConnectForm } from "./ConnectForm.tsx";
+import { ConnectButton } from "./ConnectButton.tsx";
 import { useDmrelay } from "./Dmrelay.tsx";
 import { ProblemNote } from "./ProblemNote.tsx";
 import { QrCode } from "./QrCode.tsx";
@@ -15,7 +15,7 @@ export function ConnectionPanel({ connectionId }: { connectionId?: string }): Re
     case "loading":
       return <p>Loading …</p>;
     case "none":
-      return <ConnectForm onConnected={reload} />;
+      return <ConnectButton onConnected={reload} />;
     case "several":
       return <p>This agent has several accounts. List them with client.connections() and pass a connectionId.</p>;
     case "failed":
@@ -42,7 +42,10 @@ function Account({ status, onChange }: { status: Status; onChange: () => void })
   return (
     <>
       <StatusBadge connection={status} tokenDaysLeft={status.tokenDaysLeft} />
-      {status.status === "disconnected" && <ConnectForm onConnected={onChange} />}
+      {status.status === "disconnected" && <ConnectButton onConnected={onChange} />}
+      {status.status === "reauth_required" && (
+        <ConnectButton account={status.instagramAccountId} onConnected={onChange} />
+      )}
       <p>Waiting: {queue.turnsDue} questions to the agent, {queue.chatsSending} chats with messages to send.</p>
       <button onClick={() => run(client.changeSettings({ connectionId, botPaused: !botPaused }))}>
         {botPaused ? "Let the bot answer again" : "Pause the bot for the whole account"}

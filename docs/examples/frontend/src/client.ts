@@ -2,7 +2,8 @@
 
 import { request, type Call, type TokenSource, type TransportOptions } from "./transport.ts";
 import type {
-  Activity, Answer, Body, Chat, ChatDetail, Connection, DeadLetter, Made, Message, Page, Query, SettingsChange,
+  Activity, Answer, Body, Chat, ChatDetail, Connection, ConnectSession, DeadLetter, Made, Message, Page, Query,
+  SettingsChange,
 } from "./types.ts";
 
 export interface ClientOptions extends TransportOptions {
@@ -31,6 +32,20 @@ export class Client {
   }
 
   // region: connections
+  /** A link with which a person connects an account by logging in at Meta. */
+  beginConnect(body: Body<"/connect-sessions">): Promise<Made<"/connect-sessions", 201>> {
+    return this.#call("POST", "/connect-sessions", { body });
+  }
+
+  connectSession(id: string, signal?: AbortSignal): Promise<ConnectSession> {
+    return this.#call("GET", `/connect-sessions/${encodeURIComponent(id)}`, { signal });
+  }
+
+  choosePage(id: string, pageId: string): Promise<ConnectSession> {
+    return this.#call("POST", `/connect-sessions/${encodeURIComponent(id)}/page`, { body: { pageId } });
+  }
+
+  /** With a token that the person pastes. */
   connect(body: Body<"/connect">): Promise<Made<"/connect", 201>> {
     return this.#call("POST", "/connect", { body });
   }

@@ -5,6 +5,8 @@ import type { components, paths } from "./api.d.ts";
 type Schemas = components["schemas"];
 
 export type Connection = Schemas["Connection"];
+/** An account being connected by a person who logs in at Meta. */
+export type ConnectSession = Schemas["ConnectSession"];
 export type Chat = Schemas["Chat"];
 export type Message = Schemas["Message"];
 export type ChatDetail = Omit<Schemas["ChatDetail"], "messages"> & { messages: Page<Message> };

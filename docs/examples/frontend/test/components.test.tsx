@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { renderToStaticMarkup } from "react-dom/server";
+import { comeBack, Outcome, PageList } from "../src/ConnectButton.tsx";
 import { inWords } from "../src/ProblemNote.tsx";
 import { ProblemError } from "../src/problem.ts";
 import { QrCode } from "../src/QrCode.tsx";
 import { StatusBadge } from "../src/StatusBadge.tsx";
-import type { Connection } from "../src/types.ts";
+import type { Connection, ConnectSession } from "../src/types.ts";
 
 const PNG = "data:image/png;base64,iVBORw0KGgo=";
 
@@ -20,6 +21,32 @@ test("an external image is not loaded", () => {
   const code = { link: "https://ig.me/m/acme", qrPng: "https://evil.example/x.png", qrSvg: "" };
   const html = renderToStaticMarkup(<QrCode code={code} label="Write to us" />);
   assert.ok(!html.includes("evil.example") && html.includes("https://ig.me/m/acme"), html);
+});
+
+function session(some: Partial<ConnectSession>): ConnectSession {
+  const ended = { error: null, errorDetail: null, connectionId: null, pages: [], createdAt: null, expiresAt: null };
+  return { sessionId: "1", status: "failed", loginKind: "facebook", ...ended, ...some };
+}
+
+test("who comes back from Meta keeps the rest of the address", () => {
+  const { id, rest } = comeBack("https://app.example.com/a?tab=dm&connectSession=7&connectStatus=failed&connectError=x#top");
+  assert.deepEqual([id, rest], ["7", "https://app.example.com/a?tab=dm#top"]);
+  assert.equal(comeBack("https://app.example.com/a").id, undefined);
+});
+
+test("a login that failed says what to do, or what the API says", () => {
+  const outcome = (some: Partial<ConnectSession>): string => renderToStaticMarkup(<Outcome session={session(some)} />);
+  assert.match(outcome({ error: "missing-permission" }), /leave everything ticked/);
+  assert.match(outcome({ error: "something-new", errorDetail: "<b>odd</b>" }), /&lt;b&gt;odd/);
+  assert.match(outcome({ status: "expired" }), /too long/);
+  assert.equal(outcome({ status: "cancelled" }), "");
+});
+
+test("a person with several Pages chooses one", () => {
+  const page = { pageId: "1", name: "Acme", instagramAccountId: "2", username: "acme" };
+  const choice = session({ status: "choose_page", pages: [page, { ...page, pageId: "3", name: null, username: null }] });
+  const html = renderToStaticMarkup(<PageList session={choice} busy={false} error={undefined} onChoose={() => {}} />);
+  assert.match(html, /<button>Acme \(@acme\)<\/button><button>3/);
 });
 
 function badge(connection: Partial<Connection>, tokenDaysLeft?: number): string {
