@@ -51,6 +51,7 @@ mod pipeline;
 mod privacy;
 mod process;
 mod queue;
+mod reauth;
 mod release;
 mod reload;
 mod sdk;

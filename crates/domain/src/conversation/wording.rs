@@ -81,12 +81,13 @@ impl Voice {
 }
 
 impl Message {
-    /// Whether it was said in the conversation, by whomever.
+    /// Whether it was said in the conversation, by whomever; or will be, before whatever is said next.
     pub(super) fn was_said(&self) -> bool {
         let was_said = match self.author {
             Author::User => true,
             Author::Agent | Author::Human | Author::Native | Author::Automation => {
-                self.status == MessageStatus::Sent
+                use MessageStatus::{Queued, Sending, Sent, Unknown};
+                matches!(self.status, Queued | Sending | Sent | Unknown)
             }
             Author::System => false,
         };

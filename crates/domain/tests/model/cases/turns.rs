@@ -139,6 +139,21 @@ fn a_question_tells_nothing_that_came_after_it() {
     assert_eq!(asked(&case.apply(Command::StartTurn(start))), text);
 }
 
+/// The answer waits, for a new token, say: it goes out before the next one.
+#[test]
+fn a_question_tells_what_is_about_to_be_said() {
+    let mut case = Case::new();
+    case.answered("Do you ship?", &["Yes."]);
+    (case.db.chat.agent_chat_id, case.db.chat.recall, case.agent_chat) = (None, true, None);
+    case.writes("To Norway?");
+    let applied = case.apply(Command::StartTurn(case.start(Some("new"))));
+    let asked = applied.effects.iter().find_map(|effect| match effect {
+        Effect::Ask(ask) => Some(ask.text.as_str()),
+        _ => None,
+    });
+    assert_eq!(asked, Some("[Earlier in this conversation:\ncustomer: Do you ship?\nyou: Yes.]\nTo Norway?"));
+}
+
 #[test]
 fn an_agent_chat_is_opened_again_when_the_worker_that_did_is_gone_or_was_refused() {
     let opens = |applied: &Applied| matches!(applied.effects[..], [Effect::OpenAgentChat]);
