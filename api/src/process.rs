@@ -1,5 +1,6 @@
 //! The API process: reads its settings, serves, and shuts down in order; and the operator's commands.
 
+use crate::health;
 use crate::jwt::Tokens;
 use crate::listener::{self, ListenerOptions};
 use crate::routes;
@@ -236,6 +237,7 @@ impl Api {
         };
         tokio::spawn(dmrelay_app::announce(parts.app.store.clone(), parts.app.vault.clone(), stop.clone()));
         let state = ApiState::start(parts, &stop, &drained).await?;
+        tokio::spawn(health::run(state.clone(), stop.clone()));
         Ok(Self { state, limits, stop, drained })
     }
 

@@ -84,6 +84,7 @@ fn sign_of(event: &Event, is_spoken_for: bool) -> Option<(AccountSign, Option<St
     match event.kind {
         Kind::Message | Kind::Unsupported | Kind::Postback => Some((AccountSign::Message, None)),
         Kind::Standby => Some((AccountSign::Standby, None)),
+        Kind::Echo => Some((AccountSign::Echo, None)),
         Kind::Edit => match content() {
             Some(Content::Edit(edit)) if edit.edits == 0 => Some((AccountSign::EditOfNothing, None)),
             _ => None,

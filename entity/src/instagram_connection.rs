@@ -54,6 +54,10 @@ pub struct Model {
     pub bot_paused: bool,
     /// When the token is to be refreshed next, in milliseconds.
     pub token_check_at: Option<i64>,
+    /// When its health is to be checked next, in milliseconds.
+    pub check_at: Option<i64>,
+    /// The permissions that its owner has granted, where they are known, as JSON.
+    pub permissions: Option<String>,
     /// When the row was made.
     pub created_at: i64,
     /// When the row last changed.

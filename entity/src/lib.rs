@@ -25,6 +25,7 @@ pub mod breaker;
 pub mod budget;
 pub mod chat;
 pub mod connect_session;
+pub mod connection_check;
 pub mod dead_letter;
 pub mod erased_trace;
 pub mod erased_user;

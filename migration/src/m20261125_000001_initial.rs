@@ -38,7 +38,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [&str; 29] = [
+const TABLES: [&str; 30] = [
+    "connection_checks",
     "connect_sessions",
     "meta_apps",
     "usage_days",
@@ -94,6 +95,8 @@ const CONNECTIONS: &[&str] = &[
     bot_paused boolean NOT NULL DEFAULT FALSE,
     last_event_at bigint,
     connected_at bigint,
+    check_at bigint,
+    permissions text,
     created_at bigint NOT NULL,
     updated_at bigint NOT NULL
 )",
@@ -101,6 +104,16 @@ const CONNECTIONS: &[&str] = &[
     ON instagram_connections (instagram_account_id) WHERE status <> 'disconnected'",
     "CREATE INDEX instagram_connections_paused ON instagram_connections (id) WHERE bot_paused",
     "CREATE INDEX instagram_connections_agent ON instagram_connections (subaccount_id, agent_id)",
+    // The health of each, as it was found last.
+    "CREATE TABLE connection_checks (
+    connection_id {uuid} NOT NULL,
+    name text NOT NULL,
+    state text NOT NULL,
+    detail text NOT NULL,
+    since bigint NOT NULL,
+    checked_at bigint NOT NULL,
+    PRIMARY KEY (connection_id, name)
+)",
     "CREATE TABLE agents (
     id text PRIMARY KEY,
     subaccount_id text NOT NULL,

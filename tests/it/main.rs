@@ -37,6 +37,7 @@ mod docs;
 mod drill;
 mod events;
 mod graph_faults;
+mod health;
 mod history;
 mod layout;
 mod limits;

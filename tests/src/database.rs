@@ -46,6 +46,7 @@ impl Database {
 /// A database error.
 pub async fn connect(store: &Store, subaccount: &str, account: &str) -> Result<Connection> {
     let new = NewConnection {
+        permissions: None,
         id: ConnectionId::new(),
         subaccount: SubaccountId::parse(subaccount)?,
         agent: AgentId::parse("agent")?,

@@ -34,8 +34,8 @@ pub(crate) async fn choose(
 ) -> Result<LoginApp, Problem> {
     let logins = login.map_or([LoginKind::Instagram, LoginKind::Facebook].to_vec(), |login| vec![login]);
     for login in logins {
-        if let Some(row) = state.store.meta_app(subaccount, login).await? {
-            return own(state, login, &row);
+        if let Some(own) = own(state, subaccount, login).await? {
+            return Ok(own);
         }
         if let Some(app) = state.secrets.get().meta_apps.iter().find(|app| app.login == login) {
             return Ok(LoginApp { app: app.clone(), own_verify_token: None });
@@ -52,8 +52,7 @@ pub(crate) async fn again(
     is_own: bool,
 ) -> Result<LoginApp, Problem> {
     let app = if is_own {
-        let row = state.store.meta_app(subaccount, login).await?;
-        row.map(|row| own(state, login, &row)).transpose()?
+        own(state, subaccount, login).await?
     } else {
         let apps = state.secrets.get();
         let app = apps.meta_apps.iter().find(|app| app.login == login).cloned();
@@ -62,7 +61,17 @@ pub(crate) async fn again(
     app.ok_or_else(|| unconfigured(Some(login)))
 }
 
-fn own(state: &ApiState, login: LoginKind, row: &meta_app::Model) -> Result<LoginApp, Problem> {
+/// The subaccount's own app for this login, if it has one.
+pub(crate) async fn own(
+    state: &ApiState,
+    subaccount: &SubaccountId,
+    login: LoginKind,
+) -> Result<Option<LoginApp>, Problem> {
+    let row = state.store.meta_app(subaccount, login).await?;
+    row.map(|row| opened(state, login, &row)).transpose()
+}
+
+fn opened(state: &ApiState, login: LoginKind, row: &meta_app::Model) -> Result<LoginApp, Problem> {
     let open = |column: &'static str, sealed: &[u8]| {
         let opened = state.vault.open_text(Place { table: "meta_apps", column, row: row.id }, sealed);
         opened.map_err(|err| {

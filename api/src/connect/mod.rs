@@ -23,7 +23,7 @@ use graph::{graph_problem, identify};
 use std::time::Duration;
 
 /// The webhook field without which no message would be answered.
-const NEEDED_FIELD: &str = "messages";
+pub(crate) const NEEDED_FIELD: &str = "messages";
 
 /// An account to connect.
 pub(crate) struct Applicant {
@@ -44,6 +44,8 @@ pub(crate) struct Applicant {
     pub(crate) settings: Option<ConnectionSettings>,
     /// Transfer the account from another subaccount.
     pub(crate) take_over: bool,
+    /// What the owner has granted, where that is known.
+    pub(crate) permissions: Option<Vec<String>>,
 }
 
 /// The account's current connection.
@@ -243,6 +245,7 @@ fn describe(
         username: found.username,
         app_user_id: applicant.meta_user_id.or(found.app_user_id),
         settings,
+        permissions: applicant.permissions,
         credentials: Credentials {
             access_token: seal("access_token", &applicant.token),
             token_proof: proof.map(|proof| seal("token_proof", proof)),

@@ -219,7 +219,8 @@ async fn redeem(state: &ApiState, session: &Model, code: &str) -> Result<Redeeme
     check_permissions(login, &grant)?;
     if login == LoginKind::Instagram {
         let applicant = applicant(session, login, grant.token, (own_verify_token, app.secret))?;
-        let applicant = Applicant { token_expires_in: grant.expires_in, ..applicant };
+        let (token_expires_in, permissions) = (grant.expires_in, grant.permissions);
+        let applicant = Applicant { token_expires_in, permissions, ..applicant };
         return Ok(Redeemed::Connected(Box::new(connect(state, &scope, applicant).await?)));
     }
     let pages = state.login.pages(&app, &grant.token).await.map_err(|err| graph_problem(&err))?;
@@ -309,6 +310,7 @@ fn applicant(
         meta_user_id: None,
         settings: wishes.settings,
         take_over: wishes.take_over,
+        permissions: None,
     })
 }
 

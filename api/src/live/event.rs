@@ -78,6 +78,8 @@ impl LiveEventKind {
             | ActivityKind::CallsPaused
             | ActivityKind::CallsResumed
             | ActivityKind::PolicyEnforced
+            | ActivityKind::CheckChanged
+            | ActivityKind::Resubscribed
             | ActivityKind::TokenRefreshed
             | ActivityKind::TokenFailing => Some(Self::ConnectionState),
             ActivityKind::BotPaused | ActivityKind::BotResumed | ActivityKind::AutomationRecognized => {

@@ -112,6 +112,7 @@ pub(super) async fn connect(
         meta_user_id: request.meta_user_id,
         settings: request.settings,
         take_over: request.take_over,
+        permissions: None,
     };
     let connection = connect::connect(&state, &scope, applicant).await?;
     let connected = Connected {

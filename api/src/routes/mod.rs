@@ -4,6 +4,7 @@ mod activities;
 mod api_keys;
 mod chat;
 mod chats;
+mod check;
 mod connect;
 mod connect_sessions;
 mod connections;
@@ -73,6 +74,7 @@ fn of_agent() -> Vec<Route> {
         needs(Connect, routes!(connect_sessions::show)),
         needs(Connect, routes!(connect_sessions::choose_page)),
         needs(Connect, routes!(disconnect::disconnect)),
+        needs(Connect, routes!(check::check)),
         needs(Read, routes!(status::status)),
         needs(Read, routes!(connections::connections)),
         needs(Configure, routes!(settings::change_settings)),

@@ -1,13 +1,13 @@
 //! `GET …/status`: the state of a connection.
 
-use super::{connect, pauses, select};
+use super::{connect, is_live, pauses, select};
 use crate::access::Scope;
 use crate::extract::Params;
 use crate::problem::Problem;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
-use dmrelay_views::{ConnectionView, EntryPoints, Notice, PauseView, WebhookView};
+use dmrelay_views::{ConnectionView, EntryPoints, HealthView, Notice, PauseView, WebhookView};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -40,6 +40,8 @@ pub(super) struct Status {
     webhook: WebhookView,
     /// What is paused for it: questions to the agent, sends, or connecting it again.
     pauses: Vec<PauseView>,
+    /// Whether Meta still accepts the token and delivers messages, as it was last checked.
+    health: HealthView,
     /// What is wrong with the account as a whole, as far as its webhooks show it.
     notices: Vec<Notice>,
 }
@@ -67,6 +69,7 @@ pub(super) async fn status(
 ) -> Result<Json<Status>, Problem> {
     let connection = select(&state, &scope, query.connection_id).await?;
     let signs = state.store.signs(connection.account.as_str()).await?;
+    let checks = if is_live(&connection) { state.store.checks(connection.id).await? } else { Vec::new() };
     let backlog = state.store.backlog(connection.id).await?;
     Ok(Json(Status {
         token_days_left: connection
@@ -76,6 +79,7 @@ pub(super) async fn status(
         queue: Queue { turns_due: backlog.turns, chats_sending: backlog.outboxes },
         links: EntryPoints::of(&connection, query.reference.as_deref())?,
         pauses: pauses::of_connection(&state, &connection).await?,
+        health: HealthView::of(&checks),
         notices: Notice::all(&signs, state.clock.now()),
         webhook: WebhookView { callback_url: connect::callback_url(&state, &connection) },
         connection: ConnectionView::of(&connection),

@@ -7,10 +7,11 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::conversation::Provider;
-use dmrelay_domain::ids::SubaccountId;
-use dmrelay_domain::states::ConnectionStatus;
+use dmrelay_domain::ids::{ConnectionId, SubaccountId};
+use dmrelay_domain::states::{CheckState, ConnectionStatus};
+use dmrelay_store::entity::connection_check;
 use dmrelay_store::{Backlog, BreakerKey, BreakerRow, Connection, Store};
-use dmrelay_views::ConnectionView;
+use dmrelay_views::{ConnectionView, HealthView, worst};
 use serde::Serialize;
 
 /// Which accounts to show.
@@ -43,6 +44,7 @@ struct View<'a> {
     last_event_age_seconds: Option<i64>,
     open_breakers: Vec<OpenBreaker<'a>>,
     queue: Queue,
+    health: HealthView,
 }
 
 /// An open circuit breaker that holds the account back.
@@ -66,11 +68,14 @@ impl Connections {
         let status = self.status.as_deref().and_then(ConnectionStatus::parse);
         let connections = store.connections_of_all(self.subaccount.as_ref(), status, self.limit).await?;
         let (breakers, backlogs) = (store.open_breaker_rows().await?, store.backlogs().await?);
+        let ids: Vec<ConnectionId> = connections.iter().map(|connection| connection.id).collect();
+        let checks = store.checks_among(&ids).await?;
         let (now, own_keys) = (now(store).await?, store.subaccounts_with_key().await?);
         let all: Vec<Account<'_>> = connections
             .iter()
             .map(|connection| Account {
                 connection,
+                checks: checks.iter().filter(|row| row.connection_id == connection.id).cloned().collect(),
                 breakers: before(connection, &own_keys, &breakers),
                 backlog: backlogs.get(&connection.id).copied().unwrap_or_default(),
                 now,
@@ -86,6 +91,7 @@ impl Connections {
             "AGENT",
             "ACCOUNT",
             "STATUS",
+            "HEALTH",
             "TOKEN",
             "LAST EVENT",
             "BREAKER",
@@ -118,6 +124,7 @@ fn before<'a>(
 
 struct Account<'a> {
     connection: &'a Connection,
+    checks: Vec<connection_check::Model>,
     breakers: Vec<&'a BreakerRow>,
     backlog: Backlog,
     now: Millis,
@@ -130,6 +137,13 @@ impl<'a> Account<'a> {
 
     fn event_age(&self) -> Option<Millis> {
         self.connection.row.last_event_at.map(|at| self.now - at)
+    }
+
+    /// What its last checks have found: all of it that is bad.
+    fn health(&self) -> String {
+        let bad = self.checks.iter().filter(|row| row.state.known().is_some_and(CheckState::is_bad));
+        let bad: Vec<String> = bad.map(|row| format!("{} {}", row.name, row.state)).collect();
+        if bad.is_empty() { worst(&self.checks).to_string() } else { bad.join(", ") }
     }
 
     fn view(&self) -> View<'a> {
@@ -147,10 +161,11 @@ impl<'a> Account<'a> {
             last_event_age_seconds: self.event_age().map(|age| age / 1_000),
             open_breakers: self.breakers.iter().map(open).collect(),
             queue: Queue { turns_due: self.backlog.turns, chats_sending: self.backlog.outboxes },
+            health: HealthView::of(&self.checks),
         }
     }
 
-    fn cells(&self) -> [String; 10] {
+    fn cells(&self) -> [String; 11] {
         let row = &self.connection.row;
         let username = row.username.as_ref().map(|name| format!("@{name} ")).unwrap_or_default();
         let paused = if row.bot_paused { ", agent paused" } else { "" };
@@ -167,6 +182,7 @@ impl<'a> Account<'a> {
             row.agent_id.clone(),
             format!("{username}{}", row.instagram_account_id),
             format!("{}{reason}{paused}", row.status),
+            self.health(),
             or_nothing(self.token_days_left().map(|days| format!("{days} days"))),
             or_nothing(self.event_age().map(times::span)),
             self.breakers.iter().map(open).collect::<Vec<_>>().join("; "),

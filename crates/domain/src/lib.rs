@@ -22,6 +22,7 @@ pub mod secret;
 pub mod settings;
 pub mod signature;
 pub mod signed_request;
+pub mod silence;
 pub mod split;
 pub mod states;
 pub mod text;

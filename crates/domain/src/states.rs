@@ -126,6 +126,8 @@ words!(
         Standby = "standby",
         /// An edit of a message that never arrived (`num_edit` 0): what an unpublished Meta app is sent.
         EditOfNothing = "edit_of_nothing",
+        /// A message that the account itself has sent.
+        Echo = "echo",
         /// A webhook signed with a secret that may not speak for the account.
         NotSpokenFor = "not_spoken_for",
         /// Meta warned or restricted the account.
@@ -249,6 +251,61 @@ words!(
 );
 
 words!(
+    /// A part of a connection's health.
+    CheckName {
+        /// The token is accepted, and is the account's.
+        Token = "token",
+        /// How long the token holds.
+        TokenEnd = "token_end",
+        /// What its owner has granted.
+        Permissions = "permissions",
+        /// The webhook fields that are needed are subscribed.
+        Webhooks = "webhooks",
+        /// The account's own switch lets apps read its messages.
+        MessageAccess = "message_access",
+        /// Events come as usual.
+        Traffic = "traffic",
+        /// Conversations are ours, and not another app's.
+        Routing = "routing",
+        /// Messages come, and not only what the account itself sends, or edits.
+        Delivery = "delivery",
+    }
+);
+
+words!(
+    /// What a check has found.
+    CheckState {
+        /// Nothing to do.
+        Ok = "ok",
+        /// Something will go wrong, or looks odd.
+        Warning = "warning",
+        /// Messages are not received or not answered.
+        Failing = "failing",
+        /// Meta does not tell.
+        Unknown = "unknown",
+    }
+);
+
+impl CheckState {
+    /// Whether somebody should look at it.
+    pub fn is_bad(self) -> bool {
+        matches!(self, Self::Warning | Self::Failing)
+    }
+
+    /// The worse of two: what is not known is better than a warning.
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        let rank = |state: Self| match state {
+            Self::Ok => 0,
+            Self::Unknown => 1,
+            Self::Warning => 2,
+            Self::Failing => 3,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
+}
+
+words!(
     /// The state of a connect session.
     ConnectSessionStatus {
         /// The person has not come back from Meta.
@@ -321,6 +378,10 @@ words!(
         ConnectionStateChanged = "INSTAGRAM_CONNECTION_STATE_CHANGED",
         /// A caller changed a connection's settings.
         SettingsChanged = "INSTAGRAM_SETTINGS_CHANGED",
+        /// A check of a connection's health found something, or finds it no more.
+        CheckChanged = "INSTAGRAM_CHECK_CHANGED",
+        /// The webhooks of an account were not subscribed any more, and are again.
+        Resubscribed = "INSTAGRAM_WEBHOOKS_RESUBSCRIBED",
         /// The access token was renewed.
         TokenRefreshed = "INSTAGRAM_TOKEN_REFRESHED",
         /// The access token could not be renewed.

@@ -51,6 +51,11 @@ impl GraphError {
         self.class == FailureClass::Reauth && self.message.contains(PROOF)
     }
 
+    /// Whether the account's owner lets no app read its messages (Meta, "Error codes").
+    pub fn is_access_off(&self) -> bool {
+        self.code == "200/2534041"
+    }
+
     /// Whether what was asked for is not there; the message says what to do.
     pub fn is_missing(&self) -> bool {
         self.code == MISSING

@@ -51,7 +51,7 @@ pub struct Graph {
 pub(crate) const SERVICE: &str = "graph";
 
 /// All operations, for the metrics.
-const OPERATIONS: [&str; 14] = [
+const OPERATIONS: [&str; 15] = [
     "me",
     "subscribe",
     "subscriptions",
@@ -66,6 +66,7 @@ const OPERATIONS: [&str; 14] = [
     "exchange_token",
     "permissions",
     "pages",
+    "debug_token",
 ];
 
 /// A call without its credentials.

@@ -258,7 +258,7 @@ impl Login {
 }
 
 /// Calls in the name of a person.
-fn person(app: &MetaApp, token: &Secret<String>) -> Access {
+pub(crate) fn person(app: &MetaApp, token: &Secret<String>) -> Access {
     let access =
         Access { login: LoginKind::Facebook, node: "me".to_owned(), token: token.clone(), proof: None };
     access.proven_by(&app.secret)

@@ -42,6 +42,8 @@ pub enum Operation {
     RedeemCode,
     /// `GET /me/accounts`.
     Pages,
+    /// `GET /debug_token`.
+    DebugToken,
     /// `GET /refresh_access_token`.
     RefreshToken,
     /// `GET /access_token`, and `GET /oauth/access_token?fb_exchange_token=`.
@@ -83,6 +85,7 @@ impl Operation {
             Self::Permissions => "graph.permissions",
             Self::RedeemCode => "graph.redeem_code",
             Self::Pages => "graph.pages",
+            Self::DebugToken => "graph.debug_token",
             Self::RefreshToken => "graph.refresh_token",
             Self::ExchangeToken => "graph.exchange_token",
             Self::CreateChat => "retell.create_chat",

@@ -17,7 +17,7 @@ use crate::retell::{AgentRule, Chat, ChatStatus};
 use crate::server;
 use crate::settings::{Options, Settings, WebhookTarget};
 use crate::webhook::{self, Handshake, RawWebhook, ReleaseOrder, SentRaw};
-use crate::world::account::{AccountSpec, TokenState};
+use crate::world::account::{Account, AccountSpec, TokenState};
 use crate::world::action::Action;
 use crate::world::thread::{Message, Person, ThreadKey};
 
@@ -137,6 +137,35 @@ impl Simulator {
     pub fn put_account(&self, account: AccountSpec) {
         let now = self.core.clock.now_ms();
         self.core.change(|world| world.put_account(account, now));
+    }
+
+    /// Whether the account's owner lets apps read its messages.
+    pub fn set_message_access(&self, account: &str, is_on: bool) {
+        self.change_account(account, |account| account.access_off = !is_on);
+    }
+
+    /// Ends the account's subscription, as Meta does after failed deliveries.
+    pub fn unsubscribe(&self, account: &str) {
+        self.change_account(account, |account| account.subscribed = None);
+    }
+
+    /// What the account's owner has granted.
+    pub fn set_permissions(&self, account: &str, permissions: &[&str]) {
+        let permissions = permissions.iter().map(|&name| name.to_owned()).collect();
+        self.change_account(account, |account| account.permissions = permissions);
+    }
+
+    fn change_account(&self, account: &str, change: impl FnOnce(&mut Account)) {
+        self.core.change(|world| world.accounts.get_mut(account).map(change));
+    }
+
+    /// When the app's access to the data of an account's Page ends, in milliseconds.
+    pub fn end_data_access(&self, account: &str, at_ms: i64) {
+        self.core.change(|world| {
+            for token in world.tokens.values_mut().filter(|token| token.account == account) {
+                token.data_access_ends_ms = Some(at_ms);
+            }
+        });
     }
 
     /// Makes an account's tokens expire, revoked, or valid again.

@@ -71,6 +71,8 @@ pub struct NewConnection {
     pub app_user_id: Option<String>,
     /// What the business chose.
     pub settings: Settings,
+    /// What its owner has granted, where that is known.
+    pub permissions: Option<Vec<String>>,
     /// Its sealed secrets.
     pub credentials: Credentials,
 }
@@ -350,6 +352,7 @@ impl Tx {
         let known = Func::coalesce([Column::ConnectedAt.into_expr(), self.clock()]);
         let connected_at =
             CaseStatement::new().case(is(ConnectionStatus::Pending), self.clock()).finally(known);
+        let permissions = new.permissions.as_ref().and_then(|all| serde_json::to_string(all).ok());
         let row = instagram_connection::ActiveModel {
             username: Set(new.username.clone()),
             app_user_id: Set(new.app_user_id.clone()),
@@ -363,11 +366,13 @@ impl Tx {
             settings: Set(serde_json::to_string(&new.settings).unwrap_or_else(|_| "{}".to_owned())),
             subscribed_fields: Set(serde_json::to_string(fields).unwrap_or_else(|_| "[]".to_owned())),
             agent_id: Set(new.agent.to_string()),
+            permissions: Set(permissions),
             ..Default::default()
         };
         let connect = set_status(self.clock(), ConnectionStatus::Connected, None)
             .set(row)
             .col_expr(Column::TokenCheckAt, token_check_at)
+            .col_expr(Column::CheckAt, 0_i64.into())
             .col_expr(Column::CredentialVersion, next_version())
             .col_expr(Column::ConnectedAt, connected_at.into())
             .filter(Column::Id.eq(new.id));

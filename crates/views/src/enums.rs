@@ -3,8 +3,8 @@
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::permission::Role;
 use dmrelay_domain::states::{
-    ActivityKind, Author, ChatMode, ConnectSessionStatus, ConnectionStatus, Direction, LoginKind,
-    MessageStatus, TurnState,
+    ActivityKind, Author, ChatMode, CheckName, CheckState, ConnectSessionStatus, ConnectionStatus, Direction,
+    LoginKind, MessageStatus, TurnState,
 };
 use serde_json::Value;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
@@ -22,6 +22,8 @@ schemas! {
     connection_status: ConnectionStatus,
     login_kind: LoginKind,
     connect_session_status: ConnectSessionStatus,
+    check_name: CheckName,
+    check_state: CheckState,
     chat_mode: ChatMode,
     direction: Direction,
     author: Author,
@@ -50,6 +52,11 @@ pub fn dead_letter_state() -> ObjectBuilder {
 /// Failure classes, or null.
 pub fn failure_class_or_null() -> ObjectBuilder {
     or_null(failure_class())
+}
+
+/// States of checks, or null.
+pub fn check_state_or_null() -> ObjectBuilder {
+    or_null(check_state())
 }
 
 /// Kinds of dead letters, or null.

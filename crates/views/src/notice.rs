@@ -9,6 +9,9 @@ use utoipa::ToSchema;
 
 const DAY: Millis = 86_400_000;
 
+/// Of fewer messages of its own nothing can be concluded.
+const ECHOES: i64 = 10;
+
 /// How long a budget that was used up is told.
 const LATELY: Millis = 600_000;
 
@@ -40,6 +43,8 @@ pub enum NoticeCode {
     OnlyStandby,
     /// Only edits of messages that never arrived: what an unpublished Meta app is sent.
     UnpublishedApp,
+    /// Only messages arrive that the account itself has sent.
+    OnlyEchoes,
     /// Meta warned or restricted the account.
     PolicyEnforcement,
     /// More events come than the budget allows: they are answered later.
@@ -49,6 +54,16 @@ pub enum NoticeCode {
 }
 
 impl Notice {
+    /// What it is about.
+    pub fn code(&self) -> NoticeCode {
+        self.code
+    }
+
+    /// What it means, and what to do.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The notices that follow from what was seen of an account, now.
     pub fn all(signs: &[account_sign::Model], now: Millis) -> Vec<Self> {
         let seen = |sign: AccountSign| signs.iter().find(|row| row.sign == sign);
@@ -81,6 +96,14 @@ impl Notice {
                 published: switch the app to Live, and check that it is subscribed to the field messages.";
             notice(row, NoticeCode::UnpublishedApp, what.to_owned())
         });
+        let echoes =
+            alone(AccountSign::Echo).filter(|row| row.count >= ECHOES && row.last_at - row.first_at > DAY);
+        let echoes = echoes.map(|row| {
+            let what = "Only messages arrive that the account itself has sent, and none of customers. If customers do \
+                write, check the account's switch in the Instagram app (Settings, Messages and story replies, Message \
+                controls, Connected tools), and the access level of the Meta app.";
+            notice(row, NoticeCode::OnlyEchoes, what.to_owned())
+        });
         let policy = lately(AccountSign::PolicyEnforcement, 7 * DAY).map(|row| {
             let told = row.detail.as_deref().filter(|told| !told.is_empty()).unwrap_or("no reason given");
             let what = format!(
@@ -101,7 +124,7 @@ impl Notice {
             );
             notice(row, NoticeCode::TurnsOverBudget, what)
         });
-        [not_spoken_for, standby, unpublished, policy, events, turns].into_iter().flatten().collect()
+        [not_spoken_for, standby, unpublished, echoes, policy, events, turns].into_iter().flatten().collect()
     }
 }
 
@@ -140,6 +163,11 @@ mod tests {
         let former = row(Message, 1, now - 3 * DAY);
         assert_eq!(codes(&[row(Standby, now - DAY, now - 9), former.clone()]), [NoticeCode::OnlyStandby]);
         assert_eq!(codes(&[row(EditOfNothing, now - 9, now - 9), former]), [NoticeCode::UnpublishedApp]);
+        let echoes =
+            |first_at| account_sign::Model { count: 10, ..row(AccountSign::Echo, first_at, now - 9) };
+        assert_eq!(codes(&[echoes(now - 2 * DAY)]), [NoticeCode::OnlyEchoes]);
+        assert_eq!(codes(&[echoes(now - 2 * DAY), row(Message, 1, now - DAY)]), []);
+        assert_eq!(codes(&[echoes(now - DAY / 2)]), []);
         assert_eq!(codes(&[row(PolicyEnforcement, 1, now - 6 * DAY)]), [NoticeCode::PolicyEnforcement]);
         let budgets = [row(EventsOverBudget, 1, now - 9), row(TurnsOverBudget, 1, now - 9)];
         assert_eq!(codes(&budgets), [NoticeCode::EventsOverBudget, NoticeCode::TurnsOverBudget]);

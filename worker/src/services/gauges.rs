@@ -3,7 +3,7 @@
 use crate::Context;
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::failure::FailureClass;
-use dmrelay_domain::states::ConnectionStatus;
+use dmrelay_domain::states::{CheckName, CheckState, ConnectionStatus};
 use dmrelay_queue::QueueName;
 use dmrelay_runtime::metrics::{BREAKER_CAUSES, BREAKERS, WAITING, seconds};
 use dmrelay_store::{Call, PauseKey, PauseScope, Result};
@@ -33,6 +33,14 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     let counts = ctx.store.connection_counts().await?;
     for status in ConnectionStatus::ALL {
         metrics.connections.with_label_values(&[status.as_str()]).set(count_of(&counts, status.as_str()));
+    }
+    let counts = ctx.store.check_counts().await?;
+    for (check, state) in CheckName::ALL
+        .iter()
+        .flat_map(|check| CheckState::ALL.iter().map(move |state| (check.as_str(), state.as_str())))
+    {
+        let count = counts.iter().find(|count| count.name == check && count.state == state);
+        metrics.connection_checks.with_label_values(&[check, state]).set(count.map_or(0, |count| count.n));
     }
     let open = ctx.store.open_breakers().await?;
     for (breaker, cause) in

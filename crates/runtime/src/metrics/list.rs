@@ -160,6 +160,8 @@ metrics! {
         circuit_breakers_open: gauges = "circuit_breakers_open" ["breaker", "cause"];
         /// Accounts that somebody must do something for.
         account_needs: gauges = "account_needs" ["subaccount", "account", "username", "need"];
+        /// Connections in use by check and what was found.
+        connection_checks: gauges = "connection_checks" ["check", "state"];
         /// Pauses by call, scope, and who set them.
         pauses: gauges = "pauses" ["call", "scope", "by"];
         /// Access tokens by remaining lifetime.

@@ -4,6 +4,7 @@
 mod access;
 mod canary;
 mod duration;
+mod health;
 mod known;
 mod login;
 mod secrets;
@@ -14,6 +15,7 @@ mod worker;
 pub use access::{JwtSettings, LimitSettings};
 pub use canary::CanarySettings;
 pub use duration::{days, parse as duration, positive};
+pub use health::HealthSettings;
 pub use known::{is_setting, misspelt_here, warn_of_misspelt};
 pub use login::LoginSettings;
 pub use secrets::{
@@ -163,6 +165,9 @@ pub struct ApiSettings {
     /// Connecting by login.
     #[command(flatten)]
     pub login: LoginSettings,
+    /// Checks of connections.
+    #[command(flatten)]
+    pub health: HealthSettings,
     /// How long after Meta's data deletion callback an account's data is erased, for callbacks that were a mistake.
     #[arg(long, env = "DATA_DELETION_GRACE", default_value = "24h", value_parser = duration)]
     pub data_deletion_grace: Duration,

@@ -120,6 +120,15 @@ pub(crate) fn profile(world: &World, account: &str, user: &str, call: &Call) -> 
     Ok(fields::select(&node, &asked, "IGUser")?.into())
 }
 
+/// Refuses to show or send messages of an account whose owner lets no app read them (Messenger Platform, "Error codes").
+pub(crate) fn need_message_access(account: &Account) -> Result<(), GraphError> {
+    if account.access_off {
+        let what = "(#200) The account owner has disabled access to Instagram Direct Messages";
+        return Err(GraphError::sub(200, 2_534_041, what));
+    }
+    Ok(())
+}
+
 fn no_consent() -> GraphError {
     GraphError::new(230, "(#230) User consent is required to access user profile")
 }

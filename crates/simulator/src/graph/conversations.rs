@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::accounts::need;
+use super::accounts::{need, need_message_access};
 use super::call::Call;
 use super::errors::GraphError;
 use super::fields::{self, Field};
@@ -28,6 +28,7 @@ pub(crate) fn list(
         return Err(GraphError::no_object(call.method.as_str(), account));
     };
     need(account, account.messaging_permission())?;
+    need_message_access(account)?;
     // On graph.facebook.com the default platform is Messenger, which has no messages here.
     let instagram =
         call.query("platform").map_or(call.host == Host::Instagram, |platform| platform == "instagram");

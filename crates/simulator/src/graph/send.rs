@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::accounts::need;
+use super::accounts::{need, need_message_access};
 use super::call::Call;
 use super::compose::{Composed, compose};
 use super::errors::GraphError;
@@ -29,6 +29,7 @@ struct Recipient {
 pub(crate) fn send(world: &mut World, account: &str, call: &Call, now: i64) -> Result<Outcome, GraphError> {
     if let Some(account) = world.accounts.get(account) {
         need(account, account.messaging_permission())?;
+        need_message_access(account)?;
     }
     limits::send(world, account, now)?;
     let tag = tag(world, account, &call.body)?;

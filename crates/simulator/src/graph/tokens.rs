@@ -91,7 +91,7 @@ fn issue(world: &mut World, call: &Call, now: i64) -> Result<Outcome, GraphError
     let expires_ms = Some(now + LONG_TOKEN_SECONDS * 1000);
     world.tokens.insert(
         access_token.clone(),
-        Token { account, state: TokenState::Valid, issued_ms: now, expires_ms },
+        Token { account, state: TokenState::Valid, issued_ms: now, expires_ms, data_access_ends_ms: None },
     );
     let body =
         json!({"access_token": access_token, "token_type": "bearer", "expires_in": LONG_TOKEN_SECONDS});

@@ -31,6 +31,7 @@ pub(crate) fn operation(world: &World, call: &Call) -> Option<Operation> {
     match call.segments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["oauth", "access_token"] if call.query("code").is_some() => Some(Operation::RedeemCode),
         ["oauth", "access_token"] => Some(Operation::ExchangeToken),
+        ["debug_token"] => Some(Operation::DebugToken),
         ["me"] if is_user() => Some(Operation::Me),
         ["me", "accounts"] if is_user() => Some(Operation::Pages),
         ["me", "permissions"] if is_user() => Some(Operation::Permissions),
@@ -50,6 +51,7 @@ pub(crate) fn execute(
         Operation::ExchangeToken => exchange(world, call, now),
         Operation::Pages => pages(world, call, now),
         Operation::Me => me(world, call, now),
+        Operation::DebugToken => debug(world, call, now),
         _ => permissions(world, call, now),
     }
 }
@@ -131,7 +133,13 @@ fn pages(world: &mut World, call: &Call, now: i64) -> Result<Value, GraphError> 
         let linked = is_told.then(|| json!({"id": account.id, "username": account.username}));
         node.insert(ACCOUNT.to_owned(), linked.unwrap_or_default());
         nodes.push(node);
-        let token = Token { account: id.clone(), state: TokenState::Valid, issued_ms: now, expires_ms: None };
+        let token = Token {
+            account: id.clone(),
+            state: TokenState::Valid,
+            issued_ms: now,
+            expires_ms: None,
+            data_access_ends_ms: None,
+        };
         world.tokens.insert(access_token, token);
     }
     for page in world.settings.login.unlinked_pages.iter().filter(|page| grant.unlinked.contains(&page.id)) {
@@ -157,6 +165,33 @@ fn pages(world: &mut World, call: &Call, now: i64) -> Result<Value, GraphError> 
         });
     }
     Ok(list)
+}
+
+/// `GET /debug_token`: with the token of an app, its id and its secret; about a token of a Page. Assumption: of any of its accounts.
+fn debug(world: &World, call: &Call, now: i64) -> Result<Value, GraphError> {
+    let own = call.token.as_deref().and_then(|token| token.split_once('|'));
+    let apps = &world.settings.login.apps;
+    let app = own.and_then(|(id, secret)| apps::proven(apps, LoginKind::Facebook, id, secret));
+    let app = app.ok_or_else(|| GraphError::new(190, "Invalid OAuth access token signature."))?;
+    let asked = call.query("input_token").unwrap_or_default();
+    let token = world.tokens.get(asked);
+    let account = token.and_then(|token| world.accounts.get(&token.account));
+    let Some((token, account)) =
+        token.zip(account).filter(|(_, account)| account.login == LoginKind::Facebook)
+    else {
+        return Err(GraphError::new(100, "The access token could not be decrypted"));
+    };
+    let is_over = token.expires_ms.is_some_and(|end| end <= now);
+    let scopes = account.permissions.iter().filter(|permission| *permission != "human_agent");
+    Ok(json!({"data": {
+        "app_id": app.app_id, "type": "PAGE", "application": app.name,
+        "is_valid": token.state == TokenState::Valid && !is_over,
+        "issued_at": token.issued_ms / 1_000,
+        "expires_at": token.expires_ms.map_or(0, |end| end / 1_000),
+        "data_access_expires_at": token.data_access_ends_ms.map_or(0, |end| end / 1_000),
+        "scopes": scopes.collect::<Vec<_>>(),
+        "user_id": PERSON,
+    }}))
 }
 
 /// `GET /me`: the person, by the id that the app knows them by.

@@ -74,6 +74,7 @@ fn issue(world: &mut World, grant: &Grant, now: i64) -> Response {
         state: TokenState::Valid,
         issued_ms: now,
         expires_ms: Some(now + SHORT_TOKEN_MS),
+        data_access_ends_ms: None,
     };
     world.tokens.insert(access_token.clone(), token);
     // Implementations report numbers above 2^53.

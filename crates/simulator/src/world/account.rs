@@ -129,6 +129,8 @@ pub(crate) struct Account {
     /// None: not subscribed.
     pub(crate) subscribed: Option<Vec<String>>,
     pub(crate) webhook: Option<WebhookTarget>,
+    /// Its owner lets no app read its messages.
+    pub(crate) access_off: bool,
     #[serde(skip)]
     pub(crate) recent_sends: Vec<i64>,
     #[serde(skip)]
@@ -194,6 +196,8 @@ pub(crate) struct Token {
     pub(crate) issued_ms: i64,
     /// None: Page tokens do not expire.
     pub(crate) expires_ms: Option<i64>,
+    /// When the app's access to the account's data ends, with Facebook Login. None: not soon.
+    pub(crate) data_access_ends_ms: Option<i64>,
 }
 
 impl World {
@@ -205,8 +209,13 @@ impl World {
             LoginKind::Instagram => Some(issued_ms + LONG_TOKEN_SECONDS * 1000),
             LoginKind::Facebook => None,
         };
-        let token =
-            Token { account: spec.account_id.clone(), state: TokenState::Valid, issued_ms, expires_ms };
+        let token = Token {
+            account: spec.account_id.clone(),
+            state: TokenState::Valid,
+            issued_ms,
+            expires_ms,
+            data_access_ends_ms: None,
+        };
         self.tokens.insert(spec.access_token.clone(), token);
         let permissions = spec.permissions.clone().unwrap_or_else(|| default_permissions(spec.login_kind));
         let account = Account {
@@ -218,6 +227,7 @@ impl World {
             permissions,
             subscribed: spec.subscribed_fields,
             webhook: spec.webhook,
+            access_off: false,
             recent_sends: Vec::new(),
             recent_conversation_calls: Vec::new(),
             id: spec.account_id.clone(),
