@@ -10,6 +10,7 @@ mod canary;
 mod connect;
 mod extract;
 mod front;
+mod gaps;
 mod health;
 mod html;
 mod idempotency;

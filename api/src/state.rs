@@ -4,6 +4,7 @@ use crate::bodies::Budget;
 use crate::budget::{Budgets, Rate};
 use crate::canary::{Canary, Surroundings};
 use crate::connect::apps;
+use crate::gaps::Gaps;
 use crate::jwt::Tokens;
 use crate::limit::Limits;
 use crate::live::{Live, MostStreams};
@@ -235,6 +236,7 @@ pub struct Shared {
     pub(crate) options: ApiOptions,
     pub(crate) inbox: InboxWriter,
     pub(crate) snapshots: Snapshots,
+    pub(crate) gaps: Gaps,
     pub(crate) tokens: Current<Option<Tokens>>,
     /// The operator's secrets, as last read.
     pub(crate) secrets: Current<PlatformSecrets>,
@@ -311,6 +313,8 @@ impl ApiState {
         let on_stored = crate::pusher::start(&app.queue, app.metrics.clone());
         let inbox = InboxWriter::start(app.store.clone(), limits, on_stored, drained);
         show_waiting(&app.metrics, &inbox);
+        let gaps = Gaps::default();
+        tokio::spawn(gaps.clone().watch((app.store.clone(), inbox.clone()), app.clock.clone(), stop.clone()));
         let snapshots = Snapshots::new(app.store.clone(), app.vault.clone());
         snapshots.refresh().await.context("cannot load the connections")?;
         tokio::spawn(snapshots.clone().keep_fresh(api.snapshot_interval, drained.clone()));
@@ -356,6 +360,7 @@ impl ApiState {
             options,
             inbox,
             snapshots,
+            gaps,
             tokens,
             secrets,
             limits,

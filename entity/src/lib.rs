@@ -21,6 +21,7 @@ pub mod agent;
 pub mod agent_chat;
 pub mod agent_chat_deletion;
 pub mod api_key;
+pub mod backfill;
 pub mod breaker;
 pub mod budget;
 pub mod chat;

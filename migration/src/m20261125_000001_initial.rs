@@ -38,7 +38,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [&str; 30] = [
+const TABLES: [&str; 31] = [
+    "backfills",
     "connection_checks",
     "connect_sessions",
     "meta_apps",
@@ -104,6 +105,22 @@ const CONNECTIONS: &[&str] = &[
     ON instagram_connections (instagram_account_id) WHERE status <> 'disconnected'",
     "CREATE INDEX instagram_connections_paused ON instagram_connections (id) WHERE bot_paused",
     "CREATE INDEX instagram_connections_agent ON instagram_connections (subaccount_id, agent_id)",
+    // How far Meta's copy of the conversations of each has been compared with ours.
+    "CREATE TABLE backfills (
+    connection_id {uuid} PRIMARY KEY,
+    due_at bigint NOT NULL,
+    seen_until bigint NOT NULL,
+    reason text,
+    since bigint,
+    cursor text,
+    threads bigint NOT NULL,
+    skipped bigint NOT NULL,
+    found bigint NOT NULL,
+    requested_at bigint,
+    finished_at bigint,
+    last_found_at bigint
+)",
+    "CREATE INDEX backfills_due ON backfills (due_at)",
     // The health of each, as it was found last.
     "CREATE TABLE connection_checks (
     connection_id {uuid} NOT NULL,

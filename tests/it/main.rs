@@ -26,6 +26,7 @@ mod abuse;
 mod access;
 mod admin;
 mod agent_faults;
+mod backfill;
 mod backup;
 mod base;
 mod breakers;

@@ -80,6 +80,10 @@ impl Settings {
         settings.vault.keys = EncryptionKeysArg::of(&Vault::generate("k1"));
         settings.agent.api_key = RetellApiKeyArg::of("key_simulated");
         settings.agent.agent_timeout = Duration::from_millis(1_500);
+        // Its calls, too.
+        settings.worker.backfill_interval = Duration::ZERO;
+        settings.worker.backfill_settle = Duration::from_millis(500);
+        settings.worker.backfill_call_interval = Duration::from_millis(10);
         settings.worker.reconcile_grace = Duration::from_millis(500);
         settings.worker.reconcile_settle = Duration::from_millis(200);
         settings.worker.reconcile_attempts = 2;

@@ -1,6 +1,7 @@
 //! Shared state of a worker, created once per process.
 
 use crate::accounts::Accounts;
+use crate::backfill::Threads;
 use crate::breakers::Breakers;
 use crate::budgets::Budgets;
 use crate::dispatch::Dispatcher;
@@ -123,6 +124,8 @@ pub struct Context {
     pub(crate) budgets: Budgets,
     pub(crate) slots: Slots,
     pub(crate) timers: Timers,
+    /// Whose conversations at Meta are which.
+    pub(crate) threads: Threads,
     pub(crate) inbox: Inbox,
     pub(crate) keys: Keys,
     pub(crate) liveness: Liveness,
@@ -156,6 +159,7 @@ impl Context {
             budgets: Budgets::new(worker.budgets.clone()),
             slots: Slots::new(usize::from(worker.worker_concurrency)),
             timers: Timers::default(),
+            threads: Threads::default(),
             inbox: Inbox::default(),
             keys: Keys::default(),
             liveness: Liveness::new(worker.lease),

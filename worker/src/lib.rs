@@ -6,6 +6,7 @@
 
 mod accounts;
 mod automation;
+mod backfill;
 mod breakers;
 mod budgets;
 mod calls;

@@ -1,6 +1,7 @@
 //! The worker process: wires its dependencies, runs the queues' lanes and the services, and shuts down in
 //! order.
 
+use crate::backfill;
 use crate::handler::Handler;
 use crate::{Context, Parts, ingest, services};
 use anyhow::{Context as _, anyhow};
@@ -126,7 +127,8 @@ impl Worker {
         tokio::spawn(services::heartbeat::probe_writes(ctx.clone()));
         let inbox = tokio::spawn(ingest::run(ctx.clone()));
         let handler = Arc::new(Handler { ctx: ctx.clone() });
-        let running = services::start(&ctx, &stop);
+        let mut running = services::start(&ctx, &stop);
+        running.push(tokio::spawn(backfill::run(ctx.clone(), stop.clone())));
         // A worker that others may consider dead takes no jobs.
         let fetch = Some(ctx.liveness.watch());
         let stopping = Stop { shutdown: stop.clone(), grace, fetch };

@@ -44,6 +44,8 @@ pub(crate) struct Applicant {
     pub(crate) settings: Option<ConnectionSettings>,
     /// Transfer the account from another subaccount.
     pub(crate) take_over: bool,
+    /// Read the conversations that Meta shows of the time before.
+    pub(crate) import_history: bool,
     /// What the owner has granted, where that is known.
     pub(crate) permissions: Option<Vec<String>>,
 }
@@ -93,7 +95,7 @@ pub(crate) async fn connect(
     let account = proven(&applicant, &found)?;
     pauses::check_connect(state, subaccount, Some((&account, true))).await?;
     let before = before(state, scope, &account, applicant.take_over).await?;
-    let page = applicant.page.clone();
+    let (page, imports) = (applicant.page.clone(), applicant.import_history);
     let page = page.or_else(|| found.page_id.as_deref().and_then(|page| PageId::parse(page).ok()));
     let access = Access { node: node(applicant.login, Some(&account), page.as_ref()), ..access };
     let settings = match (applicant.settings.clone(), before.id()) {
@@ -118,6 +120,9 @@ pub(crate) async fn connect(
     state.snapshots.refresh().await?;
     let connection = state.store.connection_by_id(new.id).await?;
     let connection = connection.ok_or_else(|| Problem::not_found("the connection is gone"))?;
+    if imports {
+        state.store.request_backfill(new.id, 0, "import").await?;
+    }
     // The workers would do this too on their next tick; this is only faster.
     let waiting = state.store.route_events().await?;
     if waiting > 0 {

@@ -43,6 +43,9 @@ pub(crate) struct Wishes {
     pub(crate) settings: Option<ConnectionSettings>,
     /// Transfer the account from another subaccount.
     pub(crate) take_over: bool,
+    /// Read the conversations that Meta shows of the time before.
+    #[serde(default)]
+    pub(crate) import_history: bool,
 }
 
 /// What Meta tells when it sends a person back.
@@ -310,6 +313,7 @@ fn applicant(
         meta_user_id: None,
         settings: wishes.settings,
         take_over: wishes.take_over,
+        import_history: wishes.import_history,
         permissions: None,
     })
 }

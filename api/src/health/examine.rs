@@ -14,6 +14,9 @@ pub(super) struct Examination {
     pub(super) token_ends_at: Option<Millis>,
 }
 
+/// So much earlier than the last event a gap may have begun: events of conversations come in any order.
+pub(super) const GAP_MARGIN: Millis = 300_000;
+
 /// The code with which Graph rejects tokens.
 const TOKEN_CODE: &str = "190";
 
@@ -120,6 +123,10 @@ async fn webhooks(state: &ApiState, connection: &Connection, access: &Access) ->
             let still = missing_of(&fields);
             if still.is_empty() {
                 state.store.note_resubscribed(connection, &fields, &missing).await?;
+                // Nobody knows since when they were missing.
+                let connected_at = connection.row.connected_at.unwrap_or(connection.row.created_at);
+                let since = connection.row.last_event_at.map_or(connected_at, |last| last.max(connected_at));
+                state.store.request_backfill(connection.id, since - GAP_MARGIN, "resubscribed").await?;
                 tracing::warn!(connection = %connection.id, ?missing, "webhook fields were not subscribed, and are again");
                 return Ok(found(CheckState::Ok, "All webhook fields are subscribed again.".to_owned()));
             }

@@ -5,7 +5,7 @@ mod examine;
 mod seen;
 
 use crate::state::ApiState;
-use dmrelay_domain::states::CheckState;
+use dmrelay_domain::states::{CheckName, CheckState};
 use dmrelay_store::{Connection, Finding};
 use examine::Examination;
 use futures::{StreamExt, stream};
@@ -61,6 +61,10 @@ pub(crate) async fn check(state: &ApiState, connection: &Connection) -> dmrelay_
     for finding in found.iter().filter(|finding| changed.contains(&finding.name)) {
         let Finding { name, state: check_state, detail } = finding;
         let (check, is) = (name.as_str(), check_state.as_str());
+        if *name == CheckName::Traffic && check_state.is_bad() {
+            let since = connection.row.last_event_at.or(connection.row.connected_at).unwrap_or_default();
+            state.store.request_backfill(connection.id, since - examine::GAP_MARGIN, "silence").await?;
+        }
         if *check_state == CheckState::Failing {
             tracing::warn!(connection = %connection.id, check, state = is, detail, "a connection's check fails");
         } else {

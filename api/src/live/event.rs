@@ -80,6 +80,7 @@ impl LiveEventKind {
             | ActivityKind::PolicyEnforced
             | ActivityKind::CheckChanged
             | ActivityKind::Resubscribed
+            | ActivityKind::Backfilled
             | ActivityKind::TokenRefreshed
             | ActivityKind::TokenFailing => Some(Self::ConnectionState),
             ActivityKind::BotPaused | ActivityKind::BotResumed | ActivityKind::AutomationRecognized => {

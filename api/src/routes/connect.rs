@@ -57,6 +57,10 @@ pub(super) struct Connect {
     /// Transfer the account from another subaccount.
     #[serde(default)]
     take_over: bool,
+    /// Read the conversations of the time before, as far as Meta shows them: the 20 newest messages of each, which takes about a second
+    /// for each conversation. Messages of the last hour that nobody has answered are answered.
+    #[serde(default)]
+    import_history: bool,
 }
 
 /// A connection with what the business needs to set it up.
@@ -112,6 +116,7 @@ pub(super) async fn connect(
         meta_user_id: request.meta_user_id,
         settings: request.settings,
         take_over: request.take_over,
+        import_history: request.import_history,
         permissions: None,
     };
     let connection = connect::connect(&state, &scope, applicant).await?;

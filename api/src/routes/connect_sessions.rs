@@ -47,6 +47,10 @@ pub(super) struct NewConnectSession {
     /// Transfer the account from another subaccount.
     #[serde(default)]
     take_over: bool,
+    /// Read the conversations of the time before, as far as Meta shows them: the 20 newest messages of each, which takes about a second
+    /// for each conversation. Messages of the last hour that nobody has answered are answered.
+    #[serde(default)]
+    import_history: bool,
 }
 
 /// A connect session, and where the person logs in.
@@ -159,7 +163,11 @@ fn check(state: &ApiState, request: NewConnectSession) -> Result<NewSession, Pro
         settings::check(chosen, "/settings", &mut errors);
     }
     errors.end()?;
-    let wishes = Wishes { settings: request.settings, take_over: request.take_over };
+    let wishes = Wishes {
+        settings: request.settings,
+        take_over: request.take_over,
+        import_history: request.import_history,
+    };
     Ok(NewSession { login, account, return_url, page_choice, wishes })
 }
 

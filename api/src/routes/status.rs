@@ -7,7 +7,7 @@ use crate::problem::Problem;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
-use dmrelay_views::{ConnectionView, EntryPoints, HealthView, Notice, PauseView, WebhookView};
+use dmrelay_views::{BackfillView, ConnectionView, EntryPoints, HealthView, Notice, PauseView, WebhookView};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -42,6 +42,8 @@ pub(super) struct Status {
     pauses: Vec<PauseView>,
     /// Whether Meta still accepts the token and delivers messages, as it was last checked.
     health: HealthView,
+    /// The search for messages that no webhook brought; null before it has begun.
+    backfill: Option<BackfillView>,
     /// What is wrong with the account as a whole, as far as its webhooks show it.
     notices: Vec<Notice>,
 }
@@ -80,6 +82,7 @@ pub(super) async fn status(
         links: EntryPoints::of(&connection, query.reference.as_deref())?,
         pauses: pauses::of_connection(&state, &connection).await?,
         health: HealthView::of(&checks),
+        backfill: state.store.backfill(connection.id).await?.as_ref().map(BackfillView::of),
         notices: Notice::all(&signs, state.clock.now()),
         webhook: WebhookView { callback_url: connect::callback_url(&state, &connection) },
         connection: ConnectionView::of(&connection),

@@ -140,6 +140,9 @@ async fn answer(
     if result == "ok" {
         state.metrics.webhook_ack_seconds.observe(webhook.arrived.elapsed().as_secs_f64());
     } else {
+        if matches!(result, "unavailable" | "timeout") {
+            state.gaps.note(state.clock.now());
+        }
         // The metric counts refusals; a log line each would flood the log when it is needed most.
         tracing::debug!(result, "webhook not acknowledged");
     }

@@ -108,6 +108,8 @@ words!(
     NotAsked {
         /// Another app has the conversation.
         Standby = "standby",
+        /// No webhook brought it, and it was found too late, or after an answer.
+        History = "history",
         /// Meta does not pass on messages of this type.
         Unsupported = "unsupported",
         /// It can be viewed once, and only in the Instagram app.
@@ -382,6 +384,8 @@ words!(
         CheckChanged = "INSTAGRAM_CHECK_CHANGED",
         /// The webhooks of an account were not subscribed any more, and are again.
         Resubscribed = "INSTAGRAM_WEBHOOKS_RESUBSCRIBED",
+        /// Messages were found that no webhook had brought.
+        Backfilled = "INSTAGRAM_MESSAGES_BACKFILLED",
         /// The access token was renewed.
         TokenRefreshed = "INSTAGRAM_TOKEN_REFRESHED",
         /// The access token could not be renewed.

@@ -51,7 +51,7 @@ pub struct Graph {
 pub(crate) const SERVICE: &str = "graph";
 
 /// All operations, for the metrics.
-const OPERATIONS: [&str; 15] = [
+const OPERATIONS: [&str; 16] = [
     "me",
     "subscribe",
     "subscriptions",
@@ -67,6 +67,7 @@ const OPERATIONS: [&str; 15] = [
     "permissions",
     "pages",
     "debug_token",
+    "message",
 ];
 
 /// A call without its credentials.

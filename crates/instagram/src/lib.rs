@@ -4,6 +4,7 @@
 mod account;
 mod error;
 mod graph;
+mod history;
 pub mod links;
 mod oauth;
 mod probe;
@@ -14,6 +15,7 @@ mod token;
 pub use account::{Account, Profile};
 pub use error::GraphError;
 pub use graph::{Access, Graph, GraphOptions};
+pub use history::{Kept, ListPage, Listed};
 pub use oauth::{Grant, Login, LoginHosts, MetaApp, Page, needed_permissions};
 pub use probe::TokenFacts;
 pub use send::{InvalidMessage, Outgoing, SenderAction};

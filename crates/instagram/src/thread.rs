@@ -48,7 +48,7 @@ fn seen(value: &Value, user: &InstagramUserId) -> Option<Seen> {
 }
 
 /// Parses `2025-07-28T22:44:49+0000` to milliseconds.
-fn created(text: &str) -> Option<Millis> {
+pub(crate) fn created(text: &str) -> Option<Millis> {
     const FORMAT: &[BorrowedFormatItem<'_>] = format_description!(
         "[year]-[month]-[day]T[hour]:[minute]:[second][offset_hour sign:mandatory][offset_minute]"
     );

@@ -377,7 +377,7 @@ impl Tx {
             .col_expr(Column::ConnectedAt, connected_at.into())
             .filter(Column::Id.eq(new.id));
         connect.exec(self.connection()).await?;
-        Ok(())
+        self.begin_looking(new.id).await
     }
 
     /// The connection is disconnected, and its tokens are forgotten; the secret of its own Meta app is kept with its history, for

@@ -7,9 +7,9 @@ use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ChatId, ConnectionId, SubaccountId};
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_entity::{
-    account_sign, activity, agent, api_key, breaker, chat, connect_session, connection_check, dead_letter,
-    erased_trace, erased_user, erasure, idempotency_key, instagram_connection, meta_app, prompt_echo,
-    provider_key, usage_day,
+    account_sign, activity, agent, api_key, backfill, breaker, chat, connect_session, connection_check,
+    dead_letter, erased_trace, erased_user, erasure, idempotency_key, instagram_connection, meta_app,
+    prompt_echo, provider_key, usage_day,
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
@@ -194,6 +194,7 @@ impl Store {
             let key = crate::BreakerKey::GraphAccount(connection.account.clone()).to_string();
             breaker::Entity::delete_many().filter(breaker::Column::Key.eq(key)).exec(db).await?;
         }
+        backfill::Entity::delete_by_id(id).exec(db).await?;
         connection_check::Entity::delete_many()
             .filter(connection_check::Column::ConnectionId.eq(id))
             .exec(db)

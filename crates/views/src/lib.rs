@@ -2,6 +2,7 @@
 //! always present, null if it has no value.
 
 mod api_key;
+mod backfill;
 mod chat;
 mod connection;
 pub mod enums;
@@ -16,6 +17,7 @@ mod timeline;
 mod usage;
 
 pub use api_key::ApiKeyView;
+pub use backfill::BackfillView;
 pub use chat::{ChatCounts, ChatView};
 pub use connection::{ConnectionView, EntryPoints, QrView, WebhookView};
 pub use format::{parse_time, time};

@@ -10,7 +10,7 @@ use super::rows::{Message, MessageError};
 use super::takeover::ModeReason;
 use super::{Conversation, Tracked};
 use crate::clock::Millis;
-use crate::event::Inbound;
+use crate::event::{Container, Inbound};
 use crate::ids::MessageId;
 use crate::states::{ActivityKind, Author, Direction, MessageStatus};
 use crate::text::same_text;
@@ -35,7 +35,7 @@ impl Conversation {
             self.changes.facts.push(Fact::Reconciled { service: "graph", result: "happened" });
             self.mark_sent(ours, &echo.mid, true);
             self.continue_outbox();
-        } else if !self.is_automatic(event, echo) {
+        } else if event.container == Container::History || !self.is_automatic(event, echo) {
             self.written_in_app(event, echo);
         }
     }
@@ -57,7 +57,9 @@ impl Conversation {
         (new.direction, new.author, new.status) = (Direction::Outbound, Author::Native, MessageStatus::Sent);
         new.sent_at = Some(event.at);
         let Some(id) = self.add_received(new) else { return };
-        if let Some(seq) = self.message(id).map(|message| message.seq) {
+        // What was written long ago silences nobody now.
+        let is_news = event.container != Container::History;
+        if let Some(seq) = self.message(id).map(|message| message.seq).filter(|_| is_news) {
             self.chat.human_seq = self.chat.human_seq.max(seq);
         }
         let sent = self.activity(ActivityKind::MessageSent, APP_ACTOR, id);

@@ -188,9 +188,17 @@ impl Conversation {
 
     /// Stores a customer's message. It is answered, unless there is a reason why the agent is not asked about it.
     fn add_from_customer(&mut self, event: &Received, mut new: Message, reason: Option<NotAsked>) {
-        let reason = if is_ours(event) { reason } else { Some(NotAsked::Standby) };
+        let reason = match event.container {
+            Container::Messaging | Container::Change => reason,
+            Container::Standby => Some(NotAsked::Standby),
+            Container::History => Some(NotAsked::History),
+        };
         new.needs_answer = reason.is_none();
         new.error.code = reason.map(|reason| reason.as_str().to_owned());
+        // The first question is to tell what was said before. An agent chat that is under way is not told.
+        if reason == Some(NotAsked::History) && self.chat.agent_chat_id.is_none() {
+            self.chat.recall = true;
+        }
         let (needs_answer, kind) = (new.needs_answer, new.body.kind.clone());
         let Some(id) = self.add_received(new) else { return };
         self.reconsider_echoes(event.at);
@@ -221,7 +229,11 @@ impl Conversation {
         let text = self.connection.settings.unreadable_text.as_deref().map_or("", str::trim).to_owned();
         let is_answered = self.chat.first_unanswered_at.is_some() || self.open_turn().is_some();
         let told_lately = self.now - self.chat.notice_at < self.policy.notice_interval;
-        if text.is_empty() || reason == NotAsked::Standby || is_answered || told_lately {
+        if text.is_empty()
+            || matches!(reason, NotAsked::Standby | NotAsked::History)
+            || is_answered
+            || told_lately
+        {
             return;
         }
         let mut notice = Message::new(Direction::Outbound, Author::Agent, MessageStatus::Queued);

@@ -107,7 +107,9 @@ impl Conversation {
             Author::User => {
                 let reason = message.error.code.as_deref();
                 // What cannot be read has nobody answered.
-                let was_read = |reason| matches!(NotAsked::parse(reason), None | Some(NotAsked::Standby));
+                let was_read = |reason| {
+                    matches!(NotAsked::parse(reason), None | Some(NotAsked::Standby | NotAsked::History))
+                };
                 !message.needs_answer && reason.is_some_and(was_read) && message.error.class.is_none()
             }
             Author::Agent | Author::Automation | Author::System => false,

@@ -5,6 +5,7 @@ use super::item::{self, Container};
 use super::{EventKey, Kind};
 use crate::clock::Millis;
 use crate::json;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -129,6 +130,22 @@ fn event(account: &str, container: Container, raw: &RawValue, time: Millis) -> E
         at: item.at.unwrap_or(time),
         raw: bytes.to_vec(),
     }
+}
+
+/// An event that no webhook brought, in the form of an item of `messaging[]`. Its key is that of the webhook, if one comes late.
+/// `None` if it is none that is understood.
+pub fn read_back(account: &str, container: Container, item: &Value) -> Option<Event> {
+    let raw = item.to_string().into_bytes();
+    let item = item::read(container, account, &raw)?;
+    Some(Event {
+        key: item.key(account, container),
+        account: account.to_owned(),
+        thread: item.thread.clone(),
+        kind: item.kind(container),
+        container,
+        at: item.at?,
+        raw,
+    })
 }
 
 fn unknown(account: &str, bytes: &[u8], at: Millis) -> Event {

@@ -16,6 +16,8 @@ words!(
         Messaging = "messaging",
         /// `standby[]`: the same, while another app owns the thread.
         Standby = "standby",
+        /// No webhook brought it: read from Meta's copy of the conversation, too late to be answered. Its form is that of `messaging[]`.
+        History = "history",
         /// `changes[]`, or `field` and `value` on the entry itself.
         Change = "change",
     }
@@ -80,7 +82,7 @@ pub fn read(container: Container, account: &str, raw: &[u8]) -> Option<Item> {
         return None;
     }
     match container {
-        Container::Messaging | Container::Standby => Some(message_item(account, json)),
+        Container::Messaging | Container::Standby | Container::History => Some(message_item(account, json)),
         Container::Change => Some(change_item(account, &json)),
     }
 }

@@ -11,7 +11,7 @@ mod parts;
 mod tests;
 
 pub use content::{Attachment, Comment, Content, Edit, Inbound, Postback, Reaction, Referral, ReplyTo};
-pub use envelope::{Envelope, Event, parse};
+pub use envelope::{Envelope, Event, parse, read_back};
 pub use item::{Container, Item, read};
 pub use key::EventKey;
 

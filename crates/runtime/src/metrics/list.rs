@@ -138,6 +138,10 @@ metrics! {
         service_errors: counters = "service_errors_total" ["service"];
         /// Today's messages, turns and questions of the subaccounts that use most, counted by the leader.
         usage_today: gauges = "usage_today" ["subaccount", "what"];
+        /// Messages that no webhook had brought, by why they were looked for.
+        backfill_messages: counters = "backfill_messages_total" ["reason"];
+        /// Conversations that were compared with Meta's, by whether Meta could show them.
+        backfill_threads: counters = "backfill_threads_total" ["result"];
         /// Renewals of access tokens.
         token_refreshes: counters = "token_refreshes_total" ["result"];
         /// Time from when a customer wrote, by Meta's timestamp, to the arrival of the webhook.

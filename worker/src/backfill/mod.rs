@@ -1,0 +1,117 @@
+//! Messages that no webhook brought. Meta's list of conversations is looked at on a slow beat, and after a known gap all that changed
+//! since is read. What is missing goes into the inbox like a webhook's event, under the same key: a late webhook is a duplicate.
+
+mod look;
+
+use crate::Context;
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::ids::InstagramUserId;
+use dmrelay_domain::states::ConnectionStatus;
+use dmrelay_instagram::GraphError;
+use dmrelay_store::Connection;
+use dmrelay_store::entity::backfill;
+use futures::{StreamExt, stream};
+use look::Look;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often it is looked which connections are due.
+const TICK: Duration = Duration::from_secs(2);
+
+/// Connections claimed at a time, for each that is looked at at a time.
+const CLAIMED: u64 = 4;
+
+/// Conversations whose customer is remembered; then all are forgotten.
+const REMEMBERED_MAX: usize = 100_000;
+
+/// Whose conversations are which, as far as they were read by this process.
+#[derive(Debug, Default)]
+pub(crate) struct Threads(Mutex<HashMap<String, InstagramUserId>>);
+
+impl Threads {
+    fn user(&self, conversation: &str) -> Option<InstagramUserId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(conversation).cloned()
+    }
+
+    fn remember(&self, conversation: &str, user: InstagramUserId) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
+        }
+        known.insert(conversation.to_owned(), user);
+    }
+}
+
+/// Why a look ends early.
+enum Interrupted {
+    /// Meta cannot tell now.
+    Graph(GraphError),
+    /// The database cannot.
+    Store(dmrelay_store::Error),
+}
+
+impl From<dmrelay_store::Error> for Interrupted {
+    fn from(err: dmrelay_store::Error) -> Self {
+        Self::Store(err)
+    }
+}
+
+/// Looks at connections when they are due, until `shutdown`.
+pub(crate) async fn run(ctx: Arc<Context>, shutdown: CancellationToken) {
+    let worker = &ctx.options.worker;
+    if worker.backfill_interval.is_zero() {
+        return;
+    }
+    let at_a_time = usize::from(worker.backfill_concurrency);
+    let most = u64::from(worker.backfill_concurrency) * CLAIMED;
+    let mut ticks = tokio::time::interval(TICK.min(worker.backfill_interval));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        let due = match ctx.store.claim_backfills(worker.backfill_interval, most).await {
+            Ok(due) => due,
+            Err(err) => {
+                tracing::warn!(error = %err, "cannot look which conversations are to be compared; retrying");
+                continue;
+            }
+        };
+        let looks = stream::iter(due).for_each_concurrent(at_a_time, |(connection, row)| {
+            let ctx = ctx.clone();
+            async move { one(&ctx, &connection, &row).await }
+        });
+        if shutdown.run_until_cancelled(looks).await.is_none() {
+            return;
+        }
+    }
+}
+
+async fn one(ctx: &Context, connection: &Connection, row: &backfill::Model) {
+    let access = match ctx.access(connection) {
+        Ok(access) => access,
+        // The checks of the connection tell.
+        Err(err) => {
+            return tracing::debug!(connection = %connection.id, error = %err, "cannot decrypt a token");
+        }
+    };
+    let look = Look { ctx, connection, access };
+    let outcome = match row.since {
+        Some(since) => Box::pin(look.since(row, since)).await,
+        None => Box::pin(look.beat(row)).await,
+    };
+    match outcome {
+        Ok(()) => {}
+        Err(Interrupted::Store(err)) => {
+            tracing::warn!(connection = %connection.id, error = %err, "cannot compare conversations; retrying");
+        }
+        Err(Interrupted::Graph(err)) => {
+            tracing::info!(connection = %connection.id, class = err.class.as_str(), error = %err, "Meta does not show conversations now");
+            if err.class == FailureClass::Reauth {
+                let status = ConnectionStatus::ReauthRequired;
+                if let Err(err) = ctx.store.park_connection(connection, status, &err.code).await {
+                    tracing::warn!(connection = %connection.id, error = %err, "cannot park the connection");
+                }
+            }
+        }
+    }
+}
