@@ -2,7 +2,7 @@
 //! they change. No SQL runs before a signature is verified.
 
 use arc_swap::ArcSwap;
-use dmrelay_domain::ids::{AgentId, SubaccountId};
+use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::secret::Secret;
 use dmrelay_store::{Connection, Result, Store};
 use dmrelay_vault::Vault;
@@ -16,8 +16,6 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Known {
     /// The tenant.
     pub(crate) subaccount: SubaccountId,
-    /// The agent.
-    pub(crate) agent: AgentId,
     /// Its verification token.
     pub(crate) verify_token: Option<Secret<String>>,
     /// Its own app secret, if it has one.
@@ -78,7 +76,6 @@ impl Snapshots {
         let verify_token = connection.row.verify_token.as_ref();
         Known {
             subaccount: connection.subaccount.clone(),
-            agent: connection.agent.clone(),
             verify_token: open(&self.vault, connection, "verify_token", verify_token),
             app_secret: open_app_secret(&self.vault, connection),
         }

@@ -64,6 +64,7 @@ mod store_rest;
 mod takeover;
 mod tokens;
 mod tracing;
+mod transfer;
 mod unit_of_work;
 mod unusual;
 mod usage;

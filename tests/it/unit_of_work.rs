@@ -66,7 +66,7 @@ fn receive(worker: WorkerId) -> Command {
     let start = Some(StartTurn {
         worker,
         turn: TurnId::new(),
-        agent_chat: Some(AgentChat { id: "agent chat".to_owned(), key: None }),
+        agent_chat: Some(AgentChat { id: "agent chat".to_owned(), key: None, agent: None }),
         not_before: None,
     });
     Command::Receive(Receive { events: Vec::new(), start, only: None, timer: false })

@@ -191,7 +191,7 @@ pub(crate) async fn check_agent(state: &ApiState, scope: &Scope) -> Result<Right
     Err(not_assigned())
 }
 
-fn not_assigned() -> Problem {
+pub(crate) fn not_assigned() -> Problem {
     let title = "The agent is not assigned to this subaccount";
     Problem::new(StatusCode::FORBIDDEN, "agent-not-assigned", title)
         .detail("the operator assigns it: dmrelay-api admin agents assign")

@@ -78,6 +78,8 @@ impl LiveEventKind {
             | ActivityKind::CallsPaused
             | ActivityKind::CallsResumed
             | ActivityKind::PolicyEnforced
+            | ActivityKind::AgentChanged
+            | ActivityKind::AccountMoved
             | ActivityKind::CheckChanged
             | ActivityKind::Resubscribed
             | ActivityKind::Backfilled

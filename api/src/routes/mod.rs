@@ -25,6 +25,7 @@ mod send;
 mod settings;
 mod status;
 mod takeover;
+mod transfer;
 mod usage;
 mod webhook;
 
@@ -73,6 +74,7 @@ fn of_agent() -> Vec<Route> {
         needs(Connect, routes!(connect_sessions::create)),
         needs(Connect, routes!(connect_sessions::show)),
         needs(Connect, routes!(connect_sessions::choose_page)),
+        needs(Connect, routes!(transfer::transfer)),
         needs(Connect, routes!(disconnect::disconnect)),
         needs(Connect, routes!(check::check)),
         needs(Read, routes!(status::status)),

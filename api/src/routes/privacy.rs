@@ -10,7 +10,7 @@ use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use dmrelay_domain::clock::millis;
-use dmrelay_domain::ids::{AgentId, SubaccountId};
+use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::signed_request::SignedRequest;
 use dmrelay_domain::states::ErasureState;
 use dmrelay_store::entity::erasure;
@@ -160,7 +160,7 @@ async fn read(
     };
     // Of disconnected accounts too: Meta asks for the deletion after the app is removed.
     let own = match path.as_ref().and_then(of_path) {
-        Some((subaccount, agent)) => state.store.connections(&subaccount, Some(&agent)).await?,
+        Some(subaccount) => state.store.connections(&subaccount, None).await?,
         None => Vec::new(),
     };
     if !is_platform && !own.iter().any(by_own) {
@@ -179,8 +179,9 @@ async fn read(
     Ok(Callback { connections, issued_at })
 }
 
-fn of_path((subaccount, agent): &(String, String)) -> Option<(SubaccountId, AgentId)> {
-    Some((SubaccountId::parse(subaccount).ok()?, AgentId::parse(agent).ok()?))
+/// Any agent of the subaccount will do: an account that was given to another keeps the address that Meta knows.
+fn of_path((subaccount, _): &(String, String)) -> Option<SubaccountId> {
+    SubaccountId::parse(subaccount).ok()
 }
 
 fn refused() -> Problem {

@@ -73,13 +73,11 @@ pub(super) async fn shared_handshake(
 /// `GET …/instagram/webhook`.
 pub(super) async fn own_handshake(
     State(state): State<ApiState>,
-    Path((subaccount, agent)): Path<(String, String)>,
+    Path((subaccount, _)): Path<(String, String)>,
     Query(query): Query<Handshake>,
 ) -> Response {
     let accounts = state.snapshots.current();
-    let own = accounts
-        .values()
-        .filter(|known| known.subaccount.as_str() == subaccount && known.agent.as_str() == agent);
+    let own = accounts.values().filter(|known| known.subaccount.as_str() == subaccount);
     let tokens = own.filter_map(|known| known.verify_token.as_ref()).map(|token| token.expose().as_str());
     handshake(&state, &query, tokens)
 }
@@ -275,10 +273,9 @@ fn verify<'a>(
     if signer.is_platform {
         return Some(signer);
     }
-    let (subaccount, agent) = path?;
-    let mut own = accounts
-        .values()
-        .filter(|known| known.subaccount.as_str() == subaccount && known.agent.as_str() == agent);
+    // Of any of the subaccount's agents: an account that was given to another keeps the address that Meta knows.
+    let (subaccount, _) = path?;
+    let mut own = accounts.values().filter(|known| known.subaccount.as_str() == subaccount);
     own.any(|known| known.app_secret.as_ref().is_some_and(|secret| signer.knows(secret.expose())))
         .then_some(signer)
 }

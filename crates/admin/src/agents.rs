@@ -53,7 +53,7 @@ struct View {
     assigned_at: String,
 }
 
-fn agent(text: &str) -> Result<AgentId, String> {
+pub(crate) fn agent(text: &str) -> Result<AgentId, String> {
     AgentId::parse(text).map_err(|err| err.to_string())
 }
 

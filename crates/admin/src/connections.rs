@@ -1,23 +1,53 @@
 //! `admin connections`: connected accounts, their state, and their pending work.
 
-use super::common::{EXIT_CODES, LIMIT_MAX, now, subaccount};
+use super::agents::agent;
+use super::common::{EXIT_CODES, LIMIT_MAX, now, operator, subaccount};
 use super::output::{self, OfSubaccount, Table, or_nothing};
 use super::times;
-use clap::Args;
+use anyhow::bail;
 use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::conversation::Provider;
-use dmrelay_domain::ids::{ConnectionId, SubaccountId};
+use dmrelay_domain::ids::{AgentId, ConnectionId, SubaccountId};
 use dmrelay_domain::states::{CheckState, ConnectionStatus};
 use dmrelay_store::entity::connection_check;
-use dmrelay_store::{Backlog, BreakerKey, BreakerRow, Connection, Store};
+use dmrelay_store::{Backlog, BreakerKey, BreakerRow, Connection, Moved, Store};
 use dmrelay_views::{ConnectionView, HealthView, worst};
 use serde::Serialize;
 
+/// Which accounts to show, or what to do with one.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+pub struct Connections {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    list: ListOptions,
+}
+
+/// What to do with an account.
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Move an account to another subaccount, with its conversations, dead letters, usage and log. It stays connected: with a token of the
+    /// operator's Meta app nothing changes at Meta. With an app secret of its own, change its callback URL in Meta's dashboard.
+    #[command(after_help = EXIT_CODES)]
+    Move {
+        /// The id of the connection.
+        #[arg(value_parser = connection_id)]
+        connection: ConnectionId,
+        /// The subaccount to move it to.
+        #[arg(long, value_parser = subaccount)]
+        to: SubaccountId,
+        /// The agent that answers there, as Retell names it. It becomes that subaccount's, if it is nobody's.
+        #[arg(long, value_parser = agent)]
+        agent: AgentId,
+    },
+}
+
 /// Which accounts to show.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
-pub struct Connections {
+struct ListOptions {
     /// Only accounts in this state; by default all except disconnected ones.
     #[arg(long, value_parser = PossibleValuesParser::new(ConnectionStatus::ALL.iter().map(|word| word.as_str())))]
     status: Option<String>,
@@ -63,8 +93,41 @@ struct Queue {
     chats_sending: i64,
 }
 
+fn connection_id(text: &str) -> Result<ConnectionId, String> {
+    text.parse().map(ConnectionId).map_err(|_| "must be a UUID, as admin connections prints it".to_owned())
+}
+
 impl Connections {
     pub(super) async fn run(&self, store: &Store) -> anyhow::Result<()> {
+        match &self.action {
+            None => self.list.run(store).await,
+            Some(Action::Move { connection, to, agent }) => move_to(store, *connection, (to, agent)).await,
+        }
+    }
+}
+
+async fn move_to(
+    store: &Store,
+    id: ConnectionId,
+    (to, agent): (&SubaccountId, &AgentId),
+) -> anyhow::Result<()> {
+    match store.move_connection(id, (to, agent), &operator()).await? {
+        Moved::Now(connection) => {
+            let name = connection.row.username.as_ref().map(|name| format!("@{name} ")).unwrap_or_default();
+            output::print(format!("moved {name}{} to {to}, where {agent} answers", connection.account))?;
+            Ok(())
+        }
+        Moved::AgentOfAnother(owner) => bail!("{agent} belongs to the subaccount {owner}: see admin agents"),
+        Moved::NotInUse => bail!("the connection {id} is not in use: only a connected account can be moved"),
+        Moved::Erasing => {
+            bail!("the data of the account or of a subaccount is being erased: see admin erase list")
+        }
+        Moved::Gone => bail!("there is no connection {id}: see admin connections"),
+    }
+}
+
+impl ListOptions {
+    async fn run(&self, store: &Store) -> anyhow::Result<()> {
         let status = self.status.as_deref().and_then(ConnectionStatus::parse);
         let connections = store.connections_of_all(self.subaccount.as_ref(), status, self.limit).await?;
         let (breakers, backlogs) = (store.open_breaker_rows().await?, store.backlogs().await?);

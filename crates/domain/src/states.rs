@@ -380,6 +380,10 @@ words!(
         ConnectionStateChanged = "INSTAGRAM_CONNECTION_STATE_CHANGED",
         /// A caller changed a connection's settings.
         SettingsChanged = "INSTAGRAM_SETTINGS_CHANGED",
+        /// The operator moved an account to another subaccount.
+        AccountMoved = "INSTAGRAM_ACCOUNT_MOVED",
+        /// Another agent answers for an account.
+        AgentChanged = "INSTAGRAM_AGENT_CHANGED",
         /// A check of a connection's health found something, or finds it no more.
         CheckChanged = "INSTAGRAM_CHECK_CHANGED",
         /// The webhooks of an account were not subscribed any more, and are again.

@@ -230,7 +230,7 @@ impl Tx {
         let rows: Vec<agent_chat::Model> = self.query(&sql, values).await?;
         let unused: Vec<_> = rows
             .into_iter()
-            .map(|row| (row.subaccount_id, AgentChat { id: row.agent_chat_id, key: row.key_id }))
+            .map(|row| (row.subaccount_id, AgentChat { id: row.agent_chat_id, key: row.key_id, agent: None }))
             .collect();
         let unused: Vec<_> = unused.iter().map(|(subaccount, chat)| (subaccount.as_str(), chat)).collect();
         self.delete_agent_chats(&unused, settled).await?;

@@ -1,10 +1,10 @@
 //! What the business chose for a connection, and how it is changed.
 
-use crate::{Activity, ActivityKind, Connection, Result, Store, Tx};
+use crate::{Activity, ActivityKind, Bound, Connection, Result, Store, Tx};
 use dmrelay_domain::actor::Actor;
-use dmrelay_domain::ids::ConnectionId;
+use dmrelay_domain::ids::{AgentId, ConnectionId};
 use dmrelay_entity::instagram_connection::{Column, Entity};
-use sea_orm::sea_query::{CaseStatement, ExprTrait};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::{Map, Value};
 
@@ -64,22 +64,77 @@ impl Store {
     }
 }
 
+/// What came of giving an account another agent.
+#[derive(Debug, Clone)]
+pub enum AgentChanged {
+    /// The connection as it is now.
+    Now(Box<Connection>),
+    /// The agent is another subaccount's, or was nobody's and may not become the subaccount's.
+    NotAssigned,
+    /// The connection is gone.
+    Gone,
+}
+
+impl Store {
+    /// Another agent answers for an account from now on. Conversations under way go on in chats with that one. An agent that is nobody's
+    /// becomes the subaccount's only if `may_bind`.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn change_agent(
+        &self,
+        id: ConnectionId,
+        (agent, may_bind): (&AgentId, bool),
+        actor: &Actor,
+    ) -> Result<AgentChanged> {
+        let tx = self.begin().await?;
+        let row = Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
+        let Some(row) = row else { return Ok(AgentChanged::Gone) };
+        let before = Connection::from_row(row)?;
+        if before.agent == *agent {
+            return Ok(AgentChanged::Now(Box::new(before)));
+        }
+        match tx.bind_agent(agent, &before.subaccount, actor).await? {
+            Bound::Before => {}
+            Bound::Now if may_bind => {}
+            Bound::Now | Bound::Elsewhere(_) => return Ok(AgentChanged::NotAssigned),
+        }
+        let change = Entity::update_many()
+            .col_expr(Column::AgentId, agent.as_str().into())
+            .col_expr(Column::UpdatedAt, tx.touched())
+            .filter(Column::Id.eq(id));
+        let after = change.exec_with_returning(tx.connection()).await?.pop().map(Connection::from_row);
+        let Some(after) = after.transpose()? else { return Ok(AgentChanged::Gone) };
+        let activity = Activity::of_connection(&after, ActivityKind::AgentChanged, actor)
+            .about(&id)
+            .with("from", before.agent.as_str())
+            .with("to", agent.as_str());
+        tx.record(&activity).await?;
+        tx.commit().await?;
+        Ok(AgentChanged::Now(Box::new(after)))
+    }
+}
+
 impl Tx {
+    /// When a connection changes now. Later than before even within a millisecond: snapshots are taken anew when it moves.
+    fn touched(&self) -> Expr {
+        CaseStatement::new()
+            .case(Column::UpdatedAt.into_expr().gte(self.clock()), Column::UpdatedAt.into_expr().add(1))
+            .finally(self.clock())
+            .into()
+    }
+
     async fn write_settings(
         &self,
         id: ConnectionId,
         settings: &Settings,
         paused: bool,
     ) -> Result<Option<Connection>> {
-        // Later than before even within a millisecond: snapshots are taken anew when it moves.
-        let updated_at = CaseStatement::new()
-            .case(Column::UpdatedAt.into_expr().gte(self.clock()), Column::UpdatedAt.into_expr().add(1))
-            .finally(self.clock());
         let settings = serde_json::to_string(settings).unwrap_or_else(|_| "{}".to_owned());
         let write = Entity::update_many()
             .col_expr(Column::Settings, settings.into())
             .col_expr(Column::BotPaused, paused.into())
-            .col_expr(Column::UpdatedAt, updated_at.into())
+            .col_expr(Column::UpdatedAt, self.touched())
             .filter(Column::Id.eq(id));
         write.exec_with_returning(self.connection()).await?.pop().map(Connection::from_row).transpose()
     }

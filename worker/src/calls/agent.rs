@@ -62,8 +62,11 @@ async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
             let opening = opening(ctx, &connection, &about).await;
             let opened = match ctx.agent_key(&about.route.provider).await {
                 Ok(own) => {
-                    let opened = ctx.agent.open(key_of(own.as_ref()), &connection.agent, &opening).await;
-                    opened.map(|id| AgentChat { id, key: own.map(|own| own.id) })
+                    // As it was when the chat was wanted: what is cached of the connection may be older.
+                    let agent = &about.route.agent;
+                    let opened = ctx.agent.open(key_of(own.as_ref()), agent, &opening).await;
+                    let (key, agent) = (own.map(|own| own.id), Some(agent.clone()));
+                    opened.map(|id| AgentChat { id, key, agent })
                 }
                 Err(err) => Err(err),
             };

@@ -6,7 +6,7 @@ use crate::actor::Actor;
 use crate::clock::Millis;
 use crate::event::{Container, Item};
 use crate::failure::FailureClass;
-use crate::ids::{DeadLetterId, EventId, MessageId, TurnId, WorkerId};
+use crate::ids::{AgentId, DeadLetterId, EventId, MessageId, TurnId, WorkerId};
 use crate::trace::TraceId;
 use uuid::Uuid;
 
@@ -80,6 +80,8 @@ pub struct AgentChat {
     pub id: String,
     /// The subaccount's own key with which it was opened; none for the operator's.
     pub key: Option<Uuid>,
+    /// The agent it was opened with, where that is known.
+    pub agent: Option<AgentId>,
 }
 
 /// Events to ingest into the conversation.

@@ -54,6 +54,21 @@ impl Conversation {
         (self.chat.agent_watermark, self.chat.recall) = (None, true);
     }
 
+    /// The account was given another agent: the conversation goes on in a chat with that one, which is told what was said, once no
+    /// question is under way with the former.
+    pub(super) fn follow_agent(&mut self) {
+        let is_asked = |turn: &Turn| matches!(turn.state, TurnState::Asking | TurnState::Reconciling);
+        let is_same = self.chat.agent.as_ref() == Some(&self.connection.agent);
+        if is_same || self.turns.iter().any(|turn| is_asked(turn)) {
+            return;
+        }
+        let was_another = self.chat.agent.is_some();
+        self.chat.agent = Some(self.connection.agent.clone());
+        if was_another && self.chat.agent_chat_id.take().is_some() {
+            (self.chat.agent_watermark, self.chat.recall) = (None, true);
+        }
+    }
+
     /// If everything a turn asks was unsent, no one waits for its answer, and its replies are not sent.
     fn withdraw_unless_asked(&mut self, id: TurnId) {
         let asked = |message: &Message| message.turn_id == Some(id) && message.part.is_none();

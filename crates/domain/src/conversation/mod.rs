@@ -136,6 +136,7 @@ impl Conversation {
 
     /// Applies a command.
     pub fn apply(&mut self, command: Command) -> Reply {
+        self.follow_agent();
         let reply = self.carry_out(command);
         self.renew_agent_chat();
         reply

@@ -4,7 +4,7 @@ use super::tracked::Tracked;
 use crate::actor::Actor;
 use crate::clock::Millis;
 use crate::failure::FailureClass;
-use crate::ids::{ChatId, DeadLetterId, InstagramUserId, MessageId, TurnId, WorkerId};
+use crate::ids::{AgentId, ChatId, DeadLetterId, InstagramUserId, MessageId, TurnId, WorkerId};
 use crate::states::{AgentChatStatus, Author, ChatMode, DeadLetterKind, Direction, MessageStatus, TurnState};
 use crate::trace::TraceId;
 
@@ -54,6 +54,8 @@ pub struct Chat {
     pub flag: Option<String>,
     /// When Meta's 24-hour window closes.
     pub window_expires_at: Option<Millis>,
+    /// The agent that the agent chat is with.
+    pub agent: Option<AgentId>,
     /// The agent chat's id at its provider.
     pub agent_chat_id: Option<String>,
     /// The last message of the agent chat that is accounted for.
@@ -113,6 +115,7 @@ impl Chat {
             resume_at: None,
             flag: None,
             window_expires_at: None,
+            agent: None,
             agent_chat_id: None,
             agent_watermark: None,
             agent_chat_status: AgentChatStatus::Ongoing,

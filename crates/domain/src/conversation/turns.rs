@@ -26,7 +26,14 @@ impl Conversation {
     }
 
     pub(super) fn start_turn(&mut self, start: &StartTurn) -> Reply {
-        let is_new_chat = self.chat.agent_chat_id.is_none() && start.agent_chat.is_some();
+        // Another agent may have been given the account since it was opened.
+        let with_agent =
+            |opened: &AgentChat| opened.agent.as_ref().is_none_or(|agent| *agent == self.connection.agent);
+        let is_new_chat =
+            self.chat.agent_chat_id.is_none() && start.agent_chat.as_ref().is_some_and(with_agent);
+        if start.agent_chat.is_some() && !is_new_chat && self.chat.agent_chat_id.is_none() {
+            self.chat.opening_until = 0;
+        }
         let is_ours = |opened: &AgentChat| self.chat.agent_chat_id.as_deref() == Some(opened.id.as_str());
         let unused = start.agent_chat.iter().filter(|opened| !is_new_chat && !is_ours(opened)).cloned();
         self.changes.unused_agent_chats.extend(unused);

@@ -109,7 +109,7 @@ impl World {
                 let start = StartTurn {
                     worker,
                     turn: TurnId::new(),
-                    agent_chat: agent_chat.map(|id| AgentChat { id, key: None }),
+                    agent_chat: agent_chat.map(|id| AgentChat { id, key: None, agent: None }),
                     not_before: None,
                 };
                 self.tasks.push(worker, Task::Apply(Command::StartTurn(start)));

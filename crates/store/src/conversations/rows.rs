@@ -52,6 +52,7 @@ pub(super) fn chat_of(row: chat::Model) -> Option<Chat> {
         resume_at: row.resume_at,
         flag: row.flag,
         window_expires_at: row.window_expires_at,
+        agent: AgentId::parse(&row.agent_id).ok(),
         agent_chat_id: row.agent_chat_id,
         agent_watermark: row.agent_watermark,
         agent_chat_status: row.chat_status.known()?,

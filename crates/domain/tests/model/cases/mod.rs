@@ -76,7 +76,7 @@ impl Case {
         StartTurn {
             worker: self.worker,
             turn: TurnId::new(),
-            agent_chat: agent_chat.map(|id| AgentChat { id: id.to_owned(), key: None }),
+            agent_chat: agent_chat.map(|id| AgentChat { id: id.to_owned(), key: None, agent: None }),
             not_before: None,
         }
     }

@@ -61,7 +61,7 @@ fn no_turn_begins_while_another_is_being_asked() {
     let start = StartTurn {
         worker: case.worker,
         turn: TurnId::new(),
-        agent_chat: Some(AgentChat { id: "agent".to_owned(), key: None }),
+        agent_chat: Some(AgentChat { id: "agent".to_owned(), key: None, agent: None }),
         not_before: None,
     };
     let started = case.apply(Command::StartTurn(start));
@@ -234,7 +234,7 @@ fn a_question_asked_late_has_its_full_timeout() {
     let start = StartTurn {
         worker: case.worker,
         turn: ask.turn,
-        agent_chat: Some(AgentChat { id: "agent".to_owned(), key: None }),
+        agent_chat: Some(AgentChat { id: "agent".to_owned(), key: None, agent: None }),
         not_before: None,
     };
     let before = case.db.turns[0].deadline;
