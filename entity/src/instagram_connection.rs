@@ -58,6 +58,8 @@ pub struct Model {
     pub check_at: Option<i64>,
     /// The permissions that its owner has granted, where they are known, as JSON.
     pub permissions: Option<String>,
+    /// The ice breakers and the menu that were set for it, as JSON.
+    pub inbox_profile: Option<String>,
     /// When the row was made.
     pub created_at: i64,
     /// When the row last changed.

@@ -98,6 +98,7 @@ const CONNECTIONS: &[&str] = &[
     connected_at bigint,
     check_at bigint,
     permissions text,
+    inbox_profile text,
     created_at bigint NOT NULL,
     updated_at bigint NOT NULL
 )",

@@ -79,6 +79,7 @@ impl LiveEventKind {
             | ActivityKind::CallsResumed
             | ActivityKind::PolicyEnforced
             | ActivityKind::AgentChanged
+            | ActivityKind::InboxProfileSet
             | ActivityKind::AccountMoved
             | ActivityKind::CheckChanged
             | ActivityKind::Resubscribed

@@ -13,6 +13,7 @@ mod disconnect;
 mod docs;
 mod erase;
 mod events;
+mod inbox_profile;
 mod messages;
 mod meta_apps;
 mod oauth;
@@ -81,6 +82,9 @@ fn of_agent() -> Vec<Route> {
         needs(Read, routes!(connections::connections)),
         needs(Configure, routes!(settings::change_settings)),
         Route { keeps_answers: false, ..needs(Send, routes!(send::send)) },
+        needs(Read, routes!(inbox_profile::show)),
+        needs(Configure, routes!(inbox_profile::put)),
+        needs(Configure, routes!(inbox_profile::delete)),
         needs(Read, routes!(messages::messages)),
         needs(Read, routes!(chats::chats)),
         needs(Read, routes!(chat::chat)),

@@ -384,6 +384,8 @@ words!(
         AccountMoved = "INSTAGRAM_ACCOUNT_MOVED",
         /// Another agent answers for an account.
         AgentChanged = "INSTAGRAM_AGENT_CHANGED",
+        /// The ice breakers and the menu of an account were set or removed.
+        InboxProfileSet = "INSTAGRAM_INBOX_PROFILE_SET",
         /// A check of a connection's health found something, or finds it no more.
         CheckChanged = "INSTAGRAM_CHECK_CHANGED",
         /// The webhooks of an account were not subscribed any more, and are again.

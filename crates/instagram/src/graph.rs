@@ -51,7 +51,7 @@ pub struct Graph {
 pub(crate) const SERVICE: &str = "graph";
 
 /// All operations, for the metrics.
-const OPERATIONS: [&str; 16] = [
+const OPERATIONS: [&str; 18] = [
     "me",
     "subscribe",
     "subscriptions",
@@ -68,6 +68,8 @@ const OPERATIONS: [&str; 16] = [
     "pages",
     "debug_token",
     "message",
+    "inbox_profile",
+    "set_inbox_profile",
 ];
 
 /// A call without its credentials.

@@ -34,6 +34,12 @@ pub enum Operation {
     Subscriptions,
     /// `DELETE /{id}/subscribed_apps`.
     Unsubscribe,
+    /// `POST /{id}/messenger_profile`.
+    SetProfile,
+    /// `GET /{id}/messenger_profile`.
+    GetProfile,
+    /// `DELETE /{id}/messenger_profile`.
+    DeleteProfile,
     /// `GET /me` and `GET /{account}`.
     Me,
     /// `GET /me/permissions`.
@@ -81,6 +87,9 @@ impl Operation {
             Self::Subscribe => "graph.subscribe",
             Self::Subscriptions => "graph.subscriptions",
             Self::Unsubscribe => "graph.unsubscribe",
+            Self::SetProfile => "graph.set_profile",
+            Self::GetProfile => "graph.get_profile",
+            Self::DeleteProfile => "graph.delete_profile",
             Self::Me => "graph.me",
             Self::Permissions => "graph.permissions",
             Self::RedeemCode => "graph.redeem_code",

@@ -144,6 +144,11 @@ impl Simulator {
         self.change_account(account, |account| account.access_off = !is_on);
     }
 
+    /// The account's ice breakers and menu are others, set in the Instagram app, say.
+    pub fn set_profile(&self, account: &str, profile: serde_json::Map<String, serde_json::Value>) {
+        self.change_account(account, |account| account.profile = profile);
+    }
+
     /// Ends the account's subscription, as Meta does after failed deliveries.
     pub fn unsubscribe(&self, account: &str) {
         self.change_account(account, |account| account.subscribed = None);

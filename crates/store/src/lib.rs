@@ -33,6 +33,7 @@ mod health;
 mod history;
 mod idempotency;
 mod inbox;
+mod inbox_profiles;
 mod inbox_writer;
 mod ingest;
 mod leader;

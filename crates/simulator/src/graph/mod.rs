@@ -11,6 +11,7 @@ pub(crate) mod errors;
 pub(crate) mod fields;
 mod form;
 mod limits;
+mod messenger_profile;
 mod route;
 mod send;
 mod sender_action;
@@ -185,6 +186,9 @@ fn execute(
         Operation::Subscribe => subscriptions::subscribe(world, account, call),
         Operation::Subscriptions => Ok(subscriptions::list(world, account)),
         Operation::Unsubscribe => Ok(subscriptions::unsubscribe(world, account)),
+        Operation::SetProfile => messenger_profile::set(world, account, call),
+        Operation::GetProfile => messenger_profile::get(world, account, call),
+        Operation::DeleteProfile => messenger_profile::delete(world, account, call),
         Operation::Send => send::send(world, account, call, now),
         Operation::SenderAction => sender_action::act(world, account, call, now).map(Outcome::from),
         Operation::Profile => accounts::profile(world, account, &routed.object, call),

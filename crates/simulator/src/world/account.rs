@@ -131,6 +131,8 @@ pub(crate) struct Account {
     pub(crate) webhook: Option<WebhookTarget>,
     /// Its owner lets no app read its messages.
     pub(crate) access_off: bool,
+    /// Its ice breakers and its menu.
+    pub(crate) profile: serde_json::Map<String, serde_json::Value>,
     #[serde(skip)]
     pub(crate) recent_sends: Vec<i64>,
     #[serde(skip)]
@@ -228,6 +230,7 @@ impl World {
             subscribed: spec.subscribed_fields,
             webhook: spec.webhook,
             access_off: false,
+            profile: serde_json::Map::new(),
             recent_sends: Vec::new(),
             recent_conversation_calls: Vec::new(),
             id: spec.account_id.clone(),
