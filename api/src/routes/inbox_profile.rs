@@ -244,7 +244,7 @@ fn check(profile: &Profile) -> Result<(), Problem> {
             words(&format!("{at}/{m}/title"), &one.title, TITLE_MAX, &mut errors);
             match (&one.payload, &one.url) {
                 (Some(payload), None) => {
-                    words(&format!("{at}/{m}/payload"), payload, PAYLOAD_MAX, &mut errors)
+                    words(&format!("{at}/{m}/payload"), payload, PAYLOAD_MAX, &mut errors);
                 }
                 (None, Some(url)) if Url::parse(url).is_ok_and(|url| url.scheme() == "https") => {}
                 (None, Some(_)) => errors.at(&format!("{at}/{m}/url"), "must be an https address"),
