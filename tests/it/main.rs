@@ -57,6 +57,7 @@ mod queue;
 mod reauth;
 mod release;
 mod reload;
+mod routing;
 mod sdk;
 mod send;
 mod silence;

@@ -8,6 +8,7 @@ use dmrelay_domain::secret::Secret;
 use dmrelay_domain::states::LoginKind;
 use dmrelay_instagram::MetaApp;
 use dmrelay_runtime::settings::LoginSettings;
+use dmrelay_store::Connection;
 use dmrelay_store::entity::meta_app;
 use dmrelay_vault::Place;
 
@@ -69,6 +70,15 @@ pub(crate) async fn own(
 ) -> Result<Option<LoginApp>, Problem> {
     let row = state.store.meta_app(subaccount, login).await?;
     row.map(|row| opened(state, login, &row)).transpose()
+}
+
+/// The ids of the apps that a connection may be of, as far as they are known.
+pub(crate) async fn ids(state: &ApiState, connection: &Connection) -> Result<Vec<String>, Problem> {
+    let own = state.store.meta_app(&connection.subaccount, connection.login).await?;
+    let secrets = state.secrets.get();
+    let platform =
+        secrets.meta_apps.iter().filter(|app| app.login == connection.login).map(|app| app.id.clone());
+    Ok(own.map(|row| row.app_id).into_iter().chain(platform).collect())
 }
 
 fn opened(state: &ApiState, login: LoginKind, row: &meta_app::Model) -> Result<LoginApp, Problem> {

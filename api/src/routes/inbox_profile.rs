@@ -199,11 +199,16 @@ async fn usable(
         return Err(Problem::new(StatusCode::CONFLICT, "not-connected", title)
             .with("connectionStatus", connection.status.as_str()));
     }
-    let access = dmrelay_app::access(&state.vault, &connection).map_err(|err| {
+    let access = access_of(state, &connection)?;
+    Ok((connection, access))
+}
+
+/// With what Graph is called for a connection.
+pub(super) fn access_of(state: &ApiState, connection: &Connection) -> Result<Access, Problem> {
+    dmrelay_app::access(&state.vault, connection).map_err(|err| {
         tracing::error!(connection = %connection.id, error = %err, "cannot decrypt a stored access token");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The stored token cannot be read")
-    })?;
-    Ok((connection, access))
+    })
 }
 
 async fn view(state: &ApiState, connection: &Connection, access: &Access) -> Result<ProfileView, Problem> {

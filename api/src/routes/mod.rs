@@ -26,6 +26,7 @@ mod send;
 mod settings;
 mod status;
 mod takeover;
+mod thread;
 mod transfer;
 mod usage;
 mod webhook;
@@ -88,6 +89,8 @@ fn of_agent() -> Vec<Route> {
         needs(Read, routes!(messages::messages)),
         needs(Read, routes!(chats::chats)),
         needs(Read, routes!(chat::chat)),
+        needs(Read, routes!(thread::show)),
+        needs(TakeOver, routes!(thread::change)),
         needs(TakeOver, routes!(takeover::take_over)),
         needs(TakeOver, routes!(takeover::release)),
         needs(Read, routes!(activities::of_agent)),

@@ -70,7 +70,7 @@ pub(super) async fn release(
     answer(&state, released)
 }
 
-async fn with_connection(
+pub(super) async fn with_connection(
     state: &ApiState,
     scope: &Scope,
     id: ChatId,

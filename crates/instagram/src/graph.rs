@@ -51,7 +51,7 @@ pub struct Graph {
 pub(crate) const SERVICE: &str = "graph";
 
 /// All operations, for the metrics.
-const OPERATIONS: [&str; 18] = [
+const OPERATIONS: [&str; 20] = [
     "me",
     "subscribe",
     "subscriptions",
@@ -70,6 +70,8 @@ const OPERATIONS: [&str; 18] = [
     "message",
     "inbox_profile",
     "set_inbox_profile",
+    "thread_owner",
+    "control_thread",
 ];
 
 /// A call without its credentials.

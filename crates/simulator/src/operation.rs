@@ -34,6 +34,14 @@ pub enum Operation {
     Subscriptions,
     /// `DELETE /{id}/subscribed_apps`.
     Unsubscribe,
+    /// `GET /{id}/thread_owner`.
+    ThreadOwner,
+    /// `POST /{id}/take_thread_control`.
+    TakeThread,
+    /// `POST /{id}/release_thread_control`.
+    ReleaseThread,
+    /// `POST /{id}/pass_thread_control`.
+    PassThread,
     /// `POST /{id}/messenger_profile`.
     SetProfile,
     /// `GET /{id}/messenger_profile`.
@@ -87,6 +95,10 @@ impl Operation {
             Self::Subscribe => "graph.subscribe",
             Self::Subscriptions => "graph.subscriptions",
             Self::Unsubscribe => "graph.unsubscribe",
+            Self::ThreadOwner => "graph.thread_owner",
+            Self::TakeThread => "graph.take_thread",
+            Self::ReleaseThread => "graph.release_thread",
+            Self::PassThread => "graph.pass_thread",
             Self::SetProfile => "graph.set_profile",
             Self::GetProfile => "graph.get_profile",
             Self::DeleteProfile => "graph.delete_profile",

@@ -13,6 +13,7 @@ mod form;
 mod limits;
 mod messenger_profile;
 mod route;
+mod routing;
 mod send;
 mod sender_action;
 mod subscriptions;
@@ -186,6 +187,10 @@ fn execute(
         Operation::Subscribe => subscriptions::subscribe(world, account, call),
         Operation::Subscriptions => Ok(subscriptions::list(world, account)),
         Operation::Unsubscribe => Ok(subscriptions::unsubscribe(world, account)),
+        Operation::ThreadOwner => routing::owner(world, account, call).map(Outcome::from),
+        operation @ (Operation::TakeThread | Operation::ReleaseThread | Operation::PassThread) => {
+            routing::control(world, account, call, operation).map(Outcome::from)
+        }
         Operation::SetProfile => messenger_profile::set(world, account, call),
         Operation::GetProfile => messenger_profile::get(world, account, call),
         Operation::DeleteProfile => messenger_profile::delete(world, account, call),

@@ -30,6 +30,8 @@ pub(crate) struct Thread {
     /// The customer's last action that opens the reply window.
     pub(crate) opened_ms: Option<i64>,
     pub(crate) person: Person,
+    /// The app that has it, once that was changed by a call; empty: none.
+    pub(crate) owner: Option<String>,
     /// When the first unanswered message arrived: the start of the simulator's reply latency.
     pub(crate) waiting_since: Option<std::time::Instant>,
 }
@@ -42,6 +44,7 @@ impl Thread {
             updated_ms: 0,
             opened_ms: None,
             person: Person::named_after(user),
+            owner: None,
             waiting_since: None,
         }
     }
