@@ -88,14 +88,16 @@ impl ApiOptions {
         let mut app_secrets: Vec<Secret<String>> =
             list.filter(|secret| !secret.is_empty()).map(|secret| Secret::new(secret.to_owned())).collect();
         let meta_apps = meta_apps(&api.login)?;
+        check_app_secrets("META_APP_SECRETS", &app_secrets)?;
         for app in &meta_apps {
+            let name = match app.login {
+                LoginKind::Instagram => "INSTAGRAM_APP_SECRET",
+                LoginKind::Facebook => "FACEBOOK_APP_SECRET",
+            };
+            check_app_secrets(name, std::slice::from_ref(&app.secret))?;
             if !app_secrets.contains(&app.secret) {
                 app_secrets.push(app.secret.clone());
             }
-        }
-        if app_secrets.iter().any(|secret| secret.expose().len() < APP_SECRET_BYTES_MIN) {
-            let what = format!("each must have at least {APP_SECRET_BYTES_MIN} characters; Meta's have 32");
-            return Err(InvalidSetting { name: "META_APP_SECRETS", what });
         }
         let bootstrap = api.bootstrap_key.get()?;
         if bootstrap.as_ref().is_some_and(|key| key.expose().len() < BOOTSTRAP_KEY_BYTES_MIN) {
@@ -185,6 +187,15 @@ fn check_streams(limits: &LimitSettings) -> Result<(), InvalidSetting> {
         return Err(InvalidSetting { name: "EVENT_CREDENTIAL_INTERVAL", what });
     }
     Ok(())
+}
+
+/// A secret that can be guessed would let anyone sign webhooks.
+fn check_app_secrets(name: &'static str, secrets: &[Secret<String>]) -> Result<(), InvalidSetting> {
+    if secrets.iter().all(|secret| secret.expose().len() >= APP_SECRET_BYTES_MIN) {
+        return Ok(());
+    }
+    let what = format!("each must have at least {APP_SECRET_BYTES_MIN} characters; Meta's have 32");
+    Err(InvalidSetting { name, what })
 }
 
 /// An origin that no browser sends would silently match nothing.

@@ -53,10 +53,10 @@ async function logIn(login) {
     await page.locator(`button[value=${login.decision}]`).click();
   }
   if (login.page) {
-    await page.getByRole("heading", { name: "Which Page is it?" }).waitFor();
+    await page.getByRole("heading", { name: "Choose a Facebook Page" }).waitFor();
     await page.locator(`input[value="${login.page}"]`).check();
     await page.getByRole("button", { name: "Connect" }).click();
-    await page.getByRole("heading", { name: "Which Page is it?" }).waitFor({ state: "detached" });
+    await page.getByRole("heading", { name: "Choose a Facebook Page" }).waitFor({ state: "detached" });
   }
   await page.waitForLoadState();
   if (login.picture) await page.screenshot({ path: login.picture, fullPage: true });

@@ -16,6 +16,8 @@ on_both_backends!(
     what_people_wrote_in_the_app_silences_the_agent,
     after_a_lost_subscription_what_came_meanwhile_is_read,
     a_conversation_that_meta_cannot_show_keeps_no_other_from_being_read,
+    a_message_before_the_last_is_found_within_the_hour,
+    a_former_connections_gap_is_not_read,
     the_history_is_read_on_request,
     an_erased_customer_stays_erased,
 );
@@ -88,10 +90,15 @@ async fn a_missed_message_is_answered_and_its_late_webhook_is_a_duplicate(backen
 
 async fn what_is_old_or_answered_is_only_stored(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, often).await?;
-    // It was connected long ago.
-    let long_ago = relay.store.now().await? - 30 * HOUR_MS;
-    let sql = format!("UPDATE instagram_connections SET connected_at = {long_ago}");
-    sea_orm::ConnectionTrait::execute_unprepared(relay.store.connection(), &sql).await?;
+    // It was connected long ago, and read just now.
+    let now = relay.store.now().await?;
+    let long_ago = now - 30 * HOUR_MS;
+    for sql in [
+        format!("UPDATE backfills SET requested_at = {now}"),
+        format!("UPDATE instagram_connections SET connected_at = {long_ago}"),
+    ] {
+        sea_orm::ConnectionTrait::execute_unprepared(relay.store.connection(), &sql).await?;
+    }
     withheld(&relay, USER, Action::text("two hours ago"), 2);
     withheld(&relay, OTHER, Action::text("answered"), 0);
     withheld(&relay, OTHER, Action::native("by a colleague"), 0);
@@ -118,10 +125,12 @@ async fn what_is_old_or_answered_is_only_stored(backend: Backend) -> Result<()> 
         relay.asked()
     );
     let status = backfill(&relay).await?;
-    assert_eq!(
-        (&status["reason"], &status["found"], &status["isRunning"]),
-        (&json!("refused"), &json!(3), &json!(false))
-    );
+    assert_eq!((&status["reason"], &status["isRunning"]), (&json!("refused"), &json!(false)));
+    // By the request, or by the beat after it: what has just been written is left for that.
+    let told = relay.rest.get("activities?kind=INSTAGRAM_MESSAGES_BACKFILLED").await?.json;
+    let told = told["items"].as_array().context("no activities")?;
+    let found: i64 = told.iter().filter_map(|one| one["details"]["found"].as_i64()).sum();
+    assert_eq!(found, 3, "{told:?}");
     relay.end().await
 }
 
@@ -169,17 +178,58 @@ async fn a_conversation_that_meta_cannot_show_keeps_no_other_from_being_read(bac
     withheld(&relay, USER, Action::text("fine"), 0);
     withheld(&relay, OTHER, Action::text("with an AI of AI Studio"), 0);
     assert_eq!(relay.replies(USER, 1).await?, ["Answer to: fine"]);
-    looked(&relay).await?;
+    let skipped = relay.metrics.backfill_threads.with_label_values(&["skipped"]);
+    until("it is tried again", WITHIN, async || Ok((skipped.get() >= 3).then_some(()))).await?;
     assert_eq!(relay.sent(OTHER).len(), 0);
-    let metrics = String::from_utf8(relay.metrics.render())?;
-    assert!(metrics.contains("dmrelay_backfill_threads_total{result=\"skipped\"}"), "{metrics}");
     // An outage of Meta's loses nothing: it is looked at again.
     relay.simulator.clear_faults(None);
+    assert_eq!(relay.replies(OTHER, 1).await?, ["Answer to: with an AI of AI Studio"]);
     // Not in the second of the answer, for Meta's times are whole seconds.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     relay.simulator.add_fault(Fault::graph(Operation::Conversations, FaultMode::DropBefore).times(3));
     withheld(&relay, USER, Action::text("meanwhile"), 0);
     relay.replies(USER, 2).await?;
+    relay.end().await
+}
+
+async fn a_message_before_the_last_is_found_within_the_hour(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, often).await?;
+    // The conversation is known from here on.
+    withheld(&relay, USER, Action::text("one"), 0);
+    relay.replies(USER, 1).await?;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    withheld(&relay, USER, Action::text("lost"), 0);
+    relay.simulator.say(ACCOUNT, USER, "two");
+    relay.replies(USER, 2).await?;
+    looked(&relay).await?;
+    let two_hours_ago = relay.store.now().await? - 2 * HOUR_MS;
+    let sql = format!("UPDATE instagram_connections SET connected_at = {two_hours_ago}");
+    sea_orm::ConnectionTrait::execute_unprepared(relay.store.connection(), &sql).await?;
+    until("everything is read", WITHIN, async || {
+        let status = backfill(&relay).await?;
+        Ok((status["reason"] == "beat" && status["finishedAt"].is_string()).then_some(()))
+    })
+    .await?;
+    let all = are_stored(&relay, USER, 5).await?;
+    assert!(all.iter().any(|(text, _)| text == "lost"), "{all:?}");
+    relay.end().await
+}
+
+async fn a_former_connections_gap_is_not_read(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let connection = relay.store.snapshot().await?[0].id;
+    relay.store.request_backfill(connection, 1, "refused").await?;
+    assert_eq!(backfill(&relay).await?["isRunning"], true);
+    // A new token is no new connection.
+    assert!(relay.rest.post("connect", connect_body()).await?.status < 300);
+    assert_eq!(backfill(&relay).await?["isRunning"], true);
+    let path = dmrelay_tests::rest::agent_path("disconnect");
+    let gone = relay.rest.request("POST", &path, None, &[]).await?;
+    assert_eq!(gone.status, 200, "{}", gone.text);
+    let again = relay.rest.post("connect", connect_body()).await?;
+    assert!(again.status < 300, "{}", again.text);
+    let status = backfill(&relay).await?;
+    assert_eq!((&status["isRunning"], &status["reason"]), (&json!(false), &Value::Null), "{status}");
     relay.end().await
 }
 
@@ -193,6 +243,10 @@ async fn the_history_is_read_on_request(backend: Backend) -> Result<()> {
     }
     let photo = json!([{"type": "image", "payload": {"url": "https://lookaside.fbsbx.com/1"}}]);
     withheld(&relay, USER, serde_json::from_value(json!({"kind": "attachments", "attachments": photo}))?, 48);
+    // The account's own words of just before, which may be the agent's of a former connection.
+    withheld(&relay, OTHER, Action::text("and this?"), 0);
+    withheld(&relay, OTHER, Action::native("that too"), 0);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     let mut body = connect_body();
     body["importHistory"] = json!(true);
     let connected = relay.rest.post("connect", body).await?;
@@ -205,10 +259,10 @@ async fn the_history_is_read_on_request(backend: Backend) -> Result<()> {
     let status = backfill(&relay).await?;
     assert_eq!(
         (&status["reason"], &status["threads"]),
-        (&json!("import"), &json!(CUSTOMERS + 1)),
+        (&json!("import"), &json!(CUSTOMERS + 2)),
         "{status}"
     );
-    assert_eq!(status["found"], json!(2 * CUSTOMERS + 1));
+    assert_eq!(status["found"], json!(2 * CUSTOMERS + 3));
     relay.settled().await?;
     for n in [0, CUSTOMERS - 1] {
         let texts: Vec<String> = stored(&relay, &user(n)).await?.into_iter().map(|(text, _)| text).collect();

@@ -156,7 +156,7 @@ async fn without_a_frontend_people_see_how_it_went() -> Result<()> {
             "The account is connected",
             "The account was not connected",
             "The account is connected",
-            "The link is not known",
+            "Unknown link",
         ]
     );
     // A page says by its status that it is about a fault; nothing else is to complain about.

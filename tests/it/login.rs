@@ -194,13 +194,30 @@ async fn a_frontend_asks_which_page_it_is(backend: Backend) -> Result<()> {
     assert_eq!(relay.rest.post(&path, json!({"pageId": PAGE})).await?.status, 409);
     answered(&relay, PAGED, 1).await?;
     // The tokens of the Pages are forgotten.
+    assert!(!has_pages(&relay).await?);
+    // So are those of somebody who does not come back.
+    let begun =
+        begin(&relay.rest, json!({"loginKind": "facebook", "returnUrl": RETURN, "pageChoice": "frontend"}))
+            .await?;
+    assert_eq!(Person::new()?.allow(&begun, &[PAGED, OTHER_PAGED]).await?.outcome().0, "choose_page");
+    let week = Duration::from_hours(7 * 24);
+    relay.store.forget_connect_sessions(week).await?;
+    assert!(has_pages(&relay).await?);
+    let sql = "UPDATE connect_sessions SET expires_at = expires_at - 3600000";
+    sea_orm::ConnectionTrait::execute_unprepared(relay.store.connection(), sql).await?;
+    relay.store.forget_connect_sessions(week).await?;
+    assert!(!has_pages(&relay).await?);
+    assert_eq!(session(&relay.rest, &begun).await?.json["status"], "expired");
+    relay.end().await
+}
+
+/// Whether tokens of Pages are stored with a session.
+async fn has_pages(relay: &Relay) -> Result<bool> {
     let row = sea_orm::Statement::from_string(
         sea_orm::ConnectionTrait::get_database_backend(relay.store.connection()),
         "SELECT 1 FROM connect_sessions WHERE pages IS NOT NULL",
     );
-    let left = sea_orm::ConnectionTrait::query_one_raw(relay.store.connection(), row).await?;
-    assert!(left.is_none());
-    relay.end().await
+    Ok(sea_orm::ConnectionTrait::query_one_raw(relay.store.connection(), row).await?.is_some())
 }
 
 /// A way in which it goes wrong: what is prepared, what the person does, and what is told.
@@ -214,7 +231,7 @@ struct Wrong {
 }
 
 async fn what_goes_wrong_is_told_to_the_frontend_and_in_the_session(backend: Backend) -> Result<()> {
-    let relay = Relay::start(backend, |_| {}).await?;
+    let relay = Relay::start(backend, |settings| settings.api.login.connect_take_over = true).await?;
     two_pages(&relay);
     let person = Person::new()?;
     let nothing: fn(&Relay) = |_| {};
@@ -346,7 +363,7 @@ async fn a_link_is_good_for_one_login_and_for_some_minutes(backend: Backend) -> 
     let callback = format!("{}/oauth/instagram/callback", relay.rest.address());
     for odd in [String::new(), "?code=x".to_owned(), "?code=x&state=nobodys".to_owned()] {
         let seen = person.visit(&format!("{callback}{odd}")).await?;
-        assert!(seen.status == 400 && seen.html.contains("The link is not known"), "{odd} {}", seen.html);
+        assert!(seen.status == 400 && seen.html.contains("Unknown link"), "{odd} {}", seen.html);
     }
     // Each code is redeemed once, however often the browser comes.
     let begun = begin(&relay.rest, json!({})).await?;
@@ -356,7 +373,7 @@ async fn a_link_is_good_for_one_login_and_for_some_minutes(backend: Backend) -> 
     let calls = |relay: &Relay| relay.simulator.record(|record| record.calls["graph.redeem_code"]);
     let before = calls(&relay);
     let again = person.visit(seen.url.as_str()).await?;
-    assert!(again.status == 409 && again.html.contains("used before"), "{}", again.html);
+    assert!(again.status == 409 && again.html.contains("already been used"), "{}", again.html);
     assert_eq!(calls(&relay), before);
     // At most two at a time.
     let late = begin(&relay.rest, json!({"returnUrl": RETURN})).await?;
@@ -381,6 +398,7 @@ async fn a_link_is_good_for_one_login_and_for_some_minutes(backend: Backend) -> 
         (json!({"loginKind": "tiktok"}), "/loginKind"),
         (json!({"pageChoice": "frontend"}), "/pageChoice"),
         (json!({"instagramAccountId": "me"}), "/instagramAccountId"),
+        (json!({"takeOver": true}), "/takeOver"),
         (json!({"settings": {"debounceMs": 600_000}}), "/settings/debounceMs"),
     ] {
         let refused = relay.rest.post("connect-sessions", body).await?;

@@ -101,15 +101,15 @@ fn opened(state: &ApiState, login: LoginKind, row: &meta_app::Model) -> Result<L
 }
 
 fn unconfigured(login: Option<LoginKind>) -> Problem {
-    let title = "Nobody can log in to connect an account here";
+    let title = "Login is not configured";
     let which = match login {
         None => "any login",
         Some(LoginKind::Instagram) => "Instagram Login",
         Some(LoginKind::Facebook) => "Facebook Login",
     };
     let what = format!(
-        "there is no Meta app for {which}: the operator sets INSTAGRAM_APP_ID or FACEBOOK_APP_ID, or the subaccount has one of its \
-         own (PUT …/meta-apps)"
+        "there is no Meta app for {which}: the operator must set INSTAGRAM_APP_ID or FACEBOOK_APP_ID with its secret, or the subaccount \
+         must register its own app (PUT …/meta-apps/{{loginKind}})"
     );
     Problem::new(StatusCode::CONFLICT, "login-not-configured", title).detail(what)
 }

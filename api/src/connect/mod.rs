@@ -109,26 +109,32 @@ pub(crate) async fn connect(
     let of = (account, page, found, &before);
     let new = describe(state, scope, applicant, of, (access.proof.as_ref(), settings));
     reserve(state, &new, &before).await?;
-    let made = make(state, (scope, right), &access, (&new, &before)).await;
-    if let Err(problem) = made {
-        if !matches!(before, Before::Live(_)) {
-            state.store.drop_pending(new.id).await?;
+    let made = make(state, (scope, right), &access, (&new, &before, imports)).await;
+    let connection = match made {
+        Ok(connection) => connection,
+        Err(problem) => {
+            if !matches!(before, Before::Live(_)) {
+                state.store.drop_pending(new.id).await?;
+            }
+            return Err(problem);
         }
-        return Err(problem);
-    }
-    // The account is known from now on.
-    state.snapshots.refresh().await?;
-    let connection = state.store.connection_by_id(new.id).await?;
-    let connection = connection.ok_or_else(|| Problem::not_found("the connection is gone"))?;
-    if imports {
-        state.store.request_backfill(new.id, 0, "import").await?;
-    }
-    // The workers would do this too on their next tick; this is only faster.
-    let waiting = state.store.route_events().await?;
-    if waiting > 0 {
-        tracing::info!(connection = %new.id, waiting, "ingesting events that arrived before the connection");
-    }
+    };
+    take_in(state, new.id).await;
     Ok(connection)
+}
+
+/// What follows at once, and otherwise on the next ticks: the account is connected, whatever becomes of this.
+async fn take_in(state: &ApiState, id: ConnectionId) {
+    if let Err(err) = state.snapshots.refresh().await {
+        tracing::warn!(connection = %id, error = %err, "cannot read the accounts anew; retrying");
+    }
+    match state.store.route_events().await {
+        Ok(0) => {}
+        Ok(waiting) => {
+            tracing::info!(connection = %id, waiting, "ingesting events that arrived before the connection");
+        }
+        Err(err) => tracing::warn!(connection = %id, error = %err, "cannot route events; retrying"),
+    }
 }
 
 /// What calls name: the account, or the Page with Facebook Login; whoever the token is of, where that is not known.
@@ -144,9 +150,7 @@ fn node(login: LoginKind, account: Option<&InstagramAccountId>, page: Option<&Pa
 fn proven(applicant: &Applicant, found: &Account) -> Result<InstagramAccountId, Problem> {
     let is = &found.instagram_account_id;
     if let Some(should) = applicant.account.as_ref().filter(|account| account.as_str() != is) {
-        let name = found.username.as_deref().map(|name| format!(" (@{name})")).unwrap_or_default();
-        let what =
-            format!("it is of the Instagram account {is}{name}, and the account to connect is {should}");
+        let what = format!("it is of the Instagram account {is}, and the account to connect is {should}");
         return Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "wrong-account",
@@ -158,7 +162,7 @@ fn proven(applicant: &Applicant, found: &Account) -> Result<InstagramAccountId, 
     }
     InstagramAccountId::parse(is).map_err(|err| {
         let what = format!("Meta gave the account id {is:?}, which {}", err.why);
-        Problem::new(StatusCode::BAD_GATEWAY, "graph-refused", "Meta gave an id that is none").detail(what)
+        Problem::new(StatusCode::BAD_GATEWAY, "graph-refused", "Meta returned an invalid id").detail(what)
     })
 }
 
@@ -289,8 +293,8 @@ async fn make(
     state: &ApiState,
     (scope, right): (&Scope, Right),
     access: &Access,
-    (new, before): (&NewConnection, &Before),
-) -> Result<(), Problem> {
+    (new, before, imports): (&NewConnection, &Before, bool),
+) -> Result<Connection, Problem> {
     let wanted = match new.login {
         LoginKind::Instagram => &state.options.graph.subscribed_fields,
         LoginKind::Facebook => &state.options.graph.subscribed_page_fields,
@@ -325,6 +329,9 @@ async fn make(
         tx.create_connection(new).await.map_err(in_use)?;
     }
     tx.mark_connected(new, &fields).await?;
+    if imports {
+        tx.request_backfill(new.id, 0, "import").await?;
+    }
     let connection =
         tx.connection_of(new.id).await?.ok_or_else(|| Problem::not_found("the connection is gone"))?;
     let activity = Activity::of_connection(&connection, ActivityKind::Connected, &scope.actor)
@@ -332,5 +339,5 @@ async fn make(
     tx.record(&activity).await?;
     tx.commit().await?;
     tracing::info!(connection = %new.id, subaccount = %new.subaccount, agent = %new.agent, "connected");
-    Ok(())
+    Ok(connection)
 }

@@ -128,8 +128,8 @@ pub(crate) async fn begin(
     };
     let most = settings.connect_sessions_per_subaccount;
     let Some(session) = state.store.create_connect_session(&new, most).await? else {
-        let what = format!("{most} links of the subaccount are valid: one must be used, or expire");
-        let title = "There are too many links to log in";
+        let what = format!("the subaccount already has {most} open links; use one or wait until one expires");
+        let title = "Too many open login links";
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-connect-sessions", title)
             .detail(what)
             .retry_after(60));
@@ -171,7 +171,7 @@ pub(crate) async fn choose_page(state: &ApiState, claimed: Claimed, page: &str) 
     };
     let connected = match offer.pages.iter().find(|offered| offered.id == page) {
         Some(chosen) => connect_page(state, &session, chosen, offer.user.clone()).await,
-        None => Err(Problem::invalid("/pageId", "is none of the Pages to choose from")),
+        None => Err(Problem::invalid("/pageId", "is not one of the offered Pages")),
     };
     match connected {
         Ok(connection) => finish(state, session, SessionEnd::Connected(connection.id)).await,
@@ -264,8 +264,8 @@ fn usable(session: &Model, pages: &[Page]) -> Result<Vec<OfferedPage>, Problem> 
     let Some(wanted) = &session.instagram_account_id else { return Ok(linked) };
     let found: Vec<OfferedPage> = linked.into_iter().filter(|page| page.account == *wanted).collect();
     if found.is_empty() {
-        let what = format!("the account to connect is {wanted}, and none of the chosen Pages has it");
-        let title = "The account is another one";
+        let what = format!("none of the chosen Pages is linked to the Instagram account {wanted}");
+        let title = "Wrong account";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong-account", title).detail(what));
     }
     Ok(found)
@@ -283,7 +283,7 @@ async fn connect_page(
         apps::again(state, &scope.subaccount, LoginKind::Facebook, session.own_app).await?;
     let token = Secret::new(page.token.clone());
     let applicant = applicant(session, LoginKind::Facebook, token, (own_verify_token, app.secret))?;
-    let odd = |_| Problem::new(StatusCode::BAD_GATEWAY, "graph-refused", "Meta gave an id that is none");
+    let odd = |_| Problem::new(StatusCode::BAD_GATEWAY, "graph-refused", "Meta returned an invalid id");
     let applicant = Applicant {
         account: Some(InstagramAccountId::parse(&page.account).map_err(odd)?),
         page: Some(PageId::parse(&page.id).map_err(odd)?),
@@ -326,7 +326,7 @@ async fn still_may(state: &ApiState, session: &Model, scope: &Scope) -> Result<(
     if key.is_some_and(|key| key.subaccount == scope.subaccount && key.role.may(Permission::Connect)) {
         return Ok(());
     }
-    let title = "The API key with which the link was made was revoked, or has expired";
+    let title = "The API key that created the link was revoked or has expired";
     Err(Problem::new(StatusCode::FORBIDDEN, "key-revoked", title))
 }
 
@@ -338,10 +338,10 @@ fn check_permissions(login: LoginKind, grant: &Grant) -> Result<(), Problem> {
         return Ok(());
     }
     let what = format!(
-        "without {} no message can be received and answered: log in once more and leave everything allowed",
+        "without {} messages cannot be received or answered: log in again and grant all requested permissions",
         missing.join(", ")
     );
-    let title = "A permission was not given";
+    let title = "A permission was not granted";
     Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "missing-permission", title)
         .detail(what)
         .with("missing", missing))
@@ -373,11 +373,11 @@ async fn finish(state: &ApiState, session: Box<Model>, end: SessionEnd) -> Resul
     state.store.end_connect_session(&session, &end).await?;
     match &end {
         SessionEnd::Connected(connection) => {
-            tracing::info!(session = %session.id, %connection, "somebody connected an account by logging in");
+            tracing::info!(session = %session.id, %connection, "account connected by login");
         }
-        SessionEnd::Cancelled => tracing::info!(session = %session.id, "somebody did not want to log in"),
+        SessionEnd::Cancelled => tracing::info!(session = %session.id, "login cancelled"),
         SessionEnd::Failed { error, detail } => {
-            tracing::warn!(session = %session.id, error, detail, "somebody could not connect an account");
+            tracing::warn!(session = %session.id, error, detail, "connecting by login failed");
         }
     }
     Ok(Next::Ended(session, end))
@@ -402,7 +402,7 @@ fn login_of(session: &Model) -> Result<LoginKind, Problem> {
 
 /// A later version wrote the session.
 fn foreign() -> Problem {
-    let title = "The link was made by another version";
+    let title = "The link was created by an incompatible version of dmrelay";
     Problem::new(StatusCode::CONFLICT, "login-failed", title).detail("ask for a new link")
 }
 

@@ -5,7 +5,7 @@ use crate::state::ApiState;
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::states::{CheckName, CheckState, ConnectionStatus, LoginKind};
-use dmrelay_instagram::{Access, GraphError, MetaApp, TokenFacts, needed_permissions};
+use dmrelay_instagram::{Access, GraphError, MetaApp, TokenFacts, used_permissions};
 use dmrelay_store::{Connection, Finding, Result};
 
 /// What Meta has told.
@@ -20,7 +20,7 @@ pub(super) const GAP_MARGIN: Millis = 300_000;
 /// The code with which Graph rejects tokens.
 const TOKEN_CODE: &str = "190";
 
-const LOG_IN: &str = "Log in again: connect the account anew. Messages wait meanwhile.";
+const LOG_IN: &str = "Log in again to reconnect the account. Messages wait until then.";
 
 pub(super) async fn examine(state: &ApiState, connection: &Connection) -> Result<Examination> {
     let mut examination = Examination { found: Vec::new(), token_ends_at: connection.row.token_expires_at };
@@ -28,7 +28,7 @@ pub(super) async fn examine(state: &ApiState, connection: &Connection) -> Result
         Ok(access) => access,
         Err(err) => {
             tracing::error!(connection = %connection.id, error = %err, "cannot decrypt a stored access token");
-            let what = "The stored token cannot be decrypted. Connect the account anew.";
+            let what = "The stored token cannot be decrypted. Reconnect the account.";
             examination.found.push(finding(CheckName::Token, CheckState::Failing, what));
             return Ok(examination);
         }
@@ -72,7 +72,7 @@ async fn token(state: &ApiState, connection: &Connection, access: &Access) -> Re
         }
         Ok(account) => {
             let what =
-                format!("The token is now of another account, {}. {LOG_IN}", account.instagram_account_id);
+                format!("The token belongs to another account, {}. {LOG_IN}", account.instagram_account_id);
             return Ok(found(CheckState::Failing, what));
         }
         Err(err) => err,
@@ -145,8 +145,8 @@ async fn message_access(state: &ApiState, access: &Access) -> Finding {
     match state.graph.probe_messages(access).await {
         Ok(()) => found(CheckState::Ok, "Its messages can be read.".to_owned()),
         Err(err) if err.is_access_off() => {
-            let what = "The account lets no app read its messages. Switch it on in the Instagram app: Settings, Messages and \
-                        story replies, Message controls, Connected tools, Allow access to messages.";
+            let what = "The account does not let apps read its messages. Turn on \"Allow access to messages\" in the Instagram app: \
+                        Settings, Messages and story replies, Message controls, Connected tools.";
             found(CheckState::Failing, what.to_owned())
         }
         Err(err) => match state_of(&err) {
@@ -163,7 +163,9 @@ async fn facts(state: &ApiState, connection: &Connection, access: &Access) -> Op
     }
     for app in facebook_apps(state, connection).await {
         match state.graph.token_facts(&app, &access.token).await {
-            Ok(facts) => return Some(facts),
+            Ok(facts) if facts.is_valid => return Some(facts),
+            // Then nothing that is told of it is true; the check of the token asks with it.
+            Ok(_) => {}
             // It may be another app's.
             Err(err) => {
                 tracing::debug!(connection = %connection.id, error = %err, "Graph does not tell about a token");
@@ -185,16 +187,16 @@ fn permissions(connection: &Connection, facts: Option<&TokenFacts>) -> Finding {
     let found = |state, detail: String| finding(CheckName::Permissions, state, detail);
     let stored = connection.row.permissions.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let Some(granted) = facts.map(|facts| facts.scopes.clone()).or(stored) else {
-        let what = "Meta does not tell what a pasted token is allowed.".to_owned();
+        let what = "The permissions of this token are unknown: Meta did not report them.".to_owned();
         return found(CheckState::Unknown, what);
     };
-    let needed = needed_permissions(connection.login).iter();
+    let needed = used_permissions(connection.login);
     let missing: Vec<&str> =
         needed.filter(|name| !granted.iter().any(|one| one == **name)).copied().collect();
     if missing.is_empty() {
-        return found(CheckState::Ok, "Everything that is needed is granted.".to_owned());
+        return found(CheckState::Ok, "All required permissions are granted.".to_owned());
     }
-    let what = format!("Not granted: {}. Log in again and leave everything allowed.", missing.join(", "));
+    let what = format!("Not granted: {}. Log in again and grant all permissions.", missing.join(", "));
     found(CheckState::Failing, what)
 }
 
@@ -208,5 +210,5 @@ fn state_of(err: &GraphError) -> CheckState {
 }
 
 fn unasked(err: &GraphError) -> String {
-    format!("Meta could not be asked ({}).", err.code)
+    format!("Meta did not answer the check ({}).", err.code)
 }

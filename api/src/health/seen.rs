@@ -10,7 +10,7 @@ use dmrelay_views::{Notice, NoticeCode};
 const DAY: Millis = 86_400_000;
 const HOUR: Millis = 3_600_000;
 
-/// Instagram tokens are renewed when ten days are left (`TOKEN_REFRESH_DAYS`): with fewer, that has failed.
+/// Workers renew Instagram tokens when ten days are left, by default (`TOKEN_REFRESH_DAYS`): with fewer, that has failed.
 const RENEWED_DAYS: i64 = 9;
 
 /// A token that is not renewed is told of so many days before.
@@ -35,13 +35,13 @@ pub(super) async fn seen(
             &notices,
             CheckName::Routing,
             &[NoticeCode::OnlyStandby],
-            "Conversations are answered here.",
+            "No other app controls the conversations.",
         ),
         by_notice(
             &notices,
             CheckName::Delivery,
             &[NoticeCode::NotSpokenFor, NoticeCode::UnpublishedApp, NoticeCode::OnlyEchoes],
-            "Nothing odd in what Meta delivers.",
+            "Meta's deliveries look normal.",
         ),
     ])
 }
@@ -50,8 +50,8 @@ fn token_end(login: LoginKind, days: Option<i64>) -> Finding {
     let found = |state, detail| Finding { name: CheckName::TokenEnd, state, detail };
     let Some(days) = days else {
         let what = match login {
-            LoginKind::Facebook => "The token of a Page does not end by itself.",
-            LoginKind::Instagram => "The end of the token is not known; it is renewed.",
+            LoginKind::Facebook => "No expiry is known for this Page token.",
+            LoginKind::Instagram => "The token's expiry time is unknown; it is renewed automatically.",
         };
         return found(CheckState::Ok, what.to_owned());
     };
@@ -62,14 +62,18 @@ fn token_end(login: LoginKind, days: Option<i64>) -> Finding {
     let state = match days {
         days if days <= URGENT_DAYS => CheckState::Failing,
         days if days < told => CheckState::Warning,
-        _ => return found(CheckState::Ok, format!("The token holds for {days} more days.")),
+        _ => return found(CheckState::Ok, format!("The token is valid for {days} more days.")),
     };
     let why = match login {
-        LoginKind::Instagram => "and could not be renewed so far",
-        LoginKind::Facebook => "and a Page's token cannot be renewed",
+        LoginKind::Instagram => "It has not been renewed automatically",
+        LoginKind::Facebook => "A Page's token cannot be renewed automatically",
     };
-    let days = days.max(0);
-    found(state, format!("The token ends in {days} days, {why}. Log in again: connect the account anew."))
+    let left = match days {
+        ..1 => "less than a day".to_owned(),
+        1 => "1 day".to_owned(),
+        _ => format!("{days} days"),
+    };
+    found(state, format!("The token expires in {left}. {why}. Log in again to renew it."))
 }
 
 /// The last event, by the account's own usual traffic.
@@ -82,9 +86,12 @@ fn traffic(state: &ApiState, connection: &Connection, (now, per_day): (Millis, f
     let hours = (now - last) / HOUR;
     if connection.row.last_event_at.is_none() {
         if now - since < DAY {
-            return found(CheckState::Ok, "It was connected within a day; no event has come yet.".to_owned());
+            return found(
+                CheckState::Ok,
+                "Connected less than a day ago; no event has arrived yet.".to_owned(),
+            );
         }
-        let what = "No event has come since it was connected. Write to the account; if nothing arrives, check the webhook in Meta's \
+        let what = "No event has arrived since it was connected. Write to the account; if nothing arrives, check the webhook in Meta's \
                     dashboard.";
         return found(CheckState::Warning, what.to_owned());
     }

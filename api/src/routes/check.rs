@@ -25,7 +25,7 @@ pub(super) struct Check {
 /// Checks the health of a connection now
 ///
 /// Asks Meta for the token, the permissions, the subscription and the account's switch, subscribes missing webhook fields again, and
-/// looks at what has come. It takes a few seconds. The same happens after a connect and every hour.
+/// looks at what has come. It takes a few seconds. The same checks run after each connect and every `CHECK_INTERVAL` (1 h).
 #[utoipa::path(post, path = "/check", tag = "Connection", operation_id = "checkConnection", request_body = Option<Check>,
     responses(
         (status = 200, description = "What was found", body = HealthView),

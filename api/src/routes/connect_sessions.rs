@@ -44,7 +44,7 @@ pub(super) struct NewConnectSession {
     page_choice: Option<String>,
     /// Settings of the connection. Omitted: those it has, or the defaults.
     settings: Option<ConnectionSettings>,
-    /// Transfer the account from another subaccount.
+    /// Transfer the account from another subaccount, where the operator allows it (`CONNECT_TAKE_OVER`).
     #[serde(default)]
     take_over: bool,
     /// Read the conversations of the time before, as far as Meta shows them: the 20 newest messages of each, which takes about a second
@@ -158,6 +158,12 @@ fn check(state: &ApiState, request: NewConnectSession) -> Result<NewSession, Pro
     let page_choice = errors.check("/pageChoice", choice).unwrap_or(PageChoice::Hosted);
     if page_choice == PageChoice::Frontend && request.return_url.is_none() {
         errors.at("/pageChoice", "frontend needs a returnUrl");
+    }
+    if request.take_over && !state.options.api.login.connect_take_over {
+        errors.at(
+            "/takeOver",
+            "is not allowed here with a link (CONNECT_TAKE_OVER); disconnect the account there first",
+        );
     }
     if let Some(chosen) = &request.settings {
         settings::check(chosen, "/settings", &mut errors);

@@ -131,7 +131,7 @@ fn ask(session: &Model, pages: &[OfferedPage], secret: &str, problem: Option<&Pr
         form method="post" action=(CHOICE) {
             input type="hidden" name="state" value=(secret);
             fieldset {
-                legend { "Its Instagram account will be connected." }
+                legend { "The Instagram account linked to this Page will be connected." }
                 @for offered in pages {
                     label {
                         input type="radio" name="page" value=(offered.id) required;
@@ -147,7 +147,7 @@ fn ask(session: &Model, pages: &[OfferedPage], secret: &str, problem: Option<&Pr
     };
     let origin = session.return_url.as_deref().and_then(|url| Url::parse(url).ok());
     let origin = origin.map(|url| url.origin().ascii_serialization());
-    page(StatusCode::OK, "Which Page is it?", &body, &Vec::from_iter(origin))
+    page(StatusCode::OK, "Choose a Facebook Page", &body, &Vec::from_iter(origin))
 }
 
 fn too_late(state: &ApiState, session: &Model) -> Response {
@@ -158,7 +158,7 @@ fn too_late(state: &ApiState, session: &Model) -> Response {
             if let Some(response) = back(session, "expired", None) {
                 return response;
             }
-            let body = html! { p { "It was valid for a few minutes only. Ask for a new link." } };
+            let body = html! { p { "Links are valid for a few minutes. Ask for a new one." } };
             page(StatusCode::GONE, "The link has expired", &body, &[])
         }
         Some(Connected) => {
@@ -167,14 +167,15 @@ fn too_late(state: &ApiState, session: &Model) -> Response {
         }
         _ => {
             let body = html! { p { "Each link is good for one login. Ask for a new one." } };
-            page(StatusCode::CONFLICT, "The link was used before", &body, &[])
+            page(StatusCode::CONFLICT, "This link has already been used", &body, &[])
         }
     }
 }
 
 fn lost() -> Response {
-    let body = html! { p { "Nobody has asked for this login, or it was long ago. Ask for a new link." } };
-    page(StatusCode::BAD_REQUEST, "The link is not known", &body, &[])
+    let body =
+        html! { p { "This login was not started here, or its link was deleted. Ask for a new link." } };
+    page(StatusCode::BAD_REQUEST, "Unknown link", &body, &[])
 }
 
 fn trouble(problem: &Problem) -> Response {
@@ -182,5 +183,5 @@ fn trouble(problem: &Problem) -> Response {
         p.problem { (problem.told()) }
         p { "Load this page again in a minute. If that does not help, ask for a new link." }
     };
-    page(problem.status(), "That did not work", &body, &[])
+    page(problem.status(), "Something went wrong", &body, &[])
 }

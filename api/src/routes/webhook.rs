@@ -128,7 +128,9 @@ async fn answer(
     webhook: Webhook,
 ) -> Response {
     let timeout = state.options.api.webhook_timeout;
-    let outcome = tokio::time::timeout(timeout, accept(state, request, path, webhook)).await;
+    let mut is_signed = false;
+    let accepted = accept(state, request, path, (webhook, &mut is_signed));
+    let outcome = tokio::time::timeout(timeout, accepted).await;
     let (result, response) = match outcome {
         Ok(Ok(())) => ("ok", (StatusCode::OK, "EVENT_RECEIVED").into_response()),
         Ok(Err(refusal)) => refusal.answer(),
@@ -138,7 +140,8 @@ async fn answer(
     if result == "ok" {
         state.metrics.webhook_ack_seconds.observe(webhook.arrived.elapsed().as_secs_f64());
     } else {
-        if matches!(result, "unavailable" | "timeout") {
+        // What nobody has signed is a stranger's: nothing of Meta's was missed.
+        if is_signed && matches!(result, "unavailable" | "timeout") {
             state.gaps.note(state.clock.now());
         }
         // The metric counts refusals; a log line each would flood the log when it is needed most.
@@ -151,7 +154,7 @@ async fn accept(
     state: &ApiState,
     request: Request,
     path: Option<&(String, String)>,
-    webhook: Webhook,
+    (webhook, is_signed): (Webhook, &mut bool),
 ) -> Result<(), Refusal> {
     let (parts, body) = request.into_parts();
     // Nothing is read of what cannot be signed.
@@ -160,6 +163,7 @@ async fn accept(
     let (bytes, _share) = read(state, &parts, body).await?;
     let accounts = state.snapshots.current();
     let signer = verify(state, &accounts, digest, (&bytes, path)).ok_or(Refusal::Unsigned)?;
+    *is_signed = true;
     let envelope = event::parse(&bytes, state.clock.now());
     let mut events = Vec::with_capacity(envelope.events.len());
     let mut seen = SeenSigns::default();

@@ -19,7 +19,7 @@ pub use error::GraphError;
 pub use graph::{Access, Graph, GraphOptions};
 pub use history::{Kept, ListPage, Listed};
 pub use inbox_profile::{IceBreakers, InboxProfile, Menu, MenuItem};
-pub use oauth::{Grant, Login, LoginHosts, MetaApp, Page, needed_permissions};
+pub use oauth::{Grant, Login, LoginHosts, MetaApp, Page, needed_permissions, used_permissions};
 pub use probe::TokenFacts;
 pub use routing::{INSTAGRAM_INBOX, PAGE_INBOX, ThreadControl, ThreadOwner};
 pub use send::{InvalidMessage, Outgoing, SenderAction};

@@ -77,13 +77,10 @@ pub struct Login {
 const NEEDED_OF_INSTAGRAM: &[&str] = &["instagram_business_basic", "instagram_business_manage_messages"];
 
 /// The same for a Page. Without `pages_messaging` no message arrives.
-const NEEDED_OF_FACEBOOK: &[&str] = &[
-    "instagram_basic",
-    "instagram_manage_messages",
-    "pages_show_list",
-    "pages_manage_metadata",
-    "pages_messaging",
-];
+const NEEDED_OF_FACEBOOK: &[&str] =
+    &["instagram_basic", "instagram_manage_messages", LIST_PAGES, "pages_manage_metadata", "pages_messaging"];
+
+const LIST_PAGES: &str = "pages_show_list";
 
 /// The most pages of the list of a person's Pages that are read.
 const LISTS_MAX: usize = 20;
@@ -97,6 +94,11 @@ pub fn needed_permissions(login: LoginKind) -> &'static [&'static str] {
         LoginKind::Instagram => NEEDED_OF_INSTAGRAM,
         LoginKind::Facebook => NEEDED_OF_FACEBOOK,
     }
+}
+
+/// Those without which a connected account receives or answers nothing: to list Pages is needed only to choose one.
+pub fn used_permissions(login: LoginKind) -> impl Iterator<Item = &'static &'static str> {
+    needed_permissions(login).iter().filter(|name| **name != LIST_PAGES)
 }
 
 impl Login {

@@ -18,6 +18,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// Messages among which the last of a conversation is.
+const NEWEST: u64 = 20;
+
 /// What a look at conversations has brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Looked {
@@ -27,6 +30,18 @@ pub struct Looked {
     pub skipped: i64,
     /// Messages that no webhook had brought.
     pub found: i64,
+}
+
+impl Looked {
+    /// Both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            threads: self.threads + other.threads,
+            skipped: self.skipped + other.skipped,
+            found: self.found + other.found,
+        }
+    }
 }
 
 impl Store {
@@ -65,7 +80,8 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn request_backfill(&self, id: ConnectionId, since: Millis, reason: &str) -> Result<()> {
-        self.requested(since, reason).filter(Column::ConnectionId.eq(id)).exec(&self.writer()).await?;
+        let request = requested(self.clock(), since, reason).filter(Column::ConnectionId.eq(id));
+        request.exec(&self.writer()).await?;
         Ok(())
     }
 
@@ -78,29 +94,50 @@ impl Store {
             .select_only()
             .column(instagram_connection::Column::Id)
             .filter(is(ConnectionStatus::Connected));
-        let request =
-            self.requested(since, reason).filter(Column::ConnectionId.in_subquery(connected.into_query()));
+        let request = requested(self.clock(), since, reason)
+            .filter(Column::ConnectionId.in_subquery(connected.into_query()));
         Ok(request.exec(&self.writer()).await?.rows_affected)
     }
 
-    /// Begins anew, from the earlier of the two where another request is open.
-    fn requested(&self, since: Millis, reason: &str) -> UpdateMany<Entity> {
-        let open = Column::Since.into_expr();
-        let earlier = CaseStatement::new().case(open.clone().lt(since), open).finally(since);
-        Entity::update_many()
-            .col_expr(Column::Since, earlier.into())
-            .col_expr(Column::Reason, Expr::val(Some(reason)))
-            .col_expr(Column::Cursor, Expr::val(None::<String>))
-            .col_expr(Column::DueAt, 0_i64.into())
-            .col_expr(Column::Threads, 0_i64.into())
-            .col_expr(Column::Skipped, 0_i64.into())
-            .col_expr(Column::Found, 0_i64.into())
-            .col_expr(Column::RequestedAt, self.clock())
-            .col_expr(Column::FinishedAt, Expr::val(None::<i64>))
+    /// Holds a claimed connection for `interval` more. False where it is no longer to be looked at by this process: its conversations
+    /// were asked for anew, or it is not connected any more, or is another subaccount's.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn hold_backfill(
+        &self,
+        connection: &Connection,
+        row: &Model,
+        interval: Duration,
+    ) -> Result<bool> {
+        let still = instagram_connection::Entity::find()
+            .select_only()
+            .column(instagram_connection::Column::Id)
+            .filter(instagram_connection::Column::Id.eq(connection.id))
+            .filter(instagram_connection::Column::SubaccountId.eq(connection.subaccount.as_str()))
+            .filter(is(ConnectionStatus::Connected));
+        let hold = Entity::update_many()
+            .col_expr(Column::DueAt, self.clock().add(millis(interval)))
+            .filter(Column::ConnectionId.in_subquery(still.into_query()))
+            .filter(is_same_request(row));
+        Ok(hold.exec(&self.writer()).await?.rows_affected > 0)
     }
 
-    /// A page of what was asked for is read; it goes on after `cursor`, or is done. Nothing is written where it was asked for anew
-    /// meanwhile.
+    /// A connection is looked at again after `wait`: Meta did not show everything now.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn delay_backfill(&self, row: &Model, wait: Duration) -> Result<()> {
+        let delay = Entity::update_many()
+            .col_expr(Column::DueAt, self.clock().add(millis(wait)))
+            .filter(Column::ConnectionId.eq(row.connection_id))
+            .filter(is_same_request(row));
+        delay.exec(&self.writer()).await?;
+        Ok(())
+    }
+
+    /// A page of what was asked for is read. It goes on after `cursor` when it is this connection's turn again; or it is done, and what
+    /// changed until `settle` before it was asked for has been seen. Nothing is written where it was asked for anew meanwhile.
     ///
     /// # Errors
     /// What the database says.
@@ -108,14 +145,15 @@ impl Store {
         &self,
         row: &Model,
         (looked, cursor): (Looked, Option<&str>),
-        interval: Duration,
+        (interval, settle): (Duration, Duration),
     ) -> Result<()> {
+        let wait = if cursor.is_some() { Duration::ZERO } else { interval };
         let plus = |column: Column, more: i64| (column, column.into_expr().add(more));
         let mut note = Entity::update_many()
             .col_expr(Column::Cursor, Expr::val(cursor))
-            .col_expr(Column::DueAt, self.clock().add(millis(interval)))
+            .col_expr(Column::DueAt, self.clock().add(millis(wait)))
             .filter(Column::ConnectionId.eq(row.connection_id))
-            .filter(Column::RequestedAt.eq(row.requested_at));
+            .filter(is_same_request(row));
         for (column, value) in [
             plus(Column::Threads, looked.threads),
             plus(Column::Skipped, looked.skipped),
@@ -125,6 +163,7 @@ impl Store {
         }
         if cursor.is_none() {
             note = note
+                .col_expr(Column::SeenUntil, later(row.requested_at.unwrap_or(0) - millis(settle)))
                 .col_expr(Column::Since, Expr::val(None::<i64>))
                 .col_expr(Column::FinishedAt, self.clock());
         }
@@ -137,11 +176,8 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn note_seen(&self, id: ConnectionId, until: Millis) -> Result<()> {
-        let later = CaseStatement::new()
-            .case(Column::SeenUntil.into_expr().lt(until), until)
-            .finally(Column::SeenUntil.into_expr());
         let note = Entity::update_many()
-            .col_expr(Column::SeenUntil, later.into())
+            .col_expr(Column::SeenUntil, later(until))
             .filter(Column::ConnectionId.eq(id));
         note.exec(&self.writer()).await?;
         Ok(())
@@ -153,6 +189,10 @@ impl Store {
     /// What the database says.
     pub async fn note_found(&self, connection: &Connection, found: i64, reason: &str) -> Result<()> {
         let tx = self.begin().await?;
+        // Not of an account that was erased meanwhile, or moved: its activities are its subaccount's.
+        if !tx.is_still_there(connection).await? {
+            return Ok(());
+        }
         let note = Entity::update_many()
             .col_expr(Column::LastFoundAt, tx.clock())
             .filter(Column::ConnectionId.eq(connection.id));
@@ -189,17 +229,30 @@ impl Store {
         Ok(mids.iter().filter(|mid| !known.contains(&mid_key(id, mid))).cloned().collect())
     }
 
-    /// When the last message of the conversation with a customer was written, if there is one.
+    /// When the last message of the conversation with a customer was written or sent, as far as Meta has it too, if there is one.
     ///
     /// # Errors
     /// What the database says.
     pub async fn last_message_at(&self, id: ConnectionId, user: &InstagramUserId) -> Result<Option<Millis>> {
-        let last = chat::Entity::find()
+        let of = chat::Entity::find()
             .select_only()
-            .column(chat::Column::LastMessageAt)
+            .column(chat::Column::Id)
             .filter(chat::Column::InstagramUserId.eq(user.as_str()))
             .filter(chat::Column::ConnectionId.eq(id));
-        Ok(last.into_tuple().one(&self.reader()).await?)
+        let newest: Vec<(Option<String>, Millis, Option<Millis>)> = message::Entity::find()
+            .select_only()
+            .columns([message::Column::Mid, message::Column::At, message::Column::SentAt])
+            .filter(message::Column::ChatId.in_subquery(of.into_query()))
+            .order_by_desc(message::Column::Seq)
+            .limit(NEWEST)
+            .into_tuple()
+            .all(&self.reader())
+            .await?;
+        Ok(newest
+            .into_iter()
+            .filter(|one| one.0.is_some())
+            .map(|(_, at, sent_at)| sent_at.unwrap_or(at))
+            .max())
     }
 
     /// Until when somebody led a service, or will.
@@ -215,7 +268,66 @@ impl Store {
     }
 }
 
+/// Begins anew, from the earlier of the two where another request is open.
+fn requested(now: Expr, since: Millis, reason: &str) -> UpdateMany<Entity> {
+    let open = Column::Since.into_expr();
+    let earlier = CaseStatement::new().case(open.clone().lt(since), open).finally(since);
+    Entity::update_many()
+        .col_expr(Column::Since, earlier.into())
+        .col_expr(Column::Reason, Expr::val(Some(reason)))
+        .col_expr(Column::Cursor, Expr::val(None::<String>))
+        .col_expr(Column::DueAt, 0_i64.into())
+        .col_expr(Column::Threads, 0_i64.into())
+        .col_expr(Column::Skipped, 0_i64.into())
+        .col_expr(Column::Found, 0_i64.into())
+        .col_expr(Column::RequestedAt, now)
+        .col_expr(Column::FinishedAt, Expr::val(None::<i64>))
+}
+
+/// What a row was claimed for has not been asked for anew since.
+fn is_same_request(row: &Model) -> Expr {
+    match row.requested_at {
+        Some(at) => Column::RequestedAt.eq(at),
+        None => Column::RequestedAt.is_null(),
+    }
+}
+
+/// What has been seen is never less than before.
+fn later(until: Millis) -> Expr {
+    let seen = Column::SeenUntil.into_expr();
+    CaseStatement::new().case(seen.clone().lt(until), until).finally(seen).into()
+}
+
 impl Tx {
+    /// Whether a connection is still there, and its subaccount's. Nobody erases or moves it until the end of the transaction.
+    pub(crate) async fn is_still_there(&self, connection: &Connection) -> Result<bool> {
+        let row = instagram_connection::Entity::find_by_id(connection.id).lock_exclusive();
+        let row = row.one(self.connection()).await?;
+        Ok(row.is_some_and(|row| row.subaccount_id == connection.subaccount.as_str()))
+    }
+
+    /// A connection that is about to be connected, and was not, begins anew: what was to be read when it was connected before is not.
+    pub(crate) async fn forget_former_looks(&self, id: ConnectionId) -> Result<()> {
+        let pending = instagram_connection::Entity::find()
+            .select_only()
+            .column(instagram_connection::Column::Id)
+            .filter(instagram_connection::Column::Id.eq(id))
+            .filter(is(ConnectionStatus::Pending));
+        let former = Column::ConnectionId.in_subquery(pending.into_query());
+        Entity::delete_many().filter(former).exec(self.connection()).await?;
+        Ok(())
+    }
+
+    /// All conversations of a connection that changed since then are to be read, for this reason.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn request_backfill(&self, id: ConnectionId, since: Millis, reason: &str) -> Result<()> {
+        let request = requested(self.clock(), since, reason).filter(Column::ConnectionId.eq(id));
+        request.exec(self.connection()).await?;
+        Ok(())
+    }
+
     /// From now on the conversations of a connection are looked at. What was before is no gap.
     pub(crate) async fn begin_looking(&self, id: ConnectionId) -> Result<()> {
         let begin = insert::<Entity>([

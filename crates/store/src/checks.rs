@@ -83,6 +83,10 @@ impl Store {
     /// What the database says.
     pub async fn record_checks(&self, connection: &Connection, found: &[Finding]) -> Result<Vec<CheckName>> {
         let tx = self.begin().await?;
+        // Not of an account that was erased meanwhile.
+        if !tx.is_still_there(connection).await? {
+            return Ok(Vec::new());
+        }
         let now = tx.now().await?;
         let of = Entity::find().filter(Column::ConnectionId.eq(connection.id));
         let known = of.lock_exclusive().all(tx.connection()).await?;

@@ -182,11 +182,13 @@ impl Store {
         let mut offer = Entity::update_many()
             .col_expr(Column::Status, ConnectSessionStatus::ChoosePage.as_str().into())
             .col_expr(Column::SecretHash, secret_hash.to_vec().into())
-            .col_expr(Column::ExpiresAt, self.clock().add(millis(time)))
             .col_expr(Column::UpdatedAt, self.clock())
             .filter(is_claimed(id));
+        // Only the first offer: a choice that fails does not make it longer.
         if let Some(pages) = pages {
-            offer = offer.col_expr(Column::Pages, pages.into());
+            offer = offer
+                .col_expr(Column::Pages, pages.into())
+                .col_expr(Column::ExpiresAt, self.clock().add(millis(time)));
         }
         offer.exec(&self.writer()).await?;
         Ok(())
@@ -220,18 +222,23 @@ impl Store {
             let activity = Activity::of_subaccount(&subaccount, ActivityKind::ConnectFailed, actor)
                 .about(&session.id)
                 .with("agentId", session.agent_id.as_str())
-                .with("error", error.unwrap_or(status.as_str()))
-                .with("detail", detail);
+                .with("error", error.unwrap_or(status.as_str()));
             tx.record(&activity).await?;
         }
         tx.commit().await
     }
 
-    /// Deletes sessions older than this. Gives how many.
+    /// Forgets the Pages of sessions that have expired: there are tokens with them. Then deletes sessions older than this, and gives how
+    /// many.
     ///
     /// # Errors
     /// What the database says.
     pub async fn forget_connect_sessions(&self, age: Duration) -> Result<u64> {
+        let expired = Entity::update_many()
+            .col_expr(Column::Pages, Expr::val(None::<Vec<u8>>))
+            .filter(Column::ExpiresAt.into_expr().lt(self.clock()))
+            .filter(Column::Pages.is_not_null());
+        expired.exec(&self.writer()).await?;
         let old = Column::ExpiresAt.into_expr().lt(self.clock().sub(millis(age)));
         Ok(Entity::delete_many().filter(old).exec(&self.writer()).await?.rows_affected)
     }

@@ -376,6 +376,7 @@ impl Tx {
             .col_expr(Column::CredentialVersion, next_version())
             .col_expr(Column::ConnectedAt, connected_at.into())
             .filter(Column::Id.eq(new.id));
+        self.forget_former_looks(new.id).await?;
         connect.exec(self.connection()).await?;
         self.begin_looking(new.id).await
     }

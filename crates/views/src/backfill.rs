@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 #[schema(as = Backfill)]
 pub struct BackfillView {
     /// Why all conversations that changed since `since` are being read, or were last: `resubscribed`, `refused`, `downtime`,
-    /// `silence`, `import`. Null if nothing ever was.
+    /// `silence`, `import`, or `beat`: once an hour, or when much has changed. Null if nothing ever was.
     reason: Option<String>,
     /// Whether that is under way.
     is_running: bool,

@@ -34,7 +34,7 @@ pub struct CheckView {
     checked_at: String,
     /// What was found, and what to do.
     #[schema(
-        example = "Meta rejects the token (190/463). Log in again: connect the account anew. Messages wait meanwhile."
+        example = "Meta rejects the token (190/463). Log in again to reconnect the account. Messages wait until then."
     )]
     message: String,
 }

@@ -29,62 +29,77 @@ pub(super) struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Looks at what has changed since the last time.
+    /// Looks at what has changed since the last time: one page of the list. Where more has changed, and once in [`LOOK_BACK`], all of it
+    /// is read instead: a conversation whose last message is stored may lack one before.
     pub(super) async fn beat(&self, row: &backfill::Model) -> Result<(), Interrupted> {
         let settled = self.settled().await?;
+        let last_read = row.requested_at.unwrap_or_else(|| self.connected_at());
+        if last_read < settled - LOOK_BACK {
+            return self.read_all(last_read - LOOK_BACK).await;
+        }
         // What was before the account was connected is history.
-        let connected_at = self.connection.row.connected_at.unwrap_or(self.connection.row.created_at);
-        let from = (row.seen_until - LOOK_BACK).max(connected_at - SECOND);
-        let mut found = 0;
-        let mut after: Option<String> = None;
-        'list: loop {
-            let page = self.list(after.as_deref()).await?;
-            for listed in &page.items {
-                if listed.updated_at + SECOND <= row.seen_until {
-                    break 'list;
-                }
-                // What has just been written may be on its way.
-                if listed.updated_at <= settled && !self.has_last_of(listed).await? {
-                    found += self.thread(&listed.id, (from, settled)).await?.found;
-                }
-            }
-            after = page.after;
-            if after.is_none() {
+        let from = (row.seen_until - LOOK_BACK).max(self.connected_at() - SECOND);
+        let (mut looked, mut seen_until) = (Looked::default(), settled);
+        let page = self.list(None).await?;
+        let mut is_all = page.after.is_none();
+        for listed in &page.items {
+            if listed.updated_at + SECOND <= row.seen_until {
+                is_all = true;
                 break;
             }
+            // What has just been written may be on its way.
+            if listed.updated_at <= settled && !self.has_last_of(listed).await? {
+                let one = self.thread(&listed.id, (from, settled)).await?;
+                // Once more on the next beat, for a while: Meta may show it then.
+                if one.skipped > 0 && listed.updated_at > settled - LOOK_BACK {
+                    seen_until = seen_until.min(listed.updated_at - SECOND);
+                }
+                looked = looked.and(one);
+            }
         }
-        self.tell(found, BEAT).await?;
-        Ok(self.ctx.store.note_seen(self.connection.id, settled).await?)
+        self.tell(looked.found, BEAT).await?;
+        if !is_all {
+            return self.read_all(from).await;
+        }
+        Ok(self.ctx.store.note_seen(self.connection.id, seen_until).await?)
     }
 
-    /// Reads all conversations that changed since then, page by page: another process goes on where this one ends.
+    /// Has everything read that changed since then, page by page.
+    async fn read_all(&self, since: Millis) -> Result<(), Interrupted> {
+        let since = since.max(self.connected_at() - SECOND);
+        Ok(self.ctx.store.request_backfill(self.connection.id, since, BEAT).await?)
+    }
+
+    /// Reads one page of the conversations that changed since then. The next is read when it is this connection's turn again, by
+    /// whichever process claims it.
     pub(super) async fn since(&self, row: &backfill::Model, since: Millis) -> Result<(), Interrupted> {
-        let interval = self.ctx.options.worker.backfill_interval;
+        let worker = &self.ctx.options.worker;
         let reason = row.reason.as_deref().unwrap_or(BEAT);
-        let mut cursor = row.cursor.clone();
-        loop {
-            let settled = self.settled().await?;
-            let page = self.list(cursor.as_deref()).await?;
-            let mut looked = Looked::default();
-            let mut is_last = page.after.is_none();
-            for listed in &page.items {
-                if listed.updated_at + SECOND <= since {
-                    is_last = true;
-                    break;
-                }
-                let one = self.thread(&listed.id, (since, settled)).await?;
-                looked.threads += one.threads;
-                looked.skipped += one.skipped;
-                looked.found += one.found;
+        // Zero: what was before is asked for.
+        let since = if since > 0 { since.max(self.connected_at() - SECOND) } else { since };
+        let settled = self.settled().await?;
+        let page = self.list(row.cursor.as_deref()).await?;
+        let mut looked = Looked::default();
+        let mut is_last = page.after.is_none();
+        for listed in &page.items {
+            if listed.updated_at + SECOND <= since {
+                is_last = true;
+                break;
             }
-            cursor = page.after.filter(|_| !is_last);
-            self.tell(looked.found, reason).await?;
-            self.ctx.store.note_backfill(row, (looked, cursor.as_deref()), interval).await?;
-            if is_last {
-                tracing::info!(connection = %self.connection.id, reason, "conversations compared with Meta's");
-                return Ok(());
-            }
+            looked = looked.and(self.thread(&listed.id, (since, settled)).await?);
         }
+        let cursor = page.after.filter(|_| !is_last);
+        self.tell(looked.found, reason).await?;
+        let times = (worker.backfill_interval, worker.backfill_settle);
+        self.ctx.store.note_backfill(row, (looked, cursor.as_deref()), times).await?;
+        if is_last {
+            tracing::info!(connection = %self.connection.id, reason, "conversations compared with Meta's");
+        }
+        Ok(())
+    }
+
+    fn connected_at(&self) -> Millis {
+        self.connection.row.connected_at.unwrap_or(self.connection.row.created_at)
     }
 
     /// Until when what was written must have come by a webhook.
@@ -122,19 +137,19 @@ impl Look<'_> {
         let range: Vec<&Kept> = kept.iter().filter(|one| (from..=until).contains(&one.at)).collect();
         let mids: Vec<String> = range.iter().map(|one| one.mid.clone()).collect();
         let unknown = self.ctx.store.unknown_mids(self.connection.id, &mids).await?;
-        let mut events = Vec::new();
+        let (mut events, mut skipped) = (Vec::new(), 0);
         // Oldest first, as they were written.
         for one in range.into_iter().rev().filter(|one| unknown.contains(&one.mid)) {
             match self.event(one, &kept).await {
                 Ok(event) => events.extend(event),
                 Err(err) => {
-                    self.skipped(&one.mid, err)?;
+                    skipped += self.skipped(&one.mid, err)?.skipped;
                 }
             }
         }
         let stored = self.ctx.store.insert_events(events.into_iter().map(NewEvent::new).collect()).await?;
         self.ctx.metrics.backfill_threads.with_label_values(&["read"]).inc();
-        Ok(Looked { threads: 1, skipped: 0, found: i64::try_from(stored.len()).unwrap_or(i64::MAX) })
+        Ok(Looked { threads: 1, skipped, found: i64::try_from(stored.len()).unwrap_or(i64::MAX) })
     }
 
     /// The event of a message, to be answered only if that is still worth it: it is fresh, and nothing was written to the customer
@@ -150,11 +165,11 @@ impl Look<'_> {
         // Newest first: what stands before it came after it.
         let mut later = thread.iter().take_while(|other| other.mid != one.mid);
         let is_last_word = later.all(|other| other.from != account);
-        let container = if is_fresh && (is_last_word || one.from == account) {
-            Container::Messaging
-        } else {
-            Container::History
-        };
+        // What the account wrote before it was connected may be the agent's own, of a former connection: it silences nobody.
+        let is_ours = one.from == account && one.at >= self.connected_at();
+        let is_to_answer = one.from != account && is_last_word;
+        let container =
+            if is_fresh && (is_to_answer || is_ours) { Container::Messaging } else { Container::History };
         Ok(event::read_back(account, container, &item?))
     }
 

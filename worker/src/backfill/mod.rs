@@ -10,18 +10,21 @@ use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_instagram::GraphError;
 use dmrelay_store::Connection;
 use dmrelay_store::entity::backfill;
-use futures::{StreamExt, stream};
 use look::Look;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How often it is looked which connections are due.
 const TICK: Duration = Duration::from_secs(2);
 
-/// Connections claimed at a time, for each that is looked at at a time.
-const CLAIMED: u64 = 4;
+/// A look is held for a third of its lease at a time.
+const HOLDS: u32 = 3;
+
+/// After a refusal that names no time, so many intervals pass.
+const REFUSED_INTERVALS: u32 = 5;
 
 /// Conversations whose customer is remembered; then all are forgotten.
 const REMEMBERED_MAX: usize = 100_000;
@@ -65,10 +68,17 @@ pub(crate) async fn run(ctx: Arc<Context>, shutdown: CancellationToken) {
         return;
     }
     let at_a_time = usize::from(worker.backfill_concurrency);
-    let most = u64::from(worker.backfill_concurrency) * CLAIMED;
+    // Each connection is for itself: one with many conversations keeps no other waiting. They end with this function.
+    let mut looks = JoinSet::new();
     let mut ticks = tokio::time::interval(TICK.min(worker.backfill_interval));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        while looks.try_join_next().is_some() {}
+        let free = at_a_time.saturating_sub(looks.len());
+        if free == 0 {
+            continue;
+        }
+        let most = u64::try_from(free).unwrap_or(u64::MAX);
         let due = match ctx.store.claim_backfills(worker.backfill_interval, most).await {
             Ok(due) => due,
             Err(err) => {
@@ -76,12 +86,31 @@ pub(crate) async fn run(ctx: Arc<Context>, shutdown: CancellationToken) {
                 continue;
             }
         };
-        let looks = stream::iter(due).for_each_concurrent(at_a_time, |(connection, row)| {
+        for (connection, row) in due {
             let ctx = ctx.clone();
-            async move { one(&ctx, &connection, &row).await }
-        });
-        if shutdown.run_until_cancelled(looks).await.is_none() {
-            return;
+            looks.spawn(async move {
+                tokio::select! {
+                    () = one(&ctx, &connection, &row) => {}
+                    () = lost(&ctx, &connection, &row) => {
+                        tracing::debug!(connection = %connection.id, "a look ends: the connection is another's to look at, or nobody's");
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Holds a connection while it is looked at. Ends when it is this process's no longer.
+async fn lost(ctx: &Context, connection: &Connection, row: &backfill::Model) {
+    let interval = ctx.options.worker.backfill_interval;
+    loop {
+        tokio::time::sleep(interval / HOLDS).await;
+        match ctx.store.hold_backfill(connection, row, interval).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(err) => {
+                tracing::debug!(connection = %connection.id, error = %err, "cannot hold a look; retrying");
+            }
         }
     }
 }
@@ -106,6 +135,11 @@ async fn one(ctx: &Context, connection: &Connection, row: &backfill::Model) {
         }
         Err(Interrupted::Graph(err)) => {
             tracing::info!(connection = %connection.id, class = err.class.as_str(), error = %err, "Meta does not show conversations now");
+            let wait = err.retry_after.unwrap_or_default();
+            let wait = wait.max(ctx.options.worker.backfill_interval * REFUSED_INTERVALS);
+            if let Err(err) = ctx.store.delay_backfill(row, wait).await {
+                tracing::warn!(connection = %connection.id, error = %err, "cannot put off a look");
+            }
             if err.class == FailureClass::Reauth {
                 let status = ConnectionStatus::ReauthRequired;
                 if let Err(err) = ctx.store.park_connection(connection, status, &err.code).await {

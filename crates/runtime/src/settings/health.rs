@@ -15,10 +15,10 @@ pub struct HealthSettings {
     /// How many connections a process checks at a time.
     #[arg(long, env = "CHECK_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub check_concurrency: u8,
-    /// No shorter silence of an account is odd.
+    /// Minimum time without events before an account is reported as silent.
     #[arg(long, env = "SILENCE_MIN", default_value = "12h", value_parser = positive)]
     pub silence_min: Duration,
-    /// So many messages must be missing, by what the account usually has (over 28 days), for its silence to be odd.
+    /// Report an account as silent only if this many messages are missing, going by its average over 28 days.
     #[arg(long, env = "SILENCE_MESSAGES", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub silence_messages: u32,
 }

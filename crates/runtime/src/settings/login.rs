@@ -17,7 +17,7 @@ pub struct LoginSettings {
     /// The Instagram app secret.
     #[command(flatten)]
     pub instagram_app_secret: InstagramAppSecretArg,
-    /// What people are asked for with Instagram Login, comma-separated.
+    /// Permissions requested with Instagram Login, comma-separated.
     #[arg(
         long,
         env = "INSTAGRAM_SCOPES",
@@ -28,10 +28,10 @@ pub struct LoginSettings {
     /// The app id of your Meta app, for Facebook Login.
     #[arg(long, env = "FACEBOOK_APP_ID", value_parser = app_id)]
     pub facebook_app_id: Option<String>,
-    /// The app secret of the same.
+    /// The app secret of your Meta app.
     #[command(flatten)]
     pub facebook_app_secret: FacebookAppSecretArg,
-    /// What people are asked for with Facebook Login, comma-separated.
+    /// Permissions requested with Facebook Login, comma-separated.
     #[arg(
         long,
         env = "FACEBOOK_SCOPES",
@@ -45,7 +45,7 @@ pub struct LoginSettings {
     /// Where people log in to Instagram.
     #[arg(long, env = "INSTAGRAM_AUTHORIZE_URL", default_value = "https://www.instagram.com/oauth/authorize", value_parser = service_url)]
     pub instagram_authorize_url: Url,
-    /// Host at which codes of Instagram Login are redeemed.
+    /// Host that exchanges the codes of Instagram Login for tokens.
     #[arg(long, env = "INSTAGRAM_OAUTH_URL", default_value = "https://api.instagram.com", value_parser = service_url)]
     pub instagram_oauth_url: Url,
     /// Host at which people log in to Facebook.
@@ -58,6 +58,10 @@ pub struct LoginSettings {
     /// How long a link to log in is valid, and how long a person may choose a Page.
     #[arg(long, env = "CONNECT_SESSION_TIME", default_value = "10m", value_parser = positive)]
     pub connect_session_time: Duration,
+    /// Let links take an account over from another subaccount (`takeOver`): `true` or `false`. One that is sent to the owner of another
+    /// tenant's account takes it with a click.
+    #[arg(long, env = "CONNECT_TAKE_OVER", default_value_t = false, action = clap::ArgAction::Set)]
+    pub connect_take_over: bool,
     /// Maximum number of links of a subaccount that are valid at a time.
     #[arg(long, env = "CONNECT_SESSIONS_PER_SUBACCOUNT", default_value_t = 100)]
     pub connect_sessions_per_subaccount: u64,

@@ -146,19 +146,19 @@ pub struct WorkerSettings {
     /// Retention of the daily counts of messages, turns and questions; at least 2d. Kept for ever if not set.
     #[arg(long, env = "RETENTION_USAGE", value_parser = days)]
     pub retention_usage: Option<Duration>,
-    /// How often Meta's list of each account's conversations is looked at for messages that no webhook brought. `0s`: never.
+    /// How often to check Meta's list of each account's conversations for messages that no webhook delivered. `0s`: never.
     #[arg(long, env = "BACKFILL_INTERVAL", default_value = "1m", value_parser = duration)]
     pub backfill_interval: Duration,
     /// How long a webhook has to bring a message before it counts as missing.
     #[arg(long, env = "BACKFILL_SETTLE", default_value = "30s", value_parser = duration)]
     pub backfill_settle: Duration,
-    /// Until which age a message that is found so is still answered, if nothing was written to the customer since.
+    /// Maximum age at which a message found this way is still answered, if nothing was written to the customer since.
     #[arg(long, env = "BACKFILL_ANSWER_MAX_AGE", default_value = "1h", value_parser = duration)]
     pub backfill_answer_max_age: Duration,
-    /// Interval between two of these calls for one account. Meta allows two a second.
+    /// Minimum interval between backfill calls for one account. Meta allows two a second.
     #[arg(long, env = "BACKFILL_CALL_INTERVAL", default_value = "500ms", value_parser = duration)]
     pub backfill_call_interval: Duration,
-    /// How many accounts a worker looks at at a time.
+    /// How many accounts a worker checks concurrently.
     #[arg(long, env = "BACKFILL_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub backfill_concurrency: u8,
     /// Retention of connect sessions, after they end or expire; at least 2d.
