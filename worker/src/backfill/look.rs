@@ -59,7 +59,7 @@ impl Look<'_> {
         }
         self.tell(looked.found, BEAT).await?;
         if !is_all {
-            return self.read_all(from).await;
+            return self.read_all(last_read - millis(self.ctx.options.worker.backfill_settle)).await;
         }
         Ok(self.ctx.store.note_seen(self.connection.id, seen_until).await?)
     }

@@ -23,8 +23,8 @@ const TICK: Duration = Duration::from_secs(2);
 /// A look is held for a third of its lease at a time.
 const HOLDS: u32 = 3;
 
-/// After a refusal that names no time, so many intervals pass.
-const REFUSED_INTERVALS: u32 = 5;
+/// So many intervals pass at least when Meta answers that there were too many calls.
+const THROTTLED_INTERVALS: u32 = 5;
 
 /// Conversations whose customer is remembered; then all are forgotten.
 const REMEMBERED_MAX: usize = 100_000;
@@ -72,7 +72,18 @@ pub(crate) async fn run(ctx: Arc<Context>, shutdown: CancellationToken) {
     let mut looks = JoinSet::new();
     let mut ticks = tokio::time::interval(TICK.min(worker.backfill_interval));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+    // Whether more may be due than were claimed.
+    let mut is_behind = false;
+    loop {
+        let next = async {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                Some(_) = looks.join_next(), if is_behind => {}
+            }
+        };
+        if shutdown.run_until_cancelled(next).await.is_none() {
+            return;
+        }
         while looks.try_join_next().is_some() {}
         let free = at_a_time.saturating_sub(looks.len());
         if free == 0 {
@@ -86,6 +97,7 @@ pub(crate) async fn run(ctx: Arc<Context>, shutdown: CancellationToken) {
                 continue;
             }
         };
+        is_behind = due.len() >= free;
         for (connection, row) in due {
             let ctx = ctx.clone();
             looks.spawn(async move {
@@ -135,10 +147,12 @@ async fn one(ctx: &Context, connection: &Connection, row: &backfill::Model) {
         }
         Err(Interrupted::Graph(err)) => {
             tracing::info!(connection = %connection.id, class = err.class.as_str(), error = %err, "Meta does not show conversations now");
-            let wait = err.retry_after.unwrap_or_default();
-            let wait = wait.max(ctx.options.worker.backfill_interval * REFUSED_INTERVALS);
-            if let Err(err) = ctx.store.delay_backfill(row, wait).await {
-                tracing::warn!(connection = %connection.id, error = %err, "cannot put off a look");
+            if err.class == FailureClass::Throttled {
+                let wait = err.retry_after.unwrap_or_default();
+                let wait = wait.max(ctx.options.worker.backfill_interval * THROTTLED_INTERVALS);
+                if let Err(err) = ctx.store.delay_backfill(row, wait).await {
+                    tracing::warn!(connection = %connection.id, error = %err, "cannot put off a look");
+                }
             }
             if err.class == FailureClass::Reauth {
                 let status = ConnectionStatus::ReauthRequired;
