@@ -223,15 +223,10 @@ impl Canary {
         let secret = secrets.app_secrets.first().ok_or("META_APP_SECRETS is empty")?;
         let signature = signature::sign(secret.expose().as_bytes(), body.to_string().as_bytes());
         let call = http::Call {
-            service: "canary",
-            operation: "webhook",
             method: Method::POST,
-            url: self.url.clone(),
-            bearer: None,
             json: Some(body),
-            form: Vec::new(),
             headers: vec![("X-Hub-Signature-256", signature)],
-            timeout: WEBHOOK_TIMEOUT,
+            ..http::Call::get(("canary", "webhook"), self.url.clone(), WEBHOOK_TIMEOUT)
         };
         match of.client.send(call).await {
             Ok(answer) if answer.is_success() => Ok(()),

@@ -69,6 +69,13 @@ pub struct PlatformSecrets {
     pub meta_apps: Vec<MetaApp>,
 }
 
+impl PlatformSecrets {
+    /// The operator's app for this login, if there is one.
+    pub fn meta_app(&self, login: LoginKind) -> Option<&MetaApp> {
+        self.meta_apps.iter().find(|app| app.login == login)
+    }
+}
+
 impl ApiOptions {
     /// Loads the secrets among the settings.
     ///

@@ -98,4 +98,17 @@ related! {
     super::activity::Entity => Activities,
 }
 
+impl Model {
+    /// Since when it is connected, or was begun to be, in milliseconds.
+    pub fn connected_since(&self) -> i64 {
+        self.connected_at.unwrap_or(self.created_at)
+    }
+
+    /// Since when nothing has come for it, in milliseconds: since its last event, or since it is connected.
+    pub fn quiet_since(&self) -> i64 {
+        let connected = self.connected_since();
+        self.last_event_at.map_or(connected, |last| last.max(connected))
+    }
+}
+
 impl ActiveModelBehavior for ActiveModel {}

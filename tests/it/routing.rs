@@ -34,7 +34,7 @@ async fn a_conversation_is_taken_released_and_escalated(backend: Backend) -> Res
     relay.settled().await?;
     let theirs = relay.rest.get(&thread).await?.json;
     assert_eq!((&theirs["owner"], theirs["appId"].is_string()), (&json!("other_app"), true), "{theirs}");
-    // It cannot be released by whom it does not belong to.
+    // An app cannot release a conversation that it does not have.
     assert_eq!(relay.rest.post(&thread, json!({"action": "release"})).await?.status, 422);
     let taken = relay.rest.post(&thread, json!({"action": "take"})).await?;
     assert_eq!((taken.status, &taken.json["owner"]), (200, &json!("this_app")), "{}", taken.text);

@@ -50,7 +50,7 @@ async fn conversations_go_on_with_the_other_agent(backend: Backend) -> Result<()
         asked[1], "[Earlier in this conversation:\ncustomer: hello\nyou: I am the first]\nand who are you?",
         "{asked:?}"
     );
-    // A question that is under way is answered by whom it was asked; the next one by the first again, anew.
+    // A question under way is answered by the agent that was asked; the next one by the first agent again, in a new chat.
     relay.simulator.say(ACCOUNT, USER, "back?");
     relay
         .simulator

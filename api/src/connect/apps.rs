@@ -38,8 +38,8 @@ pub(crate) async fn choose(
         if let Some(own) = own(state, subaccount, login).await? {
             return Ok(own);
         }
-        if let Some(app) = state.secrets.get().meta_apps.iter().find(|app| app.login == login) {
-            return Ok(LoginApp { app: app.clone(), own_verify_token: None });
+        if let Some(app) = operators(state, login) {
+            return Ok(app);
         }
     }
     Err(unconfigured(login))
@@ -52,14 +52,14 @@ pub(crate) async fn again(
     login: LoginKind,
     is_own: bool,
 ) -> Result<LoginApp, Problem> {
-    let app = if is_own {
-        own(state, subaccount, login).await?
-    } else {
-        let apps = state.secrets.get();
-        let app = apps.meta_apps.iter().find(|app| app.login == login).cloned();
-        app.map(|app| LoginApp { app, own_verify_token: None })
-    };
+    let app = if is_own { own(state, subaccount, login).await? } else { operators(state, login) };
     app.ok_or_else(|| unconfigured(Some(login)))
+}
+
+/// The operator's app for this login, if there is one.
+fn operators(state: &ApiState, login: LoginKind) -> Option<LoginApp> {
+    let app = state.secrets.get().meta_app(login).cloned();
+    app.map(|app| LoginApp { app, own_verify_token: None })
 }
 
 /// The subaccount's own app for this login, if it has one.
@@ -76,8 +76,7 @@ pub(crate) async fn own(
 pub(crate) async fn ids(state: &ApiState, connection: &Connection) -> Result<Vec<String>, Problem> {
     let own = state.store.meta_app(&connection.subaccount, connection.login).await?;
     let secrets = state.secrets.get();
-    let platform =
-        secrets.meta_apps.iter().filter(|app| app.login == connection.login).map(|app| app.id.clone());
+    let platform = secrets.meta_app(connection.login).map(|app| app.id.clone());
     Ok(own.map(|row| row.app_id).into_iter().chain(platform).collect())
 }
 

@@ -138,7 +138,7 @@ pub(crate) async fn begin(
     Ok((session, url))
 }
 
-/// A person comes back from Meta. What is begun is finished, even if their browser hangs up.
+/// A person comes back from Meta. The login is completed even if their browser hangs up.
 pub(crate) async fn come_back(state: &ApiState, secret: &str, answer: Answer) -> Result<Next, Problem> {
     let claimed = state.store.claim_connect_session(&hash(secret), ConnectSessionStatus::Open).await?;
     let session = match claimed {

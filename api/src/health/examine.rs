@@ -90,7 +90,7 @@ async fn token(state: &ApiState, connection: &Connection, access: &Access) -> Re
     })
 }
 
-/// Whether the fields without which nothing comes are subscribed. What is missing is subscribed again.
+/// Whether the webhook fields that dmrelay needs are subscribed. Missing ones are subscribed again.
 async fn webhooks(state: &ApiState, connection: &Connection, access: &Access) -> Result<Finding> {
     let found = |state, detail: String| finding(CheckName::Webhooks, state, detail);
     let wanted = match connection.login {
@@ -124,9 +124,8 @@ async fn webhooks(state: &ApiState, connection: &Connection, access: &Access) ->
             if still.is_empty() {
                 state.store.note_resubscribed(connection, &fields, &missing).await?;
                 // Nobody knows since when they were missing.
-                let connected_at = connection.row.connected_at.unwrap_or(connection.row.created_at);
-                let since = connection.row.last_event_at.map_or(connected_at, |last| last.max(connected_at));
-                state.store.request_backfill(connection.id, since - GAP_MARGIN, "resubscribed").await?;
+                let since = connection.row.quiet_since() - GAP_MARGIN;
+                state.store.request_backfill(connection.id, since, "resubscribed").await?;
                 tracing::warn!(connection = %connection.id, ?missing, "webhook fields were not subscribed, and are again");
                 return Ok(found(CheckState::Ok, "All webhook fields are subscribed again.".to_owned()));
             }
@@ -178,8 +177,7 @@ async fn facts(state: &ApiState, connection: &Connection, access: &Access) -> Op
 async fn facebook_apps(state: &ApiState, connection: &Connection) -> Vec<MetaApp> {
     let own = apps::own(state, &connection.subaccount, LoginKind::Facebook).await.ok().flatten();
     let platform = state.secrets.get();
-    let platform = platform.meta_apps.iter().filter(|app| app.login == LoginKind::Facebook).cloned();
-    own.map(|own| own.app).into_iter().chain(platform).collect()
+    own.map(|own| own.app).into_iter().chain(platform.meta_app(LoginKind::Facebook).cloned()).collect()
 }
 
 /// Whether everything is granted without which no message is received or answered.

@@ -62,9 +62,8 @@ pub(crate) async fn check(state: &ApiState, connection: &Connection) -> dmrelay_
         let Finding { name, state: check_state, detail } = finding;
         let (check, is) = (name.as_str(), check_state.as_str());
         if *name == CheckName::Traffic && check_state.is_bad() {
-            let connected_at = connection.row.connected_at.unwrap_or(connection.row.created_at);
-            let since = connection.row.last_event_at.map_or(connected_at, |last| last.max(connected_at));
-            state.store.request_backfill(connection.id, since - examine::GAP_MARGIN, "silence").await?;
+            let since = connection.row.quiet_since() - examine::GAP_MARGIN;
+            state.store.request_backfill(connection.id, since, "silence").await?;
         }
         if *check_state == CheckState::Failing {
             tracing::warn!(connection = %connection.id, check, state = is, detail, "a connection's check fails");

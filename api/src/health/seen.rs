@@ -80,8 +80,7 @@ fn token_end(login: LoginKind, days: Option<i64>) -> Finding {
 fn traffic(state: &ApiState, connection: &Connection, (now, per_day): (Millis, f64)) -> Finding {
     let found = |state, detail| Finding { name: CheckName::Traffic, state, detail };
     let settings = &state.options.api.health;
-    let since = connection.row.connected_at.unwrap_or(connection.row.created_at);
-    let last = connection.row.last_event_at.map_or(since, |last| last.max(since));
+    let (since, last) = (connection.row.connected_since(), connection.row.quiet_since());
     let silence = Silence { least: millis(settings.silence_min), missing: settings.silence_messages.into() };
     let hours = (now - last) / HOUR;
     if connection.row.last_event_at.is_none() {

@@ -13,7 +13,7 @@ pub(crate) use claims::{Grants, Identity};
 
 use claims::Rules;
 use dmrelay_domain::clock::{Clock, SystemClock};
-use dmrelay_runtime::http::{Call, Client, Method, is_private_path};
+use dmrelay_runtime::http::{Call, Client, is_private_path};
 use dmrelay_runtime::settings::{InvalidSetting, JwtSettings};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Header};
@@ -178,17 +178,7 @@ fn call(settings: &JwtSettings, url: Option<&Url>) -> Result<Call, InvalidSettin
     let Some(url) = url.filter(|url| is_private_path(url)) else {
         return Err(invalid("JWKS_URL", "must be https, or http to this machine"));
     };
-    Ok(Call {
-        service: "jwks",
-        operation: "keys",
-        method: Method::GET,
-        url: url.clone(),
-        bearer: None,
-        json: None,
-        form: Vec::new(),
-        headers: Vec::new(),
-        timeout: settings.jwks_timeout,
-    })
+    Ok(Call::get(("jwks", "keys"), url.clone(), settings.jwks_timeout))
 }
 
 fn invalid(name: &'static str, what: &str) -> InvalidSetting {

@@ -48,15 +48,12 @@ pub enum AgentCheck {
 /// Whether a key may read an agent (Retell, "Get chat agent": 422 for one that is not of the key's workspace).
 pub async fn check_agent(client: &Client, url: &Url, key: &Key, agent: &AgentId) -> AgentCheck {
     let call = Call {
-        service: SERVICE,
-        operation: "get_agent",
-        method: Method::GET,
-        url: http::join(url, &["get-chat-agent", agent.as_str()]),
         bearer: Some(key.clone()),
-        json: None,
-        form: Vec::new(),
-        headers: Vec::new(),
-        timeout: CHAT_CALL_TIMEOUT,
+        ..Call::get(
+            (SERVICE, "get_agent"),
+            http::join(url, &["get-chat-agent", agent.as_str()]),
+            CHAT_CALL_TIMEOUT,
+        )
     };
     match client.send(call).await {
         Err(failure) => AgentCheck::Unavailable(failure.to_string()),
@@ -147,15 +144,9 @@ impl Retell {
         timeout: Duration,
     ) -> Call {
         Call {
-            service: SERVICE,
-            operation,
             method,
-            url: dmrelay_runtime::http::join(&self.options.url, path),
             bearer: Some(key.cloned().unwrap_or_else(|| (*self.options.key.get()).clone())),
-            json: None,
-            form: Vec::new(),
-            headers: Vec::new(),
-            timeout,
+            ..Call::get((SERVICE, operation), http::join(&self.options.url, path), timeout)
         }
     }
 

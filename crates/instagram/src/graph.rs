@@ -180,15 +180,10 @@ impl Graph {
             url.query_pairs_mut().append_pair("appsecret_proof", proof.expose());
         }
         let call = Call {
-            service: SERVICE,
-            operation: request.operation,
             method: request.method.clone(),
-            url,
             bearer: Some(access.token.clone()),
             json: request.json.clone(),
-            form: Vec::new(),
-            headers: Vec::new(),
-            timeout: request.timeout,
+            ..Call::get((SERVICE, request.operation), url, request.timeout)
         };
         self.answer(request.effect, call).await
     }

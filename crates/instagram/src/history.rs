@@ -35,7 +35,7 @@ pub struct Kept {
     pub at: Millis,
     /// Who wrote it.
     pub from: String,
-    /// To whom.
+    /// The recipient.
     pub to: String,
     /// The text.
     pub text: Option<String>,

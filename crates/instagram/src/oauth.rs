@@ -82,7 +82,7 @@ const NEEDED_OF_FACEBOOK: &[&str] =
 
 const LIST_PAGES: &str = "pages_show_list";
 
-/// The most pages of the list of a person's Pages that are read.
+/// The list of a person's Pages is read up to so many pages.
 const LISTS_MAX: usize = 20;
 
 /// Pages asked for at once.
@@ -240,17 +240,7 @@ impl Login {
     }
 
     fn base(&self, operation: &'static str, url: Url) -> Call {
-        Call {
-            service: SERVICE,
-            operation,
-            method: Method::GET,
-            url,
-            bearer: None,
-            json: None,
-            form: Vec::new(),
-            headers: Vec::new(),
-            timeout: self.graph.options.timeout,
-        }
+        Call::get((SERVICE, operation), url, self.graph.options.timeout)
     }
 
     /// A code that may have been redeemed without our learning the token is lost; the person logs in once more.

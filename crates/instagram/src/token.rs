@@ -6,7 +6,7 @@ use crate::graph::SERVICE;
 use crate::{Access, Graph, GraphError};
 use dmrelay_domain::failure::Effect;
 use dmrelay_domain::secret::Secret;
-use dmrelay_runtime::http::{self, Call, Method};
+use dmrelay_runtime::http::{self, Call};
 use std::time::Duration;
 
 /// The replacement of a token.
@@ -31,17 +31,7 @@ impl Graph {
         url.query_pairs_mut()
             .append_pair("grant_type", "ig_refresh_token")
             .append_pair("access_token", access.token.expose());
-        let call = Call {
-            service: SERVICE,
-            operation: "refresh_token",
-            method: Method::GET,
-            url,
-            bearer: None,
-            json: None,
-            form: Vec::new(),
-            headers: Vec::new(),
-            timeout: self.options.timeout,
-        };
+        let call = Call::get((SERVICE, "refresh_token"), url, self.options.timeout);
         // Safe to retry: a token may be renewed any number of times.
         let json = self.answer(Effect::Read, call).await?;
         let token = text(&json["access_token"])

@@ -85,16 +85,12 @@ async fn call(
 ) -> anyhow::Result<Answer> {
     let metrics = Arc::new(Metrics::new(Process::Command)?);
     let client = Client::new(CONNECT_TIMEOUT, metrics).map_err(|err| anyhow!(err))?;
+    let url = Url::parse(&format!("{}/{path}", base_of(system, agent)))?;
     let call = Call {
-        service: "self",
-        operation: "demo",
         method,
-        url: Url::parse(&format!("{}/{path}", base_of(system, agent)))?,
         bearer: Some(Secret::new(system.keys.api_key.clone())),
         json,
-        form: Vec::new(),
-        headers: Vec::new(),
-        timeout: Duration::from_secs(30),
+        ..Call::get(("self", "demo"), url, Duration::from_secs(30))
     };
     Ok(client.send(call).await?)
 }

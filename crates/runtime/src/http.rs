@@ -82,6 +82,27 @@ pub struct Call {
     pub timeout: Duration,
 }
 
+impl Call {
+    /// A GET of this address, without a token, within `timeout`. Other calls are written as one with other fields.
+    pub const fn get(
+        (service, operation): (&'static str, &'static str),
+        url: Url,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            service,
+            operation,
+            method: Method::GET,
+            url,
+            bearer: None,
+            json: None,
+            form: Vec::new(),
+            headers: Vec::new(),
+            timeout,
+        }
+    }
+}
+
 /// A response.
 #[derive(Debug, Clone)]
 pub struct Answer {

@@ -186,8 +186,7 @@ impl Store {
     /// What the database says.
     pub async fn usual_traffic(&self, connection: &Connection, now: Millis) -> Result<f64> {
         let today = crate::day_of(now);
-        let since = connection.row.connected_at.unwrap_or(connection.row.created_at);
-        let days = (today - crate::day_of(since)).clamp(1, USUAL_DAYS);
+        let days = (today - crate::day_of(connection.row.connected_since())).clamp(1, USUAL_DAYS);
         // BIGINTs are summed up as a NUMERIC by PostgreSQL.
         let sum = Expr::from(Func::sum(usage_day::Column::Received.into_expr())).cast_as("bigint");
         let received = usage_day::Entity::find()

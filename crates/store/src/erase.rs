@@ -168,7 +168,7 @@ impl Tx {
     /// became of that since.
     pub(crate) async fn owned_until(&self, connection: &Connection, now: Millis) -> Result<Millis> {
         use instagram_connection::Column;
-        let since = connection.row.connected_at.unwrap_or(connection.row.created_at);
+        let since = connection.row.connected_since();
         let later = instagram_connection::Entity::find()
             .filter(Column::InstagramAccountId.eq(connection.account.as_str()))
             .filter(Column::Id.ne(connection.id))
@@ -177,7 +177,7 @@ impl Tx {
             .one(self.connection())
             .await?;
         let live = self.live_elsewhere(connection).await?;
-        let taken = live.map(|row| row.connected_at.unwrap_or(row.created_at));
+        let taken = live.map(|row| row.connected_since());
         Ok(later.map(|row| row.created_at).into_iter().chain(taken).fold(now, Ord::min))
     }
 

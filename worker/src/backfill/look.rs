@@ -19,7 +19,7 @@ const SECOND: Millis = 1_000;
 /// So far back a conversation is compared that has changed: it may have been passed over while messages came.
 const LOOK_BACK: Millis = 3_600_000;
 
-/// The reason of the slow beat.
+/// The reason of the regular looks.
 const BEAT: &str = "beat";
 
 pub(super) struct Look<'a> {
@@ -31,14 +31,14 @@ pub(super) struct Look<'a> {
 impl Look<'_> {
     /// Looks at what has changed since the last time: one page of the list. Where more has changed, and once in [`LOOK_BACK`], all of it
     /// is read instead: a conversation whose last message is stored may lack one before.
-    pub(super) async fn beat(&self, row: &backfill::Model) -> Result<(), Interrupted> {
+    pub(super) async fn recent(&self, row: &backfill::Model) -> Result<(), Interrupted> {
         let settled = self.settled().await?;
-        let last_read = row.requested_at.unwrap_or_else(|| self.connected_at());
+        let last_read = row.requested_at.unwrap_or_else(|| self.connection.row.connected_since());
         if last_read < settled - LOOK_BACK {
             return self.read_all(last_read - LOOK_BACK).await;
         }
         // What was before the account was connected is history.
-        let from = (row.seen_until - LOOK_BACK).max(self.connected_at() - SECOND);
+        let from = (row.seen_until - LOOK_BACK).max(self.connection.row.connected_since() - SECOND);
         let (mut looked, mut seen_until) = (Looked::default(), settled);
         let page = self.list(None).await?;
         let mut is_all = page.after.is_none();
@@ -50,7 +50,7 @@ impl Look<'_> {
             // What has just been written may be on its way.
             if listed.updated_at <= settled && !self.has_last_of(listed).await? {
                 let one = self.thread(&listed.id, (from, settled)).await?;
-                // Once more on the next beat, for a while: Meta may show it then.
+                // Once more the next time, for a while: Meta may show it then.
                 if one.skipped > 0 && listed.updated_at > settled - LOOK_BACK {
                     seen_until = seen_until.min(listed.updated_at - SECOND);
                 }
@@ -66,7 +66,7 @@ impl Look<'_> {
 
     /// Has everything read that changed since then, page by page.
     async fn read_all(&self, since: Millis) -> Result<(), Interrupted> {
-        let since = since.max(self.connected_at() - SECOND);
+        let since = since.max(self.connection.row.connected_since() - SECOND);
         Ok(self.ctx.store.request_backfill(self.connection.id, since, BEAT).await?)
     }
 
@@ -76,7 +76,7 @@ impl Look<'_> {
         let worker = &self.ctx.options.worker;
         let reason = row.reason.as_deref().unwrap_or(BEAT);
         // Zero: what was before is asked for.
-        let since = if since > 0 { since.max(self.connected_at() - SECOND) } else { since };
+        let since = if since > 0 { since.max(self.connection.row.connected_since() - SECOND) } else { since };
         let settled = self.settled().await?;
         let page = self.list(row.cursor.as_deref()).await?;
         let mut looked = Looked::default();
@@ -96,10 +96,6 @@ impl Look<'_> {
             tracing::info!(connection = %self.connection.id, reason, "conversations compared with Meta's");
         }
         Ok(())
-    }
-
-    fn connected_at(&self) -> Millis {
-        self.connection.row.connected_at.unwrap_or(self.connection.row.created_at)
     }
 
     /// Until when what was written must have come by a webhook.
@@ -166,7 +162,7 @@ impl Look<'_> {
         let mut later = thread.iter().take_while(|other| other.mid != one.mid);
         let is_last_word = later.all(|other| other.from != account);
         // What the account wrote before it was connected may be the agent's own, of a former connection: it silences nobody.
-        let is_ours = one.from == account && one.at >= self.connected_at();
+        let is_ours = one.from == account && one.at >= self.connection.row.connected_since();
         let is_to_answer = one.from != account && is_last_word;
         let container =
             if is_fresh && (is_to_answer || is_ours) { Container::Messaging } else { Container::History };

@@ -1,4 +1,4 @@
-//! Messages that no webhook brought. Meta's list of conversations is looked at on a slow beat, and after a known gap all that changed
+//! Messages that no webhook brought. Meta's list of conversations is looked at regularly, and after a known gap all that changed
 //! since is read. What is missing goes into the inbox like a webhook's event, under the same key: a late webhook is a duplicate.
 
 mod look;
@@ -138,7 +138,7 @@ async fn one(ctx: &Context, connection: &Connection, row: &backfill::Model) {
     let look = Look { ctx, connection, access };
     let outcome = match row.since {
         Some(since) => Box::pin(look.since(row, since)).await,
-        None => Box::pin(look.beat(row)).await,
+        None => Box::pin(look.recent(row)).await,
     };
     match outcome {
         Ok(()) => {}
@@ -151,7 +151,7 @@ async fn one(ctx: &Context, connection: &Connection, row: &backfill::Model) {
                 let wait = err.retry_after.unwrap_or_default();
                 let wait = wait.max(ctx.options.worker.backfill_interval * THROTTLED_INTERVALS);
                 if let Err(err) = ctx.store.delay_backfill(row, wait).await {
-                    tracing::warn!(connection = %connection.id, error = %err, "cannot put off a look");
+                    tracing::warn!(connection = %connection.id, error = %err, "cannot postpone a look");
                 }
             }
             if err.class == FailureClass::Reauth {

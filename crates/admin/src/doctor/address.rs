@@ -3,7 +3,7 @@
 use super::report::Report;
 use crate::settings::Settings;
 use dmrelay_domain::secret::Secret;
-use dmrelay_runtime::http::{self, Call, Client, Method};
+use dmrelay_runtime::http::{self, Call, Client};
 use std::time::Duration;
 use url::{Host, Url};
 
@@ -80,17 +80,7 @@ fn handshake(public: &Url, token: &Secret<String>, challenge: &str) -> Call {
         .append_pair("hub.mode", "subscribe")
         .append_pair("hub.challenge", challenge)
         .append_pair("hub.verify_token", token.expose());
-    Call {
-        service: "callback",
-        operation: "handshake",
-        method: Method::GET,
-        url,
-        bearer: None,
-        json: None,
-        form: Vec::new(),
-        headers: Vec::new(),
-        timeout: CALL_TIMEOUT,
-    }
+    Call::get(("callback", "handshake"), url, CALL_TIMEOUT)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::AgentId;
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
 use dmrelay_instagram::{Graph, GraphOptions};
-use dmrelay_runtime::http::{self, Answer, Call, Client, Failure, Method, is_private_path};
+use dmrelay_runtime::http::{self, Answer, Call, Client, Failure, is_private_path};
 use dmrelay_runtime::settings::AgentSettings;
 use dmrelay_store::{Connection, Store};
 use dmrelay_vault::Vault;
@@ -269,17 +269,7 @@ async fn identify(graph: &Graph, vault: &Vault, connection: &Connection) -> Resu
 
 /// A plain GET request.
 fn get(url: Url) -> Call {
-    Call {
-        service: "doctor",
-        operation: "doctor",
-        method: Method::GET,
-        url,
-        bearer: None,
-        json: None,
-        form: Vec::new(),
-        headers: Vec::new(),
-        timeout: CALL_TIMEOUT,
-    }
+    Call::get(("doctor", "doctor"), url, CALL_TIMEOUT)
 }
 
 #[cfg(test)]
