@@ -58,6 +58,7 @@ printf 'k1:%s\n' "$(head -c 32 /dev/urandom | base64 | tr -d '\n')" | put encryp
 printf '' | put jwt_secret
 printf '' | put instagram_app_secret
 printf '' | put facebook_app_secret
+printf '' | put smtp_url
 
 if [ "$kind" = demo ]; then
     # For the first steps only: every permission in every subaccount.

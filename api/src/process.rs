@@ -14,7 +14,7 @@ use dmrelay_runtime::metrics::Process;
 use dmrelay_runtime::ops::{self, Ready};
 use dmrelay_runtime::settings::{
     ApiSettings, DatabaseSettings, GraphSettings, InvalidSetting, JwtSettings, LimitSettings, LogSettings,
-    MetricsSettings, ProviderSettings, QueueSettings, VaultSettings,
+    MetricsSettings, NotifySettings, ProviderSettings, QueueSettings, VaultSettings,
 };
 use dmrelay_runtime::shutdown::Hangup;
 use dmrelay_runtime::{logs, shutdown, version};
@@ -56,6 +56,9 @@ pub struct Args {
     /// Secrets.
     #[command(flatten)]
     pub vault: VaultSettings,
+    /// How notifications leave.
+    #[command(flatten)]
+    pub notify: NotifySettings,
     /// Hours the agent stays silent after a human agent writes.
     #[arg(long, env = "TAKEOVER_HOURS", default_value_t = 12)]
     pub takeover_hours: u32,
@@ -161,6 +164,7 @@ impl Args {
             graph: &self.graph,
             provider: &self.provider,
             vault: &self.vault,
+            notify: &self.notify,
             logs: &self.logs,
             checks: self,
         }
@@ -172,6 +176,7 @@ impl Args {
             backend: Backend::Servers(&self.queue),
             graph: &self.graph,
             vault: &self.vault,
+            notify: &self.notify,
         }
     }
 

@@ -18,6 +18,7 @@ use dmrelay_domain::current::Current;
 use dmrelay_domain::secret::Secret;
 use dmrelay_domain::states::LoginKind;
 use dmrelay_instagram::{Graph, Login, LoginHosts, MetaApp};
+use dmrelay_notify::Notifier;
 use dmrelay_queue::JobQueue;
 use dmrelay_runtime::http::Client;
 use dmrelay_runtime::metrics::Metrics;
@@ -248,6 +249,7 @@ pub struct Shared {
     pub(crate) graph: Graph,
     pub(crate) login: Login,
     pub(crate) client: Client,
+    pub(crate) notifier: Notifier,
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -369,6 +371,7 @@ impl ApiState {
         Ok(Self(Arc::new(Shared {
             store: app.store,
             vault: app.vault,
+            notifier: app.notifier,
             login,
             graph: app.graph,
             client: app.client,

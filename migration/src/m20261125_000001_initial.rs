@@ -3,7 +3,7 @@
 //! Indexes that lookups of the pipeline use lead with the column that tells rows apart: on an empty table all indexes that
 //! lead with the connection look alike to PostgreSQL, and a plan made then may be kept.
 
-use crate::records::{ACCESS, LOGINS, PRIVACY, PROVIDERS, RECORDS};
+use crate::records::{ACCESS, LOGINS, NOTIFICATIONS, PRIVACY, PROVIDERS, RECORDS};
 use sea_orm::DbErr;
 use sea_orm_migration::prelude::*;
 
@@ -24,6 +24,7 @@ impl MigrationTrait for Migration {
             ACCESS,
             PROVIDERS,
             LOGINS,
+            NOTIFICATIONS,
             PRIVACY,
         ] {
             crate::schema::run(manager, statements).await?;
@@ -38,7 +39,10 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [&str; 31] = [
+const TABLES: [&str; 34] = [
+    "notifications",
+    "notification_targets",
+    "incidents",
     "backfills",
     "connection_checks",
     "connect_sessions",

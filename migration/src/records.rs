@@ -119,6 +119,64 @@ pub(crate) const LOGINS: &[&str] = &[
     "CREATE INDEX connect_sessions_age ON connect_sessions (expires_at)",
 ];
 
+/// What is wrong, and who is told.
+pub(crate) const NOTIFICATIONS: &[&str] = &[
+    // An empty subaccount is the operator of the installation.
+    "CREATE TABLE incidents (
+    id {uuid} PRIMARY KEY,
+    kind text NOT NULL,
+    subject text NOT NULL,
+    subaccount_id text NOT NULL,
+    connection_id {uuid},
+    instagram_account_id text,
+    username text,
+    detail text NOT NULL,
+    since bigint NOT NULL,
+    began_at bigint NOT NULL,
+    seen_at bigint NOT NULL,
+    ended_at bigint
+)",
+    "CREATE UNIQUE INDEX incidents_open ON incidents (kind, subject) WHERE ended_at IS NULL",
+    "CREATE INDEX incidents_subaccount ON incidents (subaccount_id, id DESC)",
+    "CREATE INDEX incidents_ended ON incidents (ended_at) WHERE ended_at IS NOT NULL",
+    "CREATE TABLE notification_targets (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    channel text NOT NULL,
+    address text NOT NULL,
+    name text,
+    secret {bytes},
+    former_secret {bytes},
+    former_until bigint,
+    kinds text NOT NULL,
+    resolved boolean NOT NULL,
+    enabled boolean NOT NULL,
+    disabled_reason text,
+    created_by text NOT NULL,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL
+)",
+    "CREATE INDEX notification_targets_subaccount ON notification_targets (subaccount_id, id)",
+    "CREATE TABLE notifications (
+    id {uuid} PRIMARY KEY,
+    target_id {uuid} NOT NULL,
+    subaccount_id text NOT NULL,
+    incident_id {uuid},
+    type text NOT NULL,
+    state text NOT NULL,
+    attempts integer NOT NULL,
+    log text NOT NULL,
+    due_at bigint NOT NULL,
+    claimed_until bigint NOT NULL,
+    created_at bigint NOT NULL,
+    finished_at bigint
+)",
+    "CREATE UNIQUE INDEX notifications_once ON notifications (incident_id, target_id, type) WHERE incident_id IS NOT NULL",
+    "CREATE INDEX notifications_due ON notifications (target_id, due_at) WHERE state = 'pending'",
+    "CREATE INDEX notifications_subaccount ON notifications (subaccount_id, id DESC)",
+    "CREATE INDEX notifications_target ON notifications (target_id, id DESC)",
+];
+
 pub(crate) const PRIVACY: &[&str] = &[
     // What was received of a user until then is not taken in any more. The key is a digest of the user's id.
     "CREATE TABLE erased_users (

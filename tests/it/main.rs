@@ -46,6 +46,7 @@ mod limits;
 mod live;
 mod load;
 mod login;
+mod notifications;
 mod openapi;
 mod operations;
 mod paging;

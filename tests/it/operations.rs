@@ -97,6 +97,8 @@ async fn activities_record_who_did_what(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.say(ACCOUNT, USER, "a secret");
     relay.replies(USER, 1).await?;
+    // Meta has the reply a moment before it is recorded.
+    relay.settled().await?;
     let sent = relay.rest.post("send", json!({"to": USER, "message": "Ada here", "sentBy": "Ada"})).await?;
     relay.replies(USER, 2).await?;
     for name in ["", " ", "a\nb", "a\u{202e}b"] {

@@ -1,13 +1,14 @@
 //! What is stored of people is erased: customers on request, accounts by Meta's callbacks, everything by its retention.
 
 use anyhow::{Context, Result, ensure};
-use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId, TurnId};
+use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId, SubaccountId, TurnId};
+use dmrelay_domain::notification::{Condition, IncidentKind};
 use dmrelay_domain::signed_request::SignedRequest;
 use dmrelay_simulator::{Fault, FaultMode, Operation};
 use dmrelay_store::AGENT_CALLS_SETTLED;
 use dmrelay_store::entity::{
     activity, agent, agent_chat, agent_chat_deletion, api_key, chat, dead_letter, erased_trace, event,
-    instagram_connection, message, turn,
+    incident, instagram_connection, message, notification, notification_target, turn,
 };
 use dmrelay_tests::cluster::Cluster;
 use dmrelay_tests::relay::{Backend, Relay};
@@ -331,6 +332,21 @@ async fn a_subaccount_is_erased_at_the_command_line() -> Result<()> {
     assert_eq!(other.json["items"].as_array().map(Vec::len), Some(2), "{}", other.text);
     let body = json!({"name": "frontend"}).to_string().into_bytes();
     let key = cluster.rest.request("POST", "/api/database/acme/api-keys", Some(body), &[]).await?;
+    let body = json!({"url": "https://hooks.example.com"}).to_string().into_bytes();
+    let to = "/api/database/acme/notification-targets";
+    let target = cluster.rest.request("POST", to, Some(body), &[]).await?;
+    let test = format!("{to}/{}/test", target.json["targetId"].as_str().context("no target")?);
+    assert_eq!(cluster.rest.request("POST", &test, None, &[]).await?.status, 202);
+    let store = dmrelay_tests::relay::open_store(&cluster.postgres.url()).await?;
+    let wrong = Condition {
+        kind: IncidentKind::Silence,
+        subject: "acme".to_owned(),
+        subaccount: Some(SubaccountId::parse("acme")?),
+        account: None,
+        detail: "@acme is silent.".to_owned(),
+        since: None,
+    };
+    store.sync_incidents(vec![wrong], (Duration::ZERO, Duration::from_hours(1))).await?;
     let (success, output) =
         cluster.run("dmrelay-api", &["admin", "erase", "--subaccount", "acme"], &[]).await?;
     assert!(success && output.contains(ACCOUNT) && output.contains("--yes"), "{output}");
@@ -344,7 +360,6 @@ async fn a_subaccount_is_erased_at_the_command_line() -> Result<()> {
         Ok((listed[0]["state"] == "done").then_some(()))
     })
     .await?;
-    let store = dmrelay_tests::relay::open_store(&cluster.postgres.url()).await?;
     let db = store.connection();
     let left = [
         chat::Entity::find().count(db).await?,
@@ -355,8 +370,11 @@ async fn a_subaccount_is_erased_at_the_command_line() -> Result<()> {
         api_key::Entity::find().count(db).await?,
         agent::Entity::find().count(db).await?,
         activity::Entity::find().count(db).await?,
+        incident::Entity::find().count(db).await?,
+        notification::Entity::find().count(db).await?,
+        notification_target::Entity::find().count(db).await?,
     ];
-    assert_eq!(left, [0; 8]);
+    assert_eq!(left, [0; 11]);
     let key = key.json["key"].as_str().context("no key")?.to_owned();
     assert_eq!(cluster.rest.with_key(Some(&key)).get("status").await?.status, 401);
     Ok(())

@@ -11,6 +11,7 @@ pub mod postgres;
 pub mod process;
 pub mod prometheus;
 pub mod proxy;
+pub mod receiver;
 pub mod redis;
 pub mod relay;
 pub mod rest;

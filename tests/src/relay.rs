@@ -216,8 +216,8 @@ async fn app(settings: &mut Settings, redis: Option<&RedisServer>) -> Result<App
             dmrelay_app::Backend::Servers(&settings.queue)
         }
     };
-    let (graph, vault) = (&settings.graph, &settings.vault);
-    App::new(store, &dmrelay_app::Settings { process: Process::Both, backend, graph, vault })
+    let (graph, vault, notify) = (&settings.graph, &settings.vault, &settings.notify);
+    App::new(store, &dmrelay_app::Settings { process: Process::Both, backend, graph, vault, notify })
 }
 
 async fn run(

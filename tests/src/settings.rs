@@ -4,8 +4,8 @@ use clap::Parser;
 use dmrelay_runtime::settings::{
     AgentBinding, AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, EncryptionKeysArg,
     FacebookAppSecretArg, GraphSettings, InstagramAppSecretArg, JwtSettings, LimitSettings,
-    MetaAppSecretsArg, MetaVerifyTokenArg, ProviderSettings, QueueSettings, RetellApiKeyArg, VaultSettings,
-    WorkerSettings,
+    MetaAppSecretsArg, MetaVerifyTokenArg, NotifySettings, ProviderSettings, QueueSettings, RetellApiKeyArg,
+    VaultSettings, WorkerSettings,
 };
 use dmrelay_vault::Vault;
 use std::time::Duration;
@@ -41,6 +41,9 @@ pub struct Settings {
     /// The agent's provider.
     #[command(flatten)]
     pub provider: ProviderSettings,
+    /// How notifications leave.
+    #[command(flatten)]
+    pub notify: NotifySettings,
     /// The agent.
     #[command(flatten)]
     pub agent: AgentSettings,
@@ -84,6 +87,12 @@ impl Settings {
         settings.worker.backfill_interval = Duration::ZERO;
         settings.worker.backfill_settle = Duration::from_millis(500);
         settings.worker.backfill_call_interval = Duration::from_millis(10);
+        // Receivers of tests are on this machine.
+        settings.notify.notification_private_addresses = true;
+        settings.notify.notification_timeout = Duration::from_secs(2);
+        settings.worker.incidents.incident_interval = Duration::from_millis(200);
+        settings.worker.incidents.incident_after = Duration::ZERO;
+        settings.worker.incidents.incident_clear_after = Duration::ZERO;
         settings.worker.reconcile_grace = Duration::from_millis(500);
         settings.worker.reconcile_settle = Duration::from_millis(200);
         settings.worker.reconcile_attempts = 2;

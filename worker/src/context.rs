@@ -18,6 +18,7 @@ use dmrelay_domain::current::Current;
 use dmrelay_domain::ids::WorkerId;
 use dmrelay_domain::secret::Secret;
 use dmrelay_instagram::{Access, Graph};
+use dmrelay_notify::Notifier;
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{AgentSettings, GraphSettings, ProviderSettings, WorkerSettings};
 use dmrelay_store::{Batcher, BatcherOptions, ChatIds, Connection, Health, Store};
@@ -116,6 +117,7 @@ pub struct Context {
     pub(crate) vault: Vault,
     pub(crate) graph: Graph,
     pub(crate) agent: Arc<dyn ChatAgent>,
+    pub(crate) notifier: Notifier,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -173,6 +175,7 @@ impl Context {
             vault: app.vault,
             graph: app.graph,
             agent,
+            notifier: app.notifier,
             dispatcher: Dispatcher::new(app.queue, app.local_queue),
             metrics: app.metrics,
             clock: app.clock,

@@ -3,6 +3,7 @@
 
 use crate::backfill;
 use crate::handler::Handler;
+use crate::notify;
 use crate::{Context, Parts, ingest, services};
 use anyhow::{Context as _, anyhow};
 use clap::{Parser, Subcommand};
@@ -13,8 +14,8 @@ use dmrelay_queue::{JobQueue, Lane, QueueName, Stop};
 use dmrelay_runtime::metrics::Process;
 use dmrelay_runtime::ops::{self, Ready};
 use dmrelay_runtime::settings::{
-    AgentSettings, DatabaseSettings, GraphSettings, LogSettings, MetricsSettings, ProviderSettings,
-    QueueSettings, VaultSettings, WorkerSettings,
+    AgentSettings, DatabaseSettings, GraphSettings, LogSettings, MetricsSettings, NotifySettings,
+    ProviderSettings, QueueSettings, VaultSettings, WorkerSettings,
 };
 use dmrelay_runtime::shutdown::Hangup;
 use dmrelay_runtime::{logs, shutdown, version};
@@ -49,6 +50,9 @@ pub struct Args {
     /// Secrets.
     #[command(flatten)]
     pub vault: VaultSettings,
+    /// How notifications leave.
+    #[command(flatten)]
+    pub notify: NotifySettings,
     /// The pipeline.
     #[command(flatten)]
     pub worker: WorkerSettings,
@@ -129,6 +133,7 @@ impl Worker {
         let handler = Arc::new(Handler { ctx: ctx.clone() });
         let mut running = services::start(&ctx, &stop);
         running.push(tokio::spawn(backfill::run(ctx.clone(), stop.clone())));
+        running.push(tokio::spawn(notify::run(ctx.clone(), stop.clone())));
         // A worker that others may consider dead takes no jobs.
         let fetch = Some(ctx.liveness.watch());
         let stopping = Stop { shutdown: stop.clone(), grace, fetch };
@@ -262,6 +267,7 @@ impl Args {
             backend: Backend::Servers(&self.queue),
             graph: &self.graph,
             vault: &self.vault,
+            notify: &self.notify,
         }
     }
 }

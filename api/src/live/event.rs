@@ -98,6 +98,10 @@ impl LiveEventKind {
             | ActivityKind::ProviderKeyRemoved
             | ActivityKind::MetaAppSet
             | ActivityKind::MetaAppRemoved
+            | ActivityKind::NotificationTargetAdded
+            | ActivityKind::NotificationTargetChanged
+            | ActivityKind::NotificationTargetRemoved
+            | ActivityKind::NotificationFailed
             | ActivityKind::ConnectFailed
             | ActivityKind::CustomerTextRead
             | ActivityKind::AccountErased

@@ -16,6 +16,8 @@ mod events;
 mod inbox_profile;
 mod messages;
 mod meta_apps;
+mod notification_targets;
+mod notifications;
 mod oauth;
 mod paging;
 pub(crate) mod pauses;
@@ -112,6 +114,16 @@ fn of_tenant() -> Vec<Route> {
         needs(Permission::Read, routes!(pauses::list)),
         needs(Permission::Pause, routes!(pauses::pause)),
         needs(Permission::Pause, routes!(pauses::resume)),
+        needs(Permission::Read, routes!(notifications::incidents)),
+        needs(Permission::Notify, routes!(notifications::notifications)),
+        needs(Permission::Notify, routes!(notifications::show)),
+        needs(Permission::Notify, routes!(notifications::retry)),
+        needs(Permission::Notify, routes!(notification_targets::list)),
+        needs(Permission::Notify, routes!(notification_targets::create)),
+        needs(Permission::Notify, routes!(notification_targets::change)),
+        needs(Permission::Notify, routes!(notification_targets::delete)),
+        needs(Permission::Notify, routes!(notification_targets::test)),
+        needs(Permission::Notify, routes!(notification_targets::rotate)),
         needs(Permission::ManageKeys, routes!(api_keys::list)),
         needs(Permission::ManageKeys, routes!(api_keys::create)),
         needs(Permission::ManageKeys, routes!(api_keys::revoke)),

@@ -13,6 +13,7 @@ mod erase;
 mod events;
 mod keys;
 mod migrate;
+mod notifications;
 mod output;
 mod pauses;
 mod provider_keys;
@@ -42,6 +43,7 @@ use erase::{Erase, Erasures};
 use events::Events;
 use keys::Keys;
 use migrate::Migrate;
+use notifications::Notifications;
 use pauses::{PauseCalls, Pauses, ResumeCalls};
 use provider_keys::ProviderKeys;
 use reseal::Reseal;
@@ -101,6 +103,9 @@ pub enum Admin {
     Resume(ResumeCalls),
     /// List pauses with their start, end, author and reason.
     Pauses(Pauses),
+    /// Manage who is notified of incidents, and see what they were told.
+    #[command(subcommand)]
+    Notifications(Notifications),
     /// List connected accounts, their state, and their pending work.
     Connections(Connections),
     /// Find conversations by the customer's handle, name or id, in all subaccounts.
@@ -155,6 +160,7 @@ async fn begin(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
         Admin::Pause(pause) => pause.run(&store).await,
         Admin::Resume(resume) => resume.run(&store).await,
         Admin::Pauses(pauses) => pauses.run(&store).await,
+        Admin::Notifications(notifications) => notifications.run(&store, settings).await,
         Admin::Connections(connections) => connections.run(&store).await,
         Admin::Chats(chats) => chats.run(&store).await,
         Admin::Usage(usage) => usage.run(&store).await,

@@ -2,8 +2,8 @@
 
 use dmrelay_runtime::http::Client;
 use dmrelay_runtime::settings::{
-    ApiSettings, DatabaseSettings, GraphSettings, InvalidSetting, JwtSettings, LogSettings, ProviderSettings,
-    QueueSettings, VaultSettings,
+    ApiSettings, DatabaseSettings, GraphSettings, InvalidSetting, JwtSettings, LogSettings, NotifySettings,
+    ProviderSettings, QueueSettings, VaultSettings,
 };
 
 /// The settings the commands need, borrowed from the process that offers them.
@@ -23,6 +23,8 @@ pub struct Settings<'a> {
     pub provider: &'a ProviderSettings,
     /// Secrets.
     pub vault: &'a VaultSettings,
+    /// How notifications leave.
+    pub notify: &'a NotifySettings,
     /// Logs.
     pub logs: &'a LogSettings,
     /// The API's own validation of its settings.

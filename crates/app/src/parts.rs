@@ -5,11 +5,12 @@ use dmrelay_agent::{ChatAgent, Key, Retell, RetellOptions};
 use dmrelay_domain::clock::{Clock, SystemClock};
 use dmrelay_domain::current::Current;
 use dmrelay_instagram::{Graph, GraphOptions};
+use dmrelay_notify::Notifier;
 use dmrelay_queue::{JobQueue, MemoryOptions, MemoryQueue, QueueMetrics, RedisOptions, RedisQueue};
 use dmrelay_runtime::http::Client;
 use dmrelay_runtime::metrics::{Metrics, Process};
 use dmrelay_runtime::settings::{
-    AgentSettings, GraphSettings, ProviderSettings, QueueSettings, VaultSettings,
+    AgentSettings, GraphSettings, NotifySettings, ProviderSettings, QueueSettings, VaultSettings,
 };
 use dmrelay_store::Store;
 use dmrelay_vault::Vault;
@@ -39,6 +40,8 @@ pub struct Settings<'a> {
     pub graph: &'a GraphSettings,
     /// Secrets.
     pub vault: &'a VaultSettings,
+    /// How notifications leave.
+    pub notify: &'a NotifySettings,
 }
 
 /// The components shared by the API and the worker; cheap to clone.
@@ -52,6 +55,8 @@ pub struct App {
     pub client: Client,
     /// Meta.
     pub graph: Graph,
+    /// Sends notifications.
+    pub notifier: Notifier,
     /// The queue shared by all processes.
     pub queue: Arc<dyn JobQueue>,
     /// A queue of this process only, for when the shared one is down. Only with [`Backend::Servers`].
@@ -71,8 +76,10 @@ impl App {
         let metrics = Arc::new(Metrics::new(settings.process)?);
         let (queue, local_queue) = queues(settings.backend, QueueMetrics::register(&metrics.registry)?)?;
         let client = Client::new(CONNECT_TIMEOUT, metrics.clone()).map_err(|err| anyhow!(err))?;
+        let notifier = Notifier::new(settings.notify, metrics.clone()).map_err(|err| anyhow!(err))?;
         Ok(Self {
             store,
+            notifier,
             vault: Vault::parse(&settings.vault.keys.require()?)?,
             graph: Graph::new(client.clone(), GraphOptions::from(settings.graph)),
             client,

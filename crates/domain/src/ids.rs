@@ -94,6 +94,18 @@ uuid_id!(
     ErasureId
 );
 uuid_id!(
+    /// Something that is wrong, from its beginning to its end.
+    IncidentId
+);
+uuid_id!(
+    /// Somebody who is notified of incidents.
+    NotificationTargetId
+);
+uuid_id!(
+    /// A notification to one target.
+    NotificationId
+);
+uuid_id!(
     /// A worker process, identified from start to end.
     WorkerId
 );

@@ -16,6 +16,7 @@ pub mod ids;
 pub mod json;
 pub mod markdown;
 pub mod message;
+pub mod notification;
 pub mod permission;
 pub mod retry;
 pub mod secret;

@@ -9,7 +9,7 @@ words!(
         Viewer = "viewer",
         /// Also writes to customers, takes over chats, pauses calls and replays dead letters.
         Operator = "operator",
-        /// Also connects accounts, changes their settings, and erases customers.
+        /// Also connects accounts, changes their settings and who is notified, and erases customers.
         Admin = "admin",
         /// Also manages API keys.
         Owner = "owner",
@@ -35,6 +35,8 @@ words!(
         Configure = "instagram:configure",
         /// Erase a customer.
         Erase = "instagram:erase",
+        /// See and change who is notified of incidents.
+        Notify = "notifications:manage",
         /// List, create and revoke API keys.
         ManageKeys = "keys:manage",
     }
@@ -48,7 +50,9 @@ impl Role {
             Permission::Send | Permission::TakeOver | Permission::Replay | Permission::Pause => {
                 Self::Operator
             }
-            Permission::Connect | Permission::Configure | Permission::Erase => Self::Admin,
+            Permission::Connect | Permission::Configure | Permission::Erase | Permission::Notify => {
+                Self::Admin
+            }
             Permission::ManageKeys => Self::Owner,
         };
         self as u8 >= least as u8
@@ -62,6 +66,6 @@ mod tests {
     #[test]
     fn each_role_includes_the_one_below() {
         let may = |role: Role| Permission::ALL.iter().filter(|p| role.may(**p)).count();
-        assert_eq!(Role::ALL.iter().map(|role| may(*role)).collect::<Vec<_>>(), [1, 5, 8, 9]);
+        assert_eq!(Role::ALL.iter().map(|role| may(*role)).collect::<Vec<_>>(), [1, 5, 9, 10]);
     }
 }

@@ -23,6 +23,9 @@ pub const RECONCILE: Schedule = Schedule { base: Duration::from_secs(2), cap: Du
 /// For inbox events that could not be applied.
 pub const INGEST: Schedule = Schedule { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
 
+/// For notifications: with the default of attempts, the last one is made after about half a day.
+pub const NOTIFICATIONS: Schedule = Schedule { base: Duration::from_secs(10), cap: Duration::from_hours(4) };
+
 impl Schedule {
     /// The delay after `failures` consecutive failures (the first failure is 1).
     pub fn delay(&self, failures: u32) -> Duration {

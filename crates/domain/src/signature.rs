@@ -2,6 +2,8 @@
 //! "Webhooks: validating payloads"). Meta signs the bytes it sends, including escapes, so the raw bytes are
 //! verified; reserialized JSON would not match.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -41,15 +43,25 @@ pub fn app_secret_proof(secret: &[u8], token: &[u8]) -> String {
     hmac(secret, token)
 }
 
+/// The signature of a webhook that we send (Standard Webhooks 1.0, "Signature scheme"): `v1,` and HMAC-SHA256 of its id, its time in
+/// seconds, and its body, as base64. `secret` is what the text after `whsec_` decodes to.
+pub fn sign_webhook(secret: &[u8], (id, seconds): (&str, i64), body: &[u8]) -> String {
+    let signed = [format!("{id}.{seconds}.").as_bytes(), body].concat();
+    format!("v1,{}", STANDARD.encode(digest(secret, &signed)))
+}
+
 /// HMAC-SHA256 in hexadecimal digits.
 fn hmac(secret: &[u8], message: &[u8]) -> String {
-    let digest = Hmac::<Sha256>::new_from_slice(secret)
-        .map(|mut mac| {
-            mac.update(message);
-            mac.finalize().into_bytes()
-        })
-        .unwrap_or_default();
-    hex::encode(digest)
+    hex::encode(digest(secret, message))
+}
+
+/// HMAC-SHA256.
+fn digest(secret: &[u8], message: &[u8]) -> [u8; 32] {
+    let mac = Hmac::<Sha256>::new_from_slice(secret).map(|mut mac| {
+        mac.update(message);
+        mac.finalize().into_bytes().into()
+    });
+    mac.unwrap_or_default()
 }
 
 /// SHA-256, for keys and for secrets that are only compared.
@@ -69,6 +81,15 @@ mod tests {
     const SECRET: &[u8] = b"test_app_secret";
     const BODY: &[u8] = br#"{"object":"instagram","entry":[{"time":1772998024000,"id":"17841400000000000","messaging":[{"sender":{"id":"200000000000001"},"recipient":{"id":"17841400000000000"},"timestamp":1772998023000,"message":{"mid":"m1","text":"\u00e4\u00f6\u00e5 \ud83d\udc4b https:\/\/example.com\/a"}}]}]}"#;
     const HEADER: &str = "sha256=0f351350ad90faa7f1097a0df6c21ca11343625ae9263401ad6deffe263b4d8e";
+
+    /// The vector of the specification's reference implementations.
+    #[test]
+    fn webhooks_are_signed_as_the_standard_says() {
+        let secret = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let body = br#"{"test": 2432232314}"#;
+        let signature = sign_webhook(&secret, ("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330), body);
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
 
     #[test]
     fn known_answer() {

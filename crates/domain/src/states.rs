@@ -426,6 +426,14 @@ words!(
         MetaAppSet = "META_APP_SET",
         /// It has none any more.
         MetaAppRemoved = "META_APP_REMOVED",
+        /// Somebody is notified of incidents from now on.
+        NotificationTargetAdded = "NOTIFICATION_TARGET_ADDED",
+        /// Who is notified, or of what, was changed.
+        NotificationTargetChanged = "NOTIFICATION_TARGET_CHANGED",
+        /// Somebody is not notified any more.
+        NotificationTargetRemoved = "NOTIFICATION_TARGET_REMOVED",
+        /// A notification could not be delivered, and was given up.
+        NotificationFailed = "NOTIFICATION_FAILED",
         /// An operator read what a customer wrote, at the command line.
         CustomerTextRead = "CUSTOMER_TEXT_READ",
         /// A customer was erased: what they wrote, and what was written to them.

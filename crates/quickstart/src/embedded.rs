@@ -10,8 +10,8 @@ use dmrelay_runtime::ops;
 use dmrelay_runtime::settings::{
     AgentBinding, AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, DatabaseUrlArg,
     EncryptionKeysArg, FacebookAppSecretArg, GraphSettings, InstagramAppSecretArg, JwtSettings,
-    LimitSettings, LoginSettings, MetaAppSecretsArg, ProviderSettings, RetellApiKeyArg, VaultSettings,
-    WorkerSettings,
+    LimitSettings, LoginSettings, MetaAppSecretsArg, NotifySettings, ProviderSettings, RetellApiKeyArg,
+    VaultSettings, WorkerSettings,
 };
 use dmrelay_simulator::{AgentRule, LoginKind, MetaApp, Options, ReplyRule, Simulator, WebhookTarget};
 use dmrelay_store::Store;
@@ -58,6 +58,8 @@ struct Defaults {
     #[command(flatten)]
     agent: AgentSettings,
     #[command(flatten)]
+    notify: NotifySettings,
+    #[command(flatten)]
     worker: WorkerSettings,
 }
 
@@ -72,8 +74,13 @@ pub(crate) async fn start(args: &Args, stop: CancellationToken) -> anyhow::Resul
     let defaults = settings(&keys, &simulator)?;
     let vault = VaultSettings { keys: EncryptionKeysArg::of(&keys.encryption) };
     let backend = Backend::Embedded;
-    let shared =
-        dmrelay_app::Settings { process: Process::Both, backend, graph: &defaults.graph, vault: &vault };
+    let shared = dmrelay_app::Settings {
+        process: Process::Both,
+        backend,
+        graph: &defaults.graph,
+        vault: &vault,
+        notify: &defaults.notify,
+    };
     let app = App::new(store, &shared)?;
     let parts = Parts::new(
         app.clone(),
@@ -139,6 +146,8 @@ fn settings(keys: &folder::Keys, simulator: &Simulator) -> anyhow::Result<Defaul
     defaults.provider.retell_url = Url::parse(&simulator.retell_url())?;
     defaults.agent.api_key = RetellApiKeyArg::of("key_simulated");
     defaults.worker.debounce_ms = DEBOUNCE_MS;
+    // Whoever tries it has a receiver on this machine.
+    defaults.notify.notification_private_addresses = true;
     Ok(defaults)
 }
 

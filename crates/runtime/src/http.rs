@@ -2,6 +2,7 @@
 //! maximum size, and a failure tells whether the request may have arrived.
 
 use crate::metrics::Metrics;
+use crate::public;
 use bytes::{Bytes, BytesMut};
 use dmrelay_domain::failure::{FailureClass, Wire};
 use dmrelay_domain::json;
@@ -16,6 +17,9 @@ pub use reqwest::Method;
 
 /// Maximum size of a response, in bytes.
 const RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The same, of a receiver that a tenant named: what it answers beside the status does not matter.
+const RECEIVER_RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
 /// Whether nobody between here and the host of a URL can read what is sent, or put another answer in its place:
 /// `https`, or plain `http` to this machine.
@@ -40,16 +44,24 @@ pub fn is_private_path(url: &Url) -> bool {
 /// What is wrong with it.
 pub fn service_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|err| err.to_string())?;
-    let is_near = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_private() || address.is_link_local(),
-        Some(Host::Ipv6(address)) => address.is_unique_local() || address.is_unicast_link_local(),
-        Some(Host::Domain(name)) => !name.contains('.'),
-        None => false,
-    };
-    if is_private_path(&url) || (url.scheme() == "http" && is_near) {
+    if is_private_path(&url) || (url.scheme() == "http" && is_near(&url)) {
         return Ok(url);
     }
     Err("must be https, or http to this machine or a private network: it is sent tokens and keys".to_owned())
+}
+
+/// Whether the host is this machine, in a private network, or a name without a dot, which only a private network has. Hosts of schemes
+/// that are not the web's are names, whatever they look like.
+pub fn is_near(url: &Url) -> bool {
+    let parsed = url.host_str().and_then(|host| Host::parse(host).ok());
+    match parsed {
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_private() || address.is_link_local(),
+        Some(Host::Ipv6(address)) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
+        Some(Host::Domain(name)) => !name.contains('.'),
+        None => false,
+    }
 }
 
 /// The client; cheap to clone.
@@ -57,12 +69,22 @@ pub fn service_url(text: &str) -> Result<Url, String> {
 pub struct Client {
     inner: reqwest::Client,
     metrics: Arc<Metrics>,
+    responses: Responses,
+}
+
+/// What becomes of a response that is too large.
+#[derive(Debug, Clone, Copy)]
+enum Responses {
+    /// The call fails.
+    UpTo(usize),
+    /// The rest is not read.
+    CutAt(usize),
 }
 
 /// A call to make.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The service, for the metrics: `graph`, `retell` or `jwks`.
+    /// The service, for the metrics: `graph`, `retell`, `jwks` or `receiver`.
     pub service: &'static str,
     /// The operation, for the metrics.
     pub operation: &'static str,
@@ -74,6 +96,8 @@ pub struct Call {
     pub bearer: Option<Secret<String>>,
     /// The JSON body.
     pub json: Option<Value>,
+    /// The JSON body as it is to be sent to the byte, for calls that are signed.
+    pub signed_json: Option<Bytes>,
     /// The fields of a form, for calls whose body is one.
     pub form: Vec<(&'static str, Secret<String>)>,
     /// Further headers.
@@ -96,6 +120,7 @@ impl Call {
             url,
             bearer: None,
             json: None,
+            signed_json: None,
             form: Vec::new(),
             headers: Vec::new(),
             timeout,
@@ -155,15 +180,33 @@ impl Client {
     /// # Errors
     /// If the system's TLS roots cannot be read.
     pub fn new(connect_timeout: Duration, metrics: Arc<Metrics>) -> Result<Self, String> {
-        install_tls();
-        let inner = reqwest::Client::builder()
-            .connect_timeout(connect_timeout)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("dmrelay/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|err| format!("cannot build the HTTP client: {err}"))?;
-        Ok(Self { inner, metrics })
+        Self::build(builder(connect_timeout), metrics, Responses::UpTo(RESPONSE_BYTES_MAX))
+    }
+
+    /// Creates a client for receivers that tenants name. It calls only public addresses, whatever a name resolves to, and uses no
+    /// proxy, which would resolve names by itself. With `allows_private`, which is for development, it calls any address.
+    ///
+    /// # Errors
+    /// If the system's TLS roots cannot be read.
+    pub fn for_receivers(
+        connect_timeout: Duration,
+        allows_private: bool,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, String> {
+        let mut builder = builder(connect_timeout).no_proxy().pool_max_idle_per_host(0);
+        if !allows_private {
+            builder = builder.dns_resolver(public::resolver());
+        }
+        Self::build(builder, metrics, Responses::CutAt(RECEIVER_RESPONSE_BYTES_MAX))
+    }
+
+    fn build(
+        builder: reqwest::ClientBuilder,
+        metrics: Arc<Metrics>,
+        responses: Responses,
+    ) -> Result<Self, String> {
+        let inner = builder.build().map_err(|err| format!("cannot build the HTTP client: {err}"))?;
+        Ok(Self { inner, metrics, responses })
     }
 
     /// Makes a call and reads its response.
@@ -209,6 +252,9 @@ impl Client {
         if let Some(json) = &call.json {
             request = request.json(json);
         }
+        if let Some(body) = call.signed_json {
+            request = request.header("content-type", "application/json").body(body);
+        }
         if !call.form.is_empty() {
             let fields = call.form.iter().map(|(name, value)| (*name, value.expose()));
             let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
@@ -225,13 +271,27 @@ impl Client {
         let status = response.status().as_u16();
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(failure)? {
-            if body.len() + chunk.len() > RESPONSE_BYTES_MAX {
-                return Err(Failure::Lost("the response is too large".to_owned()));
+            match self.responses {
+                Responses::UpTo(most) if body.len() + chunk.len() > most => {
+                    return Err(Failure::Lost("the response is too large".to_owned()));
+                }
+                Responses::CutAt(most) if body.len() + chunk.len() > most => break,
+                Responses::UpTo(_) | Responses::CutAt(_) => {}
             }
             body.extend_from_slice(&chunk);
         }
         Ok(Answer { status, retry_after, usage, body: body.freeze() })
     }
+}
+
+/// What all clients have in common.
+fn builder(connect_timeout: Duration) -> reqwest::ClientBuilder {
+    install_tls();
+    reqwest::Client::builder()
+        .connect_timeout(connect_timeout)
+        .pool_idle_timeout(Duration::from_secs(30))
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("dmrelay/", env!("CARGO_PKG_VERSION")))
 }
 
 /// Installs ring as the process's TLS provider, unless one is installed.

@@ -7,6 +7,7 @@ pub mod metrics;
 pub mod ops;
 #[cfg(feature = "otlp")]
 mod otlp;
+pub mod public;
 pub mod settings;
 pub mod shutdown;
 pub mod trace;

@@ -45,6 +45,16 @@ impl BreakerKey {
 }
 
 impl BreakerKey {
+    /// The account, of a breaker of one.
+    pub(crate) fn account(&self) -> Option<&str> {
+        if let Self::GraphAccount(account) = self { Some(account.as_str()) } else { None }
+    }
+
+    /// The agent, of a breaker of one that is asked with the operator's key.
+    pub(crate) fn shared_agent(&self) -> Option<&str> {
+        if let Self::AgentOf(agent) = self { Some(agent.as_str()) } else { None }
+    }
+
     /// Parses a key as it displays itself.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use dmrelay_domain::ids::{ChatId, ConnectionId, SubaccountId};
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_entity::{
     account_sign, activity, agent, api_key, backfill, breaker, chat, connect_session, connection_check,
-    dead_letter, erased_trace, erased_user, erasure, idempotency_key, instagram_connection, meta_app,
-    prompt_echo, provider_key, usage_day,
+    dead_letter, erased_trace, erased_user, erasure, idempotency_key, incident, instagram_connection,
+    meta_app, notification, notification_target, prompt_echo, provider_key, usage_day,
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
@@ -204,6 +204,7 @@ impl Store {
             .filter(connect_session::Column::ConnectionId.eq(id))
             .exec(db)
             .await?;
+        tx.forget_incidents_of(incident::Column::ConnectionId.eq(id)).await?;
         tx.forget_pauses_of(&connection.subaccount, Some(&connection.account)).await?;
         instagram_connection::Entity::delete_by_id(id).exec(db).await?;
         tx.record(&Activity::of_subaccount(&connection.subaccount, ActivityKind::AccountErased, actor))
@@ -239,6 +240,15 @@ impl Store {
         dead_letter::Entity::delete_many().filter(dead_letter::Column::SubaccountId.eq(of)).exec(db).await?;
         tx.execute("DELETE FROM turn_counts WHERE subaccount_id = $1", vec![of.into()]).await?;
         usage_day::Entity::delete_many().filter(usage_day::Column::SubaccountId.eq(of)).exec(db).await?;
+        tx.forget_incidents_of(incident::Column::SubaccountId.eq(of)).await?;
+        notification::Entity::delete_many()
+            .filter(notification::Column::SubaccountId.eq(of))
+            .exec(db)
+            .await?;
+        notification_target::Entity::delete_many()
+            .filter(notification_target::Column::SubaccountId.eq(of))
+            .exec(db)
+            .await?;
         tx.forget_pauses_of(subaccount, None).await?;
         tx.commit().await?;
         Ok(true)

@@ -18,7 +18,7 @@ pub struct SealedColumn {
 
 /// Every column that holds sealed values, each sealed for its table, column and row. What the vault seals and is
 /// not named here is lost with its key.
-pub const SEALED: [SealedColumn; 9] = [
+pub const SEALED: [SealedColumn; 11] = [
     SealedColumn { table: "instagram_connections", column: "access_token" },
     SealedColumn { table: "instagram_connections", column: "token_proof" },
     SealedColumn { table: "instagram_connections", column: "verify_token" },
@@ -28,6 +28,8 @@ pub const SEALED: [SealedColumn; 9] = [
     SealedColumn { table: "meta_apps", column: "app_secret" },
     SealedColumn { table: "meta_apps", column: "verify_token" },
     SealedColumn { table: "connect_sessions", column: "pages" },
+    SealedColumn { table: "notification_targets", column: "secret" },
+    SealedColumn { table: "notification_targets", column: "former_secret" },
 ];
 
 /// What counts as the key of a value that names none; no key is called so.

@@ -1,13 +1,14 @@
 //! The enum values used in responses, as schemas.
 
 use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::notification::{Channel, IncidentKind, NotificationState, NotificationType};
 use dmrelay_domain::permission::Role;
 use dmrelay_domain::states::{
     ActivityKind, Author, ChatMode, CheckName, CheckState, ConnectSessionStatus, ConnectionStatus, Direction,
     LoginKind, MessageStatus, TurnState,
 };
 use serde_json::Value;
-use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
 
 macro_rules! schemas {
     ($($name:ident: $words:ty,)+) => {
@@ -32,6 +33,28 @@ schemas! {
     activity_kind: ActivityKind,
     failure_class: FailureClass,
     role: Role,
+    incident_kind: IncidentKind,
+    notification_channel: Channel,
+    notification_type: NotificationType,
+    notification_state: NotificationState,
+}
+
+/// Whether an incident lasts.
+pub const INCIDENT_STATES: [&str; 2] = ["open", "resolved"];
+
+/// Whether an incident lasts.
+pub fn incident_state() -> ObjectBuilder {
+    one_of(INCIDENT_STATES.into_iter())
+}
+
+/// A list of kinds of incidents.
+pub fn incident_kinds() -> ArrayBuilder {
+    ArrayBuilder::new().items(incident_kind())
+}
+
+/// The same, or null.
+pub fn incident_kinds_or_null() -> ArrayBuilder {
+    incident_kinds().schema_type(SchemaType::Array(vec![Type::Array, Type::Null]))
 }
 
 /// Whether human agents and the agent may still write.

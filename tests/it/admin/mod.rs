@@ -7,6 +7,7 @@ mod dead_letters;
 mod doctor;
 mod events;
 mod keys;
+mod notifications;
 mod reseal;
 mod timeline;
 

@@ -3,6 +3,7 @@
 mod erasure;
 mod gauges;
 pub(crate) mod heartbeat;
+mod incidents;
 mod poller;
 mod retention;
 mod tokens;
@@ -28,7 +29,9 @@ pub(crate) fn start(ctx: &Arc<Context>, shutdown: &CancellationToken) -> Vec<tok
     let upkeep = Service { name: "upkeep", interval: Duration::from_secs(5) };
     let tokens = Service { name: "tokens", interval: ctx.options.worker.token_check_interval };
     let usage = Service { name: USAGE, interval: ctx.options.worker.usage_interval };
+    let incidents = Service { name: INCIDENTS, interval: ctx.options.worker.incidents.incident_interval };
     vec![
+        tokio::spawn(incidents.run(ctx.clone(), shutdown.clone(), incidents::tick)),
         tokio::spawn(usage.run(ctx.clone(), shutdown.clone(), usage::tick)),
         tokio::spawn(upkeep.run(ctx.clone(), shutdown.clone(), upkeep::tick)),
         tokio::spawn(poller.run(ctx.clone(), shutdown.clone(), poller::tick)),
@@ -44,6 +47,9 @@ const GAUGES: &str = "gauges";
 
 /// The service whose counts this process shows only while it leads.
 const USAGE: &str = "usage";
+
+/// The service whose gauge this process shows only while it leads.
+const INCIDENTS: &str = "incidents";
 
 /// The service that decides this worker's readiness. The name is stored, and a metric label.
 const POLLER: &str = "sweep";
@@ -111,6 +117,9 @@ impl Service {
         }
         if leads.get() == 1 && self.name == USAGE {
             ctx.metrics.usage_today.reset();
+        }
+        if leads.get() == 1 && self.name == INCIDENTS {
+            ctx.metrics.incidents.reset();
         }
         leads.set(0);
     }

@@ -142,6 +142,10 @@ metrics! {
         backfill_messages: counters = "backfill_messages_total" ["reason"];
         /// Conversations that were compared with Meta's, by whether Meta could show them.
         backfill_threads: counters = "backfill_threads_total" ["result"];
+        /// Open incidents by kind, counted by the leader.
+        incidents: gauges = "incidents" ["kind"];
+        /// Attempts to deliver notifications, by channel and result: `delivered`, `retry`, `failed`.
+        notifications: counters = "notifications_total" ["channel", "result"];
         /// Renewals of access tokens.
         token_refreshes: counters = "token_refreshes_total" ["result"];
         /// Time from when a customer wrote, by Meta's timestamp, to the arrival of the webhook.

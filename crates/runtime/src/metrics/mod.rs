@@ -15,6 +15,7 @@ pub use stage::{Stage, seconds};
 use crate::version;
 use dmrelay_domain::event::Kind;
 use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::notification::Channel;
 use dmrelay_domain::states::EventState;
 use leading::Leading;
 use make::{Group, Make};
@@ -81,7 +82,8 @@ impl Deref for Metrics {
 pub const JOBS: [&str; 3] = ["ingest", "turn", "deliver"];
 
 /// The services of a worker, each led by one worker at a time.
-pub const SERVICES: [&str; 7] = ["sweep", "gauges", "upkeep", "tokens", "retention", "erasure", "usage"];
+pub const SERVICES: [&str; 8] =
+    ["sweep", "gauges", "upkeep", "tokens", "retention", "erasure", "usage", "incidents"];
 
 /// The dependencies a process needs.
 pub const DEPENDENCIES: [&str; 2] = ["database", "redis"];
@@ -169,6 +171,11 @@ impl Metrics {
         for service in ["graph", "agent"] {
             for result in ["happened", "did_not_happen", "unknown"] {
                 self.reconciliations.with_label_values(&[service, result]);
+            }
+        }
+        for channel in Channel::ALL {
+            for result in ["delivered", "retry", "failed"] {
+                self.notifications.with_label_values(&[channel.as_str(), result]);
             }
         }
         for scope in ["account", "subaccount", "installation"] {

@@ -122,6 +122,9 @@ pub struct LimitSettings {
     /// Maximum number of API keys of a subaccount that are neither expired nor revoked.
     #[arg(long, env = "API_KEYS_PER_SUBACCOUNT", default_value_t = 100)]
     pub api_keys_per_subaccount: u64,
+    /// Maximum number of notification targets of a subaccount.
+    #[arg(long, env = "NOTIFICATION_TARGETS_PER_SUBACCOUNT", default_value_t = 20)]
+    pub notification_targets_per_subaccount: u64,
     /// How long the response to a write with an `Idempotency-Key` is stored.
     #[arg(long, env = "IDEMPOTENCY_TIME", default_value = "24h", value_parser = positive)]
     pub idempotency_time: Duration,

@@ -2,7 +2,7 @@
 
 use super::{
     AgentSettings, ApiSettings, DatabaseSettings, GraphSettings, JwtSettings, LimitSettings, LogSettings,
-    MetricsSettings, ProviderSettings, QueueSettings, VaultSettings, WorkerSettings,
+    MetricsSettings, NotifySettings, ProviderSettings, QueueSettings, VaultSettings, WorkerSettings,
 };
 use clap::{CommandFactory, Parser};
 use std::collections::BTreeSet;
@@ -33,6 +33,8 @@ struct All {
     worker: WorkerSettings,
     #[command(flatten)]
     metrics: MetricsSettings,
+    #[command(flatten)]
+    notify: NotifySettings,
     #[command(flatten)]
     logs: LogSettings,
 }

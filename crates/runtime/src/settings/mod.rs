@@ -7,6 +7,7 @@ mod duration;
 mod health;
 mod known;
 mod login;
+mod notify;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -18,9 +19,10 @@ pub use duration::{days, parse as duration, positive};
 pub use health::HealthSettings;
 pub use known::{is_setting, misspelt_here, warn_of_misspelt};
 pub use login::LoginSettings;
+pub use notify::{IncidentSettings, NotifySettings};
 pub use secrets::{
     BootstrapKeyArg, DatabaseUrlArg, EncryptionKeysArg, FacebookAppSecretArg, InstagramAppSecretArg,
-    JwtSecretArg, MetaAppSecretsArg, MetaVerifyTokenArg, RedisUrlArg, RetellApiKeyArg,
+    JwtSecretArg, MetaAppSecretsArg, MetaVerifyTokenArg, RedisUrlArg, RetellApiKeyArg, SmtpUrlArg,
 };
 pub use worker::{TurnBudgets, WorkerSettings};
 

@@ -101,6 +101,11 @@ secret!(
     "Keys for secrets at rest, `id:base64 of 32 bytes`, comma-separated; the first one encrypts"
 );
 secret!(
+    /// `SMTP_URL`.
+    SmtpUrlArg, "smtp-url", "SMTP_URL", "smtp-url-file", "SMTP_URL_FILE",
+    "The mail server of notifications: smtps://user:password@host, or smtp://user:password@host?tls=required for STARTTLS"
+);
+secret!(
     /// `JWT_SECRET`.
     JwtSecretArg, "jwt-secret", "JWT_SECRET", "jwt-secret-file", "JWT_SECRET_FILE",
     "The secret that signs HS256 tokens; at least 32 characters. Not together with JWKS_URL"

@@ -1,5 +1,6 @@
 //! The settings of the workers.
 
+use super::IncidentSettings;
 use super::duration::{days, parse as duration, positive};
 use clap::Args;
 use std::time::Duration;
@@ -30,6 +31,9 @@ pub struct WorkerSettings {
     /// How often the agent may be asked.
     #[command(flatten)]
     pub budgets: TurnBudgets,
+    /// When somebody is notified.
+    #[command(flatten)]
+    pub incidents: IncidentSettings,
     /// Maximum number of concurrent questions, and of concurrent sends.
     #[arg(long, env = "WORKER_CONCURRENCY", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub worker_concurrency: u16,
