@@ -2,7 +2,6 @@
 
 use crate::{Args, folder};
 use anyhow::{Context as _, anyhow};
-use clap::Parser;
 use dmrelay_api::{Api, ApiOptions, ApiParts};
 use dmrelay_app::{App, Backend};
 use dmrelay_runtime::metrics::Process;
@@ -44,22 +43,14 @@ pub(crate) struct System {
     tasks: Vec<JoinHandle<anyhow::Result<()>>>,
 }
 
-/// The pipeline's default settings.
-#[derive(Parser)]
-struct Defaults {
-    #[command(flatten)]
+/// The settings of the pipeline, with what the quick start sets by itself.
+struct Settings {
     limits: LimitSettings,
-    #[command(flatten)]
     jwt: JwtSettings,
-    #[command(flatten)]
     graph: GraphSettings,
-    #[command(flatten)]
     provider: ProviderSettings,
-    #[command(flatten)]
     agent: AgentSettings,
-    #[command(flatten)]
     notify: NotifySettings,
-    #[command(flatten)]
     worker: WorkerSettings,
 }
 
@@ -71,24 +62,25 @@ pub(crate) async fn start(args: &Args, stop: CancellationToken) -> anyhow::Resul
     let store = open_store(args).await?;
     let address = listener.local_addr()?;
     let simulator = simulate(args, &keys, address).await?;
-    let defaults = settings(&keys, &simulator)?;
+    let settings = settings(args, &keys, &simulator)?;
     let vault = VaultSettings { keys: EncryptionKeysArg::of(&keys.encryption) };
     let backend = Backend::Embedded;
     let shared = dmrelay_app::Settings {
         process: Process::Both,
         backend,
-        graph: &defaults.graph,
+        graph: &settings.graph,
         vault: &vault,
-        notify: &defaults.notify,
+        notify: &settings.notify,
     };
     let app = App::new(store, &shared)?;
+    crate::memory::restore(&simulator, &app.store, &app.vault).await?;
     let parts = Parts::new(
         app.clone(),
-        defaults.worker.clone(),
-        (&defaults.agent, &defaults.provider),
-        &defaults.graph,
+        settings.worker.clone(),
+        (&settings.agent, &settings.provider),
+        &settings.graph,
     )?;
-    let api = ApiParts::new(app, api_options(&args.api, &keys, (address, &simulator), defaults)?);
+    let api = ApiParts::new(app, api_options(&args.api, &keys, (address, &simulator), settings)?);
     let api = Api::start(api, stop.clone()).await?;
     let tasks =
         vec![tokio::spawn(api.serve(listener, GRACE)), tokio::spawn(Worker::new(parts).run(stop, GRACE))];
@@ -138,34 +130,42 @@ async fn simulate(args: &Args, keys: &folder::Keys, api: SocketAddr) -> anyhow::
     Ok(simulator)
 }
 
-fn settings(keys: &folder::Keys, simulator: &Simulator) -> anyhow::Result<Defaults> {
-    let mut defaults = Defaults::try_parse_from(["dmrelay"])?;
-    defaults.graph.graph_url = Url::parse(&simulator.graph_url())?;
-    defaults.graph.instagram_graph_url = Url::parse(&simulator.instagram_url())?;
-    defaults.graph.app_secrets = MetaAppSecretsArg::of(&keys.app_secret);
-    defaults.provider.retell_url = Url::parse(&simulator.retell_url())?;
-    defaults.agent.api_key = RetellApiKeyArg::of("key_simulated");
-    defaults.worker.debounce_ms = DEBOUNCE_MS;
+fn settings(args: &Args, keys: &folder::Keys, simulator: &Simulator) -> anyhow::Result<Settings> {
+    let mut settings = Settings {
+        limits: args.limits.clone(),
+        jwt: args.jwt.clone(),
+        graph: args.graph.clone(),
+        provider: args.provider.clone(),
+        agent: args.agent.clone(),
+        notify: args.notify.clone(),
+        worker: args.worker.clone(),
+    };
+    settings.graph.graph_url = Url::parse(&simulator.graph_url())?;
+    settings.graph.instagram_graph_url = Url::parse(&simulator.instagram_url())?;
+    settings.graph.app_secrets = MetaAppSecretsArg::of(&keys.app_secret);
+    settings.provider.retell_url = Url::parse(&simulator.retell_url())?;
+    settings.agent.api_key = RetellApiKeyArg::of("key_simulated");
+    settings.worker.debounce_ms = DEBOUNCE_MS;
     // Whoever tries it has a receiver on this machine.
-    defaults.notify.notification_private_addresses = true;
-    Ok(defaults)
+    settings.notify.notification_private_addresses = true;
+    Ok(settings)
 }
 
 /// The API's settings, with the demo's key and listen address.
 fn api_options(
-    settings: &ApiSettings,
+    api: &ApiSettings,
     keys: &folder::Keys,
     (address, simulator): (SocketAddr, &Simulator),
-    defaults: Defaults,
+    settings: Settings,
 ) -> anyhow::Result<ApiOptions> {
-    let mut api = settings.clone();
+    let mut api = api.clone();
     api.bootstrap_key = BootstrapKeyArg::of(&keys.api_key);
     // One tenant, and its agent is the simulator's.
     api.agent_binding = AgentBinding::FirstConnect;
     api.public_url = Url::parse(&format!("http://{address}"))?;
     log_in_here(&mut api.login, keys, simulator)?;
-    let access = (defaults.limits, defaults.jwt);
-    Ok(ApiOptions::new(api, access, (defaults.graph, &defaults.provider), defaults.worker.takeover_hours)?)
+    let access = (settings.limits, settings.jwt);
+    Ok(ApiOptions::new(api, access, (settings.graph, &settings.provider), settings.worker.takeover_hours)?)
 }
 
 /// People log in at the simulated Meta.

@@ -193,6 +193,19 @@ impl Simulator {
         self.core.change(|world| world.open_thread(&ThreadKey::new(account, user)).person = person);
     }
 
+    /// Gives a customer a conversation that Meta has stored before, and that nobody is told of. `opened_ms` is when the customer's last
+    /// action opened the reply window.
+    pub fn restore_thread(&self, account: &str, user: &str, opened_ms: Option<i64>, messages: Vec<Message>) {
+        let key = ThreadKey::new(account, user);
+        self.core.change(|world| {
+            let thread = world.open_thread(&key);
+            thread.opened_ms = thread.opened_ms.max(opened_ms);
+            for message in messages {
+                world.add_message(&key, message);
+            }
+        });
+    }
+
     /// Sets the behaviour of an agent.
     pub fn put_agent(&self, agent: &str, rule: AgentRule) {
         self.core.change(|world| world.agents.insert(agent.to_owned(), rule));

@@ -138,6 +138,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// A text that Meta knows already, under this id.
+    pub fn known(mid: &str, author: Author, created_ms: i64, text: Option<String>) -> Self {
+        Self { mid: mid.to_owned(), text, ..Self::new(author, created_ms) }
+    }
+
     pub(crate) fn new(author: Author, created_ms: i64) -> Self {
         Self {
             mid: ids::message_id(),
