@@ -22,7 +22,7 @@ const VALUE_MAX: usize = 1_000;
 
 /// A field of a merge patch (RFC 7396).
 #[derive(Debug, Clone, Default)]
-enum Change<T> {
+pub(crate) enum Change<T> {
     /// Absent: no change.
     #[default]
     Stays,
@@ -80,6 +80,17 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
     }
 }
 
+impl<T> Change<T> {
+    /// The same change, to what becomes of its value.
+    pub(crate) fn map<U>(self, value: impl FnOnce(T) -> U) -> Change<U> {
+        match self {
+            Self::Stays => Change::Stays,
+            Self::Back => Change::Back,
+            Self::Becomes(new) => Change::Becomes(value(new)),
+        }
+    }
+}
+
 impl<T: Clone> Change<T> {
     /// The new value, if set.
     fn value(&self) -> Option<T> {
@@ -90,7 +101,7 @@ impl<T: Clone> Change<T> {
     }
 
     /// Applies the change to a setting.
-    fn apply(self, setting: &mut Option<T>) {
+    pub(crate) fn apply(self, setting: &mut Option<T>) {
         match self {
             Self::Stays => {}
             Self::Back => *setting = None,

@@ -39,7 +39,11 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [&str; 34] = [
+const TABLES: [&str; 38] = [
+    "chat_notes",
+    "chat_tags",
+    "chat_triage",
+    "chat_reads",
     "notifications",
     "notification_targets",
     "incidents",
@@ -233,6 +237,37 @@ const CHATS: &[&str] = &[
     WHERE outbox_due_at IS NOT NULL AND outbox_attempts > 0",
     "CREATE INDEX chats_resume ON chats (resume_at) WHERE resume_at IS NOT NULL",
     "CREATE INDEX chats_recent ON chats (connection_id, last_message_at DESC, id)",
+    // Up to where each reader has read each.
+    "CREATE TABLE chat_reads (
+    chat_id {uuid} NOT NULL,
+    reader text NOT NULL,
+    seq bigint NOT NULL,
+    at bigint NOT NULL,
+    PRIMARY KEY (chat_id, reader)
+)",
+    // What people decide about each, apart from what the pipeline writes.
+    "CREATE TABLE chat_triage (
+    chat_id {uuid} PRIMARY KEY,
+    connection_id {uuid} NOT NULL,
+    assignee text,
+    snoozed_until bigint,
+    snoozed_seq bigint NOT NULL
+)",
+    "CREATE TABLE chat_tags (
+    chat_id {uuid} NOT NULL,
+    tag text NOT NULL,
+    connection_id {uuid} NOT NULL,
+    PRIMARY KEY (chat_id, tag)
+)",
+    "CREATE TABLE chat_notes (
+    id {uuid} PRIMARY KEY,
+    chat_id {uuid} NOT NULL,
+    text text NOT NULL,
+    author text NOT NULL,
+    author_id text,
+    created_at bigint NOT NULL
+)",
+    "CREATE INDEX chat_notes_chat ON chat_notes (chat_id, id DESC)",
 ];
 
 const MESSAGES: &[&str] = &[

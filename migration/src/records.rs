@@ -33,6 +33,8 @@ pub(crate) const RECORDS: &[&str] = &[
     "CREATE INDEX dead_letters_open ON dead_letters (subaccount_id, id DESC)
     WHERE replayed_at IS NULL AND discarded_at IS NULL",
     "CREATE INDEX dead_letters_all ON dead_letters (subaccount_id, id DESC)",
+    "CREATE INDEX dead_letters_of_chat ON dead_letters (chat_id)
+    WHERE chat_id IS NOT NULL AND replayed_at IS NULL AND discarded_at IS NULL",
 ];
 
 pub(crate) const ACCESS: &[&str] = &[
@@ -173,6 +175,8 @@ pub(crate) const NOTIFICATIONS: &[&str] = &[
 )",
     "CREATE UNIQUE INDEX notifications_once ON notifications (incident_id, target_id, type) WHERE incident_id IS NOT NULL",
     "CREATE INDEX notifications_due ON notifications (target_id, due_at) WHERE state = 'pending'",
+    "CREATE INDEX notifications_claimed ON notifications (claimed_until) WHERE state = 'pending'",
+    "CREATE INDEX notifications_tests ON notifications (created_at) WHERE incident_id IS NULL",
     "CREATE INDEX notifications_subaccount ON notifications (subaccount_id, id DESC)",
     "CREATE INDEX notifications_target ON notifications (target_id, id DESC)",
 ];

@@ -40,6 +40,7 @@ mod events;
 mod graph_faults;
 mod health;
 mod history;
+mod inbox;
 mod inbox_profile;
 mod layout;
 mod limits;

@@ -1,5 +1,5 @@
-//! Delivers notifications: each row is claimed for one attempt, made, and its outcome recorded. Not by way of the queue: what is told
-//! may be that Redis is down.
+//! Delivers notifications: each row is claimed for one attempt, made, and its outcome recorded. Not by way of the queue: an outage of
+//! Redis must not keep anybody from being told of what it causes.
 
 use crate::Context;
 use dmrelay_domain::ids::NotificationTargetId;
@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How often it is looked what is due.
 const TICK: Duration = Duration::from_secs(1);
+
+/// Minimum time between two looks: of many attempts that end at once, not each is a reason to look.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Time beside the attempt itself, after which another worker may take a notification.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
@@ -53,6 +56,7 @@ pub(crate) async fn run(ctx: Arc<Context>, shutdown: CancellationToken) {
             }
             Err(err) => tracing::warn!(error = %err, "cannot look which notifications are due; retrying"),
         }
+        tokio::time::sleep(LOOK_INTERVAL).await;
     }
     // They have the grace period of all started work.
     attempts.detach_all();
@@ -74,7 +78,9 @@ async fn attempt(ctx: &Context, claimed: &ClaimedNotification) {
         Ok(_) => (AttemptOutcome::Delivered, "delivered"),
         Err(err) => after(ctx, claimed, err),
     };
-    ctx.metrics.notifications.with_label_values(&[target.channel.as_str(), result]).inc();
+    // Whoever tests a target sees what becomes of it.
+    let counted = if row.kind == NotificationType::Test { "test" } else { result };
+    ctx.metrics.notifications.with_label_values(&[target.channel.as_str(), counted]).inc();
     let took_ms = attempt.took_ms;
     match &outcome {
         Ok(status) => {
@@ -96,7 +102,7 @@ fn after(ctx: &Context, claimed: &ClaimedNotification, err: &Undelivered) -> (At
     let attempts = u32::try_from(claimed.row.attempts).unwrap_or(u32::MAX);
     let is_last = attempts >= ctx.options.worker.incidents.notification_attempts
         || claimed.row.kind == NotificationType::Test;
-    let delay = retry::NOTIFICATIONS.delay(attempts);
+    let delay = retry::NOTIFICATIONS.part_of(attempts, rand::random_range(0.5..1.0));
     let wait = match err.next {
         Next::Gone => return (AttemptOutcome::Disable(err.what.clone()), "failed"),
         Next::Retry => delay,
@@ -108,11 +114,11 @@ fn after(ctx: &Context, claimed: &ClaimedNotification, err: &Undelivered) -> (At
 
 async fn deliver(ctx: &Context, claimed: &ClaimedNotification) -> Result<u16, Undelivered> {
     let ClaimedNotification { row, target, incident } = claimed;
-    let never = |what: &str| Undelivered { what: what.to_owned(), status: None, next: Next::GiveUp };
-    let kind = row.kind.known().ok_or_else(|| never("of a kind that this version does not know"))?;
-    let told = incident.as_ref().map(told).transpose().map_err(never)?;
+    let later = |what: &str| Undelivered::retry(what);
+    let kind = row.kind.known().ok_or_else(|| later("of a kind that this version does not know"))?;
+    let told = incident.as_ref().map(told).transpose().map_err(later)?;
     if told.is_none() && kind != NotificationType::Test {
-        return Err(never("its incident was deleted"));
+        return Err(Undelivered::never("its incident was deleted"));
     }
     let at = match (kind, &told) {
         (NotificationType::Opened, Some(incident)) => incident.since,
@@ -122,16 +128,13 @@ async fn deliver(ctx: &Context, claimed: &ClaimedNotification) -> Result<u16, Un
     let notification = Notification { id: row.id, kind, at, incident: told };
     match target.channel.known() {
         Some(Channel::Webhook) => {
-            let secrets = secrets(ctx, target).map_err(|err| Undelivered {
-                what: format!("cannot decrypt the secret: {err}"),
-                status: None,
-                next: Next::Retry,
-            })?;
+            let secrets = secrets(ctx, target)
+                .map_err(|err| Undelivered::retry(format!("cannot decrypt the secret: {err}")))?;
             let now = ctx.database_now();
             ctx.notifier.send_webhook(&target.address, &secrets, &notification, now).await
         }
         Some(Channel::Email) => ctx.notifier.send_mail(&target.address, &notification).await,
-        None => Err(never("of a channel that this version does not know")),
+        None => Err(later("of a channel that this version does not know")),
     }
 }
 

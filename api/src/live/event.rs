@@ -27,6 +27,9 @@ pub(crate) enum LiveEventKind {
     /// Who answers changed, in a chat or in the whole account.
     #[serde(rename = "chat.mode")]
     ChatMode,
+    /// A chat was assigned, tagged or snoozed, or a note about it was written or deleted.
+    #[serde(rename = "chat.updated")]
+    ChatUpdated,
     /// A customer was erased: the conversation is gone.
     #[serde(rename = "chat.erased")]
     ChatErased,
@@ -61,6 +64,7 @@ impl LiveEventKind {
             Self::MessageFailed => "message.failed",
             Self::ConnectionState => "connection.state",
             Self::ChatMode => "chat.mode",
+            Self::ChatUpdated => "chat.updated",
             Self::ChatErased => "chat.erased",
         }
     }
@@ -88,6 +92,9 @@ impl LiveEventKind {
             | ActivityKind::TokenFailing => Some(Self::ConnectionState),
             ActivityKind::BotPaused | ActivityKind::BotResumed | ActivityKind::AutomationRecognized => {
                 Some(Self::ChatMode)
+            }
+            ActivityKind::ChatTriaged | ActivityKind::ChatNoteAdded | ActivityKind::ChatNoteRemoved => {
+                Some(Self::ChatUpdated)
             }
             ActivityKind::UserErased => Some(Self::ChatErased),
             ActivityKind::AgentAssigned

@@ -75,7 +75,7 @@ pub(super) async fn chat(
     let (since, until) = span(&rows, before.is_none());
     let modes = state.store.mode_changes(row.id, since, until, MODE_CHANGES_MAX).await?;
     Ok(Json(ChatDetail {
-        chat: ChatView::of(&row, state.clock.now()),
+        chat: super::chats::view(&state, &scope.actor, &row).await?,
         counts: state.store.chat_counts(row.id).await?.into(),
         messages: List::of(page, (limit, skip), MessageView::of, paging::write_id),
         turns: turns.iter().map(TurnView::of).collect(),

@@ -1,17 +1,21 @@
 //! `GET …/chats`: the chats, most recent first.
 
-use super::{listed, paging};
-use crate::access::Scope;
+use super::{listed, listed_of, paging, triage};
+use crate::access::{Scope, Tenant};
 use crate::extract::Params;
 use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
-use dmrelay_domain::ids::InstagramUserId;
+use dmrelay_domain::actor::Actor;
+use dmrelay_domain::clock::Millis;
+use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId};
 use dmrelay_domain::states::ChatMode;
-use dmrelay_store::ChatFilter;
+use dmrelay_store::entity::chat;
+use dmrelay_store::{Assigned, ChatFilter, ChatSummary, Connection, Folder};
 use dmrelay_views::{ChatView, List, enums};
 use serde::Deserialize;
+use std::collections::HashMap;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -33,6 +37,16 @@ pub(super) struct Query {
     /// Why the chat needs a human's attention: `window_closed`, `runaway`.
     #[param(min_length = 1, max_length = 200)]
     flag: Option<String>,
+    /// Only chats of this folder. `needs_human`: as `needsHuman` says; `unanswered`: the customer wrote last; `failed`: with open dead
+    /// letters; `window_closing`: Meta's window ends within four hours.
+    #[param(schema_with = enums::folder)]
+    folder: Option<String>,
+    /// Only chats that this one looks after; `me` for the caller, `none` for those that nobody looks after.
+    #[param(min_length = 1, max_length = 100)]
+    assignee: Option<String>,
+    /// Only chats with this tag.
+    #[param(min_length = 1, max_length = 50)]
+    tag: Option<String>,
     /// Cursor: the `nextCursor` of the previous page. A chat that receives a message meanwhile moves to the
     /// first page.
     #[param(max_length = 64)]
@@ -51,32 +65,94 @@ pub(super) async fn chats(
     scope: Scope,
     Params(query): Params<Query>,
 ) -> Result<Json<List<ChatView>>, Problem> {
-    let named = query.connection_id;
-    let filter = filter(query)?;
-    let filter = ChatFilter {
-        connections: listed(&state, &scope, named).await?,
-        search_time: state.options.limits.search_timeout,
-        ..filter
-    };
-    let page = state.store.chats(&filter).await;
-    let page = page.map_err(|err| paging::search_problem(filter.q.is_some(), err))?;
-    let now = state.clock.now();
-    let view = |row: &_| ChatView::of(row, now);
-    Ok(Json(List::of(page, (filter.limit, filter.skip), view, paging::write_time_and_id)))
+    let connections = listed(&state, &scope, query.connection_id).await?;
+    page(&state, &scope.actor, connections, query).await
 }
 
-fn filter(query: Query) -> Result<ChatFilter, Problem> {
+/// Lists the chats of all agents, most recent first
+///
+/// As the list of one agent, for an inbox of the whole subaccount.
+#[utoipa::path(get, path = "/chats", tag = "History", operation_id = "listAllChats", params(Query),
+    responses((status = 200, description = "A page of chats", body = List<ChatView>)))]
+pub(super) async fn of_tenant(
+    State(state): State<ApiState>,
+    tenant: Tenant,
+    Params(query): Params<Query>,
+) -> Result<Json<List<ChatView>>, Problem> {
+    let all = state.store.connections(&tenant.subaccount, None).await?;
+    let connections = listed_of(&all, query.connection_id)?;
+    page(&state, &tenant.actor, connections, query).await
+}
+
+/// A page of chats, with what an inbox shows of each.
+async fn page(
+    state: &ApiState,
+    reader: &Actor,
+    connections: Vec<ConnectionId>,
+    query: Query,
+) -> Result<Json<List<ChatView>>, Problem> {
+    let search_time = state.options.limits.search_timeout;
+    let filter = ChatFilter { connections, search_time, ..filter(query, reader)? };
+    let page = state.store.chats(&filter).await;
+    let page = page.map_err(|err| paging::search_problem(filter.q.is_some(), err))?;
+    let shown = Shown::of(state, reader, &page.items).await?;
+    let place = (filter.limit, filter.skip);
+    Ok(Json(List::of(page, place, |row| shown.view(row), paging::write_time_and_id)))
+}
+
+fn assigned(who: String, reader: &Actor) -> Assigned {
+    match who.as_str() {
+        "none" => Assigned::Nobody,
+        triage::ME => Assigned::To(reader.key().to_owned()),
+        _ => Assigned::To(who),
+    }
+}
+
+/// What is shown of chats beside their rows.
+struct Shown {
+    summaries: HashMap<ChatId, ChatSummary>,
+    connections: HashMap<ConnectionId, Connection>,
+    now: Millis,
+}
+
+impl Shown {
+    async fn of(state: &ApiState, reader: &Actor, chats: &[chat::Model]) -> Result<Self, Problem> {
+        let ids: Vec<ChatId> = chats.iter().map(|chat| chat.id).collect();
+        Ok(Self {
+            summaries: state.store.chat_summaries(&ids, reader.key()).await?,
+            connections: state.store.connections_named(chats.iter().map(|chat| chat.connection_id)).await?,
+            now: state.clock.now(),
+        })
+    }
+
+    fn view(&self, row: &chat::Model) -> ChatView {
+        let summary = self.summaries.get(&row.id).cloned().unwrap_or_default();
+        ChatView::of(row, &summary, self.connections.get(&row.connection_id), self.now)
+    }
+}
+
+/// The view of one chat.
+pub(super) async fn view(state: &ApiState, reader: &Actor, row: &chat::Model) -> Result<ChatView, Problem> {
+    Ok(Shown::of(state, reader, std::slice::from_ref(row)).await?.view(row))
+}
+
+fn filter(query: Query, reader: &Actor) -> Result<ChatFilter, Problem> {
     let mut errors = ValidationErrors::default();
     let (limit, skip) = paging::page(query.limit, query.skip, &mut errors);
     if let Some(Err(err)) = query.user.as_deref().map(InstagramUserId::parse) {
         errors.parameter("user", err.why);
     }
     let modes = ChatMode::ALL.iter().map(|word| word.as_str());
+    let folders = Folder::ALL.iter().map(|word| word.as_str());
+    let folder = paging::word("folder", query.folder, folders, &mut errors);
     let filter = ChatFilter {
         user: query.user,
         q: paging::text("q", query.q, &mut errors),
         mode: paging::word("mode", query.mode, modes, &mut errors),
         flag: paging::text("flag", query.flag, &mut errors),
+        folder: folder.as_deref().and_then(Folder::parse),
+        assigned: paging::text("assignee", query.assignee, &mut errors).map(|who| assigned(who, reader)),
+        tag: paging::text("tag", query.tag, &mut errors),
         before: paging::read_time_and_id(query.cursor.as_deref(), &mut errors),
         limit,
         skip,

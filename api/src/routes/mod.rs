@@ -23,6 +23,7 @@ mod paging;
 pub(crate) mod pauses;
 mod privacy;
 pub(crate) mod provider_key;
+mod read;
 mod replay;
 mod send;
 mod settings;
@@ -30,6 +31,7 @@ mod status;
 mod takeover;
 mod thread;
 mod transfer;
+mod triage;
 mod usage;
 mod webhook;
 
@@ -91,6 +93,11 @@ fn of_agent() -> Vec<Route> {
         needs(Read, routes!(messages::messages)),
         needs(Read, routes!(chats::chats)),
         needs(Read, routes!(chat::chat)),
+        Route { is_list: false, ..needs(Read, routes!(read::read)) },
+        needs(TakeOver, routes!(triage::change)),
+        needs(Read, routes!(triage::notes)),
+        needs(TakeOver, routes!(triage::add_note)),
+        needs(TakeOver, routes!(triage::delete_note)),
         needs(Read, routes!(thread::show)),
         needs(TakeOver, routes!(thread::change)),
         needs(TakeOver, routes!(takeover::take_over)),
@@ -110,6 +117,7 @@ fn of_agent() -> Vec<Route> {
 fn of_tenant() -> Vec<Route> {
     vec![
         needs(Permission::Read, routes!(activities::of_tenant)),
+        needs(Permission::Read, routes!(chats::of_tenant)),
         needs(Permission::Read, routes!(usage::usage)),
         needs(Permission::Read, routes!(pauses::list)),
         needs(Permission::Pause, routes!(pauses::pause)),
@@ -233,7 +241,11 @@ async fn select(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<
 
 /// The connections a list covers: the one named, all live ones, or, if none is live, all of them.
 async fn listed(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<Vec<ConnectionId>, Problem> {
-    let all = state.store.connections(&scope.subaccount, Some(&scope.agent)).await?;
+    listed_of(&state.store.connections(&scope.subaccount, Some(&scope.agent)).await?, named)
+}
+
+/// The same, of these connections.
+fn listed_of(all: &[Connection], named: Option<Uuid>) -> Result<Vec<ConnectionId>, Problem> {
     let any_live = all.iter().any(is_live);
     match named.map(ConnectionId) {
         Some(id) if all.iter().all(|connection| connection.id != id) => Err(no_such_connection()),
@@ -252,7 +264,7 @@ fn ids(connections: &[Connection]) -> Vec<ConnectionId> {
 }
 
 fn no_such_connection() -> Problem {
-    Problem::not_found("this agent has no connection with that connectionId")
+    Problem::not_found("there is no connection with that connectionId here")
 }
 
 pub(crate) fn is_live(connection: &Connection) -> bool {

@@ -47,7 +47,7 @@ pub(super) struct CreateTarget {
     /// The kinds of incidents to be told of; all if omitted.
     #[schema(schema_with = enums::incident_kinds)]
     kinds: Option<Vec<String>>,
-    /// Whether to be told as well when an incident is over.
+    /// Whether to be told when an incident is over, too.
     #[serde(default = "yes")]
     #[schema(default = true)]
     send_resolved: bool,
@@ -69,10 +69,9 @@ pub(super) struct ChangeTarget {
     /// Other kinds; an empty list for all.
     #[schema(schema_with = enums::incident_kinds)]
     kinds: Option<Vec<String>>,
-    /// Whether to be told as well when an incident is over.
+    /// Whether to be told when an incident is over, too.
     send_resolved: Option<bool>,
-    /// Whether to be notified at all. What waits for a target that is disabled is dropped; once it is enabled, it is told of what is
-    /// wrong then.
+    /// Whether to be notified at all. What waits for a disabled target waits on; once it is enabled, it is told what is wrong then.
     enabled: Option<bool>,
 }
 
@@ -137,7 +136,7 @@ pub(super) async fn create(
             (Channel::Webhook, None)
         }
         (None, None) => {
-            errors.at("/url", "is required, or email");
+            errors.at("/url", "is required, unless email is given");
             (Channel::Webhook, None)
         }
     };
@@ -241,11 +240,12 @@ pub(super) async fn test(
         return Err(Problem::new(StatusCode::CONFLICT, "target-disabled", "The target is disabled")
             .detail("enable it first"));
     }
-    let Some(notification) = state.store.create_test_notification(&row, TEST_INTERVAL).await? else {
+    let limits = (TEST_INTERVAL, state.options.limits.notification_tests_per_day);
+    let Some(notification) = state.store.create_test_notification(&row, limits).await? else {
         return Err(Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "tested-lately",
-            "The target was tested a moment ago",
+            "The target was tested a moment ago, or too often today",
         )
         .retry_after(TEST_INTERVAL.as_secs()));
     };

@@ -50,7 +50,7 @@ pub(super) async fn take_over(
     let hours = asked.or(connection.settings.takeover_hours).unwrap_or(state.options.takeover_hours);
     let pause = Duration::from_hours(hours.into());
     let taken = state.store.take_over_chat(&connection, chat.id, &scope.actor, pause).await?;
-    answer(&state, taken)
+    answer(&state, &scope, taken).await
 }
 
 /// Returns a chat to the agent
@@ -67,7 +67,7 @@ pub(super) async fn release(
 ) -> Result<Json<ChatView>, Problem> {
     let (connection, chat) = with_connection(&state, &scope, id).await?;
     let released = state.store.release_chat(&connection, chat.id, &scope.actor).await?;
-    answer(&state, released)
+    answer(&state, &scope, released).await
 }
 
 pub(super) async fn with_connection(
@@ -81,7 +81,11 @@ pub(super) async fn with_connection(
     Ok((connection, chat))
 }
 
-fn answer(state: &ApiState, chat: Option<chat::Model>) -> Result<Json<ChatView>, Problem> {
+async fn answer(
+    state: &ApiState,
+    scope: &Scope,
+    chat: Option<chat::Model>,
+) -> Result<Json<ChatView>, Problem> {
     let chat = chat.ok_or_else(|| Problem::not_found("the chat is gone"))?;
-    Ok(Json(ChatView::of(&chat, state.clock.now())))
+    Ok(Json(super::chats::view(state, &scope.actor, &chat).await?))
 }

@@ -30,7 +30,7 @@ pub enum Notifications {
     /// Notify a disabled target again.
     #[command(after_help = EXIT_CODES)]
     Enable(One),
-    /// Notify a target no more, but keep it.
+    /// Stop notifying a target, but keep it.
     #[command(after_help = EXIT_CODES)]
     Disable(One),
     /// Remove a target.
@@ -112,7 +112,7 @@ pub struct Incidents {
     /// Of this subaccount.
     #[arg(long, value_parser = subaccount)]
     subaccount: Option<SubaccountId>,
-    /// Those that are over too.
+    /// Also list those that are over.
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -164,8 +164,8 @@ impl One {
     async fn test(&self, store: &Store) -> anyhow::Result<()> {
         let target = self.find(store).await?;
         ensure!(target.enabled, "the target is disabled; enable it first");
-        let told = store.create_test_notification(&target, Duration::ZERO).await?;
-        let id = told.context("the target was tested a moment ago")?.id;
+        let told = store.create_test_notification(&target, (Duration::ZERO, u64::MAX)).await?;
+        let id = told.context("a test of this target is under way")?.id;
         let done = async {
             loop {
                 let row =
@@ -203,7 +203,7 @@ impl Notifications {
             Self::Remove(one) => {
                 one.find(store).await?;
                 store.delete_notification_target(&one.whose.owner(), one.target, &operator()).await?;
-                Ok(print("removed, with what it was told")?)
+                Ok(print("removed, together with its notifications")?)
             }
             Self::List(told) => told.run(store).await,
             Self::Incidents(incidents) => incidents.run(store).await,

@@ -10,6 +10,11 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// What tells it from others: its id, otherwise its name.
+    pub fn key(&self) -> &str {
+        self.id.as_deref().unwrap_or(&self.name)
+    }
+
     /// Somebody with an id.
     pub fn new(name: impl Into<String>, id: impl Into<String>) -> Self {
         Self { name: name.into(), id: Some(id.into()) }

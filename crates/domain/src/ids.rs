@@ -94,6 +94,10 @@ uuid_id!(
     ErasureId
 );
 uuid_id!(
+    /// A note that people have written about a chat.
+    NoteId
+);
+uuid_id!(
     /// Something that is wrong, from its beginning to its end.
     IncidentId
 );

@@ -160,6 +160,8 @@ pub struct OpenIncident {
     pub kind: IncidentKind,
     /// What it concerns.
     pub subject: String,
+    /// What was found last, in words.
+    pub detail: String,
     /// When it was last seen.
     pub seen_at: Millis,
 }
@@ -171,6 +173,8 @@ pub struct IncidentChanges {
     pub begun: Vec<Condition>,
     /// Incidents that still last.
     pub seen: Vec<IncidentId>,
+    /// Those of them of which something else is found now.
+    pub changed: Vec<(IncidentId, String)>,
     /// Incidents that were last seen longer ago than `clear_after`.
     pub over: Vec<IncidentId>,
 }
@@ -183,8 +187,8 @@ pub fn compare(
     now: Millis,
     clear_after: Millis,
 ) -> IncidentChanges {
-    let known: HashMap<(IncidentKind, &str), IncidentId> =
-        open.iter().map(|incident| ((incident.kind, incident.subject.as_str()), incident.id)).collect();
+    let known: HashMap<(IncidentKind, &str), &OpenIncident> =
+        open.iter().map(|incident| ((incident.kind, incident.subject.as_str()), incident)).collect();
     let mut changes = IncidentChanges::default();
     let mut now_wrong = HashSet::new();
     for condition in conditions {
@@ -192,7 +196,12 @@ pub fn compare(
             continue;
         }
         match known.get(&(condition.kind, condition.subject.as_str())) {
-            Some(id) => changes.seen.push(*id),
+            Some(incident) => {
+                changes.seen.push(incident.id);
+                if incident.detail != condition.detail {
+                    changes.changed.push((incident.id, condition.detail));
+                }
+            }
             None => changes.begun.push(condition),
         }
     }
@@ -220,7 +229,13 @@ mod tests {
     }
 
     fn open(kind: IncidentKind, subject: &str, seen_at: Millis) -> OpenIncident {
-        OpenIncident { id: IncidentId::new(), kind, subject: subject.to_owned(), seen_at }
+        OpenIncident {
+            id: IncidentId::new(),
+            kind,
+            subject: subject.to_owned(),
+            detail: String::new(),
+            seen_at,
+        }
     }
 
     #[test]
@@ -237,6 +252,17 @@ mod tests {
         let changes = compare(&incidents, Vec::new(), 1_400, 500);
         assert_eq!(changes.over, [silent.id, failing.id]);
         assert_eq!(compare(&incidents, Vec::new(), 1_399, 500).over, [silent.id]);
+    }
+
+    #[test]
+    fn what_is_found_of_an_incident_is_kept_up_to_date() {
+        let incident = open(IncidentKind::DeadLetters, "a", 0);
+        let worse = Condition {
+            detail: "2 messages have failed.".to_owned(),
+            ..condition(IncidentKind::DeadLetters, "a")
+        };
+        let changes = compare(std::slice::from_ref(&incident), vec![worse], 1_000, 500);
+        assert_eq!(changes.changed, [(incident.id, "2 messages have failed.".to_owned())]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub const RECONCILE: Schedule = Schedule { base: Duration::from_secs(2), cap: Du
 /// For inbox events that could not be applied.
 pub const INGEST: Schedule = Schedule { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
 
-/// For notifications: with the default of attempts, the last one is made after about half a day.
+/// For notifications, of which half of each delay is fixed: with the default of attempts, the last one is made after 7 to 14 hours.
 pub const NOTIFICATIONS: Schedule = Schedule { base: Duration::from_secs(10), cap: Duration::from_hours(4) };
 
 impl Schedule {

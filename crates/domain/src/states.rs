@@ -182,6 +182,22 @@ words!(
 );
 
 words!(
+    /// A folder of an inbox.
+    Folder {
+        /// Somebody must do something: a failure is open, the chat is flagged, or the customer waits and the agent does not answer.
+        NeedsHuman = "needs_human",
+        /// The customer wrote last.
+        Unanswered = "unanswered",
+        /// A failure is open.
+        Failed = "failed",
+        /// Meta's window ends soon.
+        WindowClosing = "window_closing",
+        /// Out of sight until a time, or until the next message.
+        Snoozed = "snoozed",
+    }
+);
+
+words!(
     /// The direction of a message.
     Direction {
         /// From the Instagram user.
@@ -410,6 +426,12 @@ words!(
         PolicyEnforced = "INSTAGRAM_POLICY_ENFORCED",
         /// A text that Instagram sends on its own was recognized.
         AutomationRecognized = "INSTAGRAM_AUTOMATION_RECOGNIZED",
+        /// A chat was assigned, tagged or snoozed.
+        ChatTriaged = "CHAT_TRIAGED",
+        /// Somebody wrote a note about a chat.
+        ChatNoteAdded = "CHAT_NOTE_ADDED",
+        /// Somebody deleted a note about a chat.
+        ChatNoteRemoved = "CHAT_NOTE_REMOVED",
         /// A dead letter was replayed.
         DeadLetterReplayed = "DEAD_LETTER_REPLAYED",
         /// A dead letter was discarded.

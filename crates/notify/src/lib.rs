@@ -87,11 +87,13 @@ pub enum Next {
 }
 
 impl Undelivered {
-    fn retry(what: impl Into<String>) -> Self {
+    /// Another attempt may succeed.
+    pub fn retry(what: impl Into<String>) -> Self {
         Self { what: what.into(), status: None, next: Next::Retry }
     }
 
-    fn never(what: impl Into<String>) -> Self {
+    /// No attempt will.
+    pub fn never(what: impl Into<String>) -> Self {
         Self { what: what.into(), status: None, next: Next::GiveUp }
     }
 }

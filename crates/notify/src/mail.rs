@@ -97,20 +97,20 @@ fn check(url: &str) -> Result<(), String> {
     Err(format!("{form}: without TLS only to this machine or a private network"))
 }
 
-/// Codes by which a mail server refuses us, and not the message: another attempt may succeed once the operator has set it right.
-const AUTHENTICATION_CODES: [u16; 4] = [530, 534, 535, 538];
+/// What is wrong with the recipient's address for good (RFC 3463, X.1.X "Addressing status"). Whatever else is refused may be accepted once
+/// the operator has set it right: the login, the sender, the server's own limits.
+const ADDRESS_STATUS: &str = "5.1.";
 
+/// Whoever is notified learns what the server has answered, and of what is between us and it only that it does not work.
 fn undelivered(err: &SmtpError) -> Undelivered {
-    let status = err.status().map(u16::from);
-    let is_ours = status.is_some_and(|code| AUTHENTICATION_CODES.contains(&code));
-    let next = if err.is_permanent() && !is_ours { Next::GiveUp } else { Next::Retry };
-    let mut what = err.to_string();
-    let mut source = err.source();
-    while let Some(cause) = source {
-        what = format!("{what}: {cause}");
-        source = cause.source();
-    }
-    Undelivered { what, status, next }
+    let Some(status) = err.status().map(u16::from) else {
+        tracing::warn!(error = %err, "the mail server cannot be used");
+        let what = if err.is_timeout() { "does not answer in time" } else { "cannot be reached" };
+        return Undelivered::retry(format!("the mail server {what}"));
+    };
+    let what = err.to_string();
+    let is_final = err.is_permanent() && what.split_whitespace().any(|word| word.starts_with(ADDRESS_STATUS));
+    Undelivered { what, status: Some(status), next: if is_final { Next::GiveUp } else { Next::Retry } }
 }
 
 #[cfg(test)]

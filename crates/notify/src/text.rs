@@ -50,7 +50,7 @@ pub(crate) fn text(notification: &Notification) -> String {
     let mut lines = Vec::new();
     if notification.kind == NotificationType::Resolved {
         let ended = incident.ended_at.map(|at| format!(" since {}", for_people(at))).unwrap_or_default();
-        lines.push(format!("This is over{ended}:"));
+        lines.push(format!("This has been over{ended}:"));
     }
     lines.push(incident.detail.clone());
     lines.push(String::new());
@@ -118,7 +118,7 @@ mod tests {
         let resolved = notification(NotificationType::Resolved);
         assert_eq!(subject(&resolved), "[dmrelay] Resolved: The account must be reconnected (@acme)");
         let text = text(&resolved);
-        assert!(text.starts_with("This is over since 2023-11-14 23:13 UTC:\n"), "{text}");
+        assert!(text.starts_with("This has been over since 2023-11-14 23:13 UTC:\n"), "{text}");
         assert!(!text.contains("Connect the account again."), "{text}");
     }
 }

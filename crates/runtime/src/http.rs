@@ -270,7 +270,13 @@ impl Client {
         let usage = header("x-business-use-case-usage").or_else(|| header("x-app-usage")).map(str::to_owned);
         let status = response.status().as_u16();
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(failure)? {
+        loop {
+            let chunk = match (response.chunk().await, self.responses) {
+                (Ok(Some(chunk)), _) => chunk,
+                // Its status is all that is wanted of it.
+                (Ok(None), _) | (Err(_), Responses::CutAt(_)) => break,
+                (Err(err), Responses::UpTo(_)) => return Err(failure(err)),
+            };
             match self.responses {
                 Responses::UpTo(most) if body.len() + chunk.len() > most => {
                     return Err(Failure::Lost("the response is too large".to_owned()));
@@ -350,6 +356,24 @@ mod tests {
             "",
         ] {
             assert!(service_url(url).is_err(), "{url}");
+        }
+    }
+
+    /// Whatever a name resolves to by the time the call is made.
+    #[tokio::test]
+    async fn a_receiver_is_called_at_public_addresses_only() {
+        let metrics = Arc::new(Metrics::new(crate::metrics::Process::Command).unwrap());
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://localhost:{}/", server.local_addr().unwrap().port())).unwrap();
+        let call = Call::get(("receiver", "test"), url, Duration::from_secs(5));
+        let guarded = Client::for_receivers(Duration::from_secs(5), false, metrics.clone()).unwrap();
+        let refused = guarded.send(call.clone()).await.unwrap_err();
+        assert!(refused.to_string().contains("has no public address"), "{refused}");
+        // Without the guard the call arrives.
+        let free = Client::for_receivers(Duration::from_secs(5), true, metrics).unwrap();
+        tokio::select! {
+            accepted = server.accept() => assert!(accepted.is_ok()),
+            answer = free.send(call) => panic!("{answer:?}"),
         }
     }
 

@@ -1,11 +1,14 @@
 //! Chats as the frontend lists them, and what is shown of one.
 
+use crate::chat_summaries::{is_recent, is_said};
 use crate::pages::{Page, count, of_each};
 use crate::query::{count_if, literal, literals, rows};
-use crate::{ActivityKind, Result, Store};
-use dmrelay_domain::clock::Millis;
+use crate::triage::{has_tag, is_assigned};
+use crate::{ActivityKind, Assigned, Result, Store, dead_letters};
+use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::{ChatId, ConnectionId, TurnId};
-use dmrelay_entity::{activity, chat, message, turn};
+use dmrelay_domain::states::{ChatMode, DeadLetterState, Direction, Folder};
+use dmrelay_entity::{activity, chat, dead_letter, message, turn};
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, Query};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
@@ -27,6 +30,12 @@ pub struct ChatFilter {
     pub mode: Option<String>,
     /// With this flag.
     pub flag: Option<String>,
+    /// In this folder.
+    pub folder: Option<Folder>,
+    /// That so somebody looks after.
+    pub assigned: Option<Assigned>,
+    /// With this tag.
+    pub tag: Option<String>,
     /// After this one in the list: its last message's time, and its id.
     pub before: Option<(Millis, ChatId)>,
     /// At most so many.
@@ -80,6 +89,9 @@ impl Store {
             })
             .apply_if(filter.mode.as_deref(), |select, mode| select.filter(chat::Column::Mode.eq(mode)))
             .apply_if(filter.flag.as_deref(), |select, flag| select.filter(chat::Column::Flag.eq(flag)))
+            .apply_if(filter.folder, |select, folder| select.filter(self.is_in(folder)))
+            .apply_if(filter.assigned.as_ref(), |select, assigned| select.filter(is_assigned(assigned)))
+            .apply_if(filter.tag.as_deref(), |select, tag| select.filter(has_tag(tag)))
             .apply_if(filter.q.as_deref(), |select, q| select.filter(contains(q)));
         let all = wanted.clone().filter(is_of(&filter.connections));
         let page = wanted.apply_if(filter.before, |select, (at, id)| {
@@ -98,6 +110,25 @@ impl Store {
             (self.count(all).await?, self.list_rows(&query).await?)
         };
         Ok(Page::of(items, filter.limit, total, |chat: &chat::Model| (chat.last_message_at, chat.id)))
+    }
+
+    /// What holds of the chats of a folder. What an inbox shows of a chat says the same.
+    fn is_in(&self, folder: Folder) -> Expr {
+        let ends = || chat::Column::WindowExpiresAt.into_expr();
+        let is_snoozed = self.is_snoozed();
+        let is_in = match folder {
+            Folder::Snoozed => return is_snoozed,
+            Folder::Failed => has_open_failure(),
+            Folder::Unanswered => is_customers_turn(),
+            Folder::NeedsHuman => {
+                let is_waiting = chat::Column::Mode.ne(ChatMode::Bot.as_str()).and(is_customers_turn());
+                chat::Column::Flag.is_not_null().or(has_open_failure()).or(is_waiting)
+            }
+            Folder::WindowClosing => {
+                ends().gt(self.clock()).and(ends().lte(self.clock().add(millis(WINDOW_CLOSING))))
+            }
+        };
+        is_in.and(is_snoozed.not())
     }
 
     /// A chat by its id, if it is of one of these connections.
@@ -180,6 +211,44 @@ impl Store {
             .limit(most);
         Ok(changes.all(&self.reader()).await?)
     }
+}
+
+/// How long before its end a window counts as closing.
+const WINDOW_CLOSING: Duration = Duration::from_hours(4);
+
+/// The chat has an open dead letter.
+fn has_open_failure() -> Expr {
+    let letters = dead_letter::Entity::find()
+        .select_only()
+        .expr(literal(1))
+        .filter(of_chat((dead_letter::Entity, dead_letter::Column::ChatId)))
+        .filter(dead_letters::is(DeadLetterState::Open));
+    Expr::exists(letters.into_query())
+}
+
+/// The customer wrote last.
+fn is_customers_turn() -> Expr {
+    let last = message::Entity::find()
+        .select_only()
+        .column_as(message::Column::Seq.max(), "seq")
+        .filter(of_chat((message::Entity, message::Column::ChatId)))
+        .filter(is_recent())
+        .filter(is_said());
+    let inbound = message::Entity::find()
+        .select_only()
+        .expr(literal(1))
+        .filter(of_chat((message::Entity, message::Column::ChatId)))
+        .filter(message::Column::Seq.in_subquery(last.into_query()))
+        .filter(message::Column::Direction.eq(Direction::Inbound.as_str()));
+    Expr::exists(inbound.into_query())
+}
+
+/// The row is of the chat of the outer statement.
+fn of_chat<E, C>(column: (E, C)) -> Expr
+where
+    (E, C): sea_orm::sea_query::IntoColumnRef,
+{
+    Expr::col(column).eq(Expr::col((chat::Entity, chat::Column::Id)))
 }
 
 /// The chat is of one of these connections.

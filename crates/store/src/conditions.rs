@@ -8,15 +8,12 @@ use crate::{Connection, Result, Store, connections, dead_letters};
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::{ConnectionId, DeadLetterId, SubaccountId};
 use dmrelay_domain::notification::{ConcernedAccount, Condition, IncidentKind};
-use dmrelay_domain::states::{CheckName, CheckState, ConnectionStatus, DeadLetterState};
+use dmrelay_domain::states::{CheckName, CheckState, ConnectionStatus, DeadLetterState, LoginKind};
 use dmrelay_entity::{agent, breaker, connection_check, dead_letter, instagram_connection};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
-
-/// The most open dead letters that are looked at.
-const DEAD_LETTERS_MAX: u64 = 20_000;
 
 /// Ids in one condition of a statement.
 const IDS_MAX: usize = 500;
@@ -64,7 +61,7 @@ impl Store {
         let bad = [CheckState::Warning, CheckState::Failing].map(CheckState::as_str);
         let bad = connection_check::Entity::find().filter(Column::State.is_in(bad));
         let bad = bad.all(&self.reader()).await?;
-        let connections = self.named(bad.iter().map(|check| check.connection_id)).await?;
+        let connections = self.connections_named(bad.iter().map(|check| check.connection_id)).await?;
         let in_use = |id: &ConnectionId| {
             connections.get(id).filter(|connection| connections::is_in_use(connection.status))
         };
@@ -74,7 +71,10 @@ impl Store {
             let kind = match (check_name, state) {
                 (CheckName::TokenEnd, _) => IncidentKind::TokenEnding,
                 (CheckName::Traffic, _) => IncidentKind::Silence,
-                (CheckName::Token, CheckState::Failing) => IncidentKind::ReauthRequired,
+                // Its account is parked, and that is told already.
+                (CheckName::Token, _) if connection.status == ConnectionStatus::ReauthRequired => {
+                    return None;
+                }
                 (_, CheckState::Failing) => IncidentKind::CheckFailing,
                 _ => return None,
             };
@@ -108,9 +108,10 @@ impl Store {
         for (breaker, key, reason) in open {
             let reason = reason.unwrap_or_else(|| "no reason known".to_owned());
             let suspended = |what: String| format!("Calls to {what} are suspended: {reason}.");
-            let whole = |subaccount, detail| Condition {
+            let whole = |subaccount: Option<SubaccountId>, detail| Condition {
                 kind: IncidentKind::CircuitOpen,
-                subject: key.clone(),
+                // An agent that becomes another subaccount's is another incident.
+                subject: subaccount.as_ref().map_or_else(|| key.clone(), |of| format!("{of}:{key}")),
                 subaccount,
                 account: None,
                 detail,
@@ -132,9 +133,10 @@ impl Store {
                     whole(Some(subaccount), suspended("the agents' provider with your own key".to_owned()))
                 }
                 BreakerKey::Agent => whole(None, suspended("the agents' provider".to_owned())),
-                BreakerKey::GraphApp(login) => {
-                    whole(None, suspended(format!("Meta for all accounts of {login} login")))
-                }
+                BreakerKey::GraphApp(login) => whole(
+                    None,
+                    suspended(format!("Meta for all accounts connected by {} Login", product(login))),
+                ),
             };
             conditions.push(condition);
         }
@@ -144,30 +146,26 @@ impl Store {
     async fn lately_dead(&self, age: Duration) -> Result<Vec<Condition>> {
         use dead_letter::Column;
         let since = first_id_at::<DeadLetterId>(self.now().await? - millis(age));
-        let open = dead_letter::Entity::find()
+        // All of them, however many one account has: what is left out would seem to be over.
+        let counts = dead_letter::Entity::find()
             .select_only()
-            .columns([Column::SubaccountId, Column::ConnectionId, Column::CreatedAt])
+            .columns([Column::SubaccountId, Column::ConnectionId])
+            .column_as(Column::CreatedAt.count(), "n")
+            .column_as(Column::CreatedAt.min(), "first_at")
             .filter(dead_letters::is(DeadLetterState::Open))
             .filter(Column::Id.gt(since))
-            .limit(DEAD_LETTERS_MAX)
+            .group_by(Column::SubaccountId)
+            .group_by(Column::ConnectionId)
             .into_query();
-        let created_at = || Expr::col(Column::CreatedAt);
-        let counts = Query::select()
-            .columns([Column::SubaccountId, Column::ConnectionId])
-            .expr_as(created_at().count(), "n")
-            .expr_as(created_at().min(), "first_at")
-            .from_subquery(open, "d")
-            .group_by_columns([Column::SubaccountId, Column::ConnectionId])
-            .take();
         let counts: Vec<Letters> = rows(&self.reader(), &counts).await?;
-        let connections = self.named(counts.iter().filter_map(|letters| letters.connection_id)).await?;
+        let connections =
+            self.connections_named(counts.iter().filter_map(|letters| letters.connection_id)).await?;
         let mut conditions = Vec::new();
         for letters in counts {
             let connection = letters.connection_id.and_then(|id| connections.get(&id));
-            let what = if letters.n == 1 {
-                "1 message or event has failed".to_owned()
-            } else {
-                format!("{} messages or events have failed", letters.n)
+            let what = match letters.n {
+                1 => "1 message or event has failed".to_owned(),
+                n => format!("{n} messages or events have failed"),
             };
             let mut condition = if let Some(connection) = connection {
                 let detail = format!("{what} for {}.", name(connection));
@@ -178,7 +176,7 @@ impl Store {
                     subject: letters.subaccount_id.clone(),
                     subaccount: SubaccountId::parse(&letters.subaccount_id).ok(),
                     account: None,
-                    detail: format!("{what} that belong to no connected account."),
+                    detail: format!("{what}, of accounts that are not connected."),
                     since: None,
                 }
             };
@@ -210,28 +208,28 @@ impl Store {
                 Some(("account", account)) => {
                     let Some(connection) = live.get(account) else { continue };
                     let who = name(connection);
-                    let detail = format!("The agent was asked for {who} as often as it may be in an hour.");
+                    let detail = format!("The hourly budget of questions for {who} is used up.");
                     of_account(connection, IncidentKind::BudgetReached, detail)
                 }
                 Some(("subaccount", subaccount)) => {
                     let Ok(subaccount) = SubaccountId::parse(subaccount) else { continue };
                     of(
                         Some(subaccount),
-                        "The agents were asked as often as all accounts together may ask them.",
+                        "The budget of questions for all accounts of this subaccount is used up.",
                     )
                 }
-                _ => of(
-                    None,
-                    "The agents were asked as often as the whole installation may ask them in a day.",
-                ),
+                _ => of(None, "The installation's daily budget of questions is used up."),
             };
             conditions.push(condition);
         }
         Ok(conditions)
     }
 
-    /// The connections with these ids.
-    async fn named(
+    /// The connections with these ids, by id.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn connections_named(
         &self,
         ids: impl Iterator<Item = ConnectionId>,
     ) -> Result<HashMap<ConnectionId, Connection>> {
@@ -275,6 +273,14 @@ impl Store {
             }
         }
         Ok(found)
+    }
+}
+
+/// The login as Meta calls it.
+fn product(login: LoginKind) -> &'static str {
+    match login {
+        LoginKind::Instagram => "Instagram",
+        LoginKind::Facebook => "Facebook",
     }
 }
 

@@ -10,7 +10,7 @@ use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ChatId, EventId, InstagramUserId};
 use dmrelay_domain::states::EventState;
 use dmrelay_entity::{
-    chat, dead_letter, erased_user, event, instagram_connection, message, prompt_echo, turn,
+    chat, chat_read, dead_letter, erased_user, event, instagram_connection, message, prompt_echo, turn,
 };
 use sea_orm::sea_query::{ExprTrait, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -134,6 +134,8 @@ impl Tx {
             .filter(dead_letter::Column::SubaccountId.eq(connection.subaccount.as_str()))
             .filter(dead_letter::Column::ChatId.eq(chat.id));
         erased.dead_letters = letters.exec(db).await?.rows_affected;
+        self.erase_triage(chat.id).await?;
+        chat_read::Entity::delete_many().filter(chat_read::Column::ChatId.eq(chat.id)).exec(db).await?;
         chat::Entity::delete_by_id(chat.id).exec(db).await?;
         Ok(erased)
     }

@@ -60,6 +60,7 @@ impl Store {
                 id: row.id,
                 kind: row.kind.known()?,
                 subject: row.subject,
+                detail: row.detail,
                 seen_at: row.seen_at,
             })
         };
@@ -82,6 +83,11 @@ impl Store {
                 .col_expr(Column::SeenAt, now.into())
                 .filter(Column::Id.is_in(ids.iter().copied()));
             seen.exec(&self.writer()).await?;
+        }
+        for (id, detail) in changes.changed {
+            let found =
+                Entity::update_many().col_expr(Column::Detail, detail.into()).filter(Column::Id.eq(id));
+            found.exec(&self.writer()).await?;
         }
         for ids in changes.over.chunks(BATCH) {
             let ids = || Column::Id.is_in(ids.iter().copied());
@@ -126,18 +132,23 @@ impl Store {
         Ok(counts.into_iter().filter_map(|one| Some((IncidentKind::parse(&one.kind)?, one.n))).collect())
     }
 
-    /// Deletes incidents that ended longer ago than this, with their notifications. Gives how many.
+    /// Deletes incidents that ended longer ago than this, with their notifications, so many at a time. Gives how many.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn forget_incidents(&self, age: Duration) -> Result<u64> {
-        let old = || Column::EndedAt.into_expr().lt(self.clock().sub(millis(age)));
-        let ids = Entity::find().select_only().column(Column::Id).filter(old()).into_query();
-        notification::Entity::delete_many()
-            .filter(notification::Column::IncidentId.in_subquery(ids))
-            .exec(&self.writer())
+    pub async fn forget_incidents(&self, age: Duration, batch: u64) -> Result<u64> {
+        let old: Vec<IncidentId> = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::EndedAt.into_expr().lt(self.instant().sub(millis(age))))
+            .limit(batch)
+            .into_tuple()
+            .all(&self.writer())
             .await?;
-        Ok(Entity::delete_many().filter(old()).exec(&self.writer()).await?.rows_affected)
+        let of_them = notification::Column::IncidentId.is_in(old.iter().copied());
+        notification::Entity::delete_many().filter(of_them).exec(&self.writer()).await?;
+        let delete = Entity::delete_many().filter(Column::Id.is_in(old));
+        Ok(delete.exec(&self.writer()).await?.rows_affected)
     }
 }
 

@@ -5,9 +5,10 @@ use crate::{Activity, ActivityKind, Bound, Connection, Result, Store, Tx};
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::ids::{ActivityId, AgentId, ConnectionId, SubaccountId};
 use dmrelay_entity::{
-    activity, connect_session, dead_letter, erased_trace, erasure, instagram_connection, usage_day,
+    activity, chat_triage, connect_session, dead_letter, erased_trace, erasure, instagram_connection,
+    usage_day,
 };
-use sea_orm::sea_query::ExprTrait;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 /// Entries of the log that are moved by one statement.
@@ -118,6 +119,11 @@ impl Tx {
         let values = vec![to_text.into(), id.into()];
         self.execute("UPDATE turn_counts SET subaccount_id = $1 WHERE connection_id = $2", values).await?;
         self.forget_pauses_of(&before.subaccount, Some(&before.account)).await?;
+        // Those who looked after its chats are the former business's people.
+        let unassign = chat_triage::Entity::update_many()
+            .col_expr(chat_triage::Column::Assignee, Expr::val(None::<String>))
+            .filter(chat_triage::Column::ConnectionId.eq(before.id));
+        unassign.exec(self.connection()).await?;
         self.move_activities(before, to).await
     }
 

@@ -5,7 +5,7 @@ use crate::{Activity, ActivityKind, Result, Store, Tx};
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::ids::{NotificationTargetId, SubaccountId};
-use dmrelay_domain::notification::{Channel, IncidentKind, NotificationState};
+use dmrelay_domain::notification::{Channel, IncidentKind};
 use dmrelay_entity::notification;
 use dmrelay_entity::notification_target::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -150,8 +150,8 @@ impl Store {
         Ok(Some(row))
     }
 
-    /// Changes a target. What waits for one that is disabled is dropped; once it is enabled again it is told of what is open then.
-    /// `None` if there is no such target.
+    /// Changes a target. What waits for one that is disabled waits on; once it is enabled again it is told what is wrong then. `None` if
+    /// there is no such target.
     ///
     /// # Errors
     /// What the database says.
@@ -184,8 +184,8 @@ impl Store {
                 .col_expr(Column::DisabledReason, Expr::val(None::<String>));
         }
         let Some(row) = update.exec_with_returning(tx.connection()).await?.pop() else { return Ok(None) };
-        if !row.enabled {
-            tx.drop_waiting(id).await?;
+        if change.enabled == Some(true) {
+            tx.resume_target(id).await?;
         }
         tx.record_target(&row, ActivityKind::NotificationTargetChanged, actor).await?;
         tx.commit().await?;
@@ -252,14 +252,5 @@ impl Tx {
             .with("name", target.name.as_deref())
             .with("enabled", target.enabled);
         self.record(&activity).await
-    }
-
-    /// Drops what waits to be told to a target.
-    pub(crate) async fn drop_waiting(&self, target: NotificationTargetId) -> Result<()> {
-        let waiting = notification::Entity::delete_many()
-            .filter(notification::Column::TargetId.eq(target))
-            .filter(notification::Column::State.eq(NotificationState::Pending.as_str()));
-        waiting.exec(self.connection()).await?;
-        Ok(())
     }
 }

@@ -1,41 +1,40 @@
 //! Notifications: what each target is told. A unique index holds that a target is told once that an incident began, and once that it is
-//! over. They are claimed for one attempt at a time, as other due work is.
+//! over. How they are delivered is in `deliveries.rs`.
 
 use crate::activities::id_at;
+use crate::deliveries::is_pending;
 use crate::incidents::{has_lasted, is_open};
 use crate::notification_targets::Owner;
 use crate::pages::Page;
 use crate::query::{literal, rows};
-use crate::{Activity, ActivityKind, Result, Store, Tx};
+use crate::{Result, Store};
 use dmrelay_domain::clock::{Millis, millis};
-use dmrelay_domain::ids::{IncidentId, NotificationId, NotificationTargetId, SubaccountId};
-use dmrelay_domain::notification::{Attempt, NotificationState, NotificationType};
+use dmrelay_domain::ids::{IncidentId, NotificationId, NotificationTargetId};
+use dmrelay_domain::notification::{NotificationState, NotificationType};
 use dmrelay_entity::notification::{ActiveModel, Column, Entity, Model};
 use dmrelay_entity::{incident, notification_target};
 use sea_orm::sea_query::{
-    Alias, BinOper, Condition, Expr, ExprTrait, Func, OnConflict, Query, SelectStatement,
+    Alias, BinOper, Condition, Expr, ExprTrait, Func, OnConflict, Order, Query, SelectStatement,
+    WindowStatement,
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, PaginatorTrait,
+    QueryFilter, QuerySelect, QueryTrait,
 };
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Notifications written by one tick; the rest follows with the next.
-const ANNOUNCED_MAX: u64 = 500;
+/// Notifications to the targets of one owner that one statement writes: whoever has many to come delays nobody else's.
+const OWNER_BATCH: i64 = 50;
 
-/// Targets with something due that are looked at in one round.
-const TARGETS_MAX: u64 = 200;
+/// Statements of one tick; the rest follows with the next.
+const PASSES_MAX: usize = 20;
 
-/// Deliveries to the targets of one owner at a time: a slow receiver delays its own notifications and nobody else's.
-const OWNER_SHARE: usize = 2;
+/// How long the end of an incident is still announced to those who learn of its beginning late.
+const ENDED_WITHIN: Duration = Duration::from_hours(7 * 24);
 
-/// The last attempts of a notification that are kept.
-const ATTEMPTS_KEPT: usize = 30;
-
-/// How long the end of an incident is still announced.
-const ENDED_WITHIN: Duration = Duration::from_hours(24);
+/// The period in which tests are counted.
+const DAY: Duration = Duration::from_hours(24);
 
 /// Which notifications to list. What is missing does not filter.
 #[derive(Debug, Clone)]
@@ -54,41 +53,11 @@ pub struct NotificationFilter {
     pub skip: u64,
 }
 
-/// A notification that this process has to deliver.
-#[derive(Debug, Clone)]
-pub struct ClaimedNotification {
-    /// The notification.
-    pub row: Model,
-    /// Who is told.
-    pub target: notification_target::Model,
-    /// The incident; `None` for a test.
-    pub incident: Option<incident::Model>,
-}
-
-/// What becomes of a notification after an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AttemptOutcome {
-    /// The target accepted it.
-    Delivered,
-    /// It is tried again after this.
-    Retry(Duration),
-    /// It is given up.
-    GiveUp,
-    /// It is given up, and so is the target, for this reason.
-    Disable(String),
-}
-
 #[derive(FromQueryResult)]
 struct ToTell {
     incident_id: IncidentId,
     target_id: NotificationTargetId,
     owner: String,
-}
-
-#[derive(FromQueryResult)]
-struct DueTarget {
-    target_id: NotificationTargetId,
-    subaccount_id: String,
 }
 
 impl Store {
@@ -101,187 +70,65 @@ impl Store {
         let begun =
             to_tell(NotificationType::Opened).and_where(is_open()).and_where(has_lasted(after)).take();
         let told = told(NotificationType::Opened)
-            .and_where(Expr::col(("n", Column::State)).ne(NotificationState::Pending.as_str()))
+            .and_where(Expr::col(("n", Column::State)).eq(NotificationState::Delivered.as_str()))
             .take();
         let over = to_tell(NotificationType::Resolved)
-            .and_where(of_incident(incident::Column::EndedAt).gt(self.clock().sub(millis(ENDED_WITHIN))))
+            .and_where(of_incident(incident::Column::EndedAt).gt(self.instant().sub(millis(ENDED_WITHIN))))
             .and_where(of_target(notification_target::Column::Resolved))
             .and_where(Expr::exists(told))
             .take();
         let mut announced = 0;
         for (kind, query) in [(NotificationType::Opened, begun), (NotificationType::Resolved, over)] {
-            let to_tell: Vec<ToTell> = rows(&self.reader(), &query).await?;
-            if to_tell.is_empty() {
-                continue;
+            let query = some_of_each(query);
+            for _ in 0..PASSES_MAX {
+                let to_tell: Vec<ToTell> = rows(&self.writer(), &query).await?;
+                if to_tell.is_empty() {
+                    break;
+                }
+                let now = self.now().await?;
+                announced += to_tell.len() as u64;
+                let new = to_tell
+                    .into_iter()
+                    .map(|one| write(&one.owner, one.target_id, (kind, Some(one.incident_id)), now));
+                let once = OnConflict::new().do_nothing().to_owned();
+                Entity::insert_many(new).on_conflict(once).exec_without_returning(&self.writer()).await?;
             }
-            let now = self.now().await?;
-            announced += to_tell.len() as u64;
-            let new = to_tell
-                .into_iter()
-                .map(|one| write(&one.owner, one.target_id, (kind, Some(one.incident_id)), now));
-            let once = OnConflict::new().do_nothing().to_owned();
-            Entity::insert_many(new).on_conflict(once).exec_without_returning(&self.writer()).await?;
         }
         Ok(announced)
     }
 
-    /// Writes a notification that only tests a target. It is tried once. `None` if there was one within `interval`.
+    /// Writes a notification that only tests a target. It is tried once. `None` if one is under way, there was one within `interval`, or
+    /// the owner's targets were tested `most` times within a day.
     ///
     /// # Errors
     /// What the database says.
     pub async fn create_test_notification(
         &self,
         target: &notification_target::Model,
-        interval: Duration,
+        (interval, most): (Duration, u64),
     ) -> Result<Option<Model>> {
-        let lately = Entity::find()
-            .filter(Column::TargetId.eq(target.id))
-            .filter(Column::Kind.eq(NotificationType::Test.as_str()))
-            .filter(Column::CreatedAt.into_expr().gt(self.clock().sub(millis(interval))));
-        if lately.one(&self.writer()).await?.is_some() {
+        let tx = self.begin().await?;
+        // Whoever tests it at the same time waits here.
+        let locked = notification_target::Entity::find_by_id(target.id).lock_exclusive();
+        if locked.one(tx.connection()).await?.is_none() {
             return Ok(None);
         }
-        let now = self.now().await?;
+        let tests = || Entity::find().filter(Column::Kind.eq(NotificationType::Test.as_str()));
+        let is_recent = Column::CreatedAt.into_expr().gt(self.instant().sub(millis(interval)));
+        let lately = tests()
+            .filter(Column::TargetId.eq(target.id))
+            .filter(is_recent.or(Column::State.eq(NotificationState::Pending.as_str())));
+        let today = tests()
+            .filter(Column::SubaccountId.eq(target.subaccount_id.as_str()))
+            .filter(Column::CreatedAt.into_expr().gt(self.instant().sub(millis(DAY))));
+        if lately.one(tx.connection()).await?.is_some() || today.count(tx.connection()).await? >= most {
+            return Ok(None);
+        }
+        let now = tx.now().await?;
         let row = write(&target.subaccount_id, target.id, (NotificationType::Test, None), now);
-        Ok(Some(row.insert(&self.writer()).await?))
-    }
-
-    /// Claims notifications that are due, for this process alone and for one attempt that ends within `lease`: one of each target,
-    /// and of each owner a few.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn claim_notifications(
-        &self,
-        lease: Duration,
-        most: usize,
-    ) -> Result<Vec<ClaimedNotification>> {
-        let pending = || Column::State.into_expr().eq(literal(NotificationState::Pending.as_str()));
-        let busy: Vec<(NotificationTargetId, String)> = Entity::find()
-            .select_only()
-            .columns([Column::TargetId, Column::SubaccountId])
-            .filter(pending())
-            .filter(Column::ClaimedUntil.into_expr().gt(self.clock()))
-            .into_tuple()
-            .all(&self.writer())
-            .await?;
-        let mut shares: HashMap<String, usize> = HashMap::new();
-        for (_, owner) in &busy {
-            *shares.entry(owner.clone()).or_default() += 1;
-        }
-        let due_at = || Column::DueAt.into_expr();
-        let due = Entity::find()
-            .select_only()
-            .columns([Column::TargetId, Column::SubaccountId])
-            .filter(pending())
-            .filter(due_at().lte(self.clock()))
-            .filter(Column::TargetId.is_not_in(busy.iter().map(|(target, _)| *target)))
-            .group_by(Column::TargetId)
-            .group_by(Column::SubaccountId)
-            .into_query()
-            .order_by_expr(Func::min(due_at()).into(), sea_orm::Order::Asc)
-            .limit(TARGETS_MAX)
-            .take();
-        let mut claimed = Vec::new();
-        for target in rows::<DueTarget>(&self.writer(), &due).await? {
-            if claimed.len() >= most {
-                break;
-            }
-            let share = shares.entry(target.subaccount_id).or_default();
-            if *share >= OWNER_SHARE {
-                continue;
-            }
-            if let Some(one) = self.claim_next(target.target_id, lease).await? {
-                *share += 1;
-                claimed.push(one);
-            }
-        }
-        Ok(claimed)
-    }
-
-    /// Claims the first notification to a target that is due.
-    async fn claim_next(
-        &self,
-        target: NotificationTargetId,
-        lease: Duration,
-    ) -> Result<Option<ClaimedNotification>> {
-        let is_free = |select: sea_orm::Select<Entity>| {
-            select
-                .filter(Column::State.eq(NotificationState::Pending.as_str()))
-                .filter(Column::DueAt.into_expr().lte(self.clock()))
-                .filter(Column::ClaimedUntil.into_expr().lte(self.clock()))
-        };
-        let first = is_free(Entity::find().filter(Column::TargetId.eq(target)))
-            .order_by_asc(Column::DueAt)
-            .order_by_asc(Column::Id);
-        let Some(first) = first.one(&self.writer()).await? else { return Ok(None) };
-        let claim = Entity::update_many()
-            .col_expr(Column::ClaimedUntil, self.clock().add(millis(lease)))
-            .col_expr(Column::Attempts, Column::Attempts.into_expr().add(1))
-            .filter(Column::Id.eq(first.id))
-            .filter(Column::State.eq(NotificationState::Pending.as_str()))
-            .filter(Column::ClaimedUntil.eq(first.claimed_until));
-        let Some(row) = claim.exec_with_returning(&self.writer()).await?.pop() else { return Ok(None) };
-        let target = notification_target::Entity::find_by_id(target).one(&self.writer()).await?;
-        let Some(target) = target else { return Ok(None) };
-        let incident = match row.incident_id {
-            Some(id) => incident::Entity::find_by_id(id).one(&self.writer()).await?,
-            None => None,
-        };
-        Ok(Some(ClaimedNotification { row, target, incident }))
-    }
-
-    /// Records an attempt of a claimed notification. Nothing is written if the claim is over, or the target is gone.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn record_attempt(
-        &self,
-        claimed: &ClaimedNotification,
-        attempt: Attempt,
-        outcome: &AttemptOutcome,
-    ) -> Result<()> {
-        let ClaimedNotification { row, target, .. } = claimed;
-        let mut attempts = row.attempts_made();
-        attempts.push(attempt);
-        attempts.drain(..attempts.len().saturating_sub(ATTEMPTS_KEPT));
-        let tx = self.begin().await?;
-        let update = Entity::update_many()
-            .col_expr(Column::Log, Attempt::write_all(&attempts).into())
-            .col_expr(Column::ClaimedUntil, 0_i64.into())
-            .filter(Column::Id.eq(row.id))
-            .filter(Column::State.eq(NotificationState::Pending.as_str()))
-            .filter(Column::ClaimedUntil.eq(row.claimed_until));
-        let ended = match outcome {
-            AttemptOutcome::Delivered => Some(NotificationState::Delivered),
-            AttemptOutcome::Retry(_) => None,
-            AttemptOutcome::GiveUp | AttemptOutcome::Disable(_) => Some(NotificationState::Failed),
-        };
-        let update = match (ended, outcome) {
-            (Some(state), _) => {
-                update.col_expr(Column::State, state.as_str().into()).col_expr(Column::FinishedAt, tx.clock())
-            }
-            (None, AttemptOutcome::Retry(wait)) => {
-                update.col_expr(Column::DueAt, tx.clock().add(millis(*wait)))
-            }
-            (None, _) => update,
-        };
-        if update.exec(tx.connection()).await?.rows_affected == 0 {
-            return Ok(());
-        }
-        if ended == Some(NotificationState::Failed) {
-            tx.record_given_up(claimed, attempts.last()).await?;
-        }
-        if let AttemptOutcome::Disable(reason) = outcome {
-            let disable = notification_target::Entity::update_many()
-                .col_expr(notification_target::Column::Enabled, false.into())
-                .col_expr(notification_target::Column::DisabledReason, Expr::val(Some(reason.as_str())))
-                .col_expr(notification_target::Column::UpdatedAt, tx.clock())
-                .filter(notification_target::Column::Id.eq(target.id));
-            disable.exec(tx.connection()).await?;
-            tx.drop_waiting(target.id).await?;
-        }
-        tx.commit().await
+        let row = row.insert(tx.connection()).await?;
+        tx.commit().await?;
+        Ok(Some(row))
     }
 
     /// A page of notifications, newest first.
@@ -341,37 +188,30 @@ impl Store {
         Ok(retry.exec(&self.writer()).await?.rows_affected == 1)
     }
 
-    /// Deletes finished notifications older than this; those of open incidents stay, so that nobody is told again. Gives how many.
+    /// Deletes tests older than this, and what was to be told to targets that are gone, so many at a time. Gives how many. What was told of
+    /// an incident is deleted with it, so that nobody is told again.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn forget_notifications(&self, age: Duration) -> Result<u64> {
-        let open = incident::Entity::find()
+    pub async fn forget_tests(&self, age: Duration, batch: u64) -> Result<u64> {
+        let targets =
+            notification_target::Entity::find().select_only().column(notification_target::Column::Id);
+        let is_old = Column::CreatedAt.into_expr().lt(self.instant().sub(millis(age)));
+        let old: Vec<NotificationId> = Entity::find()
             .select_only()
-            .column(incident::Column::Id)
-            .filter(is_open())
-            .into_query();
-        let of_open = Column::IncidentId.in_subquery(open);
-        let delete = Entity::delete_many()
-            .filter(Column::FinishedAt.into_expr().lt(self.clock().sub(millis(age))))
-            .filter(Column::IncidentId.is_null().or(of_open.not()));
+            .column(Column::Id)
+            .filter(
+                Column::IncidentId
+                    .is_null()
+                    .and(is_old)
+                    .or(is_pending().and(Column::TargetId.in_subquery(targets.into_query()).not())),
+            )
+            .limit(batch)
+            .into_tuple()
+            .all(&self.writer())
+            .await?;
+        let delete = Entity::delete_many().filter(Column::Id.is_in(old));
         Ok(delete.exec(&self.writer()).await?.rows_affected)
-    }
-}
-
-impl Tx {
-    /// Logs that a notification was given up.
-    async fn record_given_up(&self, claimed: &ClaimedNotification, last: Option<&Attempt>) -> Result<()> {
-        let ClaimedNotification { row, target, incident } = claimed;
-        let Ok(subaccount) = SubaccountId::parse(&target.subaccount_id) else { return Ok(()) };
-        let activity = Activity::of_subaccount(&subaccount, ActivityKind::NotificationFailed, "system")
-            .about(&row.id)
-            .with("targetId", target.id.to_string())
-            .with("type", row.kind.as_str())
-            .with("incident", incident.as_ref().map(|incident| incident.kind.as_str()))
-            .with("attempts", row.attempts)
-            .with("error", last.and_then(|attempt| attempt.error.as_deref()));
-        self.record(&activity).await
     }
 }
 
@@ -393,8 +233,22 @@ fn to_tell(kind: NotificationType) -> SelectStatement {
         .and_where(of_target(notification_target::Column::Enabled))
         .and_where(wants)
         .and_where(Expr::exists(told(kind).take()).not())
-        .order_by_expr(of_incident(incident::Column::Id), sea_orm::Order::Asc)
-        .limit(ANNOUNCED_MAX)
+        .take()
+}
+
+/// The first of them for each owner.
+fn some_of_each(mut to_tell: SelectStatement) -> SelectStatement {
+    let of_owner = WindowStatement::partition_by((
+        notification_target::Entity,
+        notification_target::Column::SubaccountId,
+    ))
+    .order_by((incident::Entity, incident::Column::Id), Order::Asc)
+    .take();
+    to_tell.expr_window_as(Func::cust("ROW_NUMBER"), of_owner, "place");
+    Query::select()
+        .columns(["incident_id", "target_id", "owner"])
+        .from_subquery(to_tell, "t")
+        .and_where(Expr::col("place").lte(OWNER_BATCH))
         .take()
 }
 

@@ -1,9 +1,13 @@
 //! Chats.
 
+use super::MessageView;
 use super::enums;
 use super::format::{always, parsed, time};
-use dmrelay_domain::window::{self, Window};
-use dmrelay_store::entity::chat;
+use dmrelay_domain::clock::Millis;
+use dmrelay_domain::states::{ChatMode, ConnectionStatus, Direction};
+use dmrelay_domain::window::{self, HUMAN_AGENT, STANDARD, Window};
+use dmrelay_store::entity::{chat, chat_note};
+use dmrelay_store::{ChatSummary, Connection};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -16,6 +20,9 @@ use uuid::Uuid;
 pub struct ChatView {
     chat_id: Uuid,
     connection_id: Uuid,
+    /// The handle of the connected account.
+    #[schema(example = "acme")]
+    account_username: Option<String>,
     agent_id: String,
     #[schema(example = "200000000000001")]
     instagram_user_id: String,
@@ -41,10 +48,84 @@ pub struct ChatView {
     window: &'static str,
     #[schema(format = DateTime)]
     window_expires_at: Option<String>,
+    /// Whether a human agent can write to the customer now.
+    can_send: CanSend,
+    /// Whether the chat waits for a human agent, and why.
+    needs_human: NeedsHuman,
+    /// The last message of either side; notes do not count. Null if there is none.
+    last_message: Option<MessageView>,
+    /// Messages of the customer that the caller has not read, among the last 100 of the chat. Set by `POST …/read`.
+    #[schema(minimum = 0, maximum = 100)]
+    unread_count: u64,
+    /// Who looks after the chat, as your frontend names people; null for nobody.
+    #[schema(example = "ada@example.com")]
+    assignee: Option<String>,
+    tags: Vec<String>,
+    /// Until when the chat is in no folder; null if it is not snoozed, or a message has ended that.
+    #[schema(format = DateTime)]
+    snoozed_until: Option<String>,
+    /// Open dead letters of the chat.
+    #[schema(minimum = 0)]
+    open_failures: u64,
     #[schema(format = DateTime)]
     last_message_at: Option<String>,
     #[schema(format = DateTime)]
     created_at: String,
+}
+
+/// Whether a human agent can write to the customer.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CanSend {
+    /// Whether `POST /send` accepts a message now.
+    allowed: bool,
+    /// Why not: `window_closed`, the customer must write first; `not_connected`, the account must be connected again. Null if
+    /// it is allowed.
+    #[schema(schema_with = enums::send_refusal_or_null)]
+    reason: Option<&'static str>,
+    /// Until when it is allowed, unless the customer writes again; null if it is not.
+    #[schema(format = DateTime)]
+    until: Option<String>,
+}
+
+/// Whether a chat waits for a human agent.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NeedsHuman {
+    needed: bool,
+    /// Why, the most urgent reason first: `failed`, a message failed and nobody has replayed or discarded it; `window_closed` or
+    /// `runaway`, as in `flag`; `waiting`, the customer has written and the agent does not answer in this chat. Null if nobody is
+    /// needed.
+    #[schema(schema_with = enums::human_reason_or_null)]
+    reason: Option<String>,
+}
+
+/// A note that people have written about a chat.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ChatNote)]
+pub struct NoteView {
+    note_id: Uuid,
+    text: String,
+    /// The name of who wrote it.
+    author: String,
+    /// The id of the key, or the subject of the token, of who wrote it.
+    author_id: Option<String>,
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+impl NoteView {
+    /// The view of a row.
+    pub fn of(row: &chat_note::Model) -> Self {
+        Self {
+            note_id: row.id.0,
+            text: row.text.clone(),
+            author: row.author.clone(),
+            author_id: row.author_id.clone(),
+            created_at: always(row.created_at),
+        }
+    }
 }
 
 /// Counts for one chat; counting stops at 10,000.
@@ -64,8 +145,13 @@ pub struct ChatCounts {
 }
 
 impl ChatView {
-    /// The view of a chat at `now`.
-    pub fn of(row: &chat::Model, now: i64) -> Self {
+    /// The view of a chat of this connection at `now`. Without its connection nothing can be sent in it.
+    pub fn of(
+        row: &chat::Model,
+        summary: &ChatSummary,
+        connection: Option<&Connection>,
+        now: Millis,
+    ) -> Self {
         let window = match window::at(row.window_expires_at, now) {
             Window::Open => "open",
             Window::HumanAgent => "human_agent",
@@ -74,6 +160,7 @@ impl ChatView {
         Self {
             chat_id: row.id.0,
             connection_id: row.connection_id.0,
+            account_username: connection.and_then(|connection| connection.row.username.clone()),
             agent_id: row.agent_id.clone(),
             instagram_user_id: row.instagram_user_id.clone(),
             username: row.username.clone(),
@@ -87,9 +174,51 @@ impl ChatView {
             flag: row.flag.clone(),
             window,
             window_expires_at: row.window_expires_at.and_then(time),
+            can_send: CanSend::of(row, connection, now),
+            needs_human: NeedsHuman::of(row, summary),
+            last_message: summary
+                .last_message
+                .as_ref()
+                .map(|message| MessageView::of_user(message, &row.instagram_user_id)),
+            assignee: summary.triage.assignee.clone(),
+            tags: summary.triage.tags.iter().cloned().collect(),
+            snoozed_until: summary
+                .triage
+                .snoozed_until
+                .filter(|_| summary.triage.is_snoozed(row, now))
+                .and_then(time),
+            unread_count: summary.unread,
+            open_failures: summary.open_failures,
             last_message_at: Some(row.last_message_at).filter(|at| *at > 0).and_then(time),
             created_at: always(row.created_at),
         }
+    }
+}
+
+impl CanSend {
+    fn of(row: &chat::Model, connection: Option<&Connection>, now: Millis) -> Self {
+        let refused = |reason| Self { allowed: false, reason: Some(reason), until: None };
+        let connected = connection.filter(|connection| connection.status == ConnectionStatus::Connected);
+        let Some(connection) = connected else { return refused("not_connected") };
+        let tags = connection.settings.human_agent.unwrap_or(false);
+        let end = row.window_expires_at.map(|end| if tags { end - STANDARD + HUMAN_AGENT } else { end });
+        match end {
+            Some(end) if now < end => Self { allowed: true, reason: None, until: time(end) },
+            _ => refused("window_closed"),
+        }
+    }
+}
+
+impl NeedsHuman {
+    fn of(row: &chat::Model, summary: &ChatSummary) -> Self {
+        let last = summary.last_message.as_ref();
+        let is_waiting = row.mode.known() != Some(ChatMode::Bot)
+            && last.is_some_and(|message| message.direction == Direction::Inbound);
+        let reason = (summary.open_failures > 0)
+            .then(|| "failed".to_owned())
+            .or_else(|| row.flag.clone())
+            .or_else(|| is_waiting.then(|| "waiting".to_owned()));
+        Self { needed: reason.is_some(), reason }
     }
 }
 

@@ -5,7 +5,7 @@ use dmrelay_domain::notification::{Channel, IncidentKind, NotificationState, Not
 use dmrelay_domain::permission::Role;
 use dmrelay_domain::states::{
     ActivityKind, Author, ChatMode, CheckName, CheckState, ConnectSessionStatus, ConnectionStatus, Direction,
-    LoginKind, MessageStatus, TurnState,
+    Folder, LoginKind, MessageStatus, TurnState,
 };
 use serde_json::Value;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
@@ -26,6 +26,7 @@ schemas! {
     check_name: CheckName,
     check_state: CheckState,
     chat_mode: ChatMode,
+    folder: Folder,
     direction: Direction,
     author: Author,
     message_status: MessageStatus,
@@ -70,6 +71,16 @@ pub fn dead_letter_kind() -> ObjectBuilder {
 /// The state of a dead letter.
 pub fn dead_letter_state() -> ObjectBuilder {
     one_of(["open", "replayed", "discarded"].into_iter())
+}
+
+/// Why a human agent cannot write, or null.
+pub fn send_refusal_or_null() -> ObjectBuilder {
+    or_null(one_of(["window_closed", "not_connected"].into_iter()))
+}
+
+/// Why a chat waits for a human agent, or null.
+pub fn human_reason_or_null() -> ObjectBuilder {
+    or_null(one_of(["failed", "window_closed", "runaway", "waiting"].into_iter()))
 }
 
 /// Failure classes, or null.

@@ -19,7 +19,7 @@ mod usage;
 
 pub use api_key::ApiKeyView;
 pub use backfill::BackfillView;
-pub use chat::{ChatCounts, ChatView};
+pub use chat::{CanSend, ChatCounts, ChatView, NeedsHuman, NoteView};
 pub use connection::{ConnectionView, EntryPoints, QrView, WebhookView};
 pub use format::{parse_time, time};
 pub use health::{CheckView, HealthView, worst};

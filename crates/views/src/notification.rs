@@ -23,14 +23,16 @@ pub struct IncidentView {
     #[schema(example = "Meta rejects the token of @acme (190/460).")]
     message: String,
     /// What to do.
-    #[schema(example = "Connect the account again before its access ends.")]
+    #[schema(
+        example = "Connect the account again. Messages are kept until then, and answered as far as Meta's window allows."
+    )]
     advice: Option<&'static str>,
     /// The connection it concerns; null if it concerns the whole subaccount.
     connection_id: Option<Uuid>,
     #[schema(example = "17841400000000001")]
     instagram_account_id: Option<String>,
     username: Option<String>,
-    /// Since when it is so; before it was noticed where that is known.
+    /// When it began; earlier than when it was noticed, where that is known.
     #[schema(format = DateTime)]
     since: String,
     /// When it was over; null while it lasts.

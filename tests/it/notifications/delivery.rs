@@ -2,15 +2,17 @@
 
 use super::{WITHIN, add, call, hurry, items, notification, operators_target, received, reject_token};
 use anyhow::{Context, Result};
-use dmrelay_domain::ids::NotificationTargetId;
-use dmrelay_domain::notification::{Attempt, Channel};
+use dmrelay_domain::ids::{NotificationTargetId, SubaccountId};
+use dmrelay_domain::notification::{Attempt, Channel, Condition, IncidentKind};
+use dmrelay_entity::{incident, notification};
 use dmrelay_simulator::TokenState;
-use dmrelay_store::{AttemptOutcome, NewTarget, Owner};
+use dmrelay_store::{AttemptOutcome, NewTarget, Owner, Store};
 use dmrelay_tests::database::Database;
 use dmrelay_tests::receiver::Receiver;
 use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::ACCOUNT;
 use dmrelay_tests::wait::until;
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ on_both_backends!(
     a_receiver_that_is_gone_is_told_nothing_more,
     a_slow_receiver_delays_nobody_else,
     what_a_dead_worker_had_claimed_is_delivered_by_another,
+    a_failing_target_with_many_notifications_stands_in_nobodys_way,
+    what_is_old_is_deleted_but_not_what_lasts,
 );
 
 async fn a_notification_is_delivered_again_until_the_receiver_accepts_it(backend: Backend) -> Result<()> {
@@ -107,6 +111,8 @@ async fn a_receiver_that_is_gone_is_told_nothing_more(backend: Backend) -> Resul
     assert_eq!(target_now["enabled"], false);
     assert_eq!(target_now["disabledReason"], "the receiver answered with 410");
     let id = target["targetId"].as_str().context("no id")?;
+    // What it was never told is not over for it either.
+    assert_eq!(items(&relay, "notifications").await?.len(), 1);
     let test = call(&relay, "POST", &format!("notification-targets/{id}/test"), None).await?;
     assert_eq!(
         (test.status, &test.json["type"]),
@@ -114,6 +120,12 @@ async fn a_receiver_that_is_gone_is_told_nothing_more(backend: Backend) -> Resul
         "{}",
         test.text
     );
+    // It is there again: what it refused is told, for that is still wrong.
+    receiver.answer(200);
+    let on = Some(json!({"enabled": true}));
+    assert_eq!(call(&relay, "PATCH", &format!("notification-targets/{id}"), on).await?.status, 200);
+    let told = notification(&relay, "delivered").await?;
+    assert_eq!(told["notificationId"], receiver.received()[0].header("webhook-id"));
     relay.end().await
 }
 
@@ -155,7 +167,8 @@ async fn what_a_dead_worker_had_claimed_is_delivered_by_another(backend: Backend
         resolved: true,
     };
     let target = store.create_notification_target(new, 5, &"operator".into()).await?.context("too many")?;
-    let told = store.create_test_notification(&target, Duration::ZERO).await?.context("tested lately")?;
+    let told =
+        store.create_test_notification(&target, (Duration::ZERO, 10)).await?.context("tested lately")?;
     // Of several workers that look at once, one has it.
     let lease = Duration::from_millis(300);
     let (one, other) = tokio::join!(store.claim_notifications(lease, 8), store.claim_notifications(lease, 8));
@@ -163,6 +176,8 @@ async fn what_a_dead_worker_had_claimed_is_delivered_by_another(backend: Backend
     one.extend(other);
     assert_eq!(one.len(), 1);
     assert_eq!(store.claim_notifications(lease, 8).await?.len(), 0);
+    // Nor is a second notification to the same target claimed meanwhile.
+    assert!(store.create_test_notification(&target, (Duration::ZERO, 10)).await?.is_none());
     // It is never heard of again, and after its lease another has it.
     let mut another = until("it is claimed again", WITHIN, async || {
         Ok(Some(store.claim_notifications(lease * 100, 8).await?).filter(|all| !all.is_empty()))
@@ -178,5 +193,88 @@ async fn what_a_dead_worker_had_claimed_is_delivered_by_another(backend: Backend
     store.record_attempt(&second, attempt(200), &AttemptOutcome::Delivered).await?;
     let told = state().await?;
     assert_eq!((told.state.as_str(), told.attempts_made()), ("delivered", vec![attempt(200)]));
+    Ok(())
+}
+
+/// An incident of this subaccount.
+fn wrong(subaccount: &str, n: u32) -> Result<Condition> {
+    Ok(Condition {
+        kind: IncidentKind::Silence,
+        subject: format!("{subaccount}:{n}"),
+        subaccount: Some(SubaccountId::parse(subaccount)?),
+        account: None,
+        detail: format!("Account {n} is silent."),
+        since: None,
+    })
+}
+
+async fn target_of(store: &Store, subaccount: &str) -> Result<NotificationTargetId> {
+    let new = NewTarget {
+        id: NotificationTargetId::new(),
+        owner: Owner::Subaccount(SubaccountId::parse(subaccount)?),
+        channel: Channel::Webhook,
+        address: format!("https://{subaccount}.example.com"),
+        name: None,
+        secret: None,
+        kinds: None,
+        resolved: true,
+    };
+    let made = store.create_notification_target(new, 5, &"admin".into()).await?;
+    Ok(made.context("too many")?.id)
+}
+
+const AT_ONCE: (Duration, Duration) = (Duration::ZERO, Duration::ZERO);
+
+async fn a_failing_target_with_many_notifications_stands_in_nobodys_way(backend: Backend) -> Result<()> {
+    let database = Database::start(backend)?;
+    let store = database.open().await?;
+    let (many, few) = (target_of(&store, "many").await?, target_of(&store, "few").await?);
+    let mut conditions = (0..120).map(|n| wrong("many", n)).collect::<Result<Vec<_>>>()?;
+    conditions.push(wrong("few", 0)?);
+    store.sync_incidents(conditions, AT_ONCE).await?;
+    // However many one is to be told of, the other is told with them.
+    assert_eq!(store.announce_incidents(Duration::ZERO).await?, 121);
+    assert_eq!(store.announce_incidents(Duration::ZERO).await?, 0, "each of them once");
+    let lease = Duration::from_mins(1);
+    let first = store.claim_notifications(lease, 16).await?;
+    let mut targets: Vec<NotificationTargetId> = first.iter().map(|one| one.target.id).collect();
+    targets.sort();
+    assert_eq!(targets, [many, few]);
+    // One attempt fails, and all that waits for that target is put off.
+    let failed = first.iter().find(|one| one.target.id == many).context("not claimed")?;
+    let attempt = Attempt { at: 1, took_ms: 1, status: None, error: Some("no answer".to_owned()) };
+    store.record_attempt(failed, attempt, &AttemptOutcome::Retry(Duration::from_mins(2))).await?;
+    assert_eq!(store.claim_notifications(lease, 16).await?.len(), 0);
+    Ok(())
+}
+
+async fn what_is_old_is_deleted_but_not_what_lasts(backend: Backend) -> Result<()> {
+    let database = Database::start(backend)?;
+    let store = database.open().await?;
+    let target = target_of(&store, "acme").await?;
+    let owner = Owner::Subaccount(SubaccountId::parse("acme")?);
+    let row = store.notification_target(&owner, target).await?.context("gone")?;
+    store.create_test_notification(&row, (Duration::ZERO, 10)).await?.context("tested lately")?;
+    store.sync_incidents(vec![wrong("acme", 1)?, wrong("acme", 2)?], AT_ONCE).await?;
+    store.announce_incidents(Duration::ZERO).await?;
+    // One of them is over.
+    store.sync_incidents(vec![wrong("acme", 2)?], AT_ONCE).await?;
+    let db = store.connection();
+    let long_ago = "UPDATE incidents SET began_at = 1, seen_at = 1, ended_at = CASE WHEN ended_at IS NULL THEN NULL ELSE 1 END";
+    for sql in [long_ago, "UPDATE notifications SET created_at = 1, finished_at = 1, state = 'delivered'"] {
+        db.execute_unprepared(sql).await?;
+    }
+    let day = Duration::from_hours(24);
+    assert_eq!(store.forget_tests(day, 10).await?, 1);
+    assert_eq!(store.forget_incidents(day, 10).await?, 1);
+    assert_eq!((store.forget_tests(day, 10).await?, store.forget_incidents(day, 10).await?), (0, 0));
+    // What lasts is not told again.
+    assert_eq!(store.announce_incidents(Duration::ZERO).await?, 0);
+    let left = notification::Entity::find().count(db).await?;
+    assert_eq!((left, incident::Entity::find().count(db).await?), (1, 1));
+    // What was to be told to a target that is gone.
+    db.execute_unprepared("UPDATE notifications SET state = 'pending'").await?;
+    db.execute_unprepared("DELETE FROM notification_targets").await?;
+    assert_eq!(store.forget_tests(day, 10).await?, 1);
     Ok(())
 }

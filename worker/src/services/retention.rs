@@ -42,8 +42,8 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     let sessions = store.forget_connect_sessions(worker.retention_connect_sessions).await;
     noted(sessions.map(|deleted| told("connect sessions", deleted)));
     let age = worker.incidents.retention_notifications;
-    noted(store.forget_notifications(age).await.map(|deleted| told("notifications", deleted)));
-    noted(store.forget_incidents(age).await.map(|deleted| told("incidents", deleted)));
+    noted(batches("test notifications", BATCH, || store.forget_tests(age, BATCH)).await);
+    noted(batches("incidents", BATCH, || store.forget_incidents(age, BATCH)).await);
     if let Some(age) = worker.retention_activities {
         noted(store.forget_old_activities(age).await.map(|deleted| told("activities", deleted)));
     }

@@ -144,7 +144,7 @@ metrics! {
         backfill_threads: counters = "backfill_threads_total" ["result"];
         /// Open incidents by kind, counted by the leader.
         incidents: gauges = "incidents" ["kind"];
-        /// Attempts to deliver notifications, by channel and result: `delivered`, `retry`, `failed`.
+        /// Attempts to deliver notifications, by channel and result: `delivered`, `retry`, `failed`, `test`.
         notifications: counters = "notifications_total" ["channel", "result"];
         /// Renewals of access tokens.
         token_refreshes: counters = "token_refreshes_total" ["result"];

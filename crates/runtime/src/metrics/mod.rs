@@ -174,7 +174,7 @@ impl Metrics {
             }
         }
         for channel in Channel::ALL {
-            for result in ["delivered", "retry", "failed"] {
+            for result in ["delivered", "retry", "failed", "test"] {
                 self.notifications.with_label_values(&[channel.as_str(), result]);
             }
         }

@@ -125,6 +125,9 @@ pub struct LimitSettings {
     /// Maximum number of notification targets of a subaccount.
     #[arg(long, env = "NOTIFICATION_TARGETS_PER_SUBACCOUNT", default_value_t = 20)]
     pub notification_targets_per_subaccount: u64,
+    /// Maximum number of test notifications of a subaccount in a day.
+    #[arg(long, env = "NOTIFICATION_TESTS_PER_DAY", default_value_t = 100)]
+    pub notification_tests_per_day: u64,
     /// How long the response to a write with an `Idempotency-Key` is stored.
     #[arg(long, env = "IDEMPOTENCY_TIME", default_value = "24h", value_parser = positive)]
     pub idempotency_time: Duration,

@@ -28,7 +28,7 @@ pub struct NotifySettings {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Notifications")]
 pub struct IncidentSettings {
-    /// How often it is looked what is wrong.
+    /// How often dmrelay checks what is wrong.
     #[arg(long, env = "INCIDENT_INTERVAL", default_value = "15s", value_parser = positive)]
     pub incident_interval: Duration,
     /// How long something must be wrong before somebody is told.
@@ -40,7 +40,7 @@ pub struct IncidentSettings {
     /// How long an open dead letter counts as wrong.
     #[arg(long, env = "INCIDENT_DEAD_LETTERS_AGE", default_value = "24h", value_parser = positive)]
     pub incident_dead_letters_age: Duration,
-    /// Maximum number of attempts to deliver a notification, over about half a day by default.
+    /// Maximum number of attempts to deliver a notification: by default over 7 to 14 hours.
     #[arg(long, env = "NOTIFICATION_ATTEMPTS", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub notification_attempts: u32,
     /// How many notifications a worker delivers concurrently.

@@ -15,7 +15,8 @@ export function Conversation({ chatId }: { chatId: string }): ReactNode {
 
   const load = useCallback<Load<Message>>(async (cursor, signal) => {
     const detail = await client.chat(chatId, { cursor }, signal);
-    setChat(detail.chat);
+    // Whoever has the conversation before their eyes has read it.
+    setChat(detail.chat.unreadCount > 0 ? await client.markRead(chatId) : detail.chat);
     return detail.messages;
   }, [client, chatId]);
   const messages = usePages(load, (message) => message.messageId);

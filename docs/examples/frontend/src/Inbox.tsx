@@ -4,22 +4,30 @@ import { useCallback, useState, type ReactNode } from "react";
 import { Conversation } from "./Conversation.tsx";
 import { useDmrelay, useRefresh } from "./Dmrelay.tsx";
 import { ProblemNote } from "./ProblemNote.tsx";
-import type { Chat } from "./types.ts";
+import type { Chat, Message, Query } from "./types.ts";
 import { usePages, type Load } from "./usePages.ts";
 import { useSettled } from "./useSettled.ts";
 
-type Mode = Chat["mode"];
+type Folder = NonNullable<Query<"/chats">["folder"]>;
+
+const FOLDERS: Record<Folder, string> = {
+  needs_human: "Needs a person",
+  unanswered: "Unanswered",
+  failed: "Failed",
+  window_closing: "Window closes soon",
+  snoozed: "Snoozed",
+};
 
 export function Inbox({ connectionId }: { connectionId?: string }): ReactNode {
   const { client } = useDmrelay();
   const [search, setSearch] = useState("");
-  const [mode, setMode] = useState<Mode | "">("");
+  const [folder, setFolder] = useState<Folder | "">("");
   const [chosen, setChosen] = useState<string>();
   const q = useSettled(search.trim(), 300);
 
   const load = useCallback<Load<Chat>>(
-    (cursor, signal) => client.chats({ connectionId, q: q || undefined, mode: mode || undefined, cursor }, signal),
-    [client, connectionId, q, mode],
+    (cursor, signal) => client.chats({ connectionId, q: q || undefined, folder: folder || undefined, cursor }, signal),
+    [client, connectionId, q, folder],
   );
   const chats = usePages(load, (chat) => chat.chatId);
   // Every event of a chat moves it to the top or changes who answers.
@@ -29,11 +37,9 @@ export function Inbox({ connectionId }: { connectionId?: string }): ReactNode {
     <div style={{ display: "grid", gridTemplateColumns: "20rem 1fr", gap: "1rem" }}>
       <nav aria-label="Chats">
         <input type="search" value={search} onChange={(event) => setSearch(event.target.value)} placeholder="Name or user id" />
-        <select value={mode} onChange={(event) => setMode(event.target.value as Mode | "")}>
+        <select value={folder} onChange={(event) => setFolder(event.target.value as Folder | "")}>
           <option value="">All</option>
-          <option value="bot">Answered by the bot</option>
-          <option value="human">Taken over</option>
-          <option value="paused">Paused</option>
+          {Object.entries(FOLDERS).map(([word, name]) => <option key={word} value={word}>{name}</option>)}
         </select>
         <ProblemNote error={chats.error} />
         <ul>
@@ -55,11 +61,19 @@ export function Inbox({ connectionId }: { connectionId?: string }): ReactNode {
 function ChatLine({ chat }: { chat: Chat }): ReactNode {
   return (
     <>
-      <strong>{nameOf(chat)}</strong> {chat.mode !== "bot" && <em>{chat.mode}</em>}
-      {chat.flag && <mark>{chat.flag}</mark>}
+      <strong>{nameOf(chat)}</strong> {chat.unreadCount > 0 && <b aria-label="unread">{chat.unreadCount}</b>}
+      {chat.mode !== "bot" && <em>{chat.mode}</em>} {chat.needsHuman.needed && <mark>{chat.needsHuman.reason}</mark>}
+      <p>{previewOf(chat.lastMessage)}</p>
       {chat.lastMessageAt && <time dateTime={chat.lastMessageAt}> {new Date(chat.lastMessageAt).toLocaleString()}</time>}
     </>
   );
+}
+
+/** The last message on one line; of media, its kind. */
+export function previewOf(message: Message | null): string {
+  if (message === null) return "";
+  const by = message.direction === "inbound" ? "" : `${message.sentBy ?? message.actor ?? message.author}: `;
+  return by + (message.text ?? `[${message.kind}]`);
 }
 
 /** Profiles are optional at Meta; the id always exists. */

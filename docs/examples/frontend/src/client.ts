@@ -78,6 +78,11 @@ export class Client {
     return this.#call("GET", `/chats/${encodeURIComponent(chatId)}`, { query, signal });
   }
 
+  /** Marks all that is in the chat as read by whoever the key or token belongs to. */
+  markRead(chatId: string): Promise<Chat> {
+    return this.#call("POST", `/chats/${encodeURIComponent(chatId)}/read`, {});
+  }
+
   messages(query: Query<"/messages"> = {}, signal?: AbortSignal): Promise<Page<Message>> {
     return this.#call("GET", "/messages", { query, signal });
   }
