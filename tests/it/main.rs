@@ -56,6 +56,7 @@ mod pipeline;
 mod privacy;
 mod process;
 mod queue;
+mod quick_start;
 mod reauth;
 mod release;
 mod reload;
