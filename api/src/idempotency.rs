@@ -143,6 +143,11 @@ fn answered(state: &ApiState, id: Uuid, (status, sealed): (u16, &[u8])) -> Resul
     } else {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(json));
     }
-    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    mark_replayed(&mut response);
     Ok(response)
+}
+
+/// Says that a response is that of an earlier call.
+pub(crate) fn mark_replayed(response: &mut Response) {
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
 }

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_instagram::links::InvalidLink;
 use dmrelay_store::Error;
 use serde::Serialize;
@@ -186,6 +187,19 @@ impl Problem {
 
     pub(crate) fn forbidden() -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "The caller lacks the permission")
+    }
+
+    /// The caller needs this permission. Their role is told only in a subaccount where they have one.
+    pub(crate) fn lacks(permission: Permission, role: Option<Role>) -> Self {
+        let mut problem = Self::forbidden().with("permission", permission.as_str());
+        let detail = match role {
+            None => format!("requires {permission} in this subaccount"),
+            Some(role) => {
+                problem = problem.with("role", role.as_str());
+                format!("requires {permission}, which the role {role} does not include")
+            }
+        };
+        problem.detail(detail)
     }
 
     pub(crate) fn not_found(what: &str) -> Self {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 on_both_backends!(
+    callers_learn_what_they_may_do_and_what_they_lack,
     every_route_requires_its_permission_and_subaccount,
     a_token_grants_what_its_claims_say,
     a_token_names_agents_that_it_may_connect,
@@ -96,6 +97,35 @@ async fn check(rest: &Rest, call: &Call, role: Role) -> Result<()> {
         );
     }
     Ok(())
+}
+
+async fn callers_learn_what_they_may_do_and_what_they_lack(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let rest = relay.rest.with_key(Some(&key(&relay, "acme", Role::Operator, None).await?));
+    let me = rest.request("GET", "/api/database/acme/me", None, &[]).await?;
+    assert_eq!(
+        (me.status, &me.json["role"], &me.json["subaccountId"]),
+        (200, &json!("operator"), &json!("acme"))
+    );
+    assert!(me.json["actorId"].as_str().is_some_and(|id| id.starts_with("key:")), "{}", me.text);
+    let permissions = me.json["permissions"].as_array().context("no permissions")?;
+    assert!(
+        permissions.contains(&json!("instagram:send")) && !permissions.contains(&json!("keys:manage")),
+        "{}",
+        me.text
+    );
+    // What is refused names what is missing; in a subaccount of others no role is told.
+    for (subaccount, role) in [("acme", json!("operator")), ("other", Value::Null)] {
+        let refused = rest.request("GET", &format!("/api/database/{subaccount}/api-keys"), None, &[]).await?;
+        assert_eq!(
+            (refused.status, &refused.json["permission"]),
+            (403, &json!("keys:manage")),
+            "{}",
+            refused.text
+        );
+        assert_eq!(refused.json["role"], role, "{}", refused.text);
+    }
+    relay.end().await
 }
 
 async fn every_route_requires_its_permission_and_subaccount(backend: Backend) -> Result<()> {

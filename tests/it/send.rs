@@ -58,6 +58,7 @@ async fn the_same_idempotency_key_sends_once(backend: Backend) -> Result<()> {
     );
     assert_eq!(first.json["messageId"], second.json["messageId"]);
     assert_eq!(first.json["messageId"], third.json["messageId"]);
+    assert_eq!(third.header("idempotency-replayed"), "true");
     let other = send("another").await?;
     assert_eq!(
         (other.status, &other.json["type"]),

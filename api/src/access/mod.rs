@@ -174,8 +174,10 @@ fn authorize(
         .map_err(|err| Problem::parameter("subaccountId", err.why))?;
     let agent = param("agentId").map(AgentId::parse).transpose();
     let agent = agent.map_err(|err| Problem::parameter("agentId", err.why))?;
-    let role = principal.role_in(&subaccount).filter(|role| role.may(guard.permission));
-    let role = role.ok_or_else(Problem::forbidden)?;
+    let role = principal.role_in(&subaccount);
+    let Some(role) = role.filter(|role| role.may(guard.permission)) else {
+        return Err(Problem::lacks(guard.permission, role));
+    };
     // An agent of another subaccount is like one that nobody has: every call is about what the subaccount has connected.
     Ok((Tenant { subaccount, actor: principal.actor(), role }, agent))
 }

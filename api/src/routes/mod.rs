@@ -14,6 +14,7 @@ mod docs;
 mod erase;
 mod events;
 mod inbox_profile;
+mod me;
 mod messages;
 mod meta_apps;
 mod notification_targets;
@@ -116,6 +117,7 @@ fn of_agent() -> Vec<Route> {
 /// The calls for one subaccount.
 fn of_tenant() -> Vec<Route> {
     vec![
+        Route { is_list: false, ..needs(Permission::Read, routes!(me::me)) },
         needs(Permission::Read, routes!(activities::of_tenant)),
         needs(Permission::Read, routes!(chats::of_tenant)),
         needs(Permission::Read, routes!(usage::usage)),

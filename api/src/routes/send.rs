@@ -10,7 +10,7 @@ use crate::state::ApiState;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Json;
+use axum::response::{IntoResponse, Json, Response};
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::api_key;
 use dmrelay_domain::clock::{Clock, SystemClock, millis};
@@ -96,12 +96,12 @@ pub(super) async fn send(
     Extension(trace): Extension<TraceId>,
     headers: HeaderMap,
     Body(request): Body<Send>,
-) -> Result<(StatusCode, Json<Accepted>), Problem> {
+) -> Result<Response, Problem> {
     let wanted = check(&request, &headers)?;
     // Checked before anything that may have changed since: a repeated call gets the first call's response.
     for connection in candidates(&state, &scope, request.connection_id).await? {
         if let Some(before) = sent_before(&state, &connection, &wanted).await? {
-            return Ok(accepted(before.id, before.chat_id, before.status.as_str()));
+            return Ok(accepted_before(&before));
         }
     }
     let connection = select(&state, &scope, request.connection_id).await?;
@@ -124,7 +124,7 @@ pub(super) async fn send(
         // A concurrent call with the same key was faster.
         Err(err) if err.is_conflict() => {
             return match sent_before(&state, &connection, &wanted).await? {
-                Some(before) => Ok(accepted(before.id, before.chat_id, before.status.as_str())),
+                Some(before) => Ok(accepted_before(&before)),
                 None => Err(err.into()),
             };
         }
@@ -232,9 +232,14 @@ async fn push(state: &ApiState, chat: ChatId, message: MessageId, trace: TraceId
     }
 }
 
-fn accepted(message: MessageId, chat: ChatId, status: &str) -> (StatusCode, Json<Accepted>) {
-    (
-        StatusCode::ACCEPTED,
-        Json(Accepted { message_id: message.0, chat_id: chat.0, status: status.to_owned() }),
-    )
+/// The answer to a call that was made before.
+fn accepted_before(before: &message::Model) -> Response {
+    let mut response = accepted(before.id, before.chat_id, before.status.as_str());
+    idempotency::mark_replayed(&mut response);
+    response
+}
+
+fn accepted(message: MessageId, chat: ChatId, status: &str) -> Response {
+    let accepted = Accepted { message_id: message.0, chat_id: chat.0, status: status.to_owned() };
+    (StatusCode::ACCEPTED, Json(accepted)).into_response()
 }

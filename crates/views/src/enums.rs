@@ -2,7 +2,7 @@
 
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::notification::{Channel, IncidentKind, NotificationState, NotificationType};
-use dmrelay_domain::permission::Role;
+use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_domain::states::{
     ActivityKind, Author, ChatMode, CheckName, CheckState, ConnectSessionStatus, ConnectionStatus, Direction,
     Folder, LoginKind, MessageStatus, TurnState,
@@ -46,6 +46,11 @@ pub const INCIDENT_STATES: [&str; 2] = ["open", "resolved"];
 /// Whether an incident lasts.
 pub fn incident_state() -> ObjectBuilder {
     one_of(INCIDENT_STATES.into_iter())
+}
+
+/// A list of permissions.
+pub fn permissions() -> ArrayBuilder {
+    ArrayBuilder::new().items(one_of(Permission::ALL.iter().map(|permission| permission.as_str())))
 }
 
 /// A list of kinds of incidents.
