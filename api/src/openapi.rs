@@ -32,6 +32,8 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
         (name = "Dead letters", description = "Events, turns and messages that failed permanently"),
         (name = "Activities", description = "The activity log: who did what, and when"),
         (name = "Events", description = "Live events"),
+        (name = "Notifications", description = "What is wrong, and who is told of it"),
+        (name = "Sessions", description = "Short-lived tokens for the people who use a frontend"),
         (name = "API keys", description = "API keys of a subaccount"),
         (name = "Meta apps", description = "Meta apps that a subaccount has of its own"),
     ),
@@ -43,7 +45,9 @@ pub(crate) fn head() -> utoipa::openapi::OpenApi {
     let mut head = Head::openapi();
     let bearer = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("An API key (`dmr_…`), or a JWT from the identity provider."))
+        .description(Some(
+            "An API key (`dmr_…`), the token of a session (`dms_…`), or a JWT from the identity provider.",
+        ))
         .build();
     let components = head.components.get_or_insert_default();
     components.security_schemes.insert("bearer".to_owned(), SecurityScheme::Http(bearer).into());

@@ -48,6 +48,7 @@ pub mod pause;
 pub mod process;
 pub mod prompt_echo;
 pub mod provider_key;
+pub mod session;
 pub mod turn;
 pub mod turn_count;
 pub mod usage_day;

@@ -39,7 +39,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [&str; 38] = [
+const TABLES: [&str; 39] = [
+    "sessions",
     "chat_notes",
     "chat_tags",
     "chat_triage",

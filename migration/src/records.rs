@@ -52,6 +52,23 @@ pub(crate) const ACCESS: &[&str] = &[
 )",
     "CREATE UNIQUE INDEX api_keys_hash ON api_keys (hash)",
     "CREATE INDEX api_keys_subaccount ON api_keys (subaccount_id, id DESC)",
+    // Short-lived tokens for one person each.
+    "CREATE TABLE sessions (
+    id {uuid} PRIMARY KEY,
+    subaccount_id text NOT NULL,
+    subject text NOT NULL,
+    name text NOT NULL,
+    role text NOT NULL,
+    hash {bytes} NOT NULL,
+    key_hash {bytes},
+    created_by text NOT NULL,
+    created_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    revoked_at bigint
+)",
+    "CREATE UNIQUE INDEX sessions_hash ON sessions (hash)",
+    "CREATE INDEX sessions_subaccount ON sessions (subaccount_id, id DESC)",
+    "CREATE INDEX sessions_age ON sessions (expires_at)",
     "CREATE TABLE idempotency_keys (
     id {uuid} PRIMARY KEY,
     subaccount_id text NOT NULL,

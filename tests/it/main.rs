@@ -63,6 +63,7 @@ mod reload;
 mod routing;
 mod sdk;
 mod send;
+mod sessions;
 mod silence;
 mod store;
 mod store_rest;

@@ -5,6 +5,7 @@ use crate::problem::Problem;
 use crate::state::ApiState;
 use axum::http::{HeaderMap, StatusCode, header};
 use dmrelay_domain::actor::Actor;
+use dmrelay_domain::api_key;
 use dmrelay_domain::ids::{AgentId, SubaccountId};
 use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_domain::signature;
@@ -13,8 +14,8 @@ use std::collections::BTreeSet;
 /// An authenticated caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Principal {
-    /// Identifies the caller for rate limits, idempotency, logs and activities: `key:` and the key's id, or `jwt:` and the
-    /// token's subject.
+    /// Identifies the caller for rate limits, idempotency, logs and activities: `key:` and the key's id, `jwt:` and the token's
+    /// subject, or `session:` and the session's subject, in its subaccount.
     pub(crate) id: String,
     /// The caller's readable name, for activities.
     pub(crate) name: String,
@@ -34,6 +35,8 @@ pub(crate) enum Credential {
     Key([u8; 32]),
     /// A token: until this time, in milliseconds.
     Token(i64),
+    /// A session, by the hash of its token: until it ends.
+    Session([u8; 32]),
 }
 
 impl Principal {
@@ -70,6 +73,10 @@ impl Credential {
                 let key = state.store.api_key(hash).await?;
                 Ok(key.is_some_and(|key| key.subaccount == *subaccount && key.role.may(Permission::Read)))
             }
+            Self::Session(hash) => {
+                let session = state.store.session(hash).await?;
+                Ok(session.is_some_and(|session| session.subaccount == *subaccount))
+            }
         }
     }
 }
@@ -99,6 +106,7 @@ pub(super) async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Resul
     match &*state.tokens.get() {
         // A key of ours has no dots, a signed token has two (RFC 7515).
         Some(tokens) if credential.matches('.').count() == 2 => by_token(tokens, credential).await,
+        _ if api_key::is_session(credential) => by_session(state, &hash).await,
         _ => by_key(state, &hash).await,
     }
 }
@@ -120,6 +128,20 @@ async fn by_token(tokens: &crate::jwt::Tokens, token: &str) -> Result<Principal,
         )
         .retry_after(5)),
     }
+}
+
+async fn by_session(state: &ApiState, hash: &[u8; 32]) -> Result<Principal, Problem> {
+    let Some(session) = state.store.session(hash).await? else {
+        return Err(Problem::unauthenticated("the session is unknown or has ended"));
+    };
+    Ok(Principal {
+        // Subjects of different subaccounts are different people.
+        id: format!("session:{}:{}", session.subaccount, session.subject),
+        name: session.name,
+        credential: Credential::Session(*hash),
+        grants: Grants::Of([(session.subaccount, session.role)].into()),
+        agents: BTreeSet::new(),
+    })
 }
 
 async fn by_key(state: &ApiState, hash: &[u8; 32]) -> Result<Principal, Problem> {

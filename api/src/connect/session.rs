@@ -119,7 +119,7 @@ pub(crate) async fn begin(
         request: serde_json::to_string(&new.wishes).unwrap_or_else(|_| "{}".to_owned()),
         actor: scope.actor.clone(),
         key_hash: match credential {
-            Credential::Key(hash) => Some(*hash),
+            Credential::Key(hash) | Credential::Session(hash) => Some(*hash),
             Credential::OfSettings | Credential::Token(_) => None,
         },
         may_bind: scope.may_bind,
@@ -318,15 +318,19 @@ fn applicant(
     })
 }
 
-/// Whoever began the session may still connect accounts: their key was not revoked meanwhile.
+/// Whoever began it may still connect accounts: their API key was not revoked meanwhile, nor their own session.
 async fn still_may(state: &ApiState, session: &Model, scope: &Scope) -> Result<(), Problem> {
     let Some(hash) = session.key_hash.as_deref() else { return Ok(()) };
     let hash: [u8; 32] = hash.try_into().map_err(|_| foreign())?;
-    let key = state.store.api_key(&hash).await?;
-    if key.is_some_and(|key| key.subaccount == scope.subaccount && key.role.may(Permission::Connect)) {
+    let owner = match state.store.api_key(&hash).await? {
+        Some(key) => Some((key.subaccount, key.role)),
+        None => state.store.session(&hash).await?.map(|session| (session.subaccount, session.role)),
+    };
+    if owner.is_some_and(|(subaccount, role)| subaccount == scope.subaccount && role.may(Permission::Connect))
+    {
         return Ok(());
     }
-    let title = "The API key that created the link was revoked or has expired";
+    let title = "The API key or session that created the link was revoked or has expired";
     Err(Problem::new(StatusCode::FORBIDDEN, "key-revoked", title))
 }
 

@@ -114,6 +114,8 @@ impl LiveEventKind {
             | ActivityKind::AccountErased
             | ActivityKind::DeadLetterReplayed
             | ActivityKind::DeadLetterDiscarded
+            | ActivityKind::SessionCreated
+            | ActivityKind::SessionRevoked
             | ActivityKind::ApiKeyCreated
             | ActivityKind::ApiKeyRevoked => None,
         }

@@ -27,6 +27,7 @@ pub(crate) mod provider_key;
 mod read;
 mod replay;
 mod send;
+mod sessions;
 mod settings;
 mod status;
 mod takeover;
@@ -134,6 +135,9 @@ fn of_tenant() -> Vec<Route> {
         needs(Permission::Notify, routes!(notification_targets::delete)),
         needs(Permission::Notify, routes!(notification_targets::test)),
         needs(Permission::Notify, routes!(notification_targets::rotate)),
+        needs(Permission::ManageSessions, routes!(sessions::list)),
+        needs(Permission::ManageSessions, routes!(sessions::create)),
+        needs(Permission::ManageSessions, routes!(sessions::revoke)),
         needs(Permission::ManageKeys, routes!(api_keys::list)),
         needs(Permission::ManageKeys, routes!(api_keys::create)),
         needs(Permission::ManageKeys, routes!(api_keys::revoke)),

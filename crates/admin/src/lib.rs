@@ -22,6 +22,7 @@ mod settings;
 mod status;
 mod timeline;
 mod times;
+mod token;
 mod usage;
 
 use anyhow::anyhow;
@@ -49,6 +50,7 @@ use provider_keys::ProviderKeys;
 use reseal::Reseal;
 use status::Status;
 use timeline::Timeline;
+use token::Token;
 use usage::Usage;
 
 /// Administer an installation.
@@ -59,6 +61,8 @@ pub enum Admin {
     /// Manage API keys of all subaccounts.
     #[command(subcommand)]
     Keys(Keys),
+    /// Create a short-lived token, to look at a subaccount as its people do. Prints only the token; it is shown only once.
+    Token(Token),
     /// Assign agents to subaccounts, release and list them.
     #[command(subcommand)]
     Agents(Agents),
@@ -147,6 +151,7 @@ async fn begin(command: &Admin, settings: &Settings<'_>) -> anyhow::Result<()> {
     dmrelay_app::require_schema(&store).await?;
     match command {
         Admin::Keys(keys) => keys.run(&store).await,
+        Admin::Token(token) => token.run(&store).await,
         Admin::Agents(agents) => agents.run(&store).await,
         Admin::ProviderKeys(keys) => keys.run(&store, settings).await,
         Admin::AfterRestore(after_restore) => after_restore.run(&store).await,

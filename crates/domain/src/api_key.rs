@@ -11,10 +11,27 @@ pub fn is_name(name: &str) -> bool {
     !name.trim().is_empty() && name.len() <= NAME_MAX && name.chars().all(is_printable)
 }
 
+/// What the token of a session begins with.
+const SESSION_PREFIX: &str = "dms_";
+
 /// A new key of 256 random bits, and its hash; only the hash is stored.
 pub fn generate() -> (String, [u8; 32]) {
+    random("dmr_")
+}
+
+/// The same, of the token of a session.
+pub fn generate_session() -> (String, [u8; 32]) {
+    random(SESSION_PREFIX)
+}
+
+/// Whether the text is the token of a session, by its form.
+pub fn is_session(token: &str) -> bool {
+    token.starts_with(SESSION_PREFIX)
+}
+
+fn random(prefix: &str) -> (String, [u8; 32]) {
     let secret: [u8; 32] = rand::random();
-    let key = format!("dmr_{}", hex::encode(secret));
+    let key = format!("{prefix}{}", hex::encode(secret));
     let hash = signature::sha256(key.as_bytes());
     (key, hash)
 }

@@ -90,6 +90,10 @@ uuid_id!(
     ApiKeyId
 );
 uuid_id!(
+    /// A short-lived token for one person: its id, which is no secret.
+    SessionId
+);
+uuid_id!(
     /// A request to erase an account or a subaccount.
     ErasureId
 );

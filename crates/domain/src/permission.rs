@@ -37,6 +37,8 @@ words!(
         Erase = "instagram:erase",
         /// See and change who is notified of incidents.
         Notify = "notifications:manage",
+        /// List, create and revoke sessions of people.
+        ManageSessions = "sessions:manage",
         /// List, create and revoke API keys.
         ManageKeys = "keys:manage",
     }
@@ -50,9 +52,11 @@ impl Role {
             Permission::Send | Permission::TakeOver | Permission::Replay | Permission::Pause => {
                 Self::Operator
             }
-            Permission::Connect | Permission::Configure | Permission::Erase | Permission::Notify => {
-                Self::Admin
-            }
+            Permission::Connect
+            | Permission::Configure
+            | Permission::Erase
+            | Permission::Notify
+            | Permission::ManageSessions => Self::Admin,
             Permission::ManageKeys => Self::Owner,
         };
         self as u8 >= least as u8
@@ -66,6 +70,6 @@ mod tests {
     #[test]
     fn each_role_includes_the_one_below() {
         let may = |role: Role| Permission::ALL.iter().filter(|p| role.may(**p)).count();
-        assert_eq!(Role::ALL.iter().map(|role| may(*role)).collect::<Vec<_>>(), [1, 5, 9, 10]);
+        assert_eq!(Role::ALL.iter().map(|role| may(*role)).collect::<Vec<_>>(), [1, 5, 10, 11]);
     }
 }

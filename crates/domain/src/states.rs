@@ -468,6 +468,10 @@ words!(
         ApiKeyCreated = "API_KEY_CREATED",
         /// An API key was revoked.
         ApiKeyRevoked = "API_KEY_REVOKED",
+        /// A person was given a session.
+        SessionCreated = "SESSION_CREATED",
+        /// A session was ended before its time.
+        SessionRevoked = "SESSION_REVOKED",
     }
 );
 

@@ -9,7 +9,7 @@ use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_entity::{
     account_sign, activity, agent, api_key, backfill, breaker, chat, connect_session, connection_check,
     dead_letter, erased_trace, erased_user, erasure, idempotency_key, incident, instagram_connection,
-    meta_app, notification, notification_target, prompt_echo, provider_key, usage_day,
+    meta_app, notification, notification_target, prompt_echo, provider_key, session, usage_day,
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
@@ -240,6 +240,7 @@ impl Store {
         dead_letter::Entity::delete_many().filter(dead_letter::Column::SubaccountId.eq(of)).exec(db).await?;
         tx.execute("DELETE FROM turn_counts WHERE subaccount_id = $1", vec![of.into()]).await?;
         usage_day::Entity::delete_many().filter(usage_day::Column::SubaccountId.eq(of)).exec(db).await?;
+        session::Entity::delete_many().filter(session::Column::SubaccountId.eq(of)).exec(db).await?;
         tx.forget_incidents_of(incident::Column::SubaccountId.eq(of)).await?;
         notification::Entity::delete_many()
             .filter(notification::Column::SubaccountId.eq(of))

@@ -48,6 +48,11 @@ pub fn incident_state() -> ObjectBuilder {
     one_of(INCIDENT_STATES.into_iter())
 }
 
+/// The roles of sessions.
+pub fn session_role() -> ObjectBuilder {
+    one_of([Role::Viewer, Role::Operator, Role::Admin].iter().map(|role| role.as_str()))
+}
+
 /// A list of permissions.
 pub fn permissions() -> ArrayBuilder {
     ArrayBuilder::new().items(one_of(Permission::ALL.iter().map(|permission| permission.as_str())))

@@ -39,6 +39,7 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     if let Some(age) = worker.retention_usage {
         noted(store.forget_usage(age).await.map(|deleted| told("days of usage", deleted)));
     }
+    noted(store.forget_sessions().await.map(|deleted| told("sessions", deleted)));
     let sessions = store.forget_connect_sessions(worker.retention_connect_sessions).await;
     noted(sessions.map(|deleted| told("connect sessions", deleted)));
     let age = worker.incidents.retention_notifications;

@@ -122,6 +122,15 @@ pub struct LimitSettings {
     /// Maximum number of API keys of a subaccount that are neither expired nor revoked.
     #[arg(long, env = "API_KEYS_PER_SUBACCOUNT", default_value_t = 100)]
     pub api_keys_per_subaccount: u64,
+    /// Lifetime of a session that is created without one.
+    #[arg(long, env = "SESSION_TIME", default_value = "60m", value_parser = positive)]
+    pub session_time: Duration,
+    /// Maximum lifetime of a session.
+    #[arg(long, env = "SESSION_TIME_MAX", default_value = "12h", value_parser = positive)]
+    pub session_time_max: Duration,
+    /// Maximum number of sessions of a subaccount that have not ended.
+    #[arg(long, env = "SESSIONS_PER_SUBACCOUNT", default_value_t = 5_000)]
+    pub sessions_per_subaccount: u64,
     /// Maximum number of notification targets of a subaccount.
     #[arg(long, env = "NOTIFICATION_TARGETS_PER_SUBACCOUNT", default_value_t = 20)]
     pub notification_targets_per_subaccount: u64,

@@ -1,0 +1,161 @@
+//! `…/sessions`: short-lived tokens for the people who use a frontend.
+
+use super::paging;
+use crate::access::{Credential, Tenant};
+use crate::extract::{Body, Id, Params};
+use crate::problem::{Problem, ValidationErrors};
+use crate::state::ApiState;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::response::Json;
+use dmrelay_domain::api_key::{self, NAME_MAX, is_name};
+use dmrelay_domain::ids::SessionId;
+use dmrelay_domain::permission::Role;
+use dmrelay_store::NewSession;
+use dmrelay_views::{List, SessionView, enums};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Query {
+    /// Cursor: the `nextCursor` of the previous page.
+    #[param(max_length = 64)]
+    cursor: Option<String>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u64>,
+    #[param(maximum = 10_000, default = 0)]
+    skip: Option<u64>,
+}
+
+/// A person who is to use the API with a token of their own.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct CreateSession {
+    /// Whom your backend knows: an id or an e-mail address. Sessions of one subject are the same person.
+    #[schema(min_length = 1, max_length = 100, example = "ada@example.com")]
+    subject: String,
+    /// The person's name, as messages and activities show it.
+    #[schema(min_length = 1, max_length = 100, example = "Ada Byron")]
+    name: String,
+    /// What the person may do: at most what the caller may, and not `owner`. `viewer` if omitted.
+    #[schema(schema_with = enums::session_role)]
+    #[serde(default = "least_role")]
+    role: String,
+    /// For how long; at most `SESSION_TIME_MAX` (12 hours), 60 if omitted.
+    #[schema(minimum = 1, maximum = 720, default = 60)]
+    minutes: Option<u32>,
+}
+
+/// A new session.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SessionCreated {
+    session_id: Uuid,
+    /// The token, to be sent as `Authorization: Bearer`. It is shown only in this response.
+    #[schema(example = "dms_…")]
+    token: String,
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+}
+
+fn least_role() -> String {
+    Role::Viewer.to_string()
+}
+
+/// Lists the sessions that have not ended, newest first
+#[utoipa::path(get, path = "/sessions", tag = "Sessions", operation_id = "listSessions", params(Query),
+    responses((status = 200, description = "A page of sessions", body = List<SessionView>)))]
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    tenant: Tenant,
+    Params(query): Params<Query>,
+) -> Result<Json<List<SessionView>>, Problem> {
+    let mut errors = ValidationErrors::default();
+    let (limit, skip) = paging::page(query.limit, query.skip, &mut errors);
+    let before = paging::read_id(query.cursor.as_deref(), &mut errors);
+    errors.end()?;
+    let page = state.store.sessions(&tenant.subaccount, (before, limit, skip)).await?;
+    Ok(Json(List::of(page, (limit, skip), SessionView::of, paging::write_id)))
+}
+
+/// Creates a session for one person
+///
+/// For a backend with an API key whose frontend runs in browsers: the token is the person's own and short-lived, so that no API key
+/// gets into a browser. Messages and activities name the person. The session ends with its time, when it is revoked, or with the
+/// API key it was made with. A session cannot create sessions.
+#[utoipa::path(post, path = "/sessions", tag = "Sessions", operation_id = "createSession", request_body = CreateSession,
+    responses(
+        (status = 201, description = "The token", body = SessionCreated),
+        (status = 409, description = "The subaccount has too many sessions"),
+    ))]
+pub(super) async fn create(
+    State(state): State<ApiState>,
+    tenant: Tenant,
+    Extension(credential): Extension<Credential>,
+    Body(request): Body<CreateSession>,
+) -> Result<(StatusCode, Json<SessionCreated>), Problem> {
+    let key_hash = match credential {
+        Credential::Key(hash) => Some(hash),
+        Credential::OfSettings | Credential::Token(_) => None,
+        Credential::Session(_) => {
+            return Err(Problem::forbidden().detail("a session cannot create sessions; use an API key"));
+        }
+    };
+    let limits = &state.options.limits;
+    let mut errors = ValidationErrors::default();
+    for (pointer, text) in [("/subject", &request.subject), ("/name", &request.name)] {
+        if !is_name(text) {
+            errors.at(pointer, format!("must be 1 to {NAME_MAX} bytes of printable text"));
+        }
+    }
+    let role = Role::parse(&request.role).filter(|role| *role != Role::Owner);
+    let role = errors.check("/role", role.ok_or("must be viewer, operator or admin"));
+    let time = request.minutes.map_or(limits.session_time, |minutes| Duration::from_mins(minutes.into()));
+    if time.is_zero() || time > limits.session_time_max {
+        errors.at("/minutes", format!("must be 1 to {}", limits.session_time_max.as_secs() / 60));
+    }
+    errors.end()?;
+    let role = role.filter(|role| *role as u8 <= tenant.role as u8).ok_or_else(|| {
+        Problem::forbidden().detail(format!("the role {} cannot give more than it has", tenant.role))
+    })?;
+    let (token, hash) = api_key::generate_session();
+    let new = NewSession {
+        id: SessionId::new(),
+        subaccount: tenant.subaccount,
+        subject: request.subject,
+        name: request.name,
+        role,
+        hash,
+        key_hash,
+        time,
+    };
+    let most = limits.sessions_per_subaccount;
+    let Some(row) = state.store.create_session(&new, most, &tenant.actor).await? else {
+        let title = "The subaccount has too many sessions";
+        return Err(Problem::new(StatusCode::CONFLICT, "too-many-sessions", title)
+            .detail(format!("it has {most}; revoke some, or wait until they end")));
+    };
+    let SessionId(session_id) = row.id;
+    let expires_at = dmrelay_views::time(row.expires_at);
+    Ok((StatusCode::CREATED, Json(SessionCreated { session_id, token, expires_at })))
+}
+
+/// Ends a session
+///
+/// Its token is rejected from the next call on, and its event streams end.
+#[utoipa::path(delete, path = "/sessions/{sessionId}", tag = "Sessions", operation_id = "revokeSession",
+    responses((status = 204, description = "The session has ended; also if it had before")))]
+pub(super) async fn revoke(
+    State(state): State<ApiState>,
+    tenant: Tenant,
+    Id(id): Id<SessionId>,
+) -> Result<StatusCode, Problem> {
+    if !state.store.revoke_session(&tenant.subaccount, id, &tenant.actor).await? {
+        return Err(Problem::not_found("this subaccount has no session with that sessionId"));
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
