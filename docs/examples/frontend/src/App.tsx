@@ -1,4 +1,4 @@
-// How the parts fit together. `signIn` stands for your own sign-in: it returns a JWT, never an API key.
+// How the parts fit together. `signIn` stands for your own sign-in: it returns the token of a session or a JWT, never an API key.
 
 import { useMemo, type ReactNode } from "react";
 import { Activities } from "./Activities.tsx";
