@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 on_both_backends!(
     a_chat_shows_what_an_inbox_needs,
     each_reader_has_a_read_state_of_its_own,
+    a_message_is_found_by_its_id,
     folders_hold_what_the_chats_themselves_say,
     the_inbox_of_a_subaccount_has_the_chats_of_all_its_agents,
     people_assign_tag_and_snooze_chats,
@@ -127,6 +128,26 @@ async fn each_reader_has_a_read_state_of_its_own(backend: Backend) -> Result<()>
         "{}",
         answer.text
     );
+    relay.end().await
+}
+
+async fn a_message_is_found_by_its_id(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    relay.simulator.say(ACCOUNT, ADA, "hello");
+    relay.replies(ADA, 1).await?;
+    relay.settled().await?;
+    for listed in relay.messages(ADA).await? {
+        let id = listed["messageId"].as_str().context("no id")?;
+        let one = relay.rest.get(&format!("messages/{id}")).await?;
+        assert_eq!((one.status, &one.json), (200, &listed));
+        // Not under another agent, nor in another subaccount.
+        for base in ["acme/chat-agents/agent_other", "other/chat-agents/agent_acme"] {
+            let path = format!("/api/database/{base}/instagram/messages/{id}");
+            assert_eq!(relay.rest.request("GET", &path, None, &[]).await?.status, 404, "{path}");
+        }
+    }
+    let none = relay.rest.get("messages/00000000-0000-7000-8000-000000000000").await?;
+    assert_eq!((none.status, &none.json["type"]), (404, &json!("urn:dmrelay:problem:not-found")));
     relay.end().await
 }
 

@@ -1,8 +1,8 @@
 //! `GET …/messages`: the message history, newest first.
 
-use super::{listed, paging};
+use super::{all, ids, listed, paging};
 use crate::access::Scope;
-use crate::extract::Params;
+use crate::extract::{Id, Params};
 use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::extract::State;
@@ -69,6 +69,22 @@ pub(super) async fn messages(
     let page = state.store.messages(&filter).await;
     let page = page.map_err(|err| paging::search_problem(filter.is_search(), err))?;
     Ok(Json(List::of(page, (filter.limit, filter.skip), MessageView::of, paging::write_id)))
+}
+
+/// Gets a message
+#[utoipa::path(get, path = "/messages/{messageId}", tag = "History", operation_id = "getMessage",
+    responses((status = 200, description = "The message", body = MessageView)))]
+pub(super) async fn message(
+    State(state): State<ApiState>,
+    scope: Scope,
+    Id(id): Id<MessageId>,
+) -> Result<Json<MessageView>, Problem> {
+    let missing = || Problem::not_found("this agent has no message with that messageId");
+    // What is left of a reaction to a message that has not come is no message.
+    let row = state.store.message(id).await?.filter(|row| row.kind != "stub").ok_or_else(missing)?;
+    let connections = ids(&all(&state, &scope).await?);
+    let chat = state.store.chat_of(&connections, row.chat_id).await?.ok_or_else(missing)?;
+    Ok(Json(MessageView::of_user(&row, &chat.instagram_user_id)))
 }
 
 fn filter(query: Query) -> Result<MessageFilter, Problem> {

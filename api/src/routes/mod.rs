@@ -93,6 +93,7 @@ fn of_agent() -> Vec<Route> {
         needs(Configure, routes!(inbox_profile::put)),
         needs(Configure, routes!(inbox_profile::delete)),
         needs(Read, routes!(messages::messages)),
+        Route { is_list: false, ..needs(Read, routes!(messages::message)) },
         needs(Read, routes!(chats::chats)),
         needs(Read, routes!(chat::chat)),
         Route { is_list: false, ..needs(Read, routes!(read::read)) },
