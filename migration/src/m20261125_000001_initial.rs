@@ -260,6 +260,9 @@ const CHATS: &[&str] = &[
     connection_id {uuid} NOT NULL,
     PRIMARY KEY (chat_id, tag)
 )",
+    "CREATE INDEX chat_triage_assignee ON chat_triage (assignee) WHERE assignee IS NOT NULL",
+    "CREATE INDEX chat_triage_connection ON chat_triage (connection_id)",
+    "CREATE INDEX chat_tags_tag ON chat_tags (tag)",
     "CREATE TABLE chat_notes (
     id {uuid} PRIMARY KEY,
     chat_id {uuid} NOT NULL,

@@ -67,7 +67,7 @@ pub(crate) const ACCESS: &[&str] = &[
     revoked_at bigint
 )",
     "CREATE UNIQUE INDEX sessions_hash ON sessions (hash)",
-    "CREATE INDEX sessions_subaccount ON sessions (subaccount_id, id DESC)",
+    "CREATE INDEX sessions_live ON sessions (subaccount_id, expires_at) WHERE revoked_at IS NULL",
     "CREATE INDEX sessions_age ON sessions (expires_at)",
     "CREATE TABLE idempotency_keys (
     id {uuid} PRIMARY KEY,

@@ -2,16 +2,20 @@
 
 use anyhow::{Context, Result};
 use dmrelay_entity::{chat_note, chat_read, chat_tag, chat_triage};
-use dmrelay_simulator::{AccountSpec, Act, Action, Fault, FaultMode, Operation};
+use dmrelay_simulator::{AccountSpec, Act, Action, AgentRule, Fault, FaultMode, Operation};
 use dmrelay_tests::relay::{Backend, Relay};
-use dmrelay_tests::rest::{ACCOUNT, Answer, SUBACCOUNT, agent_path, connect_body};
+use dmrelay_tests::rest::{ACCOUNT, AGENT, Answer, SUBACCOUNT, agent_path, connect_body};
+use dmrelay_tests::wait::until;
 use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 on_both_backends!(
     a_chat_shows_what_an_inbox_needs,
     each_reader_has_a_read_state_of_its_own,
     a_message_is_found_by_its_id,
+    a_customer_whose_answer_was_held_back_waits_for_a_human,
+    while_the_agent_is_paused_customers_wait_for_humans,
     folders_hold_what_the_chats_themselves_say,
     the_inbox_of_a_subaccount_has_the_chats_of_all_its_agents,
     people_assign_tag_and_snooze_chats,
@@ -19,6 +23,7 @@ on_both_backends!(
     whoever_is_erased_is_in_no_inbox,
 );
 
+const WITHIN: Duration = Duration::from_secs(20);
 const ADA: &str = "200000000000001";
 const BOB: &str = "200000000000002";
 const CLEO: &str = "200000000000003";
@@ -131,6 +136,47 @@ async fn each_reader_has_a_read_state_of_its_own(backend: Backend) -> Result<()>
     relay.end().await
 }
 
+/// A human takes over while the agent is being asked: its answer is held back, and the customer has none.
+async fn a_customer_whose_answer_was_held_back_waits_for_a_human(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let slow = AgentRule { latency_ms: 800, ..AgentRule::default() };
+    relay.simulator.put_agent(AGENT, slow);
+    relay.simulator.say(ACCOUNT, ADA, "hello");
+    until("the question", WITHIN, async || Ok((!relay.asked().is_empty()).then_some(()))).await?;
+    let ada = chat(&relay, ADA).await?;
+    post(&relay, &ada, "takeover", json!({})).await?;
+    until("the answer is held back", WITHIN, async || {
+        let messages = relay.messages(ADA).await?;
+        Ok(messages.iter().any(|message| message["status"] == "suppressed").then_some(()))
+    })
+    .await?;
+    let ada = chat(&relay, ADA).await?;
+    assert_eq!(ada["needsHuman"], json!({"needed": true, "reason": "waiting"}), "{ada}");
+    assert_eq!(ada["lastMessage"]["text"], "hello");
+    for name in ["needs_human", "unanswered"] {
+        assert_eq!(folder(&relay, name).await?, [ADA], "{name}");
+    }
+    relay.end().await
+}
+
+async fn while_the_agent_is_paused_customers_wait_for_humans(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    relay.change_settings(json!({"botPaused": true})).await?;
+    relay.simulator.say(ACCOUNT, ADA, "hello");
+    let needed = until("somebody is needed", WITHIN, async || {
+        let chat = chats(&relay, "").await?.pop();
+        Ok(chat.filter(|chat| chat["needsHuman"]["needed"] == true))
+    })
+    .await?;
+    assert_eq!((&needed["mode"], &needed["needsHuman"]["reason"]), (&json!("bot"), &json!("waiting")));
+    assert_eq!(folder(&relay, "needs_human").await?, [ADA]);
+    relay.change_settings(json!({"botPaused": false})).await?;
+    relay.replies(ADA, 1).await?;
+    relay.settled().await?;
+    assert_eq!(folder(&relay, "needs_human").await?, Vec::<String>::new());
+    relay.end().await
+}
+
 async fn a_message_is_found_by_its_id(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |_| {}).await?;
     relay.simulator.say(ACCOUNT, ADA, "hello");
@@ -181,6 +227,14 @@ async fn folders_hold_what_the_chats_themselves_say(backend: Backend) -> Result<
     let sql = format!("UPDATE chats SET window_expires_at = {soon} WHERE instagram_user_id = '{CLEO}'");
     relay.store.connection().execute_unprepared(&sql).await?;
     assert_eq!(folder(&relay, "window_closing").await?, [CLEO]);
+    // What a folder holds is what its chats say.
+    for one in chats(&relay, "").await? {
+        let user = one["instagramUserId"].as_str().context("no user")?.to_owned();
+        let needed = one["needsHuman"]["needed"] == true;
+        assert_eq!(folder(&relay, "needs_human").await?.contains(&user), needed, "{one}");
+        let inbound = one["lastMessage"]["direction"] == "inbound";
+        assert_eq!(folder(&relay, "unanswered").await?.contains(&user), inbound, "{one}");
+    }
     // A human answers Ada, and somebody discards Bob's failure.
     assert_eq!(relay.rest.post("send", json!({"to": ADA, "message": "yes"})).await?.status, 202);
     let letter = relay.rest.get("dead-letters").await?.json["items"][0]["deadLetterId"].clone();
@@ -195,14 +249,6 @@ async fn folders_hold_what_the_chats_themselves_say(backend: Backend) -> Result<
         "{}",
         answer.text
     );
-    // What a folder holds is what its chats say.
-    for one in chats(&relay, "").await? {
-        let user = one["instagramUserId"].as_str().context("no user")?.to_owned();
-        let needed = one["needsHuman"]["needed"] == true;
-        assert_eq!(folder(&relay, "needs_human").await?.contains(&user), needed, "{one}");
-        let inbound = one["lastMessage"]["direction"] == "inbound";
-        assert_eq!(folder(&relay, "unanswered").await?.contains(&user), inbound, "{one}");
-    }
     relay.end().await
 }
 
@@ -289,13 +335,20 @@ async fn people_assign_tag_and_snooze_chats(backend: Backend) -> Result<()> {
     relay.settled().await?;
     assert_eq!(users("?folder=needs_human").await?, [ADA]);
     assert_eq!(chat(&relay, ADA).await?["snoozedUntil"], Value::Null);
+    // Snoozed again, until the same time.
+    let snoozed = patch(&relay, &ada, json!({"snoozedUntil": tomorrow})).await?.json;
+    assert_eq!(snoozed["snoozedUntil"], tomorrow.as_str(), "{snoozed}");
+    assert_eq!(users("?folder=snoozed").await?, [ADA]);
+    patch(&relay, &ada, json!({"snoozedUntil": null})).await?;
+    assert_eq!(users("?folder=needs_human").await?, [ADA]);
     // Each change that changed anything is told.
     patch(&relay, &ada, json!({"tags": ["returns", "vip"]})).await?;
     let log = relay.rest.get("activities?kind=CHAT_TRIAGED").await?.json;
-    assert_eq!(log["items"].as_array().map(Vec::len), Some(3), "{log}");
-    assert_eq!(log["items"][2]["details"]["tags"], json!(["returns", "vip"]), "{log}");
+    assert_eq!(log["items"].as_array().map(Vec::len), Some(5), "{log}");
+    assert_eq!(log["items"][4]["details"]["tags"], json!(["returns", "vip"]), "{log}");
     for (body, pointer) in [
         (json!({"assignee": ""}), "/assignee"),
+        (json!({"assignee": "none"}), "/assignee"),
         (json!({"tags": ["ok", "x".repeat(51)]}), "/tags/1"),
         (json!({"tags": vec!["a"; 21]}), "/tags"),
         (json!({"snoozedUntil": "2020-01-01T00:00:00Z"}), "/snoozedUntil"),

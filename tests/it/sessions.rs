@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use dmrelay_tests::cluster::Cluster;
 use dmrelay_tests::relay::{Backend, Relay};
-use dmrelay_tests::rest::{ACCOUNT, Answer, Rest};
+use dmrelay_tests::rest::{ACCOUNT, Answer, Rest, agent_path};
+use dmrelay_tests::token;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
@@ -11,6 +12,8 @@ on_both_backends!(
     a_person_works_with_a_token_of_their_own,
     a_session_ends_with_its_time_by_being_revoked_and_with_its_key,
     a_session_gives_no_more_than_its_maker_has,
+    a_session_made_with_a_token_ends_with_it,
+    colleagues_assign_chats_by_the_names_that_the_backend_gave,
 );
 
 const ADA: &str = "200000000000001";
@@ -131,6 +134,41 @@ async fn a_session_gives_no_more_than_its_maker_has(backend: Backend) -> Result<
         "{}",
         many.text
     );
+    relay.end().await
+}
+
+async fn a_session_made_with_a_token_ends_with_it(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |settings| token::accept(&mut settings.jwt)).await?;
+    let claims = token::claims(&json!({"role": "admin", "subaccounts": ["acme"]}));
+    let ends = claims["exp"].as_i64().context("no exp")? * 1_000;
+    let admin = relay.rest.with_key(Some(&token::sign(&claims)));
+    let made = create(&admin, json!({"subject": "ada", "name": "Ada", "minutes": 720})).await?;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let session_ends = dmrelay_views::parse_time(made.json["expiresAt"].as_str().context("no time")?);
+    let session_ends = session_ends.map_err(anyhow::Error::msg)?;
+    assert!(session_ends <= ends + 2_000, "{session_ends} {ends}");
+    relay.end().await
+}
+
+async fn colleagues_assign_chats_by_the_names_that_the_backend_gave(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    relay.simulator.say(ACCOUNT, ADA, "hello");
+    relay.replies(ADA, 1).await?;
+    relay.settled().await?;
+    let (maker, _) = key(&relay, "admin").await?;
+    let (ada, _) = session(&relay, &maker, "operator").await?;
+    let chat = ada.get("chats").await?.json["items"][0]["chatId"].as_str().context("no id")?.to_owned();
+    let assign = async |rest: &Rest, to: &str| {
+        let body = Some(json!({"assignee": to}).to_string().into_bytes());
+        rest.request("PATCH", &agent_path(&format!("chats/{chat}")), body, &[]).await
+    };
+    let mine = async || ada.get("chats?assignee=me").await.map(|list| list.json["total"].clone());
+    assert_eq!(assign(&maker, "ada@example.com").await?.status, 200);
+    assert_eq!(mine().await?, 1);
+    assert_eq!(assign(&maker, "bob@example.com").await?.status, 200);
+    assert_eq!(mine().await?, 0);
+    assert_eq!(assign(&ada, "me").await?.json["assignee"], "ada@example.com");
+    assert_eq!(mine().await?, 1);
     relay.end().await
 }
 

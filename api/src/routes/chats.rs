@@ -41,11 +41,11 @@ pub(super) struct Query {
     /// letters; `window_closing`: Meta's window ends within four hours.
     #[param(schema_with = enums::folder)]
     folder: Option<String>,
-    /// Only chats that this one looks after; `me` for the caller, `none` for those that nobody looks after.
-    #[param(min_length = 1, max_length = 100)]
+    /// Only chats assigned to this person; `me` for the caller, `none` for those that nobody looks after.
+    #[param(min_length = 1, max_length = 200)]
     assignee: Option<String>,
     /// Only chats with this tag.
-    #[param(min_length = 1, max_length = 50)]
+    #[param(min_length = 1, max_length = 200)]
     tag: Option<String>,
     /// Cursor: the `nextCursor` of the previous page. A chat that receives a message meanwhile moves to the
     /// first page.
@@ -94,7 +94,7 @@ async fn page(
     let search_time = state.options.limits.search_timeout;
     let filter = ChatFilter { connections, search_time, ..filter(query, reader)? };
     let page = state.store.chats(&filter).await;
-    let page = page.map_err(|err| paging::search_problem(filter.q.is_some(), err))?;
+    let page = page.map_err(|err| paging::search_problem(filter.is_search(), err))?;
     let shown = Shown::of(state, reader, &page.items).await?;
     let place = (filter.limit, filter.skip);
     Ok(Json(List::of(page, place, |row| shown.view(row), paging::write_time_and_id)))
@@ -102,8 +102,8 @@ async fn page(
 
 fn assigned(who: String, reader: &Actor) -> Assigned {
     match who.as_str() {
-        "none" => Assigned::Nobody,
-        triage::ME => Assigned::To(reader.key().to_owned()),
+        triage::NOBODY => Assigned::Nobody,
+        triage::ME => Assigned::To(triage::person(reader).to_owned()),
         _ => Assigned::To(who),
     }
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Me {
-    /// The id of the API key (`key:…`), or the subject of the token (`jwt:…`), as activities have it in `actorId`.
+    /// The id of the API key (`key:…`), or the subject of the session (`session:…`) or token (`jwt:…`), as activities have it in `actorId`.
     #[schema(example = "key:01a1b2c3-0000-7000-8000-00000000000a")]
     actor_id: String,
     /// The name, as activities have it in `actor`.

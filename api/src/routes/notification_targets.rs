@@ -71,7 +71,8 @@ pub(super) struct ChangeTarget {
     kinds: Option<Vec<String>>,
     /// Whether to be told when an incident is over, too.
     send_resolved: Option<bool>,
-    /// Whether to be notified at all. What waits for a disabled target waits on; once it is enabled, it is told what is wrong then.
+    /// Whether to be notified at all. Pending notifications are kept while a target is disabled. Once it is
+    /// enabled again, it is told what is wrong at that time.
     enabled: Option<bool>,
 }
 

@@ -122,7 +122,7 @@ pub(super) async fn show(
     Ok(Json(view(&state, &Owner::Subaccount(tenant.subaccount), id).await?))
 }
 
-/// Sends a notification that was given up again
+/// Resends a notification that was given up
 ///
 /// With as many attempts as a new one.
 #[utoipa::path(post, path = "/notifications/{notificationId}/retry", tag = "Notifications", operation_id = "retryNotification",

@@ -9,6 +9,7 @@ use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Json;
 use dmrelay_domain::api_key::{self, NAME_MAX, is_name};
+use dmrelay_domain::clock::duration;
 use dmrelay_domain::ids::SessionId;
 use dmrelay_domain::permission::Role;
 use dmrelay_store::NewSession;
@@ -35,18 +36,19 @@ pub(super) struct Query {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CreateSession {
-    /// Whom your backend knows: an id or an e-mail address. Sessions of one subject are the same person.
+    /// The person, as your backend identifies them: an id or an e-mail address. Sessions of one subject are the same person.
     #[schema(min_length = 1, max_length = 100, example = "ada@example.com")]
     subject: String,
     /// The person's name, as messages and activities show it.
     #[schema(min_length = 1, max_length = 100, example = "Ada Byron")]
     name: String,
-    /// What the person may do: at most what the caller may, and not `owner`. `viewer` if omitted.
+    /// What the person may do; not `owner`. `viewer` if omitted.
     #[schema(schema_with = enums::session_role)]
     #[serde(default = "least_role")]
     role: String,
-    /// For how long; at most `SESSION_TIME_MAX` (12 hours), 60 if omitted.
-    #[schema(minimum = 1, maximum = 720, default = 60)]
+    /// Lifetime in minutes: at most `SESSION_TIME_MAX` (12 hours); `SESSION_TIME` (60 minutes) if omitted. Created with a JWT, a session ends with it
+    /// at the latest.
+    #[schema(minimum = 1)]
     minutes: Option<u32>,
 }
 
@@ -59,7 +61,7 @@ pub(super) struct SessionCreated {
     #[schema(example = "dms_…")]
     token: String,
     #[schema(format = DateTime)]
-    expires_at: Option<String>,
+    expires_at: String,
 }
 
 fn least_role() -> String {
@@ -98,9 +100,12 @@ pub(super) async fn create(
     Extension(credential): Extension<Credential>,
     Body(request): Body<CreateSession>,
 ) -> Result<(StatusCode, Json<SessionCreated>), Problem> {
-    let key_hash = match credential {
-        Credential::Key(hash) => Some(hash),
-        Credential::OfSettings | Credential::Token(_) => None,
+    let now = state.clock.now();
+    // A session ends with the API key it was made with, and does not outlast a token.
+    let (key_hash, longest) = match credential {
+        Credential::Key(hash) => (Some(hash), None),
+        Credential::OfSettings => (None, None),
+        Credential::Token(until) => (None, Some(duration(until - now))),
         Credential::Session(_) => {
             return Err(Problem::forbidden().detail("a session cannot create sessions; use an API key"));
         }
@@ -114,14 +119,15 @@ pub(super) async fn create(
     }
     let role = Role::parse(&request.role).filter(|role| *role != Role::Owner);
     let role = errors.check("/role", role.ok_or("must be viewer, operator or admin"));
-    let time = request.minutes.map_or(limits.session_time, |minutes| Duration::from_mins(minutes.into()));
+    let time = request.minutes.map_or(limits.session_time.min(limits.session_time_max), |minutes| {
+        Duration::from_mins(minutes.into())
+    });
     if time.is_zero() || time > limits.session_time_max {
         errors.at("/minutes", format!("must be 1 to {}", limits.session_time_max.as_secs() / 60));
     }
     errors.end()?;
-    let role = role.filter(|role| *role as u8 <= tenant.role as u8).ok_or_else(|| {
-        Problem::forbidden().detail(format!("the role {} cannot give more than it has", tenant.role))
-    })?;
+    let role = role.unwrap_or(Role::Viewer);
+    let time = longest.map_or(time, |longest| time.min(longest));
     let (token, hash) = api_key::generate_session();
     let new = NewSession {
         id: SessionId::new(),
@@ -140,7 +146,7 @@ pub(super) async fn create(
             .detail(format!("it has {most}; revoke some, or wait until they end")));
     };
     let SessionId(session_id) = row.id;
-    let expires_at = dmrelay_views::time(row.expires_at);
+    let expires_at = dmrelay_views::time(row.expires_at).unwrap_or_default();
     Ok((StatusCode::CREATED, Json(SessionCreated { session_id, token, expires_at })))
 }
 

@@ -10,9 +10,11 @@ use crate::state::ApiState;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Json;
-use dmrelay_domain::api_key::{NAME_MAX, is_name};
+use dmrelay_domain::actor::Actor;
+use dmrelay_domain::api_key::is_name;
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ChatId, NoteId};
+use dmrelay_domain::text::is_printable;
 use dmrelay_store::Triage;
 use dmrelay_views::{ChatView, List, NoteView};
 use serde::Deserialize;
@@ -26,22 +28,26 @@ const TAG_BYTES_MAX: usize = 50;
 /// Maximum length of a note, in bytes.
 const NOTE_BYTES_MAX: usize = 4_000;
 
-/// The word by which callers name themselves.
+/// The word by which callers name themselves, and the one for those that nobody looks after.
 pub(super) const ME: &str = "me";
+pub(super) const NOBODY: &str = "none";
+
+/// Maximum length of the name of who looks after a chat, in bytes.
+const ASSIGNEE_BYTES_MAX: usize = 200;
 
 /// What to change; what is omitted stays.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ChangeChat {
-    /// Who looks after the chat: any name or id by which your frontend knows people, or `me` for the caller (the id of the key, or the
-    /// subject of the token). Null for nobody.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100, example = "ada@example.com")]
+    /// Who looks after the chat: any name or id by which your frontend knows people, or `me` for the caller: the subject of their
+    /// session or token, or the id of the key. Null for nobody.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200, example = "ada@example.com")]
     #[serde(default)]
     assignee: Change<String>,
     /// All tags of the chat, at most 20 of 50 bytes.
     #[schema(max_items = 20, example = json!(["vip", "returns"]))]
     tags: Option<Vec<String>>,
-    /// Until when the chat is in no folder; a message ends it sooner. Null ends it now.
+    /// Until when the chat is hidden from all folders but `snoozed`; a message ends it sooner. Null ends it now.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(default)]
     snoozed_until: Change<String>,
@@ -86,14 +92,18 @@ pub(super) async fn change(
 ) -> Result<Json<ChatView>, Problem> {
     let now = state.clock.now();
     let mut errors = ValidationErrors::default();
-    let assignee = request.assignee.map(|who| checked_name(who, scope.actor.key(), &mut errors));
+    let assignee = request.assignee.map(|who| checked_name(who, &scope.actor, &mut errors));
     let tags = request.tags.map(|tags| checked_tags(&tags, &mut errors));
     let snoozed_until = request.snoozed_until.map(|text| checked_time(&text, now, &mut errors));
     errors.end()?;
     let (connection, row) = with_connection(&state, &scope, id).await?;
     let change = move |triage: &mut Triage| {
         assignee.apply(&mut triage.assignee);
-        snoozed_until.apply(&mut triage.snoozed_until);
+        match snoozed_until {
+            Change::Stays => {}
+            Change::Back => triage.snooze(None),
+            Change::Becomes(until) => triage.snooze(Some(until)),
+        }
         if let Some(tags) = tags {
             triage.tags = tags;
         }
@@ -139,6 +149,7 @@ pub(super) async fn add_note(
     }
     let (connection, row) = with_connection(&state, &scope, chat_id(&id)?).await?;
     let note = state.store.add_note(&connection, row.id, &text, &scope.actor).await?;
+    let note = note.ok_or_else(|| Problem::not_found("the chat is gone"))?;
     Ok((StatusCode::CREATED, Json(NoteView::of(&note))))
 }
 
@@ -162,11 +173,21 @@ fn chat_id(text: &str) -> Result<ChatId, Problem> {
     text.parse().map_err(|_| Problem::parameter("chatId", "must be a UUID"))
 }
 
-fn checked_name(who: String, me: &str, errors: &mut ValidationErrors) -> String {
-    if !is_name(&who) {
-        errors.at("/assignee", format!("must be 1 to {NAME_MAX} bytes of printable text, or null"));
+fn checked_name(who: String, me: &Actor, errors: &mut ValidationErrors) -> String {
+    let is_printable = !who.trim().is_empty() && who.chars().all(is_printable);
+    if !is_printable || who.len() > ASSIGNEE_BYTES_MAX || who == NOBODY {
+        let what =
+            format!("must be 1 to {ASSIGNEE_BYTES_MAX} bytes of printable text, not {NOBODY:?}, or null");
+        errors.at("/assignee", what);
     }
-    if who == ME { me.to_owned() } else { who }
+    if who == ME { person(me).to_owned() } else { who }
+}
+
+/// The caller, as colleagues name them: the subject of a session or a token, otherwise the id of a key.
+pub(super) fn person(actor: &Actor) -> &str {
+    let key = actor.key();
+    let of_session = key.strip_prefix("session:").and_then(|rest| rest.split_once(':'));
+    of_session.map(|(_, subject)| subject).or_else(|| key.strip_prefix("jwt:")).unwrap_or(key)
 }
 
 fn checked_tags(tags: &[String], errors: &mut ValidationErrors) -> BTreeSet<String> {

@@ -14,6 +14,9 @@ use std::time::Duration;
 /// The longest that a token of the operator's is good for.
 const TIME_MAX: Duration = Duration::from_hours(12);
 
+/// The operator is not kept out by a subaccount that has as many sessions as it may.
+const SESSIONS_MAX: u64 = 1_000_000;
+
 /// A token to create.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
@@ -49,7 +52,8 @@ impl Token {
             key_hash: None,
             time: self.time,
         };
-        let made = store.create_session(&new, u64::MAX, &actor).await.context("cannot store the session")?;
+        let made =
+            store.create_session(&new, SESSIONS_MAX, &actor).await.context("cannot store the session")?;
         ensure!(made.is_some(), "the subaccount has too many sessions");
         Ok(print(token)?)
     }

@@ -101,6 +101,12 @@ fn check(url: &str) -> Result<(), String> {
 /// the operator has set it right: the login, the sender, the server's own limits.
 const ADDRESS_STATUS: &str = "5.1.";
 
+/// The sender's address has statuses of the same kind: X.1.7 and X.1.8.
+fn is_about_recipient(answer: &str) -> bool {
+    let mut words = answer.split_whitespace().filter(|word| word.starts_with(ADDRESS_STATUS));
+    words.next().is_some_and(|status| !matches!(status, "5.1.7" | "5.1.8"))
+}
+
 /// Whoever is notified learns what the server has answered, and of what is between us and it only that it does not work.
 fn undelivered(err: &SmtpError) -> Undelivered {
     let Some(status) = err.status().map(u16::from) else {
@@ -109,7 +115,7 @@ fn undelivered(err: &SmtpError) -> Undelivered {
         return Undelivered::retry(format!("the mail server {what}"));
     };
     let what = err.to_string();
-    let is_final = err.is_permanent() && what.split_whitespace().any(|word| word.starts_with(ADDRESS_STATUS));
+    let is_final = err.is_permanent() && is_about_recipient(&what);
     Undelivered { what, status: Some(status), next: if is_final { Next::GiveUp } else { Next::Retry } }
 }
 
@@ -137,6 +143,18 @@ mod tests {
         ] {
             let err = check(bad).unwrap_err();
             assert!(!err.contains("secret"), "{err}");
+        }
+    }
+
+    #[test]
+    fn only_a_wrong_recipient_is_given_up_at_once() {
+        assert!(is_about_recipient("permanent error (550): 5.1.1 there is nobody of that name"));
+        for other in [
+            "permanent error (550): 5.1.8 Sender address rejected",
+            "permanent error (552): 5.3.4 too big",
+            "no",
+        ] {
+            assert!(!is_about_recipient(other), "{other}");
         }
     }
 

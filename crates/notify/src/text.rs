@@ -49,8 +49,8 @@ pub(crate) fn text(notification: &Notification) -> String {
     let Some(incident) = &notification.incident else { return format!("{TEST}\n") };
     let mut lines = Vec::new();
     if notification.kind == NotificationType::Resolved {
-        let ended = incident.ended_at.map(|at| format!(" since {}", for_people(at))).unwrap_or_default();
-        lines.push(format!("This has been over{ended}:"));
+        let ended = incident.ended_at.map(|at| format!(" at {}", for_people(at))).unwrap_or_default();
+        lines.push(format!("Resolved{ended}:"));
     }
     lines.push(incident.detail.clone());
     lines.push(String::new());
@@ -118,7 +118,7 @@ mod tests {
         let resolved = notification(NotificationType::Resolved);
         assert_eq!(subject(&resolved), "[dmrelay] Resolved: The account must be reconnected (@acme)");
         let text = text(&resolved);
-        assert!(text.starts_with("This has been over since 2023-11-14 23:13 UTC:\n"), "{text}");
+        assert!(text.starts_with("Resolved at 2023-11-14 23:13 UTC:\n"), "{text}");
         assert!(!text.contains("Connect the account again."), "{text}");
     }
 }

@@ -8,10 +8,11 @@ use crate::{ActivityKind, Assigned, Result, Store, dead_letters};
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::{ChatId, ConnectionId, TurnId};
 use dmrelay_domain::states::{ChatMode, DeadLetterState, Direction, Folder};
-use dmrelay_entity::{activity, chat, dead_letter, message, turn};
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, Query};
+use dmrelay_entity::{activity, chat, dead_letter, instagram_connection, message, turn};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
 };
 use std::time::Duration;
 
@@ -44,6 +45,13 @@ pub struct ChatFilter {
     pub skip: u64,
 }
 
+impl ChatFilter {
+    /// Whether many chats may have to be looked at to find a few.
+    pub fn is_search(&self) -> bool {
+        self.q.is_some() || self.folder.is_some() || self.assigned.is_some() || self.tag.is_some()
+    }
+}
+
 /// How many messages and turns a chat has, of its newest 10,000 each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ChatCounts {
@@ -58,6 +66,9 @@ pub struct ChatCounts {
     /// Questions to the agent.
     pub turns: u64,
 }
+
+/// With more connections than this not each is asked for itself: a statement has a limit of parts.
+const EACH_MAX: usize = 100;
 
 /// Of a chat's messages no more are counted.
 const COUNTED: u64 = 10_000;
@@ -101,8 +112,13 @@ impl Store {
         });
         let order = [chat::Column::LastMessageAt, chat::Column::Id];
         let of = (filter.connections.as_slice(), chat::Column::ConnectionId);
-        let query = of_each(page.as_query(), &order, of, (filter.limit.saturating_add(1), filter.skip));
-        let (total, items) = if filter.q.is_some() {
+        let size = (filter.limit.saturating_add(1), filter.skip);
+        let query = if filter.connections.len() > EACH_MAX {
+            newest_of_all(page.filter(is_of(&filter.connections)), size)
+        } else {
+            of_each(page.as_query(), &order, of, size)
+        };
+        let (total, items) = if filter.is_search() {
             let _permit = self.list_permit().await?;
             let tx = self.begin_search(filter.search_time).await?;
             (count(tx.connection(), all).await?, rows(tx.connection(), &query).await?)
@@ -121,8 +137,14 @@ impl Store {
             Folder::Failed => has_open_failure(),
             Folder::Unanswered => is_customers_turn(),
             Folder::NeedsHuman => {
-                let is_waiting = chat::Column::Mode.ne(ChatMode::Bot.as_str()).and(is_customers_turn());
-                chat::Column::Flag.is_not_null().or(has_open_failure()).or(is_waiting)
+                let paused = instagram_connection::Entity::find()
+                    .select_only()
+                    .column(instagram_connection::Column::Id)
+                    .filter(instagram_connection::Column::BotPaused.into_expr());
+                let is_silent = chat::Column::Mode
+                    .ne(ChatMode::Bot.as_str())
+                    .or(chat::Column::ConnectionId.in_subquery(paused.into_query()));
+                chat::Column::Flag.is_not_null().or(has_open_failure()).or(is_silent.and(is_customers_turn()))
             }
             Folder::WindowClosing => {
                 ends().gt(self.clock()).and(ends().lte(self.clock().add(millis(WINDOW_CLOSING))))
@@ -213,6 +235,16 @@ impl Store {
     }
 }
 
+/// The newest of a list, all connections at once.
+fn newest_of_all(select: Select<chat::Entity>, (limit, skip): (u64, u64)) -> SelectStatement {
+    select
+        .order_by_desc(chat::Column::LastMessageAt)
+        .order_by_desc(chat::Column::Id)
+        .limit(limit)
+        .offset(skip)
+        .into_query()
+}
+
 /// How long before its end a window counts as closing.
 const WINDOW_CLOSING: Duration = Duration::from_hours(4);
 
@@ -220,10 +252,10 @@ const WINDOW_CLOSING: Duration = Duration::from_hours(4);
 fn has_open_failure() -> Expr {
     let letters = dead_letter::Entity::find()
         .select_only()
-        .expr(literal(1))
-        .filter(of_chat((dead_letter::Entity, dead_letter::Column::ChatId)))
+        .column(dead_letter::Column::ChatId)
+        .filter(dead_letter::Column::ChatId.is_not_null())
         .filter(dead_letters::is(DeadLetterState::Open));
-    Expr::exists(letters.into_query())
+    chat::Column::Id.in_subquery(letters.into_query())
 }
 
 /// The customer wrote last.

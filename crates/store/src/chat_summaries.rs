@@ -4,7 +4,7 @@
 use crate::query::{insert, rows};
 use crate::{Result, Store, Triage, dead_letters};
 use dmrelay_domain::ids::{ChatId, MessageId};
-use dmrelay_domain::states::{Author, DeadLetterState};
+use dmrelay_domain::states::{Author, DeadLetterState, MessageStatus};
 use dmrelay_entity::chat_read::{Column, Entity};
 use dmrelay_entity::{chat, dead_letter, message};
 use sea_orm::sea_query::{CaseStatement, Condition, Expr, ExprTrait, Func, OnConflict};
@@ -117,7 +117,7 @@ impl Store {
     }
 
     /// Somebody has read a chat up to a message, or all that is in it. What was read stays read. False if the chat has no such
-    /// message.
+    /// message, or is gone.
     ///
     /// # Errors
     /// What the database says.
@@ -150,7 +150,12 @@ impl Store {
                 .to_owned(),
         )
         .take();
-        self.relaxed().execute(&read).await?;
+        let tx = self.begin().await?;
+        if !tx.holds_chat(chat.id).await? {
+            return Ok(false);
+        }
+        tx.connection().execute(&read).await?;
+        tx.commit().await?;
         Ok(true)
     }
 }
@@ -161,8 +166,13 @@ pub(crate) fn is_recent() -> Expr {
     Expr::col((message::Entity, message::Column::Seq)).gt(last.sub(LAST_AMONG))
 }
 
-/// The message is one that somebody wrote: no note, and nothing that is left of a reaction to a message that has not come.
+/// The message is one that somebody wrote and the other side has, or will have: no note, nothing that is left of a reaction to a message
+/// that has not come, and no reply that was held back or failed.
 pub(crate) fn is_said() -> Condition {
     let kind = Expr::col((message::Entity, message::Column::Kind));
-    Condition::all().add(kind.ne("stub")).add(message::Column::Author.ne(Author::System.as_str()))
+    let never_sent = [MessageStatus::Suppressed, MessageStatus::Cancelled, MessageStatus::Failed];
+    Condition::all()
+        .add(kind.ne("stub"))
+        .add(message::Column::Author.ne(Author::System.as_str()))
+        .add(message::Column::Status.is_not_in(never_sent.map(MessageStatus::as_str)))
 }

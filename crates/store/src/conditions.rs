@@ -176,7 +176,7 @@ impl Store {
                     subject: letters.subaccount_id.clone(),
                     subaccount: SubaccountId::parse(&letters.subaccount_id).ok(),
                     account: None,
-                    detail: format!("{what}, of accounts that are not connected."),
+                    detail: format!("{what} for accounts that are not connected."),
                     since: None,
                 }
             };

@@ -168,6 +168,8 @@ impl Store {
         let first = of_target()
             .filter(Column::DueAt.into_expr().lte(self.instant()))
             .order_by_asc(Column::DueAt)
+            // Of what was put off together, what has not been tried comes first.
+            .order_by_asc(Column::Attempts)
             .order_by_asc(Column::Id);
         let Some(first) = first.one(db).await? else { return Ok(None) };
         let claim = Entity::update_many()

@@ -5,8 +5,8 @@ use crate::{Activity, ActivityKind, Bound, Connection, Result, Store, Tx};
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::ids::{ActivityId, AgentId, ConnectionId, SubaccountId};
 use dmrelay_entity::{
-    activity, chat_triage, connect_session, dead_letter, erased_trace, erasure, instagram_connection,
-    usage_day,
+    activity, chat, chat_note, chat_read, chat_triage, connect_session, dead_letter, erased_trace, erasure,
+    instagram_connection, usage_day,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
@@ -124,6 +124,16 @@ impl Tx {
             .col_expr(chat_triage::Column::Assignee, Expr::val(None::<String>))
             .filter(chat_triage::Column::ConnectionId.eq(before.id));
         unassign.exec(self.connection()).await?;
+        let chats = || {
+            let of = chat::Entity::find().select_only().column(chat::Column::Id);
+            of.filter(chat::Column::ConnectionId.eq(before.id)).into_query()
+        };
+        let unread = chat_read::Entity::delete_many().filter(chat_read::Column::ChatId.in_subquery(chats()));
+        unread.exec(self.connection()).await?;
+        let unsigned = chat_note::Entity::update_many()
+            .col_expr(chat_note::Column::AuthorId, Expr::val(None::<String>))
+            .filter(chat_note::Column::ChatId.in_subquery(chats()));
+        unsigned.exec(self.connection()).await?;
         self.move_activities(before, to).await
     }
 

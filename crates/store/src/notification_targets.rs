@@ -11,6 +11,7 @@ use dmrelay_entity::notification_target::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use std::fmt;
 use std::time::Duration;
@@ -150,7 +151,7 @@ impl Store {
         Ok(Some(row))
     }
 
-    /// Changes a target. What waits for one that is disabled waits on; once it is enabled again it is told what is wrong then. `None` if
+    /// Changes a target. What waits for a disabled one is kept; once it is enabled again it is told what is wrong then. `None` if
     /// there is no such target.
     ///
     /// # Errors
@@ -162,6 +163,8 @@ impl Store {
         actor: &Actor,
     ) -> Result<Option<Model>> {
         let tx = self.begin().await?;
+        let one = Entity::find_by_id(id).filter(Column::SubaccountId.eq(owner.as_str())).lock_exclusive();
+        let Some(before) = one.one(tx.connection()).await? else { return Ok(None) };
         let mut update = Entity::update_many()
             .col_expr(Column::UpdatedAt, tx.clock())
             .filter(Column::Id.eq(id))
@@ -184,7 +187,7 @@ impl Store {
                 .col_expr(Column::DisabledReason, Expr::val(None::<String>));
         }
         let Some(row) = update.exec_with_returning(tx.connection()).await?.pop() else { return Ok(None) };
-        if change.enabled == Some(true) {
+        if row.enabled && !before.enabled {
             tx.resume_target(id).await?;
         }
         tx.record_target(&row, ActivityKind::NotificationTargetChanged, actor).await?;

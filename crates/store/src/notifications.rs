@@ -113,7 +113,7 @@ impl Store {
         if locked.one(tx.connection()).await?.is_none() {
             return Ok(None);
         }
-        let tests = || Entity::find().filter(Column::Kind.eq(NotificationType::Test.as_str()));
+        let tests = || Entity::find().filter(Column::IncidentId.is_null());
         let is_recent = Column::CreatedAt.into_expr().gt(self.instant().sub(millis(interval)));
         let lately = tests()
             .filter(Column::TargetId.eq(target.id))

@@ -62,12 +62,12 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub async fn create_session(&self, new: &NewSession, most: u64, actor: &Actor) -> Result<Option<Model>> {
-        let live =
-            Entity::find().filter(Column::SubaccountId.eq(new.subaccount.as_str())).filter(self.is_live());
-        if live.count(&self.writer()).await? >= most {
+        let tx = self.begin().await?;
+        let of_subaccount = Column::SubaccountId.eq(new.subaccount.as_str());
+        let live = Entity::find().filter(of_subaccount).filter(self.is_live()).limit(most);
+        if live.count(tx.connection()).await? >= most {
             return Ok(None);
         }
-        let tx = self.begin().await?;
         let now = tx.now().await?;
         let session = ActiveModel {
             id: Set(new.id),
@@ -174,11 +174,11 @@ impl Store {
                     api_key::Entity,
                     api_key::Column::ExpiresAt,
                 ))
-                .gt(self.clock())),
+                .gt(self.instant())),
             );
         Condition::all()
             .add(Column::RevokedAt.is_null())
-            .add(Expr::col((Entity, Column::ExpiresAt)).gt(self.clock()))
+            .add(Expr::col((Entity, Column::ExpiresAt)).gt(self.instant()))
             .add(Column::KeyHash.is_null().or(Expr::exists(key.into_query())))
     }
 }

@@ -37,7 +37,15 @@ pub enum Assigned {
     To(String),
 }
 
+/// Stands for the number of the last message by the time that a snooze is written down.
+const LAST_SEQ: i64 = i64::MAX;
+
 impl Triage {
+    /// Takes the chat out of sight until then, or until the next message; `None` ends that.
+    pub fn snooze(&mut self, until: Option<Millis>) {
+        (self.snoozed_until, self.snoozed_seq) = (until, LAST_SEQ);
+    }
+
     /// Whether the chat is out of sight.
     pub fn is_snoozed(&self, chat: &chat::Model, now: Millis) -> bool {
         self.snoozed_until.is_some_and(|until| now < until) && chat.last_seq <= self.snoozed_seq
@@ -58,6 +66,9 @@ impl Store {
     ) -> Result<Option<Triage>> {
         let tx = self.begin().await?;
         let db = tx.connection();
+        if !tx.holds_chat(id).await? {
+            return Ok(None);
+        }
         let of_chat = chat::Entity::find_by_id(id).filter(chat::Column::ConnectionId.eq(connection.id));
         let Some(chat) = of_chat.one(db).await? else { return Ok(None) };
         let now = tx.now().await?;
@@ -76,8 +87,8 @@ impl Store {
         let before = triage_of(row, tags.into_iter().map(|tag| tag.tag));
         let mut triage = before.clone();
         change(&mut triage);
-        if triage.snoozed_until != before.snoozed_until {
-            triage.snoozed_seq = chat.last_seq;
+        if triage.snoozed_seq == LAST_SEQ {
+            triage.snoozed_seq = triage.snoozed_until.map_or(before.snoozed_seq, |_| chat.last_seq);
         }
         if triage == before {
             return Ok(Some(triage));
@@ -94,7 +105,7 @@ impl Store {
         Ok(Some(triage))
     }
 
-    /// Writes a note about a chat.
+    /// Writes a note about a chat. `None` if the chat is gone.
     ///
     /// # Errors
     /// What the database says.
@@ -104,8 +115,11 @@ impl Store {
         chat: ChatId,
         text: &str,
         actor: &Actor,
-    ) -> Result<chat_note::Model> {
+    ) -> Result<Option<chat_note::Model>> {
         let tx = self.begin().await?;
+        if !tx.holds_chat(chat).await? {
+            return Ok(None);
+        }
         let now = tx.now().await?;
         let note = chat_note::ActiveModel {
             id: Set(id_at(now)),
@@ -118,7 +132,7 @@ impl Store {
         let note = note.insert(tx.connection()).await?;
         tx.record_note(connection, &note, ActivityKind::ChatNoteAdded, actor).await?;
         tx.commit().await?;
-        Ok(note)
+        Ok(Some(note))
     }
 
     /// Deletes a note about a chat. False if there is no such note.
@@ -170,16 +184,25 @@ impl Store {
 
     /// The chat of the outer statement is out of sight.
     pub(crate) fn is_snoozed(&self) -> Expr {
-        let snoozed =
-            of_chat().filter(chat_triage::Column::SnoozedUntil.into_expr().gt(self.clock())).filter(
-                Expr::col((chat_triage::Entity, chat_triage::Column::SnoozedSeq))
-                    .gte(Expr::col((chat::Entity, chat::Column::LastSeq))),
-            );
+        let id = Expr::col((chat_triage::Entity, chat_triage::Column::ChatId));
+        let seq = Expr::col((chat_triage::Entity, chat_triage::Column::SnoozedSeq));
+        let snoozed = chat_triage::Entity::find()
+            .select_only()
+            .expr(literal(1))
+            .filter(id.eq(Expr::col((chat::Entity, chat::Column::Id))))
+            .filter(chat_triage::Column::SnoozedUntil.into_expr().gt(self.instant()))
+            .filter(seq.gte(Expr::col((chat::Entity, chat::Column::LastSeq))));
         Expr::exists(snoozed.into_query())
     }
 }
 
 impl Tx {
+    /// Whether a chat is there. Nobody erases it until the end of the transaction.
+    pub(crate) async fn holds_chat(&self, id: ChatId) -> Result<bool> {
+        let chat = chat::Entity::find_by_id(id).lock_shared().one(self.connection()).await?;
+        Ok(chat.is_some())
+    }
+
     async fn put_triage(&self, connection: &Connection, id: ChatId, triage: &Triage) -> Result<()> {
         let db = self.connection();
         let put = chat_triage::Entity::update_many()
@@ -228,15 +251,11 @@ impl Tx {
 
 /// The chat of the outer statement is assigned so.
 pub(crate) fn is_assigned(assigned: &Assigned) -> Expr {
+    use chat_triage::Column;
+    let of = |which: Expr| chat_triage::Entity::find().select_only().column(Column::ChatId).filter(which);
     match assigned {
-        Assigned::To(who) => {
-            let to = of_chat().filter(chat_triage::Column::Assignee.eq(who.as_str()));
-            Expr::exists(to.into_query())
-        }
-        Assigned::Nobody => {
-            let to = of_chat().filter(chat_triage::Column::Assignee.is_not_null());
-            Expr::exists(to.into_query()).not()
-        }
+        Assigned::To(who) => chat::Column::Id.in_subquery(of(Column::Assignee.eq(who.as_str())).into_query()),
+        Assigned::Nobody => chat::Column::Id.not_in_subquery(of(Column::Assignee.is_not_null()).into_query()),
     }
 }
 
@@ -244,22 +263,9 @@ pub(crate) fn is_assigned(assigned: &Assigned) -> Expr {
 pub(crate) fn has_tag(tag: &str) -> Expr {
     let tags = chat_tag::Entity::find()
         .select_only()
-        .expr(literal(1))
-        .filter(
-            Expr::col((chat_tag::Entity, chat_tag::Column::ChatId))
-                .eq(Expr::col((chat::Entity, chat::Column::Id))),
-        )
+        .column(chat_tag::Column::ChatId)
         .filter(chat_tag::Column::Tag.eq(tag));
-    Expr::exists(tags.into_query())
-}
-
-/// The row of the chat of the outer statement.
-fn of_chat() -> sea_orm::Select<chat_triage::Entity> {
-    let id = Expr::col((chat_triage::Entity, chat_triage::Column::ChatId));
-    chat_triage::Entity::find()
-        .select_only()
-        .expr(literal(1))
-        .filter(id.eq(Expr::col((chat::Entity, chat::Column::Id))))
+    chat::Column::Id.in_subquery(tags.into_query())
 }
 
 fn triage_of(row: Option<chat_triage::Model>, tags: impl Iterator<Item = String>) -> Triage {

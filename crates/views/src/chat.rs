@@ -52,7 +52,7 @@ pub struct ChatView {
     can_send: CanSend,
     /// Whether the chat waits for a human agent, and why.
     needs_human: NeedsHuman,
-    /// The last message of either side; notes do not count. Null if there is none.
+    /// The last message of either side; notes, and replies that were held back or failed, do not count. Null if there is none.
     last_message: Option<MessageView>,
     /// Messages of the customer that the caller has not read, among the last 100 of the chat. Set by `POST …/read`.
     #[schema(minimum = 0, maximum = 100)]
@@ -61,7 +61,7 @@ pub struct ChatView {
     #[schema(example = "ada@example.com")]
     assignee: Option<String>,
     tags: Vec<String>,
-    /// Until when the chat is in no folder; null if it is not snoozed, or a message has ended that.
+    /// Until when the chat is hidden from all folders but `snoozed`; null if it is not snoozed, or a message has ended that.
     #[schema(format = DateTime)]
     snoozed_until: Option<String>,
     /// Open dead letters of the chat.
@@ -175,7 +175,7 @@ impl ChatView {
             window,
             window_expires_at: row.window_expires_at.and_then(time),
             can_send: CanSend::of(row, connection, now),
-            needs_human: NeedsHuman::of(row, summary),
+            needs_human: NeedsHuman::of(row, summary, connection),
             last_message: summary
                 .last_message
                 .as_ref()
@@ -210,9 +210,10 @@ impl CanSend {
 }
 
 impl NeedsHuman {
-    fn of(row: &chat::Model, summary: &ChatSummary) -> Self {
+    fn of(row: &chat::Model, summary: &ChatSummary, connection: Option<&Connection>) -> Self {
         let last = summary.last_message.as_ref();
-        let is_waiting = row.mode.known() != Some(ChatMode::Bot)
+        let is_paused = connection.is_some_and(|connection| connection.row.bot_paused);
+        let is_waiting = (is_paused || row.mode.known() != Some(ChatMode::Bot))
             && last.is_some_and(|message| message.direction == Direction::Inbound);
         let reason = (summary.open_failures > 0)
             .then(|| "failed".to_owned())
