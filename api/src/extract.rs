@@ -1,5 +1,6 @@
 //! Extractors for bodies, query strings and ids that report validation errors.
 
+use crate::checks::Checks;
 use crate::problem::Problem;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -28,8 +29,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         is_json(request.headers())?;
+        let checks = request.extensions().get::<Checks>().cloned();
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
-        parse(&bytes).map(Body)
+        parse(&bytes, checks.as_ref()).map(Body)
     }
 }
 
@@ -38,12 +40,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MaybeBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let json = is_json(request.headers());
+        let checks = request.extensions().get::<Checks>().cloned();
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
         if bytes.is_empty() {
             return Ok(Self(None));
         }
         json?;
-        parse(&bytes).map(Self)
+        parse(&bytes, checks.as_ref()).map(Self)
     }
 }
 
@@ -61,10 +64,11 @@ fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     ))
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+fn parse<T: DeserializeOwned>(bytes: &[u8], checks: Option<&Checks>) -> Result<T, Problem> {
     // Check the syntax first, to distinguish a malformed body from a wrong field.
     let value: serde_json::Value = serde_json::from_slice(bytes)
         .map_err(|err| Problem::malformed(format!("the body is not JSON: {err}")))?;
+    checks.map_or(Ok(()), |checks| checks.body(&value))?;
     serde_path_to_error::deserialize(value).map_err(|err| {
         let what = err.inner().to_string();
         Problem::invalid(&pointer(err.path(), &what), what)
@@ -113,6 +117,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
         {
             return Err(Problem::parameter(&name, "must not contain U+0000"));
         }
+        parts.extensions.get::<Checks>().map_or(Ok(()), |checks| checks.query(query))?;
         let fields = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
         serde_path_to_error::deserialize(fields).map(Self).map_err(|err| {
             let what = err.inner().to_string();

@@ -4,6 +4,7 @@ use crate::access::CallerCell;
 use crate::limit;
 use crate::problem::{Problem, Refused};
 use crate::state::ApiState;
+use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
@@ -36,6 +37,10 @@ pub(crate) async fn bounded(State(state): State<ApiState>, mut request: Request,
         None => trace::begin(trace, span),
     };
     let mut response = answer(&state, request, next).instrument(span).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        *response.body_mut() = Body::from(problem.document(Some(trace)));
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
     if let Ok(value) = HeaderValue::from_str(&trace.to_string()) {
         response.headers_mut().insert(TRACE_ID, value);
     }
@@ -142,13 +147,14 @@ pub(crate) async fn limited(State(state): State<ApiState>, request: Request, nex
 
 /// The origins that may call from a browser. Credentials are in a header the page sets, never in cookies.
 pub(crate) fn cors(origins: &[String]) -> CorsLayer {
-    let exposed =
-        ["ratelimit", "ratelimit-policy", "idempotency-replayed", "trace-id"].map(HeaderName::from_static);
+    let exposed = ["ratelimit", "ratelimit-policy", "idempotency-replayed", "trace-id", "etag"]
+        .map(HeaderName::from_static);
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("last-event-id"),
             HeaderName::from_static("traceparent"),
@@ -162,6 +168,39 @@ pub(crate) fn cors(origins: &[String]) -> CorsLayer {
     let origins =
         origins.iter().filter_map(|origin| HeaderValue::from_str(origin.trim_end_matches('/')).ok());
     layer.allow_origin(AllowOrigin::list(origins))
+}
+
+/// The longest answer that gets a tag, in bytes.
+const TAGGED_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Gives answers a weak `ETag`, and says 304 to who has the same one (RFC 9110, §8.8.3 and §13.1.2).
+pub(crate) async fn tagged(request: Request, next: Next) -> Response {
+    let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let is_read = request.method() == Method::GET;
+    let response = next.run(request).await;
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_short = response.body().size_hint().exact().is_some_and(|size| size <= TAGGED_BYTES_MAX);
+    if !is_read || response.status() != StatusCode::OK || kind != Some(b"application/json") || !is_short {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    // Its length is known, so it is in memory already.
+    let Ok(bytes) = to_bytes(body, usize::MAX).await else { return panicked(Box::new(())) };
+    let digest = dmrelay_domain::signature::sha256(&bytes);
+    let tag = format!("W/\"{}\"", hex::encode(&digest[..16]));
+    let is_same = known.as_ref().and_then(|known| known.to_str().ok()).is_some_and(|known| {
+        known.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == &tag[2..])
+    });
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        parts.headers.insert(header::ETAG, tag);
+    }
+    if is_same {
+        parts.status = StatusCode::NOT_MODIFIED;
+        parts.headers.remove(header::CONTENT_TYPE);
+        parts.headers.remove(header::CONTENT_LENGTH);
+        return Response::from_parts(parts, Body::empty());
+    }
+    Response::from_parts(parts, Body::from(bytes))
 }
 
 /// Headers that restrict what a browser may do with a response (OWASP, "REST Security").

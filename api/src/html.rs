@@ -17,7 +17,10 @@ fieldset{border:0;margin:1.5rem 0;padding:0}\
 legend{padding:0;margin-bottom:.5rem}\
 label{display:flex;gap:.75rem;align-items:baseline;border:1px solid #8886;border-radius:.5rem;padding:.75rem 1rem;margin-bottom:.5rem}\
 label:has(:checked){outline:2px solid #36f}\
-label small,.quiet{color:GrayText}\
+label small,dt small,.quiet{color:GrayText}\
+dt{margin-top:1rem}\
+dt:target{outline:2px solid #36f;outline-offset:.25rem}\
+dd{margin:0}\
 .problem{border-left:.25rem solid #c33;padding-left:.75rem}\
 button{font:inherit;padding:.6rem 1.5rem;border:0;border-radius:.5rem;background:#36f;color:#fff;cursor:pointer}\
 button:focus-visible,input:focus-visible{outline:2px solid CanvasText;outline-offset:2px}";

@@ -7,7 +7,9 @@ mod access;
 mod bodies;
 mod budget;
 mod canary;
+mod checks;
 mod connect;
+mod console;
 mod extract;
 mod front;
 mod gaps;
@@ -24,11 +26,13 @@ mod process;
 mod pusher;
 mod readers;
 mod routes;
+mod services;
 mod settings;
 mod signs;
 mod snapshot;
 mod state;
 
+pub use console::demo::{Demo, DemoCustomer};
 pub use process::{Api, Args, Command, run};
 pub use state::{ApiOptions, ApiParts, ApiState};
 

@@ -2,9 +2,10 @@
 //! path parameters, the `Idempotency-Key` header, and problem responses.
 
 use crate::idempotency::KEY_MAX;
-use crate::problem::ProblemDocument;
+use crate::problem;
 use dmrelay_domain::permission::Permission;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use utoipa::OpenApi;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::Paths;
@@ -24,7 +25,7 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
             (RFC 9457). Lists return `{items, total, totalIsExact, limit, skip, nextCursor}`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(ProblemDocument)),
+    components(schemas(problem::ValidationError)),
     tags(
         (name = "Connection", description = "Instagram accounts and their settings"),
         (name = "History", description = "Chats and messages"),
@@ -68,6 +69,14 @@ pub(crate) fn note_permission(paths: &mut Paths, permission: Permission) {
     }
 }
 
+/// The id of the operation of a route.
+pub(crate) fn operation_id(paths: &Paths) -> Option<&str> {
+    paths.paths.values().find_map(|item| {
+        let operations = [&item.get, &item.post, &item.put, &item.patch, &item.delete];
+        operations.into_iter().flatten().find_map(|operation| operation.operation_id.as_deref())
+    })
+}
+
 /// The whole document.
 pub(crate) fn complete(openapi: &utoipa::openapi::OpenApi) -> Value {
     let mut document = serde_json::to_value(openapi).unwrap_or_default();
@@ -77,7 +86,14 @@ pub(crate) fn complete(openapi: &utoipa::openapi::OpenApi) -> Value {
     document["paths"] = Value::Object(paths);
     document["components"]["responses"] = problems();
     require_all(&mut document);
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.extend(problem::schemas());
+    }
+    describe(&mut document);
     show_examples(&mut document);
+    // As it is served, the document names the server itself.
+    document["servers"] =
+        json!([{ "url": "https://dmrelay.example.com", "description": "Your installation" }]);
     document["security"] = json!([{ "bearer": [] }]);
     document
 }
@@ -122,6 +138,7 @@ fn complete_operation(method: &str, path: &str, operation: &mut Value) {
     }
     if !operation["requestBody"].is_null() {
         answers.push(415);
+        make_optional(&mut operation["requestBody"]);
     }
     if path.ends_with("/connect") || path.ends_with("/page") {
         answers.push(502);
@@ -142,6 +159,18 @@ fn complete_operation(method: &str, path: &str, operation: &mut Value) {
                 describe_events(&mut stream["schema"]);
             }
         }
+    }
+}
+
+/// A body that may be left out is not null instead.
+fn make_optional(body: &mut Value) {
+    let schema = &mut body["content"]["application/json"]["schema"];
+    let branches = schema["oneOf"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_null = |branch: &Value| branch["type"] == "null";
+    let others: Vec<Value> = branches.iter().filter(|branch| !is_null(branch)).cloned().collect();
+    if let ([one], true) = (others.as_slice(), branches.iter().any(is_null)) {
+        *schema = one.clone();
+        body["required"] = json!(false);
     }
 }
 
@@ -207,7 +236,13 @@ fn problem(status: u16) -> Value {
         "description": description,
         "content": { "application/problem+json": {
             "schema": { "$ref": "#/components/schemas/Problem" },
-            "example": { "type": format!("urn:dmrelay:problem:{example}"), "title": description, "status": status },
+            "example": {
+                "type": format!("urn:dmrelay:problem:{example}"),
+                "code": example,
+                "title": description,
+                "status": status,
+                "docUrl": format!("{}#{example}", problem::PAGE),
+            },
         } },
     });
     if matches!(status, 429 | 503) {
@@ -222,13 +257,22 @@ fn problem(status: u16) -> Value {
 /// Responses always contain every field, null if it has no value. Only request bodies and problems have
 /// optional fields.
 fn require_all(document: &mut Value) {
-    let mut asked = vec!["Problem".to_owned(), "Fault".to_owned(), "ConnectionSettings".to_owned()];
+    let mut asked = vec!["Fault".to_owned()];
     for item in document["paths"].as_object().into_iter().flatten().map(|(_, item)| item) {
         for method in METHODS {
             collect_refs(&item[method]["requestBody"], &mut asked);
         }
     }
     let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
+    // What is inside what is asked for is asked for, too.
+    let mut looked = 0;
+    while let Some(name) = asked.get(looked).cloned() {
+        looked += 1;
+        let mut inside = Vec::new();
+        collect_refs(schemas.get(&name).unwrap_or(&Value::Null), &mut inside);
+        inside.retain(|name| !asked.contains(name));
+        asked.extend(inside);
+    }
     for (name, schema) in schemas {
         if let Some(item) = name.strip_prefix("List_") {
             schema["properties"]["items"]["items"] =
@@ -242,6 +286,51 @@ fn require_all(document: &mut Value) {
             parts.iter_mut().for_each(require);
         }
     }
+}
+
+/// Texts for what the types do not describe: of one property (`Schema.property`), of all of a name (`*.property`), and of query
+/// parameters (`?name`).
+fn descriptions() -> BTreeMap<String, String> {
+    serde_json::from_str(include_str!("openapi/descriptions.json")).unwrap_or_default()
+}
+
+/// Describes what is not described yet.
+fn describe(document: &mut Value) {
+    let texts = descriptions();
+    for (name, schema) in document["components"]["schemas"].as_object_mut().into_iter().flatten() {
+        describe_properties(name, schema, &texts);
+        for part in schema.get_mut("allOf").and_then(Value::as_array_mut).into_iter().flatten() {
+            describe_properties(name, part, &texts);
+        }
+    }
+    let items = document["paths"].as_object_mut().into_iter().flatten().map(|(_, item)| item);
+    let operations = items.flat_map(|item| item.as_object_mut().into_iter().flatten());
+    let lists = operations.filter_map(|(_, operation)| operation.get_mut("parameters")?.as_array_mut());
+    for parameter in lists.flatten() {
+        let text = parameter["name"].as_str().and_then(|name| texts.get(&format!("?{name}")));
+        if let Some(text) = text.filter(|_| parameter["description"].is_null()) {
+            parameter["description"] = json!(text);
+        }
+    }
+}
+
+fn describe_properties(schema_name: &str, schema: &mut Value, texts: &BTreeMap<String, String>) {
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (name, property) in properties.into_iter().flatten() {
+        let own = || texts.get(&format!("{schema_name}.{name}"));
+        let Some(text) = own().or_else(|| texts.get(&format!("*.{name}"))) else { continue };
+        let is_described =
+            !property["description"].is_null() || !property["$ref"].is_null() || is_union(property);
+        if !is_described {
+            property["description"] = json!(text);
+        }
+    }
+}
+
+/// Whether it is one of several, which describe themselves.
+fn is_union(property: &Value) -> bool {
+    let branches = property["oneOf"].as_array();
+    branches.is_some_and(|branches| branches.iter().any(|branch| !branch["description"].is_null()))
 }
 
 /// Adds one example to each schema that has some.
@@ -272,5 +361,42 @@ fn collect_refs(value: &Value, names: &mut Vec<String>) {
         }
         Value::Array(items) => items.iter().for_each(|item| collect_refs(item, names)),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_described() {
+        let document = crate::openapi_document();
+        let mut silent = Vec::new();
+        for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+            let parts = schema["allOf"].as_array().into_iter().flatten().chain([schema]);
+            let properties = parts.flat_map(|part| part["properties"].as_object().into_iter().flatten());
+            for (property, it) in properties {
+                if it["description"].is_null() && it["$ref"].is_null() && !is_union(it) {
+                    silent.push(format!("{name}.{property}"));
+                }
+            }
+        }
+        let items = document["paths"].as_object().unwrap().values();
+        for (_, operation) in items.flat_map(|item| item.as_object().unwrap()) {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                if parameter["description"].is_null() {
+                    silent.push(format!("{}?{}", operation["operationId"], parameter["name"]));
+                }
+            }
+        }
+        assert_eq!(silent, Vec::<String>::new());
+    }
+
+    #[test]
+    fn no_description_is_for_nothing() {
+        let document = crate::openapi_document().to_string();
+        let idle = |text: &String| !document.contains(&json!(text).to_string());
+        let places = descriptions().into_iter().filter(|(_, text)| idle(text));
+        assert_eq!(places.map(|(place, _)| place).collect::<Vec<_>>(), Vec::<String>::new());
     }
 }

@@ -1,9 +1,14 @@
 //! Errors as problem documents (RFC 9457), with a stable `type` each.
 
+mod kinds;
+
+pub(crate) use kinds::{KINDS, PAGE, schemas};
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_instagram::links::InvalidLink;
+use dmrelay_runtime::trace::TraceId;
 use dmrelay_store::Error;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -24,7 +29,7 @@ struct Parts {
     retry_after: Option<u64>,
 }
 
-/// A validation error.
+/// A fault of a request.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Fault)]
 pub(crate) struct ValidationError {
@@ -37,26 +42,6 @@ pub(crate) struct ValidationError {
     parameter: Option<String>,
     /// What is wrong.
     detail: String,
-}
-
-/// An error (RFC 9457). Some types have further members, listed in docs/api.md.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Problem)]
-pub(crate) struct ProblemDocument {
-    /// The stable error type: `urn:dmrelay:problem:` and a word.
-    #[serde(rename = "type")]
-    #[schema(example = "urn:dmrelay:problem:invalid-request")]
-    kind: String,
-    /// The error type in readable form.
-    #[schema(example = "The request is not valid")]
-    title: String,
-    /// The HTTP status.
-    #[schema(example = 422, minimum = 400, maximum = 599)]
-    status: u16,
-    /// Details of this occurrence.
-    detail: Option<String>,
-    /// The validation errors.
-    errors: Option<Vec<ValidationError>>,
 }
 
 /// Collects validation errors, so that a caller sees all of them at once.
@@ -107,6 +92,10 @@ impl ValidationErrors {
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, kind: &'static str, title: &'static str) -> Self {
+        debug_assert!(
+            kinds::kind_of(kind).is_some_and(|known| known.statuses.contains(&status.as_u16())),
+            "{status} {kind} is not in the table of problems"
+        );
         Self(Box::new(Parts {
             status,
             kind,
@@ -237,24 +226,45 @@ pub(crate) struct Refused {
     pub(crate) why: String,
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let Parts { status, kind, title, detail, errors, more, retry_after } = *self.0;
-        let mut body = more;
-        body.insert("type".to_owned(), json!(format!("{TYPES}{}", kind)));
+impl Problem {
+    /// The document; `trace` is the id of the call.
+    pub(crate) fn document(&self, trace: Option<TraceId>) -> String {
+        let Parts { status, kind, title, detail, errors, more, .. } = &*self.0;
+        debug_assert!(
+            kinds::kind_of(kind).is_some_and(|known| {
+                let members = known.extras.members();
+                more.keys().all(|name| members.iter().any(|(member, _)| member == name))
+            }),
+            "{kind} has members that are not in the table of problems: {more:?}"
+        );
+        let mut body = more.clone();
+        body.insert("type".to_owned(), json!(format!("{TYPES}{kind}")));
+        body.insert("code".to_owned(), json!(kind));
         body.insert("title".to_owned(), json!(title));
         body.insert("status".to_owned(), json!(status.as_u16()));
+        body.insert("docUrl".to_owned(), json!(format!("{PAGE}#{kind}")));
         if !detail.is_empty() {
             body.insert("detail".to_owned(), json!(detail));
         }
         if !errors.is_empty() {
             body.insert("errors".to_owned(), json!(errors));
         }
-        let json = Value::Object(body).to_string();
+        if let Some(trace) = trace {
+            body.insert("traceId".to_owned(), json!(trace.to_string()));
+        }
+        Value::Object(body).to_string()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let json = self.document(None);
+        let Parts { status, kind, retry_after, .. } = &*self.0;
+        let (status, kind, retry_after) = (*status, *kind, *retry_after);
         let mut response =
             (status, [(header::CONTENT_TYPE, "application/problem+json")], json).into_response();
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            response.extensions_mut().insert(Refused { kind, why: detail });
+            response.extensions_mut().insert(Refused { kind, why: self.0.detail.clone() });
         }
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -262,6 +272,8 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        // For the middleware that knows the call's trace.
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -20,6 +20,7 @@ use dmrelay_runtime::shutdown::Hangup;
 use dmrelay_runtime::{logs, shutdown, version};
 use dmrelay_store::Store;
 use dmrelay_vault::Vault;
+use dmrelay_views::SettingDefaults;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -62,6 +63,9 @@ pub struct Args {
     /// Hours the agent stays silent after a human agent writes.
     #[arg(long, env = "TAKEOVER_HOURS", default_value_t = 12)]
     pub takeover_hours: u32,
+    /// How long a user must be silent before the agent is asked, in milliseconds; as the workers have it, to be shown.
+    #[arg(long, env = "DEBOUNCE_MS", default_value_t = 1_500)]
+    pub debounce_ms: u32,
     /// Apply pending migrations before serving, instead of refusing to start.
     #[arg(long, env = "MIGRATE_ON_START", default_value_t = false)]
     pub migrate_on_start: bool,
@@ -203,7 +207,8 @@ impl Args {
 
     fn options(&self) -> Result<ApiOptions, InvalidSetting> {
         let access = (self.limits.clone(), self.jwt.clone());
-        ApiOptions::new(self.api.clone(), access, (self.graph.clone(), &self.provider), self.takeover_hours)
+        let defaults = SettingDefaults { debounce_ms: self.debounce_ms, takeover_hours: self.takeover_hours };
+        ApiOptions::new(self.api.clone(), access, (self.graph.clone(), &self.provider), defaults)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::problem::ValidationErrors;
 use dmrelay_domain::split;
 use dmrelay_store::Settings;
-use dmrelay_views::{ConnectionSettings, cleaned};
+use dmrelay_views::{ConnectionSettings, cleaned, enums};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -67,7 +67,7 @@ pub(crate) struct ChangeSettings {
     #[serde(default)]
     automatic_texts: Change<Vec<String>>,
     /// Values for the agent's dynamic variables; replaces all existing ones.
-    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    #[schema(schema_with = enums::agent_variables_or_null)]
     #[serde(default)]
     agent_variables: Change<BTreeMap<String, String>>,
     /// Pauses or resumes the bot for the whole account.

@@ -4,6 +4,7 @@ use crate::bodies::Budget;
 use crate::budget::{Budgets, Rate};
 use crate::canary::{Canary, Surroundings};
 use crate::connect::apps;
+use crate::console::demo::Demo;
 use crate::gaps::Gaps;
 use crate::jwt::Tokens;
 use crate::limit::Limits;
@@ -28,6 +29,7 @@ use dmrelay_runtime::settings::{
 };
 use dmrelay_store::{InboxOptions, InboxWriter, Store};
 use dmrelay_vault::Vault;
+use dmrelay_views::SettingDefaults;
 use std::ops::Deref;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -49,8 +51,10 @@ pub struct ApiOptions {
     pub graph: GraphSettings,
     /// The operator's secrets.
     pub secrets: PlatformSecrets,
-    /// Hours a human agent's message silences the agent.
-    pub takeover_hours: u32,
+    /// What holds for connections that set nothing else.
+    pub defaults: SettingDefaults,
+    /// What the quick start lends the console.
+    pub demo: Option<Demo>,
     /// The message of its own, if there is one.
     pub(crate) canary: Option<Canary>,
     /// Where subaccounts' own keys at the agent's provider are checked.
@@ -86,7 +90,7 @@ impl ApiOptions {
         api: ApiSettings,
         (limits, jwt): (LimitSettings, JwtSettings),
         (graph, provider): (GraphSettings, &ProviderSettings),
-        takeover_hours: u32,
+        defaults: SettingDefaults,
     ) -> Result<Self, InvalidSetting> {
         check_origins(&limits.cors_origins)?;
         check_sizes(&api)?;
@@ -125,7 +129,8 @@ impl ApiOptions {
             limits,
             jwt,
             graph,
-            takeover_hours,
+            defaults,
+            demo: None,
             retell_url: provider.retell_url.clone(),
         })
     }

@@ -9,27 +9,9 @@
 //   width     the width of the window
 //   picture   where to store a picture of the last page
 
-import { existsSync } from "node:fs";
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
-const PROGRAMS = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
-const program = PROGRAMS.flatMap((name) => (process.env.PATH ?? "").split(":").map((folder) => `${folder}/${name}`)).find(
-  existsSync,
-);
-if (!program) throw new Error("chromium was not found: `make test` installs it, or `apt-get install chromium` does");
-
-const browser = await chromium.launch({
-  executablePath: program,
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-domain-reliability",
-    "--no-first-run",
-    "--no-pings",
-  ],
-});
+const browser = await launch();
 
 async function logIn(login) {
   const context = await browser.newContext({ viewport: { width: login.width ?? 1024, height: 800 } });

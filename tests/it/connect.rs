@@ -30,14 +30,16 @@ async fn connecting_answers_with_links_and_subscribes(backend: Backend) -> Resul
     assert_eq!(answer.status, 201, "{}", answer.text);
     let json = answer.json;
     assert_eq!((&json["status"], &json["username"]), (&json!("connected"), &json!("acme")));
-    assert_eq!(json["links"]["directMessage"]["link"], "https://ig.me/m/acme?ref=summer_1");
-    assert_eq!(json["links"]["profile"]["link"], "https://www.instagram.com/acme/");
-    for qr in ["directMessage", "profile"] {
-        assert!(json["links"][qr]["qrSvg"].as_str().is_some_and(|svg| svg.contains("<svg")));
-        assert!(
-            json["links"][qr]["qrPng"].as_str().is_some_and(|png| png.starts_with("data:image/png;base64,"))
-        );
-    }
+    assert_eq!(json["links"]["directMessage"], "https://ig.me/m/acme?ref=summer_1");
+    assert_eq!(json["links"]["profile"], "https://www.instagram.com/acme/");
+    let svg = relay.rest.get("qr-code?ref=summer_1").await?;
+    assert_eq!((svg.status, svg.content_type.as_str()), (200, "image/svg+xml"));
+    assert!(svg.text.contains("<svg"), "{}", svg.text);
+    let png = relay.rest.get("qr-code?link=profile&format=png").await?;
+    assert_eq!((png.status, png.content_type.as_str()), (200, "image/png"));
+    assert!(png.text.contains("PNG"), "{}", png.text);
+    let odd = relay.rest.get("qr-code?link=story&ref=a%20b").await?;
+    assert_eq!((odd.status, &odd.json["errors"][0]["parameter"]), (422, &json!("link")));
     assert!(json["webhook"]["callbackUrl"].as_str().is_some_and(|url| url.ends_with("/instagram/webhook")));
     assert!(!answer.text.contains(TOKEN) && !answer.text.contains("own-verify-token"));
     let fields = relay.simulator.subscribed_fields(ACCOUNT).unwrap_or_default();

@@ -21,6 +21,7 @@ on_both_backends!(
     people_assign_tag_and_snooze_chats,
     notes_are_for_the_people_of_the_inbox,
     whoever_is_erased_is_in_no_inbox,
+    unchanged_answers_are_not_sent_again,
 );
 
 const WITHIN: Duration = Duration::from_secs(20);
@@ -185,7 +186,12 @@ async fn a_message_is_found_by_its_id(backend: Backend) -> Result<()> {
     for listed in relay.messages(ADA).await? {
         let id = listed["messageId"].as_str().context("no id")?;
         let one = relay.rest.get(&format!("messages/{id}")).await?;
-        assert_eq!((one.status, &one.json), (200, &listed));
+        let mut found = one.json.clone();
+        assert!(found["chat"].is_null());
+        found.as_object_mut().context("an object")?.remove("chat");
+        assert_eq!((one.status, &found), (200, &listed));
+        let whole = relay.rest.get(&format!("messages/{id}?expand=chat")).await?.json;
+        assert_eq!(whole["chat"]["chatId"], listed["chatId"]);
         // Not under another agent, nor in another subaccount.
         for base in ["acme/chat-agents/agent_other", "other/chat-agents/agent_acme"] {
             let path = format!("/api/database/{base}/instagram/messages/{id}");
@@ -411,5 +417,23 @@ async fn whoever_is_erased_is_in_no_inbox(backend: Backend) -> Result<()> {
         chat_note::Entity::find().count(db).await?,
     ];
     assert_eq!(left, [0; 4]);
+    relay.end().await
+}
+
+/// Whoever has an answer is not sent it again.
+async fn unchanged_answers_are_not_sent_again(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let path = agent_path("connections");
+    let first = relay.rest.request("GET", &path, None, &[]).await?;
+    let tag = first.header("etag").to_owned();
+    assert!(tag.starts_with("W/\""), "{tag}");
+    let again = relay.rest.request("GET", &path, None, &[("if-none-match", &tag)]).await?;
+    assert_eq!((again.status, again.text.as_str(), again.header("etag")), (304, "", tag.as_str()));
+    relay.change_settings(json!({"botPaused": true})).await?;
+    let changed = relay.rest.request("GET", &path, None, &[("if-none-match", &tag)]).await?;
+    assert_eq!(changed.status, 200);
+    assert_ne!(changed.header("etag"), tag);
+    let packed = relay.rest.request("GET", &path, None, &[("accept-encoding", "gzip")]).await?;
+    assert_eq!((packed.status, packed.header("content-encoding")), (200, "gzip"));
     relay.end().await
 }

@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("notify", &["domain", "runtime"]),
     ("app", &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "notify", "migration"]),
     ("views", &["domain", "store", "instagram"]),
+    ("console", &["domain", "views"]),
     (
         "admin",
         &[
@@ -49,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "notify",
             "app",
             "views",
+            "console",
             "admin",
         ],
     ),

@@ -1,6 +1,7 @@
 //! Live events reach all listeners, whichever process they are connected to.
 
 use anyhow::{Context, Result};
+use dmrelay_simulator::{Act, Action, Fault, FaultMode, Operation};
 use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, agent_path};
 use dmrelay_tests::stream::Stream;
@@ -16,6 +17,8 @@ on_both_backends!(
     streams_are_shared_among_keys,
     a_stream_ends_with_its_key_or_token,
     events_written_out_of_order_are_delivered,
+    events_carry_states,
+    a_given_up_question_is_announced,
 );
 
 const USER: &str = "200000000000001";
@@ -155,5 +158,72 @@ async fn events_written_out_of_order_are_delivered(backend: Backend) -> Result<(
     assert_eq!(stream.next("connection.state").await?["actor"], json!("later"));
     write("earlier", now - 2_000).await?;
     assert_eq!(stream.next("connection.state").await?["actor"], json!("earlier"));
+    relay.end().await
+}
+
+/// What happens to a message, from the question to its end, in the states that each event carries.
+async fn events_carry_states(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let everything = format!("{}?include=message,chat", agent_path("events"));
+    let mut stream = Stream::open(&relay.rest, &everything, None).await?;
+    let mid = relay.simulator.say(ACCOUNT, USER, "hello");
+    let received = stream.next("message.received").await?;
+    assert_eq!((&received["status"], &received["message"]["text"]), (&json!("received"), &json!("hello")));
+    assert_eq!(
+        (&received["chat"]["instagramUserId"], &received["chat"]["mode"]),
+        (&json!(USER), &json!("bot"))
+    );
+    let started = stream.next("turn.started").await?;
+    let ended = stream.next("turn.ended").await?;
+    assert_eq!((&started["turnId"], &ended["outcome"]), (&ended["turnId"], &json!("answered")));
+    let sent = stream.next("message.sent").await?;
+    assert_eq!((&sent["status"], &sent["message"]["author"]), (&json!("sent"), &json!("agent")));
+    assert_eq!(sent["message"]["turnId"], ended["turnId"]);
+
+    let reply = sent["message"]["mid"].as_str().context("mid")?.to_owned();
+    relay.simulator.act(Act::new(ACCOUNT, USER, Action::Read { mid: reply.clone() }));
+    assert_eq!(stream.next("message.read").await?["messageId"], sent["messageId"]);
+    let (reaction, emoji) = (Some("love".to_owned()), Some("❤".to_owned()));
+    let reaction = Action::Reaction { mid: reply, reaction, emoji, unreact: false };
+    relay.simulator.act(Act::new(ACCOUNT, USER, reaction));
+    let reaction = stream.next("message.reaction").await?;
+    assert_eq!(reaction["message"]["metadata"]["reaction"], json!("❤"));
+    relay.simulator.act(Act::new(ACCOUNT, USER, Action::Unsend { mid }));
+    let unsent = stream.next("message.unsent").await?;
+    assert_eq!(unsent["messageId"], received["messageId"]);
+    assert_eq!((&unsent["message"]["kind"], &unsent["message"]["text"]), (&json!("unsent"), &json!(null)));
+
+    let chat = sent["chatId"].as_str().context("chat")?;
+    relay.rest.post("send", json!({"to": USER, "message": {"text": "Ada here"}})).await?;
+    let mode = stream.next("chat.mode").await?;
+    assert_eq!((&mode["mode"]["mode"], &mode["mode"]["reason"]), (&json!("human"), &json!("send")));
+    assert!(mode["mode"]["resumeAt"].is_string(), "{mode}");
+    let queued = stream.next("message.queued").await?;
+    assert_eq!(queued["status"], json!("queued"));
+    assert_eq!(stream.next("message.sent").await?["messageId"], queued["messageId"]);
+    relay.rest.post(&format!("chats/{chat}/release"), json!({})).await?;
+    assert_eq!(stream.next("chat.mode").await?["mode"]["mode"], json!("bot"));
+    relay.rest.post("disconnect", json!({})).await?;
+    assert_eq!(stream.next("connection.state").await?["connection"]["status"], json!("disconnected"));
+    let odd = relay.rest.get("events?include=message,everything").await?;
+    assert_eq!((odd.status, &odd.json["errors"][0]["parameter"]), (422, &json!("include")));
+    relay.end().await
+}
+
+/// A question that is given up, its dead letter, and what becomes of both.
+async fn a_given_up_question_is_announced(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let mut stream = Stream::open(&relay.rest, "/api/database/acme/events", None).await?;
+    relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Before).status(400));
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    let opened = stream.next("dead_letter.opened").await?;
+    let ended = stream.next("turn.ended").await?;
+    assert_eq!((&ended["outcome"], &ended["failureClass"]), (&json!("failed"), &json!("invalid")));
+    assert_eq!((&opened["details"]["kind"], &opened["chatId"]), (&json!("turn"), &ended["chatId"]));
+    let letter = opened["deadLetterId"].as_str().context("letter")?;
+    relay.rest.post(&format!("dead-letters/{letter}/replay"), json!({})).await?;
+    let closed = stream.next("dead_letter.closed").await?;
+    assert_eq!((&closed["deadLetterId"], &closed["outcome"]), (&json!(letter), &json!("replayed")));
+    assert_eq!(stream.next("turn.ended").await?["outcome"], json!("answered"));
     relay.end().await
 }

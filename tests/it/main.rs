@@ -33,6 +33,7 @@ mod breakers;
 mod browser;
 mod canary;
 mod connect;
+mod console;
 mod dead_letters;
 mod docs;
 mod drill;

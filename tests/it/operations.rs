@@ -120,8 +120,11 @@ async fn activities_record_who_did_what(backend: Backend) -> Result<()> {
         [
             ("INSTAGRAM_CONNECTED", "bootstrap key"),
             ("INSTAGRAM_MESSAGE_RECEIVED", "user"),
+            ("TURN_STARTED", "system"),
+            ("TURN_ENDED", "system"),
             ("INSTAGRAM_MESSAGE_SENT", "agent"),
             ("INSTAGRAM_BOT_PAUSED", "bootstrap key"),
+            ("INSTAGRAM_MESSAGE_QUEUED", "bootstrap key"),
             ("INSTAGRAM_MESSAGE_SENT", "bootstrap key"),
             ("INSTAGRAM_DISCONNECTED", "bootstrap key"),
         ]
@@ -129,7 +132,7 @@ async fn activities_record_who_did_what(backend: Backend) -> Result<()> {
     assert!(!log.text.contains("a secret") && !log.text.contains("Ada here"));
     let id = sent.json["messageId"].as_str().context("id")?;
     let about = relay.rest.get(&format!("activities?subject={id}")).await?;
-    assert_eq!(about.json["total"], json!(1), "{}", about.text);
+    assert_eq!(about.json["total"], json!(2), "{}", about.text);
     let about = &about.json["items"][0];
     assert_eq!((&about["actorId"], &about["details"]["sentBy"]), (&json!("bootstrap"), &json!("Ada")));
     let message = relay.messages(USER).await?.into_iter().find(|message| message["messageId"] == id);
@@ -138,8 +141,8 @@ async fn activities_record_who_did_what(backend: Backend) -> Result<()> {
     let unattended = relay.rest.get("activities?kind=INSTAGRAM_MESSAGE_RECEIVED").await?;
     assert_eq!(unattended.json["items"][0]["actorId"], Value::Null);
     let by_id = relay.rest.get("activities?actor=bootstrap&limit=1").await?;
-    assert_eq!(by_id.json["total"], json!(4), "{}", by_id.text);
-    let page = relay.rest.get("activities?limit=4").await?;
+    assert_eq!(by_id.json["total"], json!(5), "{}", by_id.text);
+    let page = relay.rest.get("activities?limit=7").await?;
     let cursor = page.json["nextCursor"].as_str().context("cursor")?;
     let rest = relay.rest.get(&format!("activities?limit=4&cursor={cursor}")).await?;
     assert_eq!(
@@ -272,7 +275,7 @@ async fn two_agents_of_a_subaccount_are_separate(backend: Backend) -> Result<()>
         (count(&agent_path("activities")).await?, count(&format!("{base}/activities")).await?);
     // Beside those, that each agent became the subaccount's.
     assert_eq!(count("/api/database/acme/activities").await?, first + second + 2);
-    assert_eq!((first, second), (3, 3));
+    assert_eq!((first, second), (5, 5));
     relay.end().await
 }
 

@@ -45,7 +45,7 @@ async fn nobody_waits(relay: &Relay) -> Result<()> {
 async fn customers_are_counted_while_questions_fail(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |_| {}).await?;
     // Its reads work: only questions fail, and then take long.
-    relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 3_000, ..AgentRule::default() });
+    relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 1_500, ..AgentRule::default() });
     let fault = Fault::retell(Operation::Completion, FaultMode::Before).status(500).times(2);
     relay.simulator.add_fault(fault);
     relay.simulator.say(ACCOUNT, USER, "hello");

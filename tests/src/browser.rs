@@ -58,24 +58,33 @@ impl Drop for Frontend {
     }
 }
 
-/// Lets people log in, one after the other; `tests/browser/logins.mjs` says with what.
+/// Runs a script of `tests/browser` with this argument; gives what it printed.
 ///
 /// # Errors
-/// If Node.js, its packages or Chromium is missing, or somebody does not get to the end.
-pub async fn log_in(logins: Vec<Value>) -> Result<Vec<Seen>> {
+/// If Node.js, its packages or Chromium is missing, or the script fails.
+pub async fn run(script: &str, argument: &Value) -> Result<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
     ensure!(
         folder.join("node_modules/playwright-core").exists(),
         "playwright-core is missing in {}: `make browser` installs it, and Chromium",
         folder.display()
     );
-    let count = logins.len();
     let mut node = Command::new("node");
-    node.arg("logins.mjs").arg(Value::Array(logins).to_string()).current_dir(&folder).stdin(Stdio::null());
+    node.arg(script).arg(argument.to_string()).current_dir(&folder).stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || node.output()).await?;
     let output = output.context("cannot run node: `make node` installs it")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let seen: Vec<Seen> = serde_json::from_slice(&output.stdout).context("what the script printed")?;
+    Ok(output.stdout)
+}
+
+/// Lets people log in, one after the other; `tests/browser/logins.mjs` says with what.
+///
+/// # Errors
+/// If Node.js, its packages or Chromium is missing, or somebody does not get to the end.
+pub async fn log_in(logins: Vec<Value>) -> Result<Vec<Seen>> {
+    let count = logins.len();
+    let printed = run("logins.mjs", &Value::Array(logins)).await?;
+    let seen: Vec<Seen> = serde_json::from_slice(&printed).context("what the script printed")?;
     ensure!(seen.len() == count, "{seen:?}");
     Ok(seen)
 }

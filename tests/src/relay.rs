@@ -9,9 +9,10 @@ use anyhow::{Context, Result, anyhow, ensure};
 use dmrelay_api::{Api, ApiOptions, ApiParts};
 use dmrelay_app::App;
 use dmrelay_runtime::metrics::{Metrics, Process};
-use dmrelay_runtime::settings::{DatabaseUrlArg, RedisUrlArg};
+use dmrelay_runtime::settings::{DatabaseUrlArg, RedisUrlArg, WorkerSettings};
 use dmrelay_simulator::{AccountSpec, Options, Simulator, WebhookTarget};
 use dmrelay_store::Store;
+use dmrelay_views::SettingDefaults;
 use dmrelay_worker::{Parts, Worker};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -227,11 +228,13 @@ async fn run(
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<Result<()>>>> {
     let grace = Duration::from_secs(10);
+    let WorkerSettings { debounce_ms, takeover_hours, .. } = settings.worker;
     let worker =
         Parts::new(app.clone(), settings.worker, (&settings.agent, &settings.provider), &settings.graph)?;
     let access = (settings.limits, settings.jwt);
-    let api =
-        ApiParts::new(app, ApiOptions::new(settings.api, access, (settings.graph, &settings.provider), 12)?);
+    let defaults = SettingDefaults { debounce_ms, takeover_hours };
+    let options = ApiOptions::new(settings.api, access, (settings.graph, &settings.provider), defaults)?;
+    let api = ApiParts::new(app, options);
     let api = Api::start(api, stop.clone()).await?;
     Ok(vec![
         tokio::spawn(api.serve(listener, grace)),

@@ -3,6 +3,7 @@
 mod principal;
 
 use crate::bodies;
+use crate::checks::Checks;
 use crate::front;
 use crate::idempotency;
 use crate::limit;
@@ -32,6 +33,8 @@ pub(crate) struct Guard {
     pub(crate) keeps_answers: bool,
     /// Whether it reads a list, of which a subaccount may read so many at a time.
     pub(crate) is_list: bool,
+    /// What the call accepts.
+    pub(crate) checks: Checks,
 }
 
 /// The subaccount of a call and its caller. A handler that receives one may rely on the caller's permission.
@@ -120,6 +123,7 @@ async fn pass(
             }
             request.extensions_mut().insert(tenant.clone());
             request.extensions_mut().insert(principal.credential.clone());
+            request.extensions_mut().insert(guard.checks.clone());
             tenant
         }
         Err(problem) => return problem.into_response(),

@@ -90,24 +90,55 @@ pub(super) async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Resul
     let Some((_, credential)) = bearer else {
         return Err(Problem::unauthenticated("send Authorization: Bearer with an API key or a token"));
     };
-    let credential = credential.trim();
-    let hash = signature::sha256(credential.as_bytes());
-    if state.secrets.get().bootstrap_hash.is_some_and(|bootstrap| signature::same(&bootstrap, &hash)) {
-        let name = "bootstrap key".to_owned();
-        let (id, grants) = ("bootstrap".to_owned(), Grants::Every(Role::Owner));
-        return Ok(Principal {
-            id,
-            name,
-            credential: Credential::OfSettings,
-            grants,
-            agents: BTreeSet::new(),
-        });
+    Principal::of_credential(state, credential.trim()).await
+}
+
+impl Principal {
+    /// The holder of an API key, the bootstrap key or a token.
+    ///
+    /// # Errors
+    /// 401 if it is none that holds.
+    pub(crate) async fn of_credential(state: &ApiState, credential: &str) -> Result<Self, Problem> {
+        let hash = signature::sha256(credential.as_bytes());
+        if state.secrets.get().bootstrap_hash.is_some_and(|bootstrap| signature::same(&bootstrap, &hash)) {
+            let name = "bootstrap key".to_owned();
+            let (id, grants) = ("bootstrap".to_owned(), Grants::Every(Role::Owner));
+            return Ok(Principal {
+                id,
+                name,
+                credential: Credential::OfSettings,
+                grants,
+                agents: BTreeSet::new(),
+            });
+        }
+        match &*state.tokens.get() {
+            // A key of ours has no dots, a signed token has two (RFC 7515).
+            Some(tokens) if credential.matches('.').count() == 2 => by_token(tokens, credential).await,
+            _ if api_key::is_session(credential) => by_session(state, &hash).await,
+            _ => by_key(state, &hash).await,
+        }
     }
-    match &*state.tokens.get() {
-        // A key of ours has no dots, a signed token has two (RFC 7515).
-        Some(tokens) if credential.matches('.').count() == 2 => by_token(tokens, credential).await,
-        _ if api_key::is_session(credential) => by_session(state, &hash).await,
-        _ => by_key(state, &hash).await,
+
+    /// The person of a session, their subaccount and their role there.
+    ///
+    /// # Errors
+    /// 401 if it is unknown or has ended.
+    pub(crate) async fn of_session(
+        state: &ApiState,
+        token: &str,
+    ) -> Result<(Self, SubaccountId, Role), Problem> {
+        let principal = by_session(state, &signature::sha256(token.as_bytes())).await?;
+        let only = principal.only_subaccount().and_then(|only| Some((principal.role_in(&only)?, only)));
+        let (role, only) = only.ok_or_else(|| Problem::unauthenticated("the session has no subaccount"))?;
+        Ok((principal, only, role))
+    }
+
+    /// The one subaccount in which the caller has a role, if it is one.
+    pub(crate) fn only_subaccount(&self) -> Option<SubaccountId> {
+        match &self.grants {
+            Grants::Of(roles) if roles.len() == 1 => roles.keys().next().cloned(),
+            Grants::Of(_) | Grants::Every(_) => None,
+        }
     }
 }
 

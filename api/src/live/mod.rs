@@ -4,15 +4,16 @@
 //! later, so a reader that continued from the last id would miss it. The last seconds are therefore read
 //! repeatedly, and activities already seen are recognized by id.
 
+mod entry;
 mod event;
 mod feed;
 mod past;
 
-pub(crate) use event::LiveEvent;
+pub(crate) use entry::Entry;
+pub(crate) use event::{Include, LiveEvent, LiveEventKind};
 pub(crate) use past::{Past, Step};
 
 use dmrelay_domain::ids::SubaccountId;
-use dmrelay_store::entity::activity;
 use dmrelay_store::{Result, Store};
 use feed::Feed;
 use std::collections::HashMap;
@@ -28,7 +29,7 @@ pub(crate) const OVERLAP_MS: i64 = 5_000;
 const BACKLOG_MAX: usize = 4_096;
 
 /// Publishes to the listeners of one subaccount.
-type Sender = broadcast::Sender<Arc<activity::Model>>;
+type Sender = broadcast::Sender<Arc<Entry>>;
 
 /// Limits of concurrent streams in this process.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +56,7 @@ pub(crate) struct Live {
 
 /// A listener, counted until it is dropped.
 pub(crate) struct Listener {
-    pub(crate) live: broadcast::Receiver<Arc<activity::Model>>,
+    pub(crate) live: broadcast::Receiver<Arc<Entry>>,
     _place: Place,
 }
 
@@ -155,7 +156,7 @@ impl Live {
             match feed.look().await {
                 Ok(new) => new.into_iter().for_each(|row| {
                     // If no listener is left, the next round notices.
-                    let _ = sender.send(Arc::new(row));
+                    let _ = sender.send(Arc::new(Entry::new(row)));
                 }),
                 Err(err) => tracing::warn!(error = %err, "cannot read live events; retrying"),
             }

@@ -4,19 +4,15 @@ use super::{all, ids, paging};
 use crate::access::Scope;
 use crate::extract::{Id, Params};
 use crate::problem::{Problem, ValidationErrors};
+use crate::services;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
-use dmrelay_domain::ids::{ChatId, TurnId};
-use dmrelay_store::MessageFilter;
-use dmrelay_store::entity::{chat, message};
+use dmrelay_domain::ids::ChatId;
+use dmrelay_store::entity::chat;
 use dmrelay_views::{ChatCounts, ChatView, List, MessageView, TimelineEntry, TurnView};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use utoipa::{IntoParams, ToSchema};
-
-/// Maximum number of changes of who answers on a page.
-const MODE_CHANGES_MAX: u64 = 100;
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -60,34 +56,14 @@ pub(super) async fn chat(
     let before = paging::read_id(query.cursor.as_deref(), &mut errors);
     errors.end()?;
     let row = find(&state, &scope, id).await?;
-    let filter = MessageFilter {
-        connections: vec![row.connection_id],
-        chat: Some(row.id),
-        before,
-        limit,
-        skip,
-        ..MessageFilter::default()
-    };
-    let page = state.store.messages(&filter).await?;
-    let rows: Vec<message::Model> = page.items.iter().map(|listed| listed.message.clone()).collect();
-    let turn_ids: BTreeSet<TurnId> = rows.iter().filter_map(|row| row.turn_id).collect();
-    let turns = state.store.turns_of_messages(row.id, &turn_ids.into_iter().collect::<Vec<_>>()).await?;
-    let (since, until) = span(&rows, before.is_none());
-    let modes = state.store.mode_changes(row.id, since, until, MODE_CHANGES_MAX).await?;
+    let thread = services::thread::page(&state, &row, (before, limit, skip)).await?;
     Ok(Json(ChatDetail {
-        chat: super::chats::view(&state, &scope.actor, &row).await?,
+        chat: services::chats::view(&state, &scope.actor, &row).await?,
         counts: state.store.chat_counts(row.id).await?.into(),
-        messages: List::of(page, (limit, skip), MessageView::of, paging::write_id),
-        turns: turns.iter().map(TurnView::of).collect(),
-        timeline: dmrelay_views::timeline(&rows, &turns, &modes),
+        turns: thread.turns.iter().map(TurnView::of).collect(),
+        timeline: dmrelay_views::timeline(&thread.rows(), &thread.turns, &thread.modes),
+        messages: List::of(thread.messages, (limit, skip), MessageView::of, paging::write_id),
     }))
-}
-
-/// The time range covered by a page of messages; the newest page extends to now.
-fn span(rows: &[message::Model], newest: bool) -> (i64, i64) {
-    let times = rows.iter().map(|row| row.created_at);
-    let until = if newest { i64::MAX } else { times.clone().max().unwrap_or(0) + 1 };
-    (times.min().unwrap_or(0), until)
 }
 
 /// Finds a chat of the agent.

@@ -4,18 +4,16 @@ use super::{listed, listed_of, paging, triage};
 use crate::access::{Scope, Tenant};
 use crate::extract::Params;
 use crate::problem::{Problem, ValidationErrors};
+use crate::services;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
 use dmrelay_domain::actor::Actor;
-use dmrelay_domain::clock::Millis;
-use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId};
+use dmrelay_domain::ids::{ConnectionId, InstagramUserId};
 use dmrelay_domain::states::ChatMode;
-use dmrelay_store::entity::chat;
-use dmrelay_store::{Assigned, ChatFilter, ChatSummary, Connection, Folder};
+use dmrelay_store::{Assigned, ChatFilter, Folder};
 use dmrelay_views::{ChatView, List, enums};
 use serde::Deserialize;
-use std::collections::HashMap;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -91,13 +89,10 @@ async fn page(
     connections: Vec<ConnectionId>,
     query: Query,
 ) -> Result<Json<List<ChatView>>, Problem> {
-    let search_time = state.options.limits.search_timeout;
-    let filter = ChatFilter { connections, search_time, ..filter(query, reader)? };
-    let page = state.store.chats(&filter).await;
-    let page = page.map_err(|err| paging::search_problem(filter.is_search(), err))?;
-    let shown = Shown::of(state, reader, &page.items).await?;
-    let place = (filter.limit, filter.skip);
-    Ok(Json(List::of(page, place, |row| shown.view(row), paging::write_time_and_id)))
+    let filter = ChatFilter { connections, ..filter(query, reader)? };
+    let (limit, skip) = (filter.limit, filter.skip);
+    let page = services::chats::page(state, reader, filter).await?;
+    Ok(Json(List::of_page(page, (limit, skip), paging::write_time_and_id)))
 }
 
 fn assigned(who: String, reader: &Actor) -> Assigned {
@@ -106,34 +101,6 @@ fn assigned(who: String, reader: &Actor) -> Assigned {
         triage::ME => Assigned::To(triage::person(reader).to_owned()),
         _ => Assigned::To(who),
     }
-}
-
-/// What is shown of chats beside their rows.
-struct Shown {
-    summaries: HashMap<ChatId, ChatSummary>,
-    connections: HashMap<ConnectionId, Connection>,
-    now: Millis,
-}
-
-impl Shown {
-    async fn of(state: &ApiState, reader: &Actor, chats: &[chat::Model]) -> Result<Self, Problem> {
-        let ids: Vec<ChatId> = chats.iter().map(|chat| chat.id).collect();
-        Ok(Self {
-            summaries: state.store.chat_summaries(&ids, reader.key()).await?,
-            connections: state.store.connections_named(chats.iter().map(|chat| chat.connection_id)).await?,
-            now: state.clock.now(),
-        })
-    }
-
-    fn view(&self, row: &chat::Model) -> ChatView {
-        let summary = self.summaries.get(&row.id).cloned().unwrap_or_default();
-        ChatView::of(row, &summary, self.connections.get(&row.connection_id), self.now)
-    }
-}
-
-/// The view of one chat.
-pub(super) async fn view(state: &ApiState, reader: &Actor, row: &chat::Model) -> Result<ChatView, Problem> {
-    Ok(Shown::of(state, reader, std::slice::from_ref(row)).await?.view(row))
 }
 
 fn filter(query: Query, reader: &Actor) -> Result<ChatFilter, Problem> {

@@ -1,13 +1,12 @@
 //! `POST …/check`: checks the health of a connection now.
 
-use super::{is_live, select};
+use super::select;
 use crate::access::Scope;
 use crate::extract::MaybeBody;
-use crate::health;
 use crate::problem::Problem;
+use crate::services;
 use crate::state::ApiState;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Json;
 use dmrelay_views::HealthView;
 use serde::Deserialize;
@@ -37,11 +36,6 @@ pub(super) async fn check(
     MaybeBody(request): MaybeBody<Check>,
 ) -> Result<Json<HealthView>, Problem> {
     let connection = select(&state, &scope, request.unwrap_or_default().connection_id).await?;
-    if !is_live(&connection) {
-        let title = "The account is not connected";
-        return Err(Problem::new(StatusCode::CONFLICT, "not-connected", title)
-            .with("connectionStatus", connection.status.as_str()));
-    }
-    Box::pin(health::check(&state, &connection)).await?;
+    services::connections::check(&state, &connection).await?;
     Ok(Json(HealthView::of(&state.store.checks(connection.id).await?)))
 }

@@ -15,7 +15,7 @@ use dmrelay_domain::secret::Secret;
 use dmrelay_domain::states::LoginKind;
 use dmrelay_instagram::links;
 use dmrelay_store::Connection;
-use dmrelay_views::{ConnectionSettings, ConnectionView, EntryPoints, WebhookView};
+use dmrelay_views::{ConnectionSettings, ConnectionView, EntryPoints, WebhookView, enums};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(super) struct Connect {
     #[schema(value_type = Option<String>, min_length = 8, max_length = 512)]
     app_secret: Option<Secret<String>>,
     /// The Meta login the token comes from; guessed if omitted.
-    #[schema(pattern = "^(instagram|facebook)$")]
+    #[schema(schema_with = enums::login_kind_or_null)]
     login_kind: Option<String>,
     /// Settings of the connection. Omitted: those it has, or the defaults.
     settings: Option<ConnectionSettings>,
@@ -123,7 +123,7 @@ pub(super) async fn connect(
     let connected = Connected {
         links: EntryPoints::of(&connection, request.reference.as_deref())?,
         webhook: WebhookView { callback_url: callback_url(&state, &connection) },
-        connection: ConnectionView::of(&connection),
+        connection: ConnectionView::of(&connection, Some(state.options.defaults)),
     };
     Ok((StatusCode::CREATED, Json(connected)))
 }

@@ -33,14 +33,14 @@ pub(super) struct NewConnectSession {
     #[schema(max_length = 2_000, example = "https://app.example.com/settings/instagram")]
     return_url: Option<String>,
     /// Which login; by default the one that is set up, Instagram's where both are.
-    #[schema(pattern = "^(instagram|facebook)$")]
+    #[schema(schema_with = enums::login_kind_or_null)]
     login_kind: Option<String>,
     /// The account it must be: to renew the token of an account, say.
     #[schema(pattern = "^[0-9]{1,32}$", example = "17841400000000001")]
     instagram_account_id: Option<String>,
     /// Who asks the person which of several Pages it is, with Facebook Login: `hosted`, a page of the API, or `frontend`, yours at
     /// `returnUrl`.
-    #[schema(pattern = "^(hosted|frontend)$", example = "hosted")]
+    #[schema(schema_with = enums::page_choice_or_null)]
     page_choice: Option<String>,
     /// Settings of the connection. Omitted: those it has, or the defaults.
     settings: Option<ConnectionSettings>,

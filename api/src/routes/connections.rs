@@ -47,7 +47,7 @@ pub(super) async fn connections(
         checks.entry(check.connection_id).or_default().push(check);
     }
     let view = |connection: &Connection| ListedConnection {
-        connection: ConnectionView::of(connection),
+        connection: ConnectionView::of(connection, Some(state.options.defaults)),
         health: is_live(connection).then(|| {
             let checks = checks.get(&connection.id).map(Vec::as_slice).unwrap_or_default();
             worst(checks).as_str()

@@ -5,14 +5,12 @@ use super::select;
 use crate::access::Scope;
 use crate::extract::MaybeBody;
 use crate::problem::Problem;
+use crate::services::{self, connections::Disconnecting};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use dmrelay_domain::failure::FailureClass;
-use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_runtime::settings::AgentBinding;
-use dmrelay_store::{Activity, ActivityKind, Connection, Released};
 use dmrelay_views::ConnectionView;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -62,55 +60,9 @@ pub(super) async fn disconnect(
         return Err(Problem::invalid("/releaseAgent", "agents are assigned and released by the operator"));
     }
     let connection = select(&state, &scope, request.connection_id).await?;
-    if connection.status == ConnectionStatus::Disconnected {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "not-connected", "The account is not connected"));
-    }
-    let reached = unsubscribe(&state, &connection).await;
-    let tx = state.store.begin().await?;
-    if request.release_agent {
-        // First, as a connect does, which goes on to the connection from there.
-        tx.lock_agent(&scope.agent).await?;
-    }
-    // A token renewed meanwhile may have subscribed the webhooks again: the workers unsubscribe them with it.
-    let ended = reached && tx.mark_disconnected(&connection, "by request").await?;
-    if !ended {
-        let why = if reached {
-            "its token was renewed meanwhile"
-        } else {
-            "Meta is unreachable, the webhooks are still subscribed"
-        };
-        tx.mark_disconnecting(connection.id, why).await?;
-    }
-    let activity = Activity::of_connection(&connection, ActivityKind::Disconnected, &scope.actor)
-        .with("instagramAccountId", connection.account.as_str());
-    tx.record(&activity).await?;
-    let mut agent_released = false;
-    if request.release_agent {
-        // It stays while it answers for others.
-        let released = tx.release_agent(&scope.agent, Some(&scope.subaccount), &scope.actor).await?;
-        agent_released = matches!(released, Released::From(_));
-    }
-    tx.commit().await?;
-    state.snapshots.refresh().await?;
-    tracing::info!(connection = %connection.id, ended, "disconnected");
-    let fresh = state.store.connection_by_id(connection.id).await?;
-    let fresh = fresh.ok_or_else(|| Problem::not_found("the connection is gone"))?;
-    let status = if ended { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(Disconnected { connection: ConnectionView::of(&fresh), agent_released })))
-}
-
-/// Whether the webhooks have ended, or this token can no longer unsubscribe them.
-async fn unsubscribe(state: &ApiState, connection: &Connection) -> bool {
-    let Ok(access) = dmrelay_app::access(&state.vault, connection) else { return true };
-    match state.graph.unsubscribe(&access).await {
-        Ok(()) => true,
-        Err(err) => {
-            // Without the proof of the app's secret nothing is known of the token.
-            let is_final = !matches!(
-                err.class,
-                FailureClass::Transient | FailureClass::Ambiguous | FailureClass::Throttled
-            );
-            is_final && !err.is_about_proof()
-        }
-    }
+    let wanted = Disconnecting { actor: &scope.actor, release_agent: request.release_agent };
+    let ended = services::connections::disconnect(&state, &connection, wanted).await?;
+    let connection = ConnectionView::of(&ended.connection, Some(state.options.defaults));
+    let status = if ended.is_over { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(Disconnected { connection, agent_released: ended.agent_released })))
 }

@@ -4,15 +4,17 @@ use super::{all, ids, listed, paging};
 use crate::access::Scope;
 use crate::extract::{Id, Params};
 use crate::problem::{Problem, ValidationErrors};
+use crate::services;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
 use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId};
 use dmrelay_domain::states::{Author, Direction, MessageStatus};
 use dmrelay_store::MessageFilter;
-use dmrelay_views::{List, MessageView, enums};
-use serde::Deserialize;
-use utoipa::IntoParams;
+use dmrelay_views::{ChatView, List, MessageView, enums};
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::ObjectBuilder;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -71,20 +73,54 @@ pub(super) async fn messages(
     Ok(Json(List::of(page, (filter.limit, filter.skip), MessageView::of, paging::write_id)))
 }
 
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct OneQuery {
+    /// `chat`: with the chat of the message.
+    #[param(schema_with = expandable)]
+    expand: Option<String>,
+}
+
+fn expandable() -> ObjectBuilder {
+    enums::one_of([CHAT].into_iter())
+}
+
+const CHAT: &str = "chat";
+
+/// A message, with its chat if the call asks for it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MessageInChat {
+    #[serde(flatten)]
+    message: MessageView,
+    /// With `expand=chat`, otherwise null.
+    chat: Option<ChatView>,
+}
+
 /// Gets a message
-#[utoipa::path(get, path = "/messages/{messageId}", tag = "History", operation_id = "getMessage",
-    responses((status = 200, description = "The message", body = MessageView)))]
+#[utoipa::path(get, path = "/messages/{messageId}", tag = "History", operation_id = "getMessage", params(OneQuery),
+    responses((status = 200, description = "The message", body = MessageInChat)))]
 pub(super) async fn message(
     State(state): State<ApiState>,
     scope: Scope,
     Id(id): Id<MessageId>,
-) -> Result<Json<MessageView>, Problem> {
+    Params(query): Params<OneQuery>,
+) -> Result<Json<MessageInChat>, Problem> {
+    let mut errors = ValidationErrors::default();
+    let expand = paging::word("expand", query.expand, [CHAT].into_iter(), &mut errors);
+    errors.end()?;
     let missing = || Problem::not_found("this agent has no message with that messageId");
     // What is left of a reaction to a message that has not come is no message.
     let row = state.store.message(id).await?.filter(|row| row.kind != "stub").ok_or_else(missing)?;
     let connections = ids(&all(&state, &scope).await?);
     let chat = state.store.chat_of(&connections, row.chat_id).await?.ok_or_else(missing)?;
-    Ok(Json(MessageView::of_user(&row, &chat.instagram_user_id)))
+    let message = MessageView::of_user(&row, &chat.instagram_user_id);
+    let chat = match expand {
+        Some(_) => Some(services::chats::view(&state, &scope.actor, &chat).await?),
+        None => None,
+    };
+    Ok(Json(MessageInChat { message, chat }))
 }
 
 fn filter(query: Query) -> Result<MessageFilter, Problem> {

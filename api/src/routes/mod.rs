@@ -12,7 +12,7 @@ mod dead_letters;
 mod disconnect;
 mod docs;
 mod erase;
-mod events;
+pub(crate) mod events;
 mod inbox_profile;
 mod me;
 mod messages;
@@ -20,10 +20,11 @@ mod meta_apps;
 mod notification_targets;
 mod notifications;
 mod oauth;
-mod paging;
+pub(crate) mod paging;
 pub(crate) mod pauses;
 mod privacy;
 pub(crate) mod provider_key;
+mod qr_code;
 mod read;
 mod replay;
 mod send;
@@ -33,12 +34,14 @@ mod status;
 mod takeover;
 mod thread;
 mod transfer;
-mod triage;
+pub(crate) mod triage;
 mod usage;
 mod webhook;
 
 use crate::access::{self, Guard, Scope};
+use crate::checks::Checks;
 use crate::connect::session;
+use crate::console;
 use crate::front;
 use crate::openapi;
 use crate::problem::Problem;
@@ -51,7 +54,9 @@ use axum::routing::{get, post};
 use dmrelay_domain::ids::ConnectionId;
 use dmrelay_domain::permission::Permission;
 use dmrelay_store::Connection;
+use dmrelay_views::ConnectionView;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -86,6 +91,7 @@ fn of_agent() -> Vec<Route> {
         needs(Connect, routes!(disconnect::disconnect)),
         needs(Connect, routes!(check::check)),
         needs(Read, routes!(status::status)),
+        Route { is_list: false, ..needs(Read, routes!(qr_code::qr_code)) },
         needs(Read, routes!(connections::connections)),
         needs(Configure, routes!(settings::change_settings)),
         Route { keeps_answers: false, ..needs(Send, routes!(send::send)) },
@@ -122,6 +128,7 @@ fn of_tenant() -> Vec<Route> {
         Route { is_list: false, ..needs(Permission::Read, routes!(me::me)) },
         needs(Permission::Read, routes!(activities::of_tenant)),
         needs(Permission::Read, routes!(chats::of_tenant)),
+        Route { is_list: false, ..needs(Permission::Read, routes!(events::of_tenant)) },
         needs(Permission::Read, routes!(usage::usage)),
         needs(Permission::Read, routes!(pauses::list)),
         needs(Permission::Pause, routes!(pauses::pause)),
@@ -171,9 +178,13 @@ pub(crate) fn document() -> serde_json::Value {
 
 /// Everything the API serves, except health.
 pub(crate) fn router(state: &ApiState) -> Router {
+    let document = document();
+    let checks = Checks::of(&document);
     let guarded = |route: Route| {
         let Route { permission, keeps_answers, is_list, method } = route;
-        let guard = Guard { state: state.clone(), permission, keeps_answers, is_list };
+        let checks =
+            openapi::operation_id(&method.1).and_then(|id| checks.get(id)).cloned().unwrap_or_default();
+        let guard = Guard { state: state.clone(), permission, keeps_answers, is_list, checks };
         method.layer(middleware::from_fn_with_state(guard, access::guard))
     };
     let (rest, _) = calls(guarded).split_for_parts();
@@ -181,12 +192,14 @@ pub(crate) fn router(state: &ApiState) -> Router {
         // Added before the other layers, so that it also wraps them: browsers send preflight requests
         // (OPTIONS) without credentials.
         .method_not_allowed_fallback(not_allowed)
-        .merge(docs::router(&document()))
+        .merge(docs::router(&document, state))
         .route(session::CALLBACK, get(oauth::callback))
         .route(oauth::CHOICE, post(oauth::choose))
         .route("/data-deletion/{code}", get(privacy::deletion_status))
         .fallback(|| async { Problem::not_found("no route has this path") })
         .layer(DefaultBodyLimit::max(state.options.api.api_max_bytes))
+        .layer(middleware::from_fn(front::tagged))
+        .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::custom(front::panicked))
         .layer(middleware::from_fn_with_state(state.clone(), front::bounded))
         .layer(middleware::from_fn_with_state(state.clone(), front::limited))
@@ -200,6 +213,7 @@ pub(crate) fn router(state: &ApiState) -> Router {
         .route(&format!("{AGENT}/data-deletion"), post(privacy::own_data_deletion))
         .method_not_allowed_fallback(not_allowed);
     rest.merge(webhooks)
+        .merge(console::router(state))
         .layer(middleware::from_fn_with_state(state.clone(), front::secured))
         .with_state(state.clone())
 }
@@ -229,7 +243,10 @@ async fn select(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<
         (Some(connection), 0) => Ok(connection),
         (Some(last), _) => {
             all.push(last);
-            let list = all.iter().map(dmrelay_views::ConnectionView::of).collect::<Vec<_>>();
+            let list = all
+                .iter()
+                .map(|one| ConnectionView::of(one, Some(state.options.defaults)))
+                .collect::<Vec<_>>();
             Err(Problem::new(
                 StatusCode::CONFLICT,
                 "ambiguous-connection",
@@ -248,7 +265,7 @@ async fn select(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<
 
 /// The connections a list covers: the one named, all live ones, or, if none is live, all of them.
 async fn listed(state: &ApiState, scope: &Scope, named: Option<Uuid>) -> Result<Vec<ConnectionId>, Problem> {
-    listed_of(&state.store.connections(&scope.subaccount, Some(&scope.agent)).await?, named)
+    listed_of(&all(state, scope).await?, named)
 }
 
 /// The same, of these connections.
@@ -263,10 +280,21 @@ fn listed_of(all: &[Connection], named: Option<Uuid>) -> Result<Vec<ConnectionId
 
 /// All connections of the agent, live or not.
 async fn all(state: &ApiState, scope: &Scope) -> Result<Vec<Connection>, Problem> {
-    Ok(state.store.connections(&scope.subaccount, Some(&scope.agent)).await?)
+    let all = state.store.connections(&scope.subaccount, Some(&scope.agent)).await?;
+    if all.is_empty() && !is_known(state, scope).await? {
+        // Whether another subaccount has it is nobody's business.
+        return Err(Problem::not_found("this subaccount has no agent with that agentId"));
+    }
+    Ok(all)
 }
 
-fn ids(connections: &[Connection]) -> Vec<ConnectionId> {
+/// Whether the agent is the subaccount's, though no account is connected to it.
+async fn is_known(state: &ApiState, scope: &Scope) -> Result<bool, Problem> {
+    let owner = state.store.agent_subaccount(&scope.agent).await?;
+    Ok(owner.as_deref() == Some(scope.subaccount.as_str()))
+}
+
+pub(crate) fn ids(connections: &[Connection]) -> Vec<ConnectionId> {
     connections.iter().map(|connection| connection.id).collect()
 }
 

@@ -16,10 +16,10 @@ const SKIP_MAX: u64 = 10_000;
 /// Validation error of a malformed cursor.
 const NO_CURSOR: &str = "must be a nextCursor of this list";
 /// Maximum length of a search text, in bytes.
-pub(super) const TEXT_MAX: usize = 200;
+pub(crate) const TEXT_MAX: usize = 200;
 
 /// The page: (limit, skip).
-pub(super) fn page(limit: Option<u64>, skip: Option<u64>, errors: &mut ValidationErrors) -> (u64, u64) {
+pub(crate) fn page(limit: Option<u64>, skip: Option<u64>, errors: &mut ValidationErrors) -> (u64, u64) {
     let limit = limit.unwrap_or(LIMIT);
     if limit == 0 || limit > LIMIT_MAX {
         errors.parameter("limit", format!("must be 1 to {LIMIT_MAX}"));
@@ -32,7 +32,7 @@ pub(super) fn page(limit: Option<u64>, skip: Option<u64>, errors: &mut Validatio
 }
 
 /// A search that takes too long is refused; any other list that does is our fault.
-pub(super) fn search_problem(is_search: bool, err: dmrelay_store::Error) -> Problem {
+pub(crate) fn search_problem(is_search: bool, err: dmrelay_store::Error) -> Problem {
     if !(is_search && err.is_too_long()) {
         return Problem::from(err);
     }
@@ -41,27 +41,27 @@ pub(super) fn search_problem(is_search: bool, err: dmrelay_store::Error) -> Prob
 }
 
 /// The cursor of a list ordered by id.
-pub(super) fn write_id(id: impl Into<Uuid>) -> String {
+pub(crate) fn write_id(id: impl Into<Uuid>) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(id.into().as_bytes())
 }
 
 /// Parses such a cursor; `None` if it is malformed.
-pub(super) fn id_of<I: From<Uuid>>(cursor: &str) -> Option<I> {
+pub(crate) fn id_of<I: From<Uuid>>(cursor: &str) -> Option<I> {
     Uuid::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok().map(I::from)
 }
 
 /// Parses the cursor of a query string.
-pub(super) fn read_id<I: From<Uuid>>(cursor: Option<&str>, errors: &mut ValidationErrors) -> Option<I> {
+pub(crate) fn read_id<I: From<Uuid>>(cursor: Option<&str>, errors: &mut ValidationErrors) -> Option<I> {
     errors.check_parameter("cursor", id_of(cursor?).ok_or(NO_CURSOR))
 }
 
 /// The cursor of a list ordered by time, then id.
-pub(super) fn write_time_and_id((at, id): (Millis, ChatId)) -> String {
+pub(crate) fn write_time_and_id((at, id): (Millis, ChatId)) -> String {
     BASE64_URL_SAFE_NO_PAD.encode([at.to_be_bytes().as_slice(), id.0.as_bytes()].concat())
 }
 
 /// Parses such a cursor.
-pub(super) fn read_time_and_id(
+pub(crate) fn read_time_and_id(
     cursor: Option<&str>,
     errors: &mut ValidationErrors,
 ) -> Option<(Millis, ChatId)> {
@@ -73,12 +73,12 @@ pub(super) fn read_time_and_id(
 }
 
 /// An RFC 3339 time in a query string.
-pub(super) fn moment(name: &str, text: Option<&str>, errors: &mut ValidationErrors) -> Option<Millis> {
+pub(crate) fn moment(name: &str, text: Option<&str>, errors: &mut ValidationErrors) -> Option<Millis> {
     errors.check_parameter(name, dmrelay_views::parse_time(text?))
 }
 
 /// A search text.
-pub(super) fn text(name: &str, text: Option<String>, errors: &mut ValidationErrors) -> Option<String> {
+pub(crate) fn text(name: &str, text: Option<String>, errors: &mut ValidationErrors) -> Option<String> {
     let text = text?;
     if text.is_empty() || text.len() > TEXT_MAX {
         errors.parameter(name, format!("must be 1 to {TEXT_MAX} bytes"));
@@ -87,7 +87,7 @@ pub(super) fn text(name: &str, text: Option<String>, errors: &mut ValidationErro
 }
 
 /// An enum value.
-pub(super) fn word(
+pub(crate) fn word(
     name: &str,
     word: Option<String>,
     words: impl Iterator<Item = &'static str>,

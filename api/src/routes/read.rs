@@ -1,10 +1,10 @@
 //! `POST …/chats/{chatId}/read`: up to where the caller has read a chat.
 
 use super::chat::find;
-use super::chats;
 use crate::access::Scope;
 use crate::extract::{Id, MaybeBody};
 use crate::problem::Problem;
+use crate::services;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
@@ -40,5 +40,5 @@ pub(super) async fn read(
     if !state.store.mark_read(&row, scope.actor.key(), up_to).await? {
         return Err(Problem::invalid("/messageId", "must be the id of a message of this chat"));
     }
-    Ok(Json(chats::view(&state, &scope.actor, &row).await?))
+    Ok(Json(services::chats::view(&state, &scope.actor, &row).await?))
 }

@@ -5,6 +5,7 @@ use super::{all, ids, paging};
 use crate::access::Scope;
 use crate::extract::{Body, Id, MaybeBody};
 use crate::problem::{Problem, ValidationErrors};
+use crate::services::failures;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -86,10 +87,10 @@ pub(super) async fn replay_some(
     let connections = all(&state, &scope).await?;
     let mut done = Outcome::default();
     for letter in wanted(&state, &scope, &connections, request, &mut done).await? {
-        match one(&state, &scope, &connections, &letter).await? {
-            Replay::Replayed => done.replayed += 1,
-            Replay::NotOpen => done.refuse(letter.id, "it was already replayed or discarded"),
-            Replay::Refused(why) => done.refuse(letter.id, why),
+        let replay = failures::replay(&state, &connections, &letter, Some(&scope.actor)).await?;
+        match failures::hindrance(&replay) {
+            None => done.replayed += 1,
+            Some(why) => done.refuse(letter.id, why),
         }
     }
     Ok(Json(done))
@@ -109,10 +110,10 @@ pub(super) async fn replay(
     MaybeBody(_): MaybeBody<Nothing>,
 ) -> Result<Json<DeadLetterView>, Problem> {
     let connections = all(&state, &scope).await?;
-    let letter = find(&state, &connections, id).await?;
-    match one(&state, &scope, &connections, &letter).await? {
-        Replay::Replayed => Ok(Json(DeadLetterView::of(&find(&state, &connections, id).await?))),
-        Replay::NotOpen => Err(not_open()),
+    let letter = failures::find(&state, &connections, id).await?;
+    match failures::replay(&state, &connections, &letter, Some(&scope.actor)).await? {
+        Replay::Replayed => Ok(Json(DeadLetterView::of(&failures::find(&state, &connections, id).await?))),
+        Replay::NotOpen => Err(failures::not_open()),
         Replay::Refused(why) => {
             let title = "The dead letter cannot be replayed now";
             Err(Problem::new(StatusCode::CONFLICT, "not-replayable", title).detail(why))
@@ -134,41 +135,17 @@ pub(super) async fn discard(
     MaybeBody(_): MaybeBody<Nothing>,
 ) -> Result<Json<DeadLetterView>, Problem> {
     let connections = all(&state, &scope).await?;
-    let letter = find(&state, &connections, id).await?;
+    let letter = failures::find(&state, &connections, id).await?;
     if !state.store.discard(&letter, &scope.actor).await? {
-        return Err(not_open());
+        return Err(failures::not_open());
     }
-    Ok(Json(DeadLetterView::of(&find(&state, &connections, id).await?)))
+    Ok(Json(DeadLetterView::of(&failures::find(&state, &connections, id).await?)))
 }
 
 impl Outcome {
     fn refuse(&mut self, id: DeadLetterId, reason: &str) {
         self.refused.push(Refused { id: id.0, reason: reason.to_owned() });
     }
-}
-
-fn not_open() -> Problem {
-    Problem::new(StatusCode::CONFLICT, "not-open", "The dead letter was already replayed or discarded")
-}
-
-async fn find(
-    state: &ApiState,
-    connections: &[Connection],
-    id: DeadLetterId,
-) -> Result<dead_letter::Model, Problem> {
-    let letter = state.store.dead_letter(&ids(connections), id).await?;
-    letter.ok_or_else(|| Problem::not_found("this agent has no dead letter with that id"))
-}
-
-async fn one(
-    state: &ApiState,
-    scope: &Scope,
-    connections: &[Connection],
-    letter: &dead_letter::Model,
-) -> Result<Replay, Problem> {
-    let connection = connections.iter().find(|one| Some(one.id) == letter.connection_id);
-    let Some(connection) = connection else { return Ok(Replay::Refused("its connection is gone")) };
-    Ok(state.store.replay(letter, connection, &scope.actor).await?)
 }
 
 /// The dead letters a request names; those not found are reported as refused.

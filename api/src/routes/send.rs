@@ -6,26 +6,25 @@ use crate::access::Scope;
 use crate::extract::Body;
 use crate::idempotency;
 use crate::problem::Problem;
+use crate::services::{
+    self,
+    send::{Sent, Wanted, sent_before},
+};
 use crate::state::ApiState;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
-use dmrelay_domain::actor::Actor;
 use dmrelay_domain::api_key;
-use dmrelay_domain::clock::{Clock, SystemClock, millis};
-use dmrelay_domain::conversation::{Policy, Refusal, Reply, SendByHuman};
 use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId, MessageId};
-use dmrelay_domain::states::{ConnectionStatus, MessageStatus};
+use dmrelay_domain::states::MessageStatus;
 use dmrelay_domain::trace::TraceId;
 use dmrelay_instagram::Outgoing;
-use dmrelay_queue::{Job, QueueName};
 use dmrelay_store::Connection;
 use dmrelay_store::entity::message;
 use dmrelay_views::enums;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::time::Duration;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -73,14 +72,6 @@ fn message_schema() -> utoipa::openapi::schema::Schema {
         .into()
 }
 
-/// A validated message, which may be sent if the chat's window is open.
-struct Wanted {
-    to: InstagramUserId,
-    outgoing: Outgoing,
-    key: Option<String>,
-    sent_by: Option<String>,
-}
-
 /// Sends a message to a customer as a human agent
 ///
 /// Puts the message into the chat's outbox; the agent falls silent in that chat. With an `Idempotency-Key`
@@ -105,9 +96,7 @@ pub(super) async fn send(
         }
     }
     let connection = select(&state, &scope, request.connection_id).await?;
-    if connection.status != ConnectionStatus::Connected {
-        return Err(not_connected(connection.status));
-    }
+    services::send::check_connected(&connection)?;
     let Some(chat) = state.store.chat_of_user(connection.id, &wanted.to).await? else {
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
@@ -116,39 +105,10 @@ pub(super) async fn send(
         )
         .detail("Instagram delivers messages only to users who have written first"));
     };
-    let message = MessageId::new();
-    let hours = connection.settings.takeover_hours.unwrap_or(state.options.takeover_hours);
-    let policy = Policy { takeover: millis(Duration::from_hours(hours.into())), ..Policy::default() };
-    let command = describe(&wanted, message, scope.actor.clone(), trace);
-    let applied = match state.store.send_by_human(policy, chat.id, command).await {
-        // A concurrent call with the same key was faster.
-        Err(err) if err.is_conflict() => {
-            return match sent_before(&state, &connection, &wanted).await? {
-                Some(before) => Ok(accepted_before(&before)),
-                None => Err(err.into()),
-            };
-        }
-        applied => applied?,
-    };
-    match applied.reply {
-        Reply::Refused(Refusal::WindowClosed) => return Err(window_closed()),
-        Reply::Refused(_) => return Err(not_connected(ConnectionStatus::Disconnected)),
-        _ => {}
+    match services::send::send(&state, (&connection, &chat), wanted, (scope.actor, trace)).await? {
+        Sent::Now(message) => Ok(accepted(message, chat.id, MessageStatus::Queued.as_str())),
+        Sent::Before(before) => Ok(accepted_before(&before)),
     }
-    push(&state, chat.id, message, trace).await;
-    tracing::info!(message_id = %message, chat = %chat.id, "message of a human agent queued");
-    Ok(accepted(message, chat.id, MessageStatus::Queued.as_str()))
-}
-
-fn not_connected(status: ConnectionStatus) -> Problem {
-    Problem::new(StatusCode::CONFLICT, "not-connected", "The account cannot send now")
-        .with("connectionStatus", status.as_str())
-}
-
-fn window_closed() -> Problem {
-    let title = "Meta's 24 hours since the user's last message are over";
-    Problem::new(StatusCode::CONFLICT, "window-closed", title)
-        .detail("the user must write again before they can be answered")
 }
 
 fn check(request: &Send, headers: &HeaderMap) -> Result<Wanted, Problem> {
@@ -179,57 +139,6 @@ async fn candidates(
     let mut all = super::all(state, scope).await?;
     all.retain(|connection| named.is_none_or(|named| connection.id == ConnectionId(named)));
     Ok(all)
-}
-
-/// The message sent before with the same key.
-async fn sent_before(
-    state: &ApiState,
-    connection: &Connection,
-    wanted: &Wanted,
-) -> Result<Option<message::Model>, Problem> {
-    let Some(key) = &wanted.key else { return Ok(None) };
-    let Some(before) = state.store.message_by_key(connection.id, key).await? else { return Ok(None) };
-    let chat = state.store.chat(before.chat_id).await?;
-    let same_user = chat.is_some_and(|chat| chat.instagram_user_id == wanted.to.as_str());
-    let same_message =
-        before.payload == payload(wanted) && before.text.as_deref() == wanted.outgoing.as_text();
-    let same_message = same_message && before.sent_by == wanted.sent_by;
-    if same_user && same_message {
-        return Ok(Some(before));
-    }
-    Err(idempotency::reused())
-}
-
-fn describe(wanted: &Wanted, message: MessageId, actor: Actor, trace: TraceId) -> SendByHuman {
-    let body = dmrelay_domain::conversation::Body {
-        kind: wanted.outgoing.kind().to_owned(),
-        text: wanted.outgoing.as_text().map(str::to_owned),
-        payload: payload(wanted),
-        ..Default::default()
-    };
-    let (idempotency_key, sent_by) = (wanted.key.clone(), wanted.sent_by.clone());
-    SendByHuman { message, body, idempotency_key, actor, sent_by, trace: Some(trace) }
-}
-
-/// The message as JSON, if it is more than plain text.
-fn payload(wanted: &Wanted) -> Option<String> {
-    let json = wanted.outgoing.as_json();
-    let plain =
-        json.as_object().is_some_and(|fields| fields.len() == 1) && wanted.outgoing.as_text().is_some();
-    (!plain).then(|| json.to_string())
-}
-
-async fn push(state: &ApiState, chat: ChatId, message: MessageId, trace: TraceId) {
-    let job = Job {
-        queue: QueueName::Deliver,
-        id: chat.0,
-        key: format!("{chat}:{message}"),
-        pushed_at_ms: SystemClock.now(),
-        trace: Some(trace.to_string()),
-    };
-    if let Err(err) = state.queue.push(job).await {
-        tracing::debug!(%chat, error = %err, "job not pushed; the poller will pick up the row");
-    }
 }
 
 /// The answer to a call that was made before.

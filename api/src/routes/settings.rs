@@ -35,5 +35,5 @@ pub(super) async fn change_settings(
         .await?;
     let changed = changed.ok_or_else(|| Problem::not_found("the connection is gone"))?;
     state.snapshots.refresh().await?;
-    Ok(Json(ConnectionView::of(&changed)))
+    Ok(Json(ConnectionView::of(&changed, Some(state.options.defaults))))
 }

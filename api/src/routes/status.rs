@@ -85,6 +85,6 @@ pub(super) async fn status(
         backfill: state.store.backfill(connection.id).await?.as_ref().map(BackfillView::of),
         notices: Notice::all(&signs, state.clock.now()),
         webhook: WebhookView { callback_url: connect::callback_url(&state, &connection) },
-        connection: ConnectionView::of(&connection),
+        connection: ConnectionView::of(&connection, Some(state.options.defaults)),
     }))
 }

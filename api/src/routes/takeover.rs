@@ -4,7 +4,7 @@ use super::chat::find;
 use crate::access::Scope;
 use crate::extract::{Id, MaybeBody};
 use crate::problem::Problem;
-use crate::settings::TAKEOVER_MAX;
+use crate::services;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
@@ -13,7 +13,6 @@ use dmrelay_store::Connection;
 use dmrelay_store::entity::chat;
 use dmrelay_views::ChatView;
 use serde::Deserialize;
-use std::time::Duration;
 use utoipa::ToSchema;
 
 /// A request to take over a chat.
@@ -43,14 +42,9 @@ pub(super) async fn take_over(
     MaybeBody(request): MaybeBody<TakeOver>,
 ) -> Result<Json<ChatView>, Problem> {
     let asked = request.unwrap_or_default().hours;
-    if asked.is_some_and(|hours| !(1..=TAKEOVER_MAX).contains(&hours)) {
-        return Err(Problem::invalid("/hours", format!("must be 1 to {TAKEOVER_MAX}")));
-    }
     let (connection, chat) = with_connection(&state, &scope, id).await?;
-    let hours = asked.or(connection.settings.takeover_hours).unwrap_or(state.options.takeover_hours);
-    let pause = Duration::from_hours(hours.into());
-    let taken = state.store.take_over_chat(&connection, chat.id, &scope.actor, pause).await?;
-    answer(&state, &scope, taken).await
+    let taken = services::takeover::take_over(&state, &connection, chat.id, &scope.actor, asked).await?;
+    Ok(Json(services::chats::view(&state, &scope.actor, &taken).await?))
 }
 
 /// Returns a chat to the agent
@@ -66,8 +60,8 @@ pub(super) async fn release(
     MaybeBody(_): MaybeBody<Release>,
 ) -> Result<Json<ChatView>, Problem> {
     let (connection, chat) = with_connection(&state, &scope, id).await?;
-    let released = state.store.release_chat(&connection, chat.id, &scope.actor).await?;
-    answer(&state, &scope, released).await
+    let released = services::takeover::release(&state, &connection, chat.id, &scope.actor).await?;
+    Ok(Json(services::chats::view(&state, &scope.actor, &released).await?))
 }
 
 pub(super) async fn with_connection(
@@ -79,13 +73,4 @@ pub(super) async fn with_connection(
     let connection = state.store.connection_by_id(chat.connection_id).await?;
     let connection = connection.ok_or_else(|| Problem::not_found("the chat's connection is gone"))?;
     Ok((connection, chat))
-}
-
-async fn answer(
-    state: &ApiState,
-    scope: &Scope,
-    chat: Option<chat::Model>,
-) -> Result<Json<ChatView>, Problem> {
-    let chat = chat.ok_or_else(|| Problem::not_found("the chat is gone"))?;
-    Ok(Json(super::chats::view(state, &scope.actor, &chat).await?))
 }

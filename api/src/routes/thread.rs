@@ -13,7 +13,7 @@ use dmrelay_domain::ids::{ChatId, InstagramUserId};
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_instagram::{Access, INSTAGRAM_INBOX, PAGE_INBOX, ThreadControl, ThreadOwner};
 use dmrelay_store::Connection;
-use dmrelay_views::time;
+use dmrelay_views::{enums, time};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -40,7 +40,7 @@ pub(super) struct ThreadView {
 pub(super) struct ChangeThread {
     /// `take`: it becomes this app's. `release`: nobody's, so that Meta gives it to the default app. `escalate`: the Instagram
     /// inbox's, where people answer; the agent falls silent.
-    #[schema(pattern = "^(take|release|escalate)$", example = "escalate")]
+    #[schema(schema_with = enums::thread_action)]
     action: String,
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn change(
     let done = state.graph.control_thread(&access, &user, control).await;
     done.map_err(|err| graph_problem(&err))?;
     if matches!(control, ThreadControl::Pass(_)) {
-        let hours = connection.settings.takeover_hours.unwrap_or(state.options.takeover_hours);
+        let hours = connection.settings.takeover_hours.unwrap_or(state.options.defaults.takeover_hours);
         let pause = Duration::from_hours(hours.into());
         state.store.take_over_chat(&connection, id, &scope.actor, pause).await?;
     }

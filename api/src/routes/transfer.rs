@@ -60,7 +60,7 @@ pub(super) async fn transfer(
         AgentChanged::Now(connection) => {
             state.snapshots.refresh().await?;
             tracing::info!(connection = %connection.id, from = %scope.agent, to = %agent, "another agent answers for an account");
-            Ok(Json(ConnectionView::of(&connection)))
+            Ok(Json(ConnectionView::of(&connection, Some(state.options.defaults))))
         }
         AgentChanged::NotAssigned => Err(not_assigned()),
         AgentChanged::Gone => Err(Problem::not_found("the connection is gone")),

@@ -1,10 +1,11 @@
 //! `PATCH …/chats/{chatId}` and `…/notes`: what people decide about a chat, for one another.
 
+use super::paging;
 use super::takeover::with_connection;
-use super::{chats, paging};
 use crate::access::Scope;
 use crate::extract::{Body, Id, Params};
 use crate::problem::{Problem, ValidationErrors};
+use crate::services;
 use crate::settings::Change;
 use crate::state::ApiState;
 use axum::extract::{Path, State};
@@ -110,7 +111,7 @@ pub(super) async fn change(
     };
     let changed = state.store.change_triage(&connection, row.id, &scope.actor, change).await?;
     changed.ok_or_else(|| Problem::not_found("the chat is gone"))?;
-    Ok(Json(chats::view(&state, &scope.actor, &row).await?))
+    Ok(Json(services::chats::view(&state, &scope.actor, &row).await?))
 }
 
 /// Lists the notes about a chat, newest first
@@ -184,7 +185,7 @@ fn checked_name(who: String, me: &Actor, errors: &mut ValidationErrors) -> Strin
 }
 
 /// The caller, as colleagues name them: the subject of a session or a token, otherwise the id of a key.
-pub(super) fn person(actor: &Actor) -> &str {
+pub(crate) fn person(actor: &Actor) -> &str {
     let key = actor.key();
     let of_session = key.strip_prefix("session:").and_then(|rest| rest.split_once(':'));
     of_session.map(|(_, subject)| subject).or_else(|| key.strip_prefix("jwt:")).unwrap_or(key)

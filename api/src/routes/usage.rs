@@ -9,7 +9,7 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Json, Response};
 use dmrelay_domain::ids::ConnectionId;
 use dmrelay_store::{UsageFilter, day_of};
-use dmrelay_views::{TurnBudgetView, UsageCounts, UsageDayView, date, parse_date, usage_csv};
+use dmrelay_views::{TurnBudgetView, UsageCounts, UsageDayView, date, enums, parse_date, usage_csv};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -34,7 +34,7 @@ pub(super) struct Query {
     /// Only this connection.
     connection_id: Option<Uuid>,
     /// `json` (the default) or `csv`.
-    #[param(pattern = "^(json|csv)$", example = "json")]
+    #[param(schema_with = enums::usage_format)]
     format: Option<String>,
 }
 

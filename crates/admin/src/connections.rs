@@ -218,7 +218,7 @@ impl<'a> Account<'a> {
         View {
             connection: OfSubaccount::new(
                 &self.connection.row.subaccount_id,
-                ConnectionView::of(self.connection),
+                ConnectionView::of(self.connection, None),
             ),
             token_days_left: self.token_days_left(),
             last_event_age_seconds: self.event_age().map(|age| age / 1_000),

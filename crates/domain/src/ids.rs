@@ -1,9 +1,11 @@
 //! Ids as types, so that a chat's id cannot be passed where a message's is expected.
 
+use crate::clock::Millis;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
-use uuid::Uuid;
+use std::sync::atomic::{AtomicU32, Ordering};
+use uuid::{Builder, Uuid};
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -119,7 +121,7 @@ uuid_id!(
 );
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:expr) => {
+    ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:expr, $why:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
         #[serde(transparent)]
@@ -136,17 +138,17 @@ macro_rules! text_id {
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
                 let allowed: fn(char) -> bool = $allowed;
                 if text.is_empty() {
-                    return Err(InvalidId { what: stringify!($name), why: "is empty" });
+                    return Err(InvalidId { what: stringify!($name), why: "must not be empty" });
                 }
                 if text.len() > Self::MAX {
-                    return Err(InvalidId { what: stringify!($name), why: "is too long" });
+                    return Err(InvalidId { what: stringify!($name), why: concat!("must have at most ", $max, " characters") });
                 }
                 // Paths of URLs and of files take them for something else.
                 if matches!(text, "." | "..") {
                     return Err(InvalidId { what: stringify!($name), why: "must not be . or .." });
                 }
                 if !text.chars().all(allowed) {
-                    return Err(InvalidId { what: stringify!($name), why: "contains characters that are not allowed" });
+                    return Err(InvalidId { what: stringify!($name), why: $why });
                 }
                 Ok(Self(text.to_owned()))
             }
@@ -182,24 +184,24 @@ fn digit(c: char) -> bool {
 
 text_id!(
     /// A tenant of dmrelay, as the frontend names it.
-    SubaccountId, 64, word
+    SubaccountId, 64, word, "must be letters, digits, _, . and - only"
 );
 text_id!(
     /// A chat agent, as Retell names it (`agent_…`).
-    AgentId, 128, word
+    AgentId, 128, word, "must be letters, digits, _, . and - only"
 );
 text_id!(
     /// An Instagram professional account (`1784140…`): `entry.id` of a webhook. Digits only, so that it is
     /// safe in a path of the Graph API.
-    InstagramAccountId, 32, digit
+    InstagramAccountId, 32, digit, "must be digits only"
 );
 text_id!(
     /// An Instagram user as one account sees them (IGSID): `sender.id` of a webhook. Digits only.
-    InstagramUserId, 32, digit
+    InstagramUserId, 32, digit, "must be digits only"
 );
 text_id!(
     /// A Facebook Page id. Digits only.
-    PageId, 32, digit
+    PageId, 32, digit, "must be digits only"
 );
 
 /// Meta's message id: opaque, 160 to 190 characters of a base64-like alphabet.
@@ -223,6 +225,24 @@ pub struct InvalidId {
     pub why: &'static str,
 }
 
+/// A new id whose time is `now`, by the database's clock: so the ids of all processes follow one clock, and
+/// those of one process at the same time follow one another.
+pub fn id_at<I: From<Uuid>>(now: Millis) -> I {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let [a, b, c, d] = MADE.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    // 26 bits of the count, around those that every UUIDv7 has; then 48 random ones.
+    let shifted = [(a << 2 | b >> 6) & 0x0f, b << 2 | c >> 6, c & 0x3f, d];
+    let mut tail = [0; 10];
+    tail[..4].copy_from_slice(&shifted);
+    tail[4..].copy_from_slice(&Uuid::new_v4().as_bytes()[..6]);
+    Builder::from_unix_timestamp_millis(u64::try_from(now).unwrap_or(0), &tail).into_uuid().into()
+}
+
+/// The least id whose time is `at`.
+pub fn first_id_at<I: From<Uuid>>(at: Millis) -> I {
+    Builder::from_unix_timestamp_millis(u64::try_from(at).unwrap_or(0), &[0; 10]).into_uuid().into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,6 +262,18 @@ mod tests {
         assert!(SubaccountId::parse("ä").is_err());
         for dots in [".", ".."] {
             assert!(SubaccountId::parse(dots).is_err() && AgentId::parse(dots).is_err(), "{dots}");
+        }
+    }
+
+    #[test]
+    fn ids_of_one_time_follow_one_another() {
+        let now = 1_700_000_000_000;
+        let ids: Vec<ActivityId> = (0..10_000).map(|_| id_at(now)).collect();
+        assert!(ids.is_sorted_by(|a, b| a < b));
+        for id in ids {
+            assert_eq!((id.0.get_version_num(), id.0.get_variant()), (7, uuid::Variant::RFC4122));
+            assert_eq!(id.0.as_u128() >> 80, 1_700_000_000_000);
+            assert!(id > first_id_at(now) && id < first_id_at(now + 1));
         }
     }
 }

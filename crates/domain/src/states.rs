@@ -390,8 +390,24 @@ words!(
         MessageSent = "INSTAGRAM_MESSAGE_SENT",
         /// A message arrived.
         MessageReceived = "INSTAGRAM_MESSAGE_RECEIVED",
-        /// A message will not be sent.
+        /// A message will not be sent, or whether it was sent cannot be found out.
         MessageFailed = "INSTAGRAM_MESSAGE_FAILED",
+        /// A human agent's message waits to be sent.
+        MessageQueued = "INSTAGRAM_MESSAGE_QUEUED",
+        /// A reply is not sent: a human agent took over, the question was unsent, or an earlier part of the answer failed.
+        MessageHeldBack = "INSTAGRAM_MESSAGE_HELD_BACK",
+        /// A customer took a message back.
+        MessageUnsent = "INSTAGRAM_MESSAGE_UNSENT",
+        /// A customer changed what a message says.
+        MessageEdited = "INSTAGRAM_MESSAGE_EDITED",
+        /// A customer read everything up to a message.
+        MessageRead = "INSTAGRAM_MESSAGE_READ",
+        /// A customer reacted to a message, or took a reaction back.
+        MessageReaction = "INSTAGRAM_MESSAGE_REACTION",
+        /// The agent is asked.
+        TurnStarted = "TURN_STARTED",
+        /// A question to the agent is over.
+        TurnEnded = "TURN_ENDED",
         /// A connection changed its state on its own.
         ConnectionStateChanged = "INSTAGRAM_CONNECTION_STATE_CHANGED",
         /// A caller changed a connection's settings.
@@ -432,6 +448,12 @@ words!(
         ChatNoteAdded = "CHAT_NOTE_ADDED",
         /// Somebody deleted a note about a chat.
         ChatNoteRemoved = "CHAT_NOTE_REMOVED",
+        /// A chat needs a human agent's attention.
+        ChatFlagged = "CHAT_FLAGGED",
+        /// It does not any more.
+        ChatFlagCleared = "CHAT_FLAG_CLEARED",
+        /// Something failed for good.
+        DeadLetterOpened = "DEAD_LETTER_OPENED",
         /// A dead letter was replayed.
         DeadLetterReplayed = "DEAD_LETTER_REPLAYED",
         /// A dead letter was discarded.

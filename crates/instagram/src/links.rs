@@ -1,11 +1,14 @@
 //! Links that lead a customer to an account, and their QR codes (Meta, "ig.me links").
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use qrcode::QrCode;
 use qrcode::render::{svg, unicode};
-use std::io::Cursor;
+use qrcode::{Color, QrCode};
 use url::Url;
+
+/// The side of a module of a QR code as a PNG image, in pixels.
+const MODULE_PIXELS: usize = 8;
+
+/// The width of the light border around a QR code, in modules.
+const QUIET_ZONE: usize = 4;
 
 /// Maximum length of the `ref` of an ig.me link.
 const REF_CHARS_MAX: usize = 2_083;
@@ -22,17 +25,6 @@ pub enum InvalidLink {
     /// The link is too long for a QR code.
     #[error("the link is too long for a QR code")]
     TooLong,
-}
-
-/// A link with its QR codes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QrLink {
-    /// The link.
-    pub link: String,
-    /// The QR code as SVG.
-    pub svg: String,
-    /// The QR code as a PNG data URL.
-    pub png_data_url: String,
 }
 
 /// The link that opens a direct message to the account: `https://ig.me/m/<username>?ref=<ref>`.
@@ -67,18 +59,45 @@ fn address(base: &str, username: &str) -> Result<Url, InvalidLink> {
     Url::parse(&format!("{base}{username}")).map_err(|_| InvalidLink::Username)
 }
 
-/// The QR codes of a link.
+/// The QR code of a link as an SVG document.
 ///
 /// # Errors
 /// [`InvalidLink::TooLong`].
-pub fn qr(link: &str) -> Result<QrLink, InvalidLink> {
+pub fn qr_svg(link: &str) -> Result<String, InvalidLink> {
     let code = QrCode::new(link).map_err(|_| InvalidLink::TooLong)?;
-    let svg = code.render::<svg::Color>().min_dimensions(256, 256).build();
-    let image = code.render::<image::Luma<u8>>().min_dimensions(256, 256).build();
-    let mut png = Cursor::new(Vec::new());
-    image.write_to(&mut png, image::ImageFormat::Png).map_err(|_| InvalidLink::TooLong)?;
-    let png_data_url = format!("data:image/png;base64,{}", STANDARD.encode(png.into_inner()));
-    Ok(QrLink { link: link.to_owned(), svg, png_data_url })
+    Ok(code.render::<svg::Color>().min_dimensions(256, 256).build())
+}
+
+/// The QR code of a link as a PNG image, in black and white, with the quiet zone of ISO/IEC 18004 around it.
+///
+/// # Errors
+/// [`InvalidLink::TooLong`].
+pub fn qr_png(link: &str) -> Result<Vec<u8>, InvalidLink> {
+    let code = QrCode::new(link).map_err(|_| InvalidLink::TooLong)?;
+    let across = code.width() + 2 * QUIET_ZONE;
+    let size = across * MODULE_PIXELS;
+    let modules = code.to_colors();
+    let is_dark = |x: usize, y: usize| {
+        let place =
+            |pixel: usize| (pixel / MODULE_PIXELS).checked_sub(QUIET_ZONE).filter(|at| *at < code.width());
+        place(x).zip(place(y)).is_some_and(|(x, y)| modules[y * code.width() + x] == Color::Dark)
+    };
+    // One bit a pixel, eight pixels a byte: a line is `across` bytes long.
+    let mut pixels = Vec::with_capacity(size * across);
+    for y in 0..size {
+        let bytes = (0..across)
+            .map(|byte| (0..8).fold(0_u8, |bits, bit| bits << 1 | u8::from(!is_dark(byte * 8 + bit, y))));
+        pixels.extend(bytes);
+    }
+    let mut file = Vec::new();
+    let side = u32::try_from(size).map_err(|_| InvalidLink::TooLong)?;
+    let mut encoder = png::Encoder::new(&mut file, side, side);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::One);
+    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
+    // It is written to memory.
+    written.map_err(|_| InvalidLink::TooLong)?;
+    Ok(file)
 }
 
 /// The QR code of a link, drawn for a terminal with a dark background.
@@ -110,11 +129,30 @@ mod tests {
 
     #[test]
     fn a_qr_code_is_svg_and_png() {
-        let qr = qr("https://ig.me/m/my_shop").unwrap();
-        assert!(qr.svg.contains("<svg"));
-        let png = STANDARD.decode(qr.png_data_url.strip_prefix("data:image/png;base64,").unwrap()).unwrap();
-        let image = image::load_from_memory(&png).unwrap();
-        assert!(image.width() >= 256);
-        assert!(qr_for_terminal("https://ig.me/m/my_shop").unwrap().lines().count() > 10);
+        let link = "https://ig.me/m/my_shop";
+        assert!(qr_svg(link).unwrap().contains("<svg"));
+        let file = qr_png(link).unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(&file)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        assert_eq!((info.width, info.bit_depth), (info.height, png::BitDepth::One));
+        assert!(info.width >= 256);
+        // The code that the picture shows is that of the link.
+        let across = usize::try_from(info.width).unwrap() / MODULE_PIXELS;
+        let line = |y: usize| &pixels[(y * MODULE_PIXELS + 4) * info.line_size..][..info.line_size];
+        let shown: Vec<bool> =
+            (0..across).flat_map(|y| line(y)[..across].iter().map(|byte| *byte == 0)).collect();
+        let code = QrCode::new(link).unwrap();
+        let inner =
+            |index: usize| (index / code.width() + QUIET_ZONE) * across + index % code.width() + QUIET_ZONE;
+        let modules = code.to_colors();
+        assert!(
+            modules.iter().enumerate().all(|(index, color)| shown[inner(index)] == (*color == Color::Dark))
+        );
+        assert_eq!(
+            shown.iter().filter(|dark| **dark).count(),
+            modules.iter().filter(|one| **one == Color::Dark).count()
+        );
+        assert!(qr_for_terminal(link).unwrap().lines().count() > 10);
     }
 }

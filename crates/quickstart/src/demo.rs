@@ -16,8 +16,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) fn introduce(system: &System) -> anyhow::Result<()> {
     let link = links::direct_message(USERNAME, None)?;
     println!("dmrelay is running, with a simulated Meta and Retell.\n");
+    println!("  Console     http://{}/console/enter?code={}", system.address, system.code);
     println!("  REST API    {}", account::base(system));
-    println!("  All calls   http://{}/api/docs", system.address);
+    println!("  All calls   http://{}/api/docs/#key={}", system.address, system.keys.api_key);
     println!("  API key     {}", system.keys.api_key);
     println!("  Health      http://{}/readyz", system.address);
     println!("  Simulator   {}", system.simulator.control_url());

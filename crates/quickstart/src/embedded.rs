@@ -1,8 +1,9 @@
 //! API and worker in this process, on SQLite and an in-process queue, against the simulator.
 
+use crate::account::{AGENT, SUBACCOUNT};
 use crate::{Args, folder};
 use anyhow::{Context as _, anyhow};
-use dmrelay_api::{Api, ApiOptions, ApiParts};
+use dmrelay_api::{Api, ApiOptions, ApiParts, Demo, DemoCustomer};
 use dmrelay_app::{App, Backend};
 use dmrelay_runtime::metrics::Process;
 use dmrelay_runtime::ops;
@@ -12,11 +13,13 @@ use dmrelay_runtime::settings::{
     LimitSettings, LoginSettings, MetaAppSecretsArg, NotifySettings, ProviderSettings, RetellApiKeyArg,
     VaultSettings, WorkerSettings,
 };
-use dmrelay_simulator::{AgentRule, LoginKind, MetaApp, Options, ReplyRule, Simulator, WebhookTarget};
+use dmrelay_simulator::{AgentRule, Customer, LoginKind, MetaApp, Options, Simulator, WebhookTarget};
 use dmrelay_store::Store;
+use dmrelay_views::SettingDefaults;
 use dmrelay_worker::{Parts, Worker};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +41,8 @@ pub(crate) struct System {
     pub(crate) keys: folder::Keys,
     /// The simulated customer of this start.
     pub(crate) customer: String,
+    /// The code of the link that signs in to the console.
+    pub(crate) code: String,
     /// The API's address.
     pub(crate) address: SocketAddr,
     tasks: Vec<JoinHandle<anyhow::Result<()>>>,
@@ -55,6 +60,23 @@ struct Settings {
 }
 
 /// Starts all parts; they end when `stop` is cancelled.
+/// The person at the console plays the customer.
+struct Player(Customer);
+
+impl DemoCustomer for Player {
+    fn account(&self) -> &str {
+        crate::account::USERNAME
+    }
+
+    fn say(&self, text: &str) {
+        self.0.say(text);
+    }
+
+    fn conversation(&self) -> Vec<(bool, String)> {
+        self.0.conversation()
+    }
+}
+
 pub(crate) async fn start(args: &Args, stop: CancellationToken) -> anyhow::Result<System> {
     // The likeliest errors come first: the port, then the folder.
     let listener = ops::bind(args.api.api_addr, "API_ADDR").await.map_err(|err| anyhow!(err))?;
@@ -80,11 +102,16 @@ pub(crate) async fn start(args: &Args, stop: CancellationToken) -> anyhow::Resul
         (&settings.agent, &settings.provider),
         &settings.graph,
     )?;
-    let api = ApiParts::new(app, api_options(&args.api, &keys, (address, &simulator), settings)?);
+    let mut options = api_options(&args.api, &keys, (address, &simulator), settings)?;
+    let customer = crate::account::new_customer();
+    let player = Arc::new(Player(simulator.customer(crate::account::ACCOUNT, &customer)));
+    let code = folder::random();
+    options.demo = Some(Demo::new(SUBACCOUNT, AGENT, code.clone(), player));
+    let api = ApiParts::new(app, options);
     let api = Api::start(api, stop.clone()).await?;
     let tasks =
         vec![tokio::spawn(api.serve(listener, GRACE)), tokio::spawn(Worker::new(parts).run(stop, GRACE))];
-    Ok(System { simulator, keys, customer: crate::account::new_customer(), address, tasks })
+    Ok(System { simulator, keys, customer, code, address, tasks })
 }
 
 async fn open_store(args: &Args) -> anyhow::Result<Store> {
@@ -111,8 +138,7 @@ async fn simulate(args: &Args, keys: &folder::Keys, api: SocketAddr) -> anyhow::
         app_secret: keys.app_secret.clone(),
         verify_token: keys.verify_token.clone(),
     }));
-    let texts = vec!["Thank you for your message! You wrote: \"{input}\". We are happy to help.".to_owned()];
-    let rule = AgentRule { reply: ReplyRule::Texts { texts }, latency_ms: 400, ..AgentRule::default() };
+    let rule = AgentRule { reply: crate::shop::answers(), latency_ms: 900, ..AgentRule::default() };
     for agent in [crate::account::AGENT, crate::account::SECOND_AGENT] {
         simulator.put_agent(agent, rule.clone());
     }
@@ -165,7 +191,9 @@ fn api_options(
     api.public_url = Url::parse(&format!("http://{address}"))?;
     log_in_here(&mut api.login, keys, simulator)?;
     let access = (settings.limits, settings.jwt);
-    Ok(ApiOptions::new(api, access, (settings.graph, &settings.provider), settings.worker.takeover_hours)?)
+    let WorkerSettings { debounce_ms, takeover_hours, .. } = settings.worker;
+    let defaults = SettingDefaults { debounce_ms, takeover_hours };
+    Ok(ApiOptions::new(api, access, (settings.graph, &settings.provider), defaults)?)
 }
 
 /// People log in at the simulated Meta.

@@ -69,7 +69,7 @@ fn make(path: &Path) -> anyhow::Result<Keys> {
     Ok(keys)
 }
 
-fn random() -> String {
+pub(crate) fn random() -> String {
     let bytes: [u8; 24] = rand::random();
     hex::encode(bytes)
 }

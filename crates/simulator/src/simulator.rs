@@ -19,7 +19,7 @@ use crate::settings::{Options, Settings, WebhookTarget};
 use crate::webhook::{self, Handshake, RawWebhook, ReleaseOrder, SentRaw};
 use crate::world::account::{Account, AccountSpec, TokenState};
 use crate::world::action::Action;
-use crate::world::thread::{Message, Person, ThreadKey};
+use crate::world::thread::{Author, Message, Person, ThreadKey};
 
 /// An error of the simulator.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +61,29 @@ pub struct Thread {
     pub messages: Vec<Message>,
 }
 
+/// A customer of an account.
+#[derive(Clone, Debug)]
+pub struct Customer {
+    core: Arc<Core>,
+    account: String,
+    user: String,
+}
+
+impl Customer {
+    /// They write a text.
+    pub fn say(&self, text: &str) {
+        act::act(&self.core, Act::new(&self.account, &self.user, Action::text(text)));
+    }
+
+    /// What they see, oldest first: whether they wrote it, and its text.
+    pub fn conversation(&self) -> Vec<(bool, String)> {
+        let Some(thread) = thread(&self.core, &self.account, &self.user) else { return Vec::new() };
+        let seen = thread.messages.into_iter().filter(|message| !message.unsent);
+        let shown = seen.filter_map(|message| Some((message.author == Author::Customer, message.text?)));
+        shown.collect()
+    }
+}
+
 /// A running simulator. It stops when this is dropped; `stop` also waits for its tasks.
 #[derive(Debug)]
 pub struct Simulator {
@@ -78,6 +101,11 @@ impl Simulator {
         let core = Core::new(options.settings, format!("http://{addr}"))?;
         let server = tokio::spawn(server::serve(listener, Arc::clone(&core)));
         Ok(Self { core, addr, server })
+    }
+
+    /// A customer of an account, for somebody who plays them while the simulator runs.
+    pub fn customer(&self, account: &str, user: &str) -> Customer {
+        Customer { core: self.core.clone(), account: account.to_owned(), user: user.to_owned() }
     }
 
     /// Stops all deliveries and connections.

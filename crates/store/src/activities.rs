@@ -5,15 +5,13 @@ use crate::pages::Page;
 use crate::{Connection, Result, Store, Tx};
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::ids::{ActivityId, ConnectionId, SubaccountId};
+use dmrelay_domain::ids::{ActivityId, ConnectionId, SubaccountId, first_id_at, id_at};
 use dmrelay_domain::states::ActivityKind;
 use dmrelay_entity::activity::{self, Column};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
 use serde_json::{Map, Value};
-use std::sync::atomic::{AtomicU32, Ordering};
-use uuid::{Builder, Uuid};
 
 /// An entry of the log.
 #[derive(Debug, Clone)]
@@ -91,24 +89,6 @@ impl Activity {
     }
 }
 
-/// A new id whose time is `now`, by the database's clock: so the ids of all processes follow one clock, and
-/// those of one process at the same time follow one another.
-pub(crate) fn id_at<I: From<Uuid>>(now: Millis) -> I {
-    static MADE: AtomicU32 = AtomicU32::new(0);
-    let [a, b, c, d] = MADE.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-    // 26 bits of the count, around those that every UUIDv7 has; then 48 random ones.
-    let shifted = [(a << 2 | b >> 6) & 0x0f, b << 2 | c >> 6, c & 0x3f, d];
-    let mut tail = [0; 10];
-    tail[..4].copy_from_slice(&shifted);
-    tail[4..].copy_from_slice(&Uuid::new_v4().as_bytes()[..6]);
-    Builder::from_unix_timestamp_millis(u64::try_from(now).unwrap_or(0), &tail).into_uuid().into()
-}
-
-/// The least id whose time is `at`.
-pub(crate) fn first_id_at<I: From<Uuid>>(at: Millis) -> I {
-    Builder::from_unix_timestamp_millis(u64::try_from(at).unwrap_or(0), &[0; 10]).into_uuid().into()
-}
-
 impl Store {
     /// A page of the log, newest first.
     pub async fn activities(&self, filter: &ActivityFilter) -> Result<Page<activity::Model, ActivityId>> {
@@ -174,22 +154,5 @@ impl Tx {
         };
         activity::Entity::insert(row).exec_without_returning(self.connection()).await?;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_of_one_time_follow_one_another() {
-        let now = 1_700_000_000_000;
-        let ids: Vec<ActivityId> = (0..10_000).map(|_| id_at(now)).collect();
-        assert!(ids.is_sorted_by(|a, b| a < b));
-        for id in ids {
-            assert_eq!((id.0.get_version_num(), id.0.get_variant()), (7, uuid::Variant::RFC4122));
-            assert_eq!(id.0.as_u128() >> 80, 1_700_000_000_000);
-            assert!(id > first_id_at(now) && id < first_id_at(now + 1));
-        }
     }
 }

@@ -1,11 +1,10 @@
 //! API keys, of which only the hash is stored.
 
-use crate::activities::id_at;
 use crate::pages::Page;
 use crate::{Activity, ActivityKind, Result, Store, Tx};
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::ids::{ApiKeyId, SubaccountId};
+use dmrelay_domain::ids::{ApiKeyId, SubaccountId, id_at};
 use dmrelay_domain::permission::Role;
 use dmrelay_entity::api_key::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::{ExprTrait, OnConflict};

@@ -215,6 +215,18 @@ impl Store {
         Ok(turns.all(&self.reader()).await?)
     }
 
+    /// The messages that a turn asks and those it answers with, in the chat's order.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn messages_of_turn(&self, chat: ChatId, turn: TurnId) -> Result<Vec<message::Model>> {
+        let messages = message::Entity::find()
+            .filter(message::Column::ChatId.eq(chat))
+            .filter(message::Column::TurnId.eq(turn))
+            .order_by_asc(message::Column::Seq);
+        Ok(messages.all(&self.reader()).await?)
+    }
+
     /// When the agent fell silent in a chat and when it answered again, newest first.
     pub async fn mode_changes(
         &self,

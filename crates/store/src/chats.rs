@@ -30,6 +30,14 @@ impl Store {
         Ok(chat.one(&self.reader()).await?)
     }
 
+    /// The chats with these ids, in any order.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn chats_named(&self, ids: impl IntoIterator<Item = ChatId>) -> Result<Vec<chat::Model>> {
+        Ok(Entity::find().filter(Column::Id.is_in(ids)).all(&self.reader()).await?)
+    }
+
     /// A chat by its id.
     pub async fn chat(&self, id: ChatId) -> Result<Option<chat::Model>> {
         Ok(Entity::find_by_id(id).one(&self.reader()).await?)

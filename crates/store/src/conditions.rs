@@ -1,12 +1,11 @@
 //! What is wrong now, as far as the database tells: the conditions that incidents are made of.
 
-use crate::activities::first_id_at;
 use crate::breakers::{self, BreakerKey};
 use crate::connections::is;
 use crate::query::rows;
 use crate::{Connection, Result, Store, connections, dead_letters};
 use dmrelay_domain::clock::{Millis, millis};
-use dmrelay_domain::ids::{ConnectionId, DeadLetterId, SubaccountId};
+use dmrelay_domain::ids::{ConnectionId, DeadLetterId, SubaccountId, first_id_at};
 use dmrelay_domain::notification::{ConcernedAccount, Condition, IncidentKind};
 use dmrelay_domain::states::{CheckName, CheckState, ConnectionStatus, DeadLetterState, LoginKind};
 use dmrelay_entity::{agent, breaker, connection_check, dead_letter, instagram_connection};

@@ -1,9 +1,8 @@
 //! What happened in one conversation, and around it, for the operator's time line.
 
-use crate::activities::first_id_at;
 use crate::{ActivityKind, Connection, Result, Store};
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::ids::{ActivityId, ChatId};
+use dmrelay_domain::ids::{ActivityId, ChatId, first_id_at};
 use dmrelay_entity::{activity, turn};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, Iterable, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait};

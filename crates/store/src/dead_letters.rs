@@ -8,7 +8,7 @@ use dmrelay_domain::ids::{ChatId, ConnectionId, DeadLetterId, SubaccountId};
 use dmrelay_domain::states::DeadLetterState;
 use dmrelay_entity::dead_letter::{self, Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryTrait};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait};
 
 /// Which dead letters to list. What is missing does not filter.
 #[derive(Debug, Clone)]
@@ -105,6 +105,30 @@ impl Store {
             .apply_if(filter.created_before, |select, before| select.filter(Column::CreatedAt.lt(before)));
         let place = (filter.before, filter.limit, filter.skip);
         self.newest(select, Column::Id, place, |row| row.id).await
+    }
+
+    /// How many open dead letters these connections have of each class, the most first.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn open_letters_by_class(&self, connections: &[ConnectionId]) -> Result<Vec<(String, u64)>> {
+        #[derive(FromQueryResult)]
+        struct Row {
+            class: String,
+            n: i64,
+        }
+        let classes = Entity::find()
+            .select_only()
+            .column(Column::Class)
+            .expr_as(Column::Id.into_expr().count(), "n")
+            .filter(is_of(connections))
+            .filter(is(DeadLetterState::Open))
+            .group_by(Column::Class);
+        let rows: Vec<Row> = classes.into_model().all(&self.reader()).await?;
+        let mut all: Vec<_> =
+            rows.into_iter().map(|row| (row.class, u64::try_from(row.n).unwrap_or(0))).collect();
+        all.sort_by(|(a, n), (b, m)| m.cmp(n).then_with(|| a.cmp(b)));
+        Ok(all)
     }
 
     /// A dead letter by its id, if it is of one of these connections.

@@ -1,10 +1,9 @@
 //! Requests to erase everything of an account or of a subaccount. A worker does it, conversation by conversation.
 
-use crate::activities::id_at;
 use crate::{Activity, ActivityKind, Connection, Result, Store, Tx, connections};
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::millis;
-use dmrelay_domain::ids::{ConnectionId, ErasureId, SubaccountId};
+use dmrelay_domain::ids::{ConnectionId, ErasureId, SubaccountId, id_at};
 use dmrelay_domain::states::{ConnectionStatus, ErasureState};
 use dmrelay_entity::erasure::{self, Column, Entity};
 use dmrelay_entity::{api_key, instagram_connection};

@@ -1,13 +1,12 @@
 //! Incidents: what is wrong, from its beginning to its end. Written by the worker that leads the service; at most one open incident of
 //! a kind and subject, by a unique index.
 
-use crate::activities::id_at;
 use crate::notification_targets::Owner;
 use crate::pages::Page;
 use crate::query::{literal, rows};
 use crate::{Result, Store, Tx};
 use dmrelay_domain::clock::millis;
-use dmrelay_domain::ids::IncidentId;
+use dmrelay_domain::ids::{IncidentId, id_at};
 use dmrelay_domain::notification::{Condition, IncidentKind, OpenIncident, compare};
 use dmrelay_entity::incident::{ActiveModel, Column, Entity, Model};
 use dmrelay_entity::notification;

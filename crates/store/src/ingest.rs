@@ -1,7 +1,6 @@
 //! The inbox on its way into conversations: which events wait, who takes them in, and what became of those that belong to
 //! no conversation.
 
-use crate::activities::id_at;
 use crate::bulk::{Column, Kind, Rows};
 use crate::dialect::Dialect;
 use crate::query::literal;
@@ -9,7 +8,7 @@ use crate::{Activity, Connection, Result, Store, Tx};
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::event::{Content, Kind as EventKind, read};
 use dmrelay_domain::failure::FailureClass;
-use dmrelay_domain::ids::EventId;
+use dmrelay_domain::ids::{DeadLetterId, EventId, id_at};
 use dmrelay_domain::states::{ActivityKind, DeadLetterKind, EventState};
 use dmrelay_domain::trace::TraceId;
 use dmrelay_entity::{Word, dead_letter, event};
@@ -302,10 +301,21 @@ impl Tx {
         dead: impl Iterator<Item = (&'a Row, &'a str)>,
     ) -> Result<()> {
         let now = self.now().await?;
-        let letters = dead.map(|(row, error)| {
+        let mut letters = Vec::new();
+        for (row, error) in dead {
             tracing::warn!(event = %row.id, attempts = row.attempts, error, "dead letter");
-            dead_letter::ActiveModel {
-                id: Set(id_at(now)),
+            let id: DeadLetterId = id_at(now);
+            // What came for an account that nobody has is in nobody's log.
+            if let Some(connection) = connection {
+                let opened = Activity::of_connection(connection, ActivityKind::DeadLetterOpened, "system")
+                    .about(&id)
+                    .with("class", FailureClass::Bug.as_str())
+                    .with("kind", DeadLetterKind::Event.as_str())
+                    .with("reference", row.id.to_string());
+                self.record_at(&opened, now).await?;
+            }
+            letters.push(dead_letter::ActiveModel {
+                id: Set(id),
                 subaccount_id: Set(connection.map_or_else(String::new, |one| one.subaccount.to_string())),
                 connection_id: Set(connection.map(|one| one.id)),
                 chat_id: Set(None),
@@ -318,8 +328,8 @@ impl Tx {
                 replayed_at: Set(None),
                 discarded_at: Set(None),
                 closed_by: Set(None),
-            }
-        });
+            });
+        }
         let insert = dead_letter::Entity::insert_many(letters);
         insert.exec_without_returning(self.connection()).await?;
         Ok(())

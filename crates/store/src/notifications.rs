@@ -1,7 +1,6 @@
 //! Notifications: what each target is told. A unique index holds that a target is told once that an incident began, and once that it is
 //! over. How they are delivered is in `deliveries.rs`.
 
-use crate::activities::id_at;
 use crate::deliveries::is_pending;
 use crate::incidents::{has_lasted, is_open};
 use crate::notification_targets::Owner;
@@ -9,7 +8,7 @@ use crate::pages::Page;
 use crate::query::{literal, rows};
 use crate::{Result, Store};
 use dmrelay_domain::clock::{Millis, millis};
-use dmrelay_domain::ids::{IncidentId, NotificationId, NotificationTargetId};
+use dmrelay_domain::ids::{IncidentId, NotificationId, NotificationTargetId, id_at};
 use dmrelay_domain::notification::{NotificationState, NotificationType};
 use dmrelay_entity::notification::{ActiveModel, Column, Entity, Model};
 use dmrelay_entity::{incident, notification_target};

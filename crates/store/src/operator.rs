@@ -1,11 +1,10 @@
 //! What the operator of the whole installation looks at: lists that keep to no subaccount unless asked, by the
 //! people at the command line and never by a caller of the API.
 
-use crate::activities::first_id_at;
 use crate::retention::CLOCK_SKEW;
 use crate::{Backlog, Connection, Result, Store, breakers, connections, dead_letters};
 use dmrelay_domain::clock::{Millis, millis};
-use dmrelay_domain::ids::{ApiKeyId, ChatId, ConnectionId, DeadLetterId, EventId, SubaccountId};
+use dmrelay_domain::ids::{ApiKeyId, ChatId, ConnectionId, DeadLetterId, EventId, SubaccountId, first_id_at};
 use dmrelay_domain::states::{ConnectionStatus, DeadLetterState, EventState};
 use dmrelay_entity::{api_key, breaker, chat, dead_letter, event, instagram_connection};
 use sea_orm::sea_query::ExprTrait;

@@ -31,6 +31,12 @@ impl<T, C> Page<T, C> {
         Self { items: Vec::new(), total: 0, total_is_exact: true, next: None }
     }
 
+    /// The same page of something else.
+    pub fn map<U>(self, each: impl FnMut(&T) -> U) -> Page<U, C> {
+        let Self { items, total, total_is_exact, next } = self;
+        Page { items: items.iter().map(each).collect(), total, total_is_exact, next }
+    }
+
     /// A page of `limit` items, of which one more was read if there are more.
     pub(crate) fn of(mut items: Vec<T>, limit: u64, total: Total, cursor: impl Fn(&T) -> C) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

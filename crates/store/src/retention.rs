@@ -1,10 +1,11 @@
 //! What is no longer needed is deleted, in small batches: what the pipeline needs no more, and what the operator wants to be
 //! kept no longer.
 
-use crate::activities::first_id_at;
 use crate::{Result, Store};
 use dmrelay_domain::clock::millis;
-use dmrelay_domain::ids::{ActivityId, ChatId, ConnectionId, DeadLetterId, EventId, MessageId, TurnId};
+use dmrelay_domain::ids::{
+    ActivityId, ChatId, ConnectionId, DeadLetterId, EventId, MessageId, TurnId, first_id_at,
+};
 use dmrelay_domain::states::EventState;
 use dmrelay_entity::event::{Column, Entity};
 use dmrelay_entity::{activity, chat, dead_letter, turn};

@@ -44,6 +44,8 @@ pub struct NewSession {
 /// Who a session speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
+    /// Its id.
+    pub id: SessionId,
     /// The tenant.
     pub subaccount: SubaccountId,
     /// The person.
@@ -105,8 +107,8 @@ impl Store {
         else {
             return Ok(None);
         };
-        let Model { subject, name, expires_at, .. } = row;
-        Ok(Some(Session { subaccount, subject, name, role, expires_at }))
+        let Model { id, subject, name, expires_at, .. } = row;
+        Ok(Some(Session { id, subaccount, subject, name, role, expires_at }))
     }
 
     /// The sessions of a subaccount that have not ended, newest first.

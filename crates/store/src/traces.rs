@@ -1,10 +1,9 @@
 //! Erases the remaining traces of users from the two largest tables, events and activities, which have no index by user: a
 //! worker scans them page by page for all erased users at once, and resumes where it stopped.
 
-use crate::activities::first_id_at;
 use crate::{Result, Store, Tx};
 use dmrelay_domain::clock::millis;
-use dmrelay_domain::ids::{ActivityId, ChatId, EventId};
+use dmrelay_domain::ids::{ActivityId, ChatId, EventId, first_id_at};
 use dmrelay_domain::states::{ActivityKind, DeadLetterKind, EventState};
 use dmrelay_entity::{activity, dead_letter, erased_trace, event};
 use sea_orm::sea_query::Expr;
@@ -216,7 +215,7 @@ impl Tx {
             // Somebody without a conversation may be named all the same.
             None => (!trace.user.is_empty()).then_some(0),
         };
-        let id = crate::activities::id_at::<Uuid>(now);
+        let id = dmrelay_domain::ids::id_at::<Uuid>(now);
         let row = erased_trace::ActiveModel {
             id: Set(id),
             subaccount_id: Set(trace.connection.subaccount.to_string()),

@@ -1,13 +1,12 @@
 //! What people decide about chats: who looks after one, its tags, until when it is out of sight, and notes. Nothing of it reaches the
 //! customer or the agent. It is in tables of its own, so that it never waits for the pipeline, nor the pipeline for it.
 
-use crate::activities::id_at;
 use crate::pages::Page;
 use crate::query::literal;
 use crate::{Activity, ActivityKind, Connection, Result, Store, Tx};
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::ids::{ChatId, NoteId};
+use dmrelay_domain::ids::{ChatId, NoteId, id_at};
 use dmrelay_entity::{chat, chat_note, chat_tag, chat_triage};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{

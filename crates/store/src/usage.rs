@@ -1,12 +1,11 @@
 //! What was used for each account on each day (UTC): messages, turns and questions, counted from the stored rows and kept after
 //! they are deleted.
 
-use crate::activities::first_id_at;
 use crate::query::{count_if, insert, literal};
 use crate::turn_counts::{DAY, HOUR};
 use crate::{Result, Store};
 use dmrelay_domain::clock::{Millis, millis};
-use dmrelay_domain::ids::{ConnectionId, MessageId, SubaccountId, TurnId};
+use dmrelay_domain::ids::{ConnectionId, MessageId, SubaccountId, TurnId, first_id_at};
 use dmrelay_domain::states::{Author, MessageStatus};
 use dmrelay_entity::usage_day::{Column, Entity, Model};
 use dmrelay_entity::{budget, chat, instagram_connection, message, turn, turn_count};

@@ -18,59 +18,71 @@ use uuid::Uuid;
 #[serde(rename_all = "camelCase")]
 #[schema(as = Chat)]
 pub struct ChatView {
-    chat_id: Uuid,
-    connection_id: Uuid,
+    /// The id of the chat.
+    pub chat_id: Uuid,
+    /// The id of the connection.
+    pub connection_id: Uuid,
     /// The handle of the connected account.
     #[schema(example = "acme")]
-    account_username: Option<String>,
-    agent_id: String,
+    pub account_username: Option<String>,
+    /// The agent of the account.
+    pub agent_id: String,
+    /// The customer, as the account sees them (IGSID).
     #[schema(example = "200000000000001")]
-    instagram_user_id: String,
-    username: Option<String>,
-    name: Option<String>,
+    pub instagram_user_id: String,
+    /// The customer's handle.
+    pub username: Option<String>,
+    /// The customer's name.
+    pub name: Option<String>,
     /// A link to the user's picture, which expires within days.
-    picture: Option<String>,
-    chat_status: String,
+    pub picture: Option<String>,
+    /// The state of the agent's chat at its provider: `ongoing` or `ended`.
+    pub chat_status: String,
     /// Dynamic variables of the chat: `instagram_user_id` and `channel`.
     #[schema(value_type = Option<Value>)]
-    metadata: Value,
+    pub metadata: Value,
     /// Who answers: the agent or a human agent.
     #[schema(schema_with = enums::chat_mode)]
-    mode: String,
-    mode_reason: Option<String>,
+    pub mode: String,
+    /// Why it is in this mode: `api`, `send`, `echo:` and a message id, `person` or `runaway`; null in mode `bot`.
+    pub mode_reason: Option<String>,
     /// When the agent resumes on its own.
     #[schema(format = DateTime)]
-    resume_at: Option<String>,
+    pub resume_at: Option<String>,
     /// Why the chat needs a human's attention: `window_closed`, `runaway`.
-    flag: Option<String>,
+    pub flag: Option<String>,
     /// Who may still write: everyone, only human agents (with Meta's Human Agent feature), or no one.
     #[schema(schema_with = enums::window)]
-    window: &'static str,
+    pub window: &'static str,
+    /// When Meta's 24 hours end; null if the customer has not written.
     #[schema(format = DateTime)]
-    window_expires_at: Option<String>,
+    pub window_expires_at: Option<String>,
     /// Whether a human agent can write to the customer now.
-    can_send: CanSend,
+    pub can_send: CanSend,
     /// Whether the chat waits for a human agent, and why.
-    needs_human: NeedsHuman,
+    pub needs_human: NeedsHuman,
     /// The last message of either side; notes, and replies that were held back or failed, do not count. Null if there is none.
-    last_message: Option<MessageView>,
+    pub last_message: Option<MessageView>,
     /// Messages of the customer that the caller has not read, among the last 100 of the chat. Set by `POST …/read`.
     #[schema(minimum = 0, maximum = 100)]
-    unread_count: u64,
+    pub unread_count: u64,
     /// Who looks after the chat, as your frontend names people; null for nobody.
     #[schema(example = "ada@example.com")]
-    assignee: Option<String>,
-    tags: Vec<String>,
+    pub assignee: Option<String>,
+    /// Words that people have tagged it with.
+    pub tags: Vec<String>,
     /// Until when the chat is hidden from all folders but `snoozed`; null if it is not snoozed, or a message has ended that.
     #[schema(format = DateTime)]
-    snoozed_until: Option<String>,
+    pub snoozed_until: Option<String>,
     /// Open dead letters of the chat.
     #[schema(minimum = 0)]
-    open_failures: u64,
+    pub open_failures: u64,
+    /// When the last message came or went, in whole seconds.
     #[schema(format = DateTime)]
-    last_message_at: Option<String>,
+    pub last_message_at: Option<String>,
+    /// When dmrelay stored it first.
     #[schema(format = DateTime)]
-    created_at: String,
+    pub created_at: String,
 }
 
 /// Whether a human agent can write to the customer.
@@ -78,26 +90,27 @@ pub struct ChatView {
 #[serde(rename_all = "camelCase")]
 pub struct CanSend {
     /// Whether `POST /send` accepts a message now.
-    allowed: bool,
+    pub allowed: bool,
     /// Why not: `window_closed`, the customer must write first; `not_connected`, the account must be connected again. Null if
     /// it is allowed.
     #[schema(schema_with = enums::send_refusal_or_null)]
-    reason: Option<&'static str>,
+    pub reason: Option<&'static str>,
     /// Until when it is allowed, unless the customer writes again; null if it is not.
     #[schema(format = DateTime)]
-    until: Option<String>,
+    pub until: Option<String>,
 }
 
 /// Whether a chat waits for a human agent.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NeedsHuman {
-    needed: bool,
+    /// Whether somebody is needed.
+    pub needed: bool,
     /// Why, the most urgent reason first: `failed`, a message failed and nobody has replayed or discarded it; `window_closed` or
     /// `runaway`, as in `flag`; `waiting`, the customer has written and the agent does not answer in this chat. Null if nobody is
     /// needed.
     #[schema(schema_with = enums::human_reason_or_null)]
-    reason: Option<String>,
+    pub reason: Option<String>,
 }
 
 /// A note that people have written about a chat.
@@ -105,14 +118,17 @@ pub struct NeedsHuman {
 #[serde(rename_all = "camelCase")]
 #[schema(as = ChatNote)]
 pub struct NoteView {
-    note_id: Uuid,
-    text: String,
+    /// The id of the note.
+    pub note_id: Uuid,
+    /// What it says.
+    pub text: String,
     /// The name of who wrote it.
-    author: String,
+    pub author: String,
     /// The id of the key, or the subject of the token, of who wrote it.
-    author_id: Option<String>,
+    pub author_id: Option<String>,
+    /// When dmrelay stored it first.
     #[schema(format = DateTime)]
-    created_at: String,
+    pub created_at: String,
 }
 
 impl NoteView {

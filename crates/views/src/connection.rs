@@ -2,9 +2,9 @@
 
 use super::enums;
 use super::format::{always, time};
-use super::settings::ConnectionSettings;
+use super::settings::{ConnectionSettings, EffectiveSettings, SettingDefaults};
 use dmrelay_domain::states::ConnectionStatus;
-use dmrelay_instagram::links::{self, InvalidLink, QrLink};
+use dmrelay_instagram::links::{self, InvalidLink};
 use dmrelay_store::Connection;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,58 +15,60 @@ use uuid::Uuid;
 #[serde(rename_all = "camelCase")]
 #[schema(as = Connection)]
 pub struct ConnectionView {
-    connection_id: Uuid,
+    /// The id of the connection.
+    pub connection_id: Uuid,
     /// The agent that answers.
     #[schema(example = "agent_acme")]
-    agent_id: String,
+    pub agent_id: String,
+    /// Whether it works.
     #[schema(schema_with = enums::connection_status)]
-    status: String,
+    pub status: String,
     /// Why the connection is in this state, if there is more to say.
-    status_reason: Option<String>,
+    pub status_reason: Option<String>,
     /// Whether the bot is paused for the whole account.
-    bot_paused: bool,
+    pub bot_paused: bool,
+    /// The login of its token.
     #[schema(schema_with = enums::login_kind)]
-    login_kind: &'static str,
+    pub login_kind: &'static str,
+    /// The account's id at Meta.
     #[schema(example = "17841400000000001")]
-    instagram_account_id: String,
-    page_id: Option<String>,
+    pub instagram_account_id: String,
+    /// The Facebook Page, with Facebook Login.
+    pub page_id: Option<String>,
     /// The account's handle.
-    username: Option<String>,
+    pub username: Option<String>,
     /// The webhook fields the account is subscribed to.
-    subscribed_fields: Vec<String>,
-    settings: ConnectionSettings,
+    pub subscribed_fields: Vec<String>,
+    /// What was set for it.
+    pub settings: ConnectionSettings,
+    /// What holds where a setting is null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = EffectiveSettings)]
+    pub effective: Option<EffectiveSettings>,
+    /// When it was connected last.
     #[schema(format = DateTime)]
-    connected_at: Option<String>,
+    pub connected_at: Option<String>,
     /// When the last webhook arrived.
     #[schema(format = DateTime)]
-    last_event_at: Option<String>,
+    pub last_event_at: Option<String>,
+    /// When its access token ends; null if it does not.
     #[schema(format = DateTime)]
-    token_expires_at: Option<String>,
+    pub token_expires_at: Option<String>,
+    /// When it was connected first.
     #[schema(format = DateTime)]
-    created_at: String,
+    pub created_at: String,
 }
 
-/// Links through which customers reach the account.
+/// Links through which customers reach the account. `GET …/qr-code` has their QR codes.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EntryPoints {
     /// Opens the conversation with the account.
-    direct_message: QrView,
-    /// Opens the account's profile.
-    profile: QrView,
-}
-
-/// A link and its QR code.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = QrCode)]
-pub struct QrView {
     #[schema(example = "https://ig.me/m/acme")]
-    link: String,
-    /// The QR code as an SVG document.
-    qr_svg: String,
-    /// The QR code as a PNG data URL.
-    qr_png: String,
+    pub direct_message: String,
+    /// Opens the account's profile.
+    #[schema(example = "https://www.instagram.com/acme/")]
+    pub profile: String,
 }
 
 /// The address to which Meta sends this connection's webhooks.
@@ -79,8 +81,8 @@ pub struct WebhookView {
 }
 
 impl ConnectionView {
-    /// The view of a row.
-    pub fn of(connection: &Connection) -> Self {
+    /// The view of a row, with what holds where these are the defaults; without them, without that.
+    pub fn of(connection: &Connection, defaults: Option<SettingDefaults>) -> Self {
         let row = &connection.row;
         Self {
             connection_id: connection.id.0,
@@ -93,6 +95,7 @@ impl ConnectionView {
             page_id: row.page_id.clone(),
             username: row.username.clone(),
             subscribed_fields: serde_json::from_str(&row.subscribed_fields).unwrap_or_default(),
+            effective: defaults.map(|defaults| EffectiveSettings::of(&connection.settings, defaults)),
             settings: connection.settings.clone().into(),
             connected_at: row.connected_at.and_then(time),
             last_event_at: row.last_event_at.and_then(time),
@@ -103,7 +106,7 @@ impl ConnectionView {
 }
 
 impl EntryPoints {
-    /// The links of a connected account, with their QR codes; `None` if Graph gave no username.
+    /// The links of a connected account; `None` if Graph gave no username.
     ///
     /// # Errors
     /// If `reference` is not a valid `ref`.
@@ -112,14 +115,9 @@ impl EntryPoints {
         if connection.status == ConnectionStatus::Disconnected {
             return Ok(None);
         }
-        let message = links::qr(&links::direct_message(username, reference)?)?;
-        let profile = links::qr(&links::profile(username)?)?;
-        Ok(Some(Self { direct_message: QrView::of(message), profile: QrView::of(profile) }))
-    }
-}
-
-impl QrView {
-    fn of(qr: QrLink) -> Self {
-        Self { link: qr.link, qr_svg: qr.svg, qr_png: qr.png_data_url }
+        Ok(Some(Self {
+            direct_message: links::direct_message(username, reference)?,
+            profile: links::profile(username)?,
+        }))
     }
 }

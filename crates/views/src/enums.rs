@@ -5,7 +5,7 @@ use dmrelay_domain::notification::{Channel, IncidentKind, NotificationState, Not
 use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_domain::states::{
     ActivityKind, Author, ChatMode, CheckName, CheckState, ConnectSessionStatus, ConnectionStatus, Direction,
-    Folder, LoginKind, MessageStatus, TurnState,
+    Folder, LoginKind, MessageStatus, PageChoice, TurnState,
 };
 use serde_json::Value;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
@@ -101,6 +101,61 @@ pub fn failure_class_or_null() -> ObjectBuilder {
 /// States of checks, or null.
 pub fn check_state_or_null() -> ObjectBuilder {
     or_null(check_state())
+}
+
+/// Statuses of messages, or null.
+pub fn message_status_or_null() -> ObjectBuilder {
+    or_null(message_status())
+}
+
+/// How a turn or a dead letter ended, or null.
+pub fn outcome_or_null() -> ObjectBuilder {
+    let turns = TurnState::ALL.iter().map(|state| state.as_str());
+    let ended = turns.filter(|state| !matches!(*state, "asking" | "reconciling" | "waiting"));
+    or_null(one_of(ended.chain(["replayed", "discarded"])))
+}
+
+/// Meta's logins, or null.
+pub fn login_kind_or_null() -> ObjectBuilder {
+    or_null(login_kind())
+}
+
+/// Who asks for the choice of a Page, or null.
+pub fn page_choice_or_null() -> ObjectBuilder {
+    or_null(one_of(PageChoice::ALL.iter().map(|choice| choice.as_str())))
+}
+
+/// What can be done with the ownership of a conversation at Meta.
+pub fn thread_action() -> ObjectBuilder {
+    one_of(["take", "release", "escalate"].into_iter())
+}
+
+/// The links through which customers reach an account.
+pub fn entry_point() -> ObjectBuilder {
+    one_of(["direct_message", "profile"].into_iter())
+}
+
+/// The kinds of pictures.
+pub fn picture_format() -> ObjectBuilder {
+    one_of(["svg", "png"].into_iter())
+}
+
+/// Values of the agent's dynamic variables by name, or null.
+pub fn agent_variables_or_null() -> ObjectBuilder {
+    let text = || ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+    ObjectBuilder::new()
+        .schema_type(SchemaType::Array(vec![Type::Object, Type::Null]))
+        .property_names(Some(text().pattern(Some("^[A-Za-z0-9_]{1,64}$"))))
+        .additional_properties(Some(text().max_length(Some(1_000))))
+        .max_properties(Some(50))
+        .description(Some(
+            "Values for the agent's dynamic variables, by name; they replace all existing ones.",
+        ))
+}
+
+/// The forms in which usage is given.
+pub fn usage_format() -> ObjectBuilder {
+    one_of(["json", "csv"].into_iter())
 }
 
 /// Kinds of dead letters, or null.

@@ -14,8 +14,9 @@ use utoipa::ToSchema;
 pub struct HealthView {
     /// `ok`, `unknown`, `warning` or `failing`: of the checks, the worst. `unknown` until the first check.
     #[schema(schema_with = enums::check_state)]
-    state: &'static str,
-    checks: Vec<CheckView>,
+    pub state: &'static str,
+    /// The checks, the worst first.
+    pub checks: Vec<CheckView>,
 }
 
 /// A check of a connection.
@@ -23,20 +24,23 @@ pub struct HealthView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = ConnectionCheck)]
 pub struct CheckView {
+    /// What is checked.
     #[schema(schema_with = enums::check_name)]
-    check: String,
+    pub check: String,
+    /// What was found.
     #[schema(schema_with = enums::check_state)]
-    state: String,
+    pub state: String,
     /// Since when it is in this state.
     #[schema(format = DateTime)]
-    since: String,
+    pub since: String,
+    /// When it was checked last.
     #[schema(format = DateTime)]
-    checked_at: String,
+    pub checked_at: String,
     /// What was found, and what to do.
     #[schema(
         example = "Meta rejects the token (190/463). Log in again to reconnect the account. Messages wait until then."
     )]
-    message: String,
+    pub message: String,
 }
 
 /// The worst of these checks. Those that Meta does not tell do not count beside others.

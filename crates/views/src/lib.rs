@@ -21,7 +21,7 @@ mod usage;
 pub use api_key::ApiKeyView;
 pub use backfill::BackfillView;
 pub use chat::{CanSend, ChatCounts, ChatView, NeedsHuman, NoteView};
-pub use connection::{ConnectionView, EntryPoints, QrView, WebhookView};
+pub use connection::{ConnectionView, EntryPoints, WebhookView};
 pub use format::{parse_time, time};
 pub use health::{CheckView, HealthView, worst};
 pub use message::{MessageError, MessageView, TurnView};
@@ -30,7 +30,7 @@ pub use notification::{AttemptView, IncidentView, NotificationView, TargetView};
 pub use operations::{ActivityView, DeadLetterView};
 pub use pause::PauseView;
 pub use session::SessionView;
-pub use settings::{ConnectionSettings, cleaned};
+pub use settings::{ConnectionSettings, EffectiveSettings, SettingDefaults, cleaned};
 pub use timeline::{Moment, TimelineEntry, TimelineEvent, moments, timeline};
 pub use usage::{TurnBudgetView, UsageCounts, UsageDayView, date, parse_date, usage_csv};
 
@@ -65,8 +65,13 @@ impl<T> List<T> {
         view: impl Fn(&R) -> T,
         cursor: impl Fn(C) -> String,
     ) -> Self {
+        Self::of_page(page.map(view), (limit, skip), cursor)
+    }
+
+    /// The same, of a page of views.
+    pub fn of_page<C>(page: Page<T, C>, (limit, skip): (u64, u64), cursor: impl Fn(C) -> String) -> Self {
         Self {
-            items: page.items.iter().map(view).collect(),
+            items: page.items,
             total: page.total,
             total_is_exact: page.total_is_exact,
             limit,

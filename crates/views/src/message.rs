@@ -14,65 +14,77 @@ use uuid::Uuid;
 #[serde(rename_all = "camelCase")]
 #[schema(as = Message)]
 pub struct MessageView {
-    message_id: Uuid,
-    chat_id: Uuid,
-    connection_id: Uuid,
+    /// The id of the message.
+    pub message_id: Uuid,
+    /// The id of the chat.
+    pub chat_id: Uuid,
+    /// The id of the connection.
+    pub connection_id: Uuid,
     /// The Instagram user in the chat.
     #[schema(example = "200000000000001")]
-    instagram_user_id: String,
+    pub instagram_user_id: String,
+    /// Whether the customer or the business wrote it.
     #[schema(schema_with = enums::direction)]
-    direction: String,
+    pub direction: String,
+    /// Who wrote it.
     #[schema(schema_with = enums::author)]
-    author: String,
+    pub author: String,
     /// Who sent the message through the API.
-    actor: Option<String>,
+    pub actor: Option<String>,
     /// The id of the key, or the subject of the token, that sent it.
-    actor_id: Option<String>,
+    pub actor_id: Option<String>,
     /// The person on whose behalf it was sent, as `sentBy` of the call names them.
-    sent_by: Option<String>,
+    pub sent_by: Option<String>,
     /// The message type: `text`, `image`, `story_reply`, `postback` …
     #[schema(example = "text")]
-    kind: String,
-    text: Option<String>,
+    pub kind: String,
+    /// What it says.
+    pub text: Option<String>,
+    /// What is attached, as Meta describes it.
     #[schema(value_type = Option<Vec<Value>>)]
-    attachments: Value,
+    pub attachments: Value,
     /// The message or story it replies to.
     #[schema(value_type = Option<Value>)]
-    reply_to: Value,
+    pub reply_to: Value,
     /// What was sent, if more than text: Graph's `message` object.
     #[schema(value_type = Option<Value>)]
-    payload: Value,
+    pub payload: Value,
     /// Other metadata: reactions, referrals.
     #[schema(value_type = Option<Value>)]
-    metadata: Value,
+    pub metadata: Value,
     /// Meta's message id.
-    mid: Option<String>,
+    pub mid: Option<String>,
+    /// How far it has come.
     #[schema(schema_with = enums::message_status)]
-    status: String,
-    error: Option<MessageError>,
+    pub status: String,
+    /// Why it was not sent, or not at once.
+    pub error: Option<MessageError>,
     /// Why nobody answers a received message, or why a reply was suppressed. `standby`: another app has the conversation;
     /// `unsupported`: Meta does not pass on messages of this type; `view_once`: it can be viewed once, in the Instagram app;
     /// `empty`: it says nothing; `unsent`: the user took back what was to be answered; `api`, `send`, `echo`, `person`: a
     /// human agent had the chat, by a takeover, a message through the API or one in the Instagram app; `runaway`: the chat
     /// was paused. Later versions may add values.
     #[schema(example = "view_once")]
-    reason: Option<String>,
+    pub reason: Option<String>,
     /// Number of send attempts.
-    attempts: i32,
+    pub attempts: i32,
     /// The turn that asked this message or that produced it.
-    turn_id: Option<Uuid>,
+    pub turn_id: Option<Uuid>,
     /// Meta's timestamp of the message, otherwise ours.
     #[schema(format = DateTime)]
-    at: String,
+    pub at: String,
+    /// When Graph accepted it.
     #[schema(format = DateTime)]
-    sent_at: Option<String>,
+    pub sent_at: Option<String>,
     /// When Meta's echo of the message arrived.
     #[schema(format = DateTime)]
-    confirmed_at: Option<String>,
+    pub confirmed_at: Option<String>,
+    /// When the customer read it.
     #[schema(format = DateTime)]
-    read_at: Option<String>,
+    pub read_at: Option<String>,
+    /// When dmrelay stored it first.
     #[schema(format = DateTime)]
-    created_at: String,
+    pub created_at: String,
 }
 
 /// Why a message was not sent, or not at once.
@@ -81,10 +93,11 @@ pub struct MessageView {
 pub struct MessageError {
     /// The failure class.
     #[schema(example = "window_closed")]
-    class: String,
+    pub class: String,
     /// Graph's error code.
-    code: Option<String>,
-    message: Option<String>,
+    pub code: Option<String>,
+    /// What went wrong.
+    pub message: Option<String>,
 }
 
 /// A turn: one question to the agent and its answer.
@@ -92,19 +105,25 @@ pub struct MessageError {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Turn)]
 pub struct TurnView {
-    turn_id: Uuid,
+    /// The id of the turn.
+    pub turn_id: Uuid,
+    /// How far it has come.
     #[schema(schema_with = enums::turn_state)]
-    state: String,
-    attempts: i32,
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// When the agent was asked first.
     #[schema(format = DateTime)]
-    started_at: String,
+    pub started_at: String,
+    /// When it was over.
     #[schema(format = DateTime)]
-    finished_at: Option<String>,
+    pub finished_at: Option<String>,
     /// The agent's response time in milliseconds.
-    latency_ms: Option<i64>,
+    pub latency_ms: Option<i64>,
     /// The failure class.
-    error_class: Option<String>,
-    error: Option<String>,
+    pub error_class: Option<String>,
+    /// Why it was not sent, or not at once.
+    pub error: Option<String>,
 }
 
 impl MessageView {

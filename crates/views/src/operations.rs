@@ -38,29 +38,38 @@ pub struct ActivityView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = DeadLetter)]
 pub struct DeadLetterView {
-    dead_letter_id: Uuid,
-    connection_id: Option<Uuid>,
-    chat_id: Option<Uuid>,
+    /// The id of the dead letter.
+    pub dead_letter_id: Uuid,
+    /// The connection it is of.
+    pub connection_id: Option<Uuid>,
+    /// The chat it is of; null for an event.
+    pub chat_id: Option<Uuid>,
+    /// What failed.
     #[schema(schema_with = enums::dead_letter_kind)]
-    kind: String,
+    pub kind: String,
     /// The id of the failed event, turn or message.
-    reference: Uuid,
+    pub reference: Uuid,
     /// The failure class.
     #[schema(example = "window_closed")]
-    class: String,
+    pub class: String,
     /// The last error.
-    error: String,
-    attempts: i32,
+    pub error: String,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// Whether somebody has dealt with it.
     #[schema(schema_with = enums::dead_letter_state)]
-    state: &'static str,
+    pub state: &'static str,
     /// Who replayed or discarded it.
-    closed_by: Option<String>,
+    pub closed_by: Option<String>,
+    /// When it failed.
     #[schema(format = DateTime)]
-    created_at: String,
+    pub created_at: String,
+    /// When it was replayed.
     #[schema(format = DateTime)]
-    replayed_at: Option<String>,
+    pub replayed_at: Option<String>,
+    /// When it was discarded.
     #[schema(format = DateTime)]
-    discarded_at: Option<String>,
+    pub discarded_at: Option<String>,
 }
 
 impl ActivityView {

@@ -1,5 +1,6 @@
 //! The settings of a connection, as the API takes and shows them.
 
+use super::enums;
 use dmrelay_domain::text;
 use dmrelay_store::Settings;
 use serde::{Deserialize, Serialize};
@@ -32,7 +33,7 @@ pub struct ConnectionSettings {
     #[schema(max_items = 20, example = json!(["Thanks for your message! We reply soon."]))]
     pub automatic_texts: Option<Vec<String>>,
     /// Values for the agent's dynamic variables, at most 50.
-    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    #[schema(schema_with = enums::agent_variables_or_null)]
     pub agent_variables: Option<BTreeMap<String, String>>,
 }
 
@@ -62,6 +63,53 @@ impl From<ConnectionSettings> for Settings {
             unreadable_text: settings.unreadable_text.map(cleaned),
             automatic_texts: settings.automatic_texts.unwrap_or_default().into_iter().map(cleaned).collect(),
             agent_variables: settings.agent_variables.unwrap_or_default(),
+        }
+    }
+}
+
+/// The settings of the processes that hold for connections which set nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettingDefaults {
+    /// `DEBOUNCE_MS`.
+    pub debounce_ms: u32,
+    /// `TAKEOVER_HOURS`.
+    pub takeover_hours: u32,
+}
+
+/// What holds for a connection: its settings, and where they are null, the defaults.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EffectiveSettings {
+    /// How long the user must be silent before the agent is asked, in milliseconds.
+    debounce_ms: u32,
+    /// How long the agent stays silent after a human agent writes, in hours.
+    takeover_hours: u32,
+    /// Whether the user sees a typing indicator while the agent answers.
+    typing: bool,
+    /// Whether human agents may answer for seven days.
+    human_agent: bool,
+    /// What the user is told when the agent fails permanently; null for nothing.
+    fallback_text: Option<String>,
+    /// What the user is told when they send what the agent cannot read; null for nothing.
+    unreadable_text: Option<String>,
+    /// Texts that Instagram sends on its own.
+    automatic_texts: Vec<String>,
+    /// Values for the agent's dynamic variables.
+    agent_variables: BTreeMap<String, String>,
+}
+
+impl EffectiveSettings {
+    /// What holds with these settings.
+    pub fn of(settings: &Settings, defaults: SettingDefaults) -> Self {
+        Self {
+            debounce_ms: settings.debounce_ms.unwrap_or(defaults.debounce_ms),
+            takeover_hours: settings.takeover_hours.unwrap_or(defaults.takeover_hours),
+            typing: settings.typing.unwrap_or(true),
+            human_agent: settings.human_agent.unwrap_or(false),
+            fallback_text: settings.fallback_text.clone(),
+            unreadable_text: settings.unreadable_text.clone(),
+            automatic_texts: settings.automatic_texts.clone(),
+            agent_variables: settings.agent_variables.clone(),
         }
     }
 }

@@ -17,15 +17,19 @@ const LATE: i64 = 5_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TimelineEntry {
+    /// When it happened.
     #[schema(format = DateTime)]
-    at: String,
-    event: TimelineEvent,
-    message_id: Option<Uuid>,
-    turn_id: Option<Uuid>,
+    pub at: String,
+    /// What happened.
+    pub event: TimelineEvent,
+    /// The message it happened to.
+    pub message_id: Option<Uuid>,
+    /// The turn it belongs to.
+    pub turn_id: Option<Uuid>,
     /// Milliseconds since the webhook of the first message of the turn; null outside a turn.
-    since_webhook_ms: Option<i64>,
+    pub since_webhook_ms: Option<i64>,
     /// Details: an error, a reason, the actor.
-    detail: Option<String>,
+    pub detail: Option<String>,
 }
 
 /// The kinds of event, in their usual order.

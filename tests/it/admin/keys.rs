@@ -59,7 +59,7 @@ async fn a_key_grants_access_until_it_is_revoked() -> Result<()> {
 async fn invalid_key_options_are_named() -> Result<()> {
     let cluster = Cluster::start(&[]).await?;
     for (args, says) in [
-        (&["create", "--subaccount", "a/b"][..], "SubaccountId contains characters"),
+        (&["create", "--subaccount", "a/b"][..], "must be letters, digits"),
         (&["create", "--subaccount", "acme", "--role", "king"], "must be viewer, operator, admin or owner"),
         (&["create", "--subaccount", "acme", "--name", " "], "must be 1 to 100 bytes"),
         (&["create", "--subaccount", "acme", "--expires-in", "90"], "needs a unit"),

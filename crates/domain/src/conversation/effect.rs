@@ -5,7 +5,7 @@ use super::rows::Message;
 use crate::actor::Actor;
 use crate::clock::Millis;
 use crate::failure::FailureClass;
-use crate::ids::{AgentId, InstagramAccountId, MessageId, SubaccountId, TurnId};
+use crate::ids::{AgentId, DeadLetterId, InstagramAccountId, MessageId, SubaccountId, TurnId};
 use crate::states::{ActivityKind, Author, DeadLetterKind, EventState, LoginKind};
 use crate::trace::TraceId;
 use serde_json::{Map, Value};
@@ -176,6 +176,8 @@ pub struct Activity {
 /// A permanent failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
+    /// Its id.
+    pub id: DeadLetterId,
     /// The kind of the failed row.
     pub kind: DeadLetterKind,
     /// The id of the failed row.

@@ -7,7 +7,7 @@ use super::rows::{Body, Message, STUB, Turn, UNSENT};
 use crate::clock::Millis;
 use crate::event::{Edit, Reaction};
 use crate::ids::{MessageId, TurnId};
-use crate::states::{Author, Direction, MessageStatus, TurnState};
+use crate::states::{ActivityKind, Author, Direction, MessageStatus, TurnState};
 use serde_json::{Value, json};
 
 /// Error code of what was suppressed because the customer unsent the question.
@@ -17,7 +17,16 @@ impl Conversation {
     /// The message was unsent: its content is erased everywhere, and it is not answered.
     pub(super) fn unsend(&mut self, event: &Received, mid: &str) {
         let id = self.find_or_stub(event, mid);
+        self.announce_mark(id, ActivityKind::MessageUnsent);
         self.take_back(id);
+    }
+
+    /// Announces what a customer did to a message, if it has come and is not taken back.
+    fn announce_mark(&mut self, id: MessageId, kind: ActivityKind) {
+        if self.message(id).is_some_and(|message| !message.is_stub() && !message.is_unsent()) {
+            let marked = self.activity(kind, "user", id);
+            self.record(marked);
+        }
     }
 
     /// Erases what a message says. A stub remembers it for the message that will come.
@@ -105,20 +114,23 @@ impl Conversation {
         metadata["edits"] = json!(edit.edits);
         message.body.metadata = Some(metadata.to_string());
         message.body.text.clone_from(&edit.text);
+        self.announce_mark(id, ActivityKind::MessageEdited);
     }
 
     /// A reaction was added or removed.
     pub(super) fn reaction(&mut self, event: &Received, reaction: &Reaction) {
-        self.mark(event, &reaction.mid, "reaction", json!(reaction.emoji));
+        let id = self.mark(event, &reaction.mid, "reaction", json!(reaction.emoji));
+        self.announce_mark(id, ActivityKind::MessageReaction);
     }
 
     /// Adds to the metadata of a message.
-    pub(super) fn mark(&mut self, event: &Received, mid: &str, name: &str, value: Value) {
+    pub(super) fn mark(&mut self, event: &Received, mid: &str, name: &str, value: Value) -> MessageId {
         let id = self.find_or_stub(event, mid);
-        let Some(message) = self.message(id) else { return };
+        let Some(message) = self.message(id) else { return id };
         let mut metadata = object(message.body.metadata.as_deref());
         metadata[name] = value;
         message.body.metadata = Some(metadata.to_string());
+        id
     }
 
     /// The customer has read everything sent up to this message.
@@ -131,6 +143,7 @@ impl Conversation {
             // It may be a message of ours whose acceptance is not recorded yet.
             self.mark(event, mid, READ_AT, json!(event.at));
         }
+        self.announce_mark(id, ActivityKind::MessageRead);
         self.read_up_to(seq, event.at);
     }
 

@@ -11,6 +11,7 @@
 //!   over the chat.
 //! - A waiting reply is behind a send in progress, or the outbox is due.
 
+mod announce;
 mod answer;
 mod automation;
 mod command;
@@ -52,7 +53,7 @@ pub use turns::QUESTION_MESSAGES_MAX;
 use crate::actor::Actor;
 use crate::clock::Millis;
 use crate::failure::FailureClass;
-use crate::ids::{EventId, MessageId, TurnId};
+use crate::ids::{DeadLetterId, EventId, MessageId, TurnId, id_at};
 use crate::retry::Schedule;
 use crate::states::{ActivityKind, ChatMode, DeadLetterKind, DeadLetterState, Direction, EventState};
 use serde_json::Value;
@@ -136,9 +137,11 @@ impl Conversation {
 
     /// Applies a command.
     pub fn apply(&mut self, command: Command) -> Reply {
+        let before = self.before();
         self.follow_agent();
         let reply = self.carry_out(command);
         self.renew_agent_chat();
+        self.announce(&before);
         reply
     }
 
@@ -238,13 +241,16 @@ impl Conversation {
         error: &str,
         attempts: i32,
     ) {
-        self.changes.dead_letters.push(DeadLetter {
-            kind: subject.0,
-            reference: subject.1,
-            class,
-            error: error.to_owned(),
-            attempts,
-        });
+        let (kind, reference) = subject;
+        let id: DeadLetterId = id_at(self.now);
+        let opened = self
+            .activity(ActivityKind::DeadLetterOpened, "system", id)
+            .with("class", class.as_str())
+            .with("kind", kind.as_str())
+            .with("reference", reference.to_string());
+        self.record(opened);
+        let error = error.to_owned();
+        self.changes.dead_letters.push(DeadLetter { id, kind, reference, class, error, attempts });
     }
 
     /// The delay of this retry schedule after so many consecutive failures.

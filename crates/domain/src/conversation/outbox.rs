@@ -252,7 +252,8 @@ impl Conversation {
             }
         }
         self.dead_letter((DeadLetterKind::Message, id.0), class, &text, attempt);
-        let failed = self.activity(ActivityKind::MessageFailed, "system", id).with("class", class.as_str());
+        let failed = self.activity(ActivityKind::MessageFailed, "system", id);
+        let failed = failed.with("class", class.as_str()).with("status", status.as_str());
         self.record(failed);
         if class == FailureClass::WindowClosed {
             self.chat.flag = Some(class.to_string());

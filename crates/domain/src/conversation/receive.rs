@@ -113,7 +113,9 @@ impl Conversation {
             Content::Unsend { mid } => self.unsend(event, mid),
             Content::Edit(edit) => self.edit(event, edit),
             Content::Reaction(reaction) => self.reaction(event, reaction),
-            Content::Feedback { mid, feedback } => self.mark(event, mid, "feedback", json!(feedback)),
+            Content::Feedback { mid, feedback } => {
+                self.mark(event, mid, "feedback", json!(feedback));
+            }
             Content::Read { mid } => self.read(event, mid.as_deref()),
             Content::PolicyEnforcement { action, reason } => {
                 let enforced = self.activity(ActivityKind::PolicyEnforced, "meta", self.connection.id);

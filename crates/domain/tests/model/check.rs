@@ -4,8 +4,10 @@ use crate::services::{By, Said};
 use crate::step::End;
 use crate::world::{START, World};
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::conversation::{Effect, Message, Turn};
-use dmrelay_domain::states::{Author, ChatMode, ConnectionStatus, Direction, MessageStatus, TurnState};
+use dmrelay_domain::conversation::{Activity, Effect, Message, Turn};
+use dmrelay_domain::states::{
+    ActivityKind, Author, ChatMode, ConnectionStatus, Direction, MessageStatus, TurnState,
+};
 
 const DAY: Millis = 24 * 3_600_000;
 
@@ -65,6 +67,45 @@ impl World {
             assert_eq!(count, 1, "{:?} was said {count} times", said.text);
         }
         self.check_order();
+        self.check_announced();
+    }
+
+    /// Whatever ends, the log says so.
+    fn check_announced(&self) {
+        let log = &self.db.activities;
+        let count = |kinds: &[ActivityKind], subject: &dyn std::fmt::Display| {
+            let subject = subject.to_string();
+            let is_about = |one: &&Activity| one.subject.as_deref() == Some(&subject);
+            log.iter().filter(is_about).filter(|one| kinds.contains(&one.kind)).count()
+        };
+        for turn in &self.db.turns {
+            let ended = count(&[ActivityKind::TurnEnded], &turn.id);
+            assert_eq!(count(&[ActivityKind::TurnStarted], &turn.id), 1, "{turn:?}");
+            assert_eq!(ended, usize::from(!turn.is_open()), "{turn:?}");
+        }
+        for message in self.db.messages.iter().filter(|message| message.direction == Direction::Outbound) {
+            let kind = match message.status {
+                MessageStatus::Sent => ActivityKind::MessageSent,
+                MessageStatus::Failed => ActivityKind::MessageFailed,
+                MessageStatus::Unknown if message.deadline.is_none() => ActivityKind::MessageFailed,
+                MessageStatus::Suppressed | MessageStatus::Cancelled => ActivityKind::MessageHeldBack,
+                _ => continue,
+            };
+            assert!(count(&[kind], &message.id) > 0, "{kind:?} is not announced: {message:?}");
+        }
+        for (letter, _) in &self.db.letters {
+            let closed = [ActivityKind::DeadLetterReplayed, ActivityKind::DeadLetterDiscarded];
+            assert_eq!(count(&[ActivityKind::DeadLetterOpened], &letter.id), 1, "{letter:?}");
+            assert_eq!(count(&closed, &letter.id), usize::from(!letter.open), "{letter:?}");
+        }
+        let last = |kinds: [ActivityKind; 2]| log.iter().rev().find(|one| kinds.contains(&one.kind));
+        let mode = last([ActivityKind::BotPaused, ActivityKind::BotResumed]);
+        let is_bots = mode.is_none_or(|one| one.kind == ActivityKind::BotResumed);
+        assert_eq!(self.db.chat.mode == ChatMode::Bot, is_bots, "{mode:?}");
+        let flag = last([ActivityKind::ChatFlagged, ActivityKind::ChatFlagCleared]);
+        let flag = flag.filter(|one| one.kind == ActivityKind::ChatFlagged);
+        let told = flag.and_then(|one| one.details["flag"].as_str());
+        assert_eq!(self.db.chat.flag.as_deref(), told);
     }
 
     /// Replies leave in the order of their turns.

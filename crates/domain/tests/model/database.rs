@@ -3,11 +3,11 @@
 
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::conversation::{
-    Change, Chat, Command, ConnectionFacts, Conversation, DeadLetter, Effect, Fact, Letter, Message, Needs,
-    Policy, Reply, TextDigest, Tracked, Turn, UNANSWERED_MAX,
+    Activity, Change, Chat, Command, ConnectionFacts, Conversation, DeadLetter, Effect, Fact, Letter,
+    Message, Needs, Policy, Reply, TextDigest, Tracked, Turn, UNANSWERED_MAX,
 };
 use dmrelay_domain::ids::{
-    AgentId, ChatId, ConnectionId, DeadLetterId, EventId, InstagramAccountId, InstagramUserId, SubaccountId,
+    AgentId, ChatId, ConnectionId, EventId, InstagramAccountId, InstagramUserId, SubaccountId,
 };
 use dmrelay_domain::settings::ConnectionSettings;
 use dmrelay_domain::states::{ConnectionStatus, Direction, LoginKind, MessageStatus};
@@ -24,6 +24,8 @@ pub(crate) struct Database {
     pub(crate) turns: Vec<Turn>,
     pub(crate) messages: Vec<Message>,
     pub(crate) letters: Vec<(Letter, DeadLetter)>,
+    /// The log.
+    pub(crate) activities: Vec<Activity>,
     /// The ingested events.
     pub(crate) done: HashSet<EventId>,
     /// In how many other chats these texts came within moments of the first message.
@@ -59,6 +61,7 @@ impl Database {
             turns: Vec::new(),
             messages: Vec::new(),
             letters: Vec::new(),
+            activities: Vec::new(),
             done: HashSet::new(),
             prompt_echoes: HashMap::new(),
         }
@@ -183,7 +186,7 @@ impl Database {
         }
         for letter in changes.dead_letters {
             let row = Letter {
-                id: DeadLetterId::new(),
+                id: letter.id,
                 kind: letter.kind,
                 reference: letter.reference,
                 class: letter.class.as_str().to_owned(),
@@ -195,6 +198,7 @@ impl Database {
         for (closed, _, _) in changes.closed_letters {
             self.letters.iter_mut().find(|(letter, _)| letter.id == closed.id).unwrap().0.open = false;
         }
+        self.activities.extend(changes.activities);
         self.done.extend(changes.events.iter().map(|(event, _)| *event));
         Applied { reply, effects: changes.effects, facts: changes.facts, read_up_to: changes.read_up_to }
     }

@@ -105,7 +105,7 @@ pub struct LimitSettings {
     #[arg(long, env = "READERS_PER_SUBACCOUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub readers_per_subaccount: u16,
     /// How often to poll for new events while there are listeners.
-    #[arg(long, env = "EVENT_INTERVAL", default_value = "500ms", value_parser = positive)]
+    #[arg(long, env = "EVENT_INTERVAL", default_value = "200ms", value_parser = positive)]
     pub event_interval: Duration,
     /// How often an open event stream checks that its key still holds.
     #[arg(long, env = "EVENT_CREDENTIAL_INTERVAL", default_value = "5s", value_parser = positive)]

@@ -62,6 +62,13 @@ pub enum ReplyRule {
         /// The texts.
         texts: Vec<String>,
     },
+    /// The first answer of whose words the input contains one, in lower case; otherwise another.
+    ByWords {
+        /// The answers.
+        answers: Vec<WordAnswer>,
+        /// What is said if none fits.
+        otherwise: String,
+    },
     /// No message at all.
     Nothing,
     /// A tool call and its result, and no message.
@@ -77,6 +84,16 @@ pub enum ReplyRule {
     },
 }
 
+/// An answer, and the words that call for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WordAnswer {
+    /// In lower case.
+    pub words: Vec<String>,
+    /// The answer.
+    pub text: String,
+}
+
 impl ReplyRule {
     /// The new messages of a turn, in order.
     pub(super) fn messages(&self, input: &str, now: i64) -> Vec<Value> {
@@ -85,6 +102,12 @@ impl ReplyRule {
         let messages = match self {
             Self::Echo => vec![echo()],
             Self::Texts { texts } => texts.iter().map(|text| say(text)).collect(),
+            Self::ByWords { answers, otherwise } => {
+                let heard = input.to_lowercase();
+                let fits =
+                    |answer: &&WordAnswer| answer.words.iter().any(|word| heard.contains(word.as_str()));
+                vec![say(answers.iter().find(fits).map_or(otherwise, |answer| &answer.text))]
+            }
             Self::Nothing => Vec::new(),
             Self::ToolOnly => tool_call("lookup_order", "custom", "{\"order\":\"1\"}", "shipped"),
             Self::NodeTransitions => {
@@ -149,5 +172,9 @@ mod tests {
         }
         assert_eq!(ReplyRule::Echo.messages("hello", 5)[0]["content"], "Answer to: hello");
         assert!(ReplyRule::Nothing.messages("hello", 5).is_empty());
+        let answers = vec![WordAnswer { words: vec!["open".to_owned()], text: "Until six.".to_owned() }];
+        let shop = ReplyRule::ByWords { answers, otherwise: "Pardon?".to_owned() };
+        assert_eq!(shop.messages("Are you OPEN?", 5)[0]["content"], "Until six.");
+        assert_eq!(shop.messages("hello", 5)[0]["content"], "Pardon?");
     }
 }

@@ -24,7 +24,7 @@ use crate::faults::{self, Fault, FaultMode, Subject};
 use crate::operation::{Operation, Service};
 use crate::world::World;
 
-pub use agent::{AgentRule, ReplyRule, UserTurn};
+pub use agent::{AgentRule, ReplyRule, UserTurn, WordAnswer};
 use call::Call;
 pub use chat::{Chat, ChatStatus};
 

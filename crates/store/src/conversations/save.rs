@@ -6,11 +6,10 @@ use super::columns::{
     REVIVED, TURN_CHANGES, TURN_INSERT, chat_row, message_body, message_changes, message_row, turn_changes,
     turn_row,
 };
-use crate::activities::id_at;
 use crate::bulk::{Column, Rows};
 use crate::{Result, Tx};
 use dmrelay_domain::conversation::{Change, Conversation};
-use dmrelay_domain::ids::{ActivityId, DeadLetterId, MessageId};
+use dmrelay_domain::ids::{ActivityId, MessageId, id_at};
 use dmrelay_domain::states::{DeadLetterState, MessageStatus};
 use dmrelay_domain::text::truncate;
 use dmrelay_entity::message;
@@ -189,7 +188,7 @@ impl Tx {
                     attempts = letter.attempts, error = %letter.error, "dead letter"
                 );
                 inserted.push(vec![
-                    id_at::<DeadLetterId>(one.now).into(),
+                    letter.id.into(),
                     one.connection.subaccount.as_str().into(),
                     one.connection.id.into(),
                     one.chat.id.into(),

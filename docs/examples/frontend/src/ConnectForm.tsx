@@ -67,13 +67,13 @@ export function ConnectForm({ onConnected }: { onConnected?: () => void }): Reac
 }
 
 function Done({ connected }: { connected: Connected }): ReactNode {
-  const { links, webhook, username } = connected;
+  const { connectionId, links, webhook, username } = connected;
   return (
     <section>
       <h2>{username ? `@${username}` : "The account"} is connected</h2>
       <p>Callback URL for Meta's dashboard, if the account has its own Meta app: <code>{webhook.callbackUrl}</code></p>
-      {links && <QrCode code={links.directMessage} label="Write to us" />}
-      {links && <QrCode code={links.profile} label="Our profile" />}
+      {links && <QrCode link={links.directMessage} to="direct_message" label="Write to us" connectionId={connectionId} />}
+      {links && <QrCode link={links.profile} to="profile" label="Our profile" connectionId={connectionId} />}
     </section>
   );
 }

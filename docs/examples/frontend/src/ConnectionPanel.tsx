@@ -54,7 +54,7 @@ function Account({ status, onChange }: { status: Status; onChange: () => void })
         Disconnect
       </button>
       <ProblemNote error={error} />
-      {links && <QrCode code={links.directMessage} label="Write to us" />}
+      {links && <QrCode link={links.directMessage} to="direct_message" label="Write to us" connectionId={connectionId} />}
     </>
   );
 }

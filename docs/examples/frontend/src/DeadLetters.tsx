@@ -19,7 +19,7 @@ export function DeadLetters(): ReactNode {
     [client],
   );
   const letters = usePages(load, (letter) => letter.deadLetterId);
-  useRefresh(letters.refresh, (event) => event.type === "message.failed");
+  useRefresh(letters.refresh, (event) => event.type.startsWith("dead_letter."));
 
   const run = (call: Promise<unknown>): void => {
     setError(undefined);

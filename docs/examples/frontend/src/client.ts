@@ -13,7 +13,7 @@ export interface ClientOptions extends TransportOptions {
   agentId: string;
 }
 
-type More = Pick<Call, "body" | "key" | "signal"> & { query?: object };
+type More = Pick<Call, "answer" | "body" | "key" | "signal"> & { query?: object };
 
 /** An Idempotency-Key. Create one per user action, not per attempt. */
 export function newKey(): string {
@@ -52,6 +52,11 @@ export class Client {
 
   status(query: Query<"/status"> = {}, signal?: AbortSignal): Promise<Answer<"/status">> {
     return this.#call("GET", "/status", { query, signal });
+  }
+
+  /** A picture that leads customers to the account. */
+  qrCode(query: Query<"/qr-code"> = {}, signal?: AbortSignal): Promise<Blob> {
+    return this.#call("GET", "/qr-code", { query, signal, answer: "blob" });
   }
 
   disconnect(connectionId?: string): Promise<Connection> {

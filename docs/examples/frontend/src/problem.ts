@@ -4,11 +4,17 @@
 export interface ProblemDocument {
   /** `urn:dmrelay:problem:` and a stable word; texts may change. */
   type: string;
+  /** The stable word; missing in what a proxy answered. */
+  code?: string;
   title: string;
   status: number;
   detail?: string;
   /** The validation errors: a JSON pointer into the body, or the name of a parameter. */
   errors?: { pointer?: string; parameter?: string; detail: string }[];
+  /** The id of the call in the logs of the API. */
+  traceId?: string;
+  /** Where the kind of problem is explained, relative to the API. */
+  docUrl?: string;
   /** Some problems have more members, e.g. `graphCode`. */
   [more: string]: unknown;
 }

@@ -14,6 +14,8 @@ export interface TransportOptions {
 }
 
 export interface Call {
+  /** What the answer is: JSON unless it says otherwise. */
+  answer?: "json" | "blob";
   method: "GET" | "POST" | "PATCH" | "DELETE";
   url: string;
   body?: unknown;
@@ -26,12 +28,13 @@ export interface Call {
 const TRIES = 4;
 const LONGEST_WAIT = 20_000;
 
-/** Makes the call and returns its JSON; throws a ProblemError, or fetch's error if there is no response. */
+/** Makes the call and returns its JSON, or its bytes; throws a ProblemError, or fetch's error if there is no response. */
 export async function request(options: TransportOptions, call: Call): Promise<unknown> {
   const pause = options.sleep ?? sleep;
   let renewed = false;
   for (let tries = 1; ; tries++) {
     const answer = await attempt(options, call, renewed);
+    if (answer instanceof Response && call.answer === "blob") return answer.blob();
     if (answer instanceof Response) return answer.status === 204 ? undefined : answer.json();
     call.signal?.throwIfAborted();
     const refused = answer instanceof ProblemError && answer.problem.status === 401;
@@ -47,7 +50,8 @@ export async function request(options: TransportOptions, call: Call): Promise<un
 
 /** A response, or what went wrong. */
 async function attempt(options: TransportOptions, call: Call, renew: boolean): Promise<unknown> {
-  const headers = new Headers({ Accept: "application/json", Authorization: `Bearer ${await options.token(renew)}` });
+  const accept = call.answer === "blob" ? "*/*" : "application/json";
+  const headers = new Headers({ Accept: accept, Authorization: `Bearer ${await options.token(renew)}` });
   if (call.body !== undefined) headers.set("Content-Type", "application/json");
   if (call.key !== undefined) headers.set("Idempotency-Key", call.key);
   try {

@@ -15,7 +15,6 @@ export type DeadLetter = Schemas["DeadLetter"];
 /** A live event: ids, no text. Fetch the objects. */
 export type LiveEvent = Schemas["LiveEvent"];
 /** A link and its QR code. */
-export type QrLink = Schemas["QrCode"];
 
 /** A page of a list. */
 export interface Page<T> {

@@ -1,0 +1,489 @@
+//! Checks bodies and query strings against the OpenAPI document: all faults at once, in the words of the API. So what the document
+//! says of a call is what the call demands.
+//!
+//! Only the keywords of JSON Schema (draft 2020-12) that the document uses in requests are known; a test holds that. A library
+//! would check them all, but name the faults in words of JSON Schema, each of which would have to be put into the API's.
+
+use crate::problem::{Problem, ValidationErrors};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use url::form_urlencoded;
+
+/// What a call accepts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Checks(Arc<Parts>);
+
+#[derive(Debug, Default)]
+struct Parts {
+    schemas: Arc<Value>,
+    body: Option<Value>,
+    /// The query parameters by name.
+    query: BTreeMap<String, Value>,
+}
+
+/// A list of possible names, for a suggestion.
+type Names<'a> = Vec<&'a str>;
+
+/// How alike a name must be to one that exists to be taken for a slip (Jaro–Winkler, 0 to 1).
+const ALIKE: f64 = 0.85;
+
+impl Checks {
+    /// The checks of each operation of the document, by its id.
+    pub(crate) fn of(document: &Value) -> BTreeMap<String, Self> {
+        let schemas = Arc::new(document["components"]["schemas"].clone());
+        let items = document["paths"].as_object().into_iter().flatten().map(|(_, item)| item);
+        let operations = items.flat_map(|item| item.as_object().into_iter().flatten());
+        let named = operations.filter_map(|(_, operation)| {
+            let id = operation["operationId"].as_str()?.to_owned();
+            Some((id, Self(Arc::new(Parts::of(&schemas, operation)))))
+        });
+        named.collect()
+    }
+
+    /// Fails with every fault of a body.
+    pub(crate) fn body(&self, value: &Value) -> Result<(), Problem> {
+        let Parts { schemas, body: Some(schema), .. } = &*self.0 else { return Ok(()) };
+        let faults = Faults::of(schemas, schema, value);
+        let mut errors = ValidationErrors::default();
+        for (pointer, what) in faults {
+            errors.at(&pointer, what);
+        }
+        errors.end()
+    }
+
+    /// Fails with every fault of a query string.
+    pub(crate) fn query(&self, text: &str) -> Result<(), Problem> {
+        let mut errors = ValidationErrors::default();
+        let mut seen = Vec::new();
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            let Some(schema) = self.0.query.get(&*name) else {
+                let names = self.0.query.keys().map(String::as_str).collect();
+                errors
+                    .parameter(&name, format!("is not a parameter of this call{}", suggestion(&name, names)));
+                continue;
+            };
+            if seen.contains(&name) {
+                errors.parameter(&name, "is given more than once");
+                continue;
+            }
+            for (_, what) in Faults::of(&self.0.schemas, schema, &typed(schema, &value)) {
+                errors.parameter(&name, what);
+            }
+            seen.push(name);
+        }
+        errors.end()
+    }
+}
+
+impl Parts {
+    fn of(schemas: &Arc<Value>, operation: &Value) -> Self {
+        let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let in_query = parameters.filter(|parameter| parameter["in"] == "query");
+        let query = in_query.filter_map(|parameter| {
+            Some((parameter["name"].as_str()?.to_owned(), parameter["schema"].clone()))
+        });
+        Self {
+            schemas: schemas.clone(),
+            body: (!body.is_null()).then(|| body.clone()),
+            query: query.collect(),
+        }
+    }
+}
+
+/// The value of a query parameter in the type that its schema wants, if the text can be read as that.
+fn typed(schema: &Value, text: &str) -> Value {
+    let types = types_of(schema);
+    if types.contains(&"integer")
+        && let Ok(number) = text.parse::<i64>()
+    {
+        return Value::from(number);
+    }
+    match text {
+        "true" | "false" if types.contains(&"boolean") => Value::from(text == "true"),
+        _ => Value::from(text),
+    }
+}
+
+/// The types a schema allows; none for any.
+fn types_of(schema: &Value) -> Vec<&str> {
+    match &schema["type"] {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Collects faults, each with a JSON pointer (RFC 6901).
+struct Faults<'a> {
+    schemas: &'a Value,
+    all: Vec<(String, String)>,
+}
+
+impl<'a> Faults<'a> {
+    fn of(schemas: &'a Value, schema: &'a Value, value: &Value) -> Vec<(String, String)> {
+        let mut faults = Self { schemas, all: Vec::new() };
+        faults.check(schema, value, "");
+        faults.all
+    }
+
+    fn at(&mut self, pointer: &str, what: impl Into<String>) {
+        self.all.push((pointer.to_owned(), what.into()));
+    }
+
+    fn check(&mut self, schema: &'a Value, value: &Value, pointer: &str) {
+        let schema = self.resolved(schema);
+        for branch in ["oneOf", "anyOf"] {
+            if let Some(branches) = schema[branch].as_array() {
+                self.check_branches(branches, value, pointer);
+            }
+        }
+        for part in schema["allOf"].as_array().into_iter().flatten() {
+            self.check(part, value, pointer);
+        }
+        let types = types_of(schema);
+        if !types.is_empty() && !types.iter().any(|name| is_of_type(name, value)) {
+            return self.at(pointer, format!("must be {}", in_words(&types)));
+        }
+        if let Some(allowed) = schema["enum"].as_array().filter(|allowed| !allowed.contains(value)) {
+            let words: Vec<_> = allowed.iter().filter_map(Value::as_str).collect();
+            return self.at(pointer, format!("must be one of {}", words.join(", ")));
+        }
+        match value {
+            Value::String(text) => self.check_text(schema, text, pointer),
+            Value::Number(_) => self.check_number(schema, value, pointer),
+            Value::Array(items) => self.check_items(schema, items, pointer),
+            Value::Object(members) => self.check_members(schema, members, pointer),
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    /// One of several: the faults of the one that comes nearest are told, among those for values of this type.
+    fn check_branches(&mut self, branches: &'a [Value], value: &Value, pointer: &str) {
+        let branches: Vec<&Value> = branches.iter().map(|branch| self.resolved(branch)).collect();
+        let fits = |branch: &&&Value| {
+            let types = types_of(branch);
+            types.is_empty() || types.iter().any(|name| is_of_type(name, value))
+        };
+        let fitting = branches.iter().filter(fits).map(|branch| {
+            let mut faults = Self { schemas: self.schemas, all: Vec::new() };
+            faults.check(branch, value, pointer);
+            faults.all
+        });
+        let Some(nearest) = fitting.min_by_key(Vec::len) else {
+            let types: Vec<&str> = branches.iter().flat_map(|branch| types_of(branch)).collect();
+            return self.at(pointer, format!("must be {}", in_words(&types)));
+        };
+        self.all.extend(nearest);
+    }
+
+    /// The schema that a reference names, or the schema itself.
+    fn resolved(&self, schema: &'a Value) -> &'a Value {
+        match schema["$ref"].as_str().and_then(|to| to.rsplit('/').next()) {
+            Some(name) => &self.schemas[name],
+            None => schema,
+        }
+    }
+
+    fn check_text(&mut self, schema: &Value, text: &str, pointer: &str) {
+        let length = text.chars().count() as u64;
+        let (least, most) = (schema["minLength"].as_u64(), schema["maxLength"].as_u64());
+        if length < least.unwrap_or(0) {
+            let what =
+                if length == 0 { "must not be empty".to_owned() } else { at_least(least, "characters") };
+            return self.at(pointer, what);
+        }
+        if most.is_some_and(|most| length > most) {
+            self.at(pointer, at_most(most, "characters"));
+        }
+        if let Some((_, words)) =
+            schema["pattern"].as_str().and_then(known_pattern).filter(|(is, _)| !is(text))
+        {
+            self.at(pointer, format!("must be {words}"));
+        }
+        let fault = match schema["format"].as_str() {
+            Some("uuid") if text.parse::<uuid::Uuid>().is_err() => Some("must be a UUID"),
+            Some("date-time") if dmrelay_views::parse_time(text).is_err() => {
+                Some("must be a time as 2026-01-31T12:00:00Z")
+            }
+            _ => None,
+        };
+        if let Some(fault) = fault {
+            self.at(pointer, fault);
+        }
+    }
+
+    fn check_number(&mut self, schema: &Value, value: &Value, pointer: &str) {
+        let (least, most) = (&schema["minimum"], &schema["maximum"]);
+        let is_less = least.as_f64().zip(value.as_f64()).is_some_and(|(least, value)| value < least);
+        let is_more = most.as_f64().zip(value.as_f64()).is_some_and(|(most, value)| value > most);
+        if !is_less && !is_more {
+            return;
+        }
+        let what = match (least.is_number(), most.is_number()) {
+            (true, true) => format!("must be {least} to {most}"),
+            (true, false) => format!("must be at least {least}"),
+            _ => format!("must be at most {most}"),
+        };
+        self.at(pointer, what);
+    }
+
+    fn check_items(&mut self, schema: &'a Value, items: &[Value], pointer: &str) {
+        let (least, most) = (schema["minItems"].as_u64(), schema["maxItems"].as_u64());
+        let count = items.len() as u64;
+        if count < least.unwrap_or(0) {
+            self.at(
+                pointer,
+                if count == 0 { "must not be empty".to_owned() } else { at_least(least, "items") },
+            );
+        }
+        if most.is_some_and(|most| count > most) {
+            return self.at(pointer, at_most(most, "items"));
+        }
+        if schema["items"].is_object() {
+            for (index, item) in items.iter().enumerate() {
+                self.check(&schema["items"], item, &format!("{pointer}/{index}"));
+            }
+        }
+    }
+
+    fn check_members(&mut self, schema: &'a Value, members: &Map<String, Value>, pointer: &str) {
+        if (members.len() as u64) < schema["minProperties"].as_u64().unwrap_or(0) {
+            self.at(pointer, "must not be empty");
+        }
+        let most = schema["maxProperties"].as_u64();
+        if most.is_some_and(|most| members.len() as u64 > most) {
+            self.at(pointer, at_most(most, "members"));
+        }
+        for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            if !members.contains_key(name) {
+                self.at(&below(pointer, name), "is required");
+            }
+        }
+        let properties = schema["properties"].as_object();
+        for (name, member) in members {
+            let at = below(pointer, name);
+            let pattern = schema["propertyNames"]["pattern"].as_str().and_then(known_pattern);
+            if let Some((_, words)) = pattern.filter(|(is, _)| !is(name)) {
+                self.at(&at, format!("the name must be {words}"));
+            }
+            match properties.and_then(|properties| properties.get(name)) {
+                Some(property) => self.check(property, member, &at),
+                None if schema["additionalProperties"] == false => {
+                    let names = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+                    self.at(&at, format!("is not a field of this object{}", suggestion(name, names)));
+                }
+                None if schema["additionalProperties"].is_object() => {
+                    self.check(&schema["additionalProperties"], member, &at);
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+/// The pointer of a member.
+fn below(pointer: &str, name: &str) -> String {
+    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+fn suggestion(name: &str, names: Names<'_>) -> String {
+    let alike = names.into_iter().map(|known| (strsim::jaro_winkler(name, known), known));
+    let best = alike.max_by(|(a, _), (b, _)| a.total_cmp(b)).filter(|(likeness, _)| *likeness >= ALIKE);
+    best.map_or_else(String::new, |(_, known)| format!("; did you mean {known}?"))
+}
+
+fn at_least(count: Option<u64>, of: &str) -> String {
+    format!("must have at least {} {of}", count.unwrap_or_default())
+}
+
+fn at_most(count: Option<u64>, of: &str) -> String {
+    format!("must have at most {} {of}", count.unwrap_or_default())
+}
+
+fn is_of_type(name: &str, value: &Value) -> bool {
+    match name {
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        "null" => value.is_null(),
+        _ => true,
+    }
+}
+
+fn in_words(types: &[&str]) -> String {
+    let words = types.iter().map(|name| match *name {
+        "string" => "a string",
+        "integer" => "a whole number",
+        "number" => "a number",
+        "boolean" => "true or false",
+        "array" => "a list",
+        "object" => "an object",
+        other => other,
+    });
+    words.collect::<Vec<_>>().join(", or ")
+}
+
+/// A pattern of the document: what matches it, and that in words.
+type Pattern = (fn(&str) -> bool, &'static str);
+
+/// The patterns that the document uses in requests, which a test holds.
+fn known_pattern(pattern: &str) -> Option<Pattern> {
+    fn is_word(text: &str) -> bool {
+        text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+    }
+    match pattern {
+        "^[0-9]{1,32}$" => Some((
+            |text| (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()),
+            "digits only, at most 32",
+        )),
+        "^[A-Za-z0-9_.-]{1,128}$" => Some((
+            |text| (1..=128).contains(&text.len()) && is_word(text),
+            "letters, digits, _, . and - only, at most 128",
+        )),
+        "^[A-Za-z0-9_]{1,64}$" => Some((
+            |text| (1..=64).contains(&text.len()) && is_word(text) && !text.contains(['.', '-']),
+            "letters, digits and _ only, at most 64",
+        )),
+        "^[A-Z_]+(,[A-Z_]+)*$" => Some((
+            |text| {
+                let is_kind = |kind: &str| kind.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+                text.split(',').all(|kind| !kind.is_empty() && is_kind(kind))
+            },
+            "kinds of activities, separated by commas",
+        )),
+        "^(message|chat)(,(message|chat))*$" => Some((
+            |text| text.split(',').all(|word| matches!(word, "message" | "chat")),
+            "message, chat, or both, separated by a comma",
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::collections::BTreeSet;
+
+    /// What the checks know, and what says nothing about what is valid.
+    const KEYWORDS: [&str; 26] = [
+        "$ref",
+        "oneOf",
+        "anyOf",
+        "allOf",
+        "type",
+        "enum",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "format",
+        "minimum",
+        "maximum",
+        "minItems",
+        "maxItems",
+        "items",
+        "required",
+        "properties",
+        "additionalProperties",
+        "minProperties",
+        "maxProperties",
+        "propertyNames",
+        "description",
+        "title",
+        "default",
+        "example",
+        "examples",
+    ];
+    /// Formats that handlers check, or that follow from the type.
+    const FORMATS: [&str; 6] = ["uuid", "date-time", "date", "email", "int32", "int64"];
+
+    fn walk(schemas: &Value, schema: &Value, seen: &mut BTreeSet<String>) {
+        if let Some(name) = schema["$ref"].as_str().and_then(|to| to.rsplit('/').next()) {
+            if seen.insert(name.to_owned()) {
+                walk(schemas, &schemas[name], seen);
+            }
+            return;
+        }
+        let Some(members) = schema.as_object() else { return };
+        for (keyword, value) in members {
+            assert!(KEYWORDS.contains(&keyword.as_str()), "{keyword} is not checked: {schema}");
+            match keyword.as_str() {
+                "pattern" => assert!(known_pattern(value.as_str().unwrap()).is_some(), "{value}"),
+                "format" => assert!(FORMATS.contains(&value.as_str().unwrap()), "{value}"),
+                "properties" => value.as_object().unwrap().values().for_each(|one| walk(schemas, one, seen)),
+                "oneOf" | "anyOf" | "allOf" => {
+                    value.as_array().unwrap().iter().for_each(|one| walk(schemas, one, seen));
+                }
+                "items" | "additionalProperties" | "propertyNames" => walk(schemas, value, seen),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn every_keyword_of_the_document_is_checked() {
+        let checks = Checks::of(&crate::openapi_document());
+        assert!(checks.len() > 50, "{}", checks.len());
+        let mut seen = BTreeSet::new();
+        for Checks(parts) in checks.values() {
+            let all = parts.body.iter().chain(parts.query.values());
+            all.for_each(|schema| walk(&parts.schemas, schema, &mut seen));
+        }
+        assert!(seen.contains("Send"), "{seen:?}");
+    }
+
+    fn faults(operation: &str, body: &Value) -> String {
+        match Checks::of(&crate::openapi_document())[operation].body(body) {
+            Ok(()) => String::new(),
+            Err(problem) => problem.told(),
+        }
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once_in_words() {
+        let body = json!({ "to": "12/34", "mesage": "x", "connectionId": 5, "sentBy": "" });
+        let told = faults("sendMessage", &body);
+        for fault in [
+            "/to: must be digits only, at most 32",
+            "/message: is required",
+            "/mesage: is not a field of this object; did you mean message?",
+            "/connectionId: must be a string, or null",
+            "/sentBy: must not be empty",
+        ] {
+            assert!(told.contains(fault), "{fault}: {told}");
+        }
+        assert_eq!(faults("sendMessage", &json!({ "to": "1", "message": "x" })), "");
+        let told = faults("sendMessage", &json!({ "to": "1", "message": 7 }));
+        assert!(told.contains("/message: must be a string, or an object"), "{told}");
+        let told =
+            faults("changeSettings", &json!({ "takeoverHours": 1.5, "debounceMs": 70_000, "typing": "yes" }));
+        for fault in [
+            "/takeoverHours: must be a whole number",
+            "/debounceMs: must be 0 to 60000",
+            "/typing: must be true or false",
+        ] {
+            assert!(told.contains(fault), "{fault}: {told}");
+        }
+        assert!(faults("sendMessage", &json!([1])).contains("must be an object"));
+    }
+
+    #[test]
+    fn query_strings_are_checked_too() {
+        let checks = &Checks::of(&crate::openapi_document())["listChats"];
+        assert!(checks.query("limit=10&user=12&folder=failed").is_ok());
+        let told = checks.query("limit=lots&user=ada&foldr=x&skip=1&skip=2").unwrap_err().told();
+        for fault in [
+            "limit: must be a whole number",
+            "user: must be digits only, at most 32",
+            "foldr: is not a parameter of this call; did you mean folder?",
+            "skip: is given more than once",
+        ] {
+            assert!(told.contains(fault), "{fault}: {told}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! `GET /console/accounts`: the accounts, their health, and what can be done with them.
+
+use super::visitor::Visitor;
+use super::{go_to, html, trouble};
+use crate::access::Scope;
+use crate::connect::apps;
+use crate::connect::session::{self, NewSession, Wishes};
+use crate::extract::Params;
+use crate::problem::Problem;
+use crate::routes::is_live;
+use crate::services::connections::{self, Disconnecting};
+use crate::state::ApiState;
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use dmrelay_console::{Account, Login, Markup, Tab};
+use dmrelay_domain::ids::{AgentId, ConnectionId};
+use dmrelay_domain::permission::Permission;
+use dmrelay_domain::states::{LoginKind, PageChoice};
+use dmrelay_instagram::links;
+use dmrelay_store::Connection;
+use dmrelay_views::{ConnectionView, EntryPoints, HealthView};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// Logins by their words.
+const LOGINS: [(LoginKind, &str); 2] =
+    [(LoginKind::Instagram, "Instagram"), (LoginKind::Facebook, "Facebook")];
+
+/// How a login went, as the API tells it in the address.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Returned {
+    connect_status: Option<String>,
+    connect_error: Option<String>,
+}
+
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    Params(returned): Params<Returned>,
+) -> Response {
+    page(&state, &visitor, &returned).await.map_or_else(|problem| trouble(&problem), html)
+}
+
+async fn page(state: &ApiState, visitor: &Visitor, returned: &Returned) -> Result<Markup, Problem> {
+    visitor.require(Permission::Read)?;
+    let _permit = state.readers.permit(&visitor.subaccount).await?;
+    let all = state.store.connections(&visitor.subaccount, None).await?;
+    let (live, gone): (Vec<_>, Vec<_>) = all.iter().partition(|connection| is_live(connection));
+    let mut accounts = Vec::with_capacity(all.len());
+    for connection in live.into_iter().chain(gone) {
+        accounts.push(account(state, connection).await?);
+    }
+    let agents: BTreeSet<String> = all.iter().map(|connection| connection.agent.to_string()).collect();
+    let mut logins: Vec<Login> = Vec::new();
+    for (login, name) in LOGINS {
+        if apps::choose(state, &visitor.subaccount, Some(login)).await.is_ok() {
+            logins.push((login.as_str(), name));
+        }
+    }
+    let (person, agents) = (visitor.person(), agents.into_iter().collect::<Vec<_>>());
+    let outcome =
+        returned.connect_status.as_deref().map(|status| (status, returned.connect_error.as_deref()));
+    let body = dmrelay_console::accounts(&person, &accounts, (&agents, &logins), outcome);
+    Ok(dmrelay_console::shell(Tab::Accounts, &person, &body))
+}
+
+async fn account(state: &ApiState, connection: &Connection) -> Result<Account, Problem> {
+    let checks = if is_live(connection) { state.store.checks(connection.id).await? } else { Vec::new() };
+    Ok(Account {
+        connection: ConnectionView::of(connection, Some(state.options.defaults)),
+        health: HealthView::of(&checks),
+        links: EntryPoints::of(connection, None)?,
+    })
+}
+
+/// A connection of the subaccount.
+async fn find(state: &ApiState, visitor: &Visitor, id: Uuid) -> Result<Connection, Problem> {
+    let all = state.store.connections(&visitor.subaccount, None).await?;
+    let found = all.into_iter().find(|connection| connection.id == ConnectionId(id));
+    found.ok_or_else(|| Problem::not_found("this subaccount has no such account"))
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Picture {
+    #[serde(default)]
+    link: String,
+    #[serde(default)]
+    format: String,
+}
+
+/// `GET /console/accounts/{connectionId}/qr`.
+pub(super) async fn qr(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    Path(id): Path<Uuid>,
+    Params(query): Params<Picture>,
+) -> Response {
+    let drawing = async {
+        visitor.require(Permission::Read)?;
+        let connection = find(&state, &visitor, id).await?;
+        let links = EntryPoints::of(&connection, None)?;
+        let links =
+            links.ok_or_else(|| Problem::not_found("the account has no handle, or is disconnected"))?;
+        let link = if query.link == "profile" { links.profile } else { links.direct_message };
+        Ok::<_, Problem>(match query.format.as_str() {
+            "png" => ("image/png", links::qr_png(&link)?),
+            _ => ("image/svg+xml", links::qr_svg(&link)?.into_bytes()),
+        })
+    };
+    match drawing.await {
+        Ok((kind, bytes)) => ([(header::CONTENT_TYPE, kind)], bytes).into_response(),
+        Err(problem) => trouble(&problem),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Fields {
+    csrf: Option<String>,
+    handle: Option<String>,
+    agent: Option<String>,
+    login: Option<String>,
+}
+
+/// `POST /console/accounts/{connectionId}/{deed}`.
+pub(super) async fn act(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    Path((id, deed)): Path<(Uuid, String)>,
+    headers: HeaderMap,
+    Form(fields): Form<Fields>,
+) -> Response {
+    let acting = async {
+        visitor.check_form(&headers, fields.csrf.as_deref())?;
+        let connection = find(&state, &visitor, id).await?;
+        match deed.as_str() {
+            "check" => {
+                visitor.require(Permission::Connect)?;
+                connections::check(&state, &connection).await?;
+            }
+            "pause" | "resume" => {
+                visitor.require(Permission::Configure)?;
+                let is_paused = deed == "pause";
+                let change = |_: &mut _, paused: &mut bool| *paused = is_paused;
+                state.store.change_settings(connection.id, &visitor.actor, change).await?;
+                state.snapshots.refresh().await?;
+            }
+            "disconnect" => {
+                visitor.require(Permission::Connect)?;
+                let handle = connection.row.username.as_deref().unwrap_or(connection.account.as_str());
+                let typed = fields.handle.as_deref().unwrap_or_default().trim().trim_start_matches('@');
+                if typed != handle {
+                    return Err(Problem::invalid("/handle", format!("type {handle} to confirm")));
+                }
+                let wanted = Disconnecting { actor: &visitor.actor, release_agent: false };
+                connections::disconnect(&state, &connection, wanted).await?;
+            }
+            _ => return Err(Problem::not_found("there is nothing of this name to do")),
+        }
+        let fresh = find(&state, &visitor, id).await?;
+        Ok(dmrelay_console::card(&visitor.person(), &account(&state, &fresh).await?))
+    };
+    match Box::pin(acting).await {
+        Err(problem) => trouble(&problem),
+        Ok(fragments) if headers.contains_key("x-fragment") => html(fragments),
+        Ok(_) => go_to("/console/accounts"),
+    }
+}
+
+/// `POST /console/accounts/connect`: the person goes to Meta, and comes back here.
+pub(super) async fn connect(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Form(fields): Form<Fields>,
+) -> Response {
+    let beginning = async {
+        visitor.check_form(&headers, fields.csrf.as_deref())?;
+        visitor.require(Permission::Connect)?;
+        let agent = AgentId::parse(fields.agent.as_deref().unwrap_or_default().trim());
+        let agent = agent.map_err(|err| Problem::invalid("/agent", err.why))?;
+        let login = fields.login.as_deref().and_then(LoginKind::parse);
+        let login = login.ok_or_else(|| Problem::invalid("/login", "must be instagram or facebook"))?;
+        let mut back = state.options.api.public_url.clone();
+        back.set_path("/console/accounts");
+        let scope = Scope {
+            subaccount: visitor.subaccount.clone(),
+            agent,
+            actor: visitor.actor.clone(),
+            may_bind: false,
+        };
+        let new = NewSession {
+            login: Some(login),
+            account: None,
+            return_url: Some(back),
+            page_choice: PageChoice::Hosted,
+            wishes: Wishes { settings: None, take_over: false, import_history: false },
+        };
+        let (_, url) = session::begin(&state, (&scope, &visitor.credential), new).await?;
+        Ok::<_, Problem>(url)
+    };
+    match beginning.await {
+        Ok(url) => html(dmrelay_console::leave_to(url.as_str())),
+        Err(problem) => trouble(&problem),
+    }
+}

@@ -1,0 +1,184 @@
+//! What people do in a conversation: write, take over, give back. Answers are fragments for scripts, and pages without them.
+
+use super::visitor::Visitor;
+use super::{go_to, html, pages, trouble};
+use crate::extract::Id;
+use crate::idempotency;
+use crate::problem::Problem;
+use crate::routes::ids;
+use crate::services::send::{self, Sent, Wanted};
+use crate::services::{chats, takeover};
+use crate::state::ApiState;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Form};
+use dmrelay_console::{Markup, Place, bubble, head, row};
+use dmrelay_domain::ids::{ChatId, InstagramUserId};
+use dmrelay_domain::permission::Permission;
+use dmrelay_domain::trace::TraceId;
+use dmrelay_instagram::Outgoing;
+use dmrelay_store::Connection;
+use dmrelay_store::entity::{chat, message};
+use dmrelay_views::MessageView;
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Fields {
+    csrf: Option<String>,
+    text: Option<String>,
+    hours: Option<u32>,
+}
+
+/// A conversation, and who acts in it.
+struct Act<'a> {
+    state: &'a ApiState,
+    visitor: &'a Visitor,
+    connection: Connection,
+    row: chat::Model,
+}
+
+impl<'a> Act<'a> {
+    /// The conversation, if the person may do this in it.
+    async fn begin(
+        state: &'a ApiState,
+        visitor: &'a Visitor,
+        (headers, fields): (&HeaderMap, &Fields),
+        (permission, id): (Permission, ChatId),
+    ) -> Result<Self, Problem> {
+        visitor.check_form(headers, fields.csrf.as_deref())?;
+        visitor.require(permission)?;
+        let connections = state.store.connections(&visitor.subaccount, None).await?;
+        let row = pages::find(state, &ids(&connections), id).await?;
+        let connection = connections.into_iter().find(|one| one.id == row.connection_id);
+        let connection = connection.ok_or_else(|| Problem::not_found("the chat's connection is gone"))?;
+        Ok(Self { state, visitor, connection, row })
+    }
+
+    /// What has changed: the head of the conversation, and its row in the list.
+    async fn changed(&self, row: &chat::Model) -> Result<Markup, Problem> {
+        let chat = chats::view(self.state, &self.visitor.actor, row).await?;
+        let place = Place { folder: "all".to_owned(), q: String::new() };
+        let head = head(&self.visitor.person(), &chat, &place.address(None));
+        Ok(maud::html! { (head) (self::row(&place, &chat, true)) })
+    }
+}
+
+/// `POST /console/chats/{chatId}/send`.
+pub(super) async fn send(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    Extension(trace): Extension<TraceId>,
+    Id(id): Id<ChatId>,
+    headers: HeaderMap,
+    Form(fields): Form<Fields>,
+) -> Response {
+    let sending = async {
+        let act = Act::begin(&state, &visitor, (&headers, &fields), (Permission::Send, id)).await?;
+        let text =
+            dmrelay_domain::text::clean(fields.text.as_deref().unwrap_or_default().trim()).into_owned();
+        let outgoing = Outgoing::text(&text).map_err(|err| Problem::invalid("/text", err.what))?;
+        let to = InstagramUserId::parse(&act.row.instagram_user_id)
+            .map_err(|_| Problem::not_found("the chat's customer cannot be read"))?;
+        let wanted = Wanted { to, outgoing, key: idempotency::key(&headers)?, sent_by: None };
+        if let Some(before) = send::sent_before(&state, &act.connection, &wanted).await? {
+            return Ok(shown(&act, &before));
+        }
+        let by = (visitor.actor.clone(), trace);
+        match send::send(&state, (&act.connection, &act.row), wanted, by).await? {
+            Sent::Before(before) => Ok(shown(&act, &before)),
+            Sent::Now(message) => match state.store.message(message).await? {
+                Some(message) => Ok(shown(&act, &message)),
+                None => Err(Problem::not_found("the message is gone")),
+            },
+        }
+    };
+    answered(sending.await, &headers, id)
+}
+
+fn shown(act: &Act<'_>, message: &message::Model) -> Markup {
+    bubble(&MessageView::of_user(message, &act.row.instagram_user_id))
+}
+
+/// `POST /console/chats/{chatId}/takeover`.
+pub(super) async fn take_over(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    Id(id): Id<ChatId>,
+    headers: HeaderMap,
+    Form(fields): Form<Fields>,
+) -> Response {
+    let taking = async {
+        let act = Act::begin(&state, &visitor, (&headers, &fields), (Permission::TakeOver, id)).await?;
+        let actor = &visitor.actor;
+        let taken = takeover::take_over(&state, &act.connection, act.row.id, actor, fields.hours).await?;
+        act.changed(&taken).await
+    };
+    answered(taking.await, &headers, id)
+}
+
+/// `POST /console/chats/{chatId}/release`.
+pub(super) async fn release(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    Id(id): Id<ChatId>,
+    headers: HeaderMap,
+    Form(fields): Form<Fields>,
+) -> Response {
+    let releasing = async {
+        let act = Act::begin(&state, &visitor, (&headers, &fields), (Permission::TakeOver, id)).await?;
+        let released = takeover::release(&state, &act.connection, act.row.id, &visitor.actor).await?;
+        act.changed(&released).await
+    };
+    answered(releasing.await, &headers, id)
+}
+
+/// `POST /console/chats/{chatId}/read`: the person has seen what came while the conversation was open.
+pub(super) async fn read(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    Id(id): Id<ChatId>,
+    headers: HeaderMap,
+) -> Response {
+    let reading = async {
+        let fields = Fields::default();
+        let act = Act::begin(&state, &visitor, (&headers, &fields), (Permission::Read, id)).await?;
+        state.store.mark_read(&act.row, visitor.actor.key(), None).await?;
+        Ok(maud::html! {})
+    };
+    answered(reading.await, &headers, id)
+}
+
+/// `POST /console/demo/say`: the customer of the demo writes.
+pub(super) async fn say(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Form(fields): Form<Fields>,
+) -> Response {
+    if let Err(problem) = visitor.check_form(&headers, fields.csrf.as_deref()) {
+        return trouble(&problem);
+    }
+    let Some(demo) = &state.options.demo else {
+        return trouble(&Problem::not_found("this is not the demo"));
+    };
+    let text = fields.text.unwrap_or_default();
+    if text.trim().is_empty() {
+        return trouble(&Problem::invalid("/text", "must not be empty"));
+    }
+    demo.customer.say(text.trim());
+    if headers.contains_key("x-fragment") {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        go_to("/console/inbox")
+    }
+}
+
+/// Fragments for a script, otherwise the conversation's page.
+fn answered(outcome: Result<Markup, Problem>, headers: &HeaderMap, ChatId(id): ChatId) -> Response {
+    match outcome {
+        Err(problem) => trouble(&problem),
+        Ok(fragments) if headers.contains_key("x-fragment") => html(fragments),
+        Ok(_) => go_to(&format!("/console/inbox?chat={id}")),
+    }
+}

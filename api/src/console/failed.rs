@@ -1,0 +1,203 @@
+//! `GET /console/failed`: what failed for good, to be replayed or discarded.
+
+use super::visitor::Visitor;
+use super::{go_to, html, trouble};
+use crate::extract::{Id, Params};
+use crate::problem::{Problem, ValidationErrors};
+use crate::routes::{ids, paging};
+use crate::services::failures;
+use crate::state::ApiState;
+use axum::Form;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use dmrelay_console::{Failed, Markup, Tab};
+use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::ids::{ChatId, DeadLetterId};
+use dmrelay_domain::permission::Permission;
+use dmrelay_domain::states::DeadLetterState;
+use dmrelay_store::entity::dead_letter;
+use dmrelay_store::{Connection, DeadLetterFilter};
+use dmrelay_views::DeadLetterView;
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+
+/// Dead letters on a page.
+const PAGE: u64 = 50;
+
+/// The most that one call replays.
+const BULK_MAX: u64 = 100;
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Query {
+    class: Option<String>,
+    cursor: Option<String>,
+}
+
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    Params(query): Params<Query>,
+) -> Response {
+    page(&state, &visitor, query).await.map_or_else(|problem| trouble(&problem), html)
+}
+
+async fn page(state: &ApiState, visitor: &Visitor, query: Query) -> Result<Markup, Problem> {
+    visitor.require(Permission::Read)?;
+    let _permit = state.readers.permit(&visitor.subaccount).await?;
+    let connections = state.store.connections(&visitor.subaccount, None).await?;
+    let classes = state.store.open_letters_by_class(&ids(&connections)).await?;
+    let mut errors = ValidationErrors::default();
+    let before = paging::read_id(query.cursor.as_deref(), &mut errors);
+    errors.end()?;
+    let class = query.class.filter(|class| FailureClass::parse(class).is_some());
+    let filter = DeadLetterFilter { before, ..of_class(visitor, &connections, class.clone(), PAGE) };
+    let found = state.store.dead_letter_page(&filter).await?;
+    let names = names(state, &found.items).await?;
+    let letters: Vec<_> = found
+        .items
+        .iter()
+        .map(|letter| (DeadLetterView::of(letter), letter.chat_id.and_then(|id| names.get(&id).cloned())))
+        .collect();
+    let next = found.next.map(|next| {
+        let class = class.as_deref().unwrap_or_default();
+        format!("/console/failed?class={class}&cursor={}", paging::write_id(next))
+    });
+    let person = visitor.person();
+    let page =
+        Failed { person: &person, classes: &classes, class: class.as_deref(), letters: &letters, next };
+    Ok(dmrelay_console::shell(Tab::Failed, &person, &dmrelay_console::failed(&page)))
+}
+
+fn of_class(
+    visitor: &Visitor,
+    connections: &[Connection],
+    class: Option<String>,
+    limit: u64,
+) -> DeadLetterFilter {
+    DeadLetterFilter {
+        subaccount: visitor.subaccount.clone(),
+        connections: ids(connections),
+        class,
+        kind: None,
+        chat: None,
+        state: DeadLetterState::Open,
+        created_before: None,
+        before: None,
+        limit,
+        skip: 0,
+    }
+}
+
+/// The customers' names.
+async fn names(state: &ApiState, letters: &[dead_letter::Model]) -> Result<HashMap<ChatId, String>, Problem> {
+    let chats = state.store.chats_named(letters.iter().filter_map(|letter| letter.chat_id)).await?;
+    let named = chats.into_iter().filter_map(|chat| Some((chat.id, chat.name.or(chat.username)?)));
+    Ok(named.collect())
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Fields {
+    csrf: Option<String>,
+    class: Option<String>,
+    dry: Option<bool>,
+}
+
+/// What a person wants to do with one dead letter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    Replay,
+    Discard,
+}
+
+pub(super) async fn replay(
+    state: State<ApiState>,
+    visitor: Visitor,
+    id: Id<DeadLetterId>,
+    headers: HeaderMap,
+    form: Form<Fields>,
+) -> Response {
+    answered(one((&state, &visitor), id, (&headers, form), Deed::Replay).await, &headers)
+}
+
+pub(super) async fn discard(
+    state: State<ApiState>,
+    visitor: Visitor,
+    id: Id<DeadLetterId>,
+    headers: HeaderMap,
+    form: Form<Fields>,
+) -> Response {
+    answered(one((&state, &visitor), id, (&headers, form), Deed::Discard).await, &headers)
+}
+
+async fn one(
+    (state, visitor): (&ApiState, &Visitor),
+    Id(id): Id<DeadLetterId>,
+    (headers, Form(fields)): (&HeaderMap, Form<Fields>),
+    deed: Deed,
+) -> Result<Markup, Problem> {
+    visitor.check_form(headers, fields.csrf.as_deref())?;
+    visitor.require(Permission::Replay)?;
+    let connections = state.store.connections(&visitor.subaccount, None).await?;
+    let letter = failures::find(state, &connections, id).await?;
+    match deed {
+        Deed::Replay => {
+            let replay = failures::replay(state, &connections, &letter, Some(&visitor.actor)).await?;
+            if let Some(why) = failures::hindrance(&replay) {
+                let title = "It cannot be replayed now";
+                return Err(
+                    Problem::new(axum::http::StatusCode::CONFLICT, "not-replayable", title).detail(why)
+                );
+            }
+        }
+        Deed::Discard => {
+            if !state.store.discard(&letter, &visitor.actor).await? {
+                return Err(failures::not_open());
+            }
+        }
+    }
+    let fresh = failures::find(state, &connections, id).await?;
+    let names = names(state, std::slice::from_ref(&fresh)).await?;
+    let customer = fresh.chat_id.and_then(|id| names.get(&id)).map(String::as_str);
+    Ok(dmrelay_console::letter(&visitor.person(), &DeadLetterView::of(&fresh), customer))
+}
+
+/// `POST /console/failed/replay`: all of a class, or what would become of them.
+pub(super) async fn replay_all(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Form(fields): Form<Fields>,
+) -> Response {
+    let replaying = async {
+        visitor.check_form(&headers, fields.csrf.as_deref())?;
+        visitor.require(Permission::Replay)?;
+        let class = fields.class.clone().filter(|class| FailureClass::parse(class).is_some());
+        let class = class.ok_or_else(|| Problem::invalid("/class", "must be a failure class"))?;
+        let connections = state.store.connections(&visitor.subaccount, None).await?;
+        let is_dry = fields.dry.unwrap_or(true);
+        let filter = of_class(&visitor, &connections, Some(class), BULK_MAX);
+        let page = state.store.dead_letter_page(&filter).await?;
+        let actor = Some(&visitor.actor).filter(|_| !is_dry);
+        let mut replayed = 0;
+        let mut refused: BTreeMap<&str, usize> = BTreeMap::new();
+        for letter in &page.items {
+            let replay = failures::replay(&state, &connections, letter, actor).await?;
+            match failures::hindrance(&replay) {
+                None => replayed += 1,
+                Some(why) => *refused.entry(why).or_default() += 1,
+            }
+        }
+        let refused: Vec<_> = refused.into_iter().map(|(why, count)| (why.to_owned(), count)).collect();
+        Ok(dmrelay_console::outcome(is_dry, replayed, &refused, page.next.is_none()))
+    };
+    answered(replaying.await, &headers)
+}
+
+fn answered(outcome: Result<Markup, Problem>, headers: &HeaderMap) -> Response {
+    match outcome {
+        Err(problem) => trouble(&problem),
+        Ok(fragments) if headers.contains_key("x-fragment") => html(fragments),
+        Ok(_) => go_to("/console/failed"),
+    }
+}

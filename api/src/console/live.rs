@@ -1,0 +1,84 @@
+//! `GET /console/live`: what changes, as fragments over Server-Sent Events.
+
+use super::trouble;
+use super::visitor::Visitor;
+use crate::extract::Params;
+use crate::live::{Include, LiveEvent, LiveEventKind};
+use crate::problem::Problem;
+use crate::routes::events::{self, Reader};
+use crate::state::ApiState;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::response::sse::Event;
+use dmrelay_console::{Person, Place, bubble, changed, head, row, thinking};
+use dmrelay_domain::permission::Permission;
+use serde::Deserialize;
+use std::sync::Arc;
+use uuid::Uuid;
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Query {
+    folder: Option<String>,
+    /// The conversation that is open.
+    chat: Option<Uuid>,
+}
+
+/// What a page shows, for which fragments are made.
+struct Shown {
+    person: Person,
+    place: Place,
+    chat: Option<Uuid>,
+}
+
+pub(super) async fn live(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Params(query): Params<Query>,
+) -> Response {
+    let opening = async {
+        visitor.require(Permission::Read)?;
+        let known = state.store.connections(&visitor.subaccount, None).await?;
+        let known = known.iter().map(|connection| connection.id).collect();
+        let place = Place { folder: query.folder.unwrap_or_else(|| "all".to_owned()), q: String::new() };
+        let shown = Shown { person: visitor.person(), place, chat: query.chat };
+        let Visitor { subaccount, actor, credential, .. } = visitor;
+        let reader = Reader {
+            subaccount,
+            agent: None,
+            actor,
+            include: vec![Include::Message, Include::Chat],
+            render: Arc::new(move |event| shown.fragments(event)),
+        };
+        events::stream(state, (reader, credential), known, (&headers, None)).await
+    };
+    opening.await.unwrap_or_else(|problem: Problem| trouble(&problem))
+}
+
+impl Shown {
+    /// The fragments that an event changes; `None` if it changes nothing here.
+    fn fragments(&self, event: &LiveEvent) -> Option<Event> {
+        let is_open = event.chat_id.is_some() && event.chat_id == self.chat;
+        let markup = maud::html! {
+            @if let Some(chat) = &event.chat {
+                (row(&self.place, chat, is_open))
+                @if is_open { (head(&self.person, chat, &self.place.address(None))) }
+            }
+            @if is_open {
+                @if let Some(message) = &event.message { (bubble(message)) }
+                @match (event.kind, event.chat_id) {
+                    (LiveEventKind::TurnStarted, Some(chat)) => (thinking(chat, true)),
+                    (LiveEventKind::TurnEnded, Some(chat)) => (thinking(chat, false)),
+                    (LiveEventKind::ChatMode, _) => @if let Some(mode) = &event.mode {
+                        (changed(event.id, event.at.as_deref().unwrap_or_default(), mode.mode == "bot", &event.actor))
+                    },
+                    _ => {},
+                }
+            }
+        };
+        let html = markup.into_string();
+        let event = Event::default().id(event.id.to_string()).event("fragments");
+        (!html.is_empty()).then(|| event.data(html))
+    }
+}

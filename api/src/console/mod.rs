@@ -1,0 +1,102 @@
+//! The console: pages for people, on the same services, sessions and permissions as the REST API. The crate `dmrelay-console` renders
+//! them.
+
+mod accounts;
+mod acts;
+pub(crate) mod demo;
+mod failed;
+mod live;
+mod pages;
+mod sign_in;
+mod trace;
+mod visitor;
+
+use crate::front;
+use crate::problem::Problem;
+use crate::state::ApiState;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Path, Request};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use dmrelay_console::{Markup, assets};
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// What a page may load: its own files. It runs no inline script and has no inline style.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The longest form, in bytes: a message and what goes with it.
+const FORM_BYTES_MAX: usize = 16 * 1024;
+
+/// The pages.
+pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
+    Router::new()
+        .route("/console", get(|| async { Redirect::to("/console/inbox") }))
+        .route("/console/sign-in", get(sign_in::show).post(sign_in::enter))
+        .route("/console/enter", get(sign_in::follow_link))
+        .route("/console/sign-out", post(sign_in::leave))
+        .route("/console/inbox", get(pages::inbox))
+        .route("/console/live", get(live::live))
+        .route("/console/chats/{chatId}/trace", get(trace::show))
+        .route("/console/chats/{chatId}/send", post(acts::send))
+        .route("/console/chats/{chatId}/takeover", post(acts::take_over))
+        .route("/console/chats/{chatId}/release", post(acts::release))
+        .route("/console/chats/{chatId}/read", post(acts::read))
+        .route("/console/failed", get(failed::show))
+        .route("/console/failed/replay", post(failed::replay_all))
+        .route("/console/failed/{letterId}/replay", post(failed::replay))
+        .route("/console/failed/{letterId}/discard", post(failed::discard))
+        .route("/console/accounts", get(accounts::show))
+        .route("/console/accounts/connect", post(accounts::connect))
+        .route("/console/accounts/{connectionId}/qr", get(accounts::qr))
+        .route("/console/accounts/{connectionId}/{deed}", post(accounts::act))
+        .route("/console/demo/say", post(acts::say))
+        .layer(middleware::from_fn(private))
+        .route("/console/assets/{digest}/{name}", get(asset))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(CatchPanicLayer::custom(front::panicked))
+        .layer(middleware::from_fn_with_state(state.clone(), front::bounded))
+        .layer(middleware::from_fn_with_state(state.clone(), front::limited))
+}
+
+/// Pages are for one person, and for nobody's frame.
+async fn private(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // With `no-referrer` browsers hide the origin of forms.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
+    response
+}
+
+async fn asset(Path((digest, name)): Path<(String, String)>) -> Response {
+    let Some(asset) = assets::find(&digest, &name) else {
+        return Problem::not_found("the console has no such file").into_response();
+    };
+    let headers =
+        [(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    (headers, asset.text).into_response()
+}
+
+/// A page, or fragments of one.
+fn html(markup: Markup) -> Response {
+    Html(markup.into_string()).into_response()
+}
+
+/// What went wrong, as a page or a fragment.
+fn trouble(problem: &Problem) -> Response {
+    let words = maud::html! { p class="problem" role="alert" { (problem.told()) } };
+    (problem.status(), Html(words.into_string())).into_response()
+}
+
+/// Sends the browser elsewhere with GET.
+fn go_to(address: &str) -> Response {
+    match HeaderValue::from_str(address) {
+        Ok(address) => (StatusCode::SEE_OTHER, [(header::LOCATION, address)]).into_response(),
+        Err(_) => (StatusCode::SEE_OTHER, [(header::LOCATION, "/console/inbox")]).into_response(),
+    }
+}

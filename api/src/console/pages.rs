@@ -1,0 +1,234 @@
+//! `GET /console/inbox`: the inbox, and its parts as fragments.
+
+use super::visitor::Visitor;
+use super::{html, trouble};
+use crate::extract::Params;
+use crate::problem::Problem;
+use crate::routes::{ids, paging, triage};
+use crate::services;
+use crate::state::ApiState;
+use axum::extract::State;
+use axum::response::Response;
+use dmrelay_console::{Entry, Inbox, Markup, Person, Phone, Place, Selected, Tab, Thread, count_of, words};
+use dmrelay_domain::ids::{ChatId, ConnectionId, MessageId};
+use dmrelay_domain::permission::Permission;
+use dmrelay_domain::states::{ActivityKind, ChatMode, TurnState};
+use dmrelay_store::entity::chat;
+use dmrelay_store::{Assigned, ChatFilter, Folder};
+use dmrelay_views::{ChatView, MessageView, time};
+use serde::Deserialize;
+use uuid::Uuid;
+
+/// Chats on a page of the list, and messages on a page of a conversation.
+const PAGE: u64 = 50;
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Query {
+    folder: Option<String>,
+    q: Option<String>,
+    chat: Option<Uuid>,
+    cursor: Option<String>,
+    before: Option<Uuid>,
+    part: Option<String>,
+}
+
+impl Query {
+    fn place(&self) -> Place {
+        let is_known = |folder: &&String| words::FOLDERS.iter().any(|(word, _, _)| word == folder);
+        Place {
+            folder: self.folder.as_ref().filter(is_known).cloned().unwrap_or_else(|| "all".to_owned()),
+            q: self.q.as_deref().unwrap_or_default().trim().chars().take(paging::TEXT_MAX / 4).collect(),
+        }
+    }
+}
+
+/// The page, or the part that is asked for.
+pub(super) async fn inbox(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    Params(query): Params<Query>,
+) -> Response {
+    render(&state, &visitor, &query).await.unwrap_or_else(|problem| trouble(&problem))
+}
+
+async fn render(state: &ApiState, visitor: &Visitor, query: &Query) -> Result<Response, Problem> {
+    visitor.require(Permission::Read)?;
+    let _permit = state.readers.permit(&visitor.subaccount).await?;
+    let (place, person) = (query.place(), visitor.person());
+    let connections = ids(&state.store.connections(&visitor.subaccount, None).await?);
+    let chat = query.chat.map(ChatId);
+    match query.part.as_deref() {
+        Some("folders") => Ok(html(folders(state, visitor, &connections, &place).await?)),
+        Some(part @ ("list" | "more")) => {
+            let (chats, next) = list(state, visitor, connections, (&place, query)).await?;
+            let next = next.as_deref();
+            Ok(html(match part {
+                "list" => dmrelay_console::list(&place, &chats, next, query.chat),
+                _ => dmrelay_console::more(&place, &chats, next, query.chat),
+            }))
+        }
+        Some("older") => {
+            let row = find(state, &connections, chat.unwrap_or_default()).await?;
+            let page = Conversation::load(state, &row, query.before.map(MessageId)).await?;
+            Ok(html(dmrelay_console::older(&page.entries(), page.older(&place).as_deref())))
+        }
+        Some("phone") => Ok(html(phone(state, &person).unwrap_or_default())),
+        _ => {
+            let selected = match chat {
+                Some(chat) => Some(open(state, visitor, (&connections, chat), &place).await?),
+                None => None,
+            };
+            let (chats, next) = list(state, visitor, connections, (&place, query)).await?;
+            let aside = phone(state, &person);
+            let page =
+                Inbox { person: &person, place: &place, chats: &chats, next, counts: &[], selected, aside };
+            Ok(html(dmrelay_console::shell(Tab::Inbox, &person, &page.render())))
+        }
+    }
+}
+
+/// The chats of a folder, as REST lists them.
+async fn list(
+    state: &ApiState,
+    visitor: &Visitor,
+    connections: Vec<ConnectionId>,
+    (place, query): (&Place, &Query),
+) -> Result<(Vec<ChatView>, Option<String>), Problem> {
+    let mut errors = crate::problem::ValidationErrors::default();
+    let before = paging::read_time_and_id(query.cursor.as_deref(), &mut errors);
+    errors.end()?;
+    let filter = ChatFilter {
+        connections,
+        q: Some(place.q.clone()).filter(|q| !q.is_empty()),
+        before,
+        limit: PAGE,
+        ..of_folder(&place.folder, visitor)
+    };
+    let page = services::chats::page(state, &visitor.actor, filter).await?;
+    Ok((page.items, page.next.map(paging::write_time_and_id)))
+}
+
+/// What the chats of a folder have in common.
+fn of_folder(folder: &str, visitor: &Visitor) -> ChatFilter {
+    let mode = |mode: ChatMode| ChatFilter { mode: Some(mode.as_str().to_owned()), ..ChatFilter::default() };
+    match folder {
+        "bot" => mode(ChatMode::Bot),
+        "human" => mode(ChatMode::Human),
+        "mine" => {
+            let assigned = Some(Assigned::To(triage::person(&visitor.actor).to_owned()));
+            ChatFilter { assigned, ..ChatFilter::default() }
+        }
+        folder => ChatFilter { folder: Folder::parse(folder), ..ChatFilter::default() },
+    }
+}
+
+/// The folders with how many chats each has.
+async fn folders(
+    state: &ApiState,
+    visitor: &Visitor,
+    connections: &[ConnectionId],
+    place: &Place,
+) -> Result<Markup, Problem> {
+    let mut counts = Vec::new();
+    for (word, _, _) in words::FOLDERS {
+        let filter = ChatFilter { connections: connections.to_vec(), limit: 1, ..of_folder(word, visitor) };
+        let search_time = state.options.limits.search_timeout;
+        let page = state.store.chats(&ChatFilter { search_time, ..filter }).await?;
+        counts.push((word, count_of(page.total, page.total_is_exact)));
+    }
+    Ok(dmrelay_console::folders(place, &counts))
+}
+
+/// A chat of the subaccount.
+pub(super) async fn find(
+    state: &ApiState,
+    connections: &[ConnectionId],
+    id: ChatId,
+) -> Result<chat::Model, Problem> {
+    let row = state.store.chat_of(connections, id).await?;
+    row.ok_or_else(|| Problem::not_found("this subaccount has no such conversation"))
+}
+
+/// A page of a conversation, in views.
+struct Conversation {
+    chat: ChatId,
+    /// Newest first.
+    messages: Vec<MessageView>,
+    modes: Vec<ModeChange>,
+    /// Where older messages begin.
+    before: Option<MessageId>,
+    is_thinking: bool,
+}
+
+/// Who answers changed.
+struct ModeChange {
+    id: Uuid,
+    at: String,
+    is_bots: bool,
+    by: String,
+}
+
+impl Conversation {
+    async fn load(state: &ApiState, row: &chat::Model, before: Option<MessageId>) -> Result<Self, Problem> {
+        let page = services::thread::page(state, row, (before, PAGE, 0)).await?;
+        let is_thinking = page.turns.iter().any(|turn| turn.state.known() == Some(TurnState::Asking));
+        let modes = page.modes.iter().map(|mode| ModeChange {
+            id: mode.id.0,
+            at: time(mode.at).unwrap_or_default(),
+            is_bots: mode.kind.known() == Some(ActivityKind::BotResumed),
+            by: mode.actor.clone(),
+        });
+        let modes = modes.collect();
+        let messages = page.messages.map(MessageView::of);
+        Ok(Self { chat: row.id, messages: messages.items, modes, before: messages.next, is_thinking })
+    }
+
+    /// Messages and changes, oldest first.
+    fn entries(&self) -> Vec<Entry<'_>> {
+        let messages = self.messages.iter().map(|one| (one.created_at.as_str(), Entry::Message(one)));
+        let modes = self.modes.iter().map(|one| {
+            let ModeChange { id, at, is_bots, by } = one;
+            (at.as_str(), Entry::Changed { id: *id, at: at.clone(), is_bots: *is_bots, by: by.clone() })
+        });
+        let mut all: Vec<_> = messages.rev().chain(modes).collect();
+        all.sort_by_key(|(at, _)| *at);
+        all.into_iter().map(|(_, entry)| entry).collect()
+    }
+
+    /// The address of older messages.
+    fn older(&self, place: &Place) -> Option<String> {
+        let MessageId(before) = self.before?;
+        Some(format!("{}&before={before}", place.address(Some(self.chat.0))))
+    }
+}
+
+/// An open conversation. Whoever opens it has read it.
+async fn open(
+    state: &ApiState,
+    visitor: &Visitor,
+    (connections, id): (&[ConnectionId], ChatId),
+    place: &Place,
+) -> Result<Selected, Problem> {
+    let row = find(state, connections, id).await?;
+    let conversation = Conversation::load(state, &row, None).await?;
+    state.store.mark_read(&row, visitor.actor.key(), None).await?;
+    let chat = services::chats::view(state, &visitor.actor, &row).await?;
+    let (person, entries) = (visitor.person(), conversation.entries());
+    let thread = Thread {
+        person: &person,
+        chat: &chat,
+        entries: &entries,
+        older: conversation.older(place),
+        is_thinking: conversation.is_thinking,
+        back: place.address(None),
+    };
+    let panes = dmrelay_console::panes(&thread);
+    Ok(Selected { chat: id.0, panes })
+}
+
+/// The customer's phone, in the demo.
+fn phone(state: &ApiState, person: &Person) -> Option<Markup> {
+    let customer = &state.options.demo.as_ref()?.customer;
+    let messages = customer.conversation();
+    Some(dmrelay_console::phone(&Phone { person, account: customer.account(), messages: &messages }))
+}

@@ -1,0 +1,8 @@
+//! What can be done and seen, for the REST API and the console alike: the layer below both. Whoever calls has checked the permission.
+
+pub(crate) mod chats;
+pub(crate) mod connections;
+pub(crate) mod failures;
+pub(crate) mod send;
+pub(crate) mod takeover;
+pub(crate) mod thread;

@@ -1,0 +1,139 @@
+//! A human writes to a customer.
+
+use crate::idempotency;
+use crate::problem::Problem;
+use crate::state::ApiState;
+use axum::http::StatusCode;
+use dmrelay_domain::actor::Actor;
+use dmrelay_domain::clock::{Clock, SystemClock, millis};
+use dmrelay_domain::conversation::{Policy, Refusal, Reply, SendByHuman};
+use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId};
+use dmrelay_domain::states::ConnectionStatus;
+use dmrelay_domain::trace::TraceId;
+use dmrelay_instagram::Outgoing;
+use dmrelay_queue::{Job, QueueName};
+use dmrelay_store::Connection;
+use dmrelay_store::entity::{chat, message};
+use std::time::Duration;
+
+/// A validated message, which may be sent if the chat's window is open.
+pub(crate) struct Wanted {
+    pub(crate) to: InstagramUserId,
+    pub(crate) outgoing: Outgoing,
+    /// The idempotency key.
+    pub(crate) key: Option<String>,
+    pub(crate) sent_by: Option<String>,
+}
+
+/// A message that will be sent.
+pub(crate) enum Sent {
+    /// It was put into the outbox.
+    Now(MessageId),
+    /// A call with the same idempotency key put it there.
+    Before(Box<message::Model>),
+}
+
+/// Puts a message into the outbox of a chat; the agent falls silent in it.
+///
+/// # Errors
+/// 409 if the account cannot send now, or the window is closed.
+pub(crate) async fn send(
+    state: &ApiState,
+    (connection, chat): (&Connection, &chat::Model),
+    wanted: Wanted,
+    (actor, trace): (Actor, TraceId),
+) -> Result<Sent, Problem> {
+    check_connected(connection)?;
+    let message = MessageId::new();
+    let hours = connection.settings.takeover_hours.unwrap_or(state.options.defaults.takeover_hours);
+    let policy = Policy { takeover: millis(Duration::from_hours(hours.into())), ..Policy::default() };
+    let command = describe(&wanted, message, actor, trace);
+    let applied = match state.store.send_by_human(policy, chat.id, command).await {
+        // A concurrent call with the same key was faster.
+        Err(err) if err.is_conflict() => {
+            return match sent_before(state, connection, &wanted).await? {
+                Some(before) => Ok(Sent::Before(Box::new(before))),
+                None => Err(err.into()),
+            };
+        }
+        applied => applied?,
+    };
+    match applied.reply {
+        Reply::Refused(Refusal::WindowClosed) => return Err(window_closed()),
+        Reply::Refused(_) => return Err(not_connected(ConnectionStatus::Disconnected)),
+        _ => {}
+    }
+    push(state, chat.id, message, trace).await;
+    tracing::info!(message_id = %message, chat = %chat.id, "message of a human agent queued");
+    Ok(Sent::Now(message))
+}
+
+/// Fails for an account that cannot send now.
+pub(crate) fn check_connected(connection: &Connection) -> Result<(), Problem> {
+    match connection.status {
+        ConnectionStatus::Connected => Ok(()),
+        status => Err(not_connected(status)),
+    }
+}
+
+fn not_connected(status: ConnectionStatus) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "not-connected", "The account cannot send now")
+        .with("connectionStatus", status.as_str())
+}
+
+fn window_closed() -> Problem {
+    let title = "Meta's 24 hours since the user's last message are over";
+    Problem::new(StatusCode::CONFLICT, "window-closed", title)
+        .detail("the user must write again before they can be answered")
+}
+
+/// The message sent before with the same key.
+pub(crate) async fn sent_before(
+    state: &ApiState,
+    connection: &Connection,
+    wanted: &Wanted,
+) -> Result<Option<message::Model>, Problem> {
+    let Some(key) = &wanted.key else { return Ok(None) };
+    let Some(before) = state.store.message_by_key(connection.id, key).await? else { return Ok(None) };
+    let chat = state.store.chat(before.chat_id).await?;
+    let same_user = chat.is_some_and(|chat| chat.instagram_user_id == wanted.to.as_str());
+    let same_message =
+        before.payload == payload(wanted) && before.text.as_deref() == wanted.outgoing.as_text();
+    let same_message = same_message && before.sent_by == wanted.sent_by;
+    if same_user && same_message {
+        return Ok(Some(before));
+    }
+    Err(idempotency::reused())
+}
+
+fn describe(wanted: &Wanted, message: MessageId, actor: Actor, trace: TraceId) -> SendByHuman {
+    let body = dmrelay_domain::conversation::Body {
+        kind: wanted.outgoing.kind().to_owned(),
+        text: wanted.outgoing.as_text().map(str::to_owned),
+        payload: payload(wanted),
+        ..Default::default()
+    };
+    let (idempotency_key, sent_by) = (wanted.key.clone(), wanted.sent_by.clone());
+    SendByHuman { message, body, idempotency_key, actor, sent_by, trace: Some(trace) }
+}
+
+/// The message as JSON, if it is more than plain text.
+fn payload(wanted: &Wanted) -> Option<String> {
+    let json = wanted.outgoing.as_json();
+    let plain =
+        json.as_object().is_some_and(|fields| fields.len() == 1) && wanted.outgoing.as_text().is_some();
+    (!plain).then(|| json.to_string())
+}
+
+async fn push(state: &ApiState, chat: ChatId, message: MessageId, trace: TraceId) {
+    let job = Job {
+        queue: QueueName::Deliver,
+        id: chat.0,
+        key: format!("{chat}:{message}"),
+        pushed_at_ms: SystemClock.now(),
+        trace: Some(trace.to_string()),
+    };
+    if let Err(err) = state.queue.push(job).await {
+        tracing::debug!(%chat, error = %err, "job not pushed; the poller will pick up the row");
+    }
+}

@@ -1,0 +1,93 @@
+// The composer: counts bytes, keeps a draft for each conversation, and shows what is sent before the answer comes.
+// @ts-check
+import { apply, fetchFragments } from "./fragments.js";
+
+/** Instagram's limit, in bytes of UTF-8. */
+const MOST = 1000;
+
+const form = /** @type {HTMLFormElement | null} */ (document.getElementById("composer"));
+const text = /** @type {HTMLTextAreaElement | null} */ (document.getElementById("text"));
+
+if (form && text) {
+  const key = `draft:${form.dataset.chat}`;
+  const button = /** @type {HTMLButtonElement} */ (document.getElementById("send"));
+  const bytes = /** @type {HTMLElement} */ (document.getElementById("bytes"));
+
+  const count = () => {
+    const size = new TextEncoder().encode(text.value.trim()).length;
+    bytes.textContent = size > MOST * 0.8 ? `${size} of ${MOST} bytes` : "";
+    bytes.classList.toggle("over", size > MOST);
+    button.disabled = size === 0 || size > MOST;
+  };
+
+  text.value = sessionStorage.getItem(key) ?? "";
+  count();
+  text.addEventListener("input", () => {
+    sessionStorage.setItem(key, text.value);
+    count();
+  });
+  text.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      if (!button.disabled) form.requestSubmit();
+    }
+  });
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const words = text.value.trim();
+    if (!words || button.disabled) return;
+    // The same key if it is sent again: it goes to the customer once.
+    const id = crypto.randomUUID();
+    text.value = "";
+    sessionStorage.removeItem(key);
+    count();
+    await send(words, id);
+  });
+
+  /** @param {string} words @param {string} id */
+  const send = async (words, id) => {
+    const bubble = pending(words, id);
+    try {
+      const data = new URLSearchParams({ text: words });
+      const init = { method: "POST", body: data, headers: { "idempotency-key": id } };
+      const html = await fetchFragments(form.action, init);
+      document.getElementById(bubble)?.remove();
+      apply(html);
+    } catch (problem) {
+      failed(bubble, words, id, problem instanceof Error ? problem.message : String(problem));
+    }
+  };
+
+  /** @param {string} words @param {string} id */
+  const pending = (words, id) => {
+    const item = document.createElement("li");
+    item.id = `pending-${id}`;
+    item.className = "bubble colleague is-pending";
+    const by = document.createElement("span");
+    by.className = "by";
+    by.textContent = form.dataset.author ?? "";
+    const said = document.createElement("p");
+    said.textContent = words;
+    item.append(by, said);
+    document.getElementById(item.id)?.remove();
+    document.getElementById("messages")?.append(item);
+    item.scrollIntoView({ block: "end" });
+    return item.id;
+  };
+
+  /** @param {string} bubble @param {string} words @param {string} id @param {string} why */
+  const failed = (bubble, words, id, why) => {
+    const item = document.getElementById(bubble);
+    if (!item) return;
+    item.classList.add("is-failed");
+    const trouble = document.createElement("p");
+    trouble.className = "trouble";
+    trouble.textContent = why;
+    const again = document.createElement("button");
+    again.type = "button";
+    again.textContent = "Try again";
+    again.addEventListener("click", () => void send(words, id));
+    item.append(trouble, again);
+  };
+}

@@ -1,0 +1,237 @@
+// Keeps the page live: fragments come over Server-Sent Events, and as answers to forms.
+// @ts-check
+
+const body = document.body;
+
+/** @param {string} html @returns {Element[]} */
+const parse = (html) => {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  return [...template.content.children];
+};
+
+/** Puts fragments where they belong. @param {string} html @returns {Element[]} those that are in the page now */
+export const apply = (html) => {
+  const scroll = document.getElementById("scroll");
+  const wasAtEnd = !!scroll && scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
+  const placed = [];
+  let isNew = false;
+  for (const part of parse(html)) {
+    if (!(part instanceof HTMLElement) || !isWanted(part)) continue;
+    const old = part.id ? document.getElementById(part.id) : null;
+    const into = part.dataset.into ? document.getElementById(part.dataset.into) : null;
+    if (old && part.dataset.place === "first" && into) {
+      const hadFocus = old === document.activeElement;
+      old.remove();
+      into.prepend(part);
+      if (hadFocus) part.focus();
+    } else if (old) {
+      old.replaceWith(part);
+    } else if (into) {
+      into.querySelector(".empty")?.remove();
+      part.dataset.place === "first" ? into.prepend(part) : into.insertBefore(part, after(into, part.dataset.at));
+      isNew ||= part.classList.contains("bubble");
+    } else continue;
+    placed.push(part);
+  }
+  for (const part of placed) localize(part);
+  if (scroll && wasAtEnd) scroll.scrollTop = scroll.scrollHeight;
+  else if (isNew) toldOfNew();
+  return placed;
+};
+
+/** The first that is later. @param {HTMLElement} into @param {string | undefined} at */
+const after = (into, at) => {
+  const all = /** @type {HTMLElement[]} */ ([...into.children]);
+  return (at && all.find((one) => one.dataset.at && one.dataset.at > at)) || null;
+};
+
+/** Parts of a conversation are for the one that is open. @param {HTMLElement} part */
+const isWanted = (part) => {
+  const chat = document.getElementById("thread")?.dataset.chat;
+  return !["head", "thinking"].includes(part.id) || part.dataset.chat === chat;
+};
+
+let unseen = 0;
+const newer = () => document.getElementById("newer");
+const toldOfNew = () => {
+  const button = newer();
+  if (!button) return;
+  unseen += 1;
+  button.textContent = unseen === 1 ? "1 new message ↓" : `${unseen} new messages ↓`;
+  button.hidden = false;
+};
+
+const toEnd = () => {
+  const scroll = document.getElementById("scroll");
+  if (scroll) scroll.scrollTop = scroll.scrollHeight;
+  unseen = 0;
+  const button = newer();
+  if (button) button.hidden = true;
+};
+
+// Times in the reader's time zone.
+const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
+const date = new Intl.DateTimeFormat([], { weekday: "short", day: "numeric", month: "short" });
+const today = () => new Date().toDateString();
+
+/** @param {HTMLTimeElement} time */
+const show = (time) => {
+  const at = new Date(time.dateTime);
+  if (Number.isNaN(at.getTime())) return;
+  time.title = at.toLocaleString();
+  if (time.dataset.ago !== undefined) time.textContent = at.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  else if (time.dataset.left !== undefined) time.textContent = left(at.getTime() - Date.now());
+  else if (time.dataset.day !== undefined) time.textContent = at.toDateString() === today() ? "Today" : date.format(at);
+  else time.textContent = time.closest(".row") && at.toDateString() !== today() ? date.format(at) : clock.format(at);
+};
+
+/** @param {number} millis */
+const left = (millis) => {
+  const minutes = Math.max(0, Math.ceil(millis / 60000));
+  const hours = Math.floor(minutes / 60);
+  return [hours && `${hours} h`, (minutes % 60 || !hours) && `${minutes % 60} min`, "left"].filter(Boolean).join(" ");
+};
+
+/** @param {ParentNode & Element} root */
+const localize = (root) => {
+  if (root instanceof HTMLTimeElement) show(root);
+  for (const time of root.querySelectorAll("time")) show(time);
+};
+
+/** Fetches fragments. @param {string} url @param {RequestInit} [init] */
+export const fetchFragments = async (url, init = {}) => {
+  const headers = { ...init.headers, "x-fragment": "1", "x-csrf-token": body.dataset.csrf ?? "" };
+  const response = await fetch(url, { ...init, headers, credentials: "same-origin" });
+  if (response.status === 401) location.assign(`/console/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
+  const text = await response.text();
+  if (!response.ok) throw new Error(parse(text)[0]?.textContent || text || `Error ${response.status}`);
+  return text;
+};
+
+/** @param {() => void} run @param {number} wait */
+const debounced = (run, wait) => {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = window.setTimeout(run, wait);
+  };
+};
+
+/** What comes while the conversation is open and looked at is read. */
+const markRead = debounced(() => {
+  const chat = document.getElementById("thread")?.dataset.chat;
+  if (chat && document.visibilityState === "visible") {
+    void fetchFragments(`/console/chats/${chat}/read`, { method: "POST" }).catch(() => {});
+  }
+}, 400);
+
+const refreshFolders = debounced(() => void refresh("folders"), 1500);
+const refreshPhone = debounced(() => void refresh("phone"), 250);
+const refreshList = debounced(() => void refresh("list"), 600);
+
+/** @param {string} part */
+const refresh = async (part) => {
+  const inbox = document.getElementById("inbox");
+  if (!inbox) return;
+  if (part === "phone" && !document.getElementById("phone-messages")) return;
+  const url = new URL(location.href);
+  url.searchParams.set("part", part);
+  const html = await fetchFragments(url.href).catch(() => "");
+  if (part !== "phone") return void apply(html);
+  // What is being typed into the phone stays.
+  const [fresh] = parse(html).flatMap((one) => [...one.querySelectorAll("#phone-messages")]);
+  const list = document.getElementById("phone-messages");
+  if (fresh && list) {
+    list.replaceWith(fresh);
+    fresh.scrollTop = fresh.scrollHeight;
+  }
+};
+
+const listen = () => {
+  const inbox = document.getElementById("inbox");
+  if (!inbox || !body.dataset.live) return;
+  const url = new URL(body.dataset.live, location.href);
+  for (const name of ["folder", "chat"]) {
+    const value = inbox.dataset[name];
+    if (value) url.searchParams.set(name, value);
+  }
+  const source = new EventSource(url);
+  source.addEventListener("open", () => {
+    // What was missed meanwhile is fetched, not guessed.
+    if (body.dataset.offline !== undefined) location.reload();
+  });
+  source.addEventListener("fragments", (event) => {
+    const placed = apply(event.data);
+    if (placed.some((part) => part.classList.contains("customer"))) markRead();
+    for (const badge of document.querySelectorAll(".row[aria-current] .unread")) badge.remove();
+    refreshFolders();
+    refreshPhone();
+    if (inbox.dataset.folder !== "all") refreshList();
+  });
+  source.addEventListener("reset", () => location.reload());
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+    window.setTimeout(() => {
+      if (source.readyState !== EventSource.OPEN) body.dataset.offline = "";
+    }, 4000);
+  });
+};
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!(form instanceof HTMLFormElement) || form.dataset.post === undefined) return;
+  event.preventDefault();
+  const button = form.querySelector("button");
+  if (button) button.disabled = true;
+  const data = new URLSearchParams(/** @type {any} */ (new FormData(form, event.submitter)));
+  if (form.dataset.clear !== undefined) form.reset();
+  try {
+    apply(await fetchFragments(form.action, { method: "POST", body: data }));
+    refreshFolders();
+  } catch (problem) {
+    alert(problem instanceof Error ? problem.message : problem);
+  } finally {
+    if (button) button.disabled = false;
+  }
+});
+
+document.addEventListener("click", async (event) => {
+  const link = event.target instanceof Element ? event.target.closest("[data-get]") : null;
+  if (link instanceof HTMLElement && link.dataset.get) {
+    event.preventDefault();
+    const parts = parse(await fetchFragments(link.dataset.get));
+    const scroll = document.getElementById("scroll");
+    const below = scroll ? scroll.scrollHeight - scroll.scrollTop : 0;
+    link.replaceWith(...(link.id === "older" ? [] : parts));
+    if (link.id === "older") {
+      const older = parts.find((part) => part.id === "older");
+      document.getElementById("messages")?.prepend(...parts.filter((part) => part !== older));
+      if (older) document.getElementById("messages")?.before(older);
+      if (scroll) scroll.scrollTop = scroll.scrollHeight - below;
+    }
+    for (const part of parts) localize(part);
+  }
+  const show = event.target instanceof Element ? event.target.closest("a[data-show]") : null;
+  if (show instanceof HTMLAnchorElement) {
+    event.preventDefault();
+    for (const part of apply(await fetchFragments(show.href))) {
+      if (part instanceof HTMLDialogElement) part.showModal();
+    }
+  }
+  if (event.target === newer()) toEnd();
+});
+
+document.getElementById("scroll")?.addEventListener("scroll", (event) => {
+  const scroll = /** @type {HTMLElement} */ (event.target);
+  if (scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 40) toEnd();
+});
+
+setInterval(() => localize(body), 30000);
+localize(body);
+toEnd();
+const phone = document.getElementById("phone-messages");
+if (phone) phone.scrollTop = phone.scrollHeight;
+refreshFolders();
+document.addEventListener("visibilitychange", markRead);
+listen();

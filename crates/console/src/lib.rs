@@ -1,0 +1,29 @@
+//! The pages of the console: HTML rendered from the views of the REST API, kept live by fragments, with a few scripts and one style
+//! sheet of our own. It reads nothing and decides nothing: the API does, for the console as for REST.
+//!
+//! A **fragment** is an element with an id. In the page it replaces the element with the same id; if there is none, it goes into the
+//! element that `data-into` names: first if `data-place` says so, otherwise by its time, `data-at`.
+
+mod accounts;
+pub mod assets;
+mod failed;
+mod inbox;
+mod page;
+mod phone;
+mod sign_in;
+mod thread;
+mod trace;
+pub mod words;
+
+pub use accounts::{Account, Login, accounts, card};
+pub use failed::{Failed, failed, letter, outcome};
+pub use inbox::{Inbox, Place, Selected, count_of, folders, list, more, row};
+pub use maud::Markup;
+pub use page::{Person, Tab, leave_to, shell};
+pub use phone::{Phone, phone};
+pub use sign_in::{SignIn, sign_in};
+pub use thread::{Entry, Thread, bubble, changed, head, older, panes, thinking};
+pub use trace::{Trace, trace};
+
+/// The path under which the console is served.
+pub const BASE: &str = "/console";

@@ -1,0 +1,132 @@
+//! What happened to a message, on one line of time.
+
+use crate::inbox::moment;
+use dmrelay_views::{TimelineEntry, TimelineEvent};
+use maud::{Markup, html};
+
+/// A turn, or a message without one.
+pub struct Trace<'a> {
+    /// What happened, oldest first.
+    pub entries: &'a [TimelineEntry],
+    /// The id of the trace, for logs and spans.
+    pub id: Option<&'a str>,
+    /// The most attempts to send one of its messages.
+    pub attempts: i32,
+}
+
+/// The drawing's width, and how far its line is from its ends.
+const WIDTH: f64 = 720.0;
+const MARGIN: f64 = 24.0;
+
+/// The dialog, as a fragment.
+pub fn trace(trace: &Trace<'_>) -> Markup {
+    let steps = steps(trace.entries);
+    html! {
+        dialog id="trace" class="trace" aria-labelledby="trace-title" data-into="dialogs" {
+            form method="dialog" { button class="quiet" aria-label="Close" { "✕" } }
+            h2 id="trace-title" { "From the webhook to the customer" }
+            (drawing(&steps))
+            ol {
+                @for step in &steps {
+                    li class=(step.class) {
+                        span class="dot" aria-hidden="true" {}
+                        span { (step.name) @if let Some(detail) = step.detail { " · " (detail) } }
+                        span class="ms" { @if step.since > 0 { "+" (span_of(step.took)) } @else { (moment(step.at)) } }
+                        span class="ms" { (span_of(step.since)) }
+                    }
+                }
+            }
+            p class="quiet" {
+                @if trace.attempts > 1 { (trace.attempts) " attempts to send. " }
+                @if let Some(id) = trace.id { "Trace " code { (id) } }
+            }
+        }
+    }
+}
+
+struct Step<'a> {
+    name: &'static str,
+    class: &'static str,
+    at: &'a str,
+    detail: Option<&'a str>,
+    /// Milliseconds since the first step, and since the one before.
+    since: i64,
+    took: i64,
+}
+
+fn steps(entries: &[TimelineEntry]) -> Vec<Step<'_>> {
+    let times: Vec<i64> =
+        entries.iter().map(|entry| dmrelay_views::parse_time(&entry.at).unwrap_or_default()).collect();
+    let first = times.first().copied().unwrap_or_default();
+    let before = times.iter().take(1).chain(&times);
+    let all = entries.iter().zip(&times).zip(before);
+    all.map(|((entry, at), before)| {
+        let (name, class) = named(entry.event);
+        Step {
+            name,
+            class,
+            at: &entry.at,
+            detail: entry.detail.as_deref(),
+            since: at - first,
+            took: at - before,
+        }
+    })
+    .collect()
+}
+
+fn named(event: TimelineEvent) -> (&'static str, &'static str) {
+    match event {
+        TimelineEvent::WebhookReceived => ("Webhook received", "in"),
+        TimelineEvent::NotAsked => ("Not asked", "off"),
+        TimelineEvent::AgentAsked => ("Agent asked", "agent"),
+        TimelineEvent::AgentAnswered => ("Agent answered", "agent"),
+        TimelineEvent::TurnEnded => ("Ended without an answer", "off"),
+        TimelineEvent::Queued => ("Reply queued", "out"),
+        TimelineEvent::SendStarted => ("Sent to Instagram", "out"),
+        TimelineEvent::Sent => ("Accepted by Instagram", "out"),
+        TimelineEvent::EchoReceived => ("Confirmed by its echo", "out"),
+        TimelineEvent::Read => ("Read by the customer", "read"),
+        TimelineEvent::NotSent => ("Not sent", "off"),
+        TimelineEvent::BotPaused => ("Bot silent", "off"),
+        TimelineEvent::BotResumed => ("Bot answers", "agent"),
+    }
+}
+
+/// Milliseconds as people say them.
+fn span_of(millis: i64) -> String {
+    match millis {
+        i64::MIN..1_000 => format!("{millis} ms"),
+        1_000..60_000 => format!("{}.{:01} s", millis / 1_000, millis % 1_000 / 100),
+        _ => format!("{} min {} s", millis / 60_000, millis % 60_000 / 1_000),
+    }
+}
+
+/// The steps on one line. Reading may come hours later: the line ends with what comes before it.
+fn drawing(steps: &[Step<'_>]) -> Markup {
+    let shown: Vec<&Step<'_>> = steps.iter().filter(|step| step.class != "read").collect();
+    let whole = shown.iter().map(|step| step.since).max().unwrap_or_default().max(1);
+    #[expect(clippy::cast_precision_loss, reason = "pixels")]
+    let place = |since: i64| MARGIN + (WIDTH - 2.0 * MARGIN) * since as f64 / whole as f64;
+    html! {
+        svg viewBox={ "0 0 " (WIDTH) " 48" } role="img" aria-label={ "It took " (span_of(whole)) } {
+            line x1=(MARGIN) x2=(WIDTH - MARGIN) y1="20" y2="20" class="axis" {}
+            @for pair in shown.windows(2) {
+                line x1=(place(pair[0].since)) x2=(place(pair[1].since)) y1="20" y2="20" class={ "part " (pair[1].class) } {}
+            }
+            @for step in &shown { circle cx=(place(step.since)) cy="20" r="6" class=(step.class) { title { (step.name) } } }
+            text x=(MARGIN) y="42" { "0" }
+            text x=(WIDTH - MARGIN) y="42" text-anchor="end" { (span_of(whole)) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_said_as_people_say_them() {
+        let said: Vec<String> = [0, 999, 1_500, 61_000].into_iter().map(span_of).collect();
+        assert_eq!(said, ["0 ms", "999 ms", "1.5 s", "1 min 1 s"]);
+    }
+}

@@ -1,0 +1,178 @@
+//! What the console says, in one place, for translation.
+
+/// The product.
+pub const PRODUCT: &str = "dmrelay";
+/// The page of conversations.
+pub const INBOX: &str = "Inbox";
+/// The page of what failed.
+pub const FAILED: &str = "Failed";
+/// The page of accounts.
+pub const ACCOUNTS: &str = "Accounts";
+/// On the way to Meta.
+pub const LEAVING: &str = "You are going to Meta…";
+/// The page of all calls.
+pub const API: &str = "API";
+/// Ends the session.
+pub const SIGN_OUT: &str = "Sign out";
+/// Where the live connection is lost.
+pub const OFFLINE: &str = "Connection lost. What you see may be old; it is being restored.";
+/// Above the search.
+pub const SEARCH: &str = "Search by name or handle";
+/// No conversation is chosen.
+pub const CHOOSE: &str = "Choose a conversation";
+/// How to choose one.
+pub const CHOOSE_HINT: &str = "j and k move through the list, Enter opens, r writes, t takes over.";
+/// Below the last page of a list.
+pub const MORE: &str = "Show more";
+/// Above the older messages.
+pub const OLDER: &str = "Show earlier messages";
+/// The button of the composer.
+pub const SEND: &str = "Send";
+/// The empty composer.
+pub const WRITE: &str = "Write a message…";
+/// What sending does.
+pub const SILENCES: &str = "The bot falls silent in this chat when you write.";
+/// The bot is asked.
+pub const THINKING: &str = "The bot is writing";
+
+/// The folders: their word in the address, their name, and what an empty one says.
+pub const FOLDERS: [(&str, &str, &str); 9] = [
+    ("all", "All", "No conversations yet. They appear here as soon as somebody writes to the account."),
+    ("needs_human", "Needs a human", "Nobody waits for a human. The bot has everything under control."),
+    ("unanswered", "Unanswered", "Every customer has an answer."),
+    ("bot", "Bot", "The bot answers in no conversation."),
+    ("mine", "Mine", "No conversation is assigned to you."),
+    ("human", "Taken over", "No conversation is taken over by a human."),
+    ("window_closing", "Window closing", "No window for replies ends within four hours."),
+    ("failed", "Failed", "Nothing has failed."),
+    ("snoozed", "Snoozed", "No conversation is snoozed."),
+];
+
+/// Why a human cannot write.
+pub fn locked(reason: Option<&str>) -> &'static str {
+    match reason {
+        Some("not_connected") => "The account is not connected. Connect it again to write.",
+        _ => {
+            "Meta's 24 hours since the customer's last message are over. You can write when they write again."
+        }
+    }
+}
+
+/// Why a chat waits for a human.
+pub fn needs_human(reason: &str) -> &'static str {
+    match reason {
+        "failed" => "A message failed",
+        "window_closed" => "The window closed unanswered",
+        "runaway" => "Stopped as a loop between bots",
+        _ => "Waits for you",
+    }
+}
+
+/// The status of a sent message.
+pub fn status(status: &str) -> &'static str {
+    match status {
+        "queued" => "Waiting to be sent",
+        "sending" => "Being sent",
+        "sent" => "Sent",
+        "unknown" => {
+            "Nobody can tell whether this arrived: look in the Instagram app before you write it again."
+        }
+        "failed" => "Not sent",
+        "suppressed" => "Held back",
+        "cancelled" => "Cancelled: an earlier part of the answer failed",
+        _ => "Received",
+    }
+}
+
+/// Why a reply was held back, or a message is not answered.
+pub fn reason(reason: &str) -> &'static str {
+    match reason {
+        "standby" => "another app has this conversation",
+        "unsupported" => "Meta does not pass on messages of this kind",
+        "view_once" => "it can be viewed once, in the Instagram app",
+        "empty" => "it says nothing",
+        "unsent" => "the question was unsent",
+        "api" | "send" | "echo" | "person" => "a human had taken over",
+        "runaway" => "the chat was paused",
+        "history" => "it is older than the connection",
+        _ => "not answered",
+    }
+}
+
+/// What to do about a failure of this class.
+pub fn failure(class: &str) -> &'static str {
+    match class {
+        "window_closed" => "The 24-hour window had closed. The customer must write again.",
+        "gone" => "The customer cannot be reached any more.",
+        "invalid" => "Instagram does not accept this message.",
+        "reauth" => "The account must be connected again.",
+        "restricted" => "Instagram restricts the account at the moment.",
+        "agent_refused" => "The agent's provider refused the question.",
+        "ambiguous" => "Whether it arrived could not be found out.",
+        _ => "The service failed for too long.",
+    }
+}
+
+/// The state of a connection.
+pub fn connection(status: &str) -> &'static str {
+    match status {
+        "connected" => "Connected",
+        "reauth_required" => "Log in again",
+        "restricted" => "Restricted by Meta",
+        "disconnecting" => "Being disconnected",
+        "disconnected" => "Disconnected",
+        _ => "Being connected",
+    }
+}
+
+/// How a login at Meta went.
+pub fn connect_outcome(status: &str, error: Option<&str>) -> String {
+    match (status, error) {
+        ("connected", _) => "The account is connected.".to_owned(),
+        ("cancelled", _) => "Nothing was connected: the login was cancelled.".to_owned(),
+        ("expired", _) => "Nothing was connected: the login took too long. Begin anew.".to_owned(),
+        (_, Some("missing-permission")) => {
+            "Nothing was connected: leave everything ticked that Meta asks for, and try again.".to_owned()
+        }
+        (_, Some("account-in-use")) => {
+            "Nothing was connected: another subaccount has this account.".to_owned()
+        }
+        (_, Some(error)) => format!("Nothing was connected: {}.", error.replace('-', " ")),
+        _ => "Nothing was connected.".to_owned(),
+    }
+}
+
+/// What is checked.
+pub fn check(check: &str) -> String {
+    let words = check.replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// What a check found.
+pub fn check_state(state: &str) -> &'static str {
+    match state {
+        "ok" => "fine",
+        "warning" => "look at this",
+        "failing" => "broken",
+        _ => "not known",
+    }
+}
+
+/// What a message that is not text is.
+pub fn kind(kind: &str) -> String {
+    match kind {
+        "image" => "Photo".to_owned(),
+        "video" => "Video".to_owned(),
+        "audio" => "Voice message".to_owned(),
+        "file" => "File".to_owned(),
+        "story_mention" => "Mentioned you in their story".to_owned(),
+        "story_reply" => "Replied to your story".to_owned(),
+        "share" | "ig_post" | "post" => "Shared a post".to_owned(),
+        "reel" | "ig_reel" => "Shared a reel".to_owned(),
+        "sticker" | "like_heart" => "Sticker".to_owned(),
+        "unsent" => "Message unsent".to_owned(),
+        "referral" => "Came from a link or an ad".to_owned(),
+        other => other.replace('_', " "),
+    }
+}

@@ -1,0 +1,116 @@
+// A person at the console: argv[2] is JSON with the address, an API key, the control address of the simulator, the account, and two
+// customers of whom the first has written. It prints what was seen as JSON; whatever is not as it should be ends it with an error. With
+// CONSOLE_PICTURES it leaves pictures in that folder.
+
+import assert from "node:assert/strict";
+import axe from "axe-core";
+import { launch } from "./chromium.mjs";
+
+const pictures = process.env.CONSOLE_PICTURES;
+const { url, key, control, account, ada, bob } = JSON.parse(process.argv[2]);
+const browser = await launch();
+const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-GB" });
+const page = await context.newPage();
+page.setDefaultTimeout(15_000);
+const complaints = [];
+page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+page.on("pageerror", (error) => complaints.push(error.message));
+
+const says = async (user, text) => {
+  const body = JSON.stringify({ account, user, action: { kind: "text", text } });
+  const response = await fetch(`${control}/act`, { method: "POST", headers: { "content-type": "application/json" }, body });
+  assert.equal(response.status, 200, await response.text());
+};
+const seen = (text) => page.locator("#messages .bubble", { hasText: text }).first().waitFor();
+const picture = (name) => pictures && page.screenshot({ path: `${pictures}/${name}.png` });
+
+/** What stands in the way of people with a disability: nothing serious. */
+async function check(where) {
+  // The policy of the pages forbids injected scripts: axe runs in the context of the test.
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+  const told = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+  assert.deepEqual(told, [], where);
+}
+
+// Whoever is not signed in signs in first, and comes to where they wanted.
+await page.goto(`${url}/console/inbox?folder=unanswered`);
+await page.getByRole("heading", { name: "Sign in to dmrelay" }).waitFor();
+await check("sign in");
+await page.getByLabel("Your name").fill("Anna Berg");
+await page.getByLabel("API key").fill("dmr_wrong");
+await page.getByRole("button", { name: "Sign in" }).click();
+await page.getByRole("alert").waitFor();
+await page.getByLabel("API key").fill(key);
+await page.getByText("I use the operator's bootstrap key").click();
+await page.getByLabel("Subaccount").fill("acme");
+await page.getByRole("button", { name: "Sign in" }).click();
+await page.waitForURL("**/console/inbox?folder=unanswered");
+complaints.length = 0; // the refused key was answered with 401
+
+// A message arrives live, and is answered; so does a new customer in the list.
+await page.goto(`${url}/console/inbox`);
+await page.locator(".row").first().click();
+await page.locator("#messages .bubble").first().waitFor();
+await says(ada, "Is <b>this</b> live?");
+await seen("Is <b>this</b> live?");
+await seen("Answer to: Is <b>this</b> live?");
+await says(bob, "I am new here");
+await page.locator(".row", { hasText: "I am new here" }).waitFor();
+await check("inbox");
+await picture("console-inbox");
+
+// Taking over, writing, giving back.
+await page.getByRole("button", { name: "Take over 12 h" }).click();
+await page.locator("#head .pill.human").waitFor();
+await page.locator("#text").fill("Anna here.\nI look into it.");
+assert.equal(await page.locator("#send").isEnabled(), true);
+await page.keyboard.press("Enter");
+await seen("Anna here.");
+await page.locator("#messages .bubble.colleague.is-sent").waitFor();
+assert.match(await page.locator("#messages .bubble.colleague .by").first().innerText(), /Anna Berg/);
+assert.equal(await page.locator("#messages .bubble.colleague").count(), 1);
+await page.getByRole("button", { name: "Give back to the bot" }).click();
+await page.locator("#head .pill.bot").waitFor();
+await page.locator("#messages .line", { hasText: "The bot answers again" }).waitFor();
+
+// Too long is said before it is sent; a draft stays with its conversation.
+await page.locator("#text").fill("ä".repeat(501));
+assert.equal(await page.locator("#bytes").innerText(), "1002 of 1000 bytes");
+assert.equal(await page.locator("#send").isEnabled(), false);
+await page.locator("#text").fill("a draft");
+await page.keyboard.press("Escape");
+await page.keyboard.press("j");
+await page.keyboard.press("Enter");
+await page.waitForFunction((ada) => !document.querySelector(".panel")?.textContent.includes(ada), ada);
+await page.goBack();
+await page.waitForFunction(() => document.querySelector("#text")?.value === "a draft");
+
+// A script in a message is text.
+assert.equal(await page.locator("#messages b").count(), 0);
+
+// Dark, and on a phone.
+await page.emulateMedia({ colorScheme: "dark" });
+await check("dark");
+await picture("console-dark");
+await page.setViewportSize({ width: 390, height: 844 });
+await check("mobile");
+assert.equal(await page.locator(".list").isVisible(), false);
+const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+const wide = await page.evaluate(() => [...document.querySelectorAll("body *")].filter((it) => it.getBoundingClientRect().right > innerWidth).map((it) => it.outerHTML.slice(0, 80)));
+assert.ok(overflow <= 0, `the page is ${overflow} pixels too wide: ${wide.join(" ")}`);
+await picture("console-mobile");
+await page.getByLabel("Back to the list").click();
+await page.locator(".row").first().waitFor();
+assert.equal(await page.locator(".conversation").isVisible(), false);
+
+// Signing out ends the session.
+await page.setViewportSize({ width: 1440, height: 900 });
+await page.getByRole("button", { name: "Sign out" }).click();
+await page.getByRole("heading", { name: "Sign in to dmrelay" }).waitFor();
+await page.goto(`${url}/console/inbox`);
+await page.getByRole("heading", { name: "Sign in to dmrelay" }).waitFor();
+
+console.log(JSON.stringify({ complaints }));
+await browser.close();

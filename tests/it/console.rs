@@ -1,0 +1,216 @@
+//! The console: who gets in, what they may do there, and what people see in a real browser.
+
+use anyhow::{Context, Result, ensure};
+use dmrelay_domain::permission::Role;
+use dmrelay_tests::browser;
+use dmrelay_tests::relay::{Backend, Relay};
+use dmrelay_tests::rest::{ACCOUNT, Answer, KEY};
+use reqwest::header::{LOCATION, SET_COOKIE};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+on_both_backends!(
+    people_sign_in_with_a_key_and_out_again,
+    forms_need_what_our_pages_have,
+    a_role_is_what_it_is_for_rest,
+    a_page_is_updated_live,
+);
+
+const USER: &str = "200000000000001";
+const OTHER: &str = "200000000000002";
+
+/// Somebody at the console.
+struct Person {
+    client: reqwest::Client,
+    base: String,
+    cookie: Option<String>,
+}
+
+impl Person {
+    fn at(relay: &Relay) -> Result<Self> {
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        Ok(Self { client, base: relay.rest.address(), cookie: None })
+    }
+
+    fn call(&self, method: &str, path: &str) -> Result<reqwest::RequestBuilder> {
+        let call = self.client.request(method.parse()?, format!("{}{path}", self.base));
+        let call = call.header("accept", "text/html");
+        Ok(match &self.cookie {
+            Some(cookie) => call.header("cookie", cookie),
+            None => call,
+        })
+    }
+
+    async fn get(&self, path: &str) -> Result<(u16, String, String)> {
+        seen(self.call("GET", path)?).await
+    }
+
+    async fn post(&self, path: &str, form: &[(&str, &str)]) -> Result<(u16, String, String)> {
+        let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let call = self.call("POST", path)?.header("content-type", "application/x-www-form-urlencoded");
+        seen(call.body(body)).await
+    }
+
+    async fn sign_in(&mut self, key: &str) -> Result<()> {
+        let form = [("name", "Anna Berg"), ("key", key), ("subaccount", "acme")];
+        let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let call = self.call("POST", "/console/sign-in")?;
+        let call = call.header("content-type", "application/x-www-form-urlencoded").body(body);
+        let response = call.send().await?;
+        ensure!(response.status() == 303, "{}: {}", response.status(), response.text().await?);
+        let cookie = response.headers().get(SET_COOKIE).context("no cookie")?.to_str()?.to_owned();
+        for part in ["HttpOnly", "SameSite=Lax", "Path=/console", "Max-Age="] {
+            ensure!(cookie.contains(part), "{cookie} lacks {part}");
+        }
+        self.cookie = cookie.split(';').next().map(str::to_owned);
+        Ok(())
+    }
+
+    /// What the forms of a page carry.
+    async fn csrf(&self) -> Result<String> {
+        let (_, page, _) = self.get("/console/inbox").await?;
+        let (_, rest) = page.split_once("data-csrf=\"").context("no token in the page")?;
+        Ok(rest.split('"').next().unwrap_or_default().to_owned())
+    }
+}
+
+async fn seen(call: reqwest::RequestBuilder) -> Result<(u16, String, String)> {
+    let response = call.send().await?;
+    let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default().to_owned();
+    Ok((response.status().as_u16(), response.text().await?, to))
+}
+
+async fn key(relay: &Relay, subaccount: &str, role: Role) -> Result<String> {
+    let body = json!({"name": "console", "role": role.as_str()}).to_string().into_bytes();
+    let path = format!("/api/database/{subaccount}/api-keys");
+    let made: Answer = relay.rest.request("POST", &path, Some(body), &[]).await?;
+    Ok(made.json["key"].as_str().context("no key")?.to_owned())
+}
+
+async fn chat_of(relay: &Relay, user: &str) -> Result<String> {
+    let messages = relay.messages(user).await?;
+    Ok(messages[0]["chatId"].as_str().context("no chat")?.to_owned())
+}
+
+async fn people_sign_in_with_a_key_and_out_again(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    let mut person = Person::at(&relay)?;
+    let (status, _, to) = person.get("/console/inbox?folder=failed").await?;
+    assert_eq!((status, to.as_str()), (303, "/console/sign-in?next=%2Fconsole%2Finbox%3Ffolder%3Dfailed"));
+    let wrong = [("name", "Anna"), ("key", "dmr_wrong"), ("next", "https://evil.example")];
+    let (status, page, _) = person.post("/console/sign-in", &wrong).await?;
+    assert!(status == 401 && page.contains("role=\"alert\""), "{status} {page}");
+    person.sign_in(KEY).await?;
+    let (status, page, _) = person.get("/console/inbox").await?;
+    assert!(status == 200 && page.contains("Anna Berg") && page.contains("Answer to: hello"), "{page}");
+    // A page loads nothing from elsewhere, and runs nothing that is in it.
+    assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("<style"), "{page}");
+    assert!(!page.contains(KEY) && !page.contains("dms_"), "a secret is in the page");
+    let csrf = person.csrf().await?;
+    let (status, _, to) = person.post("/console/sign-out", &[("csrf", &csrf)]).await?;
+    assert_eq!((status, to.as_str()), (303, "/console/sign-in"));
+    // The session is over, whatever the browser keeps.
+    assert_eq!(person.get("/console/inbox").await?.0, 303);
+    relay.end().await
+}
+
+async fn forms_need_what_our_pages_have(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    let chat = chat_of(&relay, USER).await?;
+    let mut person = Person::at(&relay)?;
+    person.sign_in(KEY).await?;
+    let takeover = format!("/console/chats/{chat}/takeover");
+    for form in [&[][..], &[("csrf", "0123456789abcdef0123456789abcdef")]] {
+        let (status, page, _) = person.post(&takeover, form).await?;
+        assert!(status == 403 && page.contains("load the page anew"), "{status} {page}");
+    }
+    assert_eq!(relay.rest.get(&format!("chats/{chat}")).await?.json["chat"]["mode"], "bot");
+    let csrf = person.csrf().await?;
+    let (status, _, to) = person.post(&takeover, &[("csrf", &csrf), ("hours", "1")]).await?;
+    assert_eq!((status, to), (303, format!("/console/inbox?chat={chat}")));
+    assert_eq!(relay.rest.get(&format!("chats/{chat}")).await?.json["chat"]["mode"], "human");
+    // Nor can another site sign somebody in.
+    let stranger = Person::at(&relay)?;
+    let call = stranger.call("POST", "/console/sign-in")?.header("sec-fetch-site", "cross-site");
+    let call = call.header("content-type", "application/x-www-form-urlencoded");
+    let (status, _, _) = seen(call.body(format!("name=Eve&key={KEY}&subaccount=acme"))).await?;
+    assert_eq!(status, 403);
+    relay.end().await
+}
+
+async fn a_role_is_what_it_is_for_rest(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    let chat = chat_of(&relay, USER).await?;
+    let mut viewer = Person::at(&relay)?;
+    viewer.sign_in(&key(&relay, "acme", Role::Viewer).await?).await?;
+    let (_, page, _) = viewer.get(&format!("/console/inbox?chat={chat}")).await?;
+    assert!(page.contains("does not include writing") && !page.contains("Take over"), "{page}");
+    let csrf = viewer.csrf().await?;
+    for act in ["send", "takeover", "release"] {
+        let form = [("csrf", csrf.as_str()), ("text", "x")];
+        let (status, page, _) = viewer.post(&format!("/console/chats/{chat}/{act}"), &form).await?;
+        assert!(status == 403 && page.contains("role viewer"), "{act}: {status} {page}");
+    }
+    // Another subaccount has no such conversation.
+    let mut other = Person::at(&relay)?;
+    other.sign_in(&key(&relay, "other", Role::Admin).await?).await?;
+    let (status, page, _) = other.get(&format!("/console/inbox?chat={chat}")).await?;
+    assert!(status == 404 && !page.contains("hello"), "{status} {page}");
+    let form = [("csrf", other.csrf().await?), ("text", "x".to_owned())];
+    let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(other.post(&format!("/console/chats/{chat}/send"), &form).await?.0, 404);
+    relay.end().await
+}
+
+async fn a_page_is_updated_live(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    let chat = chat_of(&relay, USER).await?;
+    let mut person = Person::at(&relay)?;
+    person.sign_in(KEY).await?;
+    assert_eq!(Person::at(&relay)?.get("/console/live").await?.0, 303);
+    let mut live = person.call("GET", &format!("/console/live?chat={chat}"))?.send().await?;
+    relay.simulator.say(ACCOUNT, USER, "<script>alert(1)</script>");
+    relay.simulator.say(ACCOUNT, OTHER, "of another conversation");
+    let mut text = String::new();
+    let reading = async {
+        while !(text.contains("Answer to: &lt;script&gt;") && text.contains("of another conversation")) {
+            let bytes = live.chunk().await?.context("the stream ended")?;
+            text.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        anyhow::Ok(())
+    };
+    let outcome = tokio::time::timeout(Duration::from_secs(15), reading).await;
+    outcome.with_context(|| format!("only {text}"))??;
+    assert!(!text.contains("<script>"), "{text}");
+    // The other conversation has a row, and no bubbles in the one that is open.
+    assert!(!text.contains("<p>of another conversation"), "{text}");
+    assert!(text.contains("id=\"thinking\""), "{text}");
+    relay.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_works_in_a_browser() -> Result<()> {
+    let relay = Relay::connected(Backend::Embedded, |_| {}).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    let person = json!({
+        "url": relay.rest.address(),
+        "key": KEY,
+        "control": relay.simulator.control_url(),
+        "account": ACCOUNT,
+        "ada": USER,
+        "bob": OTHER,
+    });
+    let seen: Value = serde_json::from_slice(&browser::run("console.mjs", &person).await?)?;
+    assert_eq!(seen["complaints"], json!([]));
+    relay.end().await
+}
