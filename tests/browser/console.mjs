@@ -13,13 +13,22 @@ const context = await browser.newContext({ viewport: { width: 1440, height: 900 
 const page = await context.newPage();
 page.setDefaultTimeout(15_000);
 const complaints = [];
-page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+page.on("console", (message) => {
+  const { url: at } = message.location();
+  // The pages of the simulator have no icon.
+  if (message.type() === "error" && (at.startsWith(url) || !at.endsWith("/favicon.ico"))) complaints.push(`${message.text()} ${at}`);
+});
 page.on("pageerror", (error) => complaints.push(error.message));
 
 const says = async (user, text) => {
   const body = JSON.stringify({ account, user, action: { kind: "text", text } });
   const response = await fetch(`${control}/act`, { method: "POST", headers: { "content-type": "application/json" }, body });
   assert.equal(response.status, 200, await response.text());
+};
+const faulty = async (fault) => {
+  const body = JSON.stringify({ service: "retell", ...fault });
+  const response = await fetch(`${control}/faults`, { method: "POST", headers: { "content-type": "application/json" }, body });
+  assert.ok(response.ok, await response.text());
 };
 const seen = (text) => page.locator("#messages .bubble", { hasText: text }).first().waitFor();
 const picture = (name) => pictures && page.screenshot({ path: `${pictures}/${name}.png` });
@@ -74,6 +83,68 @@ assert.equal(await page.locator("#messages .bubble.colleague").count(), 1);
 await page.getByRole("button", { name: "Give back to the bot" }).click();
 await page.locator("#head .pill.bot").waitFor();
 await page.locator("#messages .line", { hasText: "The bot answers again" }).waitFor();
+
+// What colleagues should know: a tag and a note. They see it at once.
+const colleague = await context.newPage();
+await colleague.goto(page.url());
+await page.getByLabel("Add a tag").fill("vip");
+await page.keyboard.press("Enter");
+await colleague.locator(".panel .tag", { hasText: "vip" }).waitFor();
+await page.getByLabel("A note for colleagues").fill("Asked twice");
+await page.getByRole("button", { name: "Add note" }).click();
+await page.locator(".notes li", { hasText: "Asked twice" }).waitFor();
+await colleague.locator(".notes li", { hasText: "Asked twice" }).waitFor();
+await colleague.close();
+
+// How a message went.
+await page.locator("#messages .bubble.bot .meta a").last().click();
+await page.locator("dialog[open] li", { hasText: "Accepted by Instagram" }).waitFor();
+await check("trace");
+await picture("console-trace");
+await page.keyboard.press("Escape");
+await page.locator("dialog[open]").waitFor({ state: "detached" });
+
+// What failed is told in the conversation, and replayed.
+await faulty({ operation: "completion", mode: "before", status: 400 });
+await says(ada, "Where is my order?");
+await page.locator("#messages .letter").waitFor();
+await page.getByRole("link", { name: "Failed", exact: true }).first().click();
+await page.locator(".letter").waitFor();
+await check("failed");
+await picture("console-failed");
+await page.getByRole("link", { name: /^1 / }).click();
+await page.getByRole("button", { name: "What would happen?" }).click();
+await page.getByText("1 would be replayed.").waitFor();
+await page.locator(".letter").getByRole("button", { name: "Replay" }).click();
+await page.getByText("Replayed by Anna Berg").waitFor();
+await page.goto(`${url}/console/inbox?folder=failed`);
+await page.getByText("Nothing has failed.").waitFor();
+await page.goto(`${url}/console/inbox`);
+await page.locator(".row").first().click();
+await page.locator("#messages .bubble.bot", { hasText: "Where is my order?" }).waitFor();
+
+// Accounts: QR codes, and a login at Meta that ends here.
+await page.getByRole("link", { name: "Accounts" }).click();
+await page.getByRole("button", { name: "Check now" }).click();
+await page.locator(".card .check").first().waitFor();
+const drawn = await page.locator(".card img").evaluateAll(async (all) => {
+  for (const one of all) one.loading = "eager";
+  await Promise.all(all.map((one) => one.decode()));
+  return all.map((one) => one.naturalWidth > 0);
+});
+assert.deepEqual(drawn, [true, true]);
+await check("accounts");
+await picture("console-accounts");
+await page.getByRole("button", { name: "Log in with Instagram" }).click();
+await page.locator("button[value=allow]").click();
+await page.getByText("The account is connected.").waitFor();
+await page.getByRole("button", { name: "Pause the bot" }).click();
+await page.locator(".card .pill.paused").waitFor();
+await page.getByRole("button", { name: "Let the bot answer" }).click();
+await page.getByRole("button", { name: "Pause the bot" }).waitFor();
+await page.getByRole("link", { name: "Inbox" }).click();
+await page.locator(".row").first().click();
+await page.locator("#messages .bubble").first().waitFor();
 
 // Too long is said before it is sent; a draft stays with its conversation.
 await page.locator("#text").fill("ä".repeat(501));

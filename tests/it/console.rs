@@ -2,9 +2,11 @@
 
 use anyhow::{Context, Result, ensure};
 use dmrelay_domain::permission::Role;
+use dmrelay_simulator::{Fault, FaultMode, Operation};
 use dmrelay_tests::browser;
 use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, Answer, KEY};
+use dmrelay_tests::wait::until;
 use reqwest::header::{LOCATION, SET_COOKIE};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -14,6 +16,10 @@ on_both_backends!(
     forms_need_what_our_pages_have,
     a_role_is_what_it_is_for_rest,
     a_page_is_updated_live,
+    what_failed_is_replayed_and_discarded,
+    accounts_are_watched_paused_and_disconnected,
+    a_message_shows_how_it_went,
+    colleagues_share_what_they_decide,
 );
 
 const USER: &str = "200000000000001";
@@ -194,6 +200,205 @@ async fn a_page_is_updated_live(backend: Backend) -> Result<()> {
     // The other conversation has a row, and no bubbles in the one that is open.
     assert!(!text.contains("<p>of another conversation"), "{text}");
     assert!(text.contains("id=\"thinking\""), "{text}");
+    relay.end().await
+}
+
+/// Questions that the agent's provider refuses for good.
+async fn fails(relay: &Relay, questions: &[&str]) -> Result<Vec<String>> {
+    for question in questions {
+        relay.simulator.add_fault(Fault::retell(Operation::Completion, FaultMode::Before).status(400));
+        let before = relay.rest.get("dead-letters").await?.json["total"].as_u64().context("no total")?;
+        relay.simulator.say(ACCOUNT, USER, *question);
+        until("a dead letter", Duration::from_secs(20), async || {
+            let total = relay.rest.get("dead-letters").await?.json["total"].as_u64();
+            Ok((total > Some(before)).then_some(()))
+        })
+        .await?;
+    }
+    relay.settled().await?;
+    let letters = relay.rest.get("dead-letters").await?.json;
+    let ids = letters["items"].as_array().context("no letters")?.iter();
+    ids.map(|letter| Ok(letter["deadLetterId"].as_str().context("no id")?.to_owned())).collect()
+}
+
+async fn what_failed_is_replayed_and_discarded(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let mut person = Person::at(&relay)?;
+    person.sign_in(KEY).await?;
+    let (_, page, _) = person.get("/console/failed").await?;
+    assert!(page.contains("Nothing has failed."), "{page}");
+    let letters = fails(&relay, &["one", "two", "three"]).await?;
+    let (_, page, _) = person.get("/console/failed").await?;
+    let tile = "/console/failed?class=invalid";
+    assert!(page.contains(tile) && page.contains("<strong>3</strong>"), "{page}");
+    let chat = chat_of(&relay, USER).await?;
+    let (_, thread, _) = person.get(&format!("/console/inbox?chat={chat}")).await?;
+    assert!(letters.iter().all(|id| thread.contains(&format!("letter-{id}"))), "{thread}");
+    let csrf = person.csrf().await?;
+    // A viewer sees it, and can change nothing.
+    let mut viewer = Person::at(&relay)?;
+    viewer.sign_in(&key(&relay, "acme", Role::Viewer).await?).await?;
+    let (_, page, _) = viewer.get(tile).await?;
+    assert!(page.contains(&letters[0]) && !page.contains("Replay"), "{page}");
+    let form = [("csrf", viewer.csrf().await?)];
+    let form = [("csrf", form[0].1.as_str()), ("class", "invalid"), ("dry", "false")];
+    for path in ["/console/failed/replay", &format!("/console/failed/{}/discard", letters[0])] {
+        assert_eq!(viewer.post(path, &form).await?.0, 403, "{path}");
+    }
+    // A dry run changes nothing.
+    let fragment = async |path: &str, fields: &[(&str, &str)]| {
+        let form = [&[("csrf", csrf.as_str())], fields].concat();
+        let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let call = person.call("POST", path)?.header("x-fragment", "1");
+        seen(call.header("content-type", "application/x-www-form-urlencoded").body(body)).await
+    };
+    let all = [("class", "invalid"), ("dry", "true")];
+    let (status, told, _) = fragment("/console/failed/replay", &all).await?;
+    assert!(status == 200 && told.contains("would be replayed"), "{status} {told}");
+    assert_eq!(relay.rest.get("dead-letters").await?.json["total"], 3);
+    let (status, told, _) = fragment(&format!("/console/failed/{}/discard", letters[2]), &[]).await?;
+    assert!(status == 200 && told.contains("Discarded by Anna Berg"), "{status} {told}");
+    let (status, told, _) = fragment(&format!("/console/failed/{}/discard", letters[2]), &[]).await?;
+    assert!(status == 409 && told.contains("role=\"alert\""), "{status} {told}");
+    let (status, told, _) = fragment(&format!("/console/failed/{}/replay", letters[0]), &[]).await?;
+    assert!(status == 200 && told.contains("Replayed by Anna Berg"), "{status} {told}");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    let (status, told, _) =
+        fragment("/console/failed/replay", &[("class", "invalid"), ("dry", "false")]).await?;
+    assert!(status == 200 && told.contains("replayed"), "{status} {told}");
+    let (status, told, _) = fragment("/console/failed/replay", &[("class", "odd"), ("dry", "false")]).await?;
+    assert!(status == 422 && told.contains("failure class"), "{status} {told}");
+    // Another subaccount has no such letter.
+    let mut other = Person::at(&relay)?;
+    other.sign_in(&key(&relay, "other", Role::Admin).await?).await?;
+    let form = [("csrf", other.csrf().await?)];
+    let form = [("csrf", form[0].1.as_str())];
+    assert_eq!(other.post(&format!("/console/failed/{}/replay", letters[1]), &form).await?.0, 404);
+    relay.end().await
+}
+
+async fn accounts_are_watched_paused_and_disconnected(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let connection =
+        relay.rest.get("status").await?.json["connectionId"].as_str().context("no id")?.to_owned();
+    let mut person = Person::at(&relay)?;
+    person.sign_in(KEY).await?;
+    let (_, page, _) = person.get("/console/accounts").await?;
+    for part in ["@acme", "Connected", "Log in with", "Disconnect", "ig.me"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let qr = format!("/console/accounts/{connection}/qr?link=direct_message");
+    let (status, drawing, _) = person.get(&qr).await?;
+    assert!(
+        status == 200 && drawing.starts_with("<?xml") || drawing.starts_with("<svg"),
+        "{status} {drawing}"
+    );
+    let csrf = person.csrf().await?;
+    let act = async |deed: &str, fields: &[(&str, &str)]| {
+        let form = [&[("csrf", csrf.as_str())], fields].concat();
+        person.post(&format!("/console/accounts/{connection}/{deed}"), &form).await
+    };
+    for (deed, is_paused) in [("pause", true), ("resume", false)] {
+        assert_eq!(act(deed, &[]).await?.0, 303);
+        assert_eq!(relay.rest.get("status").await?.json["botPaused"], is_paused);
+    }
+    assert_eq!(act("check", &[]).await?.0, 303);
+    assert_eq!(act("explode", &[]).await?.0, 404);
+    let (status, page, _) = act("disconnect", &[("handle", "somebody")]).await?;
+    assert!(status == 422 && page.contains("type acme"), "{status} {page}");
+    assert_eq!(relay.rest.get("status").await?.json["status"], "connected");
+    // Who may not, does not; nor does another subaccount.
+    let mut operator = Person::at(&relay)?;
+    operator.sign_in(&key(&relay, "acme", Role::Operator).await?).await?;
+    let mut other = Person::at(&relay)?;
+    other.sign_in(&key(&relay, "other", Role::Admin).await?).await?;
+    for (who, status) in [(&operator, 403), (&other, 404)] {
+        let token = who.csrf().await?;
+        let form = [("csrf", token.as_str()), ("handle", "acme")];
+        let path = format!("/console/accounts/{connection}/disconnect");
+        assert_eq!(who.post(&path, &form).await?.0, status);
+    }
+    assert_eq!(act("disconnect", &[("handle", "@acme")]).await?.0, 303);
+    assert_eq!(relay.rest.get("connections").await?.json["items"][0]["status"], "disconnected");
+    let log = relay.rest.get("activities?kind=INSTAGRAM_DISCONNECTED").await?;
+    assert_eq!(log.json["items"][0]["actor"], "Anna Berg", "{}", log.text);
+    relay.end().await
+}
+
+async fn a_message_shows_how_it_went(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    let mut person = Person::at(&relay)?;
+    person.sign_in(KEY).await?;
+    let messages = relay.messages(USER).await?;
+    for message in &messages {
+        let (chat, id) = (&message["chatId"], &message["messageId"]);
+        let (chat, id) = (chat.as_str().context("chat")?, id.as_str().context("message")?);
+        let path = format!("/console/chats/{chat}/trace?message={id}");
+        let (status, page, _) = person.get(&path).await?;
+        assert_eq!(status, 200, "{page}");
+        let steps =
+            ["Webhook received", "Agent asked", "Agent answered", "Reply queued", "Accepted by Instagram"];
+        let places: Vec<Option<usize>> = steps.iter().map(|step| page.rfind(step)).collect();
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?} {page}");
+        let mut other = Person::at(&relay)?;
+        other.sign_in(&key(&relay, "other", Role::Admin).await?).await?;
+        assert_eq!(other.get(&path).await?.0, 404);
+    }
+    let path = format!("/console/chats/{}/trace", messages[0]["chatId"].as_str().context("chat")?);
+    assert_eq!(person.get(&path).await?.0, 404);
+    relay.end().await
+}
+
+async fn colleagues_share_what_they_decide(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    let chat = chat_of(&relay, USER).await?;
+    let mut person = Person::at(&relay)?;
+    person.sign_in(KEY).await?;
+    let csrf = person.csrf().await?;
+    let act = async |verb: &str, field: (&str, &str)| {
+        person.post(&format!("/console/chats/{chat}/{verb}"), &[("csrf", csrf.as_str()), field]).await
+    };
+    let wishes = [("assignee", "me"), ("tag", "vip"), ("tag", "<i>"), ("untag", "vip"), ("snooze", "4")];
+    for wish in wishes {
+        assert_eq!(act("triage", wish).await?.0, 303, "{wish:?}");
+    }
+    assert_eq!(act("notes", ("text", "Wants a <b>refund</b>")).await?.0, 303);
+    let seen = relay.rest.get(&format!("chats/{chat}")).await?.json;
+    let decided = (&seen["chat"]["assignee"], &seen["chat"]["tags"]);
+    assert_eq!(decided, (&json!("console:Anna Berg"), &json!(["<i>"])));
+    assert!(seen["chat"]["snoozedUntil"].is_string(), "{seen}");
+    let (_, page, _) = person.get(&format!("/console/inbox?chat={chat}")).await?;
+    for part in ["Unassign", "&lt;i&gt;", "Wants a &lt;b&gt;refund", "End</button>"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let notes = relay.rest.get(&format!("chats/{chat}/notes")).await?.json;
+    assert_eq!(notes["items"][0]["author"], "Anna Berg");
+    let note = notes["items"][0]["noteId"].as_str().context("no note")?;
+    for (verb, field, status) in [
+        ("triage", ("tag", "x".repeat(51)), 422),
+        ("triage", ("snooze", "9000".to_owned()), 422),
+        ("notes", ("text", " ".to_owned()), 422),
+        (&format!("notes/{note}/delete"), ("text", String::new()), 303),
+        (&format!("notes/{note}/delete"), ("text", String::new()), 404),
+        ("triage", ("snooze", "0".to_owned()), 303),
+        ("triage", ("assignee", String::new()), 303),
+    ] {
+        assert_eq!(act(verb, (field.0, &field.1)).await?.0, status, "{verb} {field:?}");
+    }
+    let seen = relay.rest.get(&format!("chats/{chat}")).await?.json;
+    assert!(seen["chat"]["assignee"].is_null() && seen["chat"]["snoozedUntil"].is_null(), "{seen}");
+    let mut viewer = Person::at(&relay)?;
+    viewer.sign_in(&key(&relay, "acme", Role::Viewer).await?).await?;
+    let token = viewer.csrf().await?;
+    let form = [("csrf", token.as_str()), ("tag", "x")];
+    assert_eq!(viewer.post(&format!("/console/chats/{chat}/triage"), &form).await?.0, 403);
     relay.end().await
 }
 

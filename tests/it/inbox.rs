@@ -435,5 +435,17 @@ async fn unchanged_answers_are_not_sent_again(backend: Backend) -> Result<()> {
     assert_ne!(changed.header("etag"), tag);
     let packed = relay.rest.request("GET", &path, None, &[("accept-encoding", "gzip")]).await?;
     assert_eq!((packed.status, packed.header("content-encoding")), (200, "gzip"));
+    let missing = "/there/is/no/such/page";
+    let packed = relay.rest.open("GET", missing, &[("accept-encoding", "gzip")]).await?;
+    assert_eq!(
+        (
+            packed.status().as_u16(),
+            packed.headers().get("content-encoding").and_then(|one| one.to_str().ok())
+        ),
+        (404, Some("gzip"))
+    );
+    // As gzip begins: what it says is packed too, and not written after that.
+    let bytes = packed.bytes().await?;
+    assert_eq!(&bytes[..2], [0x1f, 0x8b], "{bytes:?}");
     relay.end().await
 }

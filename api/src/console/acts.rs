@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Form};
 use dmrelay_console::{Markup, Place, bubble, head, row};
-use dmrelay_domain::ids::{ChatId, InstagramUserId};
+use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId};
 use dmrelay_domain::permission::Permission;
 use dmrelay_domain::trace::TraceId;
 use dmrelay_instagram::Outgoing;
@@ -26,21 +26,28 @@ use serde::Deserialize;
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Fields {
     csrf: Option<String>,
-    text: Option<String>,
+    pub(super) text: Option<String>,
     hours: Option<u32>,
+    pub(super) assignee: Option<String>,
+    pub(super) tag: Option<String>,
+    pub(super) untag: Option<String>,
+    /// For so many hours; none ends a snooze.
+    pub(super) snooze: Option<u32>,
 }
 
 /// A conversation, and who acts in it.
-struct Act<'a> {
-    state: &'a ApiState,
-    visitor: &'a Visitor,
-    connection: Connection,
-    row: chat::Model,
+pub(super) struct Act<'a> {
+    pub(super) state: &'a ApiState,
+    pub(super) visitor: &'a Visitor,
+    /// All of the subaccount.
+    pub(super) connections: Vec<ConnectionId>,
+    pub(super) connection: Connection,
+    pub(super) row: chat::Model,
 }
 
 impl<'a> Act<'a> {
     /// The conversation, if the person may do this in it.
-    async fn begin(
+    pub(super) async fn begin(
         state: &'a ApiState,
         visitor: &'a Visitor,
         (headers, fields): (&HeaderMap, &Fields),
@@ -48,11 +55,12 @@ impl<'a> Act<'a> {
     ) -> Result<Self, Problem> {
         visitor.check_form(headers, fields.csrf.as_deref())?;
         visitor.require(permission)?;
-        let connections = state.store.connections(&visitor.subaccount, None).await?;
-        let row = pages::find(state, &ids(&connections), id).await?;
-        let connection = connections.into_iter().find(|one| one.id == row.connection_id);
+        let all = state.store.connections(&visitor.subaccount, None).await?;
+        let connections = ids(&all);
+        let row = pages::find(state, &connections, id).await?;
+        let connection = all.into_iter().find(|one| one.id == row.connection_id);
         let connection = connection.ok_or_else(|| Problem::not_found("the chat's connection is gone"))?;
-        Ok(Self { state, visitor, connection, row })
+        Ok(Self { state, visitor, connections, connection, row })
     }
 
     /// What has changed: the head of the conversation, and its row in the list.
@@ -175,7 +183,11 @@ pub(super) async fn say(
 }
 
 /// Fragments for a script, otherwise the conversation's page.
-fn answered(outcome: Result<Markup, Problem>, headers: &HeaderMap, ChatId(id): ChatId) -> Response {
+pub(super) fn answered(
+    outcome: Result<Markup, Problem>,
+    headers: &HeaderMap,
+    ChatId(id): ChatId,
+) -> Response {
     match outcome {
         Err(problem) => trouble(&problem),
         Ok(fragments) if headers.contains_key("x-fragment") => html(fragments),

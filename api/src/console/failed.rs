@@ -15,7 +15,6 @@ use dmrelay_console::{Failed, Markup, Tab};
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ChatId, DeadLetterId};
 use dmrelay_domain::permission::Permission;
-use dmrelay_domain::states::DeadLetterState;
 use dmrelay_store::entity::dead_letter;
 use dmrelay_store::{Connection, DeadLetterFilter};
 use dmrelay_views::DeadLetterView;
@@ -46,7 +45,7 @@ async fn page(state: &ApiState, visitor: &Visitor, query: Query) -> Result<Marku
     visitor.require(Permission::Read)?;
     let _permit = state.readers.permit(&visitor.subaccount).await?;
     let connections = state.store.connections(&visitor.subaccount, None).await?;
-    let classes = state.store.open_letters_by_class(&ids(&connections)).await?;
+    let classes = state.store.open_letters_by_class(&visitor.subaccount, &ids(&connections)).await?;
     let mut errors = ValidationErrors::default();
     let before = paging::read_id(query.cursor.as_deref(), &mut errors);
     errors.end()?;
@@ -75,18 +74,7 @@ fn of_class(
     class: Option<String>,
     limit: u64,
 ) -> DeadLetterFilter {
-    DeadLetterFilter {
-        subaccount: visitor.subaccount.clone(),
-        connections: ids(connections),
-        class,
-        kind: None,
-        chat: None,
-        state: DeadLetterState::Open,
-        created_before: None,
-        before: None,
-        limit,
-        skip: 0,
-    }
+    DeadLetterFilter { class, ..DeadLetterFilter::open(&visitor.subaccount, ids(connections), limit) }
 }
 
 /// The customers' names.
@@ -101,6 +89,21 @@ pub(super) struct Fields {
     csrf: Option<String>,
     class: Option<String>,
     dry: Option<bool>,
+}
+
+/// `GET /console/failed/{letterId}`: a dead letter as it is now, as a fragment.
+pub(super) async fn letter(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    Id(id): Id<DeadLetterId>,
+) -> Response {
+    let reading = async {
+        visitor.require(Permission::Read)?;
+        let connections = state.store.connections(&visitor.subaccount, None).await?;
+        let letter = failures::find(&state, &connections, id).await?;
+        Ok(dmrelay_console::letter(&visitor.person(), &DeadLetterView::of(&letter), None))
+    };
+    reading.await.map_or_else(|problem: Problem| trouble(&problem), html)
 }
 
 /// What a person wants to do with one dead letter.

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::response::sse::Event;
-use dmrelay_console::{Person, Place, bubble, changed, head, row, thinking};
+use dmrelay_console::{Person, Place, bubble, changed, fetch, head, row, thinking};
 use dmrelay_domain::permission::Permission;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -72,6 +72,10 @@ impl Shown {
                     (LiveEventKind::TurnEnded, Some(chat)) => (thinking(chat, false)),
                     (LiveEventKind::ChatMode, _) => @if let Some(mode) = &event.mode {
                         (changed(event.id, event.at.as_deref().unwrap_or_default(), mode.mode == "bot", &event.actor))
+                    },
+                    (LiveEventKind::ChatUpdated, Some(chat)) => (fetch(&format!("/console/inbox?part=panel&chat={chat}"))),
+                    (LiveEventKind::DeadLetterOpened | LiveEventKind::DeadLetterClosed, _) => {
+                        @if let Some(letter) = event.dead_letter_id { (fetch(&format!("/console/failed/{letter}"))) }
                     },
                     _ => {},
                 }

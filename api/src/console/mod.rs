@@ -7,6 +7,7 @@ pub(crate) mod demo;
 mod failed;
 mod live;
 mod pages;
+mod panel;
 mod sign_in;
 mod trace;
 mod visitor;
@@ -44,8 +45,12 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/chats/{chatId}/takeover", post(acts::take_over))
         .route("/console/chats/{chatId}/release", post(acts::release))
         .route("/console/chats/{chatId}/read", post(acts::read))
+        .route("/console/chats/{chatId}/triage", post(panel::change))
+        .route("/console/chats/{chatId}/notes", post(panel::add_note))
+        .route("/console/chats/{chatId}/notes/{noteId}/delete", post(panel::delete_note))
         .route("/console/failed", get(failed::show))
         .route("/console/failed/replay", post(failed::replay_all))
+        .route("/console/failed/{letterId}", get(failed::letter))
         .route("/console/failed/{letterId}/replay", post(failed::replay))
         .route("/console/failed/{letterId}/discard", post(failed::discard))
         .route("/console/accounts", get(accounts::show))

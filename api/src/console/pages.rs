@@ -1,26 +1,29 @@
 //! `GET /console/inbox`: the inbox, and its parts as fragments.
 
 use super::visitor::Visitor;
-use super::{html, trouble};
+use super::{html, panel, trouble};
 use crate::extract::Params;
 use crate::problem::Problem;
-use crate::routes::{ids, paging, triage};
-use crate::services;
+use crate::routes::{ids, paging};
+use crate::services::{self, triage};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
 use dmrelay_console::{Entry, Inbox, Markup, Person, Phone, Place, Selected, Tab, Thread, count_of, words};
-use dmrelay_domain::ids::{ChatId, ConnectionId, MessageId};
+use dmrelay_domain::ids::{ChatId, ConnectionId, MessageId, SubaccountId};
 use dmrelay_domain::permission::Permission;
 use dmrelay_domain::states::{ActivityKind, ChatMode, TurnState};
 use dmrelay_store::entity::chat;
-use dmrelay_store::{Assigned, ChatFilter, Folder};
-use dmrelay_views::{ChatView, MessageView, time};
+use dmrelay_store::{Assigned, ChatFilter, DeadLetterFilter, Folder};
+use dmrelay_views::{ChatView, DeadLetterView, MessageView, time};
 use serde::Deserialize;
 use uuid::Uuid;
 
 /// Chats on a page of the list, and messages on a page of a conversation.
 const PAGE: u64 = 50;
+
+/// Failures in a conversation.
+const LETTERS: u64 = 20;
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Query {
@@ -69,8 +72,13 @@ async fn render(state: &ApiState, visitor: &Visitor, query: &Query) -> Result<Re
         }
         Some("older") => {
             let row = find(state, &connections, chat.unwrap_or_default()).await?;
-            let page = Conversation::load(state, &row, query.before.map(MessageId)).await?;
-            Ok(html(dmrelay_console::older(&page.entries(), page.older(&place).as_deref())))
+            let page =
+                Conversation::load((state, &visitor.subaccount), &row, query.before.map(MessageId)).await?;
+            Ok(html(dmrelay_console::older(&person, &page.entries(), page.older(&place).as_deref())))
+        }
+        Some("panel") => {
+            let row = find(state, &connections, chat.unwrap_or_default()).await?;
+            Ok(html(panel::of_row(state, visitor, &connections, &row).await?))
         }
         Some("phone") => Ok(html(phone(state, &person).unwrap_or_default())),
         _ => {
@@ -155,6 +163,8 @@ struct Conversation {
     /// Newest first.
     messages: Vec<MessageView>,
     modes: Vec<ModeChange>,
+    /// What failed, and waits for somebody.
+    letters: Vec<DeadLetterView>,
     /// Where older messages begin.
     before: Option<MessageId>,
     is_thinking: bool,
@@ -169,7 +179,11 @@ struct ModeChange {
 }
 
 impl Conversation {
-    async fn load(state: &ApiState, row: &chat::Model, before: Option<MessageId>) -> Result<Self, Problem> {
+    async fn load(
+        (state, subaccount): (&ApiState, &SubaccountId),
+        row: &chat::Model,
+        before: Option<MessageId>,
+    ) -> Result<Self, Problem> {
         let page = services::thread::page(state, row, (before, PAGE, 0)).await?;
         let is_thinking = page.turns.iter().any(|turn| turn.state.known() == Some(TurnState::Asking));
         let modes = page.modes.iter().map(|mode| ModeChange {
@@ -179,8 +193,16 @@ impl Conversation {
             by: mode.actor.clone(),
         });
         let modes = modes.collect();
+        let letters = if before.is_none() { letters(state, subaccount, row).await? } else { Vec::new() };
         let messages = page.messages.map(MessageView::of);
-        Ok(Self { chat: row.id, messages: messages.items, modes, before: messages.next, is_thinking })
+        Ok(Self {
+            chat: row.id,
+            messages: messages.items,
+            modes,
+            letters,
+            before: messages.next,
+            is_thinking,
+        })
     }
 
     /// Messages and changes, oldest first.
@@ -190,7 +212,8 @@ impl Conversation {
             let ModeChange { id, at, is_bots, by } = one;
             (at.as_str(), Entry::Changed { id: *id, at: at.clone(), is_bots: *is_bots, by: by.clone() })
         });
-        let mut all: Vec<_> = messages.rev().chain(modes).collect();
+        let letters = self.letters.iter().map(|one| (one.created_at.as_str(), Entry::Failed(one)));
+        let mut all: Vec<_> = messages.rev().chain(letters).chain(modes).collect();
         all.sort_by_key(|(at, _)| *at);
         all.into_iter().map(|(_, entry)| entry).collect()
     }
@@ -210,10 +233,11 @@ async fn open(
     place: &Place,
 ) -> Result<Selected, Problem> {
     let row = find(state, connections, id).await?;
-    let conversation = Conversation::load(state, &row, None).await?;
+    let conversation = Conversation::load((state, &visitor.subaccount), &row, None).await?;
     state.store.mark_read(&row, visitor.actor.key(), None).await?;
     let chat = services::chats::view(state, &visitor.actor, &row).await?;
     let (person, entries) = (visitor.person(), conversation.entries());
+    let panel = panel::render(state, visitor, connections, &chat).await?;
     let thread = Thread {
         person: &person,
         chat: &chat,
@@ -221,9 +245,22 @@ async fn open(
         older: conversation.older(place),
         is_thinking: conversation.is_thinking,
         back: place.address(None),
+        panel,
     };
     let panes = dmrelay_console::panes(&thread);
     Ok(Selected { chat: id.0, panes })
+}
+
+/// What failed in a conversation, and waits for somebody.
+async fn letters(
+    state: &ApiState,
+    subaccount: &SubaccountId,
+    row: &chat::Model,
+) -> Result<Vec<DeadLetterView>, Problem> {
+    let open = DeadLetterFilter::open(subaccount, vec![row.connection_id], LETTERS);
+    let filter = DeadLetterFilter { chat: Some(row.id), ..open };
+    let page = state.store.dead_letter_page(&filter).await?;
+    Ok(page.items.iter().map(DeadLetterView::of).collect())
 }
 
 /// The customer's phone, in the demo.

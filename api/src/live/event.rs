@@ -100,7 +100,7 @@ pub(crate) struct LiveEvent {
     /// The turn of a `turn.*` event.
     turn_id: Option<Uuid>,
     /// The dead letter of a `dead_letter.*` event.
-    dead_letter_id: Option<Uuid>,
+    pub(crate) dead_letter_id: Option<Uuid>,
     /// Who did it: the name of a person or key, `user`, `agent`, `meta` or `system`.
     pub(crate) actor: String,
     /// As `actorId` of an activity.

@@ -1,10 +1,10 @@
 //! `GET …/chats`: the chats, most recent first.
 
-use super::{listed, listed_of, paging, triage};
+use super::{listed, listed_of, paging};
 use crate::access::{Scope, Tenant};
 use crate::extract::Params;
 use crate::problem::{Problem, ValidationErrors};
-use crate::services;
+use crate::services::{self, triage};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;

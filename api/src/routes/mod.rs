@@ -199,10 +199,11 @@ pub(crate) fn router(state: &ApiState) -> Router {
         .fallback(|| async { Problem::not_found("no route has this path") })
         .layer(DefaultBodyLimit::max(state.options.api.api_max_bytes))
         .layer(middleware::from_fn(front::tagged))
-        .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::custom(front::panicked))
         .layer(middleware::from_fn_with_state(state.clone(), front::bounded))
         .layer(middleware::from_fn_with_state(state.clone(), front::limited))
+        // Outside of what writes into problems.
+        .layer(CompressionLayer::new())
         .layer(front::cors(&state.options.limits.cors_origins));
     let webhooks = Router::new()
         .route("/webhooks/instagram", get(webhook::shared_handshake).post(webhook::shared))

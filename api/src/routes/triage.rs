@@ -5,36 +5,18 @@ use super::takeover::with_connection;
 use crate::access::Scope;
 use crate::extract::{Body, Id, Params};
 use crate::problem::{Problem, ValidationErrors};
-use crate::services;
+use crate::services::triage::{self, checked_assignee, checked_tags};
 use crate::settings::Change;
 use crate::state::ApiState;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Json;
-use dmrelay_domain::actor::Actor;
-use dmrelay_domain::api_key::is_name;
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ChatId, NoteId};
-use dmrelay_domain::text::is_printable;
 use dmrelay_store::Triage;
 use dmrelay_views::{ChatView, List, NoteView};
 use serde::Deserialize;
-use std::collections::BTreeSet;
 use utoipa::{IntoParams, ToSchema};
-
-/// Maximum number of tags of a chat, and maximum length of a tag in bytes.
-const TAGS_MAX: usize = 20;
-const TAG_BYTES_MAX: usize = 50;
-
-/// Maximum length of a note, in bytes.
-const NOTE_BYTES_MAX: usize = 4_000;
-
-/// The word by which callers name themselves, and the one for those that nobody looks after.
-pub(super) const ME: &str = "me";
-pub(super) const NOBODY: &str = "none";
-
-/// Maximum length of the name of who looks after a chat, in bytes.
-const ASSIGNEE_BYTES_MAX: usize = 200;
 
 /// What to change; what is omitted stays.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -93,8 +75,8 @@ pub(super) async fn change(
 ) -> Result<Json<ChatView>, Problem> {
     let now = state.clock.now();
     let mut errors = ValidationErrors::default();
-    let assignee = request.assignee.map(|who| checked_name(who, &scope.actor, &mut errors));
-    let tags = request.tags.map(|tags| checked_tags(&tags, &mut errors));
+    let assignee = request.assignee.map(|who| checked_assignee(who, &scope.actor, &mut errors));
+    let tags = request.tags.map(|tags| checked_tags(tags.iter().map(String::as_str), &mut errors));
     let snoozed_until = request.snoozed_until.map(|text| checked_time(&text, now, &mut errors));
     errors.end()?;
     let (connection, row) = with_connection(&state, &scope, id).await?;
@@ -109,9 +91,7 @@ pub(super) async fn change(
             triage.tags = tags;
         }
     };
-    let changed = state.store.change_triage(&connection, row.id, &scope.actor, change).await?;
-    changed.ok_or_else(|| Problem::not_found("the chat is gone"))?;
-    Ok(Json(services::chats::view(&state, &scope.actor, &row).await?))
+    Ok(Json(triage::change(&state, (&connection, &row), &scope.actor, change).await?))
 }
 
 /// Lists the notes about a chat, newest first
@@ -144,13 +124,8 @@ pub(super) async fn add_note(
     Path((_, _, id)): Path<(String, String, String)>,
     Body(request): Body<WriteNote>,
 ) -> Result<(StatusCode, Json<NoteView>), Problem> {
-    let text = dmrelay_domain::text::clean(request.text.trim()).into_owned();
-    if text.is_empty() || text.len() > NOTE_BYTES_MAX {
-        return Err(Problem::invalid("/text", format!("must be 1 to {NOTE_BYTES_MAX} bytes")));
-    }
     let (connection, row) = with_connection(&state, &scope, chat_id(&id)?).await?;
-    let note = state.store.add_note(&connection, row.id, &text, &scope.actor).await?;
-    let note = note.ok_or_else(|| Problem::not_found("the chat is gone"))?;
+    let note = triage::add_note(&state, (&connection, row.id), &scope.actor, &request.text).await?;
     Ok((StatusCode::CREATED, Json(NoteView::of(&note))))
 }
 
@@ -164,51 +139,12 @@ pub(super) async fn delete_note(
 ) -> Result<StatusCode, Problem> {
     let note: NoteId = note.parse().map_err(|_| Problem::parameter("noteId", "must be a UUID"))?;
     let (connection, row) = with_connection(&state, &scope, chat_id(&id)?).await?;
-    if !state.store.delete_note(&connection, row.id, note, &scope.actor).await? {
-        return Err(Problem::not_found("this chat has no note with that noteId"));
-    }
+    triage::delete_note(&state, (&connection, row.id), &scope.actor, note).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 fn chat_id(text: &str) -> Result<ChatId, Problem> {
     text.parse().map_err(|_| Problem::parameter("chatId", "must be a UUID"))
-}
-
-fn checked_name(who: String, me: &Actor, errors: &mut ValidationErrors) -> String {
-    let is_printable = !who.trim().is_empty() && who.chars().all(is_printable);
-    if !is_printable || who.len() > ASSIGNEE_BYTES_MAX || who == NOBODY {
-        let what =
-            format!("must be 1 to {ASSIGNEE_BYTES_MAX} bytes of printable text, not {NOBODY:?}, or null");
-        errors.at("/assignee", what);
-    }
-    if who == ME { person(me).to_owned() } else { who }
-}
-
-/// The caller, as colleagues name them: the subject of a session or a token, otherwise the id of a key.
-pub(crate) fn person(actor: &Actor) -> &str {
-    let key = actor.key();
-    let of_session = key.strip_prefix("session:").and_then(|rest| rest.split_once(':'));
-    of_session.map(|(_, subject)| subject).or_else(|| key.strip_prefix("jwt:")).unwrap_or(key)
-}
-
-fn checked_tags(tags: &[String], errors: &mut ValidationErrors) -> BTreeSet<String> {
-    if tags.len() > TAGS_MAX {
-        errors.at("/tags", format!("must be at most {TAGS_MAX}"));
-    }
-    let mut checked = BTreeSet::new();
-    for (n, tag) in tags.iter().enumerate().take(TAGS_MAX) {
-        let tag = tag.trim();
-        if !is_tag(tag) {
-            errors.at(&format!("/tags/{n}"), format!("must be 1 to {TAG_BYTES_MAX} bytes of printable text"));
-        }
-        checked.insert(tag.to_owned());
-    }
-    checked
-}
-
-/// Whether the text is a tag.
-pub(super) fn is_tag(text: &str) -> bool {
-    is_name(text) && text.len() <= TAG_BYTES_MAX
 }
 
 fn checked_time(text: &str, now: Millis, errors: &mut ValidationErrors) -> Millis {

@@ -6,3 +6,4 @@ pub(crate) mod failures;
 pub(crate) mod send;
 pub(crate) mod takeover;
 pub(crate) mod thread;
+pub(crate) mod triage;

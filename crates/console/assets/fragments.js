@@ -18,6 +18,10 @@ export const apply = (html) => {
   let isNew = false;
   for (const part of parse(html)) {
     if (!(part instanceof HTMLElement) || !isWanted(part)) continue;
+    if (part.dataset.fetch) {
+      fetchFragments(part.dataset.fetch).then(apply, () => {});
+      continue;
+    }
     const old = part.id ? document.getElementById(part.id) : null;
     const into = part.dataset.into ? document.getElementById(part.dataset.into) : null;
     if (old && part.dataset.place === "first" && into) {
@@ -49,7 +53,7 @@ const after = (into, at) => {
 /** Parts of a conversation are for the one that is open. @param {HTMLElement} part */
 const isWanted = (part) => {
   const chat = document.getElementById("thread")?.dataset.chat;
-  return !["head", "thinking"].includes(part.id) || part.dataset.chat === chat;
+  return !["head", "thinking", "panel"].includes(part.id) || part.dataset.chat === chat;
 };
 
 let unseen = 0;

@@ -29,6 +29,8 @@ document.addEventListener("keydown", (event) => {
   const target = event.target;
   const isTyping = target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement;
   if (isTyping && event.key === "Escape") return void target.blur();
+  // A dialog has its own keys.
+  if (document.querySelector("dialog[open]")) return;
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
   const run = keys[event.key];
   if (!run) return;

@@ -77,7 +77,7 @@ pub fn outcome(is_dry: bool, replayed: usize, refused: &[(String, usize)], is_al
 fn letters(page: &Failed<'_>) -> Markup {
     html! {
         ol class="letters" {
-            @for (letter, customer) in page.letters { (self::letter(page.person, letter, customer.as_deref())) }
+            @for (letter, customer) in page.letters { (self::letter(page.person, letter, Some(customer.as_deref().unwrap_or("a customer")))) }
         }
         @if let Some(next) = &page.next { a class="more" href=(next) { (words::MORE) } }
     }
@@ -92,11 +92,11 @@ pub fn letter(person: &Person, letter: &DeadLetterView, customer: Option<&str>) 
     };
     let act = |verb: &str| format!("{BASE}/failed/{}/{verb}", letter.dead_letter_id);
     html! {
-        li class="letter" id={ "letter-" (letter.dead_letter_id) } {
+        li class="letter" id={ "letter-" (letter.dead_letter_id) } data-into="messages" data-at=(letter.created_at) {
             div {
                 strong { (what) }
-                @if let Some(chat) = letter.chat_id {
-                    " with " a href={ (BASE) "/inbox?chat=" (chat) } { (customer.unwrap_or("a customer")) }
+                @if let (Some(chat), Some(customer)) = (letter.chat_id, customer) {
+                    " with " a href={ (BASE) "/inbox?chat=" (chat) } { (customer) }
                 }
                 " · " (moment(&letter.created_at))
                 " " span class="pill failed" { (letter.class.replace('_', " ")) }

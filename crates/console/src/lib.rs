@@ -9,6 +9,7 @@ pub mod assets;
 mod failed;
 mod inbox;
 mod page;
+mod panel;
 mod phone;
 mod sign_in;
 mod thread;
@@ -20,10 +21,16 @@ pub use failed::{Failed, failed, letter, outcome};
 pub use inbox::{Inbox, Place, Selected, count_of, folders, list, more, row};
 pub use maud::Markup;
 pub use page::{Person, Tab, leave_to, shell};
+pub use panel::{Panel, panel};
 pub use phone::{Phone, phone};
 pub use sign_in::{SignIn, sign_in};
 pub use thread::{Entry, Thread, bubble, changed, head, older, panes, thinking};
 pub use trace::{Trace, trace};
+
+/// Tells the page to fetch fragments.
+pub fn fetch(address: &str) -> Markup {
+    maud::html! { i hidden data-fetch=(address) {} }
+}
 
 /// The path under which the console is served.
 pub const BASE: &str = "/console";

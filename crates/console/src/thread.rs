@@ -1,9 +1,9 @@
 //! A conversation: its messages, who answers, and the composer.
 
 use crate::inbox::{avatar, moment, name_of};
-use crate::{BASE, Person, words};
+use crate::{BASE, Person, failed, words};
 use dmrelay_domain::permission::Permission;
-use dmrelay_views::{ChatView, MessageView};
+use dmrelay_views::{ChatView, DeadLetterView, MessageView};
 use maud::{Markup, html};
 use uuid::Uuid;
 
@@ -21,12 +21,16 @@ pub struct Thread<'a> {
     pub is_thinking: bool,
     /// Where the list of conversations is, for narrow windows.
     pub back: String,
+    /// What is known of the customer.
+    pub panel: Markup,
 }
 
 /// One thing that happened in a conversation.
 pub enum Entry<'a> {
     /// A message.
     Message(&'a MessageView),
+    /// What failed for good, and waits for somebody.
+    Failed(&'a DeadLetterView),
     /// Who answers changed.
     Changed {
         /// An id for the fragment.
@@ -42,7 +46,7 @@ pub enum Entry<'a> {
 
 /// The panes of a conversation: what was said, and what is known of the customer.
 pub fn panes(all: &Thread<'_>) -> Markup {
-    html! { (thread(all)) (panel(all.chat)) }
+    html! { (thread(all)) (all.panel) }
 }
 
 fn thread(thread: &Thread<'_>) -> Markup {
@@ -52,7 +56,7 @@ fn thread(thread: &Thread<'_>) -> Markup {
             (head(person, chat, &thread.back))
             div class="scroll" id="scroll" tabindex="0" aria-label="Messages" {
                 (link_to_older(thread.older.as_deref()))
-                ol id="messages" aria-live="polite" { (rest(entries)) }
+                ol id="messages" aria-live="polite" { (rest(person, entries)) }
                 (thinking(chat.chat_id, thread.is_thinking))
             }
             button id="newer" class="newer" type="button" hidden { "New messages" }
@@ -62,8 +66,8 @@ fn thread(thread: &Thread<'_>) -> Markup {
 }
 
 /// A page of older messages, with the link to those before.
-pub fn older(entries: &[Entry<'_>], before: Option<&str>) -> Markup {
-    html! { (link_to_older(before)) (rest(entries)) }
+pub fn older(person: &Person, entries: &[Entry<'_>], before: Option<&str>) -> Markup {
+    html! { (link_to_older(before)) (rest(person, entries)) }
 }
 
 fn link_to_older(address: Option<&str>) -> Markup {
@@ -75,9 +79,10 @@ fn link_to_older(address: Option<&str>) -> Markup {
 }
 
 /// Entries with a line above each new day.
-fn rest(entries: &[Entry<'_>]) -> Markup {
+fn rest(person: &Person, entries: &[Entry<'_>]) -> Markup {
     let day = |entry: &Entry<'_>| match entry {
         Entry::Message(message) => message.created_at.get(..10).unwrap_or_default().to_owned(),
+        Entry::Failed(letter) => letter.created_at.get(..10).unwrap_or_default().to_owned(),
         Entry::Changed { at, .. } => at.get(..10).unwrap_or_default().to_owned(),
     };
     let days: Vec<String> = entries.iter().map(day).collect();
@@ -89,6 +94,7 @@ fn rest(entries: &[Entry<'_>]) -> Markup {
             }
             @match entry {
                 Entry::Message(message) => (bubble(message)),
+                Entry::Failed(letter) => (failed::letter(person, letter, None)),
                 Entry::Changed { id, at, is_bots, by } => (changed(*id, at, *is_bots, by)),
             }
         }
@@ -157,7 +163,7 @@ pub fn bubble(message: &MessageView) -> Markup {
                 p class="line" { (words::kind(&message.kind)) }
             } @else {
                 @if let Some(by) = author(message) { span class="by" { (by) } }
-                @if !message.reply_to.is_null() { span class="quote" { "In reply to an earlier message" } }
+                (quote(message))
                 @match &message.text {
                     Some(text) => p { (text) },
                     None => p class="kind" { (words::kind(&message.kind)) },
@@ -172,6 +178,19 @@ pub fn bubble(message: &MessageView) -> Markup {
                 (trouble(message))
             }
         }
+    }
+}
+
+/// What the message replies to. Stories are linked, never shown: they end after a day, and are not ours to keep.
+fn quote(message: &MessageView) -> Markup {
+    let story = message.reply_to["story"]["url"].as_str().filter(|url| url.starts_with("https://"));
+    html! {
+        @if let Some(url) = story {
+            a class="quote" href=(url) rel="noreferrer noopener" target="_blank" { "In reply to your story (it can be seen for 24 hours)" }
+        } @else if !message.reply_to.is_null() {
+            span class="quote" { "In reply to an earlier message" }
+        }
+        @if matches!(message.kind.as_str(), "postback" | "quick_reply") { span class="quote" { "Tapped" } }
     }
 }
 
@@ -263,28 +282,6 @@ fn composer(person: &Person, chat: &ChatView) -> Markup {
                     @if let Some(until) = &can.until { span { " Window: " time datetime=(until) data-left { (until.get(11..16).unwrap_or(until)) } } }
                     output id="bytes" for="text" {}
                 }
-            }
-        }
-    }
-}
-
-/// What is known of the customer.
-fn panel(chat: &ChatView) -> Markup {
-    html! {
-        aside class="panel" aria-label="Customer" {
-            (avatar(name_of(chat), &chat.instagram_user_id))
-            h2 { (name_of(chat)) }
-            dl {
-                dt { "Handle" } dd { @match &chat.username { Some(name) => { "@" (name) }, None => "unknown" } }
-                dt { "Window for replies" }
-                dd { @match &chat.window_expires_at {
-                    Some(until) if chat.window == "open" => { "open, " time datetime=(until) data-left { (until) } },
-                    _ => "closed",
-                } }
-                dt { "Assigned to" } dd { (chat.assignee.as_deref().unwrap_or("nobody")) }
-                dt { "Tags" } dd { @if chat.tags.is_empty() { "none" } @for tag in &chat.tags { span class="pill tag" { (tag) } } }
-                dt { "Instagram id" } dd class="code" { (chat.instagram_user_id) }
-                dt { "Since" } dd { time datetime=(chat.created_at) data-day { (chat.created_at.get(..10).unwrap_or_default()) } }
             }
         }
     }

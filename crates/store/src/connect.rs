@@ -230,6 +230,14 @@ impl Tx {
         self.inner.commit().await
     }
 
+    /// Undoes it, and gives back what it has locked.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) async fn rollback(self) -> Result<()> {
+        self.inner.rollback().await
+    }
+
     /// The database's clock, in milliseconds.
     pub(crate) async fn now(&self) -> Result<Millis> {
         read_clock(self.dialect, &self.inner).await

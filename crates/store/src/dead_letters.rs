@@ -35,6 +35,24 @@ pub struct DeadLetterFilter {
     pub skip: u64,
 }
 
+impl DeadLetterFilter {
+    /// The newest open ones of these connections.
+    pub fn open(subaccount: &SubaccountId, connections: Vec<ConnectionId>, limit: u64) -> Self {
+        Self {
+            subaccount: subaccount.clone(),
+            connections,
+            class: None,
+            kind: None,
+            chat: None,
+            state: DeadLetterState::Open,
+            created_before: None,
+            before: None,
+            limit,
+            skip: 0,
+        }
+    }
+}
+
 /// What holds of a letter of which this became.
 pub(crate) fn is(state: DeadLetterState) -> Expr {
     match state {
@@ -107,11 +125,15 @@ impl Store {
         self.newest(select, Column::Id, place, |row| row.id).await
     }
 
-    /// How many open dead letters these connections have of each class, the most first.
+    /// How many open dead letters these connections of a subaccount have of each class, the most first.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn open_letters_by_class(&self, connections: &[ConnectionId]) -> Result<Vec<(String, u64)>> {
+    pub async fn open_letters_by_class(
+        &self,
+        subaccount: &SubaccountId,
+        connections: &[ConnectionId],
+    ) -> Result<Vec<(String, u64)>> {
         #[derive(FromQueryResult)]
         struct Row {
             class: String,
@@ -121,6 +143,7 @@ impl Store {
             .select_only()
             .column(Column::Class)
             .expr_as(Column::Id.into_expr().count(), "n")
+            .filter(Column::SubaccountId.eq(subaccount.as_str()))
             .filter(is_of(connections))
             .filter(is(DeadLetterState::Open))
             .group_by(Column::Class);

@@ -288,9 +288,18 @@ impl Guarded<DatabaseConnection> {
 
 impl Guarded<DatabaseTransaction> {
     pub(crate) async fn commit(self) -> Result<()> {
-        let Self { inner, role, pools, link, limit, patient } = self;
-        let rest = Guarded { inner: (), role, pools, link, limit, patient };
+        let (inner, rest) = self.apart();
         rest.within(inner.commit()).await.map_err(Error::from)
+    }
+
+    pub(crate) async fn rollback(self) -> Result<()> {
+        let (inner, rest) = self.apart();
+        rest.within(inner.rollback()).await.map_err(Error::from)
+    }
+
+    fn apart(self) -> (DatabaseTransaction, Guarded<()>) {
+        let Self { inner, role, pools, link, limit, patient } = self;
+        (inner, Guarded { inner: (), role, pools, link, limit, patient })
     }
 }
 

@@ -39,12 +39,27 @@ impl Store {
     /// # Errors
     /// What the database says; [`Error::Row`] if there is no such chat.
     pub async fn command(&self, policy: Policy, chat: ChatId, command: Command) -> Result<Applied> {
+        self.unless_busy(policy, (chat, command), true).await?.applied()
+    }
+
+    /// What becomes of a command, or would become of it: another transaction that has the chat is waited for.
+    async fn unless_busy(
+        &self,
+        policy: Policy,
+        (chat, command): (ChatId, Command),
+        keep: bool,
+    ) -> Result<Outcome> {
         let mut tries = 0;
         loop {
-            let outcomes = self.transact(policy, vec![(chat, command.clone())]).await?;
-            let outcome = outcomes.into_iter().next().unwrap_or(Outcome::Missing);
+            let commands = vec![(chat, command.clone())];
+            let outcomes = if keep {
+                self.transact(policy, commands).await
+            } else {
+                self.preview(policy, commands).await
+            };
+            let outcome = outcomes?.into_iter().next().unwrap_or(Outcome::Missing);
             if tries == BUSY_TRIES || !matches!(outcome, Outcome::Busy(_)) {
-                return outcome.applied();
+                return Ok(outcome);
             }
             tries += 1;
             tokio::time::sleep(BUSY_PAUSE).await;
@@ -136,10 +151,9 @@ impl Store {
         }
         let Some(chat) = letter.chat_id else { return self.replay_event(letter, connection, None).await };
         let close = CloseLetter { letter: letter.id, actor: Actor::default() };
-        let commands = vec![(chat, Command::Replay(close))];
-        match self.preview(Policy::default(), commands).await?.into_iter().next() {
-            Some(outcome) => Ok(outcome_of(&outcome.applied()?.reply)),
-            None => Ok(Replay::Refused(GONE)),
+        match self.unless_busy(Policy::default(), (chat, Command::Replay(close)), false).await? {
+            Outcome::Missing => Ok(Replay::Refused(GONE)),
+            outcome => Ok(outcome_of(&outcome.applied()?.reply)),
         }
     }
 

@@ -127,6 +127,9 @@ impl Store {
             changed.sort_by_key(|one| one.chat.id);
             tx.save(&changed).await?;
             tx.commit().await?;
+        } else {
+            // Dropped, it would go on holding its locks until somebody uses the connection again.
+            tx.rollback().await?;
         }
         Ok(outcomes)
     }
