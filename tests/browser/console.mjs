@@ -90,9 +90,15 @@ await colleague.goto(page.url());
 await page.getByLabel("Add a tag").fill("vip");
 await page.keyboard.press("Enter");
 await colleague.locator(".panel .tag", { hasText: "vip" }).waitFor();
+// What is being written stays, whatever arrives meanwhile.
 await page.getByLabel("A note for colleagues").fill("Asked twice");
+await colleague.getByLabel("Add a tag").fill("returns");
+await colleague.keyboard.press("Enter");
+await page.locator(".panel .tag", { hasText: "returns" }).waitFor();
+assert.equal(await page.getByLabel("A note for colleagues").inputValue(), "Asked twice");
 await page.getByRole("button", { name: "Add note" }).click();
 await page.locator(".notes li", { hasText: "Asked twice" }).waitFor();
+assert.equal(await page.getByLabel("A note for colleagues").inputValue(), "");
 await colleague.locator(".notes li", { hasText: "Asked twice" }).waitFor();
 await colleague.close();
 
@@ -142,8 +148,34 @@ await page.getByRole("button", { name: "Pause the bot" }).click();
 await page.locator(".card .pill.paused").waitFor();
 await page.getByRole("button", { name: "Let the bot answer" }).click();
 await page.getByRole("button", { name: "Pause the bot" }).waitFor();
+// How it goes, and what happened, as it happens.
+await page.getByRole("link", { name: "Overview" }).click();
+await page.locator(".chart rect").first().waitFor();
+await page.getByRole("link", { name: "Day" }).click();
+await page.waitForURL("**/overview?range=day");
+await page.locator(".chart rect").first().waitFor();
+await check("overview");
+await picture("console-overview");
+await page.getByRole("link", { name: "Activity" }).click();
+await page.locator(".activities li").first().waitFor();
+const first = await page.locator(".activities li").first().getAttribute("id");
+await says(bob, "What is new?");
+await page.waitForFunction((id) => document.querySelector(".activities li")?.id !== id, first);
+await check("activity");
+await picture("console-activity");
+
+// A key is shown once, and revoked.
+await page.getByRole("link", { name: "Keys" }).click();
+await page.getByLabel("Name").fill("backend");
+await page.getByRole("button", { name: "Create" }).click();
+await page.locator("#new-key code", { hasText: "dmr_" }).waitFor();
+await check("keys");
+await picture("console-keys");
+page.once("dialog", (dialog) => void dialog.accept());
+await page.getByRole("button", { name: "Revoke backend" }).click();
+await page.locator("#keys .pill.failed").waitFor();
 await page.getByRole("link", { name: "Inbox" }).click();
-await page.locator(".row").first().click();
+await page.locator(".row", { hasText: "0001" }).click();
 await page.locator("#messages .bubble").first().waitFor();
 
 // Too long is said before it is sent; a draft stays with its conversation.
@@ -152,7 +184,7 @@ assert.equal(await page.locator("#bytes").innerText(), "1002 of 1000 bytes");
 assert.equal(await page.locator("#send").isEnabled(), false);
 await page.locator("#text").fill("a draft");
 await page.keyboard.press("Escape");
-await page.keyboard.press("j");
+await page.keyboard.press("k");
 await page.keyboard.press("Enter");
 await page.waitForFunction((ada) => !document.querySelector(".panel")?.textContent.includes(ada), ada);
 await page.goBack();

@@ -20,6 +20,9 @@ on_both_backends!(
     accounts_are_watched_paused_and_disconnected,
     a_message_shows_how_it_went,
     colleagues_share_what_they_decide,
+    figures_are_those_of_the_messages,
+    whatever_happens_is_in_the_activity,
+    owners_make_and_revoke_keys,
 );
 
 const USER: &str = "200000000000001";
@@ -239,7 +242,7 @@ async fn what_failed_is_replayed_and_discarded(backend: Backend) -> Result<()> {
     let mut viewer = Person::at(&relay)?;
     viewer.sign_in(&key(&relay, "acme", Role::Viewer).await?).await?;
     let (_, page, _) = viewer.get(tile).await?;
-    assert!(page.contains(&letters[0]) && !page.contains("Replay"), "{page}");
+    assert!(page.contains(&letters[0]) && !page.contains(">Replay"), "{page}");
     let form = [("csrf", viewer.csrf().await?)];
     let form = [("csrf", form[0].1.as_str()), ("class", "invalid"), ("dry", "false")];
     for path in ["/console/failed/replay", &format!("/console/failed/{}/discard", letters[0])] {
@@ -399,6 +402,131 @@ async fn colleagues_share_what_they_decide(backend: Backend) -> Result<()> {
     let token = viewer.csrf().await?;
     let form = [("csrf", token.as_str()), ("tag", "x")];
     assert_eq!(viewer.post(&format!("/console/chats/{chat}/triage"), &form).await?.0, 403);
+    relay.end().await
+}
+
+async fn figures_are_those_of_the_messages(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let overview = async |range: &str| {
+        let path = format!("/api/database/acme/overview{range}");
+        relay.rest.request("GET", &path, None, &[]).await
+    };
+    let empty = overview("").await?.json;
+    assert_eq!((&empty["range"], &empty["totals"]["received"]), (&json!("hour"), &json!(0)));
+    assert!(empty["totals"]["answeredShare"].is_null() && empty["totals"]["replyP50Ms"].is_null(), "{empty}");
+    fails(&relay, &["not answered"]).await?;
+    for user in [USER, OTHER] {
+        relay.simulator.say(ACCOUNT, user, "hello");
+        relay.replies(user, 1).await?;
+    }
+    relay.settled().await?;
+    for (range, bars) in [("?range=hour", 60), ("?range=day", 96), ("?range=week", 84)] {
+        let seen = overview(range).await?.json;
+        let totals = &seen["totals"];
+        let counts = ["received", "sentByAgent", "sentByPeople", "failed"].map(|name| totals[name].as_i64());
+        assert_eq!(counts, [Some(3), Some(2), Some(0), Some(0)], "{seen}");
+        assert_eq!(totals["answeredShare"], 0.667);
+        let (half, most) = (totals["replyP50Ms"].as_i64(), totals["replyP95Ms"].as_i64());
+        assert!(half.is_some_and(|half| half >= 0) && half <= most, "{seen}");
+        let all = seen["bars"].as_array().context("no bars")?;
+        let sum = |name: &str| all.iter().filter_map(|bar| bar[name].as_i64()).sum::<i64>();
+        assert_eq!((all.len(), sum("received"), sum("sent")), (bars, 3, 2));
+        assert_eq!(
+            (&seen["accounts"][0]["username"], &seen["accounts"][0]["received"]),
+            (&json!("acme"), &json!(3))
+        );
+        assert_eq!(
+            (&seen["isComplete"], &seen["waiting"], &seen["queued"]),
+            (&json!(true), &json!(0), &json!(0))
+        );
+    }
+    let odd = overview("?range=year").await?;
+    assert_eq!((odd.status, &odd.json["errors"][0]["parameter"]), (422, &json!("range")), "{}", odd.text);
+    let other = relay.rest.request("GET", "/api/database/other/overview", None, &[]).await?.json;
+    assert_eq!((&other["totals"]["received"], &other["accounts"]), (&json!(0), &json!([])));
+    let mut person = Person::at(&relay)?;
+    person.sign_in(KEY).await?;
+    let (status, page, _) = person.get("/console/overview?range=day").await?;
+    assert!(status == 200 && page.contains("66.7 %") && page.contains("<rect"), "{status} {page}");
+    relay.end().await
+}
+
+async fn whatever_happens_is_in_the_activity(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let mut person = Person::at(&relay)?;
+    person.sign_in(KEY).await?;
+    let mut live = person.call("GET", "/console/live?tail=chats")?.send().await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    let mut told = String::new();
+    let reading = async {
+        while !told.contains("/console/activity?part=rows&amp;group=chats") {
+            told.push_str(&String::from_utf8_lossy(&live.chunk().await?.context("the stream ended")?));
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(15), reading).await.context("nothing was told")??;
+    for (group, has, lacks) in [
+        ("", vec!["Message received", "Turn ended", "Connected"], vec!["<main id=\"inbox"]),
+        ("chats", vec!["Message sent"], vec!["<strong>Connected"]),
+        ("access", vec!["Session created"], vec!["Message sent"]),
+    ] {
+        let (status, page, _) = person.get(&format!("/console/activity?group={group}")).await?;
+        assert_eq!(status, 200);
+        assert!(has.iter().all(|text| page.contains(text)), "{has:?}: {page}");
+        assert!(lacks.iter().all(|text| !page.contains(text)), "{lacks:?}: {page}");
+        // Never what was written.
+        assert!(!page.contains("hello"), "{page}");
+    }
+    let mut other = Person::at(&relay)?;
+    other.sign_in(&key(&relay, "other", Role::Admin).await?).await?;
+    let (_, page, _) = other.get("/console/activity").await?;
+    assert!(!page.contains("Message received"), "{page}");
+    relay.end().await
+}
+
+async fn owners_make_and_revoke_keys(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let mut owner = Person::at(&relay)?;
+    owner.sign_in(&key(&relay, "acme", Role::Owner).await?).await?;
+    let csrf = owner.csrf().await?;
+    let form = |name: &'static str, role: &'static str, days: &'static str| {
+        [("name", name), ("role", role), ("days", days)]
+    };
+    let make = async |form: [(&str, &str); 3]| {
+        owner.post("/console/keys", &[&[("csrf", csrf.as_str())][..], &form[..]].concat()).await
+    };
+    let (status, page, _) = make(form("a <backend>", "operator", "30")).await?;
+    assert!(status == 200 && page.contains("a &lt;backend&gt;"), "{status} {page}");
+    let (_, rest) = page.split_once("<code>").context("no key in the page")?;
+    let made = rest.split('<').next().unwrap_or_default().to_owned();
+    let me = |key: String| {
+        let rest = relay.rest.with_key(Some(&key));
+        async move { rest.request("GET", "/api/database/acme/me", None, &[]).await }
+    };
+    assert_eq!(me(made.clone()).await?.json["role"], "operator");
+    // It is shown once.
+    let (_, page, _) = owner.get("/console/keys").await?;
+    assert!(page.contains("a &lt;backend&gt;") && !page.contains(&made), "{page}");
+    for odd in [form("", "operator", "30"), form("x", "king", "30"), form("x", "viewer", "99999")] {
+        let (status, page, _) = make(odd).await?;
+        assert!(status == 422 && page.contains("role=\"alert\""), "{odd:?}: {status} {page}");
+    }
+    let listed = relay.rest.request("GET", "/api/database/acme/api-keys", None, &[]).await?.json;
+    let id = listed["items"].as_array().context("no keys")?.iter().find(|one| one["name"] == "a <backend>");
+    let id = id.and_then(|one| one["keyId"].as_str()).context("no id")?;
+    let revoke = format!("/console/keys/{id}/revoke");
+    assert_eq!(owner.post(&revoke, &[("csrf", csrf.as_str())]).await?.0, 303);
+    assert_eq!(me(made).await?.status, 401);
+    // Nobody else gets there.
+    let mut admin = Person::at(&relay)?;
+    admin.sign_in(&key(&relay, "acme", Role::Admin).await?).await?;
+    assert_eq!(admin.get("/console/keys").await?.0, 403);
+    let token = admin.csrf().await?;
+    assert_eq!(admin.post(&revoke, &[("csrf", token.as_str())]).await?.0, 403);
+    let (_, page, _) = admin.get("/console/inbox").await?;
+    assert!(!page.contains("/console/keys"), "{page}");
     relay.end().await
 }
 

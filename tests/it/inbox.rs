@@ -183,7 +183,13 @@ async fn a_message_is_found_by_its_id(backend: Backend) -> Result<()> {
     relay.simulator.say(ACCOUNT, ADA, "hello");
     relay.replies(ADA, 1).await?;
     relay.settled().await?;
-    for listed in relay.messages(ADA).await? {
+    // The echo of the answer may come later.
+    let messages = until("an echo", WITHIN, async || {
+        let messages = relay.messages(ADA).await?;
+        Ok(messages.iter().any(|message| message["confirmedAt"].is_string()).then_some(messages))
+    })
+    .await?;
+    for listed in messages {
         let id = listed["messageId"].as_str().context("no id")?;
         let one = relay.rest.get(&format!("messages/{id}")).await?;
         let mut found = one.json.clone();

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::response::sse::Event;
-use dmrelay_console::{Person, Place, bubble, changed, fetch, head, row, thinking};
+use dmrelay_console::{Person, Place, bubble, changed, fetch, head, row, thinking, words};
 use dmrelay_domain::permission::Permission;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub(super) struct Query {
     folder: Option<String>,
     /// The conversation that is open.
     chat: Option<Uuid>,
+    /// The group of activities, on the page that shows whatever happens.
+    tail: Option<String>,
 }
 
 /// What a page shows, for which fragments are made.
@@ -29,6 +31,8 @@ struct Shown {
     person: Person,
     place: Place,
     chat: Option<Uuid>,
+    /// What the page fetches whatever happens.
+    tail: Option<String>,
 }
 
 pub(super) async fn live(
@@ -42,7 +46,9 @@ pub(super) async fn live(
         let known = state.store.connections(&visitor.subaccount, None).await?;
         let known = known.iter().map(|connection| connection.id).collect();
         let place = Place { folder: query.folder.unwrap_or_else(|| "all".to_owned()), q: String::new() };
-        let shown = Shown { person: visitor.person(), place, chat: query.chat };
+        let group = query.tail.filter(|group| words::ACTIVITY_GROUPS.iter().any(|(word, _)| word == group));
+        let tail = group.map(|group| format!("/console/activity?part=rows&group={group}"));
+        let shown = Shown { person: visitor.person(), place, chat: query.chat, tail };
         let Visitor { subaccount, actor, credential, .. } = visitor;
         let reader = Reader {
             subaccount,
@@ -60,6 +66,10 @@ impl Shown {
     /// The fragments that an event changes; `None` if it changes nothing here.
     fn fragments(&self, event: &LiveEvent) -> Option<Event> {
         let is_open = event.chat_id.is_some() && event.chat_id == self.chat;
+        let event_id = event.id.to_string();
+        if let Some(tail) = &self.tail {
+            return Some(Event::default().id(event_id).event("fragments").data(fetch(tail).into_string()));
+        }
         let markup = maud::html! {
             @if let Some(chat) = &event.chat {
                 (row(&self.place, chat, is_open))
@@ -82,7 +92,7 @@ impl Shown {
             }
         };
         let html = markup.into_string();
-        let event = Event::default().id(event.id.to_string()).event("fragments");
+        let event = Event::default().id(event_id).event("fragments");
         (!html.is_empty()).then(|| event.data(html))
     }
 }

@@ -2,10 +2,13 @@
 //! them.
 
 mod accounts;
+mod activity;
 mod acts;
 pub(crate) mod demo;
 mod failed;
+mod keys;
 mod live;
+mod overview;
 mod pages;
 mod panel;
 mod sign_in;
@@ -57,6 +60,10 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/accounts/connect", post(accounts::connect))
         .route("/console/accounts/{connectionId}/qr", get(accounts::qr))
         .route("/console/accounts/{connectionId}/{deed}", post(accounts::act))
+        .route("/console/activity", get(activity::show))
+        .route("/console/keys", get(keys::show).post(keys::create))
+        .route("/console/keys/{keyId}/revoke", post(keys::revoke))
+        .route("/console/overview", get(overview::show))
         .route("/console/demo/say", post(acts::say))
         .layer(middleware::from_fn(private))
         .route("/console/assets/{digest}/{name}", get(asset))

@@ -157,8 +157,8 @@ async fn begin(
         subaccount,
         subject: format!("console:{name}"),
         name: name.to_owned(),
-        // As of every session.
-        role: if role == Role::Owner { Role::Admin } else { role },
+        // Unlike the sessions that a backend hands to browsers, this one's token is out of reach of scripts: owners stay owners.
+        role,
         hash,
         key_hash,
         time,

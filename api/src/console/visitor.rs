@@ -24,6 +24,7 @@ pub(super) struct Visitor {
     pub(super) actor: Actor,
     pub(super) credential: Credential,
     csrf: String,
+    api: String,
 }
 
 /// Why nobody is signed in.
@@ -59,6 +60,7 @@ impl Visitor {
             role: self.role,
             subaccount: self.subaccount.to_string(),
             csrf: self.csrf.clone(),
+            api: self.api.clone(),
         }
     }
 }
@@ -86,7 +88,8 @@ pub(super) async fn recognize(state: &ApiState, headers: &HeaderMap) -> Result<V
         return Err(Problem::rate_limited(&rate));
     }
     let (actor, credential) = (principal.actor(), principal.credential.clone());
-    Ok(Visitor { subaccount, role, actor, credential, csrf: csrf_of(token) })
+    let api = state.options.api.public_url.as_str().trim_end_matches('/').to_owned();
+    Ok(Visitor { subaccount, role, actor, credential, csrf: csrf_of(token), api })
 }
 
 impl FromRequestParts<ApiState> for Visitor {

@@ -4,15 +4,13 @@ use super::paging;
 use crate::access::Tenant;
 use crate::extract::{Body, Id, Params};
 use crate::problem::{Problem, ValidationErrors};
+use crate::services::keys::{self, Wanted};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use dmrelay_domain::api_key::{self, NAME_MAX};
-use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::ApiKeyId;
 use dmrelay_domain::permission::Role;
-use dmrelay_store::NewApiKey;
 use dmrelay_views::{ApiKeyView, List, enums};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -89,38 +87,11 @@ pub(super) async fn create(
     tenant: Tenant,
     Body(request): Body<CreateApiKey>,
 ) -> Result<(StatusCode, Json<ApiKeyCreated>), Problem> {
-    let (role, expires_at) = check(&request, &state)?;
-    // Only owners get here today. If others may create keys one day, they must not grant more than they have.
-    if role as u8 > tenant.role as u8 {
-        return Err(Problem::forbidden());
-    }
-    let most = state.options.limits.api_keys_per_subaccount;
-    if state.store.live_api_keys(&tenant.subaccount).await? >= most {
-        return Err(too_many(most));
-    }
-    let (key, hash) = api_key::generate();
-    let new = NewApiKey {
-        subaccount: tenant.subaccount,
-        role,
-        name: request.name,
-        hash,
-        expires_at: Some(expires_at),
-        created_by: tenant.actor,
-    };
-    let id = state.store.create_api_key(&new).await?;
-    // Others may have been created since it was counted.
-    if state.store.live_api_keys(&new.subaccount).await? > most {
-        state.store.revoke_api_key(&new.subaccount, id, &new.created_by).await?;
-        return Err(too_many(most));
-    }
-    let ApiKeyId(key_id) = id;
+    let expires_at = request.expires_at.as_deref().map(dmrelay_views::parse_time);
+    let wanted = Wanted { name: request.name, role: request.role, expires_at };
+    let by = (&tenant.subaccount, tenant.role, &tenant.actor);
+    let (ApiKeyId(key_id), key) = keys::create(&state, by, wanted).await?;
     Ok((StatusCode::CREATED, Json(ApiKeyCreated { key_id, key })))
-}
-
-fn too_many(most: u64) -> Problem {
-    let title = "The subaccount has too many API keys";
-    Problem::new(StatusCode::CONFLICT, "too-many-keys", title)
-        .detail(format!("it has {most}; revoke one first"))
 }
 
 /// Revokes an API key
@@ -133,34 +104,10 @@ pub(super) async fn revoke(
     tenant: Tenant,
     Id(id): Id<ApiKeyId>,
 ) -> Result<StatusCode, Problem> {
-    if !state.store.revoke_api_key(&tenant.subaccount, id, &tenant.actor).await? {
-        return Err(Problem::not_found("this subaccount has no key with that keyId"));
-    }
+    keys::revoke(&state, (&tenant.subaccount, &tenant.actor), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 fn least_role() -> String {
     Role::Viewer.to_string()
-}
-
-fn check(request: &CreateApiKey, state: &ApiState) -> Result<(Role, Millis), Problem> {
-    let now = state.clock.now();
-    let (usual, most) = (state.options.limits.api_key_lifetime, state.options.limits.api_key_max_lifetime);
-    let mut errors = ValidationErrors::default();
-    if !api_key::is_name(&request.name) {
-        errors.at("/name", format!("must be 1 to {NAME_MAX} bytes of printable text"));
-    }
-    let role = Role::parse(&request.role).ok_or("must be viewer, operator, admin or owner");
-    let role = errors.check("/role", role);
-    let expires_at = request.expires_at.as_deref();
-    let expires_at = expires_at.and_then(|text| errors.check("/expiresAt", dmrelay_views::parse_time(text)));
-    if expires_at.is_some_and(|at| at <= now) {
-        errors.at("/expiresAt", "must be in the future");
-    }
-    if expires_at.is_some_and(|at| at > now.saturating_add(millis(most))) {
-        errors.at("/expiresAt", format!("must be within {} days", most.as_secs() / 86_400));
-    }
-    errors.end()?;
-    let expires_at = expires_at.unwrap_or_else(|| now.saturating_add(millis(usual.min(most))));
-    Ok((role.ok_or_else(Problem::forbidden)?, expires_at))
 }

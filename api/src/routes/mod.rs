@@ -20,6 +20,7 @@ mod meta_apps;
 mod notification_targets;
 mod notifications;
 mod oauth;
+mod overview;
 pub(crate) mod paging;
 pub(crate) mod pauses;
 mod privacy;
@@ -130,6 +131,7 @@ fn of_tenant() -> Vec<Route> {
         needs(Permission::Read, routes!(chats::of_tenant)),
         Route { is_list: false, ..needs(Permission::Read, routes!(events::of_tenant)) },
         needs(Permission::Read, routes!(usage::usage)),
+        needs(Permission::Read, routes!(overview::overview)),
         needs(Permission::Read, routes!(pauses::list)),
         needs(Permission::Pause, routes!(pauses::pause)),
         needs(Permission::Pause, routes!(pauses::resume)),

@@ -3,6 +3,8 @@
 pub(crate) mod chats;
 pub(crate) mod connections;
 pub(crate) mod failures;
+pub(crate) mod keys;
+pub(crate) mod overview;
 pub(crate) mod send;
 pub(crate) mod takeover;
 pub(crate) mod thread;

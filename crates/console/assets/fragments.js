@@ -19,7 +19,7 @@ export const apply = (html) => {
   for (const part of parse(html)) {
     if (!(part instanceof HTMLElement) || !isWanted(part)) continue;
     if (part.dataset.fetch) {
-      fetchFragments(part.dataset.fetch).then(apply, () => {});
+      fetchSoon(part.dataset.fetch);
       continue;
     }
     const old = part.id ? document.getElementById(part.id) : null;
@@ -30,7 +30,9 @@ export const apply = (html) => {
       into.prepend(part);
       if (hadFocus) part.focus();
     } else if (old) {
+      const focused = keepTyped(old, part);
       old.replaceWith(part);
+      focused?.focus();
     } else if (into) {
       into.querySelector(".empty")?.remove();
       part.dataset.place === "first" ? into.prepend(part) : into.insertBefore(part, after(into, part.dataset.at));
@@ -42,6 +44,31 @@ export const apply = (html) => {
   if (scroll && wasAtEnd) scroll.scrollTop = scroll.scrollHeight;
   else if (isNew) toldOfNew();
   return placed;
+};
+
+/** What is being typed goes over to what replaces it. @param {Element} old @param {Element} fresh */
+const keepTyped = (old, fresh) => {
+  /** @type {HTMLElement | null} */
+  let focused = null;
+  for (const field of /** @type {NodeListOf<HTMLInputElement>} */ (old.querySelectorAll("input:not([type=hidden]), textarea"))) {
+    const same = /** @type {HTMLInputElement | null} */ (fresh.querySelector(`${field.tagName}[name="${field.name}"]`));
+    if (!same) continue;
+    if (field.value !== field.defaultValue) same.value = field.value;
+    if (field === document.activeElement) focused = same;
+  }
+  return focused;
+};
+
+/** Many changes at once are fetched once. @type {Map<string, number>} */
+const soon = new Map();
+/** @param {string} url */
+const fetchSoon = (url) => {
+  if (soon.has(url)) return;
+  const fetching = () => {
+    soon.delete(url);
+    fetchFragments(url).then(apply, () => {});
+  };
+  soon.set(url, window.setTimeout(fetching, 150));
 };
 
 /** The first that is later. @param {HTMLElement} into @param {string | undefined} at */
@@ -153,12 +180,12 @@ const refresh = async (part) => {
 };
 
 const listen = () => {
-  const inbox = document.getElementById("inbox");
-  if (!inbox || !body.dataset.live) return;
+  const inbox = document.getElementById("inbox") ?? document.querySelector("[data-tail]");
+  if (!(inbox instanceof HTMLElement) || !body.dataset.live) return;
   const url = new URL(body.dataset.live, location.href);
-  for (const name of ["folder", "chat"]) {
+  for (const name of ["folder", "chat", "tail"]) {
     const value = inbox.dataset[name];
-    if (value) url.searchParams.set(name, value);
+    if (value !== undefined) url.searchParams.set(name, value);
   }
   const source = new EventSource(url);
   source.addEventListener("open", () => {
@@ -171,7 +198,7 @@ const listen = () => {
     for (const badge of document.querySelectorAll(".row[aria-current] .unread")) badge.remove();
     refreshFolders();
     refreshPhone();
-    if (inbox.dataset.folder !== "all") refreshList();
+    if (inbox.dataset.folder && inbox.dataset.folder !== "all") refreshList();
   });
   source.addEventListener("reset", () => location.reload());
   source.addEventListener("error", () => {
@@ -186,12 +213,15 @@ document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (!(form instanceof HTMLFormElement) || form.dataset.post === undefined) return;
   event.preventDefault();
+  if (form.dataset.confirm && !confirm(form.dataset.confirm)) return;
   const button = form.querySelector("button");
   if (button) button.disabled = true;
   const data = new URLSearchParams(/** @type {any} */ (new FormData(form, event.submitter)));
   if (form.dataset.clear !== undefined) form.reset();
   try {
-    apply(await fetchFragments(form.action, { method: "POST", body: data }));
+    const html = await fetchFragments(form.action, { method: "POST", body: data });
+    form.reset();
+    apply(html);
     refreshFolders();
   } catch (problem) {
     alert(problem instanceof Error ? problem.message : problem);

@@ -5,9 +5,12 @@
 //! element that `data-into` names: first if `data-place` says so, otherwise by its time, `data-at`.
 
 mod accounts;
+mod activity;
 pub mod assets;
 mod failed;
 mod inbox;
+mod keys;
+mod overview;
 mod page;
 mod panel;
 mod phone;
@@ -17,9 +20,12 @@ mod trace;
 pub mod words;
 
 pub use accounts::{Account, Login, accounts, card};
+pub use activity::{Activities, activities, rows};
 pub use failed::{Failed, failed, letter, outcome};
 pub use inbox::{Inbox, Place, Selected, count_of, folders, list, more, row};
+pub use keys::{keys, list as key_list, made};
 pub use maud::Markup;
+pub use overview::overview;
 pub use page::{Person, Tab, leave_to, shell};
 pub use panel::{Panel, panel};
 pub use phone::{Phone, phone};

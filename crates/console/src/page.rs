@@ -15,6 +15,8 @@ pub struct Person {
     pub subaccount: String,
     /// What forms must carry.
     pub csrf: String,
+    /// Where the REST API is, without a slash at the end.
+    pub api: String,
 }
 
 impl Person {
@@ -33,17 +35,32 @@ pub enum Tab {
     Failed,
     /// The accounts.
     Accounts,
+    /// How it goes.
+    Overview,
+    /// What was done.
+    Activity,
+    /// The API keys.
+    Keys,
 }
 
 impl Tab {
-    const ALL: [Self; 3] = [Self::Inbox, Self::Failed, Self::Accounts];
+    const ALL: [Self; 6] =
+        [Self::Inbox, Self::Failed, Self::Accounts, Self::Overview, Self::Activity, Self::Keys];
 
     fn name(self) -> &'static str {
         match self {
             Self::Inbox => words::INBOX,
             Self::Failed => words::FAILED,
             Self::Accounts => words::ACCOUNTS,
+            Self::Overview => words::OVERVIEW,
+            Self::Activity => words::ACTIVITY,
+            Self::Keys => words::KEYS,
         }
+    }
+
+    /// Whether the page is of use to whoever looks.
+    fn is_for(self, person: &Person) -> bool {
+        self != Self::Keys || person.may(Permission::ManageKeys)
     }
 
     fn address(self) -> String {
@@ -66,7 +83,7 @@ pub fn shell(tab: Tab, person: &Person, body: &Markup) -> Markup {
                         span { (words::PRODUCT) }
                     }
                     nav aria-label="Console" {
-                        @for one in Tab::ALL {
+                        @for one in Tab::ALL.into_iter().filter(|one| one.is_for(person)) {
                             a href=(one.address()) aria-current=[(one == tab).then_some("page")] { (one.name()) }
                         }
                         a href="/api/docs/" { (words::API) }
@@ -95,11 +112,24 @@ pub fn leave_to(url: &str) -> Markup {
                 meta charset="utf-8";
                 meta http-equiv="refresh" content={ "0; url=" (url) };
                 title { (words::LEAVING) }
+                link rel="icon" href=(assets::address("icon.svg")) type="image/svg+xml";
                 link rel="stylesheet" href=(assets::address("console.css"));
             }
             body class="enter" {
                 main { h1 { (words::LEAVING) } p { a href=(url) { "Go on to Meta" } } }
             }
+        }
+    }
+}
+
+/// How what a page shows is had over REST.
+pub(crate) fn curl(person: &Person, path: &str) -> Markup {
+    html! {
+        details class="curl" {
+            summary { "Over REST" }
+            pre tabindex="0" { code {
+                "curl -H \"Authorization: Bearer $DMRELAY_API_KEY\" \\\n  '" (person.api) "/api/database/" (person.subaccount) "/" (path) "'"
+            } }
         }
     }
 }

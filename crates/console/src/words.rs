@@ -1,11 +1,19 @@
 //! What the console says, in one place, for translation.
 
+use dmrelay_domain::permission::Role;
+
 /// The product.
 pub const PRODUCT: &str = "dmrelay";
 /// The page of conversations.
 pub const INBOX: &str = "Inbox";
 /// The page of what failed.
 pub const FAILED: &str = "Failed";
+/// The page of figures.
+pub const OVERVIEW: &str = "Overview";
+/// The page of what was done.
+pub const ACTIVITY: &str = "Activity";
+/// The page of API keys.
+pub const KEYS: &str = "Keys";
 /// The page of accounts.
 pub const ACCOUNTS: &str = "Accounts";
 /// On the way to Meta.
@@ -104,12 +112,50 @@ pub fn failure(class: &str) -> &'static str {
     match class {
         "window_closed" => "The 24-hour window had closed. The customer must write again.",
         "gone" => "The customer cannot be reached any more.",
-        "invalid" => "Instagram does not accept this message.",
+        "invalid" => "It was refused as invalid. Replaying it as it is helps only if the cause is mended.",
         "reauth" => "The account must be connected again.",
         "restricted" => "Instagram restricts the account at the moment.",
         "agent_refused" => "The agent's provider refused the question.",
         "ambiguous" => "Whether it arrived could not be found out.",
         _ => "The service failed for too long.",
+    }
+}
+
+/// How far an overview looks back.
+pub fn range(range: &str) -> &'static str {
+    match range {
+        "hour" => "Hour",
+        "day" => "Day",
+        _ => "Week",
+    }
+}
+
+/// How many answers there were.
+pub fn asked(answers: i64) -> String {
+    format!("{answers} messages of the bot")
+}
+
+/// Groups of activities: their word in the address, and their name.
+pub const ACTIVITY_GROUPS: [(&str, &str); 5] = [
+    ("", "Everything"),
+    ("chats", "Conversations"),
+    ("accounts", "Accounts"),
+    ("failures", "Failures"),
+    ("access", "Access"),
+];
+
+/// What happened, from its stored word: `INSTAGRAM_BOT_PAUSED` is `Bot paused`.
+pub fn activity(kind: &str) -> String {
+    check(&kind.trim_start_matches("INSTAGRAM_").to_lowercase())
+}
+
+/// What a role may do.
+pub fn role(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "Viewer: reads",
+        Role::Operator => "Operator: also writes, takes over and replays",
+        Role::Admin => "Admin: also connects accounts and changes settings",
+        Role::Owner => "Owner: also manages keys",
     }
 }
 

@@ -12,21 +12,28 @@ use uuid::Uuid;
 #[serde(rename_all = "camelCase")]
 #[schema(as = ApiKey)]
 pub struct ApiKeyView {
-    key_id: Uuid,
+    /// The id of the key.
+    pub key_id: Uuid,
+    /// Its name.
     #[schema(example = "frontend")]
-    name: String,
+    pub name: String,
+    /// Its role.
     #[schema(schema_with = enums::role)]
-    role: String,
-    created_by: Option<String>,
+    pub role: String,
+    /// Who made it.
+    pub created_by: Option<String>,
+    /// When it was made.
     #[schema(format = DateTime)]
-    created_at: String,
+    pub created_at: String,
     /// Last use, to the minute.
     #[schema(format = DateTime)]
-    last_used_at: Option<String>,
+    pub last_used_at: Option<String>,
+    /// When it ends.
     #[schema(format = DateTime)]
-    expires_at: Option<String>,
+    pub expires_at: Option<String>,
+    /// When it was revoked; null if it was not.
     #[schema(format = DateTime)]
-    revoked_at: Option<String>,
+    pub revoked_at: Option<String>,
 }
 
 impl ApiKeyView {

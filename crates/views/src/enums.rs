@@ -158,6 +158,16 @@ pub fn usage_format() -> ObjectBuilder {
     one_of(["json", "csv"].into_iter())
 }
 
+/// How far an overview looks back.
+pub fn overview_range() -> ObjectBuilder {
+    one_of(crate::Range::ALL.into_iter().map(crate::Range::as_str))
+}
+
+/// What is called.
+pub fn overview_breaker() -> ObjectBuilder {
+    one_of(["instagram", "agent"].into_iter())
+}
+
 /// Kinds of dead letters, or null.
 pub fn dead_letter_kind_or_null() -> ObjectBuilder {
     or_null(dead_letter_kind())

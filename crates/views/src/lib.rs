@@ -12,6 +12,7 @@ mod message;
 mod notice;
 mod notification;
 mod operations;
+mod overview;
 mod pause;
 mod session;
 mod settings;
@@ -28,6 +29,9 @@ pub use message::{MessageError, MessageView, TurnView};
 pub use notice::{Notice, NoticeCode};
 pub use notification::{AttemptView, IncidentView, NotificationView, TargetView};
 pub use operations::{ActivityView, DeadLetterView};
+pub use overview::{
+    Observed, OverviewAccount, OverviewBar, OverviewBreaker, OverviewCounts, OverviewView, Range,
+};
 pub use pause::PauseView;
 pub use session::SessionView;
 pub use settings::{ConnectionSettings, EffectiveSettings, SettingDefaults, cleaned};

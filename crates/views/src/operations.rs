@@ -13,24 +13,28 @@ use uuid::Uuid;
 #[serde(rename_all = "camelCase")]
 #[schema(as = Activity)]
 pub struct ActivityView {
-    activity_id: Uuid,
+    /// The id.
+    pub activity_id: Uuid,
+    /// What happened.
     #[schema(schema_with = enums::activity_kind)]
-    kind: String,
+    pub kind: String,
     /// `key <name>`, `jwt <subject>`, `command line`, `agent`, `user`, `person` (in the Instagram app), `meta` or `system`.
     #[schema(example = "key frontend")]
-    actor: String,
+    pub actor: String,
     /// The actor's id: `key:<id>`, `jwt:<subject>`, or `os:<user>@<host>` at the command line; null for `agent`, `user`,
     /// `person`, `meta` and `system`.
     #[schema(example = "key:01920000-0000-7000-8000-000000000001")]
-    actor_id: Option<String>,
+    pub actor_id: Option<String>,
     /// The id of the object: a message, a chat, a dead letter or a key.
-    subject: Option<String>,
-    connection_id: Option<Uuid>,
+    pub subject: Option<String>,
+    /// The connection it is of; null for what concerns the subaccount.
+    pub connection_id: Option<Uuid>,
     /// Further details; never message text.
     #[schema(value_type = Value)]
-    details: Value,
+    pub details: Value,
+    /// When it happened.
     #[schema(format = DateTime)]
-    at: String,
+    pub at: String,
 }
 
 /// A dead letter: an event, turn or message that failed permanently.
