@@ -8,6 +8,7 @@ CARGO ?= cargo
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 TOOLS := $(TARGET)/tools
 FRONTEND := docs/examples/frontend
+CLIENT := clients/typescript
 PEER := bench/peer
 BROWSER := tests/browser
 CARGO_DENY_VERSION := 0.20.2
@@ -25,7 +26,7 @@ run: ## Start everything in one process, with a simulated Meta and Retell
 	$(CARGO) run
 
 .PHONY: test
-test: test-servers frontend-examples browser sdk bins deploy-checks ## Run all tests; each starts the PostgreSQL and Redis it needs
+test: test-servers frontend-examples browser clients sdk bins deploy-checks ## Run all tests; each starts the PostgreSQL and Redis it needs
 	@if command -v cargo-nextest >/dev/null; then \
 		set -x; $(CARGO) nextest run --workspace --profile $(NEXTEST_PROFILE); \
 	else \
@@ -69,8 +70,13 @@ node: ## Install Node.js and npm where they are missing
 	$(INSTALL_MISSING)
 
 .PHONY: frontend-examples
-frontend-examples: node $(FRONTEND)/node_modules/.package-lock.json ## Compile and test docs/examples/frontend
-	@cd $(FRONTEND) && set -x && npm run --silent types && npm run --silent test
+frontend-examples: node $(CLIENT)/node_modules/.package-lock.json $(FRONTEND)/node_modules/.package-lock.json ## Build and test clients/typescript and docs/examples/frontend
+	@set -x; (cd $(CLIENT) && rm -rf build dist && npm run --silent build && npm run --silent test)
+	@set -x; cd $(FRONTEND) && rm -rf build && npm run --silent test
+
+$(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package.json $(CLIENT)/package-lock.json | node
+	cd $(CLIENT) && npm ci --no-audit --no-fund
+	@touch $@
 
 $(FRONTEND)/node_modules/.package-lock.json: $(FRONTEND)/package.json $(FRONTEND)/package-lock.json | node
 	cd $(FRONTEND) && npm ci --no-audit --no-fund
@@ -86,6 +92,13 @@ browser: node $(BROWSER)/node_modules/.package-lock.json ## Install Chromium, an
 $(BROWSER)/node_modules/.package-lock.json: $(BROWSER)/package.json $(BROWSER)/package-lock.json | node
 	cd $(BROWSER) && npm ci --no-audit --no-fund
 	@touch $@
+
+.PHONY: clients
+clients: node ## Install linters of the OpenAPI document and generators of clients, which the tests run
+	@missing=(); needed='python3 (3.11 or newer) and its modules venv and ensurepip'; \
+	python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv); \
+	$(INSTALL_MISSING)
+	@CARGO_TARGET_DIR='$(TARGET)' tests/clients/install.sh
 
 .PHONY: sdk
 sdk: ## Install Retell's Python SDK below target/, whose tests run against the simulator

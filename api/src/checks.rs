@@ -475,11 +475,11 @@ mod tests {
     #[test]
     fn query_strings_are_checked_too() {
         let checks = &Checks::of(&crate::openapi_document())["listChats"];
-        assert!(checks.query("limit=10&user=12&folder=failed").is_ok());
-        let told = checks.query("limit=lots&user=ada&foldr=x&skip=1&skip=2").unwrap_err().told();
+        assert!(checks.query("limit=10&instagramUserId=12&folder=failed").is_ok());
+        let told = checks.query("limit=lots&instagramUserId=ada&foldr=x&skip=1&skip=2").unwrap_err().told();
         for fault in [
             "limit: must be a whole number",
-            "user: must be digits only, at most 32",
+            "instagramUserId: must be digits only, at most 32",
             "foldr: is not a parameter of this call; did you mean folder?",
             "skip: is given more than once",
         ] {

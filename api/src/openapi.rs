@@ -24,6 +24,7 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
         description = "Instagram direct messages, answered by a business's chat agent. Errors are problem documents \
             (RFC 9457). Lists return `{items, total, totalIsExact, limit, skip, nextCursor}`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
+        contact(name = "Whoever runs this installation"),
     ),
     components(schemas(problem::ValidationError)),
     tags(
@@ -36,6 +37,10 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
         (name = "Notifications", description = "What is wrong, and who is told of it"),
         (name = "Sessions", description = "Short-lived tokens for the people who use a frontend"),
         (name = "API keys", description = "API keys of a subaccount"),
+        (name = "Usage", description = "What was used, and how it goes"),
+        (name = "Pauses", description = "Calls that are held on purpose"),
+        (name = "Privacy", description = "Erasing customers"),
+        (name = "Provider key", description = "A subaccount's own key of the agent's provider"),
         (name = "Meta apps", description = "Meta apps that a subaccount has of its own"),
     ),
 )]
@@ -91,6 +96,8 @@ pub(crate) fn complete(openapi: &utoipa::openapi::OpenApi) -> Value {
     }
     describe(&mut document);
     show_examples(&mut document);
+    add_webhooks(&mut document);
+    forget_unused_responses(&mut document);
     // As it is served, the document names the server itself.
     document["servers"] =
         json!([{ "url": "https://dmrelay.example.com", "description": "Your installation" }]);
@@ -154,6 +161,14 @@ fn complete_operation(method: &str, path: &str, operation: &mut Value) {
             .collect();
         for (_, response) in responses.iter_mut().filter(|(status, _)| status.starts_with('2')) {
             response["headers"] = Value::Object(headers.clone());
+            if writes {
+                response["headers"]["Idempotency-Replayed"] = replayed();
+            }
+            if let Some(picture) =
+                response.get_mut("content").and_then(|content| content.get_mut("image/png"))
+            {
+                picture["schema"] = json!({ "type": "string", "format": "binary" });
+            }
             let content = response.get_mut("content");
             if let Some(stream) = content.and_then(|content| content.get_mut("text/event-stream")) {
                 describe_events(&mut stream["schema"]);
@@ -208,6 +223,14 @@ fn idempotency_key() -> Value {
         "required": false,
         "description": "A client-chosen key: a repeated call with the same key runs once and gets the first call's response.",
         "schema": { "type": "string", "pattern": "^[!-~]+$", "minLength": 1, "maxLength": KEY_MAX },
+    })
+}
+
+/// The header of a response that was given before.
+fn replayed() -> Value {
+    json!({
+        "description": "`true` if an earlier call with the same `Idempotency-Key` was given this response.",
+        "schema": { "type": "string", "enum": ["true"] },
     })
 }
 
@@ -331,6 +354,24 @@ fn describe_properties(schema_name: &str, schema: &mut Value, texts: &BTreeMap<S
 fn is_union(property: &Value) -> bool {
     let branches = property["oneOf"].as_array();
     branches.is_some_and(|branches| branches.iter().any(|branch| !branch["description"].is_null()))
+}
+
+/// Adds what is sent to the webhooks of notification targets.
+fn add_webhooks(document: &mut Value) {
+    document["webhooks"] = serde_json::from_str(include_str!("openapi/webhooks.json")).unwrap_or_default();
+    let schemas: Map<String, Value> =
+        serde_json::from_str(include_str!("openapi/webhook-schemas.json")).unwrap_or_default();
+    if let Some(all) = document["components"]["schemas"].as_object_mut() {
+        all.extend(schemas);
+    }
+}
+
+/// Removes the problem responses that no operation refers to.
+fn forget_unused_responses(document: &mut Value) {
+    let paths = document["paths"].to_string();
+    if let Some(responses) = document["components"]["responses"].as_object_mut() {
+        responses.retain(|name, _| paths.contains(&format!("\"#/components/responses/{name}\"")));
+    }
 }
 
 /// Adds one example to each schema that has some.

@@ -190,6 +190,15 @@ await page.waitForFunction((ada) => !document.querySelector(".panel")?.textConte
 await page.goBack();
 await page.waitForFunction(() => document.querySelector("#text")?.value === "a draft");
 
+// Ctrl-K leads to any page.
+await page.keyboard.press("Control+k");
+await page.getByRole("textbox", { name: "Go to" }).fill("accou");
+await check("palette");
+await page.keyboard.press("Enter");
+await page.waitForURL("**/console/accounts");
+await page.goBack();
+await page.locator("#messages .bubble").first().waitFor();
+
 // A script in a message is text.
 assert.equal(await page.locator("#messages b").count(), 0);
 

@@ -387,7 +387,7 @@ async fn validation_errors_name_the_field(backend: Backend) -> Result<()> {
         ("limit=x", "limit"),
         ("skip=10001", "skip"),
         ("unknown=1", "unknown"),
-        ("user=../1", "user"),
+        ("instagramUserId=../1", "instagramUserId"),
         ("direction=up", "direction"),
         ("status=lost", "status"),
         ("author=ghost", "author"),
@@ -402,7 +402,8 @@ async fn validation_errors_name_the_field(backend: Backend) -> Result<()> {
         let named = answer.json["errors"][0]["parameter"].as_str();
         assert_eq!((answer.status, named), (422, Some(parameter)), "{query}: {}", answer.text);
     }
-    let query = "limit=1&skip=0&direction=inbound&status=received&user=1&q=a&since=2020-01-01T00:00:00Z";
+    let query =
+        "limit=1&skip=0&direction=inbound&status=received&instagramUserId=1&q=a&since=2020-01-01T00:00:00Z";
     assert_eq!(relay.rest.get(&format!("messages?{query}")).await?.status, 200);
     let send = agent_path("send");
     let post = async |body: &str| relay.rest.request("POST", &send, Some(body.into()), &[]).await;

@@ -111,7 +111,7 @@ async fn what_is_old_or_answered_is_only_stored(backend: Backend) -> Result<()> 
     looked(&relay).await?;
     assert!(relay.asked().is_empty(), "{:?}", relay.asked());
     // Windows are by the customer's time.
-    let chats = relay.rest.get(&format!("chats?user={USER}")).await?.json;
+    let chats = relay.rest.get(&format!("chats?instagramUserId={USER}")).await?.json;
     let ends = chats["items"][0]["windowExpiresAt"].as_str().context("no window")?.to_owned();
     let ends = dmrelay_views::parse_time(&ends).map_err(anyhow::Error::msg)?;
     let left = ends - relay.store.now().await?;
@@ -142,7 +142,7 @@ async fn what_people_wrote_in_the_app_silences_the_agent(backend: Backend) -> Re
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     withheld(&relay, USER, Action::native("I take over"), 0);
     until("the agent is silent", WITHIN, async || {
-        let chats = relay.rest.get(&format!("chats?user={USER}")).await?.json;
+        let chats = relay.rest.get(&format!("chats?instagramUserId={USER}")).await?.json;
         Ok((chats["items"][0]["mode"] == "human").then_some(()))
     })
     .await?;

@@ -137,7 +137,7 @@ async fn an_account_of_another_subaccount_is_not_taken_by_accident(backend: Back
     assert_eq!((refused.status, &refused.json["type"]), (409, &json!("urn:dmrelay:problem:account-in-use")));
     assert!(!refused.text.contains("acme"), "{}", refused.text);
     let mut body = connect_body();
-    body["takeOver"] = json!(true);
+    body["transfer"] = json!(true);
     assert_eq!(connect(body).await?.status, 201);
     let theirs = relay.rest.request("GET", &format!("{path}/status"), None, &[]).await?;
     assert_eq!(theirs.json["status"], "connected");

@@ -306,6 +306,32 @@ async fn accounts_are_watched_paused_and_disconnected(backend: Backend) -> Resul
         assert_eq!(act(deed, &[]).await?.0, 303);
         assert_eq!(relay.rest.get("status").await?.json["botPaused"], is_paused);
     }
+    let settings = [
+        ("debounce_ms", "900"),
+        ("takeover_hours", ""),
+        ("typing", "false"),
+        ("human_agent", ""),
+        ("fallback_text", "We <3 you"),
+        ("automatic_texts", "one\r\ntwo"),
+        ("agent_variables", "shop = Acme\nopen=9-18"),
+    ];
+    assert_eq!(act("settings", &settings).await?.0, 303);
+    let set = relay.rest.get("status").await?.json["settings"].clone();
+    assert_eq!(
+        (&set["debounceMs"], &set["takeoverHours"], &set["typing"]),
+        (&json!(900), &json!(null), &json!(false))
+    );
+    assert_eq!((&set["fallbackText"], &set["automaticTexts"]), (&json!("We <3 you"), &json!(["one", "two"])));
+    assert_eq!(set["agentVariables"], json!({"shop": "Acme", "open": "9-18"}));
+    let (_, page, _) = person.get("/console/accounts").await?;
+    assert!(
+        page.contains("We &lt;3 you") && page.contains("shop=Acme") && page.contains("value=\"900\""),
+        "{page}"
+    );
+    for (name, value) in [("debounce_ms", "soon"), ("takeover_hours", "9999"), ("agent_variables", "odd")] {
+        let (status, page, _) = act("settings", &[(name, value)]).await?;
+        assert!(status == 422 && page.contains("role=\"alert\""), "{name}: {status} {page}");
+    }
     assert_eq!(act("check", &[]).await?.0, 303);
     assert_eq!(act("explode", &[]).await?.0, 404);
     let (status, page, _) = act("disconnect", &[("handle", "somebody")]).await?;

@@ -59,7 +59,7 @@ async fn chats_are_listed_searched_and_paged(backend: Backend) -> Result<()> {
     assert_eq!(seen, users);
     let skipped = relay.rest.get("chats?limit=2&skip=4").await?;
     assert_eq!(items(&skipped)?.len(), 1);
-    assert_eq!(items(&relay.rest.get("chats?user=200000000000003").await?)?.len(), 1);
+    assert_eq!(items(&relay.rest.get("chats?instagramUserId=200000000000003").await?)?.len(), 1);
     assert_eq!(items(&relay.rest.get("chats?q=0000003").await?)?.len(), 1);
     let chat = first["chatId"].as_str().context("id")?;
     assert_eq!(relay.rest.post(&format!("chats/{chat}/takeover"), json!({"hours": 2})).await?.status, 200);
@@ -146,6 +146,6 @@ async fn messages_are_found_by_text_time_and_author(backend: Backend) -> Result<
     assert_eq!(found("author=human").await?.len(), 0);
     assert_eq!(found("until=2020-01-01T00:00:00Z").await?.len(), 0);
     assert_eq!(found("since=2020-01-01T00:00:00Z").await?.len(), 6);
-    assert_eq!(found("user=200000000000002&status=sent").await?.len(), 1);
+    assert_eq!(found("instagramUserId=200000000000002&status=sent").await?.len(), 1);
     relay.end().await
 }

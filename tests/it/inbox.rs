@@ -37,7 +37,7 @@ async fn chats(relay: &Relay, query: &str) -> Result<Vec<Value>> {
 }
 
 async fn chat(relay: &Relay, user: &str) -> Result<Value> {
-    chats(relay, &format!("?user={user}")).await?.pop().context("no chat")
+    chats(relay, &format!("?instagramUserId={user}")).await?.pop().context("no chat")
 }
 
 /// The users of a folder's chats.

@@ -231,7 +231,7 @@ struct Wrong {
 }
 
 async fn what_goes_wrong_is_told_to_the_frontend_and_in_the_session(backend: Backend) -> Result<()> {
-    let relay = Relay::start(backend, |settings| settings.api.login.connect_take_over = true).await?;
+    let relay = Relay::start(backend, |settings| settings.api.login.connect_transfer = true).await?;
     two_pages(&relay);
     let person = Person::new()?;
     let nothing: fn(&Relay) = |_| {};
@@ -336,8 +336,8 @@ async fn an_account_of_another_tenant_is_not_taken(relay: &Relay, person: &Perso
     let begun = begin(&relay.rest, json!({"returnUrl": RETURN})).await?;
     assert_eq!(person.allow(&begun, &[ACCOUNT]).await?.outcome().0, "connected");
     let path = "/api/database/other/chat-agents/agent_other/instagram/connect-sessions";
-    for (take_over, outcome) in [(false, ("failed", "account-in-use")), (true, ("connected", ""))] {
-        let body = json!({"returnUrl": RETURN, "takeOver": take_over}).to_string().into_bytes();
+    for (transfer, outcome) in [(false, ("failed", "account-in-use")), (true, ("connected", ""))] {
+        let body = json!({"returnUrl": RETURN, "transfer": transfer}).to_string().into_bytes();
         let begun = relay.rest.request("POST", path, Some(body), &[]).await?.json;
         let back = person.allow(&begun, &[ACCOUNT]).await?;
         assert_eq!(back.outcome(), (outcome.0.to_owned(), outcome.1.to_owned()));
@@ -399,7 +399,7 @@ async fn a_link_is_good_for_one_login_and_for_some_minutes(backend: Backend) -> 
         (json!({"loginKind": "tiktok"}), "/loginKind"),
         (json!({"pageChoice": "frontend"}), "/pageChoice"),
         (json!({"instagramAccountId": "me"}), "/instagramAccountId"),
-        (json!({"takeOver": true}), "/takeOver"),
+        (json!({"transfer": true}), "/transfer"),
         (json!({"settings": {"debounceMs": 600_000}}), "/settings/debounceMs"),
     ] {
         let refused = relay.rest.post("connect-sessions", body).await?;

@@ -32,6 +32,7 @@ mod base;
 mod breakers;
 mod browser;
 mod canary;
+mod clients;
 mod connect;
 mod console;
 mod dead_letters;

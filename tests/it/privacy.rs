@@ -75,7 +75,7 @@ async fn no_trace(relay: &Relay, chat: Uuid) -> Result<()> {
 }
 
 async fn chat_id(relay: &Relay, user: &str) -> Result<Option<Uuid>> {
-    let answer = relay.rest.get(&format!("chats?user={user}")).await?;
+    let answer = relay.rest.get(&format!("chats?instagramUserId={user}")).await?;
     Ok(answer.json["items"][0]["chatId"].as_str().map(str::parse).transpose()?)
 }
 
@@ -429,7 +429,9 @@ async fn a_former_owner_erases_nothing_of_the_present_one(backend: Backend) -> R
         assert_eq!(erase(&relay.rest, USER).await?["messages"], if number == 0 { 2 } else { 0 });
     }
     relay.simulator.say(ACCOUNT, USER, "and more");
-    let theirs = async || relay.rest.request("GET", &path(&format!("messages?user={USER}")), None, &[]).await;
+    let theirs = async || {
+        relay.rest.request("GET", &path(&format!("messages?instagramUserId={USER}")), None, &[]).await
+    };
     let texts = wait::until("both answers", WITHIN, async || {
         let listed = theirs().await?.json["items"].as_array().cloned().unwrap_or_default();
         let mut texts: Vec<_> =

@@ -128,7 +128,7 @@ impl Relay {
     /// # Errors
     /// If they cannot be listed.
     pub async fn messages(&self, user: &str) -> Result<Vec<serde_json::Value>> {
-        let answer = self.rest.get(&format!("messages?user={user}&limit=200")).await?;
+        let answer = self.rest.get(&format!("messages?instagramUserId={user}&limit=200")).await?;
         let mut items = answer.json["items"].as_array().cloned().context("no items")?;
         items.reverse();
         Ok(items)

@@ -228,7 +228,7 @@ async fn before(
         "account-in-use",
         "The account is connected to another subaccount",
     )
-    .detail("set takeOver to true to transfer it"))
+    .detail("set `transfer` to true to transfer it"))
 }
 
 fn describe(

@@ -6,9 +6,10 @@ use crate::access::Scope;
 use crate::connect::apps;
 use crate::connect::session::{self, NewSession, Wishes};
 use crate::extract::Params;
-use crate::problem::Problem;
+use crate::problem::{Problem, ValidationErrors};
 use crate::routes::is_live;
 use crate::services::connections::{self, Disconnecting};
+use crate::settings::{self, ChangeSettings};
 use crate::state::ApiState;
 use axum::Form;
 use axum::extract::{Path, State};
@@ -22,7 +23,8 @@ use dmrelay_instagram::links;
 use dmrelay_store::Connection;
 use dmrelay_views::{ConnectionView, EntryPoints, HealthView};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// Logins by their words.
@@ -123,6 +125,8 @@ pub(super) struct Fields {
     handle: Option<String>,
     agent: Option<String>,
     login: Option<String>,
+    #[serde(flatten)]
+    settings: HashMap<String, String>,
 }
 
 /// `POST /console/accounts/{connectionId}/{deed}`.
@@ -148,6 +152,13 @@ pub(super) async fn act(
                 state.store.change_settings(connection.id, &visitor.actor, change).await?;
                 state.snapshots.refresh().await?;
             }
+            "settings" => {
+                visitor.require(Permission::Configure)?;
+                let change = settings_of(&fields.settings)?;
+                let apply = |settings: &mut _, paused: &mut bool| change.apply(settings, paused);
+                state.store.change_settings(connection.id, &visitor.actor, apply).await?;
+                state.snapshots.refresh().await?;
+            }
             "disconnect" => {
                 visitor.require(Permission::Connect)?;
                 let handle = connection.row.username.as_deref().unwrap_or(connection.account.as_str());
@@ -168,6 +179,45 @@ pub(super) async fn act(
         Ok(fragments) if headers.contains_key("x-fragment") => html(fragments),
         Ok(_) => go_to("/console/accounts"),
     }
+}
+
+/// The settings of a form, checked as those of a call: what is empty goes back to what is usual.
+fn settings_of(fields: &HashMap<String, String>) -> Result<ChangeSettings, Problem> {
+    let text = |name: &str| fields.get(name).map(|text| text.replace("\r\n", "\n").trim().to_owned());
+    let given = |name: &str| text(name).filter(|text| !text.is_empty());
+    let lines = |name: &str| given(name).map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
+    let mut errors = ValidationErrors::default();
+    let mut number = |name: &str, pointer: &str| {
+        given(name)
+            .and_then(|text| errors.check(pointer, text.parse::<u32>().map_err(|_| "must be a whole number")))
+    };
+    let (debounce_ms, takeover_hours) =
+        (number("debounce_ms", "/debounceMs"), number("takeover_hours", "/takeoverHours"));
+    let mut variables = BTreeMap::new();
+    for line in lines("agent_variables").unwrap_or_default() {
+        match line.split_once('=') {
+            Some((name, value)) => drop(variables.insert(name.trim().to_owned(), value.trim().to_owned())),
+            None => errors.at("/agentVariables", format!("{line:?} must be name=value")),
+        }
+    }
+    errors.end()?;
+    let flag = |name: &str| given(name).map(|text| text == "true");
+    let wanted = json!({
+        "debounceMs": debounce_ms,
+        "takeoverHours": takeover_hours,
+        "typing": flag("typing"),
+        "humanAgent": flag("human_agent"),
+        "fallbackText": given("fallback_text"),
+        "unreadableText": given("unreadable_text"),
+        "automaticTexts": lines("automatic_texts"),
+        "agentVariables": (!variables.is_empty()).then_some(variables),
+    });
+    let change = serde_json::from_value::<ChangeSettings>(wanted);
+    let change = change.map_err(|_| Problem::invalid("", "must be the settings of the form"))?;
+    let mut errors = ValidationErrors::default();
+    settings::check(&change.values(), "", &mut errors);
+    errors.end()?;
+    Ok(change)
 }
 
 /// `POST /console/accounts/connect`: the person goes to Meta, and comes back here.

@@ -1,5 +1,6 @@
 //! What people do in a conversation: write, take over, give back. Answers are fragments for scripts, and pages without them.
 
+use super::demo::{Demo, DemoDeed, DemoTrouble};
 use super::visitor::Visitor;
 use super::{go_to, html, pages, trouble};
 use crate::extract::Id;
@@ -33,6 +34,10 @@ pub(super) struct Fields {
     pub(super) untag: Option<String>,
     /// For so many hours; none ends a snooze.
     pub(super) snooze: Option<u32>,
+    /// What the customer of the demo does, and what goes wrong there.
+    deed: Option<String>,
+    trouble: Option<String>,
+    on: Option<bool>,
 }
 
 /// A conversation, and who acts in it.
@@ -157,29 +162,62 @@ pub(super) async fn read(
     answered(reading.await, &headers, id)
 }
 
-/// `POST /console/demo/say`: the customer of the demo writes.
+/// `POST /console/demo/say`: the customer of the demo writes, or does something else.
 pub(super) async fn say(
     State(state): State<ApiState>,
     visitor: Visitor,
     headers: HeaderMap,
     Form(fields): Form<Fields>,
 ) -> Response {
-    if let Err(problem) = visitor.check_form(&headers, fields.csrf.as_deref()) {
-        return trouble(&problem);
-    }
-    let Some(demo) = &state.options.demo else {
-        return trouble(&Problem::not_found("this is not the demo"));
+    let acting = || {
+        let demo = demo(&state, &visitor, (&headers, &fields))?;
+        let text = fields.text.as_deref().unwrap_or_default().trim();
+        demo.customer.act(match fields.deed.as_deref() {
+            Some("photo") => DemoDeed::Photo,
+            Some("voice") => DemoDeed::Voice,
+            Some("story") => DemoDeed::StoryReply("That looks great!".to_owned()),
+            Some("heart") => DemoDeed::Heart,
+            Some("unsend") => DemoDeed::Unsend,
+            None if !text.is_empty() => DemoDeed::Text(text.to_owned()),
+            _ => return Err(Problem::invalid("/text", "must not be empty")),
+        });
+        Ok(())
     };
-    let text = fields.text.unwrap_or_default();
-    if text.trim().is_empty() {
-        return trouble(&Problem::invalid("/text", "must not be empty"));
+    match acting() {
+        Err(problem) => trouble(&problem),
+        Ok(()) if headers.contains_key("x-fragment") => StatusCode::NO_CONTENT.into_response(),
+        Ok(()) => go_to("/console/inbox"),
     }
-    demo.customer.say(text.trim());
-    if headers.contains_key("x-fragment") {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        go_to("/console/inbox")
+}
+
+/// `POST /console/demo/trouble`: something goes wrong in the demo from now on, or no longer.
+pub(super) async fn make_trouble(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Form(fields): Form<Fields>,
+) -> Response {
+    let making = || {
+        let demo = demo(&state, &visitor, (&headers, &fields))?;
+        let wanted = fields.trouble.as_deref().and_then(DemoTrouble::parse);
+        let wanted = wanted.ok_or_else(|| Problem::invalid("/trouble", "must be one of the demo"))?;
+        demo.customer.trouble(wanted, fields.on.unwrap_or(true));
+        Ok(dmrelay_console::troubles(&visitor.person(), &demo.customer.troubles()))
+    };
+    match making() {
+        Err(problem) => trouble(&problem),
+        Ok(fragments) if headers.contains_key("x-fragment") => html(fragments),
+        Ok(_) => go_to("/console/inbox"),
     }
+}
+
+fn demo<'a>(
+    state: &'a ApiState,
+    visitor: &Visitor,
+    (headers, fields): (&HeaderMap, &Fields),
+) -> Result<&'a Demo, Problem> {
+    visitor.check_form(headers, fields.csrf.as_deref())?;
+    state.options.demo.as_ref().ok_or_else(|| Problem::not_found("this is not the demo"))
 }
 
 /// Fragments for a script, otherwise the conversation's page.

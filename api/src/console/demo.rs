@@ -1,5 +1,6 @@
 //! What the quick start lends the console: a link that signs in, and a customer's phone.
 
+pub use dmrelay_console::{DemoMessage, DemoTrouble};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +9,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub trait DemoCustomer: Send + Sync {
     /// The handle of the account that the customer writes to.
     fn account(&self) -> &str;
-    /// The customer writes.
-    fn say(&self, text: &str);
-    /// What the customer sees, oldest first: whether the customer wrote it, and its text.
-    fn conversation(&self) -> Vec<(bool, String)>;
+    /// The customer does something.
+    fn act(&self, deed: DemoDeed);
+    /// What the customer sees, oldest first.
+    fn conversation(&self) -> Vec<DemoMessage>;
+    /// Something goes wrong from now on, or no longer.
+    fn trouble(&self, trouble: DemoTrouble, is_on: bool);
+    /// What goes wrong now.
+    fn troubles(&self) -> Vec<DemoTrouble>;
+}
+
+/// What the customer of the demo can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DemoDeed {
+    /// Writes a text.
+    Text(String),
+    /// Sends a photo.
+    Photo,
+    /// Sends a voice message.
+    Voice,
+    /// Replies to a story of the account.
+    StoryReply(String),
+    /// Takes back their last message.
+    Unsend,
+    /// Puts a heart on the last message of the account.
+    Heart,
 }
 
 /// What the quick start lends the console and the page of the API.

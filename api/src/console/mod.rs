@@ -65,6 +65,7 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/keys/{keyId}/revoke", post(keys::revoke))
         .route("/console/overview", get(overview::show))
         .route("/console/demo/say", post(acts::say))
+        .route("/console/demo/trouble", post(acts::make_trouble))
         .layer(middleware::from_fn(private))
         .route("/console/assets/{digest}/{name}", get(asset))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))

@@ -266,6 +266,7 @@ async fn letters(
 /// The customer's phone, in the demo.
 fn phone(state: &ApiState, person: &Person) -> Option<Markup> {
     let customer = &state.options.demo.as_ref()?.customer;
-    let messages = customer.conversation();
-    Some(dmrelay_console::phone(&Phone { person, account: customer.account(), messages: &messages }))
+    let (messages, troubles) = (customer.conversation(), customer.troubles());
+    let phone = Phone { person, account: customer.account(), messages: &messages, troubles: &troubles };
+    Some(dmrelay_console::phone(&phone))
 }

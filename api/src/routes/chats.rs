@@ -25,7 +25,7 @@ pub(super) struct Query {
     connection_id: Option<Uuid>,
     /// Only this Instagram user.
     #[param(pattern = "^[0-9]{1,32}$")]
-    user: Option<String>,
+    instagram_user_id: Option<String>,
     /// Search text in the user's handle, name or id.
     #[param(min_length = 1, max_length = 200)]
     q: Option<String>,
@@ -106,14 +106,14 @@ fn assigned(who: String, reader: &Actor) -> Assigned {
 fn filter(query: Query, reader: &Actor) -> Result<ChatFilter, Problem> {
     let mut errors = ValidationErrors::default();
     let (limit, skip) = paging::page(query.limit, query.skip, &mut errors);
-    if let Some(Err(err)) = query.user.as_deref().map(InstagramUserId::parse) {
-        errors.parameter("user", err.why);
+    if let Some(Err(err)) = query.instagram_user_id.as_deref().map(InstagramUserId::parse) {
+        errors.parameter("instagramUserId", err.why);
     }
     let modes = ChatMode::ALL.iter().map(|word| word.as_str());
     let folders = Folder::ALL.iter().map(|word| word.as_str());
     let folder = paging::word("folder", query.folder, folders, &mut errors);
     let filter = ChatFilter {
-        user: query.user,
+        user: query.instagram_user_id,
         q: paging::text("q", query.q, &mut errors),
         mode: paging::word("mode", query.mode, modes, &mut errors),
         flag: paging::text("flag", query.flag, &mut errors),

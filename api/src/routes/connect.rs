@@ -56,7 +56,7 @@ pub(super) struct Connect {
     reference: Option<String>,
     /// Transfer the account from another subaccount.
     #[serde(default)]
-    take_over: bool,
+    transfer: bool,
     /// Read the conversations of the time before, as far as Meta shows them: the 20 newest messages of each, which takes about a second
     /// for each conversation. Messages of the last hour that nobody has answered are answered.
     #[serde(default)]
@@ -115,7 +115,7 @@ pub(super) async fn connect(
         app_secret: request.app_secret,
         meta_user_id: request.meta_user_id,
         settings: request.settings,
-        take_over: request.take_over,
+        take_over: request.transfer,
         import_history: request.import_history,
         permissions: None,
     };

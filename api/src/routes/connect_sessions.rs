@@ -44,9 +44,9 @@ pub(super) struct NewConnectSession {
     page_choice: Option<String>,
     /// Settings of the connection. Omitted: those it has, or the defaults.
     settings: Option<ConnectionSettings>,
-    /// Transfer the account from another subaccount, where the operator allows it (`CONNECT_TAKE_OVER`).
+    /// Transfer the account from another subaccount, where the operator allows it (`CONNECT_TRANSFER`).
     #[serde(default)]
-    take_over: bool,
+    transfer: bool,
     /// Read the conversations of the time before, as far as Meta shows them: the 20 newest messages of each, which takes about a second
     /// for each conversation. Messages of the last hour that nobody has answered are answered.
     #[serde(default)]
@@ -159,10 +159,10 @@ fn check(state: &ApiState, request: NewConnectSession) -> Result<NewSession, Pro
     if page_choice == PageChoice::Frontend && request.return_url.is_none() {
         errors.at("/pageChoice", "frontend needs a returnUrl");
     }
-    if request.take_over && !state.options.api.login.connect_take_over {
+    if request.transfer && !state.options.api.login.connect_transfer {
         errors.at(
-            "/takeOver",
-            "is not allowed here with a link (CONNECT_TAKE_OVER); disconnect the account there first",
+            "/transfer",
+            "is not allowed here with a link (CONNECT_TRANSFER); disconnect the account there first",
         );
     }
     if let Some(chosen) = &request.settings {
@@ -171,7 +171,7 @@ fn check(state: &ApiState, request: NewConnectSession) -> Result<NewSession, Pro
     errors.end()?;
     let wishes = Wishes {
         settings: request.settings,
-        take_over: request.take_over,
+        take_over: request.transfer,
         import_history: request.import_history,
     };
     Ok(NewSession { login, account, return_url, page_choice, wishes })

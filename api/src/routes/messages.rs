@@ -25,7 +25,7 @@ pub(super) struct Query {
     connection_id: Option<Uuid>,
     /// Only this Instagram user.
     #[param(pattern = "^[0-9]{1,32}$")]
-    user: Option<String>,
+    instagram_user_id: Option<String>,
     chat_id: Option<Uuid>,
     #[param(schema_with = enums::direction)]
     direction: Option<String>,
@@ -126,15 +126,15 @@ pub(super) async fn message(
 fn filter(query: Query) -> Result<MessageFilter, Problem> {
     let mut errors = ValidationErrors::default();
     let (limit, skip) = paging::page(query.limit, query.skip, &mut errors);
-    if let Some(Err(err)) = query.user.as_deref().map(InstagramUserId::parse) {
-        errors.parameter("user", err.why);
+    if let Some(Err(err)) = query.instagram_user_id.as_deref().map(InstagramUserId::parse) {
+        errors.parameter("instagramUserId", err.why);
     }
     let cursor = paging::read_id(query.cursor.as_deref(), &mut errors);
     if query.before.is_some() && query.cursor.is_some() {
         errors.parameter("before", "cannot be combined with cursor");
     }
     let filter = MessageFilter {
-        user: query.user,
+        user: query.instagram_user_id,
         chat: query.chat_id.map(ChatId),
         direction: paging::word(
             "direction",

@@ -24,7 +24,7 @@ const KEY_BYTES_MAX: usize = 512;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct PutProviderKey {
     /// Retell's API key of your workspace.
-    #[schema(value_type = String, min_length = 8, max_length = 512, example = "key_…")]
+    #[schema(value_type = String, min_length = 8, max_length = 512, example = "key_0123456789abcdef")]
     key: Secret<String>,
 }
 

@@ -56,7 +56,7 @@ pub(super) struct Query {
 /// Gets a QR code that leads customers to the account
 #[utoipa::path(get, path = "/qr-code", tag = "Connection", operation_id = "getQrCode", params(Query),
     responses((status = 200, description = "The picture", content(
-        (Vec<u8> = "image/svg+xml"), (Vec<u8> = "image/png")))))]
+        (String = "image/svg+xml"), (Vec<u8> = "image/png")))))]
 pub(super) async fn qr_code(
     State(state): State<ApiState>,
     scope: Scope,

@@ -254,6 +254,9 @@ document.addEventListener("click", async (event) => {
     }
   }
   if (event.target === newer()) toEnd();
+  if (event.target instanceof Element && event.target.closest("[data-panel]")) {
+    document.getElementById("inbox")?.toggleAttribute("data-show-panel");
+  }
 });
 
 document.getElementById("scroll")?.addEventListener("scroll", (event) => {

@@ -1,4 +1,5 @@
-// The keyboard: j and k move through the list, Enter opens, r writes, t takes over or gives back, / searches, Esc goes back.
+// The keyboard: j and k move through the list, Enter opens, r writes, t takes over or gives back, / searches, Esc goes back,
+// Ctrl-K leads anywhere.
 // @ts-check
 
 /** @param {number} by */
@@ -25,7 +26,55 @@ const keys = {
   Escape: () => press("#head .back"),
 };
 
+/** Pages, folders and the conversations of the list, by their names; whatever is typed can be searched for. */
+const palette = () => {
+  const dialog = document.createElement("dialog");
+  dialog.className = "palette";
+  dialog.setAttribute("aria-label", "Go to");
+  const input = document.createElement("input");
+  input.setAttribute("aria-label", "Go to");
+  input.placeholder = "Go to a page, a folder or a conversation…";
+  const list = document.createElement("ul");
+  dialog.append(input, list);
+  const links = /** @type {HTMLAnchorElement[]} */ ([...document.querySelectorAll("header.bar nav a, #folders a, a.row")]);
+  const places = links.map((link) => ({
+    name: (link.querySelector(".who") ?? link.querySelector("span") ?? link).textContent?.trim() ?? "",
+    href: link.href,
+  }));
+  const show = () => {
+    const wanted = input.value.trim().toLowerCase();
+    const found = places.filter(({ name }) => name.toLowerCase().includes(wanted)).slice(0, 8);
+    if (wanted) found.push({ name: `Search for “${input.value.trim()}”`, href: `/console/inbox?q=${encodeURIComponent(input.value.trim())}` });
+    list.replaceChildren(...found.map(({ name, href }) => {
+      const item = document.createElement("li");
+      const link = document.createElement("a");
+      link.href = href;
+      link.textContent = name;
+      item.append(link);
+      return item;
+    }));
+  };
+  input.addEventListener("input", show);
+  dialog.addEventListener("keydown", (event) => {
+    const all = [...list.querySelectorAll("a")];
+    const at = all.findIndex((link) => link === document.activeElement);
+    if (event.key === "Enter" && at < 0) all[0]?.click();
+    else if (event.key === "ArrowDown") all[Math.min(at + 1, all.length - 1)]?.focus();
+    else if (event.key === "ArrowUp") (at > 0 ? all[at - 1] : input)?.focus();
+    else return;
+    if (event.key !== "Enter") event.preventDefault();
+  });
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  show();
+  dialog.showModal();
+};
+
 document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !document.querySelector("dialog[open]")) {
+    event.preventDefault();
+    return palette();
+  }
   const target = event.target;
   const isTyping = target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement;
   if (isTyping && event.key === "Escape") return void target.blur();

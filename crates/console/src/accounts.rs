@@ -2,7 +2,7 @@
 
 use crate::{BASE, Person, words};
 use dmrelay_domain::permission::Permission;
-use dmrelay_views::{ConnectionView, EntryPoints, HealthView};
+use dmrelay_views::{ConnectionView, EffectiveSettings, EntryPoints, HealthView};
 use maud::{Markup, html};
 
 /// An account.
@@ -92,6 +92,7 @@ pub fn card(person: &Person, account: &Account) -> Markup {
                         @if connection.bot_paused { (button(person, &act("resume"), "Let the bot answer", true, None)) }
                         @else { (button(person, &act("pause"), "Pause the bot", false, None)) }
                     }
+                    @if person.may(Permission::Configure) { (settings(person, connection)) }
                     @if person.may(Permission::Connect) {
                         details class="danger" {
                             summary { "Disconnect…" }
@@ -100,6 +101,48 @@ pub fn card(person: &Person, account: &Account) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// The settings of an account, with what holds where a field is empty.
+fn settings(person: &Person, connection: &ConnectionView) -> Markup {
+    let set = &connection.settings;
+    let texts = set.automatic_texts.as_deref().unwrap_or_default().join("\n");
+    let variables = set.agent_variables.iter().flatten().map(|(name, value)| format!("{name}={value}"));
+    let variables: Vec<String> = variables.collect();
+    let effective = connection.effective.as_ref();
+    let usual =
+        |of: fn(&EffectiveSettings) -> u32| effective.map(|all| of(all).to_string()).unwrap_or_default();
+    html! {
+        details class="settings" {
+            summary { "Settings" }
+            form method="post" action={ (BASE) "/accounts/" (connection.connection_id) "/settings" } data-post {
+                input type="hidden" name="csrf" value=(person.csrf);
+                div class="fields" {
+                    label { "Wait for more messages, in ms" input name="debounce_ms" inputmode="numeric" value=[set.debounce_ms] placeholder=(usual(|all| all.debounce_ms)); }
+                    label { "Silent after a human, in hours" input name="takeover_hours" inputmode="numeric" value=[set.takeover_hours] placeholder=(usual(|all| all.takeover_hours)); }
+                    label { "Typing indicator" (choice("typing", set.typing, "on")) }
+                    label { "Human Agent feature" (choice("human_agent", set.human_agent, "off")) }
+                }
+                label { "If the bot fails, say" textarea name="fallback_text" rows="2" maxlength="1000" placeholder="nothing" { (set.fallback_text.as_deref().unwrap_or_default()) } }
+                label { "If something cannot be read, say" textarea name="unreadable_text" rows="2" maxlength="1000" placeholder="nothing" { (set.unreadable_text.as_deref().unwrap_or_default()) } }
+                label { "Texts that Instagram sends by itself, one a line" textarea name="automatic_texts" rows="2" { (texts) } }
+                label { "Variables of the agent, as name=value, one a line" textarea name="agent_variables" rows="2" { (variables.join("\n")) } }
+                p class="quiet" { "What is left empty is as the operator has set it." }
+                button class="take" { "Save" }
+            }
+        }
+    }
+}
+
+/// On, off, or as the operator has it.
+fn choice(name: &str, value: Option<bool>, usual: &str) -> Markup {
+    html! {
+        select name=(name) {
+            option value="" selected[value.is_none()] { "usual (" (usual) ")" }
+            option value="true" selected[value == Some(true)] { "on" }
+            option value="false" selected[value == Some(false)] { "off" }
         }
     }
 }

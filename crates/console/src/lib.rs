@@ -28,7 +28,7 @@ pub use maud::Markup;
 pub use overview::overview;
 pub use page::{Person, Tab, leave_to, shell};
 pub use panel::{Panel, panel};
-pub use phone::{Phone, phone};
+pub use phone::{DemoMessage, DemoTrouble, Phone, phone, troubles};
 pub use sign_in::{SignIn, sign_in};
 pub use thread::{Entry, Thread, bubble, changed, head, older, panes, thinking};
 pub use trace::{Trace, trace};

@@ -1,16 +1,62 @@
-//! The customer's phone of the demo: one writes as a customer, and sees what the customer sees.
+//! The customer's phone of the demo: one plays a customer, sees what the customer sees, and lets things go wrong.
 
-use crate::{BASE, Person};
+use crate::{BASE, Person, words};
 use maud::{Markup, html};
 
-/// What the customer sees: who wrote, and what.
+/// What the customer sees.
 pub struct Phone<'a> {
     /// Who looks.
     pub person: &'a Person,
     /// The handle of the business's account.
     pub account: &'a str,
-    /// The messages, oldest first: whether the customer wrote it, and its text.
-    pub messages: &'a [(bool, String)],
+    /// The messages, oldest first.
+    pub messages: &'a [DemoMessage],
+    /// What goes wrong now.
+    pub troubles: &'a [DemoTrouble],
+}
+
+/// A message as the customer sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DemoMessage {
+    /// Whether the customer wrote it.
+    pub is_customers: bool,
+    /// What it says, or what it is.
+    pub text: String,
+    /// The emoji put on it.
+    pub reaction: Option<String>,
+}
+
+/// What can go wrong in the demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DemoTrouble {
+    /// The account's token has expired.
+    TokenExpired,
+    /// The agent takes ten seconds.
+    AgentSlow,
+    /// Instagram refuses what is sent.
+    GraphRefuses,
+    /// Meta delivers each webhook twice.
+    WebhookTwice,
+}
+
+impl DemoTrouble {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::AgentSlow, Self::WebhookTwice, Self::GraphRefuses, Self::TokenExpired];
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TokenExpired => "token_expired",
+            Self::AgentSlow => "agent_slow",
+            Self::GraphRefuses => "graph_refuses",
+            Self::WebhookTwice => "webhook_twice",
+        }
+    }
+
+    /// The trouble of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|trouble| trouble.as_str() == word)
+    }
 }
 
 /// The phone, as a fragment.
@@ -22,8 +68,11 @@ pub fn phone(phone: &Phone<'_>) -> Markup {
                 p class="to" { "@" (phone.account) }
                 ol id="phone-messages" {
                     @if phone.messages.is_empty() { li class="hint" { "Write to the business and watch it answer." } }
-                    @for (is_customers, text) in phone.messages {
-                        li class=[is_customers.then_some("mine")] { (text) }
+                    @for message in phone.messages {
+                        li class=[message.is_customers.then_some("mine")] {
+                            (message.text)
+                            @if let Some(reaction) = &message.reaction { span class="reaction" { (reaction) } }
+                        }
                     }
                 }
                 form method="post" action={ (BASE) "/demo/say" } data-post data-clear {
@@ -31,6 +80,34 @@ pub fn phone(phone: &Phone<'_>) -> Markup {
                     input id="phone-text" name="text" placeholder="Message…" aria-label="Message as the customer" required
                         maxlength="1000" autocomplete="off";
                     button { "Send" }
+                }
+                div class="deeds" {
+                    @for (word, sign, name) in words::DEMO_DEEDS {
+                        form method="post" action={ (BASE) "/demo/say" } data-post {
+                            input type="hidden" name="csrf" value=(phone.person.csrf);
+                            input type="hidden" name="deed" value=(word);
+                            button class="quiet" title=(name) aria-label=(name) { (sign) }
+                        }
+                    }
+                }
+            }
+            (troubles(phone.person, phone.troubles))
+        }
+    }
+}
+
+/// What goes wrong, as a fragment.
+pub fn troubles(person: &Person, on: &[DemoTrouble]) -> Markup {
+    html! {
+        div id="troubles" class="troubles" {
+            p class="caption" { "What if…" }
+            @for trouble in DemoTrouble::ALL {
+                @let is_on = on.contains(&trouble);
+                form method="post" action={ (BASE) "/demo/trouble" } data-post {
+                    input type="hidden" name="csrf" value=(person.csrf);
+                    input type="hidden" name="trouble" value=(trouble.as_str());
+                    input type="hidden" name="on" value=(!is_on);
+                    button class="small" aria-pressed=(is_on) { (words::trouble(trouble)) }
                 }
             }
         }

@@ -116,6 +116,7 @@ pub fn head(person: &Person, chat: &ChatView, back: &str) -> Markup {
                     @if let Some(account) = &chat.account_username { span class="to" { " to @" (account) } }
                 }
             }
+            button class="quiet info" type="button" data-panel aria-label="About the customer" title="About the customer" { "i" }
             div class="mode" {
                 @if chat.mode == "bot" {
                     span class="pill bot" { "Bot answers" }

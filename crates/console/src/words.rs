@@ -1,5 +1,6 @@
 //! What the console says, in one place, for translation.
 
+use crate::DemoTrouble;
 use dmrelay_domain::permission::Role;
 
 /// The product.
@@ -29,7 +30,8 @@ pub const SEARCH: &str = "Search by name or handle";
 /// No conversation is chosen.
 pub const CHOOSE: &str = "Choose a conversation";
 /// How to choose one.
-pub const CHOOSE_HINT: &str = "j and k move through the list, Enter opens, r writes, t takes over.";
+pub const CHOOSE_HINT: &str =
+    "j and k move through the list, Enter opens, r writes, t takes over, Ctrl-K leads anywhere.";
 /// Below the last page of a list.
 pub const MORE: &str = "Show more";
 /// Above the older messages.
@@ -42,6 +44,25 @@ pub const WRITE: &str = "Write a message…";
 pub const SILENCES: &str = "The bot falls silent in this chat when you write.";
 /// The bot is asked.
 pub const THINKING: &str = "The bot is writing";
+
+/// What a customer of the demo can do: a word, a sign, and what it says.
+pub const DEMO_DEEDS: [(&str, &str, &str); 5] = [
+    ("photo", "Photo", "Send a photo"),
+    ("voice", "Voice", "Send a voice message"),
+    ("story", "Story", "Reply to a story"),
+    ("heart", "❤", "Put a heart on the last message of the account"),
+    ("unsend", "Unsend", "Unsend your last message"),
+];
+
+/// What goes wrong in the demo.
+pub fn trouble(trouble: DemoTrouble) -> &'static str {
+    match trouble {
+        DemoTrouble::TokenExpired => "the login expires",
+        DemoTrouble::AgentSlow => "the agent is slow",
+        DemoTrouble::GraphRefuses => "Instagram refuses messages",
+        DemoTrouble::WebhookTwice => "webhooks come twice",
+    }
+}
 
 /// The folders: their word in the address, their name, and what an empty one says.
 pub const FOLDERS: [(&str, &str, &str); 9] = [

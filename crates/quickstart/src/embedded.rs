@@ -1,9 +1,10 @@
 //! API and worker in this process, on SQLite and an in-process queue, against the simulator.
 
 use crate::account::{AGENT, SUBACCOUNT};
+use crate::player::Player;
 use crate::{Args, folder};
 use anyhow::{Context as _, anyhow};
-use dmrelay_api::{Api, ApiOptions, ApiParts, Demo, DemoCustomer};
+use dmrelay_api::{Api, ApiOptions, ApiParts, Demo};
 use dmrelay_app::{App, Backend};
 use dmrelay_runtime::metrics::Process;
 use dmrelay_runtime::ops;
@@ -13,7 +14,7 @@ use dmrelay_runtime::settings::{
     LimitSettings, LoginSettings, MetaAppSecretsArg, NotifySettings, ProviderSettings, RetellApiKeyArg,
     VaultSettings, WorkerSettings,
 };
-use dmrelay_simulator::{AgentRule, Customer, LoginKind, MetaApp, Options, Simulator, WebhookTarget};
+use dmrelay_simulator::{AgentRule, LoginKind, MetaApp, Options, Simulator, WebhookTarget};
 use dmrelay_store::Store;
 use dmrelay_views::SettingDefaults;
 use dmrelay_worker::{Parts, Worker};
@@ -60,23 +61,6 @@ struct Settings {
 }
 
 /// Starts all parts; they end when `stop` is cancelled.
-/// The person at the console plays the customer.
-struct Player(Customer);
-
-impl DemoCustomer for Player {
-    fn account(&self) -> &str {
-        crate::account::USERNAME
-    }
-
-    fn say(&self, text: &str) {
-        self.0.say(text);
-    }
-
-    fn conversation(&self) -> Vec<(bool, String)> {
-        self.0.conversation()
-    }
-}
-
 pub(crate) async fn start(args: &Args, stop: CancellationToken) -> anyhow::Result<System> {
     // The likeliest errors come first: the port, then the folder.
     let listener = ops::bind(args.api.api_addr, "API_ADDR").await.map_err(|err| anyhow!(err))?;
@@ -104,7 +88,7 @@ pub(crate) async fn start(args: &Args, stop: CancellationToken) -> anyhow::Resul
     )?;
     let mut options = api_options(&args.api, &keys, (address, &simulator), settings)?;
     let customer = crate::account::new_customer();
-    let player = Arc::new(Player(simulator.customer(crate::account::ACCOUNT, &customer)));
+    let player = Arc::new(Player::new(simulator.customer(crate::account::ACCOUNT, &customer)));
     let code = folder::random();
     options.demo = Some(Demo::new(SUBACCOUNT, AGENT, code.clone(), player));
     let api = ApiParts::new(app, options);

@@ -6,6 +6,7 @@ mod demo;
 mod embedded;
 mod folder;
 mod memory;
+mod player;
 mod shop;
 
 use anyhow::anyhow;

@@ -19,7 +19,7 @@ use crate::settings::{Options, Settings, WebhookTarget};
 use crate::webhook::{self, Handshake, RawWebhook, ReleaseOrder, SentRaw};
 use crate::world::account::{Account, AccountSpec, TokenState};
 use crate::world::action::Action;
-use crate::world::thread::{Author, Message, Person, ThreadKey};
+use crate::world::thread::{Message, Person, ThreadKey};
 
 /// An error of the simulator.
 #[derive(Debug, thiserror::Error)]
@@ -70,17 +70,35 @@ pub struct Customer {
 }
 
 impl Customer {
-    /// They write a text.
-    pub fn say(&self, text: &str) {
-        act::act(&self.core, Act::new(&self.account, &self.user, Action::text(text)));
+    /// They do something in the app.
+    pub fn act(&self, action: Action) {
+        act::act(&self.core, Act::new(&self.account, &self.user, action));
     }
 
-    /// What they see, oldest first: whether they wrote it, and its text.
-    pub fn conversation(&self) -> Vec<(bool, String)> {
+    /// What they see, oldest first.
+    pub fn conversation(&self) -> Vec<Message> {
         let Some(thread) = thread(&self.core, &self.account, &self.user) else { return Vec::new() };
-        let seen = thread.messages.into_iter().filter(|message| !message.unsent);
-        let shown = seen.filter_map(|message| Some((message.author == Author::Customer, message.text?)));
-        shown.collect()
+        thread.messages.into_iter().filter(|message| !message.unsent).collect()
+    }
+
+    /// Something goes wrong with the account they write to, until the fault with this id is cleared.
+    pub fn add_fault(&self, fault: Fault) -> u64 {
+        self.core.change(|world| world.faults.add(fault))
+    }
+
+    /// Clears a fault.
+    pub fn clear_fault(&self, id: u64) {
+        self.core.change(|world| world.faults.clear(Some(id)));
+    }
+
+    /// Meta delivers webhooks twice with this probability.
+    pub fn deliver_twice(&self, probability: f64) {
+        self.core.change(|world| world.settings.webhooks.duplicate_probability = probability);
+    }
+
+    /// The account's tokens become valid or invalid.
+    pub fn set_tokens(&self, state: TokenState) {
+        self.core.change(|world| world.set_tokens(&self.account, state));
     }
 }
 

@@ -81,21 +81,21 @@ pub struct SettingDefaults {
 #[serde(rename_all = "camelCase")]
 pub struct EffectiveSettings {
     /// How long the user must be silent before the agent is asked, in milliseconds.
-    debounce_ms: u32,
+    pub debounce_ms: u32,
     /// How long the agent stays silent after a human agent writes, in hours.
-    takeover_hours: u32,
+    pub takeover_hours: u32,
     /// Whether the user sees a typing indicator while the agent answers.
-    typing: bool,
+    pub typing: bool,
     /// Whether human agents may answer for seven days.
-    human_agent: bool,
+    pub human_agent: bool,
     /// What the user is told when the agent fails permanently; null for nothing.
-    fallback_text: Option<String>,
+    pub fallback_text: Option<String>,
     /// What the user is told when they send what the agent cannot read; null for nothing.
-    unreadable_text: Option<String>,
+    pub unreadable_text: Option<String>,
     /// Texts that Instagram sends on its own.
-    automatic_texts: Vec<String>,
+    pub automatic_texts: Vec<String>,
     /// Values for the agent's dynamic variables.
-    agent_variables: BTreeMap<String, String>,
+    pub agent_variables: BTreeMap<String, String>,
 }
 
 impl EffectiveSettings {

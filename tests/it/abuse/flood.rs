@@ -113,7 +113,7 @@ async fn a_human_is_heard_through_a_rush(backend: Backend) -> Result<()> {
     let echo = echo.to_string().into_bytes();
     assert_eq!(relay.rest.webhook("/webhooks/instagram", &echo, APP_SECRET).await?.status, 200);
     // The customer's message waited; the human's answer came in at once, and the customer's before it.
-    let path = "/api/database/flooder/chat-agents/agent_flooder/instagram/chats?user=3000000099";
+    let path = "/api/database/flooder/chat-agents/agent_flooder/instagram/chats?instagramUserId=3000000099";
     wait::until("the human", Duration::from_secs(20), async || {
         let chats = relay.rest.request("GET", path, None, &[]).await?;
         Ok((chats.json["items"][0]["mode"] == "human").then_some(()))

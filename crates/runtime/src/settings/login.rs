@@ -58,10 +58,10 @@ pub struct LoginSettings {
     /// How long a link to log in is valid, and how long a person may choose a Page.
     #[arg(long, env = "CONNECT_SESSION_TIME", default_value = "10m", value_parser = positive)]
     pub connect_session_time: Duration,
-    /// Let links take an account over from another subaccount (`takeOver`): `true` or `false`. One that is sent to the owner of another
+    /// Let links transfer an account from another subaccount (`transfer`): `true` or `false`. One that is sent to the owner of another
     /// tenant's account takes it with a click.
-    #[arg(long, env = "CONNECT_TAKE_OVER", default_value_t = false, action = clap::ArgAction::Set)]
-    pub connect_take_over: bool,
+    #[arg(long, env = "CONNECT_TRANSFER", default_value_t = false, action = clap::ArgAction::Set)]
+    pub connect_transfer: bool,
     /// Maximum number of links of a subaccount that are valid at a time.
     #[arg(long, env = "CONNECT_SESSIONS_PER_SUBACCOUNT", default_value_t = 100)]
     pub connect_sessions_per_subaccount: u64,

@@ -1,10 +1,9 @@
 // The activity log, newest first.
 
 import { useCallback, useState, type ReactNode } from "react";
-import { useDmrelay, useRefresh } from "./Dmrelay.tsx";
+import { type Load, useDmrelay, usePages, useRefresh } from "dmrelay-client/react";
 import { ProblemNote } from "./ProblemNote.tsx";
-import type { Activity } from "./types.ts";
-import { usePages, type Load } from "./usePages.ts";
+import type { Activity } from "dmrelay-client";
 
 /** Related kinds, comma-separated as the API expects them. */
 const FILTERS = {

@@ -2,13 +2,12 @@
 
 import { useMemo, type ReactNode } from "react";
 import { Activities } from "./Activities.tsx";
-import { Client } from "./client.ts";
+import { Client, type TokenSource } from "dmrelay-client";
 import { ConnectionPanel } from "./ConnectionPanel.tsx";
 import { DeadLetters } from "./DeadLetters.tsx";
-import { Dmrelay } from "./Dmrelay.tsx";
+import { Dmrelay } from "dmrelay-client/react";
 import { Inbox } from "./Inbox.tsx";
 import { SettingsForm } from "./SettingsForm.tsx";
-import type { TokenSource } from "./transport.ts";
 
 interface Props {
   baseUrl: string;

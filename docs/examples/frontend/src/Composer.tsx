@@ -1,10 +1,9 @@
 // A human agent writes. The first message silences the bot in this chat.
 
 import { useRef, useState, type FormEvent, type ReactNode } from "react";
-import { newKey } from "./client.ts";
-import { useDmrelay } from "./Dmrelay.tsx";
+import { type Chat, newKey } from "dmrelay-client";
+import { useDmrelay } from "dmrelay-client/react";
 import { ProblemNote } from "./ProblemNote.tsx";
-import type { Chat } from "./types.ts";
 
 /** Meta counts bytes, not characters. */
 const MOST_BYTES = 1_000;

@@ -1,9 +1,9 @@
 // Connects an Instagram account by a click: the person logs in at Meta, and comes back to this page.
 
 import { useEffect, useState, type ReactNode } from "react";
-import { useDmrelay } from "./Dmrelay.tsx";
+import { useDmrelay } from "dmrelay-client/react";
 import { ProblemNote } from "./ProblemNote.tsx";
-import type { ConnectSession } from "./types.ts";
+import type { ConnectSession } from "dmrelay-client";
 
 /** What the API adds to the address of this page. */
 const PARAMETERS = ["connectSession", "connectStatus", "connectError"];

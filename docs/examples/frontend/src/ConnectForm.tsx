@@ -1,11 +1,10 @@
 // Connects an Instagram account. The token is sent to the API over HTTPS and not stored here.
 
 import { useState, type FormEvent, type ReactNode } from "react";
-import { useDmrelay } from "./Dmrelay.tsx";
-import { ProblemError } from "./problem.ts";
+import { useDmrelay } from "dmrelay-client/react";
+import { type Made, ProblemError } from "dmrelay-client";
 import { ProblemNote } from "./ProblemNote.tsx";
 import { QrCode } from "./QrCode.tsx";
-import type { Made } from "./types.ts";
 
 type Connected = Made<"/connect", 201>;
 

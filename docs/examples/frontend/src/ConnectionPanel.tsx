@@ -2,11 +2,10 @@
 
 import { useState, type ReactNode } from "react";
 import { ConnectButton } from "./ConnectButton.tsx";
-import { useDmrelay } from "./Dmrelay.tsx";
+import { type Status, useConnection, useDmrelay } from "dmrelay-client/react";
 import { ProblemNote } from "./ProblemNote.tsx";
 import { QrCode } from "./QrCode.tsx";
 import { StatusBadge } from "./StatusBadge.tsx";
-import { useConnection, type Status } from "./useConnection.ts";
 
 export function ConnectionPanel({ connectionId }: { connectionId?: string }): ReactNode {
   const { live } = useDmrelay();

@@ -1,31 +1,14 @@
 // One conversation: its messages, who answers, and the composer.
 
-import { useCallback, useState, type ReactNode } from "react";
+import type { ReactNode } from "react";
 import { Composer } from "./Composer.tsx";
-import { useDmrelay, useRefresh } from "./Dmrelay.tsx";
+import { useThread } from "dmrelay-client/react";
 import { nameOf } from "./Inbox.tsx";
 import { ProblemNote } from "./ProblemNote.tsx";
-import type { Chat, Message } from "./types.ts";
-import { usePages, type Load } from "./usePages.ts";
+import type { Message } from "dmrelay-client";
 
 export function Conversation({ chatId }: { chatId: string }): ReactNode {
-  const { client } = useDmrelay();
-  const [chat, setChat] = useState<Chat>();
-  const [error, setError] = useState<unknown>();
-
-  const load = useCallback<Load<Message>>(async (cursor, signal) => {
-    const detail = await client.chat(chatId, { cursor }, signal);
-    // Whoever has the conversation before their eyes has read it.
-    setChat(detail.chat.unreadCount > 0 ? await client.markRead(chatId) : detail.chat);
-    return detail.messages;
-  }, [client, chatId]);
-  const messages = usePages(load, (message) => message.messageId);
-  useRefresh(messages.refresh, (event) => event.chatId === chatId);
-
-  const change = (call: Promise<Chat>): void => {
-    setError(undefined);
-    call.then(setChat, setError);
-  };
+  const { chat, messages, thinking, takeOver, release, error } = useThread(chatId);
   if (!chat) return messages.error ? <ProblemNote error={messages.error} /> : <p>Loading …</p>;
   // Newest first from the API, newest last on the page.
   const shown = messages.items.toReversed();
@@ -34,8 +17,8 @@ export function Conversation({ chatId }: { chatId: string }): ReactNode {
       <header>
         <h2>{nameOf(chat)}</h2>
         {chat.mode === "bot"
-          ? <button onClick={() => change(client.takeOver(chatId))}>Take over</button>
-          : <button onClick={() => change(client.release(chatId))}>Return to the bot</button>}
+          ? <button onClick={() => takeOver()}>Take over</button>
+          : <button onClick={release}>Return to the bot</button>}
         {chat.mode !== "bot" && chat.resumeAt && (
           <p>The bot resumes at {new Date(chat.resumeAt).toLocaleString()}.</p>
         )}
@@ -43,6 +26,7 @@ export function Conversation({ chatId }: { chatId: string }): ReactNode {
       </header>
       {messages.hasMore && <button disabled={messages.loading} onClick={messages.loadMore}>Older messages</button>}
       <ol>{shown.map((message) => <Bubble key={message.messageId} message={message} />)}</ol>
+      {thinking && <p>The bot is writing …</p>}
       <ProblemNote error={messages.error} />
       <Composer chat={chat} onSent={messages.refresh} />
     </section>

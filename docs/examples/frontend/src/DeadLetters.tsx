@@ -1,11 +1,9 @@
 // Dead letters: reviewed by a human, then replayed or discarded.
 
 import { useCallback, useState, type ReactNode } from "react";
-import { newKey } from "./client.ts";
-import { useDmrelay, useRefresh } from "./Dmrelay.tsx";
+import { type DeadLetter, newKey } from "dmrelay-client";
+import { type Load, useDmrelay, usePages, useRefresh } from "dmrelay-client/react";
 import { ProblemNote } from "./ProblemNote.tsx";
-import type { DeadLetter } from "./types.ts";
-import { usePages, type Load } from "./usePages.ts";
 
 /** Maximum number per call. */
 const MOST = 200;

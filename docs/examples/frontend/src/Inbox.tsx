@@ -1,12 +1,10 @@
 // The inbox: the chats on one side, the chosen conversation on the other.
 
-import { useCallback, useState, type ReactNode } from "react";
+import { useState, type ReactNode } from "react";
 import { Conversation } from "./Conversation.tsx";
-import { useDmrelay, useRefresh } from "./Dmrelay.tsx";
+import { useChats, useSettled } from "dmrelay-client/react";
 import { ProblemNote } from "./ProblemNote.tsx";
-import type { Chat, Message, Query } from "./types.ts";
-import { usePages, type Load } from "./usePages.ts";
-import { useSettled } from "./useSettled.ts";
+import type { Chat, Message, Query } from "dmrelay-client";
 
 type Folder = NonNullable<Query<"/chats">["folder"]>;
 
@@ -19,19 +17,12 @@ const FOLDERS: Record<Folder, string> = {
 };
 
 export function Inbox({ connectionId }: { connectionId?: string }): ReactNode {
-  const { client } = useDmrelay();
   const [search, setSearch] = useState("");
   const [folder, setFolder] = useState<Folder | "">("");
   const [chosen, setChosen] = useState<string>();
   const q = useSettled(search.trim(), 300);
 
-  const load = useCallback<Load<Chat>>(
-    (cursor, signal) => client.chats({ connectionId, q: q || undefined, folder: folder || undefined, cursor }, signal),
-    [client, connectionId, q, folder],
-  );
-  const chats = usePages(load, (chat) => chat.chatId);
-  // Every event of a chat moves it to the top or changes who answers.
-  useRefresh(chats.refresh, (event) => event.chatId != null);
+  const chats = useChats({ connectionId, q: q || undefined, folder: folder || undefined });
 
   return (
     <div style={{ display: "grid", gridTemplateColumns: "20rem 1fr", gap: "1rem" }}>

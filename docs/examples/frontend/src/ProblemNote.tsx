@@ -1,7 +1,7 @@
 // An error as a readable message.
 
 import type { ReactNode } from "react";
-import { ProblemError } from "./problem.ts";
+import { ProblemError } from "dmrelay-client";
 
 /** Our own messages for common problems; the API's for all others. */
 const WORDS: Record<string, string> = {

@@ -1,7 +1,7 @@
 // A link as a QR code. The API creates the picture; none of it is inserted into the page as HTML.
 
 import { useEffect, useState, type ReactNode } from "react";
-import { useDmrelay } from "./Dmrelay.tsx";
+import { useDmrelay } from "dmrelay-client/react";
 
 export interface QrCodeProps {
   /** Where it leads, as `links` of the connection has it. */

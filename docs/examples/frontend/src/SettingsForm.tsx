@@ -1,10 +1,9 @@
 // A connection's settings. An empty field is the default: it is sent as null.
 
 import { useState, type FormEvent, type ReactNode } from "react";
-import { useDmrelay } from "./Dmrelay.tsx";
-import { ProblemError } from "./problem.ts";
+import { type Status, useConnection, useDmrelay } from "dmrelay-client/react";
+import { ProblemError } from "dmrelay-client";
 import { ProblemNote } from "./ProblemNote.tsx";
-import { useConnection, type Status } from "./useConnection.ts";
 
 export function SettingsForm({ connectionId }: { connectionId?: string }): ReactNode {
   const { state, reload } = useConnection(connectionId);

@@ -1,7 +1,7 @@
 // The state of a connection as a word and a colour.
 
 import type { ReactNode } from "react";
-import type { Connection } from "./types.ts";
+import type { Connection } from "dmrelay-client";
 
 type Tone = "good" | "busy" | "bad" | "off";
 

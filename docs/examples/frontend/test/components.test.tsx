@@ -3,10 +3,9 @@ import { test } from "node:test";
 import { renderToStaticMarkup } from "react-dom/server";
 import { comeBack, Outcome, PageList } from "../src/ConnectButton.tsx";
 import { inWords } from "../src/ProblemNote.tsx";
-import { ProblemError } from "../src/problem.ts";
+import { type Connection, type ConnectSession, ProblemError } from "dmrelay-client";
 import { Picture } from "../src/QrCode.tsx";
 import { StatusBadge } from "../src/StatusBadge.tsx";
-import type { Connection, ConnectSession } from "../src/types.ts";
 
 test("a QR code is an image with its link as text", () => {
   const html = renderToStaticMarkup(<Picture link="https://ig.me/m/acme" label="Write to us" image="blob:1" />);

@@ -1,6 +1,6 @@
-// Names for what the OpenAPI document describes. api.d.ts is generated from it: npm run types.
+// Names for what the OpenAPI document describes. api.ts is generated from it: npm run types.
 
-import type { components, paths } from "./api.d.ts";
+import type { components, paths } from "./api.ts";
 
 type Schemas = components["schemas"];
 
@@ -14,7 +14,6 @@ export type Activity = Schemas["Activity"];
 export type DeadLetter = Schemas["DeadLetter"];
 /** A live event: ids, no text. Fetch the objects. */
 export type LiveEvent = Schemas["LiveEvent"];
-/** A link and its QR code. */
 
 /** A page of a list. */
 export interface Page<T> {

@@ -1,0 +1,7 @@
+// A client of dmrelay's REST API and its live events, for browsers and Node.js.
+
+export { Client, newKey, type ClientOptions } from "./client.ts";
+export { follow, type FollowOptions, type StreamState } from "./events.ts";
+export { ProblemError, type ProblemDocument } from "./problem.ts";
+export type { TokenSource, TransportOptions } from "./transport.ts";
+export type * from "./types.ts";
