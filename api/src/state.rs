@@ -5,6 +5,7 @@ use crate::budget::{Budgets, Rate};
 use crate::canary::{Canary, Surroundings};
 use crate::connect::apps;
 use crate::console::demo::Demo;
+use crate::console::oidc::Provider;
 use crate::gaps::Gaps;
 use crate::jwt::Tokens;
 use crate::limit::Limits;
@@ -232,14 +233,14 @@ fn check_origins(origins: &[String]) -> Result<(), InvalidSetting> {
 pub struct ApiParts {
     /// What every process has.
     pub(crate) app: App,
-    /// Settings.
-    pub(crate) options: ApiOptions,
+    /// Settings. There are many: futures should not carry them along.
+    pub(crate) options: Box<ApiOptions>,
 }
 
 impl ApiParts {
     /// The dependencies of an API with these settings.
     pub fn new(app: App, options: ApiOptions) -> Self {
-        Self { app, options }
+        Self { app, options: Box::new(options) }
     }
 }
 
@@ -263,6 +264,8 @@ pub struct Shared {
     pub(crate) snapshots: Snapshots,
     pub(crate) gaps: Gaps,
     pub(crate) tokens: Current<Option<Tokens>>,
+    /// Where people sign in to the console, if not with API keys only.
+    pub(crate) oidc: Option<Provider>,
     /// The operator's secrets, as last read.
     pub(crate) secrets: Current<PlatformSecrets>,
     pub(crate) limits: Limits,
@@ -321,6 +324,7 @@ impl ApiState {
     ) -> anyhow::Result<Self> {
         let ApiParts { app, options } = parts;
         let tokens = Current::new(Tokens::new(&options.jwt, app.client.clone())?);
+        let oidc = Provider::new(&options.jwt.oidc, tokens.get().is_some())?;
         let secrets = Current::new(options.secrets.clone());
         if let Some(canary) = options.canary.clone() {
             let (store, client) = (app.store.clone(), app.client.clone());
@@ -383,11 +387,12 @@ impl ApiState {
             queue: app.queue,
             metrics: app.metrics,
             clock: app.clock,
-            options,
+            options: *options,
             inbox,
             snapshots,
             gaps,
             tokens,
+            oidc,
             secrets,
             limits,
             live,

@@ -1,13 +1,13 @@
 //! The console: who gets in, what they may do there, and what people see in a real browser.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use dmrelay_domain::permission::Role;
 use dmrelay_simulator::{Fault, FaultMode, Operation};
 use dmrelay_tests::browser;
+use dmrelay_tests::console::{Person, seen};
 use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, Answer, KEY};
 use dmrelay_tests::wait::until;
-use reqwest::header::{LOCATION, SET_COOKIE};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -27,67 +27,6 @@ on_both_backends!(
 
 const USER: &str = "200000000000001";
 const OTHER: &str = "200000000000002";
-
-/// Somebody at the console.
-struct Person {
-    client: reqwest::Client,
-    base: String,
-    cookie: Option<String>,
-}
-
-impl Person {
-    fn at(relay: &Relay) -> Result<Self> {
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-        Ok(Self { client, base: relay.rest.address(), cookie: None })
-    }
-
-    fn call(&self, method: &str, path: &str) -> Result<reqwest::RequestBuilder> {
-        let call = self.client.request(method.parse()?, format!("{}{path}", self.base));
-        let call = call.header("accept", "text/html");
-        Ok(match &self.cookie {
-            Some(cookie) => call.header("cookie", cookie),
-            None => call,
-        })
-    }
-
-    async fn get(&self, path: &str) -> Result<(u16, String, String)> {
-        seen(self.call("GET", path)?).await
-    }
-
-    async fn post(&self, path: &str, form: &[(&str, &str)]) -> Result<(u16, String, String)> {
-        let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let call = self.call("POST", path)?.header("content-type", "application/x-www-form-urlencoded");
-        seen(call.body(body)).await
-    }
-
-    async fn sign_in(&mut self, key: &str) -> Result<()> {
-        let form = [("name", "Anna Berg"), ("key", key), ("subaccount", "acme")];
-        let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let call = self.call("POST", "/console/sign-in")?;
-        let call = call.header("content-type", "application/x-www-form-urlencoded").body(body);
-        let response = call.send().await?;
-        ensure!(response.status() == 303, "{}: {}", response.status(), response.text().await?);
-        let cookie = response.headers().get(SET_COOKIE).context("no cookie")?.to_str()?.to_owned();
-        for part in ["HttpOnly", "SameSite=Lax", "Path=/console", "Max-Age="] {
-            ensure!(cookie.contains(part), "{cookie} lacks {part}");
-        }
-        self.cookie = cookie.split(';').next().map(str::to_owned);
-        Ok(())
-    }
-
-    /// What the forms of a page carry.
-    async fn csrf(&self) -> Result<String> {
-        let (_, page, _) = self.get("/console/inbox").await?;
-        let (_, rest) = page.split_once("data-csrf=\"").context("no token in the page")?;
-        Ok(rest.split('"').next().unwrap_or_default().to_owned())
-    }
-}
-
-async fn seen(call: reqwest::RequestBuilder) -> Result<(u16, String, String)> {
-    let response = call.send().await?;
-    let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default().to_owned();
-    Ok((response.status().as_u16(), response.text().await?, to))
-}
 
 async fn key(relay: &Relay, subaccount: &str, role: Role) -> Result<String> {
     let body = json!({"name": "console", "role": role.as_str()}).to_string().into_bytes();

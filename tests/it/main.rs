@@ -67,6 +67,7 @@ mod sdk;
 mod send;
 mod sessions;
 mod silence;
+mod single_sign_on;
 mod store;
 mod store_rest;
 mod takeover;

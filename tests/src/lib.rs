@@ -4,6 +4,7 @@ pub mod alertmanager;
 pub mod browser;
 pub mod cluster;
 pub mod collector;
+pub mod console;
 pub mod database;
 pub mod login;
 pub mod port;

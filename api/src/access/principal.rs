@@ -1,6 +1,6 @@
 //! The caller: the holder of an API key, the bootstrap key or a token.
 
-use crate::jwt::{Grants, TokenError};
+use crate::jwt::{Grants, Identity, TokenError};
 use crate::problem::Problem;
 use crate::state::ApiState;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -133,6 +133,17 @@ impl Principal {
         Ok((principal, only, role))
     }
 
+    /// The holder of a token.
+    pub(crate) fn of_identity(identity: Identity) -> Self {
+        Self {
+            id: format!("jwt:{}", identity.subject),
+            name: format!("jwt {}", identity.subject),
+            credential: Credential::Token(identity.expires_at.saturating_mul(1_000)),
+            grants: identity.grants,
+            agents: identity.agents,
+        }
+    }
+
     /// The one subaccount in which the caller has a role, if it is one.
     pub(crate) fn only_subaccount(&self) -> Option<SubaccountId> {
         match &self.grants {
@@ -144,13 +155,7 @@ impl Principal {
 
 async fn by_token(tokens: &crate::jwt::Tokens, token: &str) -> Result<Principal, Problem> {
     match tokens.verify(token).await {
-        Ok(identity) => Ok(Principal {
-            id: format!("jwt:{}", identity.subject),
-            name: format!("jwt {}", identity.subject),
-            credential: Credential::Token(identity.expires_at.saturating_mul(1_000)),
-            grants: identity.grants,
-            agents: identity.agents,
-        }),
+        Ok(identity) => Ok(Principal::of_identity(identity)),
         Err(TokenError::Invalid(why)) => Err(Problem::unauthenticated(why)),
         Err(TokenError::Unavailable) => Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,

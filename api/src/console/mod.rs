@@ -8,6 +8,7 @@ pub(crate) mod demo;
 mod failed;
 mod keys;
 mod live;
+pub(crate) mod oidc;
 mod overview;
 mod pages;
 mod panel;
@@ -40,6 +41,8 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console", get(|| async { Redirect::to("/console/inbox") }))
         .route("/console/sign-in", get(sign_in::show).post(sign_in::enter))
         .route("/console/enter", get(sign_in::follow_link))
+        .route("/console/oidc", get(oidc::begin))
+        .route("/console/oidc/callback", get(oidc::callback_of))
         .route("/console/sign-out", post(sign_in::leave))
         .route("/console/inbox", get(pages::inbox))
         .route("/console/live", get(live::live))

@@ -39,8 +39,17 @@ pub(super) struct Entry {
 }
 
 /// `GET /console/sign-in`.
-pub(super) async fn show(Params(query): Params<Query>) -> Response {
-    html(sign_in(&SignIn { next: query.next.unwrap_or_default(), ..SignIn::default() }))
+pub(super) async fn show(State(state): State<ApiState>, Params(query): Params<Query>) -> Response {
+    html(sign_in(&SignIn {
+        next: query.next.unwrap_or_default(),
+        with: provider(&state),
+        ..SignIn::default()
+    }))
+}
+
+/// What the identity provider is called, if there is one.
+fn provider(state: &ApiState) -> Option<String> {
+    Some(state.oidc.as_ref()?.name().to_owned())
 }
 
 /// `POST /console/sign-in`: an API key becomes a session of a person.
@@ -49,7 +58,8 @@ pub(super) async fn enter(
     headers: HeaderMap,
     Form(entry): Form<Entry>,
 ) -> Response {
-    let page = SignIn { name: entry.name.clone(), next: entry.next.clone(), ..SignIn::default() };
+    let (name, with) = (entry.name.clone(), provider(&state));
+    let page = SignIn { name, next: entry.next.clone(), with, ..SignIn::default() };
     let next = local(&entry.next);
     let answer = match check_origin(&headers) {
         Ok(()) => begin_with_key(&state, entry).await,
@@ -76,7 +86,7 @@ pub(super) async fn follow_link(
     if let Some(demo) = state.options.demo.as_ref().filter(|demo| demo.redeem(&code)) {
         let subaccount = SubaccountId::parse(&demo.subaccount).map_err(|_| Problem::not_found("the demo"))?;
         let system = Actor::from("system");
-        let cookie = begin(&state, (subaccount, Role::Admin), "You", (&system, None)).await?;
+        let cookie = begin(&state, (subaccount, Role::Admin), Who::named("You"), (&system, None)).await?;
         return Ok(with_cookie(go_to("/console/inbox"), cookie));
     }
     if recognize(&state, &headers).await.is_ok() {
@@ -139,14 +149,28 @@ async fn begin_with_key(state: &ApiState, entry: Entry) -> Result<HeaderValue, P
         crate::access::Credential::OfSettings => None,
         _ => return Err(Problem::unauthenticated("sign in with an API key")),
     };
-    begin(state, (subaccount, role), name, (&principal.actor(), key_hash)).await
+    begin(state, (subaccount, role), Who::named(name), (&principal.actor(), key_hash)).await
+}
+
+/// Who signs in.
+pub(super) struct Who {
+    /// By which they are known to the pages: what they have read, and what is assigned to them.
+    pub(super) subject: String,
+    pub(super) name: String,
+}
+
+impl Who {
+    /// Somebody who is known by a name only.
+    fn named(name: &str) -> Self {
+        Self { subject: format!("console:{name}"), name: name.to_owned() }
+    }
 }
 
 /// Begins a session of a person.
-async fn begin(
+pub(super) async fn begin(
     state: &ApiState,
     (subaccount, role): (SubaccountId, Role),
-    name: &str,
+    Who { subject, name }: Who,
     (by, key_hash): (&Actor, Option<[u8; 32]>),
 ) -> Result<HeaderValue, Problem> {
     let (token, hash) = api_key::generate_session();
@@ -155,8 +179,8 @@ async fn begin(
     let new = NewSession {
         id: SessionId::new(),
         subaccount,
-        subject: format!("console:{name}"),
-        name: name.to_owned(),
+        subject,
+        name,
         // Unlike the sessions that a backend hands to browsers, this one's token is out of reach of scripts: owners stay owners.
         role,
         hash,
@@ -180,13 +204,13 @@ fn cookie(state: &ApiState, token: &str, time: Duration) -> HeaderValue {
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
 }
 
-fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {
+pub(super) fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     response.into_response()
 }
 
 /// An address of the console, whatever was asked for.
-fn local(next: &str) -> String {
+pub(super) fn local(next: &str) -> String {
     let is_ours = next.starts_with("/console/") && !next.contains(['\\', '\r', '\n']);
     if is_ours { next.to_owned() } else { "/console/inbox".to_owned() }
 }

@@ -1,6 +1,7 @@
 //! What the claims of a valid token grant.
 
 use super::{TokenError, invalid};
+use dmrelay_domain::api_key::is_name;
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::permission::Role;
@@ -21,6 +22,8 @@ const EVERY: &str = "*";
 pub(crate) struct Identity {
     /// The subject (`sub`): printable and short.
     pub(crate) subject: String,
+    /// What people call them (`name`), printable and short.
+    pub(crate) name: Option<String>,
     /// The roles granted.
     pub(crate) grants: Grants,
     /// The agents to which it may connect accounts without the operator having assigned them.
@@ -97,7 +100,10 @@ impl Rules {
         let expires_at = self.check_lifetime(claims, now)?;
         let subject = claims.get("sub").and_then(Value::as_str).filter(|text| is_subject(text));
         let subject = subject.ok_or(wrong("its subject (sub) is missing or unusable"))?.to_owned();
-        Ok(Identity { subject, grants: self.grants(claims)?, agents: self.agents(claims)?, expires_at })
+        let name =
+            ["name", "preferred_username", "email"].iter().filter_map(|claim| claims.get(*claim)?.as_str());
+        let name = name.map(str::trim).find(|name| is_name(name)).map(str::to_owned);
+        Ok(Identity { subject, name, grants: self.grants(claims)?, agents: self.agents(claims)?, expires_at })
     }
 
     /// The token's expiry, unless it lives for longer than allowed.

@@ -53,7 +53,7 @@ if (form && text) {
       const init = { method: "POST", body: data, headers: { "idempotency-key": id } };
       const html = await fetchFragments(form.action, init);
       document.getElementById(bubble)?.remove();
-      apply(html);
+      apply(html, true);
     } catch (problem) {
       failed(bubble, words, id, problem instanceof Error ? problem.message : String(problem));
     }

@@ -10,8 +10,11 @@ const parse = (html) => {
   return [...template.content.children];
 };
 
-/** Puts fragments where they belong. @param {string} html @returns {Element[]} those that are in the page now */
-export const apply = (html) => {
+/**
+ * Puts fragments where they belong. What came live meanwhile is newer than the answer to a form.
+ * @param {string} html @param {boolean} [isAnswer] @returns {Element[]} those that are in the page now
+ */
+export const apply = (html, isAnswer = false) => {
   const scroll = document.getElementById("scroll");
   const wasAtEnd = !!scroll && scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
   const placed = [];
@@ -23,6 +26,7 @@ export const apply = (html) => {
       continue;
     }
     const old = part.id ? document.getElementById(part.id) : null;
+    if (isAnswer && old?.classList.contains("bubble")) continue;
     const into = part.dataset.into ? document.getElementById(part.dataset.into) : null;
     if (old && part.dataset.place === "first" && into) {
       const hadFocus = old === document.activeElement;
@@ -66,7 +70,7 @@ const fetchSoon = (url) => {
   if (soon.has(url)) return;
   const fetching = () => {
     soon.delete(url);
-    fetchFragments(url).then(apply, () => {});
+    fetchFragments(url).then((html) => apply(html), () => {});
   };
   soon.set(url, window.setTimeout(fetching, 150));
 };
@@ -221,7 +225,7 @@ document.addEventListener("submit", async (event) => {
   try {
     const html = await fetchFragments(form.action, { method: "POST", body: data });
     form.reset();
-    apply(html);
+    apply(html, true);
     refreshFolders();
   } catch (problem) {
     alert(problem instanceof Error ? problem.message : problem);

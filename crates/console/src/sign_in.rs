@@ -15,6 +15,8 @@ pub struct SignIn {
     pub next: String,
     /// What the form must carry.
     pub csrf: String,
+    /// The name of the identity provider, if there is one.
+    pub with: Option<String>,
 }
 
 /// The page.
@@ -28,6 +30,18 @@ pub fn sign_in(page: &SignIn) -> Markup {
                     img src=(assets::address("icon.svg")) alt="" width="48" height="48";
                     h1 { "Sign in to " (words::PRODUCT) }
                     @if let Some(problem) = &page.problem { p class="problem" role="alert" { (problem) } }
+                    @if let Some(with) = &page.with {
+                        form method="get" action={ (BASE) "/oidc" } {
+                            input type="hidden" name="next" value=(page.next);
+                            details {
+                                summary { "I work for several subaccounts" }
+                                label for="of" { "Subaccount" }
+                                input id="of" name="subaccount" maxlength="64" autocomplete="off";
+                            }
+                            button { "Sign in with " (with) }
+                        }
+                        p class="or" { "or with an API key" }
+                    }
                     form method="post" action={ (BASE) "/sign-in" } {
                         input type="hidden" name="next" value=(page.next);
                         input type="hidden" name="csrf" value=(page.csrf);

@@ -1,7 +1,8 @@
 //! Authentication, rate limits and origins of the REST API.
 
-use super::JwtSecretArg;
 use super::duration::{parse as duration, positive};
+use super::{JwtSecretArg, OidcClientSecretArg};
+use crate::http::service_url;
 use clap::Args;
 use ipnet::IpNet;
 use std::time::Duration;
@@ -51,6 +52,40 @@ pub struct JwtSettings {
     /// Timeout of fetching the keys.
     #[arg(long, env = "JWKS_TIMEOUT", default_value = "5s", value_parser = positive)]
     pub jwks_timeout: Duration,
+    /// Signing in to the console at the identity provider.
+    #[command(flatten)]
+    pub oidc: OidcSettings,
+}
+
+/// Signing in to the console at an identity provider (OpenID Connect Core 1.0, authorization code flow with PKCE, RFC 7636). The token
+/// that the provider gives is checked as any other: with the settings of tokens.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Signing in to the console (OIDC)")]
+pub struct OidcSettings {
+    /// The console's client id at the identity provider. Its redirect URI there: PUBLIC_URL with `/console/oidc/callback`.
+    #[arg(long, env = "OIDC_CLIENT_ID")]
+    pub oidc_client_id: Option<String>,
+    /// The client's secret.
+    #[command(flatten)]
+    pub client_secret: OidcClientSecretArg,
+    /// Where people log in: the provider's `authorization_endpoint`.
+    #[arg(long, env = "OIDC_AUTHORIZE_URL", value_parser = service_url)]
+    pub oidc_authorize_url: Option<Url>,
+    /// Where a code becomes a token: the provider's `token_endpoint`.
+    #[arg(long, env = "OIDC_TOKEN_URL", value_parser = service_url)]
+    pub oidc_token_url: Option<Url>,
+    /// The scopes that are asked for.
+    #[arg(long, env = "OIDC_SCOPES", default_value = "openid profile")]
+    pub oidc_scopes: String,
+    /// The `audience` parameter, which some providers need to give a token for an API.
+    #[arg(long, env = "OIDC_AUDIENCE")]
+    pub oidc_audience: Option<String>,
+    /// What the button says after "Sign in with".
+    #[arg(long, env = "OIDC_NAME", default_value = "single sign-on")]
+    pub oidc_name: String,
+    /// Timeout of the call for a token.
+    #[arg(long, env = "OIDC_TIMEOUT", default_value = "10s", value_parser = positive)]
+    pub oidc_timeout: Duration,
 }
 
 /// Rate limits of the REST API; each process counts on its own.

@@ -13,7 +13,7 @@ mod secrets;
 mod tests;
 mod worker;
 
-pub use access::{JwtSettings, LimitSettings};
+pub use access::{JwtSettings, LimitSettings, OidcSettings};
 pub use canary::CanarySettings;
 pub use duration::{days, parse as duration, positive};
 pub use health::HealthSettings;
@@ -22,7 +22,8 @@ pub use login::LoginSettings;
 pub use notify::{IncidentSettings, NotifySettings};
 pub use secrets::{
     BootstrapKeyArg, DatabaseUrlArg, EncryptionKeysArg, FacebookAppSecretArg, InstagramAppSecretArg,
-    JwtSecretArg, MetaAppSecretsArg, MetaVerifyTokenArg, RedisUrlArg, RetellApiKeyArg, SmtpUrlArg,
+    JwtSecretArg, MetaAppSecretsArg, MetaVerifyTokenArg, OidcClientSecretArg, RedisUrlArg, RetellApiKeyArg,
+    SmtpUrlArg,
 };
 pub use worker::{TurnBudgets, WorkerSettings};
 

@@ -106,6 +106,11 @@ secret!(
     "The mail server of notifications: smtps://user:password@host, or smtp://user:password@host?tls=required for STARTTLS"
 );
 secret!(
+    /// `OIDC_CLIENT_SECRET`.
+    OidcClientSecretArg, "oidc-client-secret", "OIDC_CLIENT_SECRET", "oidc-client-secret-file", "OIDC_CLIENT_SECRET_FILE",
+    "The secret of the console at the identity provider, if it has one"
+);
+secret!(
     /// `JWT_SECRET`.
     JwtSecretArg, "jwt-secret", "JWT_SECRET", "jwt-secret-file", "JWT_SECRET_FILE",
     "The secret that signs HS256 tokens; at least 32 characters. Not together with JWKS_URL"
