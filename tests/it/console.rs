@@ -6,7 +6,7 @@ use dmrelay_simulator::{Fault, FaultMode, Operation};
 use dmrelay_tests::browser;
 use dmrelay_tests::console::{Person, seen};
 use dmrelay_tests::relay::{Backend, Relay};
-use dmrelay_tests::rest::{ACCOUNT, Answer, KEY};
+use dmrelay_tests::rest::{ACCOUNT, AGENT, Answer, KEY};
 use dmrelay_tests::wait::until;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -270,6 +270,25 @@ async fn accounts_are_watched_paused_and_disconnected(backend: Backend) -> Resul
     for (name, value) in [("debounce_ms", "soon"), ("takeover_hours", "9999"), ("agent_variables", "odd")] {
         let (status, page, _) = act("settings", &[(name, value)]).await?;
         assert!(status == 422 && page.contains("role=\"alert\""), "{name}: {status} {page}");
+    }
+    // What customers see before they write, at Meta.
+    let profile =
+        [("questions", "Where is my order? = ORDER"), ("menu", "Shop = https://shop.example\nHours")];
+    assert_eq!(act("profile", &profile).await?.0, 303);
+    let set = relay.rest.get("inbox-profile").await?.json;
+    assert_eq!(set["atMeta"]["iceBreakers"][0]["questions"][0]["payload"], "ORDER", "{set}");
+    assert_eq!(set["atMeta"]["persistentMenu"][0]["items"][0]["url"], "https://shop.example");
+    let (_, page, _) = person.get(&format!("/console/accounts/{connection}/profile")).await?;
+    assert!(page.contains("Where is my order? = ORDER") && page.contains("\nHours<"), "{page}");
+    let many = "x\n".repeat(5);
+    let (status, page, _) = act("profile", &[("questions", many.as_str())]).await?;
+    assert!(status == 422 && page.contains("1 to 4"), "{status} {page}");
+    // Another agent, and back.
+    assert_eq!(act("agent", &[("agent", "not an agent!")]).await?.0, 422);
+    for agent in ["agent_two", AGENT] {
+        assert_eq!(act("agent", &[("agent", agent)]).await?.0, 303);
+        let moved = relay.rest.get("connections").await?.json;
+        assert_eq!(moved["items"][0]["agentId"], agent, "{moved}");
     }
     assert_eq!(act("check", &[]).await?.0, 303);
     assert_eq!(act("explode", &[]).await?.0, 404);

@@ -80,7 +80,7 @@ async fn account(state: &ApiState, connection: &Connection) -> Result<Account, P
 }
 
 /// A connection of the subaccount.
-async fn find(state: &ApiState, visitor: &Visitor, id: Uuid) -> Result<Connection, Problem> {
+pub(super) async fn find(state: &ApiState, visitor: &Visitor, id: Uuid) -> Result<Connection, Problem> {
     let all = state.store.connections(&visitor.subaccount, None).await?;
     let found = all.into_iter().find(|connection| connection.id == ConnectionId(id));
     found.ok_or_else(|| Problem::not_found("this subaccount has no such account"))
@@ -158,6 +158,14 @@ pub(super) async fn act(
                 let apply = |settings: &mut _, paused: &mut bool| change.apply(settings, paused);
                 state.store.change_settings(connection.id, &visitor.actor, apply).await?;
                 state.snapshots.refresh().await?;
+            }
+            "agent" => {
+                visitor.require(Permission::Connect)?;
+                let agent = AgentId::parse(fields.agent.as_deref().unwrap_or_default().trim());
+                let agent = agent.map_err(|err| Problem::invalid("/agent", err.why))?;
+                let (subaccount, actor) = (visitor.subaccount.clone(), visitor.actor.clone());
+                let scope = Scope { subaccount, agent: connection.agent.clone(), actor, may_bind: false };
+                connections::change_agent(&state, &scope, &connection, &agent).await?;
             }
             "disconnect" => {
                 visitor.require(Permission::Connect)?;

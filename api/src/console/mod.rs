@@ -12,6 +12,7 @@ pub(crate) mod oidc;
 mod overview;
 mod pages;
 mod panel;
+mod profile;
 mod sign_in;
 mod trace;
 mod visitor;
@@ -62,6 +63,7 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/accounts", get(accounts::show))
         .route("/console/accounts/connect", post(accounts::connect))
         .route("/console/accounts/{connectionId}/qr", get(accounts::qr))
+        .route("/console/accounts/{connectionId}/profile", get(profile::show).post(profile::set))
         .route("/console/accounts/{connectionId}/{deed}", post(accounts::act))
         .route("/console/activity", get(activity::show))
         .route("/console/keys", get(keys::show).post(keys::create))

@@ -107,7 +107,7 @@ async fn usable(
     }
     let user = InstagramUserId::parse(&chat.instagram_user_id)
         .map_err(|_| Problem::not_found("the chat's customer cannot be read"))?;
-    let access = super::inbox_profile::access_of(state, &connection)?;
+    let access = crate::services::inbox_profile::access_of(state, &connection)?;
     Ok((connection, user, access))
 }
 

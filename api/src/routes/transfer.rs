@@ -1,16 +1,14 @@
 //! `POST …/transfer`: gives an account to another agent of the subaccount.
 
-use super::{is_live, select};
+use super::select;
 use crate::access::Scope;
-use crate::connect::{Right, check_agent, not_assigned};
 use crate::extract::Body;
 use crate::problem::{Problem, ValidationErrors};
+use crate::services::connections;
 use crate::state::ApiState;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Json;
 use dmrelay_domain::ids::AgentId;
-use dmrelay_store::AgentChanged;
 use dmrelay_views::ConnectionView;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -47,22 +45,6 @@ pub(super) async fn transfer(
     errors.end()?;
     let agent = agent.ok_or_else(|| Problem::invalid("/toAgentId", "is not valid"))?;
     let connection = select(&state, &scope, request.connection_id).await?;
-    if !is_live(&connection) {
-        let title = "The account is not connected";
-        return Err(Problem::new(StatusCode::CONFLICT, "not-connected", title)
-            .with("connectionStatus", connection.status.as_str()));
-    }
-    // Whether the caller's token names the other agent is not known here.
-    let other = Scope { agent: agent.clone(), may_bind: false, ..scope.clone() };
-    let right = check_agent(&state, &other).await?;
-    let to = (&agent, right == Right::Proven);
-    match state.store.change_agent(connection.id, to, &scope.actor).await? {
-        AgentChanged::Now(connection) => {
-            state.snapshots.refresh().await?;
-            tracing::info!(connection = %connection.id, from = %scope.agent, to = %agent, "another agent answers for an account");
-            Ok(Json(ConnectionView::of(&connection, Some(state.options.defaults))))
-        }
-        AgentChanged::NotAssigned => Err(not_assigned()),
-        AgentChanged::Gone => Err(Problem::not_found("the connection is gone")),
-    }
+    let moved = connections::change_agent(&state, &scope, &connection, &agent).await?;
+    Ok(Json(ConnectionView::of(&moved, Some(state.options.defaults))))
 }

@@ -1,5 +1,7 @@
 //! Connections: checked, and ended.
 
+use crate::access::Scope;
+use crate::connect::{Right, check_agent, not_assigned};
 use crate::health;
 use crate::problem::Problem;
 use crate::routes::is_live;
@@ -7,8 +9,9 @@ use crate::state::ApiState;
 use axum::http::StatusCode;
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::ids::AgentId;
 use dmrelay_domain::states::ConnectionStatus;
-use dmrelay_store::{Activity, ActivityKind, Connection, Released};
+use dmrelay_store::{Activity, ActivityKind, AgentChanged, Connection, Released};
 
 /// Who ends a connection, and whether its agent is given back.
 pub(crate) struct Disconnecting<'a> {
@@ -70,15 +73,45 @@ pub(crate) async fn disconnect(
     Ok(Disconnected { connection, is_over: ended, agent_released })
 }
 
+/// Gives an account to another agent of the subaccount. `scope` is the caller's, with the agent that has the account now.
+///
+/// # Errors
+/// 409 if it is not connected; 403 or 409 if the agent is not the subaccount's.
+pub(crate) async fn change_agent(
+    state: &ApiState,
+    scope: &Scope,
+    connection: &Connection,
+    agent: &AgentId,
+) -> Result<Connection, Problem> {
+    if !is_live(connection) {
+        return Err(not_connected(connection));
+    }
+    // Whether the caller's token names the other agent is not known here.
+    let other = Scope { agent: agent.clone(), may_bind: false, ..scope.clone() };
+    let right = check_agent(state, &other).await?;
+    match state.store.change_agent(connection.id, (agent, right == Right::Proven), &scope.actor).await? {
+        AgentChanged::Now(connection) => {
+            state.snapshots.refresh().await?;
+            tracing::info!(connection = %connection.id, from = %scope.agent, to = %agent, "another agent answers for an account");
+            Ok(*connection)
+        }
+        AgentChanged::NotAssigned => Err(not_assigned()),
+        AgentChanged::Gone => Err(Problem::not_found("the connection is gone")),
+    }
+}
+
+pub(crate) fn not_connected(connection: &Connection) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "not-connected", "The account is not connected")
+        .with("connectionStatus", connection.status.as_str())
+}
+
 /// Looks at Meta, and at what has come, whether the account works.
 ///
 /// # Errors
 /// 409 if it is not connected.
 pub(crate) async fn check(state: &ApiState, connection: &Connection) -> Result<(), Problem> {
     if !is_live(connection) {
-        let title = "The account is not connected";
-        return Err(Problem::new(StatusCode::CONFLICT, "not-connected", title)
-            .with("connectionStatus", connection.status.as_str()));
+        return Err(not_connected(connection));
     }
     Ok(Box::pin(health::check(state, connection)).await?)
 }

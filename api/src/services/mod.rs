@@ -3,6 +3,7 @@
 pub(crate) mod chats;
 pub(crate) mod connections;
 pub(crate) mod failures;
+pub(crate) mod inbox_profile;
 pub(crate) mod keys;
 pub(crate) mod overview;
 pub(crate) mod send;

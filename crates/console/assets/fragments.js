@@ -36,6 +36,8 @@ export const apply = (html, isAnswer = false) => {
     } else if (old) {
       const focused = keepTyped(old, part);
       old.replaceWith(part);
+      // A dialog that is replaced stays open.
+      if (old instanceof HTMLDialogElement && old.open && part instanceof HTMLDialogElement) part.showModal();
       focused?.focus();
     } else if (into) {
       into.querySelector(".empty")?.remove();

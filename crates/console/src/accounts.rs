@@ -92,7 +92,21 @@ pub fn card(person: &Person, account: &Account) -> Markup {
                         @if connection.bot_paused { (button(person, &act("resume"), "Let the bot answer", true, None)) }
                         @else { (button(person, &act("pause"), "Pause the bot", false, None)) }
                     }
-                    @if person.may(Permission::Configure) { (settings(person, connection)) }
+                    @if person.may(Permission::Configure) {
+                        a class="button" href={ (BASE) "/accounts/" (id) "/profile" } data-show { "Ice breakers and menu" }
+                        (settings(person, connection))
+                    }
+                    @if person.may(Permission::Connect) {
+                        details class="settings" {
+                            summary { "Another agent" }
+                            form method="post" action=(act("agent")) data-post {
+                                input type="hidden" name="csrf" value=(person.csrf);
+                                label { "Agent that answers from now on" input name="agent" list="agents" required maxlength="128" autocomplete="off"; }
+                                p class="quiet" { "Conversations go on with it; it is told what was said." }
+                                button { "Change agent" }
+                            }
+                        }
+                    }
                     @if person.may(Permission::Connect) {
                         details class="danger" {
                             summary { "Disconnect…" }
