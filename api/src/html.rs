@@ -21,6 +21,10 @@ label small,dt small,.quiet{color:GrayText}\
 dt{margin-top:1rem}\
 dt:target{outline:2px solid #36f;outline-offset:.25rem}\
 dd{margin:0}\
+main:has(pre){max-width:60rem;margin-top:4vh}\
+h2{font-size:1.1rem;margin:2rem 0 .25rem}\
+p{margin:.25rem 0}\
+pre{overflow-x:auto;background:#8882;border-radius:.5rem;padding:.75rem 1rem}\
 .problem{border-left:.25rem solid #c33;padding-left:.75rem}\
 button{font:inherit;padding:.6rem 1.5rem;border:0;border-radius:.5rem;background:#36f;color:#fff;cursor:pointer}\
 button:focus-visible,input:focus-visible{outline:2px solid CanvasText;outline-offset:2px}";

@@ -95,6 +95,13 @@ async fn the_document_and_its_page_are_served(backend: Backend) -> Result<()> {
     document["servers"] = served.json["servers"].clone();
     assert!(served.status == 200 && served.json == document, "{}", served.status);
     assert!(served.json["servers"][0]["url"].as_str().is_some_and(|url| url.starts_with("http")));
+    let guide = anyone.request("GET", "/api/guide", None, &[]).await?;
+    assert!(guide.status == 200 && guide.text.contains("Idempotency-Key: 7f3a"), "{}", guide.text);
+    assert!(
+        guide.text.contains("/api/database/acme/chat-agents/agent_acme/instagram/chats?folder="),
+        "{}",
+        guide.text
+    );
     let problems = anyone.request("GET", "/api/problems", None, &[]).await?;
     assert!(problems.status == 200 && problems.text.contains("id=\"invalid-request\""), "{}", problems.text);
     let page = anyone.request("GET", "/api/docs", None, &[]).await?;

@@ -1,12 +1,13 @@
 //! `GET /api/openapi.json`, and `GET /api/docs`, a page that shows it without external resources.
 
+use super::guide::{self, GUIDE};
 use crate::console::demo::Demo;
 use crate::html;
 use crate::problem::{KINDS, PAGE};
 use crate::state::ApiState;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -42,6 +43,7 @@ pub(super) fn router(document: &Value, state: &ApiState) -> Router<ApiState> {
             get(move || async move { ([(header::CONTENT_TYPE, "application/json")], text.clone()) }),
         )
         .route(PAGE, get(|| async { problems() }))
+        .route(GUIDE, get(|State(state): State<ApiState>| async move { guide::page(&state) }))
         .route("/api/docs", get(|| async { Redirect::permanent("/api/docs/") }))
         .route("/api/docs/", get(|| async { index() }))
         .route("/api/docs/start.js", get(|| async { own("text/javascript", START) }))
@@ -95,7 +97,9 @@ fn index() -> Response {
                 nav style="font:1rem/1.5 system-ui,sans-serif;padding:.75rem 1.25rem" {
                     strong { "dmrelay API" } " · "
                     a href=(DOCUMENT) { "OpenAPI document" } " · "
-                    a href=(PAGE) { "Problems" }
+                    a href=(GUIDE) { "First calls" } " · "
+                    a href=(PAGE) { "Problems" } " · "
+                    a href="/console" { "Console" }
                 }
                 div id="swagger-ui" {}
                 script src="swagger-ui-bundle.js" {}

@@ -13,6 +13,7 @@ mod disconnect;
 mod docs;
 mod erase;
 pub(crate) mod events;
+mod guide;
 mod inbox_profile;
 mod me;
 mod messages;

@@ -275,6 +275,6 @@ localize(body);
 toEnd();
 const phone = document.getElementById("phone-messages");
 if (phone) phone.scrollTop = phone.scrollHeight;
-refreshFolders();
+void refresh("folders");
 document.addEventListener("visibilitychange", markRead);
 listen();

@@ -18,7 +18,9 @@ pub(crate) fn introduce(system: &System) -> anyhow::Result<()> {
     println!("dmrelay is running, with a simulated Meta and Retell.\n");
     println!("  Console     http://{}/console/enter?code={}", system.address, system.code);
     println!("  REST API    {}", account::base(system));
+    println!("  Guide       http://{}/api/guide", system.address);
     println!("  All calls   http://{}/api/docs/#key={}", system.address, system.keys.api_key);
+    println!("  Events      {}/events", account::base(system));
     println!("  API key     {}", system.keys.api_key);
     println!("  Health      http://{}/readyz", system.address);
     println!("  Simulator   {}", system.simulator.control_url());
