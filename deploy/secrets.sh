@@ -56,6 +56,7 @@ read_one() { cat -- "$dir/$1"; }
 printf 'k1:%s\n' "$(head -c 32 /dev/urandom | base64 | tr -d '\n')" | put encryption_keys
 # Not used while they are empty.
 printf '' | put jwt_secret
+printf '' | put oidc_client_secret
 printf '' | put instagram_app_secret
 printf '' | put facebook_app_secret
 printf '' | put smtp_url

@@ -73,7 +73,12 @@ async fn people_sign_in_at_an_identity_provider(backend: Backend) -> Result<()> 
         let response =
             person.call("GET", &format!("/console/oidc?next=%2Fconsole%2Ffailed{query}"))?.send().await?;
         let cookie = set(&response, "dmrelay_oidc=").context("no cookie")?;
-        let to = url::Url::parse(response.headers()[LOCATION].to_str()?)?;
+        // A page and no redirect, which the policy of the form would forbid.
+        ensure!(response.status() == 200, "{}", response.status());
+        let page = response.text().await?;
+        let (_, rest) = page.split_once("<a href=\"").context("no link")?;
+        let to = rest.split('"').next().unwrap_or_default().replace("&amp;", "&");
+        let to = url::Url::parse(&to)?;
         let asked: HashMap<String, String> = to.query_pairs().into_owned().collect();
         anyhow::Ok((cookie, asked))
     };

@@ -27,6 +27,9 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
+/// Accounts on a page: each has its checks.
+const PAGE: usize = 50;
+
 /// Logins by their words.
 const LOGINS: [(LoginKind, &str); 2] =
     [(LoginKind::Instagram, "Instagram"), (LoginKind::Facebook, "Facebook")];
@@ -37,6 +40,9 @@ const LOGINS: [(LoginKind, &str); 2] =
 pub(super) struct Returned {
     connect_status: Option<String>,
     connect_error: Option<String>,
+    /// The page of the list, from 0.
+    #[serde(default)]
+    page: usize,
 }
 
 pub(super) async fn show(
@@ -52,10 +58,13 @@ async fn page(state: &ApiState, visitor: &Visitor, returned: &Returned) -> Resul
     let _permit = state.readers.permit(&visitor.subaccount).await?;
     let all = state.store.connections(&visitor.subaccount, None).await?;
     let (live, gone): (Vec<_>, Vec<_>) = all.iter().partition(|connection| is_live(connection));
-    let mut accounts = Vec::with_capacity(all.len());
-    for connection in live.into_iter().chain(gone) {
+    let shown = live.into_iter().chain(gone).skip(returned.page.saturating_mul(PAGE)).take(PAGE);
+    let mut accounts = Vec::with_capacity(PAGE);
+    for connection in shown {
         accounts.push(account(state, connection).await?);
     }
+    let is_last = all.len() <= returned.page.saturating_add(1).saturating_mul(PAGE);
+    let next = (!is_last).then(|| format!("/console/accounts?page={}", returned.page.saturating_add(1)));
     let agents: BTreeSet<String> = all.iter().map(|connection| connection.agent.to_string()).collect();
     let mut logins: Vec<Login> = Vec::new();
     for (login, name) in LOGINS {
@@ -66,7 +75,7 @@ async fn page(state: &ApiState, visitor: &Visitor, returned: &Returned) -> Resul
     let (person, agents) = (visitor.person(), agents.into_iter().collect::<Vec<_>>());
     let outcome =
         returned.connect_status.as_deref().map(|status| (status, returned.connect_error.as_deref()));
-    let body = dmrelay_console::accounts(&person, &accounts, (&agents, &logins), outcome);
+    let body = dmrelay_console::accounts(&person, (&accounts, next.as_deref()), (&agents, &logins), outcome);
     Ok(dmrelay_console::shell(Tab::Accounts, &person, &body))
 }
 
@@ -261,7 +270,7 @@ pub(super) async fn connect(
         Ok::<_, Problem>(url)
     };
     match beginning.await {
-        Ok(url) => html(dmrelay_console::leave_to(url.as_str())),
+        Ok(url) => html(dmrelay_console::leave_to(url.as_str(), "Meta")),
         Err(problem) => trouble(&problem),
     }
 }

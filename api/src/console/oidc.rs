@@ -104,7 +104,9 @@ pub(super) async fn begin(State(state): State<ApiState>, Params(query): Params<B
         }
     }
     let kept = BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&login).unwrap_or_default());
-    with_cookie(&state, go_to(to.as_str()), &kept, LOGIN_SECONDS)
+    // The form's policy forbids that its answer redirects there.
+    let leaving = html(dmrelay_console::leave_to(to.as_str(), provider.name()));
+    with_cookie(&state, leaving, &kept, LOGIN_SECONDS)
 }
 
 #[derive(Debug, Default, Deserialize)]

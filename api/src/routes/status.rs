@@ -72,7 +72,7 @@ pub(super) async fn status(
     let connection = select(&state, &scope, query.connection_id).await?;
     let signs = state.store.signs(connection.account.as_str()).await?;
     let checks = if is_live(&connection) { state.store.checks(connection.id).await? } else { Vec::new() };
-    let backlog = state.store.backlog(connection.id).await?;
+    let backlog = state.store.backlog(&[connection.id]).await?;
     Ok(Json(Status {
         token_days_left: connection
             .row

@@ -23,11 +23,7 @@ pub(crate) async fn overview(
     let connections: Vec<Connection> = all.into_iter().filter(is_live).collect();
     let ids = ids(&connections);
     let messages = state.store.glance(&ids, range.since(now), MESSAGES_MAX).await?;
-    let mut backlog = (0, 0);
-    for connection in &ids {
-        let one = state.store.backlog(*connection).await?;
-        backlog = (backlog.0 + one.turns, backlog.1 + one.outboxes);
-    }
+    let backlog = state.store.backlog(&ids).await?;
     let waiting_since = state.store.waiting_since(&ids).await?;
     let states = state.store.breaker_states().await?;
     let has_own_key = state.store.provider_key(subaccount).await?.is_some();
@@ -38,7 +34,7 @@ pub(crate) async fn overview(
         messages: &messages,
         is_complete,
         connections: &connections,
-        backlog,
+        backlog: (backlog.turns, backlog.outboxes),
         waiting_since,
         breakers: open(&states, (subaccount, has_own_key), (&connections, now)),
     }))

@@ -74,7 +74,7 @@ const fetchSoon = (url) => {
     soon.delete(url);
     fetchFragments(url).then((html) => apply(html), () => {});
   };
-  soon.set(url, window.setTimeout(fetching, 150));
+  soon.set(url, window.setTimeout(fetching, 300));
 };
 
 /** The first that is later. @param {HTMLElement} into @param {string | undefined} at */

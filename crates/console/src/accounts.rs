@@ -21,7 +21,7 @@ pub type Login = (&'static str, &'static str);
 /// The page's panes. `agents` are those that accounts can be connected to.
 pub fn accounts(
     person: &Person,
-    accounts: &[Account],
+    (accounts, next): (&[Account], Option<&str>),
     (agents, logins): (&[String], &[Login]),
     outcome: Option<(&str, Option<&str>)>,
 ) -> Markup {
@@ -32,6 +32,7 @@ pub fn accounts(
                 p class=[(status != "connected").then_some("problem")] role="status" { (words::connect_outcome(status, error)) }
             }
             ul class="cards" { @for account in accounts { (card(person, account)) } }
+            @if let Some(next) = next { a class="more" href=(next) { (words::MORE) } }
             @if accounts.is_empty() {
                 div class="nothing" { p class="big" { "No account is connected yet." } p { "Connect one to see its conversations." } }
             }
@@ -135,15 +136,15 @@ fn settings(person: &Person, connection: &ConnectionView) -> Markup {
                 input type="hidden" name="csrf" value=(person.csrf);
                 div class="fields" {
                     label { "Wait for more messages, in ms" input name="debounce_ms" inputmode="numeric" value=[set.debounce_ms] placeholder=(usual(|all| all.debounce_ms)); }
-                    label { "Silent after a human, in hours" input name="takeover_hours" inputmode="numeric" value=[set.takeover_hours] placeholder=(usual(|all| all.takeover_hours)); }
+                    label { "Bot stays silent after a human writes, in hours" input name="takeover_hours" inputmode="numeric" value=[set.takeover_hours] placeholder=(usual(|all| all.takeover_hours)); }
                     label { "Typing indicator" (choice("typing", set.typing, "on")) }
                     label { "Human Agent feature" (choice("human_agent", set.human_agent, "off")) }
                 }
                 label { "If the bot fails, say" textarea name="fallback_text" rows="2" maxlength="1000" placeholder="nothing" { (set.fallback_text.as_deref().unwrap_or_default()) } }
                 label { "If something cannot be read, say" textarea name="unreadable_text" rows="2" maxlength="1000" placeholder="nothing" { (set.unreadable_text.as_deref().unwrap_or_default()) } }
-                label { "Texts that Instagram sends by itself, one a line" textarea name="automatic_texts" rows="2" { (texts) } }
-                label { "Variables of the agent, as name=value, one a line" textarea name="agent_variables" rows="2" { (variables.join("\n")) } }
-                p class="quiet" { "What is left empty is as the operator has set it." }
+                label { "Texts Instagram sends automatically, one per line" textarea name="automatic_texts" rows="2" { (texts) } }
+                label { "Variables of the agent, as name=value, one per line" textarea name="agent_variables" rows="2" { (variables.join("\n")) } }
+                p class="quiet" { "Empty fields use the operator's defaults." }
                 button class="take" { "Save" }
             }
         }
@@ -154,7 +155,7 @@ fn settings(person: &Person, connection: &ConnectionView) -> Markup {
 fn choice(name: &str, value: Option<bool>, usual: &str) -> Markup {
     html! {
         select name=(name) {
-            option value="" selected[value.is_none()] { "usual (" (usual) ")" }
+            option value="" selected[value.is_none()] { "default (" (usual) ")" }
             option value="true" selected[value == Some(true)] { "on" }
             option value="false" selected[value == Some(false)] { "off" }
         }
@@ -168,7 +169,7 @@ fn button(person: &Person, action: &str, label: &str, is_main: bool, handle: Opt
             input type="hidden" name="csrf" value=(person.csrf);
             @if let Some(handle) = handle {
                 label {
-                    "Type " strong { (handle) } " to confirm. The history stays; nothing is answered any more."
+                    "Type " strong { (handle) } " to confirm. The history is kept; messages are no longer answered."
                     input name="handle" required autocomplete="off";
                 }
             }

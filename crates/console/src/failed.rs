@@ -34,7 +34,7 @@ pub fn failed(page: &Failed<'_>) -> Markup {
                         li {
                             a href={ (BASE) "/failed?class=" (class) } aria-current=[(page.class == Some(class)).then_some("page")] {
                                 strong { (count) }
-                                span class="pill failed" { (class.replace('_', " ")) }
+                                span class="pill failed" { (words::class(class)) }
                                 p { (words::failure(class)) }
                             }
                         }
@@ -68,8 +68,8 @@ pub fn outcome(is_dry: bool, replayed: usize, refused: &[(String, usize)], is_al
     html! {
         p id="bulk" role="status" {
             @if is_dry { (replayed) " would be replayed." } @else { (replayed) " were replayed." }
-            @for (why, count) in refused { " " (count) " not: " (why) "." }
-            @if !is_all { " There are more: repeat it for the next." }
+            @for (why, count) in refused { " " (count) " skipped: " (why) "." }
+            @if !is_all { " There are more: replay again for the next batch." }
         }
     }
 }
@@ -88,7 +88,7 @@ pub fn letter(person: &Person, letter: &DeadLetterView, customer: Option<&str>) 
     let what = match letter.kind.as_str() {
         "turn" => "Question to the agent",
         "message" => "Message",
-        _ => "Event of Meta",
+        _ => "Event from Meta",
     };
     let act = |verb: &str| format!("{BASE}/failed/{}/{verb}", letter.dead_letter_id);
     html! {
@@ -99,7 +99,7 @@ pub fn letter(person: &Person, letter: &DeadLetterView, customer: Option<&str>) 
                     " with " a href={ (BASE) "/inbox?chat=" (chat) } { (customer) }
                 }
                 " · " (moment(&letter.created_at))
-                " " span class="pill failed" { (letter.class.replace('_', " ")) }
+                " " span class="pill failed" { (words::class(&letter.class)) }
             }
             p { (letter.error) }
             @match letter.state {

@@ -11,7 +11,7 @@ pub fn keys(person: &Person, keys: &[ApiKeyView]) -> Markup {
     html! {
         main id="main" class="sheet" {
             h1 { (words::KEYS) }
-            p class="quiet" { "With a key, a backend of yours uses the REST API, and a colleague signs in here. What it may do is its role." }
+            p class="quiet" { "Your backend uses a key to call the REST API; colleagues use one to sign in here. The role sets what a key may do." }
             form class="connect" method="post" action={ (BASE) "/keys" } data-post {
                 input type="hidden" name="csrf" value=(person.csrf);
                 h2 { "New key" }
@@ -34,7 +34,7 @@ pub fn list(person: &Person, keys: &[ApiKeyView]) -> Markup {
     html! {
         div class="wide" id="keys" {
             table {
-                thead { tr { th { "Name" } th { "Role" } th { "Made by" } th { "Last used" } th { "Ends" } th { span class="skip" { "Revoke" } } } }
+                thead { tr { th { "Name" } th { "Role" } th { "Created by" } th { "Last used" } th { "Expires" } th { span class="skip" { "Revoke" } } } }
                 tbody {
                     @for key in keys {
                         tr {

@@ -30,8 +30,8 @@ pub fn overview(person: &Person, overview: &OverviewView) -> Markup {
             ul class="figures" {
                 (figure("Customers wrote", &totals.received.to_string(), &rate(overview)))
                 (figure("Answered by the bot", &share(totals), &words::asked(totals.sent_by_agent)))
-                (figure("Reply, half within", &duration(totals.reply_p50_ms), "from their message to ours"))
-                (figure("Reply, 95 of 100 within", &duration(totals.reply_p95_ms), "from their message to ours"))
+                (figure("Median reply time", &duration(totals.reply_p50_ms), "from their message to ours"))
+                (figure("95% of replies within", &duration(totals.reply_p95_ms), "from their message to ours"))
                 (figure("Waiting now", &overview.waiting.to_string(), "customers, for the bot"))
                 (figure("To be sent", &overview.queued.to_string(), "conversations"))
             }
@@ -42,14 +42,14 @@ pub fn overview(person: &Person, overview: &OverviewView) -> Markup {
                 p class="problem" {
                     @if breaker.service == "agent" { "The agent's provider" } @else { "Instagram" }
                     @if let Some(of) = &breaker.of { " (" (of) ")" }
-                    " is not called until " time datetime=(breaker.until) { (breaker.until) } ": it failed, or asked for a pause. Nothing is lost."
+                    " is not called until " time datetime=(breaker.until) { (breaker.until) } ": it failed, or asked us to slow down. Nothing is lost."
                 }
             }
             section class="chart" {
                 h2 { "Messages" }
                 (chart(&overview.bars, overview.range))
                 p class="legend" { span class="in" { "from customers" } span class="out" { "sent" } span class="bad" { "failed" } }
-                @if !overview.is_complete { p class="quiet" { "There were more: the newest 20,000 are counted." } }
+                @if !overview.is_complete { p class="quiet" { "Only the newest 20,000 are counted." } }
             }
             @if overview.accounts.len() > 1 { (accounts(overview)) }
             (curl(person, &format!("overview?range={}", overview.range)))
@@ -68,7 +68,7 @@ fn rate(overview: &OverviewView) -> String {
     // The bar of now has only begun: the one before is whole.
     let whole = overview.bars.iter().rev().nth(1).map_or(0, |bar| bar.received);
     let tenths = whole * 600 / overview.bar_seconds.max(1);
-    format!("{}.{} a minute at last", tenths / 10, tenths % 10)
+    format!("{}.{} per minute recently", tenths / 10, tenths % 10)
 }
 
 fn share(counts: &OverviewCounts) -> String {
@@ -132,7 +132,7 @@ fn accounts(overview: &OverviewView) -> Markup {
             h2 { (words::ACCOUNTS) }
             div class="wide" {
                 table {
-                    thead { tr { th { "Account" } th { "Received" } th { "By the bot" } th { "By people" } th { "Failed" } th { "Answered" } th { "Half within" } th { "95 of 100" } } }
+                    thead { tr { th { "Account" } th { "Received" } th { "By the bot" } th { "By people" } th { "Failed" } th { "Answered" } th { "Median reply" } th { "95% within" } } }
                     tbody {
                         @for account in &overview.accounts {
                             tr {

@@ -103,8 +103,8 @@ pub fn shell(tab: Tab, person: &Person, body: &Markup) -> Markup {
     }
 }
 
-/// A page that leads elsewhere: the policy of forms does not let them end at another site.
-pub fn leave_to(url: &str) -> Markup {
+/// A page that leads elsewhere, to a place with a name: the policy of forms does not let them end at another site.
+pub fn leave_to(url: &str, place: &str) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -116,7 +116,7 @@ pub fn leave_to(url: &str) -> Markup {
                 link rel="stylesheet" href=(assets::address("console.css"));
             }
             body class="enter" {
-                main { h1 { (words::LEAVING) } p { a href=(url) { "Go on to Meta" } } }
+                main { h1 { (words::LEAVING) } p { a href=(url) { "Continue to " (place) } } }
             }
         }
     }

@@ -63,7 +63,7 @@ impl DemoTrouble {
 pub fn phone(phone: &Phone<'_>) -> Markup {
     html! {
         aside class="phone" id="phone" aria-label="The customer's phone (demo)" {
-            p class="caption" { "You as a customer" small { "Simulated: nothing of this reaches Instagram." } }
+            p class="caption" { "You as a customer" small { "Simulated: none of this reaches Instagram." } }
             div class="device" {
                 p class="to" { "@" (phone.account) }
                 ol id="phone-messages" {

@@ -24,16 +24,16 @@ pub fn profile(person: &Person, connection: Uuid, lines: &Lines, outcome: Option
             form method="dialog" { button class="quiet" aria-label="Close" { "✕" } }
             h2 id="profile-title" { "Ice breakers and menu" }
             @if let Some(outcome) = outcome { p class="made" role="status" { (outcome) } }
-            @if lines.differs { p class="problem" { "Meta shows something else: somebody has changed it elsewhere. What stands here is what was set here." } }
+            @if lines.differs { p class="problem" { "Meta shows something else: it was changed elsewhere. This is what was set here." } }
             form class="stack" method="post" action={ (BASE) "/accounts/" (connection) "/profile" } data-post {
                 input type="hidden" name="csrf" value=(person.csrf);
-                label { "Questions to tap in a new conversation, at most 4, one a line"
+                label { "Questions to tap in a new conversation, at most 4, one per line"
                     textarea name="questions" rows="4" placeholder="Where is my order? = ORDER" { (lines.questions) } }
-                label { "Menu of a conversation, at most 20, one a line; with a link after = it opens that"
+                label { "Menu of a conversation, at most 20, one per line; a link after = is opened"
                     textarea name="menu" rows="6" placeholder="Opening hours = HOURS" { (lines.menu) } }
-                p class="quiet" { "What stands after = reaches the agent with the tap. Without it, the text itself does." }
+                p class="quiet" { "The agent gets what follows = when a customer taps; without it, the text itself." }
                 @if !lines.other_locales.is_empty() { p class="quiet" { "Other languages stay as they are: " (lines.other_locales.join(", ")) "." } }
-                button class="take" { "Save at Meta" }
+                button class="take" { "Save to Meta" }
             }
         }
     }

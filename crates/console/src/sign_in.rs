@@ -48,11 +48,11 @@ pub fn sign_in(page: &SignIn) -> Markup {
                         label for="name" { "Your name" }
                         input id="name" name="name" value=(page.name) required maxlength="100" autocomplete="name"
                             aria-describedby="name-hint";
-                        small id="name-hint" { "Your colleagues see it at what you write and do." }
+                        small id="name-hint" { "Colleagues see it next to what you write and do." }
                         label for="key" { "API key" }
                         input id="key" name="key" type="password" required autocomplete="current-password"
                             aria-describedby="key-hint";
-                        small id="key-hint" { "An API key of your subaccount. What you may do is what the key may do." }
+                        small id="key-hint" { "An API key of your subaccount. You have the same permissions as the key." }
                         details {
                             summary { "I use the operator's bootstrap key" }
                             label for="subaccount" { "Subaccount" }

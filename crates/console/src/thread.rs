@@ -125,7 +125,7 @@ pub fn head(person: &Person, chat: &ChatView, back: &str) -> Markup {
                             form method="post" action=(act("takeover")) data-post {
                                 input type="hidden" name="csrf" value=(person.csrf);
                                 input type="hidden" name="hours" value=(hours);
-                                button class=[(hours == 12).then_some("take")] title={ "The bot falls silent for " (label) } {
+                                button class=[(hours == 12).then_some("take")] title={ "The bot stops replying for " (label) } {
                                     "Take over " (label)
                                 }
                             }
@@ -173,7 +173,7 @@ pub fn bubble(message: &MessageView) -> Markup {
                 @if let Some(emoji) = message.metadata["reaction"].as_str() { span class="reaction" { (emoji) } }
                 span class="meta" {
                     @if message.metadata["edits"].as_i64().is_some_and(|edits| edits > 0) { "edited · " }
-                    a href={ (BASE) "/chats/" (message.chat_id) "/trace?message=" (message.message_id) } data-show title="How it went" { (moment(&message.at)) }
+                    a href={ (BASE) "/chats/" (message.chat_id) "/trace?message=" (message.message_id) } data-show title="Delivery details" { (moment(&message.at)) }
                     @if message.direction == "outbound" { (ticks(message)) }
                 }
                 (trouble(message))

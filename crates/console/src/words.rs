@@ -17,14 +17,14 @@ pub const ACTIVITY: &str = "Activity";
 pub const KEYS: &str = "Keys";
 /// The page of accounts.
 pub const ACCOUNTS: &str = "Accounts";
-/// On the way to Meta.
-pub const LEAVING: &str = "You are going to Meta…";
+/// On the way to another site.
+pub const LEAVING: &str = "One moment…";
 /// The page of all calls.
 pub const API: &str = "API";
 /// Ends the session.
 pub const SIGN_OUT: &str = "Sign out";
 /// Where the live connection is lost.
-pub const OFFLINE: &str = "Connection lost. What you see may be old; it is being restored.";
+pub const OFFLINE: &str = "Connection lost. Reconnecting… What you see may be out of date.";
 /// Above the search.
 pub const SEARCH: &str = "Search by name or handle";
 /// No conversation is chosen.
@@ -41,7 +41,7 @@ pub const SEND: &str = "Send";
 /// The empty composer.
 pub const WRITE: &str = "Write a message…";
 /// What sending does.
-pub const SILENCES: &str = "The bot falls silent in this chat when you write.";
+pub const SILENCES: &str = "The bot stops replying in this chat when you write.";
 /// The bot is asked.
 pub const THINKING: &str = "The bot is writing";
 
@@ -69,10 +69,10 @@ pub const FOLDERS: [(&str, &str, &str); 9] = [
     ("all", "All", "No conversations yet. They appear here as soon as somebody writes to the account."),
     ("needs_human", "Needs a human", "Nobody waits for a human. The bot has everything under control."),
     ("unanswered", "Unanswered", "Every customer has an answer."),
-    ("bot", "Bot", "The bot answers in no conversation."),
+    ("bot", "Bot", "The bot is not answering any conversation."),
     ("mine", "Mine", "No conversation is assigned to you."),
     ("human", "Taken over", "No conversation is taken over by a human."),
-    ("window_closing", "Window closing", "No window for replies ends within four hours."),
+    ("window_closing", "Window closing", "No reply window closes in the next four hours."),
     ("failed", "Failed", "Nothing has failed."),
     ("snoozed", "Snoozed", "No conversation is snoozed."),
 ];
@@ -81,9 +81,7 @@ pub const FOLDERS: [(&str, &str, &str); 9] = [
 pub fn locked(reason: Option<&str>) -> &'static str {
     match reason {
         Some("not_connected") => "The account is not connected. Connect it again to write.",
-        _ => {
-            "Meta's 24 hours since the customer's last message are over. You can write when they write again."
-        }
+        _ => "Meta's 24-hour reply window has closed. You can reply once the customer writes again.",
     }
 }
 
@@ -103,9 +101,7 @@ pub fn status(status: &str) -> &'static str {
         "queued" => "Waiting to be sent",
         "sending" => "Being sent",
         "sent" => "Sent",
-        "unknown" => {
-            "Nobody can tell whether this arrived: look in the Instagram app before you write it again."
-        }
+        "unknown" => "This may or may not have arrived. Check the Instagram app before you send it again.",
         "failed" => "Not sent",
         "suppressed" => "Held back",
         "cancelled" => "Cancelled: an earlier part of the answer failed",
@@ -119,12 +115,24 @@ pub fn reason(reason: &str) -> &'static str {
         "standby" => "another app has this conversation",
         "unsupported" => "Meta does not pass on messages of this kind",
         "view_once" => "it can be viewed once, in the Instagram app",
-        "empty" => "it says nothing",
-        "unsent" => "the question was unsent",
+        "empty" => "the message is empty",
+        "unsent" => "the customer unsent the message",
         "api" | "send" | "echo" | "person" => "a human had taken over",
         "runaway" => "the chat was paused",
-        "history" => "it is older than the connection",
+        "history" => "it was sent before the account was connected",
         _ => "not answered",
+    }
+}
+
+/// What a failure class is called.
+pub fn class(class: &str) -> String {
+    match class {
+        "window_closed" => "reply window closed".to_owned(),
+        "gone" => "customer unreachable".to_owned(),
+        "reauth" => "login required".to_owned(),
+        "ambiguous" => "outcome unknown".to_owned(),
+        "transient" => "service failing".to_owned(),
+        other => other.replace('_', " "),
     }
 }
 
@@ -133,7 +141,7 @@ pub fn failure(class: &str) -> &'static str {
     match class {
         "window_closed" => "The 24-hour window had closed. The customer must write again.",
         "gone" => "The customer cannot be reached any more.",
-        "invalid" => "It was refused as invalid. Replaying it as it is helps only if the cause is mended.",
+        "invalid" => "It was rejected as invalid. Fix the cause before you replay it.",
         "reauth" => "The account must be connected again.",
         "restricted" => "Instagram restricts the account at the moment.",
         "agent_refused" => "The agent's provider refused the question.",
@@ -153,7 +161,7 @@ pub fn range(range: &str) -> &'static str {
 
 /// How many answers there were.
 pub fn asked(answers: i64) -> String {
-    format!("{answers} messages of the bot")
+    format!("{answers} bot messages")
 }
 
 /// Groups of activities: their word in the address, and their name.
@@ -184,7 +192,7 @@ pub fn role(role: Role) -> &'static str {
 pub fn connection(status: &str) -> &'static str {
     match status {
         "connected" => "Connected",
-        "reauth_required" => "Log in again",
+        "reauth_required" => "Login required",
         "restricted" => "Restricted by Meta",
         "disconnecting" => "Being disconnected",
         "disconnected" => "Disconnected",
@@ -197,9 +205,9 @@ pub fn connect_outcome(status: &str, error: Option<&str>) -> String {
     match (status, error) {
         ("connected", _) => "The account is connected.".to_owned(),
         ("cancelled", _) => "Nothing was connected: the login was cancelled.".to_owned(),
-        ("expired", _) => "Nothing was connected: the login took too long. Begin anew.".to_owned(),
+        ("expired", _) => "Nothing was connected: the login took too long. Start again.".to_owned(),
         (_, Some("missing-permission")) => {
-            "Nothing was connected: leave everything ticked that Meta asks for, and try again.".to_owned()
+            "Nothing was connected: try again, and leave all the permissions Meta asks for ticked.".to_owned()
         }
         (_, Some("account-in-use")) => {
             "Nothing was connected: another subaccount has this account.".to_owned()
@@ -220,7 +228,7 @@ pub fn check(check: &str) -> String {
 pub fn check_state(state: &str) -> &'static str {
     match state {
         "ok" => "fine",
-        "warning" => "look at this",
+        "warning" => "needs attention",
         "failing" => "broken",
         _ => "not known",
     }

@@ -294,11 +294,11 @@ impl Store {
         Ok(counts.into_iter().map(|count| (count.word, count.n)).collect())
     }
 
-    /// What waits in a connection.
-    pub async fn backlog(&self, connection: ConnectionId) -> Result<Backlog> {
+    /// What waits in these connections.
+    pub async fn backlog(&self, connections: &[ConnectionId]) -> Result<Backlog> {
         let waiting = |due_at: chat::Column| {
-            let of_connection = chat::Column::ConnectionId.eq(connection);
-            let chats = chat::Entity::find().filter(of_connection).filter(due_at.is_not_null());
+            let of_them = chat::Column::ConnectionId.is_in(connections.iter().copied());
+            let chats = chat::Entity::find().filter(of_them).filter(due_at.is_not_null());
             chats.select_only().expr(Func::count(Expr::col(Asterisk))).into_query()
         };
         let query = Query::select()

@@ -17,7 +17,7 @@ pub struct SessionView {
     subject: String,
     #[schema(example = "Ada Byron")]
     name: String,
-    #[schema(schema_with = enums::session_role)]
+    #[schema(schema_with = enums::role)]
     role: String,
     created_by: String,
     #[schema(format = DateTime)]
