@@ -125,8 +125,14 @@ async fn a_page_is_updated_live(backend: Backend) -> Result<()> {
     let mut person = Person::at(&relay)?;
     person.sign_in(KEY).await?;
     assert_eq!(Person::at(&relay)?.get("/console/live").await?.0, 303);
-    let mut live = person.call("GET", &format!("/console/live?chat={chat}"))?.send().await?;
+    // What happens between the page and its stream is told all the same.
+    let (_, page, _) = person.get(&format!("/console/inbox?chat={chat}")).await?;
+    let (_, since) = page.split_once("data-since=\"").context("no position in the page")?;
+    let since = since.split('"').next().unwrap_or_default();
     relay.simulator.say(ACCOUNT, USER, "<script>alert(1)</script>");
+    relay.replies(USER, 2).await?;
+    relay.settled().await?;
+    let mut live = person.call("GET", &format!("/console/live?chat={chat}&after={since}"))?.send().await?;
     relay.simulator.say(ACCOUNT, OTHER, "of another conversation");
     let mut text = String::new();
     let reading = async {

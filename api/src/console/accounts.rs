@@ -23,7 +23,7 @@ use dmrelay_instagram::links;
 use dmrelay_store::Connection;
 use dmrelay_views::{ConnectionView, EntryPoints, HealthView};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
@@ -219,16 +219,19 @@ fn settings_of(fields: &HashMap<String, String>) -> Result<ChangeSettings, Probl
     }
     errors.end()?;
     let flag = |name: &str| given(name).map(|text| text == "true");
-    let wanted = json!({
-        "debounceMs": debounce_ms,
-        "takeoverHours": takeover_hours,
-        "typing": flag("typing"),
-        "humanAgent": flag("human_agent"),
-        "fallbackText": given("fallback_text"),
-        "unreadableText": given("unreadable_text"),
-        "automaticTexts": lines("automatic_texts"),
-        "agentVariables": (!variables.is_empty()).then_some(variables),
-    });
+    let all = [
+        ("debounce_ms", "debounceMs", json!(debounce_ms)),
+        ("takeover_hours", "takeoverHours", json!(takeover_hours)),
+        ("typing", "typing", json!(flag("typing"))),
+        ("human_agent", "humanAgent", json!(flag("human_agent"))),
+        ("fallback_text", "fallbackText", json!(given("fallback_text"))),
+        ("unreadable_text", "unreadableText", json!(given("unreadable_text"))),
+        ("automatic_texts", "automaticTexts", json!(lines("automatic_texts"))),
+        ("agent_variables", "agentVariables", json!((!variables.is_empty()).then_some(variables))),
+    ];
+    // What the form does not have stays as it is.
+    let wanted = all.into_iter().filter(|(field, ..)| fields.contains_key(*field));
+    let wanted: Value = wanted.map(|(_, name, value)| (name.to_owned(), value)).collect();
     let change = serde_json::from_value::<ChangeSettings>(wanted);
     let change = change.map_err(|_| Problem::invalid("", "must be the settings of the form"))?;
     let mut errors = ValidationErrors::default();

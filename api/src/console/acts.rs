@@ -48,6 +48,8 @@ pub(super) struct Act<'a> {
     pub(super) connections: Vec<ConnectionId>,
     pub(super) connection: Connection,
     pub(super) row: chat::Model,
+    /// Where the person is in the inbox.
+    pub(super) place: Place,
 }
 
 impl<'a> Act<'a> {
@@ -65,16 +67,29 @@ impl<'a> Act<'a> {
         let row = pages::find(state, &connections, id).await?;
         let connection = all.into_iter().find(|one| one.id == row.connection_id);
         let connection = connection.ok_or_else(|| Problem::not_found("the chat's connection is gone"))?;
-        Ok(Self { state, visitor, connections, connection, row })
+        Ok(Self { state, visitor, connections, connection, row, place: place(headers) })
     }
 
     /// What has changed: the head of the conversation, and its row in the list.
     async fn changed(&self, row: &chat::Model) -> Result<Markup, Problem> {
         let chat = chats::view(self.state, &self.visitor.actor, row).await?;
-        let place = Place { folder: "all".to_owned(), q: String::new() };
-        let head = head(&self.visitor.person(), &chat, &place.address(None));
-        Ok(maud::html! { (head) (self::row(&place, &chat, true)) })
+        let head = head(&self.visitor.person(), &chat, &self.place.address(None));
+        Ok(maud::html! { (head) (self::row(&self.place, &chat, true)) })
     }
+}
+
+/// Where the script says that the person is.
+fn place(headers: &HeaderMap) -> Place {
+    let told = headers.get("x-place").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut place = Place { folder: "all".to_owned(), q: String::new() };
+    for (name, value) in url::form_urlencoded::parse(told.as_bytes()) {
+        match name.as_ref() {
+            "folder" => place.folder = value.into_owned(),
+            "q" => place.q = value.into_owned(),
+            _ => {}
+        }
+    }
+    place
 }
 
 /// `POST /console/chats/{chatId}/send`.

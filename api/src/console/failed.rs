@@ -11,7 +11,7 @@ use axum::Form;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use dmrelay_console::{Failed, Markup, Tab};
+use dmrelay_console::{Failed, Markup, Outcome, Tab};
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ChatId, DeadLetterId};
 use dmrelay_domain::permission::Permission;
@@ -89,6 +89,8 @@ pub(super) struct Fields {
     csrf: Option<String>,
     class: Option<String>,
     dry: Option<bool>,
+    /// Where the next of many begin.
+    cursor: Option<String>,
 }
 
 /// `GET /console/failed/{letterId}`: a dead letter as it is now, as a fragment.
@@ -179,20 +181,38 @@ pub(super) async fn replay_all(
         let class = class.ok_or_else(|| Problem::invalid("/class", "must be a failure class"))?;
         let connections = state.store.connections(&visitor.subaccount, None).await?;
         let is_dry = fields.dry.unwrap_or(true);
-        let filter = of_class(&visitor, &connections, Some(class), BULK_MAX);
+        let mut errors = ValidationErrors::default();
+        let before =
+            paging::read_id(fields.cursor.as_deref().filter(|cursor| !cursor.is_empty()), &mut errors);
+        errors.end()?;
+        let of_class = of_class(&visitor, &connections, Some(class.clone()), BULK_MAX);
+        let filter = DeadLetterFilter { before, ..of_class };
         let page = state.store.dead_letter_page(&filter).await?;
         let actor = Some(&visitor.actor).filter(|_| !is_dry);
-        let mut replayed = 0;
+        let (mut replayed, mut done) = (0, Vec::new());
         let mut refused: BTreeMap<&str, usize> = BTreeMap::new();
         for letter in &page.items {
             let replay = failures::replay(&state, &connections, letter, actor).await?;
             match failures::hindrance(&replay) {
-                None => replayed += 1,
+                None => {
+                    replayed += 1;
+                    done.push(letter.id);
+                }
                 Some(why) => *refused.entry(why).or_default() += 1,
             }
         }
         let refused: Vec<_> = refused.into_iter().map(|(why, count)| (why.to_owned(), count)).collect();
-        Ok(dmrelay_console::outcome(is_dry, replayed, &refused, page.next.is_none()))
+        let person = visitor.person();
+        let next = page.next.map(paging::write_id);
+        let outcome = Outcome { is_dry, replayed, refused: &refused, class: &class, next: next.as_deref() };
+        let mut letters = Vec::new();
+        for id in done.into_iter().filter(|_| !is_dry) {
+            letters.push(DeadLetterView::of(&failures::find(&state, &connections, id).await?));
+        }
+        Ok(maud::html! {
+            (dmrelay_console::outcome(&person, &outcome))
+            @for letter in &letters { (dmrelay_console::letter(&person, letter, Some("a customer"))) }
+        })
     };
     answered(replaying.await, &headers)
 }

@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::routes::events::{self, Reader};
 use crate::state::ApiState;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::response::sse::Event;
 use dmrelay_console::{Person, Place, bubble, changed, fetch, head, row, thinking, words};
@@ -17,11 +17,18 @@ use serde::Deserialize;
 use std::sync::Arc;
 use uuid::Uuid;
 
+const LAST_EVENT_ID: &str = "last-event-id";
+
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Query {
     folder: Option<String>,
     /// The conversation that is open.
     chat: Option<Uuid>,
+    /// What is searched for.
+    #[serde(default)]
+    q: String,
+    /// The last event that the page has, where the browser does not know.
+    after: Option<Uuid>,
     /// The group of activities, on the page that shows whatever happens.
     tail: Option<String>,
 }
@@ -38,14 +45,18 @@ struct Shown {
 pub(super) async fn live(
     State(state): State<ApiState>,
     visitor: Visitor,
-    headers: HeaderMap,
+    mut headers: HeaderMap,
     Params(query): Params<Query>,
 ) -> Response {
     let opening = async {
         visitor.require(Permission::Read)?;
         let known = state.store.connections(&visitor.subaccount, None).await?;
         let known = known.iter().map(|connection| connection.id).collect();
-        let place = Place { folder: query.folder.unwrap_or_else(|| "all".to_owned()), q: String::new() };
+        let place = Place { folder: query.folder.unwrap_or_else(|| "all".to_owned()), q: query.q };
+        if let (Some(after), false) = (query.after, headers.contains_key(LAST_EVENT_ID)) {
+            let value = HeaderValue::from_str(&after.to_string());
+            headers.insert(LAST_EVENT_ID, value.unwrap_or(HeaderValue::from_static("")));
+        }
         let group = query.tail.filter(|group| words::ACTIVITY_GROUPS.iter().any(|(word, _)| word == group));
         let tail = group.map(|group| format!("/console/activity?part=rows&group={group}"));
         let shown = Shown { person: visitor.person(), place, chat: query.chat, tail };

@@ -47,6 +47,7 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/sign-out", post(sign_in::leave))
         .route("/console/inbox", get(pages::inbox))
         .route("/console/live", get(live::live))
+        .route("/console/whoami", get(|_: visitor::Visitor| async { StatusCode::NO_CONTENT }))
         .route("/console/chats/{chatId}/trace", get(trace::show))
         .route("/console/chats/{chatId}/send", post(acts::send))
         .route("/console/chats/{chatId}/takeover", post(acts::take_over))

@@ -10,18 +10,17 @@ use axum::Form;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use dmrelay_console::{Markup, Panel, Place, row};
+use dmrelay_console::{Markup, Panel, row};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ChatId, ConnectionId, NoteId};
 use dmrelay_domain::permission::Permission;
+use dmrelay_store::Triage;
 use dmrelay_store::entity::chat;
-use dmrelay_store::{ChatFilter, Triage};
 use dmrelay_views::{ChatView, NoteView};
 use uuid::Uuid;
 
-/// Notes in the panel, and chats of the same customer with other accounts.
+/// Notes in the panel.
 const NOTES: u64 = 20;
-const OTHERS: u64 = 10;
 
 /// The longest snooze, in hours: REST knows any time.
 const SNOOZE_MAX: u32 = 24 * 30;
@@ -35,29 +34,15 @@ pub(super) async fn render(
 ) -> Result<Markup, Problem> {
     let notes = state.store.notes(ChatId(chat.chat_id), (None, NOTES, 0)).await?;
     let notes: Vec<NoteView> = notes.items.iter().map(NoteView::of).collect();
-    let others = others(state, visitor, connections, chat).await?;
     let is_mine = chat.assignee.as_deref() == Some(triage::person(&visitor.actor));
     let person = visitor.person();
-    Ok(dmrelay_console::panel(&Panel { person: &person, chat, is_mine, notes: &notes, others: &others }))
-}
-
-/// Instagram gives a customer another id for each account: what they have in common is the handle.
-async fn others(
-    state: &ApiState,
-    visitor: &Visitor,
-    connections: &[ConnectionId],
-    chat: &ChatView,
-) -> Result<Vec<(Uuid, String)>, Problem> {
-    let elsewhere = |id: &&ConnectionId| id.0 != chat.connection_id;
-    let connections: Vec<ConnectionId> = connections.iter().filter(elsewhere).copied().collect();
-    let Some(username) = chat.username.as_deref().filter(|_| !connections.is_empty()) else {
-        return Ok(Vec::new());
-    };
-    let q = Some(username.to_owned());
-    let filter = ChatFilter { connections, q, limit: OTHERS, ..ChatFilter::default() };
-    let page = chats::page(state, &visitor.actor, filter).await?;
-    let same = page.items.into_iter().filter(|other| other.username.as_deref() == Some(username));
-    Ok(same.map(|other| (other.chat_id, other.account_username.unwrap_or(other.agent_id))).collect())
+    Ok(dmrelay_console::panel(&Panel {
+        person: &person,
+        chat,
+        is_mine,
+        notes: &notes,
+        has_other_accounts: connections.len() > 1,
+    }))
 }
 
 /// `POST /console/chats/{chatId}/triage`: assigns, tags or snoozes.
@@ -70,12 +55,10 @@ pub(super) async fn change(
 ) -> Response {
     let changing = async {
         let act = Act::begin(&state, &visitor, (&headers, &fields), (Permission::TakeOver, id)).await?;
-        let before = chats::view(&state, &visitor.actor, &act.row).await?;
-        let change = wanted(fields, &visitor, &before.tags, state.clock.now())?;
+        let change = wanted(fields, &visitor, state.clock.now())?;
         let chat = triage::change(&state, (&act.connection, &act.row), &visitor.actor, change).await?;
-        let place = Place { folder: "all".to_owned(), q: String::new() };
         let panel = of_act(&act, &chat).await?;
-        Ok(maud::html! { (panel) (row(&place, &chat, true)) })
+        Ok(maud::html! { (panel) (row(&act.place, &chat, true)) })
     };
     answered(changing.await, &headers, id)
 }
@@ -84,7 +67,6 @@ pub(super) async fn change(
 fn wanted(
     fields: Fields,
     visitor: &Visitor,
-    tags: &[String],
     now: Millis,
 ) -> Result<impl FnOnce(&mut Triage) + Send + 'static, Problem> {
     let mut errors = ValidationErrors::default();
@@ -92,11 +74,9 @@ fn wanted(
         let who = Some(who).filter(|who| !who.is_empty());
         who.map(|who| triage::checked_assignee(who, &visitor.actor, &mut errors))
     });
-    let tags = (fields.tag.is_some() || fields.untag.is_some()).then(|| {
-        let kept = tags.iter().filter(|tag| fields.untag.as_ref() != Some(*tag)).map(String::as_str);
-        let all: Vec<&str> = kept.chain(fields.tag.as_deref()).collect();
-        triage::checked_tags(all.into_iter(), &mut errors)
-    });
+    // One at a time: colleagues may tag it at the same moment.
+    let added = triage::checked_tags(fields.tag.as_deref().into_iter(), &mut errors);
+    let removed = fields.untag;
     if fields.snooze.is_some_and(|hours| hours > SNOOZE_MAX) {
         errors.at("/snooze", format!("must be at most {SNOOZE_MAX} hours"));
     }
@@ -106,9 +86,10 @@ fn wanted(
         if let Some(assignee) = assignee {
             triage.assignee = assignee;
         }
-        if let Some(tags) = tags {
-            triage.tags = tags;
+        if let Some(tag) = removed {
+            triage.tags.remove(&tag);
         }
+        triage.add_tags(added);
         if let Some(until) = snooze {
             triage.snooze(until);
         }

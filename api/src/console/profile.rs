@@ -84,13 +84,16 @@ fn dialog(visitor: &Visitor, id: Uuid, view: &ProfileView, outcome: Option<&str>
     let mut other_locales: Vec<String> = locales.filter(|locale| *locale != DEFAULT).cloned().collect();
     other_locales.sort();
     other_locales.dedup();
-    let lines = Lines {
-        questions: questions.join("\n"),
-        menu: items.join("\n"),
-        other_locales,
-        differs: !view.drift.is_empty(),
-    };
+    let (questions, menu) = (questions.join("\n"), items.join("\n"));
+    let mut lines = Lines { questions, menu, other_locales, differs: !view.drift.is_empty(), fits: true };
+    lines.fits = fits(shown, &lines);
     dmrelay_console::profile(&visitor.person(), id, &lines, outcome)
+}
+
+/// Whether the lines say what the profile says.
+fn fits(profile: &Profile, lines: &Lines) -> bool {
+    let fields = Fields { csrf: None, questions: lines.questions.clone(), menu: lines.menu.clone() };
+    with_default(profile.clone(), &fields).is_ok_and(|same| same == *profile)
 }
 
 fn line(text: &str, payload: &str) -> String {

@@ -61,7 +61,7 @@ pub(super) async fn enter(
     let (name, with) = (entry.name.clone(), provider(&state));
     let page = SignIn { name, next: entry.next.clone(), with, ..SignIn::default() };
     let next = local(&entry.next);
-    let answer = match check_origin(&headers) {
+    let answer = match check_origin(&state, &headers) {
         Ok(()) => begin_with_key(&state, entry).await,
         Err(problem) => Err(problem),
     };
@@ -120,12 +120,17 @@ pub(super) async fn leave(
 }
 
 /// Other sites must not sign somebody in as somebody else.
-fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
-    let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
-    match site {
-        None | Some("same-origin" | "none") => Ok(()),
-        Some(_) => Err(Problem::forbidden().detail("the form came from another site")),
-    }
+fn check_origin(state: &ApiState, headers: &HeaderMap) -> Result<(), Problem> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_ours = match header("sec-fetch-site") {
+        Some(site) => matches!(site, "same-origin" | "none"),
+        // Browsers leave it out where there is no https.
+        None => header("origin").is_none_or(|origin| {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            origin == state.options.api.public_url.origin().ascii_serialization() || host == header("host")
+        }),
+    };
+    if is_ours { Ok(()) } else { Err(Problem::forbidden().detail("the form came from another site")) }
 }
 
 async fn begin_with_key(state: &ApiState, entry: Entry) -> Result<HeaderValue, Problem> {

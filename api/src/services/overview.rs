@@ -22,12 +22,14 @@ pub(crate) async fn overview(
     let all = state.store.connections(subaccount, None).await?;
     let connections: Vec<Connection> = all.into_iter().filter(is_live).collect();
     let ids = ids(&connections);
-    let messages = state.store.glance(&ids, range.since(now), MESSAGES_MAX).await?;
+    let mut messages = state.store.glance(&ids, range.since(now), MESSAGES_MAX + 1).await?;
+    let most = usize::try_from(MESSAGES_MAX).unwrap_or(usize::MAX);
+    let is_complete = messages.len() <= most;
+    messages.truncate(most);
     let backlog = state.store.backlog(&ids).await?;
     let waiting_since = state.store.waiting_since(&ids).await?;
     let states = state.store.breaker_states().await?;
     let has_own_key = state.store.provider_key(subaccount).await?.is_some();
-    let is_complete = u64::try_from(messages.len()).is_ok_and(|count| count < MESSAGES_MAX);
     Ok(OverviewView::of(Observed {
         range,
         now,

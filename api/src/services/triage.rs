@@ -8,12 +8,11 @@ use dmrelay_domain::api_key::is_name;
 use dmrelay_domain::ids::{ChatId, NoteId};
 use dmrelay_domain::text::is_printable;
 use dmrelay_store::entity::{chat, chat_note};
-use dmrelay_store::{Connection, Triage};
+use dmrelay_store::{Connection, TAGS_MAX, Triage};
 use dmrelay_views::ChatView;
 use std::collections::BTreeSet;
 
-/// Maximum number of tags of a chat, and maximum length of a tag in bytes.
-const TAGS_MAX: usize = 20;
+/// Maximum length of a tag, in bytes.
 const TAG_BYTES_MAX: usize = 50;
 
 /// Maximum length of a note, in bytes.

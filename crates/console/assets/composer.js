@@ -38,7 +38,8 @@ if (form && text) {
     const words = text.value.trim();
     if (!words || button.disabled) return;
     // The same key if it is sent again: it goes to the customer once.
-    const id = crypto.randomUUID();
+    const id = newKey();
+    keep([...kept(), { id, words }]);
     text.value = "";
     sessionStorage.removeItem(key);
     count();
@@ -53,6 +54,7 @@ if (form && text) {
       const init = { method: "POST", body: data, headers: { "idempotency-key": id } };
       const html = await fetchFragments(form.action, init);
       document.getElementById(bubble)?.remove();
+      forget(id);
       apply(html, true);
     } catch (problem) {
       failed(bubble, words, id, problem instanceof Error ? problem.message : String(problem));
@@ -84,10 +86,33 @@ if (form && text) {
     const trouble = document.createElement("p");
     trouble.className = "trouble";
     trouble.textContent = why;
-    const again = document.createElement("button");
-    again.type = "button";
-    again.textContent = "Try again";
-    again.addEventListener("click", () => void send(words, id));
-    item.append(trouble, again);
+    item.append(trouble, choice("Try again", () => void send(words, id)), choice("Discard", () => {
+      forget(id);
+      item.remove();
+    }));
   };
+
+  // What was typed and is not known to be stored survives a reload, with its key.
+  const waiting = `pending:${form.dataset.chat}`;
+  /** @returns {{ id: string, words: string }[]} */
+  const kept = () => JSON.parse(sessionStorage.getItem(waiting) ?? "[]");
+  /** @param {{ id: string, words: string }[]} all */
+  const keep = (all) => sessionStorage.setItem(waiting, JSON.stringify(all));
+  /** @param {string} id */
+  const forget = (id) => keep(kept().filter((one) => one.id !== id));
+  for (const { id, words } of kept()) failed(pending(words, id), words, id, "It is not known whether this was sent. Trying again sends it once.");
+}
+
+/** @param {string} label @param {() => void} act */
+function choice(label, act) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = label;
+  made.addEventListener("click", act);
+  return made;
+}
+
+/** A key for a message: also where the page has no secure origin. */
+function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -47,6 +47,10 @@ export const apply = (html, isAnswer = false) => {
     placed.push(part);
   }
   for (const part of placed) localize(part);
+  // Whether people may write has changed: the composer is another one. Drafts are kept.
+  const head = placed.find((part) => part.id === "head");
+  const writes = document.getElementById("composer")?.dataset.open;
+  if (head instanceof HTMLElement && writes !== undefined && head.dataset.open !== writes) location.reload();
   if (scroll && wasAtEnd) scroll.scrollTop = scroll.scrollHeight;
   else if (isNew) toldOfNew();
   return placed;
@@ -136,22 +140,38 @@ const localize = (root) => {
   for (const time of root.querySelectorAll("time")) show(time);
 };
 
+/** What went wrong, in words. @param {string} text @param {Response} response */
+const said = (text, response) => {
+  if (!response.headers.get("content-type")?.includes("json")) return parse(text)[0]?.textContent;
+  const { title, detail } = JSON.parse(text);
+  return detail || title;
+};
+
 /** Fetches fragments. @param {string} url @param {RequestInit} [init] */
 export const fetchFragments = async (url, init = {}) => {
-  const headers = { ...init.headers, "x-fragment": "1", "x-csrf-token": body.dataset.csrf ?? "" };
+  const place = new URLSearchParams();
+  const inbox = document.getElementById("inbox")?.dataset;
+  for (const name of ["folder", "q"]) if (inbox?.[name]) place.set(name, inbox[name]);
+  const headers = { ...init.headers, "x-fragment": "1", "x-csrf-token": body.dataset.csrf ?? "", "x-place": String(place) };
   const response = await fetch(url, { ...init, headers, credentials: "same-origin" });
-  if (response.status === 401) location.assign(`/console/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
+  if (response.status === 401) {
+    location.assign(`/console/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
+    return new Promise(() => {});
+  }
   const text = await response.text();
-  if (!response.ok) throw new Error(parse(text)[0]?.textContent || text || `Error ${response.status}`);
-  return text;
+  if (response.ok) return text;
+  throw new Error(said(text, response) || `Error ${response.status}`);
 };
 
 /** @param {() => void} run @param {number} wait */
 const debounced = (run, wait) => {
   let timer = 0;
   return () => {
-    clearTimeout(timer);
-    timer = window.setTimeout(run, wait);
+    // However much happens meanwhile: it runs.
+    timer ||= window.setTimeout(() => {
+      timer = 0;
+      run();
+    }, wait);
   };
 };
 
@@ -185,20 +205,26 @@ const refresh = async (part) => {
   }
 };
 
+/** The last event that the page shows: a new stream goes on from there. */
+let seen = body.dataset.since ?? "";
+let offline = 0;
+
 const listen = () => {
   const inbox = document.getElementById("inbox") ?? document.querySelector("[data-tail]");
   if (!(inbox instanceof HTMLElement) || !body.dataset.live) return;
   const url = new URL(body.dataset.live, location.href);
-  for (const name of ["folder", "chat", "tail"]) {
+  if (seen) url.searchParams.set("after", seen);
+  for (const name of ["folder", "chat", "q", "tail"]) {
     const value = inbox.dataset[name];
     if (value !== undefined) url.searchParams.set(name, value);
   }
   const source = new EventSource(url);
   source.addEventListener("open", () => {
-    // What was missed meanwhile is fetched, not guessed.
-    if (body.dataset.offline !== undefined) location.reload();
+    clearTimeout(offline);
+    delete body.dataset.offline;
   });
   source.addEventListener("fragments", (event) => {
+    seen = event.lastEventId || seen;
     const placed = apply(event.data);
     if (placed.some((part) => part.classList.contains("customer"))) markRead();
     for (const badge of document.querySelectorAll(".row[aria-current] .unread")) badge.remove();
@@ -208,10 +234,12 @@ const listen = () => {
   });
   source.addEventListener("reset", () => location.reload());
   source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
-    window.setTimeout(() => {
-      if (source.readyState !== EventSource.OPEN) body.dataset.offline = "";
-    }, 4000);
+    clearTimeout(offline);
+    offline = window.setTimeout(() => (body.dataset.offline = ""), 4000);
+    if (source.readyState !== EventSource.CLOSED) return;
+    // Whoever is not signed in any more is led there by the first call.
+    const again = () => fetchFragments("/console/whoami").then(listen, () => setTimeout(again, 3000));
+    setTimeout(again, 3000);
   });
 };
 
@@ -219,7 +247,8 @@ document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (!(form instanceof HTMLFormElement) || form.dataset.post === undefined) return;
   event.preventDefault();
-  if (form.dataset.confirm && !confirm(form.dataset.confirm)) return;
+  const wanted = form.dataset.confirm ?? event.submitter?.dataset.confirm;
+  if (wanted && !confirm(wanted)) return;
   const button = form.querySelector("button");
   if (button) button.disabled = true;
   const data = new URLSearchParams(/** @type {any} */ (new FormData(form, event.submitter)));
@@ -236,28 +265,46 @@ document.addEventListener("submit", async (event) => {
   }
 });
 
+/** Follows a link once, however often it is clicked. @param {HTMLElement} link @param {() => Promise<void>} follow */
+const once = async (link, follow) => {
+  if (link.getAttribute("aria-busy") === "true") return;
+  link.setAttribute("aria-busy", "true");
+  try {
+    await follow();
+  } catch (problem) {
+    alert(problem instanceof Error ? problem.message : problem);
+  } finally {
+    link.removeAttribute("aria-busy");
+  }
+};
+
 document.addEventListener("click", async (event) => {
   const link = event.target instanceof Element ? event.target.closest("[data-get]") : null;
   if (link instanceof HTMLElement && link.dataset.get) {
     event.preventDefault();
-    const parts = parse(await fetchFragments(link.dataset.get));
-    const scroll = document.getElementById("scroll");
-    const below = scroll ? scroll.scrollHeight - scroll.scrollTop : 0;
-    link.replaceWith(...(link.id === "older" ? [] : parts));
-    if (link.id === "older") {
-      const older = parts.find((part) => part.id === "older");
-      document.getElementById("messages")?.prepend(...parts.filter((part) => part !== older));
-      if (older) document.getElementById("messages")?.before(older);
-      if (scroll) scroll.scrollTop = scroll.scrollHeight - below;
-    }
-    for (const part of parts) localize(part);
+    const address = link.dataset.get;
+    await once(link, async () => {
+      const parts = parse(await fetchFragments(address));
+      const scroll = document.getElementById("scroll");
+      const below = scroll ? scroll.scrollHeight - scroll.scrollTop : 0;
+      link.replaceWith(...(link.id === "older" ? [] : parts));
+      if (link.id === "older") {
+        const older = parts.find((part) => part.id === "older");
+        document.getElementById("messages")?.prepend(...parts.filter((part) => part !== older));
+        if (older) document.getElementById("messages")?.before(older);
+        if (scroll) scroll.scrollTop = scroll.scrollHeight - below;
+      }
+      for (const part of parts) localize(part);
+    });
   }
   const show = event.target instanceof Element ? event.target.closest("a[data-show]") : null;
   if (show instanceof HTMLAnchorElement) {
     event.preventDefault();
-    for (const part of apply(await fetchFragments(show.href))) {
-      if (part instanceof HTMLDialogElement) part.showModal();
-    }
+    await once(show, async () => {
+      for (const part of apply(await fetchFragments(show.href))) {
+        if (part instanceof HTMLDialogElement) part.showModal();
+      }
+    });
   }
   if (event.target === newer()) toEnd();
   if (event.target instanceof Element && event.target.closest("[data-panel]")) {

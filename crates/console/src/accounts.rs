@@ -126,6 +126,14 @@ fn settings(person: &Person, connection: &ConnectionView) -> Markup {
     let texts = set.automatic_texts.as_deref().unwrap_or_default().join("\n");
     let variables = set.agent_variables.iter().flatten().map(|(name, value)| format!("{name}={value}"));
     let variables: Vec<String> = variables.collect();
+    // What has lines of its own does not fit into lines.
+    let parts = set
+        .automatic_texts
+        .iter()
+        .flatten()
+        .chain(set.agent_variables.iter().flatten().flat_map(|(name, value)| [name, value]));
+    let fits = parts.clone().all(|text| !text.contains(['\n', '\r']) && text.trim() == text)
+        && set.agent_variables.iter().flatten().all(|(name, _)| !name.contains('='));
     let effective = connection.effective.as_ref();
     let usual =
         |of: fn(&EffectiveSettings) -> u32| effective.map(|all| of(all).to_string()).unwrap_or_default();
@@ -142,8 +150,12 @@ fn settings(person: &Person, connection: &ConnectionView) -> Markup {
                 }
                 label { "If the bot fails, say" textarea name="fallback_text" rows="2" maxlength="1000" placeholder="nothing" { (set.fallback_text.as_deref().unwrap_or_default()) } }
                 label { "If something cannot be read, say" textarea name="unreadable_text" rows="2" maxlength="1000" placeholder="nothing" { (set.unreadable_text.as_deref().unwrap_or_default()) } }
-                label { "Texts Instagram sends automatically, one per line" textarea name="automatic_texts" rows="2" { (texts) } }
-                label { "Variables of the agent, as name=value, one per line" textarea name="agent_variables" rows="2" { (variables.join("\n")) } }
+                @if fits {
+                    label { "Texts Instagram sends automatically, one per line" textarea name="automatic_texts" rows="2" { (texts) } }
+                    label { "Variables of the agent, as name=value, one per line" textarea name="agent_variables" rows="2" { (variables.join("\n")) } }
+                } @else {
+                    p class="quiet" { "The texts Instagram sends automatically and the variables of the agent have several lines: change them over REST." }
+                }
                 p class="quiet" { "Empty fields use the operator's defaults." }
                 button class="take" { "Save" }
             }

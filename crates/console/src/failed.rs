@@ -56,20 +56,44 @@ fn bulk(person: &Person, class: &str) -> Markup {
             a href={ (BASE) "/failed" } { "‹ All" }
             @if person.may(Permission::Replay) {
                 button name="dry" value="true" { "What would happen?" }
-                button class="take" name="dry" value="false" { "Replay all" }
+                button class="take" name="dry" value="false" data-confirm={ "Replay all of this kind? What they say is sent to customers." } { "Replay all" }
             }
         }
-        p id="bulk" role="status" {}
+        div id="bulk" role="status" {}
     }
 }
 
-/// What a replay of many came to, as a fragment: how many went, and why the others did not.
-pub fn outcome(is_dry: bool, replayed: usize, refused: &[(String, usize)], is_all: bool) -> Markup {
+/// What a replay of many came to.
+pub struct Outcome<'a> {
+    /// Whether nothing was changed.
+    pub is_dry: bool,
+    /// How many went.
+    pub replayed: usize,
+    /// Why others did not, with how many.
+    pub refused: &'a [(String, usize)],
+    /// Their class.
+    pub class: &'a str,
+    /// Where the next ones begin.
+    pub next: Option<&'a str>,
+}
+
+/// The outcome, as a fragment, with a button for the next ones.
+pub fn outcome(person: &Person, outcome: &Outcome<'_>) -> Markup {
     html! {
-        p id="bulk" role="status" {
-            @if is_dry { (replayed) " would be replayed." } @else { (replayed) " were replayed." }
-            @for (why, count) in refused { " " (count) " skipped: " (why) "." }
-            @if !is_all { " There are more: replay again for the next batch." }
+        div id="bulk" role="status" {
+            p {
+                (outcome.replayed) @if outcome.is_dry { " would be replayed." } @else { " were replayed." }
+                @for (why, count) in outcome.refused { " " (count) " skipped: " (why) "." }
+            }
+            @if let Some(next) = outcome.next {
+                form method="post" action={ (BASE) "/failed/replay" } data-post {
+                    input type="hidden" name="csrf" value=(person.csrf);
+                    input type="hidden" name="class" value=(outcome.class);
+                    input type="hidden" name="cursor" value=(next);
+                    input type="hidden" name="dry" value=(outcome.is_dry);
+                    button { "Go on with the next ones" }
+                }
+            }
         }
     }
 }

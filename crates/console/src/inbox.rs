@@ -74,7 +74,7 @@ impl Inbox<'_> {
         let selected = self.selected.as_ref().map(|selected| selected.chat);
         html! {
             div class={ "panes" @if self.aside.is_some() { " with-phone" } } id="inbox"
-                data-open=[selected.is_some().then_some("")] data-folder=(self.place.folder) data-chat=[selected] {
+                data-open=[selected.is_some().then_some("")] data-folder=(self.place.folder) data-q=(self.place.q) data-chat=[selected] {
                 nav class="folders" aria-label="Folders" { (folders(self.place, self.counts)) }
                 section class="list" aria-label="Conversations" {
                     form class="search" role="search" action={ (BASE) "/inbox" } {

@@ -22,7 +22,7 @@ pub mod words;
 
 pub use accounts::{Account, Login, accounts, card};
 pub use activity::{Activities, activities, rows};
-pub use failed::{Failed, failed, letter, outcome};
+pub use failed::{Failed, Outcome, failed, letter, outcome};
 pub use inbox::{Inbox, Place, Selected, count_of, folders, list, more, row};
 pub use keys::{keys, list as key_list, made};
 pub use maud::Markup;

@@ -3,6 +3,7 @@
 use crate::{BASE, assets, words};
 use dmrelay_domain::permission::{Permission, Role};
 use maud::{DOCTYPE, Markup, html};
+use uuid::Uuid;
 
 /// Who is signed in.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct Person {
     pub csrf: String,
     /// Where the REST API is, without a slash at the end.
     pub api: String,
+    /// The id that events have from when the page was begun.
+    pub since: Uuid,
 }
 
 impl Person {
@@ -74,7 +77,7 @@ pub fn shell(tab: Tab, person: &Person, body: &Markup) -> Markup {
         (DOCTYPE)
         html lang="en" {
             (head(tab.name()))
-            body data-csrf=(person.csrf) data-live={ (BASE) "/live" } {
+            body data-csrf=(person.csrf) data-live={ (BASE) "/live" } data-since=(person.since) {
                 a class="skip" href="#main" { "Skip to the conversations" }
                 p id="offline" role="status" { (words::OFFLINE) }
                 header class="bar" {

@@ -1,11 +1,10 @@
 //! What is known of the customer, and what colleagues tell one another.
 
-use crate::inbox::{avatar, moment, name_of};
+use crate::inbox::{Place, avatar, moment, name_of};
 use crate::{BASE, Person};
 use dmrelay_domain::permission::Permission;
 use dmrelay_views::{ChatView, NoteView};
 use maud::{Markup, html};
-use uuid::Uuid;
 
 /// The customer beside a conversation.
 pub struct Panel<'a> {
@@ -17,8 +16,8 @@ pub struct Panel<'a> {
     pub is_mine: bool,
     /// The newest notes.
     pub notes: &'a [NoteView],
-    /// Chats of a customer with the same handle: their id, and the account they are with.
-    pub others: &'a [(Uuid, String)],
+    /// Whether customers may have chats with other accounts.
+    pub has_other_accounts: bool,
 }
 
 /// The panel, as a fragment.
@@ -43,9 +42,9 @@ pub fn panel(all: &Panel<'_>) -> Markup {
                     dt { (name.replace('_', " ")) } dd class="code" { (value.as_str().map_or_else(|| value.to_string(), str::to_owned)) }
                 }
                 dt { "Since" } dd { time datetime=(chat.created_at) data-day { (chat.created_at.get(..10).unwrap_or_default()) } }
-                @if !all.others.is_empty() {
+                @if let (Some(username), true) = (&chat.username, all.has_other_accounts) {
                     dt { "Other chats" }
-                    dd { @for (id, account) in all.others { a href={ (BASE) "/inbox?chat=" (id) } { "with @" (account) } " " } }
+                    dd { a href=(Place { folder: "all".to_owned(), q: username.clone() }.address(None)) { "Look in all accounts" } }
                 }
             }
             (notes(all, may_change))

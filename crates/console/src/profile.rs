@@ -15,6 +15,8 @@ pub struct Lines {
     pub other_locales: Vec<String>,
     /// Whether Meta has something else than what was set here.
     pub differs: bool,
+    /// Whether the lines say all that was set: otherwise they cannot be edited.
+    pub fits: bool,
 }
 
 /// The dialog, as a fragment.
@@ -25,7 +27,8 @@ pub fn profile(person: &Person, connection: Uuid, lines: &Lines, outcome: Option
             h2 id="profile-title" { "Ice breakers and menu" }
             @if let Some(outcome) = outcome { p class="made" role="status" { (outcome) } }
             @if lines.differs { p class="problem" { "Meta shows something else: it was changed elsewhere. This is what was set here." } }
-            form class="stack" method="post" action={ (BASE) "/accounts/" (connection) "/profile" } data-post {
+            @if !lines.fits { p class="problem" { "This was set over REST in a way that does not fit into lines: change it there." } }
+            @else { form class="stack" method="post" action={ (BASE) "/accounts/" (connection) "/profile" } data-post {
                 input type="hidden" name="csrf" value=(person.csrf);
                 label { "Questions to tap in a new conversation, at most 4, one per line"
                     textarea name="questions" rows="4" placeholder="Where is my order? = ORDER" { (lines.questions) } }
@@ -34,7 +37,7 @@ pub fn profile(person: &Person, connection: Uuid, lines: &Lines, outcome: Option
                 p class="quiet" { "The agent gets what follows = when a customer taps; without it, the text itself." }
                 @if !lines.other_locales.is_empty() { p class="quiet" { "Other languages stay as they are: " (lines.other_locales.join(", ")) "." } }
                 button class="take" { "Save to Meta" }
-            }
+            } }
         }
     }
 }

@@ -106,7 +106,7 @@ pub fn head(person: &Person, chat: &ChatView, back: &str) -> Markup {
     let name = name_of(chat);
     let act = |verb: &str| format!("{BASE}/chats/{}/{verb}", chat.chat_id);
     html! {
-        div class="head" id="head" data-chat=(chat.chat_id) {
+        div class="head" id="head" data-chat=(chat.chat_id) data-open=(chat.can_send.allowed) {
             a class="back" href=(back) aria-label="Back to the list" { "‹" }
             (avatar(name, &chat.instagram_user_id))
             div class="whom" {
@@ -268,7 +268,7 @@ fn composer(person: &Person, chat: &ChatView) -> Markup {
     let can = &chat.can_send;
     html! {
         form class="composer" id="composer" method="post" action={ (BASE) "/chats/" (chat.chat_id) "/send" }
-            data-chat=(chat.chat_id) data-author=(person.name) {
+            data-chat=(chat.chat_id) data-author=(person.name) data-open=(can.allowed) {
             @if !person.may(Permission::Send) {
                 p class="locked" { "Your role (" (person.role.as_str()) ") does not include writing to customers." }
             } @else if !can.allowed {

@@ -121,7 +121,7 @@ pub use sessions::{NewSession, Session};
 pub use settings::{AgentChanged, Settings};
 pub use signs::SeenSign;
 pub use tokens::Renewed;
-pub use triage::{Assigned, Triage};
+pub use triage::{Assigned, TAGS_MAX, Triage};
 pub use turn_counts::{TurnCount, TurnHold};
 pub use usage::{BudgetLimits, BudgetUse, UsageFilter, day_of};
 pub use waiting::Waiting;

@@ -70,6 +70,7 @@ impl Store {
             .column(chat::Column::Id)
             .filter(chat::Column::ConnectionId.is_in(connections.iter().copied()))
             .filter(chat::Column::TurnDueAt.is_not_null())
+            .order_by_asc(chat::Column::TurnDueAt)
             .limit(WAITING_MAX);
         let chats: Vec<ChatId> = due.into_tuple().all(&self.reader()).await?;
         let oldest = message::Entity::find()

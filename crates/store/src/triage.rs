@@ -27,6 +27,20 @@ pub struct Triage {
     pub snoozed_seq: i64,
 }
 
+/// Maximum number of tags of a chat.
+pub const TAGS_MAX: usize = 20;
+
+impl Triage {
+    /// Adds tags, as many as there is room for.
+    pub fn add_tags(&mut self, tags: impl IntoIterator<Item = String>) {
+        for tag in tags {
+            if self.tags.len() < TAGS_MAX {
+                self.tags.insert(tag);
+            }
+        }
+    }
+}
+
 /// Which chats by who looks after them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Assigned {

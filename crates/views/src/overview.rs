@@ -195,13 +195,18 @@ impl OverviewView {
     pub fn of(observed: Observed<'_>) -> Self {
         let Observed { range, now, messages, is_complete, connections, .. } = observed;
         let (length, _) = range.bars();
+        let mut by_connection: HashMap<ConnectionId, Vec<&Glance>> = HashMap::new();
+        for one in messages {
+            by_connection.entry(one.connection_id).or_default().push(one);
+        }
+        let of = |id: ConnectionId| by_connection.get(&id).map(Vec::as_slice).unwrap_or_default();
         let mut accounts: Vec<OverviewAccount> = connections
             .iter()
             .map(|connection| OverviewAccount {
                 connection_id: connection.id.0,
                 username: connection.row.username.clone(),
                 agent_id: connection.agent.to_string(),
-                counts: counts(messages.iter().filter(|one| is_of(one, connection.id))),
+                counts: counts(of(connection.id).iter().copied()),
             })
             .collect();
         accounts.sort_by_key(|account| {
@@ -225,10 +230,6 @@ impl OverviewView {
     }
 }
 
-fn is_of(one: &Glance, connection: ConnectionId) -> bool {
-    one.connection_id == connection
-}
-
 /// What a message counts as.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -247,6 +248,10 @@ fn kind(one: &Glance) -> Kind {
         Some(MessageStatus::Failed | MessageStatus::Unknown) => Kind::Failed,
         _ => Kind::Other,
     }
+}
+
+fn is_by_people(one: &Glance) -> bool {
+    matches!(one.author.known(), Some(Author::Human | Author::Native))
 }
 
 fn bars(range: Range, now: Millis, messages: &[Glance]) -> Vec<OverviewBar> {
@@ -277,9 +282,9 @@ fn counts<'a>(messages: impl Iterator<Item = &'a Glance> + Clone) -> OverviewCou
         match kind(one) {
             Kind::Received => counts.received += 1,
             Kind::Sent if is_agents => counts.sent_by_agent += 1,
-            Kind::Sent => counts.sent_by_people += 1,
+            Kind::Sent if is_by_people(one) => counts.sent_by_people += 1,
             Kind::Failed => counts.failed += 1,
-            Kind::Other => {}
+            Kind::Sent | Kind::Other => {}
         }
         match (kind(one), one.turn_id, one.sent_at) {
             (Kind::Received, Some(turn), _) => {
