@@ -126,7 +126,7 @@ await page.getByText("Replayed by Anna Berg").waitFor();
 await page.goto(`${url}/console/inbox?folder=failed`);
 await page.getByText("Nothing has failed.").waitFor();
 await page.goto(`${url}/console/inbox`);
-await page.locator(".row").first().click();
+await page.locator(".row", { hasText: "0001" }).click();
 await page.locator("#messages .bubble.bot", { hasText: "Where is my order?" }).waitFor();
 
 // Accounts: QR codes, and a login at Meta that ends here.

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, HashMap};
 /// Dead letters on a page.
 const PAGE: u64 = 50;
 
-/// The most that one call replays.
+/// Maximum number of dead letters that one call replays.
 const BULK_MAX: u64 = 100;
 
 #[derive(Debug, Default, Deserialize)]

@@ -124,7 +124,7 @@ fn check_origin(state: &ApiState, headers: &HeaderMap) -> Result<(), Problem> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let is_ours = match header("sec-fetch-site") {
         Some(site) => matches!(site, "same-origin" | "none"),
-        // Browsers leave it out where there is no https.
+        // Browsers omit it without https.
         None => header("origin").is_none_or(|origin| {
             let host = origin.split_once("://").map(|(_, host)| host);
             origin == state.options.api.public_url.origin().ascii_serialization() || host == header("host")

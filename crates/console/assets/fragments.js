@@ -31,7 +31,7 @@ export const apply = (html, isAnswer = false) => {
     if (old && part.dataset.place === "first" && into) {
       const hadFocus = old === document.activeElement;
       old.remove();
-      into.prepend(part);
+      into.insertBefore(part, before(into, part.dataset.at));
       if (hadFocus) part.focus();
     } else if (old) {
       const focused = keepTyped(old, part);
@@ -41,7 +41,7 @@ export const apply = (html, isAnswer = false) => {
       focused?.focus();
     } else if (into) {
       into.querySelector(".empty")?.remove();
-      part.dataset.place === "first" ? into.prepend(part) : into.insertBefore(part, after(into, part.dataset.at));
+      into.insertBefore(part, part.dataset.place === "first" ? before(into, part.dataset.at) : after(into, part.dataset.at));
       isNew ||= part.classList.contains("bubble");
     } else continue;
     placed.push(part);
@@ -85,6 +85,12 @@ const fetchSoon = (url) => {
 const after = (into, at) => {
   const all = /** @type {HTMLElement[]} */ ([...into.children]);
   return (at && all.find((one) => one.dataset.at && one.dataset.at > at)) || null;
+};
+
+/** The first that is not later, of what has the newest first: what is told twice moves nothing. @param {HTMLElement} into @param {string | undefined} at */
+const before = (into, at) => {
+  const all = /** @type {HTMLElement[]} */ ([...into.children]);
+  return all.find((one) => !one.dataset.at || !at || one.dataset.at <= at) ?? null;
 };
 
 /** Parts of a conversation are for the one that is open. @param {HTMLElement} part */

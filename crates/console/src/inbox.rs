@@ -148,6 +148,7 @@ pub fn row(place: &Place, chat: &ChatView, is_selected: bool) -> Markup {
     html! {
         a class="row" id={ "chat-" (chat.chat_id) } href=(place.address(Some(chat.chat_id)))
             aria-current=[is_selected.then_some("true")]
+            data-at=[chat.last_message_at.as_deref()]
             data-into=[goes_first.then_some("chats")] data-place=[goes_first.then_some("first")] {
             (avatar(name, &chat.instagram_user_id))
             span class="who" { (name) }

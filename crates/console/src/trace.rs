@@ -10,7 +10,7 @@ pub struct Trace<'a> {
     pub entries: &'a [TimelineEntry],
     /// The id of the trace, for logs and spans.
     pub id: Option<&'a str>,
-    /// The most attempts to send one of its messages.
+    /// The largest number of attempts to send one of its messages.
     pub attempts: i32,
 }
 

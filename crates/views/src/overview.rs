@@ -148,7 +148,7 @@ pub struct OverviewBreaker {
     pub service: &'static str,
     /// The account or agent it concerns; null if it is the whole service.
     pub of: Option<String>,
-    /// Until when it is not called, unless it is put off.
+    /// When calls to it resume, unless it fails again.
     #[schema(format = DateTime)]
     pub until: String,
 }
