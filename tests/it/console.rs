@@ -23,6 +23,8 @@ on_both_backends!(
     figures_are_those_of_the_messages,
     whatever_happens_is_in_the_activity,
     owners_make_and_revoke_keys,
+    somebody_is_notified_and_no_longer,
+    codes_are_printed,
 );
 
 const USER: &str = "200000000000001";
@@ -473,6 +475,68 @@ async fn whatever_happens_is_in_the_activity(backend: Backend) -> Result<()> {
     other.sign_in(&key(&relay, "other", Role::Admin).await?).await?;
     let (_, page, _) = other.get("/console/activity").await?;
     assert!(!page.contains("Message received"), "{page}");
+    relay.end().await
+}
+
+async fn somebody_is_notified_and_no_longer(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let mut person = Person::at(&relay)?;
+    person.sign_in(KEY).await?;
+    let (status, page, _) = person.get("/console/notifications").await?;
+    assert!(
+        status == 200 && page.contains("Nothing is wrong") && page.contains("Nobody is notified yet"),
+        "{page}"
+    );
+    let csrf = person.csrf().await?;
+    let form = [("csrf", csrf.as_str()), ("channel", "webhook"), ("address", "ftp://x"), ("name", "Ops")];
+    let (status, page, _) = person.post("/console/notifications", &form).await?;
+    assert!(status == 422 && page.contains("role=\"alert\""), "{status} {page}");
+    let form = [
+        ("csrf", csrf.as_str()),
+        ("channel", "webhook"),
+        ("address", "https://hooks.example.com/x"),
+        ("name", "Ops"),
+        ("reauth_required", "true"),
+    ];
+    let (status, page, _) = person.post("/console/notifications", &form).await?;
+    assert!(
+        status == 200 && page.contains("whsec_") && page.contains("The account must be reconnected"),
+        "{page}"
+    );
+    let targets = relay.rest.request("GET", "/api/database/acme/notification-targets", None, &[]).await?;
+    let target = &targets.json["items"][0];
+    assert_eq!((&target["name"], &target["kinds"]), (&json!("Ops"), &json!(["reauth_required"])));
+    let act = |deed: &str| {
+        format!("/console/notifications/{}/{deed}", target["targetId"].as_str().unwrap_or_default())
+    };
+    let form = [("csrf", csrf.as_str())];
+    assert_eq!(person.post(&act("disable"), &form).await?.0, 303);
+    let (status, page, _) = person.post(&act("test"), &form).await?;
+    assert!(status == 409 && page.contains("enable it first"), "{status} {page}");
+    assert_eq!(person.post(&act("enable"), &form).await?.0, 303);
+    assert_eq!(person.post(&act("test"), &form).await?.0, 303);
+    let (_, page, _) = person.get("/console/notifications").await?;
+    assert!(page.contains("a test"), "{page}");
+    // A new secret is shown even to a browser without scripts.
+    let (status, page, _) = person.post(&act("rotate"), &form).await?;
+    assert!(status == 200 && page.contains("whsec_"), "{status} {page}");
+    assert_eq!(person.post(&act("remove"), &form).await?.0, 303);
+    assert_eq!(person.post(&act("remove"), &form).await?.0, 404);
+    // Others do not get in.
+    let mut viewer = Person::at(&relay)?;
+    viewer.sign_in(&key(&relay, "acme", Role::Viewer).await?).await?;
+    let (status, page, _) = viewer.get("/console/notifications").await?;
+    assert!(status == 403 && page.contains("role viewer"), "{status} {page}");
+    assert!(!viewer.get("/console/inbox").await?.1.contains("/console/notifications"));
+    relay.end().await
+}
+
+async fn codes_are_printed(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let mut person = Person::at(&relay)?;
+    person.sign_in(KEY).await?;
+    let (status, page, _) = person.get("/console/accounts/sheet").await?;
+    assert!(status == 200 && page.matches("/qr?link=").count() == 2, "{status} {page}");
     relay.end().await
 }
 

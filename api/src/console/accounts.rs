@@ -1,7 +1,8 @@
 //! `GET /console/accounts`: the accounts, their health, and what can be done with them.
 
+use super::call::Call;
 use super::visitor::Visitor;
-use super::{go_to, html, trouble};
+use super::{html, trouble};
 use crate::access::Scope;
 use crate::connect::apps;
 use crate::connect::session::{self, NewSession, Wishes};
@@ -11,11 +12,10 @@ use crate::routes::is_live;
 use crate::services::connections::{self, Disconnecting};
 use crate::settings::{self, ChangeSettings};
 use crate::state::ApiState;
-use axum::Form;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use dmrelay_console::{Account, Login, Markup, Tab};
+use dmrelay_console::{Account, Login, Markup, Printed, Tab};
 use dmrelay_domain::ids::{AgentId, ConnectionId};
 use dmrelay_domain::permission::Permission;
 use dmrelay_domain::states::{LoginKind, PageChoice};
@@ -26,6 +26,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
+
+/// The page.
+pub(super) const ACCOUNTS: &str = "/console/accounts";
 
 /// Accounts on a page: each has its checks.
 const PAGE: usize = 50;
@@ -95,6 +98,23 @@ pub(super) async fn find(state: &ApiState, visitor: &Visitor, id: Uuid) -> Resul
     found.ok_or_else(|| Problem::not_found("this subaccount has no such account"))
 }
 
+/// `GET /console/accounts/sheet`: the QR codes of all accounts, to print.
+pub(super) async fn sheet(State(state): State<ApiState>, visitor: Visitor) -> Response {
+    let printing = async {
+        visitor.require(Permission::Read)?;
+        let all = state.store.connections(&visitor.subaccount, None).await?;
+        let mut printed: Vec<Printed> = Vec::new();
+        for connection in all.iter().filter(|connection| is_live(connection)) {
+            // An account without a handle has no links.
+            if let (Some(handle), Some(_)) = (&connection.row.username, EntryPoints::of(connection, None)?) {
+                printed.push((connection.id.0, handle.clone()));
+            }
+        }
+        Ok(dmrelay_console::qr_sheet(&printed))
+    };
+    printing.await.map_or_else(|problem: Problem| trouble(&problem), html)
+}
+
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Picture {
     #[serde(default)]
@@ -130,7 +150,6 @@ pub(super) async fn qr(
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Fields {
-    csrf: Option<String>,
     handle: Option<String>,
     agent: Option<String>,
     login: Option<String>,
@@ -139,20 +158,14 @@ pub(super) struct Fields {
 }
 
 /// `POST /console/accounts/{connectionId}/{deed}`.
-pub(super) async fn act(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    Path((id, deed)): Path<(Uuid, String)>,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
+pub(super) async fn act(Path((id, deed)): Path<(Uuid, String)>, call: Call<Fields>) -> Response {
     let acting = async {
-        visitor.check_form(&headers, fields.csrf.as_deref())?;
-        let connection = find(&state, &visitor, id).await?;
+        let Call { state, visitor, fields, .. } = &call;
+        let connection = find(state, visitor, id).await?;
         match deed.as_str() {
             "check" => {
                 visitor.require(Permission::Connect)?;
-                connections::check(&state, &connection).await?;
+                connections::check(state, &connection).await?;
             }
             "pause" | "resume" => {
                 visitor.require(Permission::Configure)?;
@@ -174,7 +187,7 @@ pub(super) async fn act(
                 let agent = agent.map_err(|err| Problem::invalid("/agent", err.why))?;
                 let (subaccount, actor) = (visitor.subaccount.clone(), visitor.actor.clone());
                 let scope = Scope { subaccount, agent: connection.agent.clone(), actor, may_bind: false };
-                connections::change_agent(&state, &scope, &connection, &agent).await?;
+                connections::change_agent(state, &scope, &connection, &agent).await?;
             }
             "disconnect" => {
                 visitor.require(Permission::Connect)?;
@@ -184,18 +197,14 @@ pub(super) async fn act(
                     return Err(Problem::invalid("/handle", format!("type {handle} to confirm")));
                 }
                 let wanted = Disconnecting { actor: &visitor.actor, release_agent: false };
-                connections::disconnect(&state, &connection, wanted).await?;
+                connections::disconnect(state, &connection, wanted).await?;
             }
             _ => return Err(Problem::not_found("there is nothing of this name to do")),
         }
-        let fresh = find(&state, &visitor, id).await?;
-        Ok(dmrelay_console::card(&visitor.person(), &account(&state, &fresh).await?))
+        let fresh = find(state, visitor, id).await?;
+        Ok(dmrelay_console::card(&visitor.person(), &account(state, &fresh).await?))
     };
-    match Box::pin(acting).await {
-        Err(problem) => trouble(&problem),
-        Ok(fragments) if headers.contains_key("x-fragment") => html(fragments),
-        Ok(_) => go_to("/console/accounts"),
-    }
+    call.answer(Box::pin(acting).await, ACCOUNTS)
 }
 
 /// The settings of a form, checked as those of a call: what is empty goes back to what is usual.
@@ -241,21 +250,15 @@ fn settings_of(fields: &HashMap<String, String>) -> Result<ChangeSettings, Probl
 }
 
 /// `POST /console/accounts/connect`: the person goes to Meta, and comes back here.
-pub(super) async fn connect(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
+pub(super) async fn connect(Call { state, visitor, fields, .. }: Call<Fields>) -> Response {
     let beginning = async {
-        visitor.check_form(&headers, fields.csrf.as_deref())?;
         visitor.require(Permission::Connect)?;
         let agent = AgentId::parse(fields.agent.as_deref().unwrap_or_default().trim());
         let agent = agent.map_err(|err| Problem::invalid("/agent", err.why))?;
         let login = fields.login.as_deref().and_then(LoginKind::parse);
         let login = login.ok_or_else(|| Problem::invalid("/login", "must be instagram or facebook"))?;
         let mut back = state.options.api.public_url.clone();
-        back.set_path("/console/accounts");
+        back.set_path(ACCOUNTS);
         let scope = Scope {
             subaccount: visitor.subaccount.clone(),
             agent,

@@ -1,8 +1,9 @@
 //! What people do in a conversation: write, take over, give back. Answers are fragments for scripts, and pages without them.
 
+use super::call::Call;
 use super::demo::{Demo, DemoDeed, DemoTrouble};
+use super::pages;
 use super::visitor::Visitor;
-use super::{go_to, html, pages, trouble};
 use crate::extract::Id;
 use crate::idempotency;
 use crate::problem::Problem;
@@ -10,23 +11,26 @@ use crate::routes::ids;
 use crate::services::send::{self, Sent, Wanted};
 use crate::services::{chats, takeover};
 use crate::state::ApiState;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
-use axum::{Extension, Form};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use dmrelay_console::{Markup, Place, bubble, head, row};
 use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId};
 use dmrelay_domain::permission::Permission;
-use dmrelay_domain::trace::TraceId;
 use dmrelay_instagram::Outgoing;
 use dmrelay_store::Connection;
 use dmrelay_store::entity::{chat, message};
 use dmrelay_views::MessageView;
 use serde::Deserialize;
+use std::time::Duration;
+
+/// The most hours that go by at once in the demo.
+const HOURS_MAX: u32 = 24 * 7;
+
+/// The conversations.
+const INBOX: &str = "/console/inbox";
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Fields {
-    csrf: Option<String>,
     pub(super) text: Option<String>,
     hours: Option<u32>,
     pub(super) assignee: Option<String>,
@@ -55,12 +59,11 @@ pub(super) struct Act<'a> {
 impl<'a> Act<'a> {
     /// The conversation, if the person may do this in it.
     pub(super) async fn begin(
-        state: &'a ApiState,
-        visitor: &'a Visitor,
-        (headers, fields): (&HeaderMap, &Fields),
-        (permission, id): (Permission, ChatId),
+        call: &'a Call<Fields>,
+        permission: Permission,
+        id: ChatId,
     ) -> Result<Self, Problem> {
-        visitor.check_form(headers, fields.csrf.as_deref())?;
+        let Call { state, visitor, headers, .. } = call;
         visitor.require(permission)?;
         let all = state.store.connections(&visitor.subaccount, None).await?;
         let connections = ids(&all);
@@ -93,27 +96,21 @@ fn place(headers: &HeaderMap) -> Place {
 }
 
 /// `POST /console/chats/{chatId}/send`.
-pub(super) async fn send(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    Extension(trace): Extension<TraceId>,
-    Id(id): Id<ChatId>,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
+pub(super) async fn send(Id(id): Id<ChatId>, call: Call<Fields>) -> Response {
     let sending = async {
-        let act = Act::begin(&state, &visitor, (&headers, &fields), (Permission::Send, id)).await?;
-        let text =
-            dmrelay_domain::text::clean(fields.text.as_deref().unwrap_or_default().trim()).into_owned();
-        let outgoing = Outgoing::text(&text).map_err(|err| Problem::invalid("/text", err.what))?;
+        let act = Act::begin(&call, Permission::Send, id).await?;
+        let state = act.state;
+        let text = dmrelay_domain::text::clean(call.fields.text.as_deref().unwrap_or_default().trim());
+        let outgoing = Outgoing::text(&text).map_err(|err| send::faults("/text", err))?;
         let to = InstagramUserId::parse(&act.row.instagram_user_id)
             .map_err(|_| Problem::not_found("the chat's customer cannot be read"))?;
-        let wanted = Wanted { to, outgoing, key: idempotency::key(&headers)?, sent_by: None };
-        if let Some(before) = send::sent_before(&state, &act.connection, &wanted).await? {
+        let wanted =
+            Wanted { to, outgoing, reply_to: None, key: idempotency::key(&call.headers)?, sent_by: None };
+        if let Some(before) = send::sent_before(state, &act.connection, &wanted).await? {
             return Ok(shown(&act, &before));
         }
-        let by = (visitor.actor.clone(), trace);
-        match send::send(&state, (&act.connection, &act.row), wanted, by).await? {
+        let by = (act.visitor.actor.clone(), call.trace);
+        match send::send(state, (&act.connection, &act.row), wanted, by).await? {
             Sent::Before(before) => Ok(shown(&act, &before)),
             Sent::Now(message) => match state.store.message(message).await? {
                 Some(message) => Ok(shown(&act, &message)),
@@ -121,7 +118,7 @@ pub(super) async fn send(
             },
         }
     };
-    answered(sending.await, &headers, id)
+    call.answer(sending.await, &address(id))
 }
 
 fn shown(act: &Act<'_>, message: &message::Model) -> Markup {
@@ -129,65 +126,41 @@ fn shown(act: &Act<'_>, message: &message::Model) -> Markup {
 }
 
 /// `POST /console/chats/{chatId}/takeover`.
-pub(super) async fn take_over(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    Id(id): Id<ChatId>,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
+pub(super) async fn take_over(Id(id): Id<ChatId>, call: Call<Fields>) -> Response {
     let taking = async {
-        let act = Act::begin(&state, &visitor, (&headers, &fields), (Permission::TakeOver, id)).await?;
-        let actor = &visitor.actor;
-        let taken = takeover::take_over(&state, &act.connection, act.row.id, actor, fields.hours).await?;
+        let act = Act::begin(&call, Permission::TakeOver, id).await?;
+        let (actor, hours) = (&act.visitor.actor, call.fields.hours);
+        let taken = takeover::take_over(act.state, &act.connection, act.row.id, actor, hours).await?;
         act.changed(&taken).await
     };
-    answered(taking.await, &headers, id)
+    call.answer(taking.await, &address(id))
 }
 
 /// `POST /console/chats/{chatId}/release`.
-pub(super) async fn release(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    Id(id): Id<ChatId>,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
+pub(super) async fn release(Id(id): Id<ChatId>, call: Call<Fields>) -> Response {
     let releasing = async {
-        let act = Act::begin(&state, &visitor, (&headers, &fields), (Permission::TakeOver, id)).await?;
-        let released = takeover::release(&state, &act.connection, act.row.id, &visitor.actor).await?;
+        let act = Act::begin(&call, Permission::TakeOver, id).await?;
+        let released = takeover::release(act.state, &act.connection, act.row.id, &act.visitor.actor).await?;
         act.changed(&released).await
     };
-    answered(releasing.await, &headers, id)
+    call.answer(releasing.await, &address(id))
 }
 
 /// `POST /console/chats/{chatId}/read`: the person has seen what came while the conversation was open.
-pub(super) async fn read(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    Id(id): Id<ChatId>,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn read(Id(id): Id<ChatId>, call: Call<Fields>) -> Response {
     let reading = async {
-        let fields = Fields::default();
-        let act = Act::begin(&state, &visitor, (&headers, &fields), (Permission::Read, id)).await?;
-        state.store.mark_read(&act.row, visitor.actor.key(), None).await?;
+        let act = Act::begin(&call, Permission::Read, id).await?;
+        act.state.store.mark_read(&act.row, act.visitor.actor.key(), None).await?;
         Ok(maud::html! {})
     };
-    answered(reading.await, &headers, id)
+    call.answer(reading.await, &address(id))
 }
 
 /// `POST /console/demo/say`: the customer of the demo writes, or does something else.
-pub(super) async fn say(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
+pub(super) async fn say(call: Call<Fields>) -> Response {
     let acting = || {
-        let demo = demo(&state, &visitor, (&headers, &fields))?;
-        let text = fields.text.as_deref().unwrap_or_default().trim();
-        demo.customer.act(match fields.deed.as_deref() {
+        let text = call.fields.text.as_deref().unwrap_or_default().trim();
+        demo(&call)?.customer.act(match call.fields.deed.as_deref() {
             Some("photo") => DemoDeed::Photo,
             Some("voice") => DemoDeed::Voice,
             Some("story") => DemoDeed::StoryReply("That looks great!".to_owned()),
@@ -196,54 +169,52 @@ pub(super) async fn say(
             None if !text.is_empty() => DemoDeed::Text(text.to_owned()),
             _ => return Err(Problem::invalid("/text", "must not be empty")),
         });
-        Ok(())
+        Ok(maud::html! {})
     };
-    match acting() {
-        Err(problem) => trouble(&problem),
-        Ok(()) if headers.contains_key("x-fragment") => StatusCode::NO_CONTENT.into_response(),
-        Ok(()) => go_to("/console/inbox"),
-    }
+    call.answer(acting(), INBOX)
 }
 
 /// `POST /console/demo/trouble`: something goes wrong in the demo from now on, or no longer.
-pub(super) async fn make_trouble(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
+pub(super) async fn make_trouble(call: Call<Fields>) -> Response {
     let making = || {
-        let demo = demo(&state, &visitor, (&headers, &fields))?;
-        let wanted = fields.trouble.as_deref().and_then(DemoTrouble::parse);
+        let demo = demo(&call)?;
+        let wanted = call.fields.trouble.as_deref().and_then(DemoTrouble::parse);
         let wanted = wanted.ok_or_else(|| Problem::invalid("/trouble", "must be one of the demo"))?;
-        demo.customer.trouble(wanted, fields.on.unwrap_or(true));
-        Ok(dmrelay_console::troubles(&visitor.person(), &demo.customer.troubles()))
+        demo.customer.trouble(wanted, call.fields.on.unwrap_or(true));
+        Ok(dmrelay_console::troubles(&call.visitor.person(), &demo.customer.troubles()))
     };
-    match making() {
-        Err(problem) => trouble(&problem),
-        Ok(fragments) if headers.contains_key("x-fragment") => html(fragments),
-        Ok(_) => go_to("/console/inbox"),
-    }
+    call.answer(making(), INBOX)
 }
 
-fn demo<'a>(
-    state: &'a ApiState,
-    visitor: &Visitor,
-    (headers, fields): (&HeaderMap, &Fields),
-) -> Result<&'a Demo, Problem> {
-    visitor.check_form(headers, fields.csrf.as_deref())?;
-    state.options.demo.as_ref().ok_or_else(|| Problem::not_found("this is not the demo"))
+/// `POST /console/demo/pass`: hours go by for the conversation of the demo.
+pub(super) async fn let_pass(call: Call<Fields>) -> Response {
+    let passing = async {
+        let Call { state, visitor, fields, .. } = &call;
+        let demo = demo(&call)?;
+        let hours = fields.hours.filter(|hours| (1..=HOURS_MAX).contains(hours));
+        let hours = hours.ok_or_else(|| Problem::invalid("/hours", format!("must be 1 to {HOURS_MAX}")))?;
+        let user = InstagramUserId::parse(demo.customer.user())
+            .map_err(|_| Problem::not_found("the customer of the demo"))?;
+        for connection in state.store.connections(&visitor.subaccount, None).await? {
+            let is_theirs = connection.row.username.as_deref() == Some(demo.customer.account());
+            let chat = if is_theirs { state.store.chat_of_user(connection.id, &user).await? } else { None };
+            if let Some(chat) = chat {
+                let time = Duration::from_hours(u64::from(hours));
+                state.store.let_pass(chat.id, time).await?;
+                demo.customer.let_pass(time);
+                return Ok(dmrelay_console::reload());
+            }
+        }
+        Err(Problem::not_found("the customer has not written yet: write something first"))
+    };
+    call.answer(passing.await, INBOX)
 }
 
-/// Fragments for a script, otherwise the conversation's page.
-pub(super) fn answered(
-    outcome: Result<Markup, Problem>,
-    headers: &HeaderMap,
-    ChatId(id): ChatId,
-) -> Response {
-    match outcome {
-        Err(problem) => trouble(&problem),
-        Ok(fragments) if headers.contains_key("x-fragment") => html(fragments),
-        Ok(_) => go_to(&format!("/console/inbox?chat={id}")),
-    }
+fn demo(call: &Call<Fields>) -> Result<&Demo, Problem> {
+    call.state.options.demo.as_ref().ok_or_else(|| Problem::not_found("this is not the demo"))
+}
+
+/// Where a conversation is shown.
+pub(super) fn address(ChatId(id): ChatId) -> String {
+    format!("{INBOX}?chat={id}")
 }

@@ -4,11 +4,16 @@ pub use dmrelay_console::{DemoMessage, DemoTrouble};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-/// A customer whom the person at the console plays.
+/// The customer of the demo. Whoever looks at the console can act as them.
 pub trait DemoCustomer: Send + Sync {
     /// The handle of the account that the customer writes to.
     fn account(&self) -> &str;
+    /// The customer's id.
+    fn user(&self) -> &str;
+    /// So much time goes by for Meta, in this conversation.
+    fn let_pass(&self, time: Duration);
     /// The customer does something.
     fn act(&self, deed: DemoDeed);
     /// What the customer sees, oldest first.

@@ -1,17 +1,17 @@
 //! `GET /console/failed`: what failed for good, to be replayed or discarded.
 
+use super::call::Call;
 use super::visitor::Visitor;
-use super::{go_to, html, trouble};
+use super::{html, trouble};
 use crate::extract::{Id, Params};
 use crate::problem::{Problem, ValidationErrors};
 use crate::routes::{ids, paging};
 use crate::services::failures;
 use crate::state::ApiState;
-use axum::Form;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::StatusCode;
 use axum::response::Response;
-use dmrelay_console::{Failed, Markup, Outcome, Tab};
+use dmrelay_console::{Failed, Markup, Outcome, Person, Tab};
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ChatId, DeadLetterId};
 use dmrelay_domain::permission::Permission;
@@ -20,6 +20,9 @@ use dmrelay_store::{Connection, DeadLetterFilter};
 use dmrelay_views::DeadLetterView;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
+
+/// The page.
+const FAILED: &str = "/console/failed";
 
 /// Dead letters on a page.
 const PAGE: u64 = 50;
@@ -86,7 +89,6 @@ async fn names(state: &ApiState, letters: &[dead_letter::Model]) -> Result<HashM
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Fields {
-    csrf: Option<String>,
     class: Option<String>,
     dry: Option<bool>,
     /// Where the next of many begin.
@@ -103,7 +105,8 @@ pub(super) async fn letter(
         visitor.require(Permission::Read)?;
         let connections = state.store.connections(&visitor.subaccount, None).await?;
         let letter = failures::find(&state, &connections, id).await?;
-        Ok(dmrelay_console::letter(&visitor.person(), &DeadLetterView::of(&letter), None))
+        let names = names(&state, std::slice::from_ref(&letter)).await?;
+        Ok(shown(&visitor.person(), &letter, &names))
     };
     reading.await.map_or_else(|problem: Problem| trouble(&problem), html)
 }
@@ -115,33 +118,19 @@ enum Deed {
     Discard,
 }
 
-pub(super) async fn replay(
-    state: State<ApiState>,
-    visitor: Visitor,
-    id: Id<DeadLetterId>,
-    headers: HeaderMap,
-    form: Form<Fields>,
-) -> Response {
-    answered(one((&state, &visitor), id, (&headers, form), Deed::Replay).await, &headers)
+pub(super) async fn replay(Id(id): Id<DeadLetterId>, call: Call<Fields>) -> Response {
+    call.answer(one(&call, id, Deed::Replay).await, FAILED)
 }
 
-pub(super) async fn discard(
-    state: State<ApiState>,
-    visitor: Visitor,
-    id: Id<DeadLetterId>,
-    headers: HeaderMap,
-    form: Form<Fields>,
-) -> Response {
-    answered(one((&state, &visitor), id, (&headers, form), Deed::Discard).await, &headers)
+pub(super) async fn discard(Id(id): Id<DeadLetterId>, call: Call<Fields>) -> Response {
+    call.answer(one(&call, id, Deed::Discard).await, FAILED)
 }
 
 async fn one(
-    (state, visitor): (&ApiState, &Visitor),
-    Id(id): Id<DeadLetterId>,
-    (headers, Form(fields)): (&HeaderMap, Form<Fields>),
+    Call { state, visitor, .. }: &Call<Fields>,
+    id: DeadLetterId,
     deed: Deed,
 ) -> Result<Markup, Problem> {
-    visitor.check_form(headers, fields.csrf.as_deref())?;
     visitor.require(Permission::Replay)?;
     let connections = state.store.connections(&visitor.subaccount, None).await?;
     let letter = failures::find(state, &connections, id).await?;
@@ -150,9 +139,7 @@ async fn one(
             let replay = failures::replay(state, &connections, &letter, Some(&visitor.actor)).await?;
             if let Some(why) = failures::hindrance(&replay) {
                 let title = "It cannot be replayed now";
-                return Err(
-                    Problem::new(axum::http::StatusCode::CONFLICT, "not-replayable", title).detail(why)
-                );
+                return Err(Problem::new(StatusCode::CONFLICT, "not-replayable", title).detail(why));
             }
         }
         Deed::Discard => {
@@ -163,64 +150,54 @@ async fn one(
     }
     let fresh = failures::find(state, &connections, id).await?;
     let names = names(state, std::slice::from_ref(&fresh)).await?;
-    let customer = fresh.chat_id.and_then(|id| names.get(&id)).map(String::as_str);
-    Ok(dmrelay_console::letter(&visitor.person(), &DeadLetterView::of(&fresh), customer))
+    Ok(shown(&visitor.person(), &fresh, &names))
 }
 
 /// `POST /console/failed/replay`: all of a class, or what would become of them.
-pub(super) async fn replay_all(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
-    let replaying = async {
-        visitor.check_form(&headers, fields.csrf.as_deref())?;
-        visitor.require(Permission::Replay)?;
-        let class = fields.class.clone().filter(|class| FailureClass::parse(class).is_some());
-        let class = class.ok_or_else(|| Problem::invalid("/class", "must be a failure class"))?;
-        let connections = state.store.connections(&visitor.subaccount, None).await?;
-        let is_dry = fields.dry.unwrap_or(true);
-        let mut errors = ValidationErrors::default();
-        let before =
-            paging::read_id(fields.cursor.as_deref().filter(|cursor| !cursor.is_empty()), &mut errors);
-        errors.end()?;
-        let of_class = of_class(&visitor, &connections, Some(class.clone()), BULK_MAX);
-        let filter = DeadLetterFilter { before, ..of_class };
-        let page = state.store.dead_letter_page(&filter).await?;
-        let actor = Some(&visitor.actor).filter(|_| !is_dry);
-        let (mut replayed, mut done) = (0, Vec::new());
-        let mut refused: BTreeMap<&str, usize> = BTreeMap::new();
-        for letter in &page.items {
-            let replay = failures::replay(&state, &connections, letter, actor).await?;
-            match failures::hindrance(&replay) {
-                None => {
-                    replayed += 1;
-                    done.push(letter.id);
-                }
-                Some(why) => *refused.entry(why).or_default() += 1,
-            }
-        }
-        let refused: Vec<_> = refused.into_iter().map(|(why, count)| (why.to_owned(), count)).collect();
-        let person = visitor.person();
-        let next = page.next.map(paging::write_id);
-        let outcome = Outcome { is_dry, replayed, refused: &refused, class: &class, next: next.as_deref() };
-        let mut letters = Vec::new();
-        for id in done.into_iter().filter(|_| !is_dry) {
-            letters.push(DeadLetterView::of(&failures::find(&state, &connections, id).await?));
-        }
-        Ok(maud::html! {
-            (dmrelay_console::outcome(&person, &outcome))
-            @for letter in &letters { (dmrelay_console::letter(&person, letter, Some("a customer"))) }
-        })
-    };
-    answered(replaying.await, &headers)
+pub(super) async fn replay_all(call: Call<Fields>) -> Response {
+    call.answer(many(&call).await, FAILED)
 }
 
-fn answered(outcome: Result<Markup, Problem>, headers: &HeaderMap) -> Response {
-    match outcome {
-        Err(problem) => trouble(&problem),
-        Ok(fragments) if headers.contains_key("x-fragment") => html(fragments),
-        Ok(_) => go_to("/console/failed"),
+async fn many(Call { state, visitor, fields, .. }: &Call<Fields>) -> Result<Markup, Problem> {
+    visitor.require(Permission::Replay)?;
+    let class = fields.class.clone().filter(|class| FailureClass::parse(class).is_some());
+    let class = class.ok_or_else(|| Problem::invalid("/class", "must be a failure class"))?;
+    let connections = state.store.connections(&visitor.subaccount, None).await?;
+    let is_dry = fields.dry.unwrap_or(true);
+    let mut errors = ValidationErrors::default();
+    let cursor = fields.cursor.as_deref().filter(|cursor| !cursor.is_empty());
+    let before = paging::read_id(cursor, &mut errors);
+    errors.end()?;
+    let of_class = of_class(visitor, &connections, Some(class.clone()), BULK_MAX);
+    let page = state.store.dead_letter_page(&DeadLetterFilter { before, ..of_class }).await?;
+    let actor = Some(&visitor.actor).filter(|_| !is_dry);
+    let mut done = Vec::new();
+    let mut refused: BTreeMap<&str, usize> = BTreeMap::new();
+    for letter in &page.items {
+        let replay = failures::replay(state, &connections, letter, actor).await?;
+        match failures::hindrance(&replay) {
+            None => done.push(letter.id),
+            Some(why) => *refused.entry(why).or_default() += 1,
+        }
     }
+    let refused: Vec<_> = refused.into_iter().map(|(why, count)| (why.to_owned(), count)).collect();
+    let person = visitor.person();
+    let next = page.next.map(paging::write_id);
+    let outcome =
+        Outcome { is_dry, replayed: done.len(), refused: &refused, class: &class, next: next.as_deref() };
+    let mut replayed = Vec::new();
+    for id in done.into_iter().filter(|_| !is_dry) {
+        replayed.push(failures::find(state, &connections, id).await?);
+    }
+    let names = names(state, &replayed).await?;
+    Ok(maud::html! {
+        (dmrelay_console::outcome(&person, &outcome))
+        @for letter in &replayed { (shown(&person, letter, &names)) }
+    })
+}
+
+/// A dead letter with its customer's name.
+fn shown(person: &Person, letter: &dead_letter::Model, names: &HashMap<ChatId, String>) -> Markup {
+    let customer = letter.chat_id.and_then(|id| names.get(&id)).map(String::as_str);
+    dmrelay_console::letter(person, &DeadLetterView::of(letter), customer)
 }

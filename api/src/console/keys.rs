@@ -1,16 +1,15 @@
 //! `/console/keys`: the API keys of the subaccount, for owners.
 
+use super::call::Call;
 use super::visitor::Visitor;
-use super::{go_to, html, trouble};
+use super::{html, trouble};
 use crate::extract::Id;
 use crate::problem::Problem;
 use crate::services::keys::{self, Wanted};
 use crate::state::ApiState;
-use axum::Form;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
-use dmrelay_console::Tab;
+use dmrelay_console::{Markup, Tab};
 use dmrelay_domain::ids::ApiKeyId;
 use dmrelay_domain::permission::Permission;
 use dmrelay_views::ApiKeyView;
@@ -24,7 +23,6 @@ const DAY: i64 = 86_400_000;
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Fields {
-    csrf: Option<String>,
     #[serde(default)]
     name: String,
     #[serde(default)]
@@ -43,50 +41,34 @@ pub(super) async fn show(State(state): State<ApiState>, visitor: Visitor) -> Res
 }
 
 /// `POST /console/keys`: makes a key, and shows it once.
-pub(super) async fn create(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
-    let creating = async {
-        visitor.check_form(&headers, fields.csrf.as_deref())?;
-        visitor.require(Permission::ManageKeys)?;
-        let now = state.clock.now();
-        let wanted = Wanted {
-            name: fields.name.trim().to_owned(),
-            role: fields.role,
-            expires_at: fields.days.map(|days| Ok(now + i64::from(days) * DAY)),
-        };
-        let name = wanted.name.clone();
-        let by = (&visitor.subaccount, visitor.role, &visitor.actor);
-        let (_, key) = keys::create(&state, by, wanted).await?;
-        let (person, all) = (visitor.person(), all(&state, &visitor).await?);
-        Ok(maud::html! { (dmrelay_console::made(&name, &key)) (dmrelay_console::key_list(&person, &all)) })
-    };
+pub(super) async fn create(call: Call<Fields>) -> Response {
     // Without a script the key stands on a page of its own: it must be shown.
-    creating.await.map_or_else(|problem: Problem| trouble(&problem), html)
+    made(&call).await.map_or_else(|problem| trouble(&problem), html)
+}
+
+async fn made(Call { state, visitor, fields, .. }: &Call<Fields>) -> Result<Markup, Problem> {
+    visitor.require(Permission::ManageKeys)?;
+    let (name, now) = (fields.name.trim(), state.clock.now());
+    let wanted = Wanted {
+        name: name.to_owned(),
+        role: fields.role.clone(),
+        expires_at: fields.days.map(|days| Ok(now + i64::from(days) * DAY)),
+    };
+    let by = (&visitor.subaccount, visitor.role, &visitor.actor);
+    let (_, key) = keys::create(state, by, wanted).await?;
+    let (person, all) = (visitor.person(), all(state, visitor).await?);
+    Ok(maud::html! { (dmrelay_console::made(name, &key)) (dmrelay_console::key_list(&person, &all)) })
 }
 
 /// `POST /console/keys/{keyId}/revoke`.
-pub(super) async fn revoke(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    Id(id): Id<ApiKeyId>,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
+pub(super) async fn revoke(Id(id): Id<ApiKeyId>, call: Call<Fields>) -> Response {
     let revoking = async {
-        visitor.check_form(&headers, fields.csrf.as_deref())?;
+        let Call { state, visitor, .. } = &call;
         visitor.require(Permission::ManageKeys)?;
-        keys::revoke(&state, (&visitor.subaccount, &visitor.actor), id).await?;
-        Ok::<_, Problem>(dmrelay_console::key_list(&visitor.person(), &all(&state, &visitor).await?))
+        keys::revoke(state, (&visitor.subaccount, &visitor.actor), id).await?;
+        Ok(dmrelay_console::key_list(&visitor.person(), &all(state, visitor).await?))
     };
-    match revoking.await {
-        Err(problem) => trouble(&problem),
-        Ok(fragments) if headers.contains_key("x-fragment") => html(fragments),
-        Ok(_) => go_to("/console/keys"),
-    }
+    call.answer(revoking.await, "/console/keys")
 }
 
 async fn all(state: &ApiState, visitor: &Visitor) -> Result<Vec<ApiKeyView>, Problem> {

@@ -4,10 +4,12 @@
 mod accounts;
 mod activity;
 mod acts;
+mod call;
 pub(crate) mod demo;
 mod failed;
 mod keys;
 mod live;
+mod notifications;
 pub(crate) mod oidc;
 mod overview;
 mod pages;
@@ -62,6 +64,7 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/failed/{letterId}/replay", post(failed::replay))
         .route("/console/failed/{letterId}/discard", post(failed::discard))
         .route("/console/accounts", get(accounts::show))
+        .route("/console/accounts/sheet", get(accounts::sheet))
         .route("/console/accounts/connect", post(accounts::connect))
         .route("/console/accounts/{connectionId}/qr", get(accounts::qr))
         .route("/console/accounts/{connectionId}/profile", get(profile::show).post(profile::set))
@@ -69,8 +72,11 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/activity", get(activity::show))
         .route("/console/keys", get(keys::show).post(keys::create))
         .route("/console/keys/{keyId}/revoke", post(keys::revoke))
+        .route("/console/notifications", get(notifications::show).post(notifications::create))
+        .route("/console/notifications/{targetId}/{deed}", post(notifications::act))
         .route("/console/overview", get(overview::show))
         .route("/console/demo/say", post(acts::say))
+        .route("/console/demo/pass", post(acts::let_pass))
         .route("/console/demo/trouble", post(acts::make_trouble))
         .layer(middleware::from_fn(private))
         .route("/console/assets/{digest}/{name}", get(asset))

@@ -1,14 +1,13 @@
 //! The panel of a customer: who looks after them, tags, snoozes and notes.
 
-use super::acts::{Act, Fields, answered};
+use super::acts::{Act, Fields, address};
+use super::call::Call;
 use super::visitor::Visitor;
 use crate::extract::Id;
 use crate::problem::{Problem, ValidationErrors};
 use crate::services::{chats, triage};
 use crate::state::ApiState;
-use axum::Form;
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::extract::Path;
 use axum::response::Response;
 use dmrelay_console::{Markup, Panel, row};
 use dmrelay_domain::clock::Millis;
@@ -46,37 +45,31 @@ pub(super) async fn render(
 }
 
 /// `POST /console/chats/{chatId}/triage`: assigns, tags or snoozes.
-pub(super) async fn change(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    Id(id): Id<ChatId>,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
+pub(super) async fn change(Id(id): Id<ChatId>, call: Call<Fields>) -> Response {
     let changing = async {
-        let act = Act::begin(&state, &visitor, (&headers, &fields), (Permission::TakeOver, id)).await?;
-        let change = wanted(fields, &visitor, state.clock.now())?;
-        let chat = triage::change(&state, (&act.connection, &act.row), &visitor.actor, change).await?;
-        let panel = of_act(&act, &chat).await?;
+        let act = Act::begin(&call, Permission::TakeOver, id).await?;
+        let change = wanted(&call.fields, act.visitor, act.state.clock.now())?;
+        let chat = triage::change(act.state, (&act.connection, &act.row), &act.visitor.actor, change).await?;
+        let panel = render(act.state, act.visitor, &act.connections, &chat).await?;
         Ok(maud::html! { (panel) (row(&act.place, &chat, true)) })
     };
-    answered(changing.await, &headers, id)
+    call.answer(changing.await, &address(id))
 }
 
 /// What the form asks for.
 fn wanted(
-    fields: Fields,
+    fields: &Fields,
     visitor: &Visitor,
     now: Millis,
-) -> Result<impl FnOnce(&mut Triage) + Send + 'static, Problem> {
+) -> Result<impl FnOnce(&mut Triage) + Send + use<>, Problem> {
     let mut errors = ValidationErrors::default();
-    let assignee = fields.assignee.map(|who| {
+    let assignee = fields.assignee.clone().map(|who| {
         let who = Some(who).filter(|who| !who.is_empty());
         who.map(|who| triage::checked_assignee(who, &visitor.actor, &mut errors))
     });
     // One at a time: colleagues may tag it at the same moment.
     let added = triage::checked_tags(fields.tag.as_deref().into_iter(), &mut errors);
-    let removed = fields.untag;
+    let removed = fields.untag.clone();
     if fields.snooze.is_some_and(|hours| hours > SNOOZE_MAX) {
         errors.at("/snooze", format!("must be at most {SNOOZE_MAX} hours"));
     }
@@ -97,46 +90,25 @@ fn wanted(
 }
 
 /// `POST /console/chats/{chatId}/notes`.
-pub(super) async fn add_note(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    Id(id): Id<ChatId>,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
+pub(super) async fn add_note(Id(id): Id<ChatId>, call: Call<Fields>) -> Response {
     let adding = async {
-        let act = Act::begin(&state, &visitor, (&headers, &fields), (Permission::TakeOver, id)).await?;
-        let text = fields.text.as_deref().unwrap_or_default();
-        triage::add_note(&state, (&act.connection, act.row.id), &visitor.actor, text).await?;
-        fresh(&act).await
+        let act = Act::begin(&call, Permission::TakeOver, id).await?;
+        let text = call.fields.text.as_deref().unwrap_or_default();
+        triage::add_note(act.state, (&act.connection, act.row.id), &act.visitor.actor, text).await?;
+        of_row(act.state, act.visitor, &act.connections, &act.row).await
     };
-    answered(adding.await, &headers, id)
+    call.answer(adding.await, &address(id))
 }
 
 /// `POST /console/chats/{chatId}/notes/{noteId}/delete`.
-pub(super) async fn delete_note(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    Path((chat, note)): Path<(Uuid, Uuid)>,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
-    let id = ChatId(chat);
+pub(super) async fn delete_note(Path((chat, note)): Path<(Uuid, Uuid)>, call: Call<Fields>) -> Response {
+    let (id, note) = (ChatId(chat), NoteId(note));
     let deleting = async {
-        let act = Act::begin(&state, &visitor, (&headers, &fields), (Permission::TakeOver, id)).await?;
-        triage::delete_note(&state, (&act.connection, act.row.id), &visitor.actor, NoteId(note)).await?;
-        fresh(&act).await
+        let act = Act::begin(&call, Permission::TakeOver, id).await?;
+        triage::delete_note(act.state, (&act.connection, act.row.id), &act.visitor.actor, note).await?;
+        of_row(act.state, act.visitor, &act.connections, &act.row).await
     };
-    answered(deleting.await, &headers, id)
-}
-
-async fn fresh(act: &Act<'_>) -> Result<Markup, Problem> {
-    let chat = chats::view(act.state, &act.visitor.actor, &act.row).await?;
-    of_act(act, &chat).await
-}
-
-async fn of_act(act: &Act<'_>, chat: &ChatView) -> Result<Markup, Problem> {
-    render(act.state, act.visitor, &act.connections, chat).await
+    call.answer(deleting.await, &address(id))
 }
 
 /// The panel of a chat's row.

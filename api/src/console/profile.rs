@@ -1,15 +1,14 @@
 //! `/console/accounts/{connectionId}/profile`: the ice breakers and the menu of an account.
 
+use super::call::Call;
 use super::visitor::Visitor;
-use super::{accounts, go_to, html, trouble};
+use super::{accounts, html, trouble};
 use crate::problem::{Problem, ValidationErrors};
 use crate::services::inbox_profile::{
     self, Profile, ProfileItem, ProfileMenu, ProfileQuestion, ProfileQuestions, ProfileView, access_of_live,
 };
 use crate::state::ApiState;
-use axum::Form;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use dmrelay_console::{Lines, Markup};
 use dmrelay_domain::permission::Permission;
@@ -32,7 +31,6 @@ pub(super) async fn show(State(state): State<ApiState>, visitor: Visitor, Path(i
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Fields {
-    csrf: Option<String>,
     #[serde(default)]
     questions: String,
     #[serde(default)]
@@ -40,33 +38,18 @@ pub(super) struct Fields {
 }
 
 /// `POST …`: sets both at Meta.
-pub(super) async fn set(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    Path(id): Path<Uuid>,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
+pub(super) async fn set(Path(id): Path<Uuid>, call: Call<Fields>) -> Response {
     let setting = async {
-        visitor.check_form(&headers, fields.csrf.as_deref())?;
+        let Call { state, visitor, fields, .. } = &call;
         visitor.require(Permission::Configure)?;
-        let connection = accounts::find(&state, &visitor, id).await?;
-        let access = access_of_live(&state, &connection)?;
-        let before = inbox_profile::view(&state, &connection, &access).await?;
-        let wanted = with_default(before.wanted.unwrap_or(before.at_meta), &fields)?;
-        let view = inbox_profile::set(&state, &connection, &wanted, &visitor.actor).await?;
-        Ok::<_, Problem>(dialog(
-            &visitor,
-            id,
-            &view,
-            Some("Saved. In the app it can take up to a day to show."),
-        ))
+        let connection = accounts::find(state, visitor, id).await?;
+        let access = access_of_live(state, &connection)?;
+        let before = inbox_profile::view(state, &connection, &access).await?;
+        let wanted = with_default(before.wanted.unwrap_or(before.at_meta), fields)?;
+        let view = inbox_profile::set(state, &connection, &wanted, &visitor.actor).await?;
+        Ok(dialog(visitor, id, &view, Some("Saved. In the app it can take up to a day to show.")))
     };
-    match setting.await {
-        Err(problem) => trouble(&problem),
-        Ok(fragments) if headers.contains_key("x-fragment") => html(fragments),
-        Ok(_) => go_to("/console/accounts"),
-    }
+    call.answer(setting.await, accounts::ACCOUNTS)
 }
 
 fn dialog(visitor: &Visitor, id: Uuid, view: &ProfileView, outcome: Option<&str>) -> Markup {
@@ -92,7 +75,7 @@ fn dialog(visitor: &Visitor, id: Uuid, view: &ProfileView, outcome: Option<&str>
 
 /// Whether the lines say what the profile says.
 fn fits(profile: &Profile, lines: &Lines) -> bool {
-    let fields = Fields { csrf: None, questions: lines.questions.clone(), menu: lines.menu.clone() };
+    let fields = Fields { questions: lines.questions.clone(), menu: lines.menu.clone() };
     with_default(profile.clone(), &fields).is_ok_and(|same| same == *profile)
 }
 
@@ -152,7 +135,6 @@ mod tests {
         };
         let before = Profile { ice_breakers: vec![german.clone()], persistent_menu: Vec::new() };
         let fields = Fields {
-            csrf: None,
             questions: " Where is a = b? = ORDER \r\n\nHours".to_owned(),
             menu: "Shop = https://shop.example\nHelp = HELP".to_owned(),
         };

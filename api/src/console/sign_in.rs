@@ -1,6 +1,7 @@
 //! Signing in and out. A session of the console is a session as a backend makes one for the people of its frontend.
 
-use super::visitor::{COOKIE, Visitor, recognize};
+use super::call::Call;
+use super::visitor::{COOKIE, recognize};
 use super::{go_to, html};
 use crate::access::Principal;
 use crate::extract::Params;
@@ -17,6 +18,7 @@ use dmrelay_domain::ids::{SessionId, SubaccountId};
 use dmrelay_domain::permission::Role;
 use dmrelay_store::NewSession;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::time::Duration;
 
 /// How long a person stays signed in.
@@ -98,19 +100,8 @@ pub(super) async fn follow_link(
     Ok(response)
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Leave {
-    csrf: Option<String>,
-}
-
 /// `POST /console/sign-out`: the session ends.
-pub(super) async fn leave(
-    State(state): State<ApiState>,
-    visitor: Visitor,
-    headers: HeaderMap,
-    Form(form): Form<Leave>,
-) -> Result<Response, Problem> {
-    visitor.check_form(&headers, form.csrf.as_deref())?;
+pub(super) async fn leave(Call { state, visitor, .. }: Call<IgnoredAny>) -> Result<Response, Problem> {
     if let crate::access::Credential::Session(hash) = &visitor.credential
         && let Some(session) = state.store.session(hash).await?
     {

@@ -1,5 +1,6 @@
 //! Who looks at a page: the person of a session, which the browser keeps in a cookie.
 
+use super::call::is_of_script;
 use super::go_to;
 use crate::access::{Credential, Principal};
 use crate::problem::Problem;
@@ -10,10 +11,10 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use dmrelay_console::Person;
 use dmrelay_domain::actor::Actor;
+use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ActivityId, SubaccountId, first_id_at};
 use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_domain::signature;
-use uuid::Uuid;
 
 /// The cookie with the token of the session.
 pub(super) const COOKIE: &str = "dmrelay_console";
@@ -29,11 +30,18 @@ pub(super) struct Visitor {
     pub(super) credential: Credential,
     csrf: String,
     api: String,
-    since: Uuid,
+    now: Millis,
 }
 
 /// Why nobody is signed in.
 pub(super) struct Stranger(Response);
+
+impl Stranger {
+    /// Somebody who is told what is wrong.
+    pub(super) fn of(problem: &Problem) -> Self {
+        Self(super::trouble(problem))
+    }
+}
 
 impl IntoResponse for Stranger {
     fn into_response(self) -> Response {
@@ -60,13 +68,15 @@ impl Visitor {
 
     /// As the pages show them.
     pub(super) fn person(&self) -> Person {
+        // Before anything is read; the clocks of two machines differ a little.
+        let ActivityId(since) = first_id_at(self.now - SKEW);
         Person {
             name: self.actor.name.clone(),
             role: self.role,
             subaccount: self.subaccount.to_string(),
             csrf: self.csrf.clone(),
             api: self.api.clone(),
-            since: self.since,
+            since,
         }
     }
 }
@@ -99,10 +109,8 @@ pub(super) async fn recognize(state: &ApiState, headers: &HeaderMap) -> Result<V
         return Err(Problem::rate_limited(&rate));
     }
     let (actor, credential) = (principal.actor(), principal.credential.clone());
-    // Before anything is read; the clocks of two machines differ a little.
-    let ActivityId(since) = first_id_at(state.clock.now() - SKEW);
     let api = state.options.api.public_url.as_str().trim_end_matches('/').to_owned();
-    Ok(Visitor { subaccount, role, actor, credential, csrf: csrf_of(token), api, since })
+    Ok(Visitor { subaccount, role, actor, credential, csrf: csrf_of(token), api, now: state.clock.now() })
 }
 
 impl FromRequestParts<ApiState> for Visitor {
@@ -112,8 +120,8 @@ impl FromRequestParts<ApiState> for Visitor {
         match recognize(state, &parts.headers).await {
             Ok(visitor) => Ok(visitor),
             Err(problem) => {
-                if parts.headers.contains_key("x-fragment") {
-                    return Err(Stranger(super::trouble(&problem)));
+                if is_of_script(&parts.headers) {
+                    return Err(Stranger::of(&problem));
                 }
                 let is_page = parts.method.is_safe();
                 let wants_html = parts

@@ -10,7 +10,8 @@ use axum::extract::State;
 use axum::response::Json;
 use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId};
 use dmrelay_domain::states::{Author, Direction, MessageStatus};
-use dmrelay_store::MessageFilter;
+use dmrelay_store::entity::{chat, message};
+use dmrelay_store::{Connection, MessageFilter};
 use dmrelay_views::{ChatView, List, MessageView, enums};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::ObjectBuilder;
@@ -110,17 +111,28 @@ pub(super) async fn message(
     let mut errors = ValidationErrors::default();
     let expand = paging::word("expand", query.expand, [CHAT].into_iter(), &mut errors);
     errors.end()?;
-    let missing = || Problem::not_found("this agent has no message with that messageId");
-    // What is left of a reaction to a message that has not come is no message.
-    let row = state.store.message(id).await?.filter(|row| row.kind != "stub").ok_or_else(missing)?;
-    let connections = ids(&all(&state, &scope).await?);
-    let chat = state.store.chat_of(&connections, row.chat_id).await?.ok_or_else(missing)?;
+    let (_, chat, row) = find(&state, &scope, id).await?;
     let message = MessageView::of_user(&row, &chat.instagram_user_id);
     let chat = match expand {
         Some(_) => Some(services::chats::view(&state, &scope.actor, &chat).await?),
         None => None,
     };
     Ok(Json(MessageInChat { message, chat }))
+}
+
+/// A message of the scope, with its chat and its connection.
+pub(super) async fn find(
+    state: &ApiState,
+    scope: &Scope,
+    id: MessageId,
+) -> Result<(Connection, chat::Model, message::Model), Problem> {
+    let missing = || Problem::not_found("this agent has no message with that messageId");
+    // What is left of a reaction to a message that has not come is no message.
+    let row = state.store.message(id).await?.filter(|row| row.kind != "stub").ok_or_else(missing)?;
+    let connections = all(state, scope).await?;
+    let chat = state.store.chat_of(&ids(&connections), row.chat_id).await?.ok_or_else(missing)?;
+    let connection = connections.into_iter().find(|one| one.id == chat.connection_id).ok_or_else(missing)?;
+    Ok((connection, chat, row))
 }
 
 fn filter(query: Query) -> Result<MessageFilter, Problem> {

@@ -27,6 +27,7 @@ pub(crate) mod pauses;
 mod privacy;
 pub(crate) mod provider_key;
 mod qr_code;
+mod reactions;
 mod read;
 mod replay;
 mod send;
@@ -102,6 +103,8 @@ fn of_agent() -> Vec<Route> {
         needs(Configure, routes!(inbox_profile::delete)),
         needs(Read, routes!(messages::messages)),
         Route { is_list: false, ..needs(Read, routes!(messages::message)) },
+        needs(Send, routes!(reactions::react)),
+        needs(Send, routes!(reactions::take_back)),
         needs(Read, routes!(chats::chats)),
         needs(Read, routes!(chat::chat)),
         Route { is_list: false, ..needs(Read, routes!(read::read)) },

@@ -2,34 +2,17 @@
 
 use crate::access::Tenant;
 use crate::extract::{Body, Id};
-use crate::problem::{Problem, ValidationErrors};
+use crate::problem::Problem;
+use crate::services::targets::{self, Wanted};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
 use dmrelay_domain::ids::NotificationTargetId;
-use dmrelay_domain::notification::{Channel, IncidentKind};
-use dmrelay_domain::secret::Secret;
-use dmrelay_domain::text::is_printable;
-use dmrelay_store::entity::notification_target;
-use dmrelay_store::{NewTarget, Owner, TargetChange};
-use dmrelay_vault::Place;
+use dmrelay_store::Owner;
 use dmrelay_views::{List, NotificationView, TargetView, enums};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 use utoipa::ToSchema;
-
-/// Maximum length of a URL, and of an e-mail address, in bytes.
-const ADDRESS_BYTES_MAX: usize = 2_000;
-
-/// Maximum length of a name, in characters.
-const NAME_CHARS_MAX: usize = 100;
-
-/// How long the former secret signs as well after it was replaced.
-const SECRET_OVERLAP: Duration = Duration::from_hours(24);
-
-/// Minimum time between two tests of a target.
-const TEST_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Somebody to notify: by a webhook (`url`) or by e-mail (`email`).
 #[derive(Debug, Deserialize, ToSchema)]
@@ -128,41 +111,9 @@ pub(super) async fn create(
     tenant: Tenant,
     Body(request): Body<CreateTarget>,
 ) -> Result<(StatusCode, Json<TargetCreated>), Problem> {
-    let mut errors = ValidationErrors::default();
-    let (channel, address) = match (request.url, request.email) {
-        (Some(url), None) => (Channel::Webhook, checked_url(&state, &url, &mut errors)),
-        (None, Some(email)) => (Channel::Email, checked_email(&state, email, &mut errors)),
-        (Some(_), Some(_)) => {
-            errors.at("/email", "cannot be given together with url; create two targets");
-            (Channel::Webhook, None)
-        }
-        (None, None) => {
-            errors.at("/url", "is required, unless email is given");
-            (Channel::Webhook, None)
-        }
-    };
-    let name = request.name.map(|name| checked_name(&name, &mut errors)).filter(|name| !name.is_empty());
-    let kinds = request.kinds.and_then(|kinds| checked_kinds(&kinds, &mut errors));
-    errors.end()?;
-    let id = NotificationTargetId::new();
-    let secret = (channel == Channel::Webhook).then(dmrelay_notify::new_secret);
-    let new = NewTarget {
-        id,
-        owner: Owner::Subaccount(tenant.subaccount),
-        channel,
-        // Without one, `errors` is not empty.
-        address: address.unwrap_or_default(),
-        name,
-        secret: secret.as_ref().map(|secret| seal(&state, id, "secret", secret)),
-        kinds,
-        resolved: request.send_resolved,
-    };
-    let most = state.options.limits.notification_targets_per_subaccount;
-    let Some(row) = state.store.create_notification_target(new, most, &tenant.actor).await? else {
-        let title = "The subaccount has too many notification targets";
-        return Err(Problem::new(StatusCode::CONFLICT, "too-many-targets", title)
-            .detail(format!("it has {most}; remove one first")));
-    };
+    let CreateTarget { url, email, name, kinds, send_resolved } = request;
+    let wanted = Wanted { url, email, name, kinds, resolved: Some(send_resolved), enabled: None };
+    let (row, secret) = targets::create(&state, (&tenant.subaccount, &tenant.actor), wanted).await?;
     let secret = secret.map(|secret| secret.expose().clone());
     Ok((StatusCode::CREATED, Json(TargetCreated { target: TargetView::of(&row), secret })))
 }
@@ -177,33 +128,10 @@ pub(super) async fn change(
     Id(id): Id<NotificationTargetId>,
     Body(request): Body<ChangeTarget>,
 ) -> Result<Json<TargetView>, Problem> {
-    let owner = Owner::Subaccount(tenant.subaccount);
-    let row = find(&state, &owner, id).await?;
-    let mut errors = ValidationErrors::default();
-    let is = |channel: Channel| row.channel == channel;
-    let address = match (request.url, request.email) {
-        (None, None) => None,
-        (Some(url), None) if is(Channel::Webhook) => checked_url(&state, &url, &mut errors),
-        (None, Some(email)) if is(Channel::Email) => checked_email(&state, email, &mut errors),
-        (Some(_), _) if !is(Channel::Webhook) => {
-            errors.at("/url", "is for webhooks only; this target is an e-mail address");
-            None
-        }
-        _ => {
-            errors.at("/email", "is for e-mail only; this target is a webhook");
-            None
-        }
-    };
-    let change = TargetChange {
-        address,
-        name: request.name.map(|name| checked_name(&name, &mut errors)),
-        kinds: request.kinds.map(|kinds| checked_kinds(&kinds, &mut errors).unwrap_or_default()),
-        resolved: request.send_resolved,
-        enabled: request.enabled,
-    };
-    errors.end()?;
-    let row = state.store.change_notification_target((&owner, id), change, &tenant.actor).await?;
-    Ok(Json(TargetView::of(&row.ok_or_else(no_such_target)?)))
+    let ChangeTarget { url, email, name, kinds, send_resolved, enabled } = request;
+    let wanted = Wanted { url, email, name, kinds, resolved: send_resolved, enabled };
+    let row = targets::change(&state, (&tenant.subaccount, &tenant.actor), id, wanted).await?;
+    Ok(Json(TargetView::of(&row)))
 }
 
 /// Removes a notification target
@@ -216,10 +144,7 @@ pub(super) async fn delete(
     tenant: Tenant,
     Id(id): Id<NotificationTargetId>,
 ) -> Result<StatusCode, Problem> {
-    let owner = Owner::Subaccount(tenant.subaccount);
-    if !state.store.delete_notification_target(&owner, id, &tenant.actor).await? {
-        return Err(no_such_target());
-    }
+    targets::delete(&state, (&tenant.subaccount, &tenant.actor), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -236,20 +161,7 @@ pub(super) async fn test(
     tenant: Tenant,
     Id(id): Id<NotificationTargetId>,
 ) -> Result<(StatusCode, Json<NotificationView>), Problem> {
-    let row = find(&state, &Owner::Subaccount(tenant.subaccount), id).await?;
-    if !row.enabled {
-        return Err(Problem::new(StatusCode::CONFLICT, "target-disabled", "The target is disabled")
-            .detail("enable it first"));
-    }
-    let limits = (TEST_INTERVAL, state.options.limits.notification_tests_per_day);
-    let Some(notification) = state.store.create_test_notification(&row, limits).await? else {
-        return Err(Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "tested-lately",
-            "The target was tested a moment ago, or too often today",
-        )
-        .retry_after(TEST_INTERVAL.as_secs()));
-    };
+    let notification = targets::test(&state, &tenant.subaccount, id).await?;
     Ok((StatusCode::ACCEPTED, Json(NotificationView::of(&notification, None))))
 }
 
@@ -267,85 +179,7 @@ pub(super) async fn rotate(
     tenant: Tenant,
     Id(id): Id<NotificationTargetId>,
 ) -> Result<Json<SecretRotated>, Problem> {
-    let owner = Owner::Subaccount(tenant.subaccount);
-    let row = find(&state, &owner, id).await?;
-    let conflict = |detail: &str| {
-        Problem::new(StatusCode::CONFLICT, "no-secret-to-replace", "The secret cannot be replaced")
-            .detail(detail)
-    };
-    let Some(sealed) = &row.secret else { return Err(conflict("e-mails are not signed")) };
-    let NotificationTargetId(key) = id;
-    let place = Place { table: "notification_targets", column: "secret", row: key };
-    let former = state.vault.open_text(place, sealed).map_err(|err| {
-        tracing::error!(target_id = %id, error = %err, "cannot decrypt the secret of a notification target");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The secret cannot be read")
-    })?;
-    let secret = dmrelay_notify::new_secret();
-    let sealed = (seal(&state, id, "secret", &secret), seal(&state, id, "former_secret", &former));
-    if !state.store.rotate_notification_secret(&row, sealed, SECRET_OVERLAP, &tenant.actor).await? {
-        return Err(conflict("it was replaced at the same time"));
-    }
-    let row = find(&state, &owner, id).await?;
-    let former_secret_until = row.former_until.and_then(dmrelay_views::time);
+    let (secret, until) = targets::rotate(&state, (&tenant.subaccount, &tenant.actor), id).await?;
+    let former_secret_until = until.and_then(dmrelay_views::time);
     Ok(Json(SecretRotated { secret: secret.expose().clone(), former_secret_until }))
-}
-
-async fn find(
-    state: &ApiState,
-    owner: &Owner,
-    id: NotificationTargetId,
-) -> Result<notification_target::Model, Problem> {
-    state.store.notification_target(owner, id).await?.ok_or_else(no_such_target)
-}
-
-fn no_such_target() -> Problem {
-    Problem::not_found("this subaccount has no notification target with that targetId")
-}
-
-fn seal(
-    state: &ApiState,
-    NotificationTargetId(row): NotificationTargetId,
-    column: &'static str,
-    secret: &Secret<String>,
-) -> Vec<u8> {
-    state.vault.seal(Place { table: "notification_targets", column, row }, secret.expose().as_bytes())
-}
-
-fn checked_url(state: &ApiState, url: &str, errors: &mut ValidationErrors) -> Option<String> {
-    if url.len() > ADDRESS_BYTES_MAX {
-        errors.at("/url", format!("must have at most {ADDRESS_BYTES_MAX} bytes"));
-        return None;
-    }
-    errors.check("/url", state.notifier.receiver(url)).map(String::from)
-}
-
-fn checked_email(state: &ApiState, email: String, errors: &mut ValidationErrors) -> Option<String> {
-    if !state.notifier.has_mail() {
-        errors.at("/email", "cannot be used: this installation has no mail server (SMTP_URL)");
-        return None;
-    }
-    errors.check("/email", dmrelay_notify::parse_address(&email)).map(|()| email)
-}
-
-fn checked_name(name: &str, errors: &mut ValidationErrors) -> String {
-    let name = name.trim().to_owned();
-    if name.chars().count() > NAME_CHARS_MAX || !name.chars().all(is_printable) {
-        let what =
-            format!("must have at most {NAME_CHARS_MAX} characters, and none that controls a terminal");
-        errors.at("/name", what);
-    }
-    name
-}
-
-/// The kinds, each once; `None` for all.
-fn checked_kinds(words: &[String], errors: &mut ValidationErrors) -> Option<Vec<IncidentKind>> {
-    for (n, word) in words.iter().enumerate() {
-        if IncidentKind::parse(word).is_none() {
-            let all: Vec<&str> = IncidentKind::ALL.iter().map(|kind| kind.as_str()).collect();
-            errors.at(&format!("/kinds/{n}"), format!("must be one of {}", all.join(", ")));
-        }
-    }
-    let named = |kind: &IncidentKind| words.iter().any(|word| word == kind.as_str());
-    let kinds: Vec<IncidentKind> = IncidentKind::ALL.iter().copied().filter(named).collect();
-    Some(kinds).filter(|kinds| !kinds.is_empty())
 }

@@ -35,10 +35,13 @@ pub(super) struct Send {
     /// The Instagram user, who must have written before.
     #[schema(pattern = "^[0-9]{1,32}$", example = "200000000000001")]
     to: String,
-    /// A text of at most 1,000 bytes, or Graph's own `message` object: a `text` with or without `quick_replies`,
-    /// or an `attachment` of type image, video, audio or file with an https `payload.url`.
+    /// A text of at most 1,000 bytes, or Graph's own `message` object: a `text` with or without `quick_replies`; an `attachment`, which is
+    /// an image, video, audio or PDF by https `url` or `attachment_id`, a `template`, a `like_heart` or a `MEDIA_SHARE`; or several images as
+    /// `attachments`. The guide to messages has each kind with its limits.
     #[schema(schema_with = message_schema)]
     message: Value,
+    /// The `messageId` of the message that it replies to.
+    reply_to: Option<Uuid>,
     /// The connection; required if the agent has several.
     connection_id: Option<Uuid>,
     /// The person who wrote it, by name, where one key serves several: shown with the message and in the activity log.
@@ -88,7 +91,7 @@ pub(super) async fn send(
     headers: HeaderMap,
     Body(request): Body<Send>,
 ) -> Result<Response, Problem> {
-    let wanted = check(&request, &headers)?;
+    let wanted = check(&state, &request, &headers).await?;
     // Checked before anything that may have changed since: a repeated call gets the first call's response.
     for connection in candidates(&state, &scope, request.connection_id).await? {
         if let Some(before) = sent_before(&state, &connection, &wanted).await? {
@@ -111,23 +114,23 @@ pub(super) async fn send(
     }
 }
 
-fn check(request: &Send, headers: &HeaderMap) -> Result<Wanted, Problem> {
+async fn check(state: &ApiState, request: &Send, headers: &HeaderMap) -> Result<Wanted, Problem> {
     let to = InstagramUserId::parse(&request.to).map_err(|err| Problem::invalid("/to", err.why))?;
     let outgoing = match &request.message {
         Value::String(text) => Outgoing::text(&dmrelay_domain::text::clean(text)),
         other => Outgoing::from_json(other),
     };
-    let text = request.message.is_string();
-    let outgoing = outgoing.map_err(|err| {
-        let pointer = if text { "/message".to_owned() } else { format!("/message{}", err.pointer) };
-        Problem::invalid(&pointer, err.what)
-    })?;
+    let outgoing = outgoing.map_err(|err| services::send::faults("/message", err))?;
     let key = idempotency::key(headers)?;
     if request.sent_by.as_deref().is_some_and(|name| !api_key::is_name(name)) {
         let what = format!("must be 1 to {} bytes of printable text", api_key::NAME_MAX);
         return Err(Problem::invalid("/sentBy", what));
     }
-    Ok(Wanted { to, outgoing, key, sent_by: request.sent_by.clone() })
+    let reply_to = match request.reply_to {
+        Some(id) => Some(services::send::quoted(state, MessageId(id)).await?),
+        None => None,
+    };
+    Ok(Wanted { to, outgoing, reply_to, key, sent_by: request.sent_by.clone() })
 }
 
 /// Chats in which the call's idempotency key may have been used.

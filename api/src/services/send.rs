@@ -1,16 +1,17 @@
 //! A human writes to a customer.
 
 use crate::idempotency;
-use crate::problem::Problem;
+use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::http::StatusCode;
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::{Clock, SystemClock, millis};
 use dmrelay_domain::conversation::{Policy, Refusal, Reply, SendByHuman};
+use dmrelay_domain::event::ReplyTo;
 use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId};
-use dmrelay_domain::states::ConnectionStatus;
+use dmrelay_domain::states::{ConnectionStatus, LoginKind};
 use dmrelay_domain::trace::TraceId;
-use dmrelay_instagram::Outgoing;
+use dmrelay_instagram::{InvalidMessage, Outgoing};
 use dmrelay_queue::{Job, QueueName};
 use dmrelay_store::Connection;
 use dmrelay_store::entity::{chat, message};
@@ -20,9 +21,41 @@ use std::time::Duration;
 pub(crate) struct Wanted {
     pub(crate) to: InstagramUserId,
     pub(crate) outgoing: Outgoing,
+    /// The message that it replies to.
+    pub(crate) reply_to: Option<Quoted>,
     /// The idempotency key.
     pub(crate) key: Option<String>,
     pub(crate) sent_by: Option<String>,
+}
+
+/// A message that is replied to.
+#[derive(Debug)]
+pub(crate) struct Quoted {
+    chat: ChatId,
+    mid: String,
+}
+
+/// The message of this id, to reply to it.
+///
+/// # Errors
+/// 422 if there is none, or Meta does not know it.
+pub(crate) async fn quoted(state: &ApiState, id: MessageId) -> Result<Quoted, Problem> {
+    let row = state.store.message(id).await?.filter(|row| !matches!(row.kind.as_str(), "stub" | "unsent"));
+    let quoted = row.and_then(|row| Some(Quoted { chat: row.chat_id, mid: row.mid? }));
+    quoted.ok_or_else(not_quotable)
+}
+
+fn not_quotable() -> Problem {
+    Problem::invalid("/replyTo", "must be the messageId of a message of this conversation that Instagram has")
+}
+
+/// What is wrong with a message at `pointer` of the body.
+pub(crate) fn faults(pointer: &str, err: InvalidMessage) -> Problem {
+    let mut errors = ValidationErrors::default();
+    for fault in err.faults {
+        errors.at(&format!("{pointer}{}", fault.pointer), fault.what);
+    }
+    errors.end().err().unwrap_or_else(|| Problem::invalid(pointer, "is not valid"))
 }
 
 /// A message that will be sent.
@@ -44,6 +77,13 @@ pub(crate) async fn send(
     (actor, trace): (Actor, TraceId),
 ) -> Result<Sent, Problem> {
     check_connected(connection)?;
+    if wanted.reply_to.as_ref().is_some_and(|quoted| quoted.chat != chat.id) {
+        return Err(not_quotable());
+    }
+    if wanted.outgoing.needs_facebook_login() && connection.login != LoginKind::Facebook {
+        let what = "product templates need an account connected with Facebook Login";
+        return Err(Problem::invalid("/message/attachment/payload/template_type", what));
+    }
     let message = MessageId::new();
     let hours = connection.settings.takeover_hours.unwrap_or(state.options.defaults.takeover_hours);
     let policy = Policy { takeover: millis(Duration::from_hours(hours.into())), ..Policy::default() };
@@ -99,7 +139,8 @@ pub(crate) async fn sent_before(
     let same_user = chat.is_some_and(|chat| chat.instagram_user_id == wanted.to.as_str());
     let same_message =
         before.payload == payload(wanted) && before.text.as_deref() == wanted.outgoing.as_text();
-    let same_message = same_message && before.sent_by == wanted.sent_by;
+    let same_message =
+        same_message && before.sent_by == wanted.sent_by && before.reply_to == reply_to(wanted);
     if same_user && same_message {
         return Ok(Some(before));
     }
@@ -111,10 +152,17 @@ fn describe(wanted: &Wanted, message: MessageId, actor: Actor, trace: TraceId) -
         kind: wanted.outgoing.kind().to_owned(),
         text: wanted.outgoing.as_text().map(str::to_owned),
         payload: payload(wanted),
+        reply_to: reply_to(wanted),
         ..Default::default()
     };
     let (idempotency_key, sent_by) = (wanted.key.clone(), wanted.sent_by.clone());
     SendByHuman { message, body, idempotency_key, actor, sent_by, trace: Some(trace) }
+}
+
+/// What it replies to, as JSON.
+fn reply_to(wanted: &Wanted) -> Option<String> {
+    let quoted = wanted.reply_to.as_ref()?;
+    serde_json::to_string(&ReplyTo::Mid(quoted.mid.clone())).ok()
 }
 
 /// The message as JSON, if it is more than plain text.

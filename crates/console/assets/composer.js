@@ -1,6 +1,8 @@
-// The composer: counts bytes, keeps a draft for each conversation, and shows what is sent before the answer comes.
+// The composer: counts bytes, keeps a draft for each conversation, and shows what is sent before the answer
+// comes.
 // @ts-check
 import { apply, fetchFragments } from "./fragments.js";
+import { fill } from "./words.js";
 
 /** Instagram's limit, in bytes of UTF-8. */
 const MOST = 1000;
@@ -15,7 +17,7 @@ if (form && text) {
 
   const count = () => {
     const size = new TextEncoder().encode(text.value.trim()).length;
-    bytes.textContent = size > MOST * 0.8 ? `${size} of ${MOST} bytes` : "";
+    bytes.textContent = size > MOST * 0.8 ? fill(form.dataset.bytes, size, MOST) : "";
     bytes.classList.toggle("over", size > MOST);
     button.disabled = size === 0 || size > MOST;
   };
@@ -86,10 +88,12 @@ if (form && text) {
     const trouble = document.createElement("p");
     trouble.className = "trouble";
     trouble.textContent = why;
-    item.append(trouble, choice("Try again", () => void send(words, id)), choice("Discard", () => {
+    const discard = () => {
       forget(id);
       item.remove();
-    }));
+    };
+    const again = () => void send(words, id);
+    item.append(trouble, choice(form.dataset.tryAgain, again), choice(form.dataset.discard, discard));
   };
 
   // What was typed and is not known to be stored survives a reload, with its key.
@@ -100,19 +104,20 @@ if (form && text) {
   const keep = (all) => sessionStorage.setItem(waiting, JSON.stringify(all));
   /** @param {string} id */
   const forget = (id) => keep(kept().filter((one) => one.id !== id));
-  for (const { id, words } of kept()) failed(pending(words, id), words, id, "It is not known whether this was sent. Trying again sends it once.");
+  for (const { id, words } of kept()) failed(pending(words, id), words, id, fill(form.dataset.maybeSent));
 }
 
-/** @param {string} label @param {() => void} act */
+/** @param {string | undefined} label @param {() => void} act */
 function choice(label, act) {
   const made = document.createElement("button");
   made.type = "button";
-  made.textContent = label;
+  made.textContent = fill(label);
   made.addEventListener("click", act);
   return made;
 }
 
 /** A key for a message: also where the page has no secure origin. */
 function newKey() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const bytes = [...crypto.getRandomValues(new Uint8Array(16))];
+  return bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,5 +1,6 @@
 // Keeps the page live: fragments come over Server-Sent Events, and as answers to forms.
 // @ts-check
+import { fill, page } from "./words.js";
 
 const body = document.body;
 
@@ -21,6 +22,10 @@ export const apply = (html, isAnswer = false) => {
   let isNew = false;
   for (const part of parse(html)) {
     if (!(part instanceof HTMLElement) || !isWanted(part)) continue;
+    if (part.dataset.reload !== undefined) {
+      location.reload();
+      continue;
+    }
     if (part.dataset.fetch) {
       fetchSoon(part.dataset.fetch);
       continue;
@@ -41,7 +46,8 @@ export const apply = (html, isAnswer = false) => {
       focused?.focus();
     } else if (into) {
       into.querySelector(".empty")?.remove();
-      into.insertBefore(part, part.dataset.place === "first" ? before(into, part.dataset.at) : after(into, part.dataset.at));
+      const place = part.dataset.place === "first" ? before : after;
+      into.insertBefore(part, place(into, part.dataset.at));
       isNew ||= part.classList.contains("bubble");
     } else continue;
     placed.push(part);
@@ -60,8 +66,11 @@ export const apply = (html, isAnswer = false) => {
 const keepTyped = (old, fresh) => {
   /** @type {HTMLElement | null} */
   let focused = null;
-  for (const field of /** @type {NodeListOf<HTMLInputElement>} */ (old.querySelectorAll("input:not([type=hidden]), textarea"))) {
-    const same = /** @type {HTMLInputElement | null} */ (fresh.querySelector(`${field.tagName}[name="${field.name}"]`));
+  /** @type {NodeListOf<HTMLInputElement>} */
+  const fields = old.querySelectorAll("input:not([type=hidden]), textarea");
+  for (const field of fields) {
+    /** @type {HTMLInputElement | null} */
+    const same = fresh.querySelector(`${field.tagName}[name="${field.name}"]`);
     if (!same) continue;
     if (field.value !== field.defaultValue) same.value = field.value;
     if (field === document.activeElement) focused = same;
@@ -87,7 +96,10 @@ const after = (into, at) => {
   return (at && all.find((one) => one.dataset.at && one.dataset.at > at)) || null;
 };
 
-/** The first that is not later, of what has the newest first: what is told twice moves nothing. @param {HTMLElement} into @param {string | undefined} at */
+/**
+ * The first that is not later, of what has the newest first: what is told twice moves nothing.
+ * @param {HTMLElement} into @param {string | undefined} at
+ */
 const before = (into, at) => {
   const all = /** @type {HTMLElement[]} */ ([...into.children]);
   return all.find((one) => !one.dataset.at || !at || one.dataset.at <= at) ?? null;
@@ -105,7 +117,7 @@ const toldOfNew = () => {
   const button = newer();
   if (!button) return;
   unseen += 1;
-  button.textContent = unseen === 1 ? "1 new message ↓" : `${unseen} new messages ↓`;
+  button.textContent = fill(unseen === 1 ? button.dataset.one : button.dataset.several, unseen);
   button.hidden = false;
 };
 
@@ -120,6 +132,7 @@ const toEnd = () => {
 // Times in the reader's time zone.
 const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
 const date = new Intl.DateTimeFormat([], { weekday: "short", day: "numeric", month: "short" });
+const whole = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "short" });
 const today = () => new Date().toDateString();
 
 /** @param {HTMLTimeElement} time */
@@ -127,17 +140,20 @@ const show = (time) => {
   const at = new Date(time.dateTime);
   if (Number.isNaN(at.getTime())) return;
   time.title = at.toLocaleString();
-  if (time.dataset.ago !== undefined) time.textContent = at.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  const isToday = at.toDateString() === today();
+  if (time.dataset.ago !== undefined) time.textContent = whole.format(at);
   else if (time.dataset.left !== undefined) time.textContent = left(at.getTime() - Date.now());
-  else if (time.dataset.day !== undefined) time.textContent = at.toDateString() === today() ? "Today" : date.format(at);
-  else time.textContent = time.closest(".row") && at.toDateString() !== today() ? date.format(at) : clock.format(at);
+  else if (time.dataset.day !== undefined) time.textContent = isToday ? fill(page.today) : date.format(at);
+  else time.textContent = time.closest(".row") && !isToday ? date.format(at) : clock.format(at);
 };
 
 /** @param {number} millis */
 const left = (millis) => {
   const minutes = Math.max(0, Math.ceil(millis / 60000));
   const hours = Math.floor(minutes / 60);
-  return [hours && `${hours} h`, (minutes % 60 || !hours) && `${minutes % 60} min`, "left"].filter(Boolean).join(" ");
+  const inHours = hours && fill(page.hours, hours);
+  const inMinutes = (minutes % 60 || !hours) && fill(page.minutes, minutes % 60);
+  return fill(page.left, [inHours, inMinutes].filter(Boolean).join(" "));
 };
 
 /** @param {ParentNode & Element} root */
@@ -158,7 +174,8 @@ export const fetchFragments = async (url, init = {}) => {
   const place = new URLSearchParams();
   const inbox = document.getElementById("inbox")?.dataset;
   for (const name of ["folder", "q"]) if (inbox?.[name]) place.set(name, inbox[name]);
-  const headers = { ...init.headers, "x-fragment": "1", "x-csrf-token": body.dataset.csrf ?? "", "x-place": String(place) };
+  const ours = { "x-fragment": "1", "x-csrf-token": body.dataset.csrf ?? "", "x-place": String(place) };
+  const headers = { ...init.headers, ...ours };
   const response = await fetch(url, { ...init, headers, credentials: "same-origin" });
   if (response.status === 401) {
     location.assign(`/console/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
@@ -166,7 +183,7 @@ export const fetchFragments = async (url, init = {}) => {
   }
   const text = await response.text();
   if (response.ok) return text;
-  throw new Error(said(text, response) || `Error ${response.status}`);
+  throw new Error(said(text, response) || fill(page.error, response.status));
 };
 
 /** @param {() => void} run @param {number} wait */
@@ -271,7 +288,10 @@ document.addEventListener("submit", async (event) => {
   }
 });
 
-/** Follows a link once, however often it is clicked. @param {HTMLElement} link @param {() => Promise<void>} follow */
+/**
+ * Follows a link once, however often it is clicked.
+ * @param {HTMLElement} link @param {() => Promise<void>} follow
+ */
 const once = async (link, follow) => {
   if (link.getAttribute("aria-busy") === "true") return;
   link.setAttribute("aria-busy", "true");
@@ -303,6 +323,10 @@ document.addEventListener("click", async (event) => {
       for (const part of parts) localize(part);
     });
   }
+  // Until the next conversation is there, bare shapes stand for it.
+  if (event.target instanceof Element && event.target.closest("a.row") && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    document.getElementById("thread")?.setAttribute("aria-busy", "true");
+  }
   const show = event.target instanceof Element ? event.target.closest("a[data-show]") : null;
   if (show instanceof HTMLAnchorElement) {
     event.preventDefault();
@@ -322,6 +346,9 @@ document.getElementById("scroll")?.addEventListener("scroll", (event) => {
   const scroll = /** @type {HTMLElement} */ (event.target);
   if (scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 40) toEnd();
 });
+
+// A page that the browser has kept is shown as it was.
+addEventListener("pageshow", () => document.getElementById("thread")?.removeAttribute("aria-busy"));
 
 setInterval(() => localize(body), 30000);
 localize(body);

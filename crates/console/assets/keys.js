@@ -1,6 +1,7 @@
-// The keyboard: j and k move through the list, Enter opens, r writes, t takes over or gives back, / searches, Esc goes back,
-// Ctrl-K leads anywhere.
+// The keyboard: j and k move through the list, Enter opens, r writes, t takes over or gives back, / searches,
+// Esc goes back, Ctrl-K leads anywhere.
 // @ts-check
+import { fill, page } from "./words.js";
 
 /** @param {number} by */
 const move = (by) => {
@@ -26,25 +27,27 @@ const keys = {
   Escape: () => press("#head .back"),
 };
 
-/** Pages, folders and the conversations of the list, by their names; whatever is typed can be searched for. */
+/** Pages, folders and the conversations of the list, by their names; what is typed can be searched for. */
 const palette = () => {
   const dialog = document.createElement("dialog");
   dialog.className = "palette";
-  dialog.setAttribute("aria-label", "Go to");
+  dialog.setAttribute("aria-label", fill(page.goTo));
   const input = document.createElement("input");
-  input.setAttribute("aria-label", "Go to");
-  input.placeholder = "Go to a page, a folder or a conversation…";
+  input.setAttribute("aria-label", fill(page.goTo));
+  input.placeholder = fill(page.goToHint);
   const list = document.createElement("ul");
   dialog.append(input, list);
-  const links = /** @type {HTMLAnchorElement[]} */ ([...document.querySelectorAll("header.bar nav a, #folders a, a.row")]);
-  const places = links.map((link) => ({
+  /** @type {NodeListOf<HTMLAnchorElement>} */
+  const links = document.querySelectorAll("header.bar nav a, #folders a, a.row");
+  const places = [...links].map((link) => ({
     name: (link.querySelector(".who") ?? link.querySelector("span") ?? link).textContent?.trim() ?? "",
     href: link.href,
   }));
   const show = () => {
-    const wanted = input.value.trim().toLowerCase();
-    const found = places.filter(({ name }) => name.toLowerCase().includes(wanted)).slice(0, 8);
-    if (wanted) found.push({ name: `Search for “${input.value.trim()}”`, href: `/console/inbox?q=${encodeURIComponent(input.value.trim())}` });
+    const typed = input.value.trim();
+    const found = places.filter(({ name }) => name.toLowerCase().includes(typed.toLowerCase())).slice(0, 8);
+    const href = `/console/inbox?q=${encodeURIComponent(typed)}`;
+    if (typed) found.push({ name: fill(page.searchFor, typed), href });
     list.replaceChildren(...found.map(({ name, href }) => {
       const item = document.createElement("li");
       const link = document.createElement("a");
@@ -71,7 +74,8 @@ const palette = () => {
 };
 
 document.addEventListener("keydown", (event) => {
-  if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !document.querySelector("dialog[open]")) {
+  const isPalette = event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey);
+  if (isPalette && !document.querySelector("dialog[open]")) {
     event.preventDefault();
     return palette();
   }

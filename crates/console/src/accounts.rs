@@ -1,6 +1,8 @@
 //! The connected accounts: whether they work, and what to do if not.
 
-use crate::{BASE, Person, words};
+use crate::page::fill;
+use crate::words::{self, accounts as text};
+use crate::{BASE, Person};
 use dmrelay_domain::permission::Permission;
 use dmrelay_views::{ConnectionView, EffectiveSettings, EntryPoints, HealthView};
 use maud::{Markup, html};
@@ -29,12 +31,15 @@ pub fn accounts(
         main id="main" class="sheet" {
             h1 { (words::ACCOUNTS) }
             @if let Some((status, error)) = outcome {
-                p class=[(status != "connected").then_some("problem")] role="status" { (words::connect_outcome(status, error)) }
+                p class=[(status != "connected").then_some("problem")] role="status" {
+                    (text::connect_outcome(status, error))
+                }
             }
             ul class="cards" { @for account in accounts { (card(person, account)) } }
+            @if !accounts.is_empty() { p { a href={ (BASE) "/accounts/sheet" } { (text::SHEET) } } }
             @if let Some(next) = next { a class="more" href=(next) { (words::MORE) } }
             @if accounts.is_empty() {
-                div class="nothing" { p class="big" { "No account is connected yet." } p { "Connect one to see its conversations." } }
+                div class="nothing" { p class="big" { (text::NO_ACCOUNT) } p { (text::NO_ACCOUNT_HINT) } }
             }
             @if person.may(Permission::Connect) && !logins.is_empty() { (connect(person, agents, logins)) }
         }
@@ -43,78 +48,119 @@ pub fn accounts(
 
 /// An account, as a fragment.
 pub fn card(person: &Person, account: &Account) -> Markup {
-    let Account { connection, health, links } = account;
-    let id = connection.connection_id;
-    let handle = connection.username.as_deref().unwrap_or(&connection.instagram_account_id);
+    let connection = &account.connection;
     let is_live = connection.status != "disconnected";
-    let act = |verb: &str| format!("{BASE}/accounts/{id}/{verb}");
     html! {
-        li class="card" id={ "account-" (id) } {
+        li class="card" id={ "account-" (connection.connection_id) } {
             header {
-                h2 { "@" (handle) }
-                span class={ "pill status " (connection.status) } { (words::connection(&connection.status)) }
-                @if connection.bot_paused { span class="pill paused" { "Bot paused" } }
+                h2 { "@" (handle_of(connection)) }
+                span class={ "pill status " (connection.status) } { (text::connection(&connection.status)) }
+                @if connection.bot_paused { span class="pill paused" { (text::BOT_PAUSED) } }
             }
             @if let Some(reason) = &connection.status_reason { p class="quiet" { (reason) } }
             dl {
-                dt { "Agent" } dd class="code" { (connection.agent_id) }
-                dt { "Last event" } dd { @match &connection.last_event_at { Some(at) => time datetime=(at) data-ago { (at) }, None => "none yet" } }
-                @if let Some(at) = &connection.token_expires_at { dt { "Token until" } dd { time datetime=(at) data-day { (at) } } }
+                dt { (text::AGENT) } dd class="code" { (connection.agent_id) }
+                dt { (text::LAST_EVENT) }
+                dd { @match &connection.last_event_at {
+                    Some(at) => time datetime=(at) data-ago { (at) },
+                    None => (text::NO_EVENT),
+                } }
+                @if let Some(at) = &connection.token_expires_at {
+                    dt { (text::TOKEN_UNTIL) } dd { time datetime=(at) data-day { (at) } }
+                }
             }
             @if is_live {
-                ul class="checks" {
-                    @for check in &health.checks {
-                        li class={ "check " (check.state) } {
-                            span class="dot" aria-hidden="true" {}
-                            details open[check.state == "failing" || check.state == "warning"] {
-                                summary { (words::check(&check.check)) " " span class="quiet" { (words::check_state(&check.state)) } }
-                                p { (check.message) }
-                            }
+                (checks(&account.health))
+                @if let Some(links) = &account.links { (entry_points(connection, links)) }
+                (acts(person, connection))
+            }
+        }
+    }
+}
+
+fn handle_of(connection: &ConnectionView) -> &str {
+    connection.username.as_deref().unwrap_or(&connection.instagram_account_id)
+}
+
+fn checks(health: &HealthView) -> Markup {
+    html! {
+        ul class="checks" {
+            @for check in &health.checks {
+                li class={ "check " (check.state) } {
+                    span class="dot" aria-hidden="true" {}
+                    details open[check.state == "failing" || check.state == "warning"] {
+                        summary {
+                            (text::check(&check.check)) " "
+                            span class="quiet" { (text::check_state(&check.state)) }
                         }
+                        p { (check.message) }
                     }
                 }
-                @if let Some(links) = links {
-                    div class="entry" {
-                        @for (what, link, name) in [("direct_message", &links.direct_message, "Write to us"), ("profile", &links.profile, "Profile")] {
-                            figure {
-                                img src={ (BASE) "/accounts/" (id) "/qr?link=" (what) } alt={ "QR code: " (link) } width="112" height="112" loading="lazy";
-                                figcaption {
-                                    a href=(link) rel="noreferrer" { (name) } br;
-                                    a href={ (BASE) "/accounts/" (id) "/qr?link=" (what) "&format=png" } download={ (handle) "-" (what) ".png" } { "PNG" } " · "
-                                    a href={ (BASE) "/accounts/" (id) "/qr?link=" (what) } download={ (handle) "-" (what) ".svg" } { "SVG" }
-                                }
-                            }
-                        }
+            }
+        }
+    }
+}
+
+/// Where customers reach the account, as links and QR codes.
+fn entry_points(connection: &ConnectionView, links: &EntryPoints) -> Markup {
+    let all = [
+        ("direct_message", &links.direct_message, text::WRITE_TO_US),
+        ("profile", &links.profile, text::PROFILE),
+    ];
+    html! {
+        div class="entry" {
+            @for (what, link, name) in all {
+                @let code = format!("{BASE}/accounts/{}/qr?link={what}", connection.connection_id);
+                @let file = format!("{}-{what}", handle_of(connection));
+                figure {
+                    img src=(code) alt=(text::qr_code(link)) width="112" height="112" loading="lazy";
+                    figcaption {
+                        a href=(link) rel="noreferrer" { (name) } br;
+                        a href={ (code) "&format=png" } download={ (file) ".png" } { (text::PNG) } " · "
+                        a href=(code) download={ (file) ".svg" } { (text::SVG) }
                     }
                 }
-                div class="acts" {
-                    @if person.may(Permission::Connect) { (button(person, &act("check"), "Check now", false, None)) }
-                    @if person.may(Permission::Configure) {
-                        @if connection.bot_paused { (button(person, &act("resume"), "Let the bot answer", true, None)) }
-                        @else { (button(person, &act("pause"), "Pause the bot", false, None)) }
-                    }
-                    @if person.may(Permission::Configure) {
-                        a class="button" href={ (BASE) "/accounts/" (id) "/profile" } data-show { "Ice breakers and menu" }
-                        (settings(person, connection))
-                    }
-                    @if person.may(Permission::Connect) {
-                        details class="settings" {
-                            summary { "Another agent" }
-                            form method="post" action=(act("agent")) data-post {
-                                input type="hidden" name="csrf" value=(person.csrf);
-                                label { "Agent that answers from now on" input name="agent" list="agents" required maxlength="128" autocomplete="off"; }
-                                p class="quiet" { "Conversations go on with it; it is told what was said." }
-                                button { "Change agent" }
-                            }
-                        }
-                    }
-                    @if person.may(Permission::Connect) {
-                        details class="danger" {
-                            summary { "Disconnect…" }
-                            (button(person, &act("disconnect"), "Disconnect", false, Some(handle)))
-                        }
-                    }
+            }
+        }
+    }
+}
+
+/// What the person may do with the account.
+fn acts(person: &Person, connection: &ConnectionView) -> Markup {
+    let (may_connect, may_configure) = (person.may(Permission::Connect), person.may(Permission::Configure));
+    let act = |verb: &str| format!("{BASE}/accounts/{}/{verb}", connection.connection_id);
+    html! {
+        div class="acts" {
+            @if may_connect { (button(person, &act("check"), text::CHECK_NOW, false, None)) }
+            @if may_configure {
+                @if connection.bot_paused { (button(person, &act("resume"), text::RESUME_BOT, true, None)) }
+                @else { (button(person, &act("pause"), text::PAUSE_BOT, false, None)) }
+                a class="button" href=(act("profile")) data-show { (words::profile::TITLE) }
+                (settings(person, connection))
+            }
+            @if may_connect {
+                (another_agent(person, &act("agent")))
+                details class="danger" {
+                    summary { (text::DISCONNECT_ASK) }
+                    (button(person, &act("disconnect"), text::DISCONNECT, false, Some(handle_of(connection))))
                 }
+            }
+        }
+    }
+}
+
+fn another_agent(person: &Person, action: &str) -> Markup {
+    html! {
+        details class="settings" {
+            summary { (text::ANOTHER_AGENT) }
+            form method="post" action=(action) data-post {
+                input type="hidden" name="csrf" value=(person.csrf);
+                label {
+                    (text::NEW_AGENT)
+                    input name="agent" list="agents" required maxlength="128" autocomplete="off";
+                }
+                p class="quiet" { (text::NEW_AGENT_HINT) }
+                button { (text::CHANGE_AGENT) }
             }
         }
     }
@@ -137,39 +183,66 @@ fn settings(person: &Person, connection: &ConnectionView) -> Markup {
     let effective = connection.effective.as_ref();
     let usual =
         |of: fn(&EffectiveSettings) -> u32| effective.map(|all| of(all).to_string()).unwrap_or_default();
+    let action = format!("{BASE}/accounts/{}/settings", connection.connection_id);
     html! {
         details class="settings" {
-            summary { "Settings" }
-            form method="post" action={ (BASE) "/accounts/" (connection.connection_id) "/settings" } data-post {
+            summary { (text::SETTINGS) }
+            form method="post" action=(action) data-post {
                 input type="hidden" name="csrf" value=(person.csrf);
                 div class="fields" {
-                    label { "Wait for more messages, in ms" input name="debounce_ms" inputmode="numeric" value=[set.debounce_ms] placeholder=(usual(|all| all.debounce_ms)); }
-                    label { "Bot stays silent after a human writes, in hours" input name="takeover_hours" inputmode="numeric" value=[set.takeover_hours] placeholder=(usual(|all| all.takeover_hours)); }
-                    label { "Typing indicator" (choice("typing", set.typing, "on")) }
-                    label { "Human Agent feature" (choice("human_agent", set.human_agent, "off")) }
+                    label {
+                        (text::DEBOUNCE)
+                        input name="debounce_ms" inputmode="numeric" value=[set.debounce_ms]
+                            placeholder=(usual(|all| all.debounce_ms));
+                    }
+                    label {
+                        (text::TAKEOVER)
+                        input name="takeover_hours" inputmode="numeric" value=[set.takeover_hours]
+                            placeholder=(usual(|all| all.takeover_hours));
+                    }
+                    label { (text::TYPING) (choice("typing", set.typing, true)) }
+                    label { (text::HUMAN_AGENT) (choice("human_agent", set.human_agent, false)) }
                 }
-                label { "If the bot fails, say" textarea name="fallback_text" rows="2" maxlength="1000" placeholder="nothing" { (set.fallback_text.as_deref().unwrap_or_default()) } }
-                label { "If something cannot be read, say" textarea name="unreadable_text" rows="2" maxlength="1000" placeholder="nothing" { (set.unreadable_text.as_deref().unwrap_or_default()) } }
+                (what_to_say("fallback_text", text::FALLBACK_TEXT, set.fallback_text.as_deref()))
+                (what_to_say("unreadable_text", text::UNREADABLE_TEXT, set.unreadable_text.as_deref()))
                 @if fits {
-                    label { "Texts Instagram sends automatically, one per line" textarea name="automatic_texts" rows="2" { (texts) } }
-                    label { "Variables of the agent, as name=value, one per line" textarea name="agent_variables" rows="2" { (variables.join("\n")) } }
+                    label {
+                        (text::AUTOMATIC_TEXTS)
+                        textarea name="automatic_texts" rows="2" { (texts) }
+                    }
+                    label {
+                        (text::AGENT_VARIABLES)
+                        textarea name="agent_variables" rows="2" { (variables.join("\n")) }
+                    }
                 } @else {
-                    p class="quiet" { "The texts Instagram sends automatically and the variables of the agent have several lines: change them over REST." }
+                    p class="quiet" { (text::SEVERAL_LINES) }
                 }
-                p class="quiet" { "Empty fields use the operator's defaults." }
-                button class="take" { "Save" }
+                p class="quiet" { (text::EMPTY_FIELDS) }
+                button class="take" { (text::SAVE) }
+            }
+        }
+    }
+}
+
+/// A text that customers get when something goes wrong.
+fn what_to_say(name: &str, label: &str, value: Option<&str>) -> Markup {
+    html! {
+        label {
+            (label)
+            textarea name=(name) rows="2" maxlength="1000" placeholder=(text::NO_TEXT) {
+                (value.unwrap_or_default())
             }
         }
     }
 }
 
 /// On, off, or as the operator has it.
-fn choice(name: &str, value: Option<bool>, usual: &str) -> Markup {
+fn choice(name: &str, value: Option<bool>, usual: bool) -> Markup {
     html! {
         select name=(name) {
-            option value="" selected[value.is_none()] { "default (" (usual) ")" }
-            option value="true" selected[value == Some(true)] { "on" }
-            option value="false" selected[value == Some(false)] { "off" }
+            option value="" selected[value.is_none()] { (text::default(usual)) }
+            option value="true" selected[value == Some(true)] { (text::ON) }
+            option value="false" selected[value == Some(false)] { (text::OFF) }
         }
     }
 }
@@ -181,7 +254,7 @@ fn button(person: &Person, action: &str, label: &str, is_main: bool, handle: Opt
             input type="hidden" name="csrf" value=(person.csrf);
             @if let Some(handle) = handle {
                 label {
-                    "Type " strong { (handle) } " to confirm. The history is kept; messages are no longer answered."
+                    (fill(text::DISCONNECT_CONFIRM, &html! { strong { (handle) } }))
                     input name="handle" required autocomplete="off";
                 }
             }
@@ -193,14 +266,20 @@ fn button(person: &Person, action: &str, label: &str, is_main: bool, handle: Opt
 fn connect(person: &Person, agents: &[String], logins: &[Login]) -> Markup {
     html! {
         section class="connect" {
-            h2 { "Connect an account" }
-            p { "You log in at Meta as the owner of the account, and come back here." }
+            h2 { (text::CONNECT) }
+            p { (text::CONNECT_HINT) }
             form method="post" action={ (BASE) "/accounts/connect" } {
                 input type="hidden" name="csrf" value=(person.csrf);
-                label { "Agent that answers" input name="agent" list="agents" required maxlength="128" value=[agents.first()] autocomplete="off"; }
+                label {
+                    (text::FIRST_AGENT)
+                    input name="agent" list="agents" required maxlength="128" value=[agents.first()]
+                        autocomplete="off";
+                }
                 datalist id="agents" { @for agent in agents { option value=(agent) {} } }
                 div class="acts" {
-                    @for (word, name) in logins { button class="take" name="login" value=(word) { "Log in with " (name) } }
+                    @for (word, name) in logins {
+                        button class="take" name="login" value=(word) { (text::log_in_with(name)) }
+                    }
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! What was done and what happened, the newest first.
 
 use crate::page::curl;
-use crate::{BASE, Person, words};
+use crate::words::{self, activity as text};
+use crate::{BASE, Person};
 use dmrelay_views::ActivityView;
 use maud::{Markup, html};
 use serde_json::Value;
@@ -29,15 +30,18 @@ pub fn activities(page: &Activities<'_>) -> Markup {
         main id="main" class="sheet" {
             header class="top" {
                 h1 { (words::ACTIVITY) }
-                nav class="ranges" aria-label="What is shown" {
+                nav class="ranges" aria-label=(text::GROUPS) {
                     @for (word, name) in words::ACTIVITY_GROUPS {
-                        a href={ (BASE) "/activity?group=" (word) } aria-current=[(word == page.group).then_some("page")] { (name) }
+                        a href={ (BASE) "/activity?group=" (word) }
+                            aria-current=[(word == page.group).then_some("page")] { (name) }
                     }
                 }
             }
             (rows(page))
             @if let Some(next) = &page.next {
-                a class="more" href={ (BASE) "/activity?group=" (page.group) "&cursor=" (next) } { (words::MORE) }
+                a class="more" href={ (BASE) "/activity?group=" (page.group) "&cursor=" (next) } {
+                    (words::MORE)
+                }
             }
             (curl(page.person, "activities?limit=50"))
         }
@@ -49,7 +53,7 @@ pub fn rows(page: &Activities<'_>) -> Markup {
     html! {
         ol id="activities" class="activities" data-tail=[page.is_first.then_some(page.group)] {
             @for entry in page.entries { (row(entry)) }
-            @if page.entries.is_empty() { li class="empty" { "Nothing has happened yet." } }
+            @if page.entries.is_empty() { li class="empty" { (text::EMPTY) } }
         }
     }
 }
@@ -61,9 +65,13 @@ fn row(entry: &ActivityView) -> Markup {
             time datetime=(entry.at) data-ago { (entry.at) }
             span class="actor" { (entry.actor) }
             span {
-                strong { (words::activity(&entry.kind)) }
-                @if let Some(chat) = chat { " · " a href={ (BASE) "/inbox?chat=" (chat) } { "conversation" } }
-                @for (name, value) in details(&entry.details) { " " span class="quiet" { (name) " " (value) } }
+                strong { (text::kind(&entry.kind)) }
+                @if let Some(chat) = chat {
+                    " · " a href={ (BASE) "/inbox?chat=" (chat) } { (text::CONVERSATION) }
+                }
+                @for (name, value) in details(&entry.details) {
+                    " " span class="quiet" { (name) " " (value) }
+                }
             }
         }
     }
@@ -92,7 +100,10 @@ mod tests {
 
     #[test]
     fn details_are_short_and_no_ids() {
-        let all = json!({"chatId": "1", "reason": "api", "reference": "7", "hours": 12, "long": "x".repeat(81), "list": [1], "none": null});
+        let all = json!({
+            "chatId": "1", "reason": "api", "reference": "7", "hours": 12,
+            "long": "x".repeat(81), "list": [1], "none": null
+        });
         let mut shown = details(&all);
         shown.sort();
         assert_eq!(shown, [("hours", "12".to_owned()), ("reason", "api".to_owned())]);

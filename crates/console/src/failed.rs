@@ -1,7 +1,9 @@
 //! What failed for good, by what to do about it.
 
 use crate::inbox::moment;
-use crate::{BASE, Person, words};
+use crate::page::fill;
+use crate::words::{self, failed as text};
+use crate::{BASE, Person};
 use dmrelay_domain::permission::Permission;
 use dmrelay_views::DeadLetterView;
 use maud::{Markup, html};
@@ -27,15 +29,16 @@ pub fn failed(page: &Failed<'_>) -> Markup {
         main id="main" class="sheet" {
             h1 { (words::FAILED) }
             @if total == 0 {
-                div class="nothing" { p class="big" { "Nothing has failed." } p { "What cannot be delivered or answered is kept here with its reason." } }
+                div class="nothing" { p class="big" { (text::NOTHING) } p { (text::NOTHING_HINT) } }
             } @else {
                 ul class="tiles" {
                     @for (class, count) in page.classes {
                         li {
-                            a href={ (BASE) "/failed?class=" (class) } aria-current=[(page.class == Some(class)).then_some("page")] {
+                            a href={ (BASE) "/failed?class=" (class) }
+                                aria-current=[(page.class == Some(class)).then_some("page")] {
                                 strong { (count) }
-                                span class="pill failed" { (words::class(class)) }
-                                p { (words::failure(class)) }
+                                span class="pill failed" { (text::class(class)) }
+                                p { (text::failure(class)) }
                             }
                         }
                     }
@@ -53,10 +56,12 @@ fn bulk(person: &Person, class: &str) -> Markup {
         form class="bulk" method="post" action={ (BASE) "/failed/replay" } data-post {
             input type="hidden" name="csrf" value=(person.csrf);
             input type="hidden" name="class" value=(class);
-            a href={ (BASE) "/failed" } { "‹ All" }
+            a href={ (BASE) "/failed" } { (text::ALL) }
             @if person.may(Permission::Replay) {
-                button name="dry" value="true" { "What would happen?" }
-                button class="take" name="dry" value="false" data-confirm={ "Replay all of this kind? What they say is sent to customers." } { "Replay all" }
+                button name="dry" value="true" { (text::DRY_RUN) }
+                button class="take" name="dry" value="false" data-confirm=(text::CONFIRM_REPLAY_ALL) {
+                    (text::REPLAY_ALL)
+                }
             }
         }
         div id="bulk" role="status" {}
@@ -82,8 +87,8 @@ pub fn outcome(person: &Person, outcome: &Outcome<'_>) -> Markup {
     html! {
         div id="bulk" role="status" {
             p {
-                (outcome.replayed) @if outcome.is_dry { " would be replayed." } @else { " were replayed." }
-                @for (why, count) in outcome.refused { " " (count) " skipped: " (why) "." }
+                (text::replayed(outcome.replayed, outcome.is_dry))
+                @for (why, count) in outcome.refused { " " (text::skipped(*count, why)) }
             }
             @if let Some(next) = outcome.next {
                 form method="post" action={ (BASE) "/failed/replay" } data-post {
@@ -91,7 +96,7 @@ pub fn outcome(person: &Person, outcome: &Outcome<'_>) -> Markup {
                     input type="hidden" name="class" value=(outcome.class);
                     input type="hidden" name="cursor" value=(next);
                     input type="hidden" name="dry" value=(outcome.is_dry);
-                    button { "Go on with the next ones" }
+                    button { (text::NEXT) }
                 }
             }
         }
@@ -101,7 +106,9 @@ pub fn outcome(person: &Person, outcome: &Outcome<'_>) -> Markup {
 fn letters(page: &Failed<'_>) -> Markup {
     html! {
         ol class="letters" {
-            @for (letter, customer) in page.letters { (self::letter(page.person, letter, Some(customer.as_deref().unwrap_or("a customer")))) }
+            @for (letter, customer) in page.letters {
+                (self::letter(page.person, letter, Some(customer.as_deref().unwrap_or(text::A_CUSTOMER))))
+            }
         }
         @if let Some(next) = &page.next { a class="more" href=(next) { (words::MORE) } }
     }
@@ -109,21 +116,17 @@ fn letters(page: &Failed<'_>) -> Markup {
 
 /// A dead letter, as a fragment.
 pub fn letter(person: &Person, letter: &DeadLetterView, customer: Option<&str>) -> Markup {
-    let what = match letter.kind.as_str() {
-        "turn" => "Question to the agent",
-        "message" => "Message",
-        _ => "Event from Meta",
-    };
     let act = |verb: &str| format!("{BASE}/failed/{}/{verb}", letter.dead_letter_id);
     html! {
-        li class="letter" id={ "letter-" (letter.dead_letter_id) } data-into="messages" data-at=(letter.created_at) {
+        li class="letter" id={ "letter-" (letter.dead_letter_id) } data-into="messages"
+            data-at=(letter.created_at) {
             div {
-                strong { (what) }
+                strong { (text::kind(&letter.kind)) }
                 @if let (Some(chat), Some(customer)) = (letter.chat_id, customer) {
-                    " with " a href={ (BASE) "/inbox?chat=" (chat) } { (customer) }
+                    " " (fill(text::WITH, &html! { a href={ (BASE) "/inbox?chat=" (chat) } { (customer) } }))
                 }
                 " · " (moment(&letter.created_at))
-                " " span class="pill failed" { (words::class(&letter.class)) }
+                " " span class="pill failed" { (text::class(&letter.class)) }
             }
             p { (letter.error) }
             @match letter.state {
@@ -131,18 +134,15 @@ pub fn letter(person: &Person, letter: &DeadLetterView, customer: Option<&str>) 
                     div class="acts" {
                         form method="post" action=(act("replay")) data-post {
                             input type="hidden" name="csrf" value=(person.csrf);
-                            button class="take" { "Replay" }
+                            button class="take" { (text::REPLAY) }
                         }
                         form method="post" action=(act("discard")) data-post {
                             input type="hidden" name="csrf" value=(person.csrf);
-                            button { "Discard" }
+                            button { (text::DISCARD) }
                         }
                     }
                 },
-                closed => p class="closed" {
-                    @if closed == "replayed" { "Replayed" } @else { "Discarded" }
-                    @if let Some(by) = &letter.closed_by { " by " (by) }
-                },
+                closed => p class="closed" { (text::closed(closed, letter.closed_by.as_deref())) },
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The inbox: folders, the list of a folder, and beside them a conversation.
 
-use crate::{BASE, Person, words};
+use crate::words::{self, inbox as text};
+use crate::{BASE, Person};
 use dmrelay_views::{ChatView, MessageView};
 use maud::{Markup, html};
 use uuid::Uuid;
@@ -74,13 +75,14 @@ impl Inbox<'_> {
         let selected = self.selected.as_ref().map(|selected| selected.chat);
         html! {
             div class={ "panes" @if self.aside.is_some() { " with-phone" } } id="inbox"
-                data-open=[selected.is_some().then_some("")] data-folder=(self.place.folder) data-q=(self.place.q) data-chat=[selected] {
-                nav class="folders" aria-label="Folders" { (folders(self.place, self.counts)) }
-                section class="list" aria-label="Conversations" {
+                data-open=[selected.is_some().then_some("")] data-folder=(self.place.folder)
+                data-q=(self.place.q) data-chat=[selected] {
+                nav class="folders" aria-label=(text::FOLDERS_LABEL) { (folders(self.place, self.counts)) }
+                section class="list" aria-label=(text::CONVERSATIONS) {
                     form class="search" role="search" action={ (BASE) "/inbox" } {
                         input type="hidden" name="folder" value=(self.place.folder);
-                        input id="q" type="search" name="q" value=(self.place.q) placeholder=(words::SEARCH)
-                            aria-label=(words::SEARCH) maxlength="200";
+                        input id="q" type="search" name="q" value=(self.place.q) placeholder=(text::SEARCH)
+                            aria-label=(text::SEARCH) maxlength="200";
                     }
                     (list(self.place, self.chats, self.next.as_deref(), selected))
                 }
@@ -88,8 +90,8 @@ impl Inbox<'_> {
                     @match &self.selected {
                         Some(selected) => (selected.panes),
                         None => div class="nothing" {
-                            p class="big" { (words::CHOOSE) }
-                            p { (words::CHOOSE_HINT) }
+                            p class="big" { (text::CHOOSE) }
+                            p { (text::CHOOSE_HINT) }
                         },
                     }
                 }
@@ -103,12 +105,16 @@ impl Inbox<'_> {
 pub fn folders(place: &Place, counts: &[(&'static str, String)]) -> Markup {
     html! {
         ul id="folders" {
-            @for (word, name, _) in words::FOLDERS {
+            @for (word, name, _) in text::FOLDERS {
                 li {
-                    a href={ (BASE) "/inbox?folder=" (word) } aria-current=[(place.folder == word).then_some("page")] {
+                    a href={ (BASE) "/inbox?folder=" (word) }
+                        aria-current=[(place.folder == word).then_some("page")] {
                         span { (name) }
-                        @if let Some((_, count)) = counts.iter().find(|(of, count)| *of == word && !count.is_empty()) {
+                        @let count = counts.iter().find(|(of, count)| *of == word && !count.is_empty());
+                        @if let Some((_, count)) = count {
                             span class={ "count " (word) } { (count) }
+                        } @else if counts.is_empty() {
+                            span class="skeleton" {}
                         }
                     }
                 }
@@ -120,7 +126,7 @@ pub fn folders(place: &Place, counts: &[(&'static str, String)]) -> Markup {
 /// The list of a folder.
 pub fn list(place: &Place, chats: &[ChatView], next: Option<&str>, selected: Option<Uuid>) -> Markup {
     let empty =
-        words::FOLDERS.iter().find(|(word, _, _)| *word == place.folder).map_or("", |(_, _, empty)| empty);
+        text::FOLDERS.iter().find(|(word, _, _)| *word == place.folder).map_or("", |(_, _, empty)| empty);
     html! {
         div id="chats" class="rows" {
             (more(place, chats, next, selected))
@@ -156,13 +162,13 @@ pub fn row(place: &Place, chat: &ChatView, is_selected: bool) -> Markup {
             span class="preview" { @if let Some(last) = &chat.last_message { (preview(last)) } }
             span class="marks" {
                 @if let Some(reason) = chat.needs_human.reason.as_deref() {
-                    span class={ "pill need " (reason) } { (words::needs_human(reason)) }
+                    span class={ "pill need " (reason) } { (text::needs_human(reason)) }
                 } @else if chat.mode == "human" {
-                    span class="pill human" { "Taken over" }
+                    span class="pill human" { (text::TAKEN_OVER) }
                 }
                 @for tag in &chat.tags { span class="pill tag" { (tag) } }
                 @if chat.unread_count > 0 {
-                    span class="unread" aria-label={ (chat.unread_count) " unread" } { (chat.unread_count) }
+                    span class="unread" aria-label=(text::unread(chat.unread_count)) { (chat.unread_count) }
                 }
             }
         }
@@ -172,10 +178,11 @@ pub fn row(place: &Place, chat: &ChatView, is_selected: bool) -> Markup {
 /// How a customer is called.
 pub(crate) fn name_of(chat: &ChatView) -> &str {
     let named = [chat.name.as_deref(), chat.username.as_deref()].into_iter().flatten();
-    named.map(str::trim).find(|name| !name.is_empty()).unwrap_or("Instagram user")
+    named.map(str::trim).find(|name| !name.is_empty()).unwrap_or(text::NAMELESS)
 }
 
-/// A circle with the first letter of the name. Instagram's pictures are not loaded: the page loads nothing from elsewhere.
+/// A circle with the first letter of the name. Instagram's pictures are not loaded: the page loads nothing
+/// from elsewhere.
 pub(crate) fn avatar(name: &str, id: &str) -> Markup {
     let letter = name.chars().find(|c| c.is_alphanumeric()).unwrap_or('?').to_uppercase().to_string();
     let tint = id.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 6;
@@ -189,8 +196,8 @@ pub(crate) fn moment(at: &str) -> Markup {
 
 fn preview(message: &MessageView) -> Markup {
     let author = match message.author.as_str() {
-        "agent" => "Bot: ",
-        "human" | "native" => "You: ",
+        "agent" => text::BY_BOT,
+        "human" | "native" => text::BY_US,
         _ => "",
     };
     html! {

@@ -10,11 +10,13 @@ pub mod assets;
 mod failed;
 mod inbox;
 mod keys;
+mod notifications;
 mod overview;
 mod page;
 mod panel;
 mod phone;
 mod profile;
+mod qr_sheet;
 mod sign_in;
 mod thread;
 mod trace;
@@ -26,11 +28,13 @@ pub use failed::{Failed, Outcome, failed, letter, outcome};
 pub use inbox::{Inbox, Place, Selected, count_of, folders, list, more, row};
 pub use keys::{keys, list as key_list, made};
 pub use maud::Markup;
+pub use notifications::{Notifications, notifications, secret, told};
 pub use overview::overview;
 pub use page::{Person, Tab, leave_to, shell};
 pub use panel::{Panel, panel};
 pub use phone::{DemoMessage, DemoTrouble, Phone, phone, troubles};
 pub use profile::{Lines, profile};
+pub use qr_sheet::{Printed, qr_sheet};
 pub use sign_in::{SignIn, sign_in};
 pub use thread::{Entry, Thread, bubble, changed, head, older, panes, thinking};
 pub use trace::{Trace, trace};
@@ -38,6 +42,11 @@ pub use trace::{Trace, trace};
 /// Tells the page to fetch fragments.
 pub fn fetch(address: &str) -> Markup {
     maud::html! { i hidden data-fetch=(address) {} }
+}
+
+/// Tells the page to load itself anew: more has changed than fragments show.
+pub fn reload() -> Markup {
+    maud::html! { i hidden data-reload {} }
 }
 
 /// The path under which the console is served.

@@ -1,6 +1,7 @@
 //! The frame of every page.
 
-use crate::{BASE, assets, words};
+use crate::words::{self, page as text, scripts};
+use crate::{BASE, assets};
 use dmrelay_domain::permission::{Permission, Role};
 use maud::{DOCTYPE, Markup, html};
 use uuid::Uuid;
@@ -42,14 +43,24 @@ pub enum Tab {
     Overview,
     /// What was done.
     Activity,
+    /// Who is told what is wrong.
+    Notifications,
     /// The API keys.
     Keys,
 }
 
 impl Tab {
-    const ALL: [Self; 6] =
-        [Self::Inbox, Self::Failed, Self::Accounts, Self::Overview, Self::Activity, Self::Keys];
+    const ALL: [Self; 7] = [
+        Self::Inbox,
+        Self::Failed,
+        Self::Accounts,
+        Self::Overview,
+        Self::Activity,
+        Self::Notifications,
+        Self::Keys,
+    ];
 
+    /// What the navigation calls it.
     fn name(self) -> &'static str {
         match self {
             Self::Inbox => words::INBOX,
@@ -57,69 +68,86 @@ impl Tab {
             Self::Accounts => words::ACCOUNTS,
             Self::Overview => words::OVERVIEW,
             Self::Activity => words::ACTIVITY,
+            Self::Notifications => words::NOTIFICATIONS,
             Self::Keys => words::KEYS,
+        }
+    }
+
+    /// Its word in the address.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Inbox => "inbox",
+            Self::Failed => "failed",
+            Self::Accounts => "accounts",
+            Self::Overview => "overview",
+            Self::Activity => "activity",
+            Self::Notifications => "notifications",
+            Self::Keys => "keys",
         }
     }
 
     /// Whether the page is of use to whoever looks.
     fn is_for(self, person: &Person) -> bool {
-        self != Self::Keys || person.may(Permission::ManageKeys)
+        match self {
+            Self::Keys => person.may(Permission::ManageKeys),
+            Self::Notifications => person.may(Permission::Notify),
+            _ => true,
+        }
     }
 
     fn address(self) -> String {
-        format!("{BASE}/{}", self.name().to_lowercase())
+        format!("{BASE}/{}", self.word())
     }
 }
 
 /// A page with the navigation of the console.
 pub fn shell(tab: Tab, person: &Person, body: &Markup) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            (head(tab.name()))
-            body data-csrf=(person.csrf) data-live={ (BASE) "/live" } data-since=(person.since) {
-                a class="skip" href="#main" { "Skip to the conversations" }
-                p id="offline" role="status" { (words::OFFLINE) }
-                header class="bar" {
-                    a class="brand" href={ (BASE) "/inbox" } aria-label=(words::PRODUCT) {
-                        img src=(assets::address("icon.svg")) alt="" width="28" height="28";
-                        span { (words::PRODUCT) }
+    let role = text::role(person.role.as_str(), &person.subaccount);
+    let body = html! {
+        body data-csrf=(person.csrf) data-live={ (BASE) "/live" } data-since=(person.since) {
+            a class="skip" href="#main" { (text::SKIP) }
+            p id="offline" role="status" { (text::OFFLINE) }
+            header class="bar" {
+                a class="brand" href={ (BASE) "/inbox" } aria-label=(words::PRODUCT) {
+                    img src=(assets::address("icon.svg")) alt="" width="28" height="28";
+                    span { (words::PRODUCT) }
+                }
+                nav aria-label=(text::NAVIGATION) {
+                    @for one in Tab::ALL.into_iter().filter(|one| one.is_for(person)) {
+                        a href=(one.address()) aria-current=[(one == tab).then_some("page")] { (one.name()) }
                     }
-                    nav aria-label="Console" {
-                        @for one in Tab::ALL.into_iter().filter(|one| one.is_for(person)) {
-                            a href=(one.address()) aria-current=[(one == tab).then_some("page")] { (one.name()) }
-                        }
-                        a href="/api/docs/" { (words::API) }
-                    }
-                    div class="who" {
-                        span class="name" title={ (person.role.as_str()) " of " (person.subaccount) } { (person.name) }
-                        form method="post" action={ (BASE) "/sign-out" } {
-                            input type="hidden" name="csrf" value=(person.csrf);
-                            button class="quiet" { (words::SIGN_OUT) }
-                        }
+                    a href="/api/docs/" { (text::API) }
+                }
+                div class="who" {
+                    span class="name" title=(role) { (person.name) }
+                    form method="post" action={ (BASE) "/sign-out" } {
+                        input type="hidden" name="csrf" value=(person.csrf);
+                        button class="quiet" { (text::SIGN_OUT) }
                     }
                 }
-                (body)
-                div id="dialogs" {}
             }
+            (body)
+            div id="dialogs" {}
         }
-    }
+    };
+    document(tab.name(), &body)
 }
 
-/// A page that leads elsewhere, to a place with a name: the policy of forms does not let them end at another site.
+/// A page that leads elsewhere, to a place with a name: the policy of forms does not let them end at another
+/// site.
 pub fn leave_to(url: &str, place: &str) -> Markup {
     html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang=(words::LANGUAGE) {
             head {
                 meta charset="utf-8";
                 meta http-equiv="refresh" content={ "0; url=" (url) };
-                title { (words::LEAVING) }
+                title { (text::LEAVING) }
                 link rel="icon" href=(assets::address("icon.svg")) type="image/svg+xml";
                 link rel="stylesheet" href=(assets::address("console.css"));
             }
             body class="enter" {
-                main { h1 { (words::LEAVING) } p { a href=(url) { "Continue to " (place) } } }
+                main { h1 { (text::LEAVING) } p { a href=(url) { (text::continue_to(place)) } } }
             }
         }
     }
@@ -127,17 +155,42 @@ pub fn leave_to(url: &str, place: &str) -> Markup {
 
 /// How what a page shows is had over REST.
 pub(crate) fn curl(person: &Person, path: &str) -> Markup {
+    let address = format!("{}/api/database/{}/{path}", person.api, person.subaccount);
+    let command = format!("curl -H \"Authorization: Bearer $DMRELAY_API_KEY\" \\\n  '{address}'");
     html! {
         details class="curl" {
-            summary { "Over REST" }
-            pre tabindex="0" { code {
-                "curl -H \"Authorization: Bearer $DMRELAY_API_KEY\" \\\n  '" (person.api) "/api/database/" (person.subaccount) "/" (path) "'"
-            } }
+            summary { (text::OVER_REST) }
+            pre tabindex="0" { code { (command) } }
         }
     }
 }
 
-pub(crate) fn head(title: &str) -> Markup {
+/// A sentence of `words` with an element in the place of its `{}`.
+pub(crate) fn fill(sentence: &str, element: &Markup) -> Markup {
+    let (before, after) = sentence.split_once("{}").unwrap_or((sentence, ""));
+    html! { (before) (element) (after) }
+}
+
+/// A document with our scripts, and with what they say on any page.
+pub(crate) fn document(title: &str, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang=(words::LANGUAGE)
+            data-today=(scripts::TODAY)
+            data-hours=(scripts::HOURS)
+            data-minutes=(scripts::MINUTES)
+            data-left=(scripts::LEFT)
+            data-error=(scripts::ERROR)
+            data-go-to=(scripts::GO_TO)
+            data-go-to-hint=(scripts::GO_TO_HINT)
+            data-search-for=(scripts::SEARCH_FOR) {
+            (head(title))
+            (body)
+        }
+    }
+}
+
+fn head(title: &str) -> Markup {
     html! {
         head {
             meta charset="utf-8";

@@ -1,6 +1,8 @@
 //! What is known of the customer, and what colleagues tell one another.
 
 use crate::inbox::{Place, avatar, moment, name_of};
+use crate::page::fill;
+use crate::words::panel as text;
 use crate::{BASE, Person};
 use dmrelay_domain::permission::Permission;
 use dmrelay_views::{ChatView, NoteView};
@@ -25,26 +27,36 @@ pub fn panel(all: &Panel<'_>) -> Markup {
     let Panel { person, chat, .. } = all;
     let may_change = person.may(Permission::TakeOver);
     html! {
-        aside class="panel" id="panel" data-chat=(chat.chat_id) aria-label="Customer" {
+        aside class="panel" id="panel" data-chat=(chat.chat_id) aria-label=(text::CUSTOMER) {
             (avatar(name_of(chat), &chat.instagram_user_id))
             h2 { (name_of(chat)) }
             dl {
-                dt { "Handle" } dd { @match &chat.username { Some(name) => { "@" (name) }, None => "unknown" } }
-                dt { "Window for replies" }
+                dt { (text::HANDLE) }
+                dd { @match &chat.username { Some(name) => { "@" (name) }, None => (text::NO_HANDLE) } }
+                dt { (text::WINDOW) }
                 dd { @match &chat.window_expires_at {
-                    Some(until) if chat.window == "open" => { "open, " time datetime=(until) data-left { (until) } },
-                    _ => "closed",
+                    Some(until) if chat.window == "open" => {
+                        (fill(text::WINDOW_OPEN, &html! { time datetime=(until) data-left { (until) } }))
+                    },
+                    _ => (text::WINDOW_CLOSED),
                 } }
-                dt { "Assigned to" } dd { (assignee(all, may_change)) }
-                dt { "Tags" } dd { (tags(all, may_change)) }
-                dt { "Snoozed" } dd { (snooze(all, may_change)) }
+                dt { (text::ASSIGNED_TO) } dd { (assignee(all, may_change)) }
+                dt { (text::TAGS) } dd { (tags(all, may_change)) }
+                dt { (text::SNOOZED) } dd { (snooze(all, may_change)) }
                 @for (name, value) in chat.metadata.as_object().into_iter().flatten() {
-                    dt { (name.replace('_', " ")) } dd class="code" { (value.as_str().map_or_else(|| value.to_string(), str::to_owned)) }
+                    dt { (name.replace('_', " ")) }
+                    dd class="code" { (value.as_str().map_or_else(|| value.to_string(), str::to_owned)) }
                 }
-                dt { "Since" } dd { time datetime=(chat.created_at) data-day { (chat.created_at.get(..10).unwrap_or_default()) } }
+                dt { (text::SINCE) }
+                dd {
+                    time datetime=(chat.created_at) data-day {
+                        (chat.created_at.get(..10).unwrap_or_default())
+                    }
+                }
                 @if let (Some(username), true) = (&chat.username, all.has_other_accounts) {
-                    dt { "Other chats" }
-                    dd { a href=(Place { folder: "all".to_owned(), q: username.clone() }.address(None)) { "Look in all accounts" } }
+                    @let everywhere = Place { folder: "all".to_owned(), q: username.clone() };
+                    dt { (text::OTHER_CHATS) }
+                    dd { a href=(everywhere.address(None)) { (text::LOOK_IN_ALL_ACCOUNTS) } }
                 }
             }
             (notes(all, may_change))
@@ -55,18 +67,18 @@ pub fn panel(all: &Panel<'_>) -> Markup {
 fn assignee(all: &Panel<'_>, may_change: bool) -> Markup {
     let who = all.chat.assignee.as_deref().map(|who| who.strip_prefix("console:").unwrap_or(who));
     html! {
-        @if all.is_mine { "you" } @else { (who.unwrap_or("nobody")) }
+        @if all.is_mine { (text::YOU) } @else { (who.unwrap_or(text::NOBODY)) }
         @if may_change {
             " "
-            @if all.is_mine { (button(all, ("assignee", ""), "Unassign")) }
-            @else { (button(all, ("assignee", "me"), "Assign to me")) }
+            @if all.is_mine { (button(all, ("assignee", ""), text::UNASSIGN)) }
+            @else { (button(all, ("assignee", "me"), text::ASSIGN_TO_ME)) }
         }
     }
 }
 
 fn tags(all: &Panel<'_>, may_change: bool) -> Markup {
     html! {
-        @if all.chat.tags.is_empty() && !may_change { "none" }
+        @if all.chat.tags.is_empty() && !may_change { (text::NO_TAGS) }
         @for tag in &all.chat.tags {
             span class="pill tag" {
                 (tag)
@@ -76,7 +88,8 @@ fn tags(all: &Panel<'_>, may_change: bool) -> Markup {
         @if may_change {
             form method="post" action=(address(all, "triage")) data-post class="inline" {
                 input type="hidden" name="csrf" value=(all.person.csrf);
-                input name="tag" placeholder="Add a tag" aria-label="Add a tag" required maxlength="50" autocomplete="off";
+                input name="tag" placeholder=(text::ADD_TAG) aria-label=(text::ADD_TAG) required
+                    maxlength="50" autocomplete="off";
             }
         }
     }
@@ -86,41 +99,49 @@ fn snooze(all: &Panel<'_>, may_change: bool) -> Markup {
     html! {
         @match &all.chat.snoozed_until {
             Some(until) => {
-                "until " time datetime=(until) data-ago { (until) }
-                @if may_change { " " (button(all, ("snooze", "0"), "End")) }
+                (fill(text::SNOOZED_UNTIL, &html! { time datetime=(until) data-ago { (until) } }))
+                @if may_change { " " (button(all, ("snooze", "0"), text::END_SNOOZE)) }
             },
-            None if may_change => @for (hours, label) in [("1", "1 h"), ("4", "4 h"), ("24", "1 day")] { (button(all, ("snooze", hours), label)) },
-            None => "no",
+            None if may_change => @for (hours, label) in text::SNOOZES {
+                (button(all, ("snooze", hours), label))
+            },
+            None => (text::NOT_SNOOZED),
         }
     }
 }
 
 fn notes(all: &Panel<'_>, may_change: bool) -> Markup {
     html! {
-        h3 { "Notes" }
+        h3 { (text::NOTES) }
         @if may_change {
             form class="note" method="post" action=(address(all, "notes")) data-post {
                 input type="hidden" name="csrf" value=(all.person.csrf);
-                textarea name="text" rows="2" required maxlength="4000" placeholder="For colleagues; the customer never sees it" aria-label="A note for colleagues" {}
-                button { "Add note" }
+                textarea name="text" rows="2" required maxlength="4000" placeholder=(text::NOTE_HINT)
+                    aria-label=(text::NOTE_LABEL) {}
+                button { (text::ADD_NOTE) }
             }
         }
-        @if all.notes.is_empty() { p class="quiet" { "Nobody has left a note." } }
+        @if all.notes.is_empty() { p class="quiet" { (text::NO_NOTES) } }
         ol class="notes" {
             @for note in all.notes {
                 li {
                     p { (note.text) }
                     p class="quiet" {
                         (note.author) " · " (moment(&note.created_at))
-                        @if may_change {
-                            form class="inline" method="post" action=(address(all, &format!("notes/{}/delete", note.note_id))) data-post {
-                                input type="hidden" name="csrf" value=(all.person.csrf);
-                                button class="quiet" aria-label={ "Delete the note of " (note.author) } { "Delete" }
-                            }
-                        }
+                        @if may_change { (delete(all, note)) }
                     }
                 }
             }
+        }
+    }
+}
+
+fn delete(all: &Panel<'_>, note: &NoteView) -> Markup {
+    let action = address(all, &format!("notes/{}/delete", note.note_id));
+    html! {
+        form class="inline" method="post" action=(action) data-post {
+            input type="hidden" name="csrf" value=(all.person.csrf);
+            button class="quiet" aria-label=(text::delete_note_of(&note.author)) { (text::DELETE) }
         }
     }
 }
@@ -131,7 +152,7 @@ fn address(all: &Panel<'_>, verb: &str) -> String {
 
 /// A form of one button that changes one thing.
 fn button(all: &Panel<'_>, (name, value): (&str, &str), label: &str) -> Markup {
-    let words = (label == "✕").then(|| format!("Remove the tag {value}"));
+    let words = (label == "✕").then(|| text::remove_tag(value));
     html! {
         form class="inline" method="post" action=(address(all, "triage")) data-post {
             input type="hidden" name="csrf" value=(all.person.csrf);

@@ -1,6 +1,8 @@
-//! The customer's phone of the demo: one plays a customer, sees what the customer sees, and lets things go wrong.
+//! The customer's phone of the demo: one plays a customer, sees what the customer sees, and lets things go
+//! wrong.
 
-use crate::{BASE, Person, words};
+use crate::words::phone as text;
+use crate::{BASE, Person};
 use maud::{Markup, html};
 
 /// What the customer sees.
@@ -62,27 +64,27 @@ impl DemoTrouble {
 /// The phone, as a fragment.
 pub fn phone(phone: &Phone<'_>) -> Markup {
     html! {
-        aside class="phone" id="phone" aria-label="The customer's phone (demo)" {
-            p class="caption" { "You as a customer" small { "Simulated: none of this reaches Instagram." } }
+        aside class="phone" id="phone" aria-label=(text::LABEL) {
+            p class="caption" { (text::CAPTION) small { (text::SIMULATED) } }
             div class="device" {
                 p class="to" { "@" (phone.account) }
                 ol id="phone-messages" {
-                    @if phone.messages.is_empty() { li class="hint" { "Write to the business and watch it answer." } }
+                    @if phone.messages.is_empty() { li class="hint" { (text::EMPTY) } }
                     @for message in phone.messages {
                         li class=[message.is_customers.then_some("mine")] {
                             (message.text)
-                            @if let Some(reaction) = &message.reaction { span class="reaction" { (reaction) } }
+                            @if let Some(emoji) = &message.reaction { span class="reaction" { (emoji) } }
                         }
                     }
                 }
                 form method="post" action={ (BASE) "/demo/say" } data-post data-clear {
                     input type="hidden" name="csrf" value=(phone.person.csrf);
-                    input id="phone-text" name="text" placeholder="Message…" aria-label="Message as the customer" required
-                        maxlength="1000" autocomplete="off";
-                    button { "Send" }
+                    input id="phone-text" name="text" placeholder=(text::WRITE) aria-label=(text::WRITE_LABEL)
+                        required maxlength="1000" autocomplete="off";
+                    button { (text::SEND) }
                 }
                 div class="deeds" {
-                    @for (word, sign, name) in words::DEMO_DEEDS {
+                    @for (word, sign, name) in text::DEEDS {
                         form method="post" action={ (BASE) "/demo/say" } data-post {
                             input type="hidden" name="csrf" value=(phone.person.csrf);
                             input type="hidden" name="deed" value=(word);
@@ -92,6 +94,23 @@ pub fn phone(phone: &Phone<'_>) -> Markup {
                 }
             }
             (troubles(phone.person, phone.troubles))
+            (hours(phone.person))
+        }
+    }
+}
+
+/// Hours go by at a click: the window closes, a takeover ends.
+fn hours(person: &Person) -> Markup {
+    html! {
+        div class="troubles" {
+            p class="caption" { (text::LET_PASS) }
+            @for hours in [1, 12, 23, 25] {
+                form method="post" action={ (BASE) "/demo/pass" } data-post {
+                    input type="hidden" name="csrf" value=(person.csrf);
+                    input type="hidden" name="hours" value=(hours);
+                    button class="small" { (text::hours(hours)) }
+                }
+            }
         }
     }
 }
@@ -100,14 +119,14 @@ pub fn phone(phone: &Phone<'_>) -> Markup {
 pub fn troubles(person: &Person, on: &[DemoTrouble]) -> Markup {
     html! {
         div id="troubles" class="troubles" {
-            p class="caption" { "What if…" }
+            p class="caption" { (text::WHAT_IF) }
             @for trouble in DemoTrouble::ALL {
                 @let is_on = on.contains(&trouble);
                 form method="post" action={ (BASE) "/demo/trouble" } data-post {
                     input type="hidden" name="csrf" value=(person.csrf);
                     input type="hidden" name="trouble" value=(trouble.as_str());
                     input type="hidden" name="on" value=(!is_on);
-                    button class="small" aria-pressed=(is_on) { (words::trouble(trouble)) }
+                    button class="small" aria-pressed=(is_on) { (text::trouble(trouble)) }
                 }
             }
         }

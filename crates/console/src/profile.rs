@@ -1,5 +1,6 @@
 //! The ice breakers and the menu of an account, as lines to edit.
 
+use crate::words::{self, profile as text};
 use crate::{BASE, Person};
 use maud::{Markup, html};
 use uuid::Uuid;
@@ -23,21 +24,33 @@ pub struct Lines {
 pub fn profile(person: &Person, connection: Uuid, lines: &Lines, outcome: Option<&str>) -> Markup {
     html! {
         dialog id="profile" class="trace" aria-labelledby="profile-title" data-into="dialogs" {
-            form method="dialog" { button class="quiet" aria-label="Close" { "✕" } }
-            h2 id="profile-title" { "Ice breakers and menu" }
+            form method="dialog" { button class="quiet" aria-label=(words::CLOSE) { "✕" } }
+            h2 id="profile-title" { (text::TITLE) }
             @if let Some(outcome) = outcome { p class="made" role="status" { (outcome) } }
-            @if lines.differs { p class="problem" { "Meta shows something else: it was changed elsewhere. This is what was set here." } }
-            @if !lines.fits { p class="problem" { "This was set over REST in a way that does not fit into lines: change it there." } }
-            @else { form class="stack" method="post" action={ (BASE) "/accounts/" (connection) "/profile" } data-post {
-                input type="hidden" name="csrf" value=(person.csrf);
-                label { "Questions to tap in a new conversation, at most 4, one per line"
-                    textarea name="questions" rows="4" placeholder="Where is my order? = ORDER" { (lines.questions) } }
-                label { "Menu of a conversation, at most 20, one per line; a link after = is opened"
-                    textarea name="menu" rows="6" placeholder="Opening hours = HOURS" { (lines.menu) } }
-                p class="quiet" { "The agent gets what follows = when a customer taps; without it, the text itself." }
-                @if !lines.other_locales.is_empty() { p class="quiet" { "Other languages stay as they are: " (lines.other_locales.join(", ")) "." } }
-                button class="take" { "Save to Meta" }
-            } }
+            @if lines.differs { p class="problem" { (text::DIFFERS) } }
+            @if lines.fits { (form(person, connection, lines)) }
+            @else { p class="problem" { (text::DOES_NOT_FIT) } }
+        }
+    }
+}
+
+fn form(person: &Person, connection: Uuid, lines: &Lines) -> Markup {
+    html! {
+        form class="stack" method="post" action={ (BASE) "/accounts/" (connection) "/profile" } data-post {
+            input type="hidden" name="csrf" value=(person.csrf);
+            label {
+                (text::QUESTIONS)
+                textarea name="questions" rows="4" placeholder=(text::QUESTIONS_EXAMPLE) { (lines.questions) }
+            }
+            label {
+                (text::MENU)
+                textarea name="menu" rows="6" placeholder=(text::MENU_EXAMPLE) { (lines.menu) }
+            }
+            p class="quiet" { (text::PAYLOADS) }
+            @if !lines.other_locales.is_empty() {
+                p class="quiet" { (text::other_languages(&lines.other_locales)) }
+            }
+            button class="take" { (text::SAVE) }
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The page on which people sign in.
 
-use crate::page::head;
-use crate::{BASE, assets, words};
-use maud::{DOCTYPE, Markup, html};
+use crate::page::document;
+use crate::words::sign_in as text;
+use crate::{BASE, assets};
+use maud::{Markup, html};
 
 /// What the page says.
 #[derive(Debug, Default)]
@@ -21,47 +22,50 @@ pub struct SignIn {
 
 /// The page.
 pub fn sign_in(page: &SignIn) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            (head("Sign in"))
-            body class="enter" {
-                main id="main" {
-                    img src=(assets::address("icon.svg")) alt="" width="48" height="48";
-                    h1 { "Sign in to " (words::PRODUCT) }
-                    @if let Some(problem) = &page.problem { p class="problem" role="alert" { (problem) } }
-                    @if let Some(with) = &page.with {
-                        form method="get" action={ (BASE) "/oidc" } {
-                            input type="hidden" name="next" value=(page.next);
-                            details {
-                                summary { "I work for several subaccounts" }
-                                label for="of" { "Subaccount" }
-                                input id="of" name="subaccount" maxlength="64" autocomplete="off";
-                            }
-                            button { "Sign in with " (with) }
-                        }
-                        p class="or" { "or with an API key" }
-                    }
-                    form method="post" action={ (BASE) "/sign-in" } {
+    let body = html! {
+        body class="enter" {
+            main id="main" {
+                img src=(assets::address("icon.svg")) alt="" width="48" height="48";
+                h1 { (text::heading()) }
+                @if let Some(problem) = &page.problem { p class="problem" role="alert" { (problem) } }
+                @if let Some(with) = &page.with {
+                    form method="get" action={ (BASE) "/oidc" } {
                         input type="hidden" name="next" value=(page.next);
-                        input type="hidden" name="csrf" value=(page.csrf);
-                        label for="name" { "Your name" }
-                        input id="name" name="name" value=(page.name) required maxlength="100" autocomplete="name"
-                            aria-describedby="name-hint";
-                        small id="name-hint" { "Colleagues see it next to what you write and do." }
-                        label for="key" { "API key" }
-                        input id="key" name="key" type="password" required autocomplete="current-password"
-                            aria-describedby="key-hint";
-                        small id="key-hint" { "An API key of your subaccount. You have the same permissions as the key." }
                         details {
-                            summary { "I use the operator's bootstrap key" }
-                            label for="subaccount" { "Subaccount" }
-                            input id="subaccount" name="subaccount" maxlength="64" autocomplete="off";
+                            summary { (text::SEVERAL_SUBACCOUNTS) }
+                            label for="of" { (text::SUBACCOUNT) }
+                            input id="of" name="subaccount" maxlength="64" autocomplete="off";
                         }
-                        button { "Sign in" }
+                        button { (text::sign_in_with(with)) }
                     }
+                    p class="or" { (text::OR_WITH_KEY) }
                 }
+                (with_key(page))
             }
+        }
+    };
+    document(text::SIGN_IN, &body)
+}
+
+fn with_key(page: &SignIn) -> Markup {
+    html! {
+        form method="post" action={ (BASE) "/sign-in" } {
+            input type="hidden" name="next" value=(page.next);
+            input type="hidden" name="csrf" value=(page.csrf);
+            label for="name" { (text::NAME) }
+            input id="name" name="name" value=(page.name) required maxlength="100" autocomplete="name"
+                aria-describedby="name-hint";
+            small id="name-hint" { (text::NAME_HINT) }
+            label for="key" { (text::KEY) }
+            input id="key" name="key" type="password" required autocomplete="current-password"
+                aria-describedby="key-hint";
+            small id="key-hint" { (text::KEY_HINT) }
+            details {
+                summary { (text::BOOTSTRAP_KEY) }
+                label for="subaccount" { (text::SUBACCOUNT) }
+                input id="subaccount" name="subaccount" maxlength="64" autocomplete="off";
+            }
+            button { (text::SIGN_IN) }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A conversation: its messages, who answers, and the composer.
 
 use crate::inbox::{avatar, moment, name_of};
-use crate::{BASE, Person, failed, words};
+use crate::page::fill;
+use crate::words::{self, thread as text};
+use crate::{BASE, Person, failed};
 use dmrelay_domain::permission::Permission;
 use dmrelay_views::{ChatView, DeadLetterView, MessageView};
 use maud::{Markup, html};
@@ -54,12 +56,13 @@ fn thread(thread: &Thread<'_>) -> Markup {
     html! {
         div class="thread" id="thread" data-chat=(chat.chat_id) {
             (head(person, chat, &thread.back))
-            div class="scroll" id="scroll" tabindex="0" aria-label="Messages" {
+            div class="scroll" id="scroll" tabindex="0" aria-label=(text::MESSAGES) {
                 (link_to_older(thread.older.as_deref()))
                 ol id="messages" aria-live="polite" { (rest(person, entries)) }
                 (thinking(chat.chat_id, thread.is_thinking))
             }
-            button id="newer" class="newer" type="button" hidden { "New messages" }
+            button id="newer" class="newer" type="button" hidden data-one=(text::ONE_NEW_MESSAGE)
+                data-several=(text::SEVERAL_NEW_MESSAGES) { (text::NEW_MESSAGES) }
             (composer(person, chat))
         }
     }
@@ -73,7 +76,7 @@ pub fn older(person: &Person, entries: &[Entry<'_>], before: Option<&str>) -> Ma
 fn link_to_older(address: Option<&str>) -> Markup {
     html! {
         @if let Some(address) = address {
-            a class="older" id="older" href=(address) data-get={ (address) "&part=older" } { (words::OLDER) }
+            a class="older" id="older" href=(address) data-get={ (address) "&part=older" } { (text::OLDER) }
         }
     }
 }
@@ -90,7 +93,9 @@ fn rest(person: &Person, entries: &[Entry<'_>]) -> Markup {
     html! {
         @for (index, entry) in entries.iter().enumerate() {
             @if is_new(index) {
-                li class="day" id={ "day-" (days[index]) } { time datetime=(days[index]) data-day { (days[index]) } }
+                li class="day" id={ "day-" (days[index]) } {
+                    time datetime=(days[index]) data-day { (days[index]) }
+                }
             }
             @match entry {
                 Entry::Message(message) => (bubble(message)),
@@ -104,48 +109,65 @@ fn rest(person: &Person, entries: &[Entry<'_>]) -> Markup {
 /// Who has the conversation, and what can be done about it, as a fragment.
 pub fn head(person: &Person, chat: &ChatView, back: &str) -> Markup {
     let name = name_of(chat);
-    let act = |verb: &str| format!("{BASE}/chats/{}/{verb}", chat.chat_id);
     html! {
         div class="head" id="head" data-chat=(chat.chat_id) data-open=(chat.can_send.allowed) {
-            a class="back" href=(back) aria-label="Back to the list" { "‹" }
+            a class="back" href=(back) aria-label=(text::BACK) { "‹" }
             (avatar(name, &chat.instagram_user_id))
             div class="whom" {
                 h1 { (name) }
                 p {
                     @if let Some(username) = &chat.username { "@" (username) }
-                    @if let Some(account) = &chat.account_username { span class="to" { " to @" (account) } }
+                    @if let Some(account) = &chat.account_username {
+                        span class="to" { " " (text::to_account(account)) }
+                    }
                 }
             }
-            button class="quiet info" type="button" data-panel aria-label="About the customer" title="About the customer" { "i" }
-            div class="mode" {
-                @if chat.mode == "bot" {
-                    span class="pill bot" { "Bot answers" }
-                    @if person.may(Permission::TakeOver) {
-                        @for (hours, label) in [(1, "1 h"), (12, "12 h")] {
-                            form method="post" action=(act("takeover")) data-post {
-                                input type="hidden" name="csrf" value=(person.csrf);
-                                input type="hidden" name="hours" value=(hours);
-                                button class=[(hours == 12).then_some("take")] title={ "The bot stops replying for " (label) } {
-                                    "Take over " (label)
-                                }
-                            }
+            button class="quiet info" type="button" data-panel aria-label=(text::ABOUT_CUSTOMER)
+                title=(text::ABOUT_CUSTOMER) { "i" }
+            (mode(person, chat))
+        }
+    }
+}
+
+/// Who answers, and a button for each way to change it.
+fn mode(person: &Person, chat: &ChatView) -> Markup {
+    let may_change = person.may(Permission::TakeOver);
+    let act = |verb: &str| format!("{BASE}/chats/{}/{verb}", chat.chat_id);
+    html! {
+        div class="mode" {
+            @if chat.mode == "bot" {
+                span class="pill bot" { (text::BOT_ANSWERS) }
+                @if may_change {
+                    @for hours in [1, 12] {
+                        form method="post" action=(act("takeover")) data-post {
+                            input type="hidden" name="csrf" value=(person.csrf);
+                            input type="hidden" name="hours" value=(hours);
+                            button class=[(hours == 12).then_some("take")]
+                                title=(text::take_over_hint(hours)) { (text::take_over(hours)) }
                         }
                     }
-                } @else {
-                    span class={ "pill " (chat.mode) } {
-                        @if chat.mode == "human" { "Human answers" } @else { "Paused" }
-                        @if let Some(until) = &chat.resume_at { " · " time datetime=(until) data-left { (until.get(11..16).unwrap_or(until)) } }
-                    }
-                    @if person.may(Permission::TakeOver) {
-                        form method="post" action=(act("release")) data-post {
-                            input type="hidden" name="csrf" value=(person.csrf);
-                            button class="take" title="The bot answers again, beginning with what is unanswered" { "Give back" span class="long" { " to the bot" } }
+                }
+            } @else {
+                span class={ "pill " (chat.mode) } {
+                    @if chat.mode == "human" { (text::HUMAN_ANSWERS) } @else { (text::PAUSED) }
+                    @if let Some(until) = &chat.resume_at { " · " (time_left(until)) }
+                }
+                @if may_change {
+                    form method="post" action=(act("release")) data-post {
+                        input type="hidden" name="csrf" value=(person.csrf);
+                        button class="take" title=(text::GIVE_BACK_HINT) {
+                            (text::GIVE_BACK) span class="long" { " " (text::GIVE_BACK_TO_BOT) }
                         }
                     }
                 }
             }
         }
     }
+}
+
+/// A time in the future; a script shows how much is left until then.
+fn time_left(until: &str) -> Markup {
+    html! { time datetime=(until) data-left { (until.get(11..16).unwrap_or(until)) } }
 }
 
 /// A message, as a fragment.
@@ -169,41 +191,59 @@ pub fn bubble(message: &MessageView) -> Markup {
                     Some(text) => p { (text) },
                     None => p class="kind" { (words::kind(&message.kind)) },
                 }
-                @for url in media(message) { a class="media" href=(url) rel="noreferrer noopener" target="_blank" { "Open at Instagram" } }
-                @if let Some(emoji) = message.metadata["reaction"].as_str() { span class="reaction" { (emoji) } }
-                span class="meta" {
-                    @if message.metadata["edits"].as_i64().is_some_and(|edits| edits > 0) { "edited · " }
-                    a href={ (BASE) "/chats/" (message.chat_id) "/trace?message=" (message.message_id) } data-show title="Delivery details" { (moment(&message.at)) }
-                    @if message.direction == "outbound" { (ticks(message)) }
+                @for url in media(message) {
+                    a class="media" href=(url) rel="noreferrer noopener" target="_blank" {
+                        (text::OPEN_MEDIA)
+                    }
                 }
+                @if let Some(emoji) = message.metadata["reaction"].as_str() {
+                    span class="reaction" { (emoji) }
+                }
+                (meta(message))
                 (trouble(message))
             }
         }
     }
 }
 
-/// What the message replies to. Stories are linked, never shown: they end after a day, and are not ours to keep.
+/// When a message was written, and how it went.
+fn meta(message: &MessageView) -> Markup {
+    let is_edited = message.metadata["edits"].as_i64().is_some_and(|edits| edits > 0);
+    html! {
+        span class="meta" {
+            @if is_edited { (text::EDITED) " · " }
+            a href={ (BASE) "/chats/" (message.chat_id) "/trace?message=" (message.message_id) } data-show
+                title=(text::DELIVERY_DETAILS) { (moment(&message.at)) }
+            @if message.direction == "outbound" { (ticks(message)) }
+        }
+    }
+}
+
+/// What the message replies to. Stories are linked, never shown: they end after a day, and are not ours to
+/// keep.
 fn quote(message: &MessageView) -> Markup {
     let story = message.reply_to["story"]["url"].as_str().filter(|url| url.starts_with("https://"));
     html! {
         @if let Some(url) = story {
-            a class="quote" href=(url) rel="noreferrer noopener" target="_blank" { "In reply to your story (it can be seen for 24 hours)" }
+            a class="quote" href=(url) rel="noreferrer noopener" target="_blank" { (text::REPLY_TO_STORY) }
         } @else if !message.reply_to.is_null() {
-            span class="quote" { "In reply to an earlier message" }
+            span class="quote" { (text::REPLY_TO_MESSAGE) }
         }
-        @if matches!(message.kind.as_str(), "postback" | "quick_reply") { span class="quote" { "Tapped" } }
+        @if matches!(message.kind.as_str(), "postback" | "quick_reply") {
+            span class="quote" { (text::TAPPED) }
+        }
     }
 }
 
 fn author(message: &MessageView) -> Option<String> {
     match message.author.as_str() {
-        "agent" => Some("Bot".to_owned()),
+        "agent" => Some(text::BY_BOT.to_owned()),
         "human" => {
             let person = message.sent_by.as_ref().or(message.actor.as_ref());
-            Some(person.cloned().unwrap_or_else(|| "Colleague".to_owned()))
+            Some(person.cloned().unwrap_or_else(|| text::BY_COLLEAGUE.to_owned()))
         }
-        "native" => Some("Instagram app".to_owned()),
-        "automation" => Some("Instagram's automatic reply".to_owned()),
+        "native" => Some(text::BY_APP.to_owned()),
+        "automation" => Some(text::BY_AUTOMATION.to_owned()),
         _ => None,
     }
 }
@@ -216,29 +256,30 @@ fn media(message: &MessageView) -> Vec<&str> {
 
 fn ticks(message: &MessageView) -> Markup {
     let (sign, words) = match message.status.as_str() {
-        "sent" if message.read_at.is_some() => ("✓✓", "Read"),
-        "sent" => ("✓", words::status("sent")),
-        "queued" | "sending" => ("◷", words::status(&message.status)),
-        "unknown" => ("?", "Unknown"),
-        _ => ("✕", words::status(&message.status)),
+        "sent" if message.read_at.is_some() => ("✓✓", text::READ),
+        "sent" => ("✓", text::status("sent")),
+        "queued" | "sending" => ("◷", text::status(&message.status)),
+        "unknown" => ("?", text::UNKNOWN),
+        _ => ("✕", text::status(&message.status)),
     };
     html! { span class="ticks" role="img" aria-label=(words) title=(words) { (sign) } }
 }
 
 /// What is wrong with a message, in words.
 fn trouble(message: &MessageView) -> Markup {
-    let failure = message.error.as_ref().map(|error| words::failure(&error.class));
+    let failure = message.error.as_ref().map(|error| words::failed::failure(&error.class));
+    let reason = message.reason.as_deref().filter(|reason| *reason != "unsent");
     html! {
         @match message.status.as_str() {
-            "unknown" => p class="trouble amber" { (words::status("unknown")) },
-            "failed" => p class="trouble" { "Not sent. " (failure.unwrap_or_default()) },
+            "unknown" => p class="trouble amber" { (text::status("unknown")) },
+            "failed" => p class="trouble" { (text::not_sent(failure.unwrap_or_default())) },
             "suppressed" | "cancelled" => p class="trouble held" {
-                "Not sent: " (message.reason.as_deref().map_or("held back", words::reason))
+                (text::not_sent_because(message.reason.as_deref().map_or(text::HELD_BACK, text::reason)))
             },
-            "received" => @if let Some(reason) = message.reason.as_deref().filter(|reason| *reason != "unsent") {
-                p class="trouble held" { "Not answered: " (words::reason(reason)) }
+            "received" => @if let Some(reason) = reason {
+                p class="trouble held" { (text::not_answered_because(text::reason(reason))) }
             } @else if let Some(failure) = failure {
-                p class="trouble" { "Not answered. " (failure) }
+                p class="trouble" { (text::not_answered(failure)) }
             },
             _ => {},
         }
@@ -249,7 +290,7 @@ fn trouble(message: &MessageView) -> Markup {
 pub fn changed(id: Uuid, at: &str, is_bots: bool, by: &str) -> Markup {
     html! {
         li class="line" id={ "e-" (id) } data-into="messages" data-at=(at) {
-            @if is_bots { "The bot answers again" } @else { "The bot is silent" }
+            @if is_bots { (text::BOT_ANSWERS_AGAIN) } @else { (text::BOT_IS_SILENT) }
             " · " (by) " · " (moment(at))
         }
     }
@@ -259,7 +300,7 @@ pub fn changed(id: Uuid, at: &str, is_bots: bool, by: &str) -> Markup {
 pub fn thinking(chat: Uuid, is_thinking: bool) -> Markup {
     html! {
         p class="thinking" id="thinking" data-chat=(chat) hidden[!is_thinking] {
-            (words::THINKING) span aria-hidden="true" { span { } span { } span { } }
+            (text::THINKING) span aria-hidden="true" { span { } span { } span { } }
         }
     }
 }
@@ -268,19 +309,21 @@ fn composer(person: &Person, chat: &ChatView) -> Markup {
     let can = &chat.can_send;
     html! {
         form class="composer" id="composer" method="post" action={ (BASE) "/chats/" (chat.chat_id) "/send" }
-            data-chat=(chat.chat_id) data-author=(person.name) data-open=(can.allowed) {
+            data-chat=(chat.chat_id) data-author=(person.name) data-open=(can.allowed)
+            data-bytes=(text::BYTES) data-try-again=(text::TRY_AGAIN) data-discard=(text::DISCARD)
+            data-maybe-sent=(text::MAYBE_SENT) {
             @if !person.may(Permission::Send) {
-                p class="locked" { "Your role (" (person.role.as_str()) ") does not include writing to customers." }
+                p class="locked" { (text::role_cannot_write(person.role.as_str())) }
             } @else if !can.allowed {
-                p class="locked" { (words::locked(can.reason)) }
+                p class="locked" { (text::locked(can.reason)) }
             } @else {
                 input type="hidden" name="csrf" value=(person.csrf);
-                textarea id="text" name="text" rows="1" required placeholder=(words::WRITE) aria-label=(words::WRITE)
-                    aria-describedby="hint" {}
-                button id="send" { (words::SEND) }
+                textarea id="text" name="text" rows="1" required placeholder=(text::WRITE)
+                    aria-label=(text::WRITE) aria-describedby="hint" {}
+                button id="send" { (text::SEND) }
                 p id="hint" {
-                    span { (words::SILENCES) }
-                    @if let Some(until) = &can.until { span { " Window: " time datetime=(until) data-left { (until.get(11..16).unwrap_or(until)) } } }
+                    span { (text::SILENCES) }
+                    @if let Some(until) = &can.until { span { " " (fill(text::WINDOW, &time_left(until))) } }
                     output id="bytes" for="text" {}
                 }
             }

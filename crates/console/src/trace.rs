@@ -1,6 +1,8 @@
 //! What happened to a message, on one line of time.
 
 use crate::inbox::moment;
+use crate::page::fill;
+use crate::words::{self, trace as text};
 use dmrelay_views::{TimelineEntry, TimelineEvent};
 use maud::{Markup, html};
 
@@ -23,22 +25,24 @@ pub fn trace(trace: &Trace<'_>) -> Markup {
     let steps = steps(trace.entries);
     html! {
         dialog id="trace" class="trace" aria-labelledby="trace-title" data-into="dialogs" {
-            form method="dialog" { button class="quiet" aria-label="Close" { "✕" } }
-            h2 id="trace-title" { "From the webhook to the customer" }
+            form method="dialog" { button class="quiet" aria-label=(words::CLOSE) { "✕" } }
+            h2 id="trace-title" { (text::TITLE) }
             (drawing(&steps))
             ol {
                 @for step in &steps {
                     li class=(step.class) {
                         span class="dot" aria-hidden="true" {}
                         span { (step.name) @if let Some(detail) = step.detail { " · " (detail) } }
-                        span class="ms" { @if step.since > 0 { "+" (span_of(step.took)) } @else { (moment(step.at)) } }
-                        span class="ms" { (span_of(step.since)) }
+                        span class="ms" {
+                            @if step.since > 0 { "+" (text::duration(step.took)) } @else { (moment(step.at)) }
+                        }
+                        span class="ms" { (text::duration(step.since)) }
                     }
                 }
             }
             p class="quiet" {
-                @if trace.attempts > 1 { (trace.attempts) " attempts to send. " }
-                @if let Some(id) = trace.id { "Trace " code { (id) } }
+                @if trace.attempts > 1 { (text::attempts(trace.attempts)) " " }
+                @if let Some(id) = trace.id { (fill(text::TRACE_ID, &html! { code { (id) } })) }
             }
         }
     }
@@ -60,44 +64,30 @@ fn steps(entries: &[TimelineEntry]) -> Vec<Step<'_>> {
     let first = times.first().copied().unwrap_or_default();
     let before = times.iter().take(1).chain(&times);
     let all = entries.iter().zip(&times).zip(before);
-    all.map(|((entry, at), before)| {
-        let (name, class) = named(entry.event);
-        Step {
-            name,
-            class,
-            at: &entry.at,
-            detail: entry.detail.as_deref(),
-            since: at - first,
-            took: at - before,
-        }
+    all.map(|((entry, at), before)| Step {
+        name: text::step(entry.event),
+        class: class(entry.event),
+        at: &entry.at,
+        detail: entry.detail.as_deref(),
+        since: at - first,
+        took: at - before,
     })
     .collect()
 }
 
-fn named(event: TimelineEvent) -> (&'static str, &'static str) {
+fn class(event: TimelineEvent) -> &'static str {
     match event {
-        TimelineEvent::WebhookReceived => ("Webhook received", "in"),
-        TimelineEvent::NotAsked => ("Not asked", "off"),
-        TimelineEvent::AgentAsked => ("Agent asked", "agent"),
-        TimelineEvent::AgentAnswered => ("Agent answered", "agent"),
-        TimelineEvent::TurnEnded => ("Ended without an answer", "off"),
-        TimelineEvent::Queued => ("Reply queued", "out"),
-        TimelineEvent::SendStarted => ("Sent to Instagram", "out"),
-        TimelineEvent::Sent => ("Accepted by Instagram", "out"),
-        TimelineEvent::EchoReceived => ("Confirmed by its echo", "out"),
-        TimelineEvent::Read => ("Read by the customer", "read"),
-        TimelineEvent::NotSent => ("Not sent", "off"),
-        TimelineEvent::BotPaused => ("Bot silent", "off"),
-        TimelineEvent::BotResumed => ("Bot answers", "agent"),
-    }
-}
-
-/// Milliseconds as people say them.
-fn span_of(millis: i64) -> String {
-    match millis {
-        i64::MIN..1_000 => format!("{millis} ms"),
-        1_000..60_000 => format!("{}.{:01} s", millis / 1_000, millis % 1_000 / 100),
-        _ => format!("{} min {} s", millis / 60_000, millis % 60_000 / 1_000),
+        TimelineEvent::WebhookReceived => "in",
+        TimelineEvent::AgentAsked | TimelineEvent::AgentAnswered | TimelineEvent::BotResumed => "agent",
+        TimelineEvent::Queued
+        | TimelineEvent::SendStarted
+        | TimelineEvent::Sent
+        | TimelineEvent::EchoReceived => "out",
+        TimelineEvent::Read => "read",
+        TimelineEvent::NotAsked
+        | TimelineEvent::TurnEnded
+        | TimelineEvent::NotSent
+        | TimelineEvent::BotPaused => "off",
     }
 }
 
@@ -108,25 +98,17 @@ fn drawing(steps: &[Step<'_>]) -> Markup {
     #[expect(clippy::cast_precision_loss, reason = "pixels")]
     let place = |since: i64| MARGIN + (WIDTH - 2.0 * MARGIN) * since as f64 / whole as f64;
     html! {
-        svg viewBox={ "0 0 " (WIDTH) " 48" } role="img" aria-label={ "It took " (span_of(whole)) } {
+        svg viewBox={ "0 0 " (WIDTH) " 48" } role="img" aria-label=(text::took(whole)) {
             line x1=(MARGIN) x2=(WIDTH - MARGIN) y1="20" y2="20" class="axis" {}
             @for pair in shown.windows(2) {
-                line x1=(place(pair[0].since)) x2=(place(pair[1].since)) y1="20" y2="20" class={ "part " (pair[1].class) } {}
+                line x1=(place(pair[0].since)) x2=(place(pair[1].since)) y1="20" y2="20"
+                    class={ "part " (pair[1].class) } {}
             }
-            @for step in &shown { circle cx=(place(step.since)) cy="20" r="6" class=(step.class) { title { (step.name) } } }
+            @for step in &shown {
+                circle cx=(place(step.since)) cy="20" r="6" class=(step.class) { title { (step.name) } }
+            }
             text x=(MARGIN) y="42" { "0" }
-            text x=(WIDTH - MARGIN) y="42" text-anchor="end" { (span_of(whole)) }
+            text x=(WIDTH - MARGIN) y="42" text-anchor="end" { (text::duration(whole)) }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_said_as_people_say_them() {
-        let said: Vec<String> = [0, 999, 1_500, 61_000].into_iter().map(span_of).collect();
-        assert_eq!(said, ["0 ms", "999 ms", "1.5 s", "1 min 1 s"]);
     }
 }

@@ -93,6 +93,27 @@ pub fn words(text: Option<&str>, attachments: &[Attachment], reply_to: Option<&R
     parts.join("\n")
 }
 
+/// What was sent as more than text, as text: `payload` is Graph's `message` object. `None` if it says nothing.
+pub fn sent(payload: &str) -> Option<String> {
+    let payload: Value = serde_json::from_str(payload).ok()?;
+    let texts = |values: Vec<&Value>| {
+        let texts: Vec<String> =
+            values.into_iter().filter_map(|value| value.as_str().and_then(title)).collect();
+        texts.join(", ")
+    };
+    let attachment = payload.get("attachment").or_else(|| payload["attachments"].get(0))?;
+    let (template, elements) = (&attachment["payload"], attachment["payload"]["elements"].as_array());
+    let (what, more) = match attachment["type"].as_str()? {
+        "template" if template["text"].is_string() => ("buttons", texts(vec![&template["text"]])),
+        "template" => ("cards", texts(elements.into_iter().flatten().map(|card| &card["title"]).collect())),
+        "like_heart" => ("heart", String::new()),
+        "MEDIA_SHARE" => ("own post", String::new()),
+        kind @ ("image" | "video" | "audio" | "file") => (kind, String::new()),
+        _ => ("attachment", String::new()),
+    };
+    Some(if more.is_empty() { format!("[{what}]") } else { format!("[{what}: {more}]") })
+}
+
 /// The stored text of one of Meta's messages.
 pub fn text_of(message: &Inbound) -> Option<String> {
     message.text.clone().or_else(|| message.quick_reply.clone())

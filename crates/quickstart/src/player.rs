@@ -40,6 +40,14 @@ impl DemoCustomer for Player {
         crate::account::USERNAME
     }
 
+    fn user(&self) -> &str {
+        self.customer.user()
+    }
+
+    fn let_pass(&self, time: Duration) {
+        self.customer.let_pass(time);
+    }
+
     fn act(&self, deed: DemoDeed) {
         let media = |kind: &str, name: &str| Action::attachment(kind, &format!("https://cdn.example/{name}"));
         let action = match deed {

@@ -81,6 +81,23 @@ impl Customer {
         thread.messages.into_iter().filter(|message| !message.unsent).collect()
     }
 
+    /// So much time goes by for the conversation: what was written becomes older, and the window closes sooner.
+    pub fn let_pass(&self, time: Duration) {
+        let by = crate::clock::as_ms(time);
+        self.core.change(|world| {
+            let thread = world.open_thread(&ThreadKey::new(&self.account, &self.user));
+            thread.opened_ms = thread.opened_ms.map(|at| at - by);
+            for message in &mut thread.messages {
+                message.created_ms -= by;
+            }
+        });
+    }
+
+    /// Their id.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
     /// Something goes wrong with the account they write to, until the fault with this id is cleared.
     pub fn add_fault(&self, fault: Fault) -> u64 {
         self.core.change(|world| world.faults.add(fault))

@@ -8,6 +8,7 @@
 mod activities;
 mod agent_chats;
 mod agents;
+mod aging;
 mod api_keys;
 mod backfills;
 mod breakers;

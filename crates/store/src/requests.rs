@@ -6,7 +6,7 @@ use crate::{Applied, Connection, Result, Store, Tx};
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::conversation::{
-    CloseLetter, Command, Policy, Refusal, Release, Reply, SendByHuman, TakeOver,
+    CloseLetter, Command, Policy, React, Refusal, Release, Reply, SendByHuman, TakeOver,
 };
 use dmrelay_domain::ids::{ChatId, EventId};
 use dmrelay_domain::states::{ActivityKind, DeadLetterState, EventState};
@@ -114,6 +114,14 @@ impl Store {
     /// What the database says; [`Error::is_conflict`] if the client's key was used before.
     pub async fn send_by_human(&self, policy: Policy, chat: ChatId, send: SendByHuman) -> Result<Applied> {
         self.command(policy, chat, Command::SendByHuman(send)).await
+    }
+
+    /// The account has reacted to a message of a chat.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn react(&self, chat: ChatId, react: React) -> Result<Applied> {
+        self.command(Policy::default(), chat, Command::React(react)).await
     }
 
     /// Tries again what a dead letter of the connection speaks of. Two replays at once do it once.

@@ -14,27 +14,29 @@ use uuid::Uuid;
 #[schema(as = Incident)]
 pub struct IncidentView {
     incident_id: Uuid,
+    /// What it is about.
     #[schema(schema_with = enums::incident_kind)]
-    kind: String,
+    pub kind: String,
     /// The kind in words.
     #[schema(example = "The account must be reconnected")]
-    title: Option<&'static str>,
+    pub title: Option<&'static str>,
     /// What was found.
     #[schema(example = "Meta rejects the token of @acme (190/460).")]
-    message: String,
+    pub message: String,
     /// What to do.
     #[schema(
         example = "Connect the account again. Messages are kept until then, and answered as far as Meta's window allows."
     )]
-    advice: Option<&'static str>,
+    pub advice: Option<&'static str>,
     /// The connection it concerns; null if it concerns the whole subaccount.
     connection_id: Option<Uuid>,
     #[schema(example = "17841400000000001")]
     instagram_account_id: Option<String>,
-    username: Option<String>,
+    /// The account's handle.
+    pub username: Option<String>,
     /// When it began; earlier than when it was noticed, where that is known.
     #[schema(format = DateTime)]
-    since: String,
+    pub since: String,
     /// When it was over; null while it lasts.
     #[schema(format = DateTime)]
     ended_at: Option<String>,
@@ -64,26 +66,30 @@ impl IncidentView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = NotificationTarget)]
 pub struct TargetView {
-    target_id: Uuid,
+    /// The id of the target.
+    pub target_id: Uuid,
+    /// How they are notified.
     #[schema(schema_with = enums::notification_channel)]
-    channel: String,
+    pub channel: String,
     /// Where webhooks go; null for e-mail.
     #[schema(example = "https://hooks.example.com/dmrelay")]
-    url: Option<String>,
+    pub url: Option<String>,
     /// Where e-mails go; null for a webhook.
     #[schema(example = "ops@example.com")]
-    email: Option<String>,
+    pub email: Option<String>,
+    /// A readable name.
     #[schema(example = "Operations")]
-    name: Option<String>,
+    pub name: Option<String>,
     /// The kinds of incidents it is told of; null for all.
     #[schema(schema_with = enums::incident_kinds_or_null)]
-    kinds: Option<Vec<&'static str>>,
+    pub kinds: Option<Vec<&'static str>>,
     /// Whether it is also told when an incident is over.
     send_resolved: bool,
-    enabled: bool,
+    /// Whether they are notified now.
+    pub enabled: bool,
     /// Why dmrelay disabled it; null if it did not.
     #[schema(example = "the receiver answered with 410")]
-    disabled_reason: Option<String>,
+    pub disabled_reason: Option<String>,
     created_by: String,
     #[schema(format = DateTime)]
     created_at: String,
@@ -118,22 +124,26 @@ impl TargetView {
 #[schema(as = Notification)]
 pub struct NotificationView {
     /// Also the `webhook-id` of the webhook, and part of the `Message-ID` of the e-mail.
-    notification_id: Uuid,
-    target_id: Uuid,
+    pub notification_id: Uuid,
+    /// The id of the target.
+    pub target_id: Uuid,
+    /// What it is about.
     #[serde(rename = "type")]
     #[schema(schema_with = enums::notification_type)]
-    kind: String,
+    pub kind: String,
+    /// Whether it is pending, delivered, or given up.
     #[schema(schema_with = enums::notification_state)]
-    state: String,
+    pub state: String,
     /// The incident; null for a test.
-    incident: Option<IncidentView>,
+    pub incident: Option<IncidentView>,
     /// The attempts so far, oldest first; the last 30.
-    attempts: Vec<AttemptView>,
+    pub attempts: Vec<AttemptView>,
     /// When it is tried next; null if it was delivered or given up.
     #[schema(format = DateTime)]
     next_attempt_at: Option<String>,
+    /// When it was created.
     #[schema(format = DateTime)]
-    created_at: String,
+    pub created_at: String,
     /// When it was delivered or given up.
     #[schema(format = DateTime)]
     finished_at: Option<String>,
@@ -151,10 +161,10 @@ pub struct AttemptView {
     took_ms: u64,
     /// The HTTP status of the receiver, or the SMTP code of the mail server; null without an answer.
     #[schema(example = 503)]
-    status: Option<u16>,
+    pub status: Option<u16>,
     /// Why it failed; null if it did not.
     #[schema(example = "the receiver answered with 503")]
-    error: Option<String>,
+    pub error: Option<String>,
 }
 
 impl NotificationView {

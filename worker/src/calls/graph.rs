@@ -11,7 +11,7 @@ use dmrelay_domain::conversation::{
 };
 use dmrelay_domain::failure::{self, FailureClass};
 use dmrelay_domain::states::ConnectionStatus;
-use dmrelay_instagram::{Access, GraphError, Outgoing};
+use dmrelay_instagram::{Access, GraphError, Outgoing, Sending};
 use dmrelay_runtime::span_of;
 use dmrelay_store::{BreakerKey, Call, Connection};
 use std::sync::Arc;
@@ -127,7 +127,15 @@ async fn attempt_send(
             return Err(failure);
         }
     };
-    match ctx.graph.send(&access, &about.user, &outgoing, (send.tagged, left)).await {
+    let reply_to = send.message.quoted_mid();
+    let sending = Sending {
+        to: &about.user,
+        message: &outgoing,
+        reply_to: reply_to.as_deref(),
+        human_agent: send.tagged,
+        timeout: left,
+    };
+    match ctx.graph.send(&access, &sending).await {
         Ok(mid) => Ok(mid),
         Err(err) => {
             report(ctx, about, &connection, &err).await;

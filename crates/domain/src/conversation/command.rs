@@ -37,6 +37,8 @@ pub enum Command {
     Orphan(Orphan),
     /// A human agent writes through the API.
     SendByHuman(SendByHuman),
+    /// The account reacted to a message, as Meta has accepted.
+    React(React),
     /// A human agent takes over the chat.
     TakeOver(TakeOver),
     /// The chat returns to the agent.
@@ -258,6 +260,17 @@ pub struct SendByHuman {
     pub sent_by: Option<String>,
     /// The trace of the call.
     pub trace: Option<TraceId>,
+}
+
+/// A reaction of the account to a message, which replaces its former one.
+#[derive(Debug, Clone)]
+pub struct React {
+    /// The message.
+    pub message: MessageId,
+    /// The emoji, or Meta's word for one; `None` if the reaction was taken back.
+    pub reaction: Option<String>,
+    /// Who reacted for the account.
+    pub actor: Actor,
 }
 
 /// A takeover through the API.

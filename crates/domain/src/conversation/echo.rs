@@ -147,11 +147,24 @@ impl Conversation {
     }
 }
 
+/// Whether what we send as one kind may come back as another: a heart as the image that it is, an own post as what is shared. Meta
+/// documents neither.
+fn echoes_as(ours: &str, theirs: &str) -> bool {
+    match ours {
+        "like_heart" => matches!(theirs, "image" | "sticker" | "like_heart"),
+        "media_share" => matches!(theirs, "share" | "ig_post" | "post" | "ig_reel" | "reel" | "media"),
+        "template" => matches!(theirs, "template" | "fallback"),
+        _ => ours == theirs,
+    }
+}
+
 /// Whether an echo can match our send: the same text, or an attachment of the kind we sent.
 fn says_the_same(ours: &Message, echo: &Inbound) -> bool {
     match (ours.body.text.as_deref(), echo.text.as_deref()) {
         (Some(ours), Some(theirs)) => same_text(ours, theirs),
-        (None, None) => echo.attachments.first().is_some_and(|attachment| attachment.kind == ours.body.kind),
+        (None, None) => {
+            echo.attachments.first().is_some_and(|attachment| echoes_as(&ours.body.kind, &attachment.kind))
+        }
         _ => false,
     }
 }

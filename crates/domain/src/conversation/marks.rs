@@ -2,7 +2,8 @@
 //! stores the mark until it does.
 
 use super::Conversation;
-use super::command::Received;
+use super::command::{React, Received};
+use super::effect::Reply;
 use super::rows::{Body, Message, STUB, Turn, UNSENT};
 use crate::clock::Millis;
 use crate::event::{Edit, Reaction};
@@ -121,6 +122,19 @@ impl Conversation {
     pub(super) fn reaction(&mut self, event: &Received, reaction: &Reaction) {
         let id = self.mark(event, &reaction.mid, "reaction", json!(reaction.emoji));
         self.announce_mark(id, ActivityKind::MessageReaction);
+    }
+
+    /// The account has reacted to a message: Meta sends no echo of it.
+    pub(super) fn react(&mut self, react: React) -> Reply {
+        let Some(message) = self.message(react.message).filter(|message| !message.is_unsent()) else {
+            return Reply::Done;
+        };
+        let mut metadata = object(message.body.metadata.as_deref());
+        metadata["ourReaction"] = json!(react.reaction);
+        message.body.metadata = Some(metadata.to_string());
+        let reacted = self.activity(ActivityKind::MessageReaction, react.actor, react.message);
+        self.record(reacted);
+        Reply::Done
     }
 
     /// Adds to the metadata of a message.

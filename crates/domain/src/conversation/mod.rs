@@ -33,9 +33,9 @@ mod wording;
 
 pub use automation::{PromptEcho, TextDigest};
 pub use command::{
-    AgentChat, AgentFailure, Claim, CloseLetter, Command, Orphan, Receive, Received, RecordAgentFailure,
-    RecordAnswer, RecordSendFailure, RecordSent, Release, ResolveSend, ResolveTurn, SendByHuman, SendFailure,
-    StartTurn, TakeOver,
+    AgentChat, AgentFailure, Claim, CloseLetter, Command, Orphan, React, Receive, Received,
+    RecordAgentFailure, RecordAnswer, RecordSendFailure, RecordSent, Release, ResolveSend, ResolveTurn,
+    SendByHuman, SendFailure, StartTurn, TakeOver,
 };
 pub use effect::{
     Activity, Ask, DeadLetter, Effect, Fact, Provider, Refusal, Reply, Route, Send, SendLookup, Sent,
@@ -159,6 +159,7 @@ impl Conversation {
             Command::ResolveSend(resolve) => self.resolve_send(resolve),
             Command::Orphan(orphan) => self.orphan(orphan),
             Command::SendByHuman(send) => self.send_by_human(send),
+            Command::React(react) => self.react(react),
             Command::TakeOver(take_over) => self.take_over_by(&take_over),
             Command::Release(release) => self.release(&release),
             Command::Replay(close) => self.replay(&close),

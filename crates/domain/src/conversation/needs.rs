@@ -4,7 +4,6 @@ use super::automation::{RECENT_MAX, TextDigest};
 use super::command::{Command, Orphan, Received};
 use super::receive::STORY_MENTION;
 use super::rows::{Chat, Letter};
-use super::wording::quoted_mid;
 use super::{Conversation, ModeReason};
 use crate::event::{Content, Inbound, ReplyTo};
 use crate::ids::{DeadLetterId, MessageId, TurnId};
@@ -103,6 +102,7 @@ impl Needs {
                 (self.unanswered, self.asked) = (true, true);
                 self.messages.push(send.message);
             }
+            Command::React(react) => self.messages.push(react.message),
             Command::Replay(close) | Command::Discard(close) => self.letters.push(close.letter),
             Command::RecognizeAutomation(mid) => self.mids.push(mid.clone()),
             Command::ClaimSend(_) => {}
@@ -236,7 +236,7 @@ impl Conversation {
     /// What the unanswered messages reply to, and is not loaded.
     fn not_loaded_quotes(&self) -> Vec<String> {
         let asked = self.live().filter(|message| message.needs_answer && message.part.is_none());
-        let mut mids: Vec<String> = asked.filter_map(|message| quoted_mid(message)).collect();
+        let mut mids: Vec<String> = asked.filter_map(|message| message.quoted_mid()).collect();
         mids.retain(|mid| self.message_by_mid(mid).is_none());
         mids.sort_unstable();
         mids.dedup();

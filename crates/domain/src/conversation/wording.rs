@@ -81,6 +81,14 @@ impl Voice {
 }
 
 impl Message {
+    /// The mid of the message that it replies to.
+    pub fn quoted_mid(&self) -> Option<String> {
+        match reply_to(&self.body)? {
+            ReplyTo::Mid(mid) => Some(mid),
+            ReplyTo::Story { .. } => None,
+        }
+    }
+
     /// Whether it was said in the conversation, by whomever; or will be, before whatever is said next.
     pub(super) fn was_said(&self) -> bool {
         let was_said = match self.author {
@@ -192,24 +200,18 @@ fn in_passing(message: &Message) -> String {
 
 fn words_of(message: &Message, text: Option<&str>) -> String {
     let attachments: Vec<Attachment> = parse(message.body.attachments.as_deref()).unwrap_or_default();
-    words::words(text, &attachments, reply_to(&message.body).as_ref())
+    let sent = message.body.payload.as_deref().and_then(words::sent);
+    let said = words::words(text, &attachments, reply_to(&message.body).as_ref());
+    sent.filter(|_| said.is_empty()).unwrap_or(said)
 }
 
 fn reply_to(body: &Body) -> Option<ReplyTo> {
     parse(body.reply_to.as_deref())
 }
 
-/// The mid of the message that this one replies to.
-pub(super) fn quoted_mid(message: &Message) -> Option<String> {
-    match reply_to(&message.body)? {
-        ReplyTo::Mid(mid) => Some(mid),
-        ReplyTo::Story { .. } => None,
-    }
-}
-
 /// What a message replies to, on one line. What was unsent meanwhile is not quoted.
 fn quote<'a>(message: &Message, find: impl Fn(&str) -> Option<&'a Message>) -> Option<String> {
-    let quoted = find(&quoted_mid(message)?).filter(|quoted| !quoted.is_stub() && !quoted.is_unsent());
+    let quoted = find(&message.quoted_mid()?).filter(|quoted| !quoted.is_stub() && !quoted.is_unsent());
     let Some(quoted) = quoted else { return Some(format!("[{QUOTE} an earlier message]")) };
     let text = in_passing(quoted);
     let author = match Voice::of(quoted.author) {

@@ -11,6 +11,7 @@ const QUICK_REPLY_TITLE_CHARS_MAX: usize = 20;
 const ELEMENTS_MAX: usize = 10;
 const ELEMENT_TEXT_CHARS_MAX: usize = 80;
 const BUTTONS_MAX: usize = 3;
+const BUTTON_TITLE_CHARS_MAX: usize = 20;
 const BUTTON_TEMPLATE_TEXT_CHARS_MAX: usize = 640;
 const IMAGES_MAX: usize = 10;
 
@@ -109,6 +110,16 @@ fn template(payload: &Value) -> Result<(), GraphError> {
             }
             buttons(&payload["buttons"])
         }
+        Some("product") => {
+            let elements = payload["elements"].as_array().map(Vec::as_slice).unwrap_or_default();
+            if elements.is_empty()
+                || elements.len() > ELEMENTS_MAX
+                || elements.iter().any(|one| chars(&one["id"]) == 0)
+            {
+                return refuse("A product template has 1 to 10 elements with an id.");
+            }
+            Ok(())
+        }
         _ => refuse("Param message[attachment][payload][template_type] is not valid."),
     }
 }
@@ -135,8 +146,8 @@ fn buttons(buttons: &Value) -> Result<(), GraphError> {
             Some("postback") => "payload",
             _ => return refuse("A button is a web_url or a postback."),
         };
-        if chars(&button["title"]) == 0 || chars(&button[needed]) == 0 {
-            return refuse("A button needs a title, and a url or a payload.");
+        if !(1..=BUTTON_TITLE_CHARS_MAX).contains(&chars(&button["title"])) || chars(&button[needed]) == 0 {
+            return refuse("A button needs a title of at most 20 characters, and a url or a payload.");
         }
     }
     Ok(())

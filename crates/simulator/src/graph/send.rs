@@ -10,6 +10,7 @@ use super::{Outcome, limits};
 use crate::record::Sent;
 use crate::webhook::{Item, Update};
 use crate::world::World;
+use crate::world::account::LoginKind;
 use crate::world::thread::{Author, Message, Thread, ThreadKey};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -35,6 +36,14 @@ pub(crate) fn send(world: &mut World, account: &str, call: &Call, now: i64) -> R
     let tag = tag(world, account, &call.body)?;
     let message = &call.body["message"];
     let composed = compose(message)?;
+    let is_product = message["attachment"]["payload"]["template_type"] == "product";
+    if is_product && world.accounts.get(account).is_some_and(|account| account.login != LoginKind::Facebook) {
+        return Err(GraphError::sub(
+            100,
+            2_018_320,
+            "(#100) Product templates need a Page with a catalogue.",
+        ));
+    }
     let recipient = recipient(world, account, &call.body["recipient"], (tag.is_some(), now))?;
     if let Some(mid) = call.body["reply_to"]["mid"].as_str()
         && world.threads.get(&recipient.key).is_none_or(|thread| thread.message(mid).is_none())

@@ -1,0 +1,86 @@
+//! Every text of the console, in one place, for translation: one file per page, and here what several pages
+//! share.
+//!
+//! A text with `{}` is a whole sentence around an element or a value: `page::fill` puts in elements, the
+//! scripts put in values.
+
+pub(crate) mod accounts;
+pub(crate) mod activity;
+pub(crate) mod failed;
+pub(crate) mod inbox;
+pub(crate) mod keys;
+pub(crate) mod notifications;
+pub(crate) mod overview;
+pub(crate) mod page;
+pub(crate) mod panel;
+pub(crate) mod phone;
+pub(crate) mod profile;
+pub(crate) mod scripts;
+pub(crate) mod sign_in;
+pub(crate) mod thread;
+pub(crate) mod trace;
+
+pub use activity::ACTIVITY_GROUPS;
+pub use inbox::FOLDERS;
+
+/// The language of all texts.
+pub(crate) const LANGUAGE: &str = "en";
+
+/// The product.
+pub const PRODUCT: &str = "dmrelay";
+/// The page of conversations.
+pub const INBOX: &str = "Inbox";
+/// The page of what failed.
+pub const FAILED: &str = "Failed";
+/// The page of figures.
+pub const OVERVIEW: &str = "Overview";
+/// The page of what was done.
+pub const ACTIVITY: &str = "Activity";
+/// The page of who is notified.
+pub const NOTIFICATIONS: &str = "Notifications";
+/// The page of API keys.
+pub const KEYS: &str = "Keys";
+/// The page of accounts.
+pub const ACCOUNTS: &str = "Accounts";
+/// Below the last page of a list.
+pub const MORE: &str = "Show more";
+
+/// Closes a dialog.
+pub(crate) const CLOSE: &str = "Close";
+
+/// What a message that is not text is.
+pub fn kind(kind: &str) -> String {
+    match kind {
+        "image" => "Photo".to_owned(),
+        "video" => "Video".to_owned(),
+        "audio" => "Voice message".to_owned(),
+        "file" => "File".to_owned(),
+        "story_mention" => "Mentioned you in their story".to_owned(),
+        "story_reply" => "Replied to your story".to_owned(),
+        "share" | "ig_post" | "post" => "Shared a post".to_owned(),
+        "reel" | "ig_reel" => "Shared a reel".to_owned(),
+        "sticker" | "like_heart" => "Sticker".to_owned(),
+        "unsent" => "Message unsent".to_owned(),
+        "referral" => "Came from a link or an ad".to_owned(),
+        other => other.replace('_', " "),
+    }
+}
+
+/// Whether a notification has arrived.
+pub(crate) fn notification(state: &str) -> &'static str {
+    match state {
+        "delivered" => "delivered",
+        "failed" => "failed",
+        _ => "waiting",
+    }
+}
+
+/// A stored word as people read it: `bot_paused` is `Bot paused`.
+fn sentence_case(word: &str) -> String {
+    let words = word.replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests;

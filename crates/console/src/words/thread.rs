@@ -1,0 +1,119 @@
+//! A conversation: its head, its messages, and the composer.
+
+pub(crate) const BACK: &str = "Back to the list";
+pub(crate) const ABOUT_CUSTOMER: &str = "About the customer";
+pub(crate) const BOT_ANSWERS: &str = "Bot answers";
+pub(crate) const HUMAN_ANSWERS: &str = "Human answers";
+pub(crate) const PAUSED: &str = "Paused";
+pub(crate) const GIVE_BACK: &str = "Give back";
+/// Follows on a wide window.
+pub(crate) const GIVE_BACK_TO_BOT: &str = "to the bot";
+pub(crate) const GIVE_BACK_HINT: &str = "The bot answers again, beginning with what is unanswered";
+
+pub(crate) const MESSAGES: &str = "Messages";
+pub(crate) const OLDER: &str = "Show earlier messages";
+/// New messages below what is seen: before, for one, and for several of them.
+pub(crate) const NEW_MESSAGES: &str = "New messages";
+pub(crate) const ONE_NEW_MESSAGE: &str = "1 new message ↓";
+pub(crate) const SEVERAL_NEW_MESSAGES: &str = "{} new messages ↓";
+pub(crate) const THINKING: &str = "The bot is writing";
+pub(crate) const BOT_ANSWERS_AGAIN: &str = "The bot answers again";
+pub(crate) const BOT_IS_SILENT: &str = "The bot is silent";
+
+pub(crate) const BY_BOT: &str = "Bot";
+pub(crate) const BY_COLLEAGUE: &str = "Colleague";
+pub(crate) const BY_APP: &str = "Instagram app";
+pub(crate) const BY_AUTOMATION: &str = "Instagram's automatic reply";
+pub(crate) const REPLY_TO_STORY: &str = "In reply to your story (it can be seen for 24 hours)";
+pub(crate) const REPLY_TO_MESSAGE: &str = "In reply to an earlier message";
+pub(crate) const TAPPED: &str = "Tapped";
+pub(crate) const OPEN_MEDIA: &str = "Open at Instagram";
+pub(crate) const EDITED: &str = "edited";
+pub(crate) const DELIVERY_DETAILS: &str = "Delivery details";
+pub(crate) const READ: &str = "Read";
+pub(crate) const UNKNOWN: &str = "Unknown";
+pub(crate) const HELD_BACK: &str = "held back";
+
+pub(crate) const WRITE: &str = "Write a message…";
+pub(crate) const SEND: &str = "Send";
+pub(crate) const SILENCES: &str = "The bot stops replying in this chat when you write.";
+/// Around the time that is left.
+pub(crate) const WINDOW: &str = "Window: {}";
+/// How long the text is, and how long it may be.
+pub(crate) const BYTES: &str = "{} of {} bytes";
+pub(crate) const TRY_AGAIN: &str = "Try again";
+pub(crate) const DISCARD: &str = "Discard";
+pub(crate) const MAYBE_SENT: &str = "It is not known whether this was sent. Trying again sends it once.";
+
+/// The account that the customer writes to; follows the handle of the customer.
+pub(crate) fn to_account(handle: &str) -> String {
+    format!("to @{handle}")
+}
+
+pub(crate) fn take_over(hours: u32) -> String {
+    format!("Take over {hours} h")
+}
+
+pub(crate) fn take_over_hint(hours: u32) -> String {
+    format!("The bot stops replying for {hours} h")
+}
+
+/// The role of the person does not let them write.
+pub(crate) fn role_cannot_write(role: &str) -> String {
+    format!("Your role ({role}) does not include writing to customers.")
+}
+
+/// Why a human cannot write.
+pub(crate) fn locked(reason: Option<&str>) -> &'static str {
+    match reason {
+        Some("not_connected") => "The account is not connected. Connect it again to write.",
+        _ => "Meta's 24-hour reply window has closed. You can reply once the customer writes again.",
+    }
+}
+
+/// The status of a sent message.
+pub(crate) fn status(status: &str) -> &'static str {
+    match status {
+        "queued" => "Waiting to be sent",
+        "sending" => "Being sent",
+        "sent" => "Sent",
+        "unknown" => "This may or may not have arrived. Check the Instagram app before you send it again.",
+        "failed" => "Not sent",
+        "suppressed" => "Held back",
+        "cancelled" => "Cancelled: an earlier part of the answer failed",
+        _ => "Received",
+    }
+}
+
+/// Why a reply was held back, or a message is not answered.
+pub(crate) fn reason(reason: &str) -> &'static str {
+    match reason {
+        "standby" => "another app has this conversation",
+        "unsupported" => "Meta does not pass on messages of this kind",
+        "view_once" => "it can be viewed once, in the Instagram app",
+        "empty" => "the message is empty",
+        "unsent" => "the customer unsent the message",
+        "api" | "send" | "echo" | "person" => "a human had taken over",
+        "runaway" => "the chat was paused",
+        "history" => "it was sent before the account was connected",
+        _ => "not answered",
+    }
+}
+
+/// A message failed, and what to do about it.
+pub(crate) fn not_sent(failure: &str) -> String {
+    format!("Not sent. {failure}")
+}
+
+pub(crate) fn not_sent_because(reason: &str) -> String {
+    format!("Not sent: {reason}")
+}
+
+/// The answer failed, and what to do about it.
+pub(crate) fn not_answered(failure: &str) -> String {
+    format!("Not answered. {failure}")
+}
+
+pub(crate) fn not_answered_because(reason: &str) -> String {
+    format!("Not answered: {reason}")
+}

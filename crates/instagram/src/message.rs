@@ -1,0 +1,589 @@
+//! What a message to a customer may hold: Graph's own `message` object, checked against Meta's limits before it is sent, since Meta
+//! refuses some of it only after it said "sent" (Meta, "Messaging API", "Generic template", "Button template", "Product template",
+//! "Quick replies", "Attachment upload").
+
+use dmrelay_domain::split::MAX_BYTES;
+use serde_json::{Map, Value, json};
+use std::fmt;
+use url::Url;
+
+/// The `message` object of a send, within Meta's limits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outgoing(Value);
+
+/// A message that Graph would reject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidMessage {
+    /// Everything that is wrong with it; at least one fault.
+    pub faults: Vec<Fault>,
+}
+
+/// Something that is wrong with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// JSON pointer into the message.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl fmt::Display for InvalidMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, Fault { pointer, what }) in self.faults.iter().enumerate() {
+            let (between, colon) =
+                (if n > 0 { "; " } else { "" }, if pointer.is_empty() { "" } else { ": " });
+            write!(f, "{between}{pointer}{colon}{what}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for InvalidMessage {}
+
+/// Maximum number of quick replies, and maximum length of their titles in characters.
+const QUICK_REPLIES_MAX: usize = 13;
+const QUICK_TITLE_CHARS_MAX: usize = 20;
+
+/// Maximum length of the payload of a quick reply or a button, in characters.
+const PAYLOAD_CHARS_MAX: usize = 1_000;
+
+/// Maximum number of images in a message.
+const IMAGES_MAX: usize = 10;
+
+/// Limits of templates: elements, characters of their texts, buttons, characters of a button's title, and of the text of a button template.
+const ELEMENTS_MAX: usize = 10;
+const ELEMENT_CHARS_MAX: usize = 80;
+const BUTTONS_MAX: usize = 3;
+const BUTTON_TITLE_CHARS_MAX: usize = 20;
+const BUTTON_TEXT_CHARS_MAX: usize = 640;
+
+/// Maximum length of a URL, in bytes.
+const URL_BYTES_MAX: usize = 2_000;
+
+/// What is sent by URL or attachment id, with the formats that Meta takes, by their usual extensions. Meta refuses others, of audio
+/// only after the send was accepted.
+const MEDIA: [(&str, &[&str]); 4] = [
+    ("image", &["png", "jpg", "jpeg", "gif"]),
+    ("video", &["mp4", "ogg", "ogv", "avi", "mov", "webm"]),
+    ("audio", &["aac", "m4a", "wav", "mp4"]),
+    ("file", &["pdf"]),
+];
+
+/// Extensions of files that are no web pages: of any other, Meta decides by what it fetches.
+const EXTENSIONS: &[&str] = &[
+    "png", "jpg", "jpeg", "gif", "webp", "heic", "heif", "svg", "bmp", "tif", "tiff", "avif", "mp4", "ogg",
+    "ogv", "avi", "mov", "webm", "mkv", "aac", "m4a", "wav", "mp3", "oga", "opus", "flac", "amr", "pdf",
+    "doc", "docx", "xls", "xlsx", "zip", "txt", "csv",
+];
+
+/// A heart (Meta, "Messaging API": stickers).
+const LIKE_HEART: &str = "like_heart";
+
+/// A post of the account's own.
+const MEDIA_SHARE: &str = "MEDIA_SHARE";
+
+impl Outgoing {
+    /// A text of at most 1,000 bytes.
+    ///
+    /// # Errors
+    /// [`InvalidMessage`] when it is empty or longer.
+    pub fn text(text: &str) -> Result<Self, InvalidMessage> {
+        Self::from_json(&json!({ "text": text })).map_err(|mut err| {
+            err.faults.iter_mut().for_each(|fault| fault.pointer.clear());
+            err
+        })
+    }
+
+    /// A message in Graph's own format: a `text` with or without `quick_replies`; one `attachment`, which is an image, a video, audio or a
+    /// PDF by `url` or `attachment_id`, a `like_heart`, a `MEDIA_SHARE` of an own post, or a `template`; or up to ten images as
+    /// `attachments`.
+    ///
+    /// # Errors
+    /// [`InvalidMessage`] with everything that Graph is documented to reject.
+    pub fn from_json(message: &Value) -> Result<Self, InvalidMessage> {
+        let mut check = Check::default();
+        if message.to_string().contains("\\u0000") {
+            check.at("", "must not hold U+0000");
+        } else if let Some(fields) =
+            check.object("", message, &["text", "quick_replies", "attachment", "attachments"])
+        {
+            check.message(fields);
+        }
+        if check.faults.is_empty() { Ok(Self(message.clone())) } else { Err(check.into()) }
+    }
+
+    /// The text, if there is one.
+    pub fn as_text(&self) -> Option<&str> {
+        self.0["text"].as_str()
+    }
+
+    /// The `message` object.
+    pub fn as_json(&self) -> &Value {
+        &self.0
+    }
+
+    /// Our word for its kind: `text`, `image`, `video`, `audio`, `file`, `like_heart`, `media_share` or `template`.
+    pub fn kind(&self) -> &str {
+        let kind =
+            self.0["attachment"]["type"].as_str().or_else(|| self.0["attachments"][0]["type"].as_str());
+        match kind {
+            Some(MEDIA_SHARE) => "media_share",
+            Some(kind) => kind,
+            None => "text",
+        }
+    }
+
+    /// Whether only accounts connected with Facebook Login can send it: a product template (Meta, "Product template").
+    pub fn needs_facebook_login(&self) -> bool {
+        self.0["attachment"]["payload"]["template_type"] == "product"
+    }
+}
+
+/// The faults of a message as they are found.
+#[derive(Default)]
+struct Check {
+    faults: Vec<Fault>,
+}
+
+impl From<Check> for InvalidMessage {
+    fn from(check: Check) -> Self {
+        Self { faults: check.faults }
+    }
+}
+
+type Fields = Map<String, Value>;
+
+impl Check {
+    fn at(&mut self, pointer: impl Into<String>, what: impl Into<String>) {
+        self.faults.push(Fault { pointer: pointer.into(), what: what.into() });
+    }
+
+    /// The fields of an object, of which all are known.
+    fn object<'a>(&mut self, pointer: &str, value: &'a Value, known: &[&str]) -> Option<&'a Fields> {
+        let Some(fields) = value.as_object() else {
+            self.at(pointer, "must be an object");
+            return None;
+        };
+        for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
+            self.at(pointer, format!("unknown field {name:?}"));
+        }
+        Some(fields)
+    }
+
+    /// A list with a number of items.
+    fn list<'a>(&mut self, pointer: &str, value: Option<&'a Value>, most: usize) -> &'a [Value] {
+        match value.and_then(Value::as_array) {
+            Some(list) if (1..=most).contains(&list.len()) => list,
+            _ => {
+                self.at(pointer, format!("must be a list of 1 to {most}"));
+                &[]
+            }
+        }
+    }
+
+    /// A text with a number of characters that is not blank.
+    fn text(&mut self, pointer: &str, value: Option<&Value>, most: usize) {
+        match value.and_then(Value::as_str) {
+            Some(text) if text.trim().is_empty() => self.at(pointer, "must not be empty"),
+            Some(text) if text.chars().count() > most => {
+                let is = text.chars().count();
+                self.at(pointer, format!("must have at most {most} characters, has {is}"));
+            }
+            Some(_) => {}
+            None => self.at(pointer, format!("must be a text of 1 to {most} characters")),
+        }
+    }
+
+    /// An address that Meta, or the customer's phone, can fetch.
+    fn url(&mut self, pointer: &str, value: Option<&Value>) -> Option<Url> {
+        let text = value.and_then(Value::as_str).filter(|text| text.len() <= URL_BYTES_MAX);
+        let url = text.and_then(|text| Url::parse(text).ok()).filter(|url| url.scheme() == "https");
+        let url = url.filter(|url| url.domain().is_some_and(|domain| domain.contains('.')));
+        if url.is_none() {
+            self.at(pointer, "must be an https URL that Meta can fetch");
+        }
+        url
+    }
+
+    fn message(&mut self, fields: &Fields) {
+        let given = ["text", "attachment", "attachments"];
+        let given: Vec<&str> = given.into_iter().filter(|name| fields.contains_key(*name)).collect();
+        match given[..] {
+            [] => self.at("", "text, attachment or attachments is required"),
+            ["text"] => self.plain_text(&fields["text"]),
+            ["attachment"] => self.attachment("/attachment", &fields["attachment"]),
+            [first] => self.images(&fields[first]),
+            [first, second, ..] => self.at(format!("/{second}"), format!("cannot be combined with {first}")),
+        }
+        if let Some(replies) = fields.get("quick_replies") {
+            if given != ["text"] {
+                self.at("/quick_replies", "need a text");
+            }
+            self.quick_replies(replies);
+        }
+    }
+
+    fn plain_text(&mut self, text: &Value) {
+        match text.as_str() {
+            None => self.at("/text", "must be a string"),
+            Some(text) if text.trim().is_empty() => self.at("/text", "must not be empty"),
+            Some(text) if text.len() > MAX_BYTES => {
+                self.at("/text", format!("must be at most {MAX_BYTES} bytes, is {}", text.len()));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn quick_replies(&mut self, replies: &Value) {
+        for (n, reply) in self.list("/quick_replies", Some(replies), QUICK_REPLIES_MAX).iter().enumerate() {
+            let at = format!("/quick_replies/{n}");
+            let Some(fields) = self.object(&at, reply, &["content_type", "title", "payload"]) else {
+                continue;
+            };
+            // The others are off since 5 October 2026 (Meta, "Instagram platform: changelog").
+            if fields.get("content_type").is_none_or(|kind| kind != "text") {
+                self.at(format!("{at}/content_type"), "must be text");
+            }
+            self.text(&format!("{at}/title"), fields.get("title"), QUICK_TITLE_CHARS_MAX);
+            self.text(&format!("{at}/payload"), fields.get("payload"), PAYLOAD_CHARS_MAX);
+        }
+    }
+
+    fn images(&mut self, images: &Value) {
+        for (n, image) in self.list("/attachments", Some(images), IMAGES_MAX).iter().enumerate() {
+            let at = format!("/attachments/{n}");
+            if image["type"] == "image" {
+                self.attachment(&at, image);
+            } else {
+                self.at(format!("{at}/type"), "must be image: only images go several at once");
+            }
+        }
+    }
+
+    fn attachment(&mut self, at: &str, attachment: &Value) {
+        let Some(fields) = self.object(at, attachment, &["type", "payload"]) else { return };
+        let payload = format!("{at}/payload");
+        match (fields.get("type").and_then(Value::as_str).unwrap_or_default(), fields.get("payload")) {
+            (LIKE_HEART, None) => {}
+            (LIKE_HEART, Some(_)) => self.at(payload, "a like_heart has none"),
+            (MEDIA_SHARE, of) => self.own_post(&payload, of.unwrap_or(&Value::Null)),
+            ("template", of) => self.template(&payload, of.unwrap_or(&Value::Null)),
+            (kind, of) => match MEDIA.iter().find(|(word, _)| *word == kind) {
+                Some((_, formats)) => self.media(&payload, of.unwrap_or(&Value::Null), (kind, formats)),
+                None => {
+                    let what = "must be image, video, audio, file, template, like_heart or MEDIA_SHARE";
+                    self.at(format!("{at}/type"), what);
+                }
+            },
+        }
+    }
+
+    fn media(&mut self, at: &str, payload: &Value, (kind, formats): (&str, &[&str])) {
+        let Some(fields) = self.object(at, payload, &["url", "attachment_id", "is_reusable"]) else { return };
+        if fields.get("is_reusable").is_some_and(|value| !value.is_boolean()) {
+            self.at(format!("{at}/is_reusable"), "must be true or false");
+        }
+        match (fields.get("url"), fields.get("attachment_id")) {
+            (None, None) => self.at(at, "url or attachment_id is required"),
+            (Some(_), Some(_)) => self.at(format!("{at}/attachment_id"), "cannot be combined with url"),
+            (None, Some(id)) => self.id(&format!("{at}/attachment_id"), id),
+            (url, None) => {
+                let at = format!("{at}/url");
+                let extension = self.url(&at, url).and_then(|url| extension(&url));
+                let is_wrong = |extension: &&String| {
+                    EXTENSIONS.contains(&extension.as_str()) && !formats.contains(&extension.as_str())
+                };
+                if let Some(extension) = extension.as_ref().filter(is_wrong) {
+                    let formats = formats.join(", ");
+                    self.at(at, format!("Instagram takes no {extension} as {kind}, only {formats}"));
+                }
+            }
+        }
+    }
+
+    fn own_post(&mut self, at: &str, payload: &Value) {
+        if let Some(fields) = self.object(at, payload, &["id"]) {
+            self.id(&format!("{at}/id"), fields.get("id").unwrap_or(&Value::Null));
+        }
+    }
+
+    /// An id of Meta's.
+    fn id(&mut self, at: &str, id: &Value) {
+        let is_id = |id: &str| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !id.as_str().is_some_and(is_id) {
+            self.at(at, "must be an id of Meta's, as a string");
+        }
+    }
+
+    fn template(&mut self, at: &str, payload: &Value) {
+        let Some(kind) = payload["template_type"].as_str() else {
+            self.at(format!("{at}/template_type"), "must be generic, button or product");
+            return;
+        };
+        let elements = format!("{at}/elements");
+        match kind {
+            "generic" => {
+                let Some(fields) = self.object(at, payload, &["template_type", "elements"]) else { return };
+                let list = self.list(&elements, fields.get("elements"), ELEMENTS_MAX);
+                for (n, element) in list.iter().enumerate() {
+                    self.element(&format!("{elements}/{n}"), element);
+                }
+            }
+            "button" => {
+                let known = ["template_type", "text", "buttons"];
+                let Some(fields) = self.object(at, payload, &known) else { return };
+                self.text(&format!("{at}/text"), fields.get("text"), BUTTON_TEXT_CHARS_MAX);
+                self.buttons(&format!("{at}/buttons"), fields.get("buttons"));
+            }
+            "product" => {
+                let Some(fields) = self.object(at, payload, &["template_type", "elements"]) else { return };
+                let list = self.list(&elements, fields.get("elements"), ELEMENTS_MAX);
+                for (n, element) in list.iter().enumerate() {
+                    self.own_post(&format!("{elements}/{n}"), element);
+                }
+            }
+            _ => self.at(format!("{at}/template_type"), "must be generic, button or product"),
+        }
+    }
+
+    fn element(&mut self, at: &str, element: &Value) {
+        let more = ["subtitle", "image_url", "default_action", "buttons"];
+        let known = [&["title"][..], &more].concat();
+        let Some(fields) = self.object(at, element, &known) else { return };
+        self.text(&format!("{at}/title"), fields.get("title"), ELEMENT_CHARS_MAX);
+        if !more.iter().any(|name| fields.contains_key(*name)) {
+            self.at(at, format!("needs one of {} besides its title", more.join(", ")));
+        }
+        if let Some(subtitle) = fields.get("subtitle") {
+            self.text(&format!("{at}/subtitle"), Some(subtitle), ELEMENT_CHARS_MAX);
+        }
+        if let Some(image) = fields.get("image_url") {
+            self.url(&format!("{at}/image_url"), Some(image));
+        }
+        if let Some(action) = fields.get("default_action") {
+            let at = format!("{at}/default_action");
+            if let Some(fields) = self.object(&at, action, &["type", "url"]) {
+                if fields.get("type").is_none_or(|kind| kind != "web_url") {
+                    self.at(format!("{at}/type"), "must be web_url");
+                }
+                self.url(&format!("{at}/url"), fields.get("url"));
+            }
+        }
+        if let Some(buttons) = fields.get("buttons") {
+            self.buttons(&format!("{at}/buttons"), Some(buttons));
+        }
+    }
+
+    fn buttons(&mut self, at: &str, buttons: Option<&Value>) {
+        for (n, button) in self.list(at, buttons, BUTTONS_MAX).iter().enumerate() {
+            let at = format!("{at}/{n}");
+            let Some(fields) = self.object(&at, button, &["type", "title", "url", "payload"]) else {
+                continue;
+            };
+            self.text(&format!("{at}/title"), fields.get("title"), BUTTON_TITLE_CHARS_MAX);
+            let (needed, other) = match fields.get("type").and_then(Value::as_str) {
+                Some("web_url") => ("url", "payload"),
+                Some("postback") => ("payload", "url"),
+                _ => {
+                    self.at(format!("{at}/type"), "must be web_url or postback");
+                    continue;
+                }
+            };
+            let pointer = format!("{at}/{needed}");
+            if needed == "url" {
+                self.url(&pointer, fields.get(needed));
+            } else {
+                self.text(&pointer, fields.get(needed), PAYLOAD_CHARS_MAX);
+            }
+            if fields.contains_key(other) {
+                self.at(format!("{at}/{other}"), format!("a button with a {needed} has none"));
+            }
+        }
+    }
+}
+
+/// The extension of the file that an address names, in lower case.
+fn extension(url: &Url) -> Option<String> {
+    let file = url.path_segments()?.next_back()?;
+    file.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(message: &Value) -> Vec<String> {
+        match Outgoing::from_json(message) {
+            Ok(_) => Vec::new(),
+            Err(err) => err.faults.into_iter().map(|fault| fault.pointer).collect(),
+        }
+    }
+
+    fn attachment(kind: &str, payload: &Value) -> Value {
+        json!({"attachment": {"type": kind, "payload": payload}})
+    }
+
+    fn generic(element: &Value) -> Value {
+        attachment("template", &json!({"template_type": "generic", "elements": [element]}))
+    }
+
+    #[test]
+    fn what_graph_rejects_is_rejected_with_its_place() {
+        let quick = |reply: Value| json!({"text": "Pick", "quick_replies": [reply]});
+        let image = json!({"type": "image", "payload": {"url": "https://example.com/a.jpg"}});
+        let video = json!({"type": "video", "payload": {"url": "https://example.com/a.mp4"}});
+        let button = |button: Value| {
+            attachment("template", &json!({"template_type": "button", "text": "t", "buttons": [button]}))
+        };
+        for (message, places) in [
+            (json!("x"), vec![""]),
+            (json!({}), vec![""]),
+            (json!({"text": " "}), vec!["/text"]),
+            (json!({"text": 5}), vec!["/text"]),
+            (json!({"text": "a\u{0}"}), vec![""]),
+            (json!({"text": "ä".repeat(501)}), vec!["/text"]),
+            (json!({"text": "a", "unknown": 1}), vec![""]),
+            (json!({"text": "a", "quick_replies": []}), vec!["/quick_replies"]),
+            (json!({"text": "a", "attachment": image}), vec!["/attachment"]),
+            (
+                json!({"attachment": image, "quick_replies": [{"content_type": "text", "title": "a", "payload": "b"}]}),
+                vec!["/quick_replies"],
+            ),
+            (
+                quick(json!({"content_type": "user_email"})),
+                vec!["/quick_replies/0/content_type", "/quick_replies/0/title", "/quick_replies/0/payload"],
+            ),
+            (
+                quick(json!({"content_type": "text", "title": "t".repeat(21), "payload": "p".repeat(1_001)})),
+                vec!["/quick_replies/0/title", "/quick_replies/0/payload"],
+            ),
+            (json!({"attachment": {"type": "exe"}}), vec!["/attachment/type"]),
+            (
+                attachment("image", &json!({"url": "http://example.com/a.jpg"})),
+                vec!["/attachment/payload/url"],
+            ),
+            (
+                attachment("image", &json!({"url": "https://localhost/a.jpg"})),
+                vec!["/attachment/payload/url"],
+            ),
+            (
+                attachment("image", &json!({"url": "https://127.0.0.1/a.jpg"})),
+                vec!["/attachment/payload/url"],
+            ),
+            (
+                attachment("image", &json!({"url": "https://example.com/a.webp"})),
+                vec!["/attachment/payload/url"],
+            ),
+            (
+                attachment("audio", &json!({"url": "https://example.com/a.MP3?x=1"})),
+                vec!["/attachment/payload/url"],
+            ),
+            (
+                attachment("audio", &json!({"url": "https://example.com/a.ogg"})),
+                vec!["/attachment/payload/url"],
+            ),
+            (
+                attachment("file", &json!({"url": "https://example.com/a.docx"})),
+                vec!["/attachment/payload/url"],
+            ),
+            (attachment("image", &json!({})), vec!["/attachment/payload"]),
+            (
+                attachment("image", &json!({"attachment_id": "1/2"})),
+                vec!["/attachment/payload/attachment_id"],
+            ),
+            (
+                attachment("image", &json!({"attachment_id": "1", "url": "https://example.com/a"})),
+                vec!["/attachment/payload/attachment_id"],
+            ),
+            (attachment("like_heart", &json!({})), vec!["/attachment/payload"]),
+            (attachment("MEDIA_SHARE", &json!({})), vec!["/attachment/payload/id"]),
+            (json!({"attachments": [image, video]}), vec!["/attachments/1/type"]),
+            (json!({"attachments": vec![image; 11]}), vec!["/attachments"]),
+            (attachment("template", &json!({})), vec!["/attachment/payload/template_type"]),
+            (
+                attachment("template", &json!({"template_type": "receipt"})),
+                vec!["/attachment/payload/template_type"],
+            ),
+            (generic(&json!({"title": "alone"})), vec!["/attachment/payload/elements/0"]),
+            (
+                generic(&json!({"title": "t".repeat(81), "subtitle": "s".repeat(81)})),
+                vec!["/attachment/payload/elements/0/title", "/attachment/payload/elements/0/subtitle"],
+            ),
+            (
+                generic(
+                    &json!({"title": "t", "image_url": "ftp://x", "default_action": {"type": "postback"}}),
+                ),
+                vec![
+                    "/attachment/payload/elements/0/image_url",
+                    "/attachment/payload/elements/0/default_action/type",
+                    "/attachment/payload/elements/0/default_action/url",
+                ],
+            ),
+            (button(json!({"type": "phone", "title": "t"})), vec!["/attachment/payload/buttons/0/type"]),
+            (
+                button(json!({"type": "web_url", "title": "t".repeat(21), "payload": "p"})),
+                vec![
+                    "/attachment/payload/buttons/0/title",
+                    "/attachment/payload/buttons/0/url",
+                    "/attachment/payload/buttons/0/payload",
+                ],
+            ),
+            (
+                button(json!({"type": "postback", "title": "t"})),
+                vec!["/attachment/payload/buttons/0/payload"],
+            ),
+            (
+                attachment(
+                    "template",
+                    &json!({"template_type": "button", "text": "t".repeat(641), "buttons": []}),
+                ),
+                vec!["/attachment/payload/text", "/attachment/payload/buttons"],
+            ),
+            (
+                attachment("template", &json!({"template_type": "product", "elements": [{"id": ""}]})),
+                vec!["/attachment/payload/elements/0/id"],
+            ),
+        ] {
+            assert_eq!(faults(&message), places, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_graph_accepts_passes_unchanged() {
+        let image = json!({"type": "image", "payload": {"url": "https://example.com/a.jpg"}});
+        let card = json!({
+            "title": "Vase", "subtitle": "Blue", "image_url": "https://example.com/vase.png",
+            "default_action": {"type": "web_url", "url": "https://example.com/vase"},
+            "buttons": [
+                {"type": "web_url", "title": "Look", "url": "https://example.com/vase"},
+                {"type": "postback", "title": "Order", "payload": "ORDER_VASE"},
+            ],
+        });
+        for (message, kind) in [
+            (json!({"text": "ä".repeat(500)}), "text"),
+            (
+                json!({"text": "Pick", "quick_replies": [{"content_type": "text", "title": "Red", "payload": "RED"}]}),
+                "text",
+            ),
+            (json!({"attachment": image}), "image"),
+            (json!({"attachments": vec![image; 10]}), "image"),
+            // What has no extension that says otherwise, Meta looks at.
+            (attachment("audio", &json!({"url": "https://example.com/voice", "is_reusable": true})), "audio"),
+            (attachment("video", &json!({"attachment_id": "1234567"})), "video"),
+            (attachment("file", &json!({"url": "https://example.com/Terms.PDF"})), "file"),
+            (json!({"attachment": {"type": "like_heart"}}), "like_heart"),
+            (attachment("MEDIA_SHARE", &json!({"id": "17900000000000001"})), "media_share"),
+            (generic(&card), "template"),
+            (
+                attachment("template", &json!({"template_type": "product", "elements": [{"id": "1"}]})),
+                "template",
+            ),
+        ] {
+            let outgoing = Outgoing::from_json(&message).unwrap();
+            assert_eq!((outgoing.as_json(), outgoing.kind()), (&message, kind));
+            assert_eq!(outgoing.needs_facebook_login(), message.to_string().contains("\"product\""));
+        }
+        assert_eq!(Outgoing::text("hi").unwrap().as_text(), Some("hi"));
+        assert_eq!(Outgoing::text(" ").unwrap_err().to_string(), "must not be empty");
+    }
+}
