@@ -1,6 +1,7 @@
 //! `cargo run`, as its binary: what it shows, what it refuses, and what it remembers.
 
 use anyhow::{Context, Result, ensure};
+use dmrelay_tests::browser;
 use dmrelay_tests::port::Port;
 use dmrelay_tests::process::Process;
 use dmrelay_tests::rest::Rest;
@@ -77,5 +78,23 @@ async fn what_it_sets_by_itself_is_refused_as_a_flag() -> Result<()> {
         "{}",
         refused.output()
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_plays_the_customer_in_a_browser() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (api, simulator) = (Port::reserve()?, Port::reserve()?);
+    let quick = start(folder.path(), (&api, &simulator), &[], "browser.log")?;
+    let link = until("the link", WITHIN, async || {
+        let output = quick.output();
+        let ready = output.contains("Ctrl-C ends it");
+        let link = output.split_whitespace().find(|word| word.contains("/console/enter?code="));
+        Ok(link.filter(|_| ready).map(str::to_owned))
+    })
+    .await?;
+    let seen: Value = serde_json::from_slice(&browser::run("demo.mjs", &json!({ "link": link })).await?)?;
+    assert_eq!(seen["complaints"], json!([]));
+    println!("live messages took {} ms", seen["lately"]);
     Ok(())
 }

@@ -13,6 +13,7 @@ use axum::response::Response;
 use axum::response::sse::Event;
 use dmrelay_console::{Person, Place, bubble, changed, fetch, head, row, thinking, words};
 use dmrelay_domain::permission::Permission;
+use dmrelay_domain::states::ActivityKind;
 use serde::Deserialize;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -91,8 +92,10 @@ impl Shown {
                 @match (event.kind, event.chat_id) {
                     (LiveEventKind::TurnStarted, Some(chat)) => (thinking(chat, true)),
                     (LiveEventKind::TurnEnded, Some(chat)) => (thinking(chat, false)),
-                    (LiveEventKind::ChatMode, _) => @if let Some(mode) = &event.mode {
-                        (changed(event.id, event.at.as_deref().unwrap_or_default(), mode.mode == "bot", &event.actor))
+                    // What it was then: by now somebody else may answer.
+                    (LiveEventKind::ChatMode, _) => @if let Some(ActivityKind::BotPaused | ActivityKind::BotResumed) = event.activity {
+                        @let is_bots = event.activity == Some(ActivityKind::BotResumed);
+                        (changed(event.id, event.at.as_deref().unwrap_or_default(), is_bots, &event.actor))
                     },
                     (LiveEventKind::ChatUpdated, Some(chat)) => (fetch(&format!("/console/inbox?part=panel&chat={chat}"))),
                     (LiveEventKind::DeadLetterOpened | LiveEventKind::DeadLetterClosed, _) => {

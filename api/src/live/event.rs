@@ -125,6 +125,9 @@ pub(crate) struct LiveEvent {
     pub(crate) message: Option<MessageView>,
     /// With `include=chat`: the chat as it is now, as the caller sees it; null if it is gone.
     pub(crate) chat: Option<ChatView>,
+    /// Of which activity it tells.
+    #[serde(skip)]
+    pub(crate) activity: Option<ActivityKind>,
     /// Further details, as those of the activity.
     #[schema(value_type = Object)]
     details: Value,
@@ -304,6 +307,7 @@ impl LiveEvent {
             connection: connection.map(LiveConnection::of),
             message,
             chat: None,
+            activity,
             details: entry.details.clone(),
         }))
     }

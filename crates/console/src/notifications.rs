@@ -30,6 +30,7 @@ pub fn notifications(page: &Notifications<'_>) -> Markup {
                 @for incident in page.incidents { (wrong(incident)) }
                 @if page.incidents.is_empty() { li class="fine" { (text::ALL_WELL) } }
             }
+            p id="new-secret" role="status" {}
             (told(page))
             (create(page.person))
             (curl(page.person, "notification-targets"))
@@ -147,7 +148,6 @@ fn create(person: &Person) -> Markup {
             }
             button class="take" { (text::ADD) }
         }
-        p id="new-secret" role="status" {}
     }
 }
 

@@ -68,7 +68,7 @@ pub fn phone(phone: &Phone<'_>) -> Markup {
             p class="caption" { (text::CAPTION) small { (text::SIMULATED) } }
             div class="device" {
                 p class="to" { "@" (phone.account) }
-                ol id="phone-messages" {
+                ol id="phone-messages" tabindex="0" {
                     @if phone.messages.is_empty() { li class="hint" { (text::EMPTY) } }
                     @for message in phone.messages {
                         li class=[message.is_customers.then_some("mine")] {

@@ -32,7 +32,7 @@ pub struct IncidentView {
     connection_id: Option<Uuid>,
     #[schema(example = "17841400000000001")]
     instagram_account_id: Option<String>,
-    /// The account's handle.
+    /// The handle; null if Meta does not tell it.
     pub username: Option<String>,
     /// When it began; earlier than when it was noticed, where that is known.
     #[schema(format = DateTime)]
