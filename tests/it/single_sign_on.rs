@@ -1,11 +1,14 @@
 //! People sign in to the console at an identity provider.
 
 use anyhow::{Context, Result, ensure};
+use axum::extract::Query;
 use axum::http::StatusCode;
+use axum::response::Html;
 use axum::{Form, Json, Router, routing};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use dmrelay_domain::signature;
+use dmrelay_tests::browser;
 use dmrelay_tests::console::Person;
 use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::token;
@@ -22,6 +25,8 @@ on_both_backends!(people_sign_in_at_an_identity_provider);
 struct IdentityProvider {
     tokens: Arc<Mutex<Value>>,
     asked: Arc<Mutex<Vec<HashMap<String, String>>>>,
+    /// The console's address, to which it sends browsers back.
+    console: Arc<Mutex<String>>,
 }
 
 impl IdentityProvider {
@@ -39,9 +44,33 @@ impl IdentityProvider {
                 (status, Json(tokens))
             }
         };
-        let router = Router::new().route("/token", routing::post(token));
+        let console = self.console.clone();
+        let authorize = move |Query(asked): Query<HashMap<String, String>>| async move {
+            // The address of the tests' API is not the one it is known by.
+            let console = console.lock().await.clone();
+            let back = format!("{console}/console/oidc/callback?code=abc&state={}", asked["state"]);
+            Html(format!("<link rel=icon href='data:,'><a href='{back}'>Log in as Ada</a>"))
+        };
+        let router =
+            Router::new().route("/token", routing::post(token)).route("/authorize", routing::get(authorize));
         tokio::spawn(async move { drop(axum::serve(listener, router).await) });
         Ok(url)
+    }
+
+    /// A relay whose people sign in there.
+    async fn relay(&self, backend: Backend) -> Result<Relay> {
+        let url = self.start().await?;
+        let relay = Relay::connected(backend, |settings| {
+            token::accept(&mut settings.jwt);
+            let oidc = &mut settings.jwt.oidc;
+            oidc.oidc_client_id = Some("console".to_owned());
+            oidc.oidc_authorize_url = url.join("authorize").ok();
+            oidc.oidc_token_url = url.join("token").ok();
+            "Acme <ID>".clone_into(&mut oidc.oidc_name);
+        })
+        .await?;
+        *self.console.lock().await = relay.rest.address();
+        Ok(relay)
     }
 
     async fn gives(&self, tokens: Value) {
@@ -51,16 +80,7 @@ impl IdentityProvider {
 
 async fn people_sign_in_at_an_identity_provider(backend: Backend) -> Result<()> {
     let provider = IdentityProvider::default();
-    let url = provider.start().await?;
-    let relay = Relay::connected(backend, |settings| {
-        token::accept(&mut settings.jwt);
-        let oidc = &mut settings.jwt.oidc;
-        oidc.oidc_client_id = Some("console".to_owned());
-        oidc.oidc_authorize_url = url.join("authorize").ok();
-        oidc.oidc_token_url = url.join("token").ok();
-        "Acme <ID>".clone_into(&mut oidc.oidc_name);
-    })
-    .await?;
+    let relay = provider.relay(backend).await?;
     let mut person = Person::at(&relay)?;
     let (_, page, _) = person.get("/console/sign-in?next=/console/failed").await?;
     assert!(page.contains("Sign in with Acme &lt;ID&gt;"), "{page}");
@@ -135,5 +155,17 @@ async fn people_sign_in_at_an_identity_provider(backend: Backend) -> Result<()> 
     provider.gives(json!({"access_token": token::sign(&claims)})).await;
     let (cookie, asked) = begin(&stranger, "&subaccount=other").await?;
     refused(&cookie, format!("code=abc&state={}", asked["state"]), 403, "alert").await?;
+    relay.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_goes_to_the_provider_and_back() -> Result<()> {
+    let provider = IdentityProvider::default();
+    let relay = provider.relay(Backend::Embedded).await?;
+    let claims = token::claims(&json!({"role": "operator", "subaccounts": ["acme"], "name": "Ada Byron"}));
+    provider.gives(json!({"access_token": token::sign(&claims)})).await;
+    let person = json!({"url": relay.rest.address(), "provider": "Acme <ID>"});
+    let seen: Value = serde_json::from_slice(&browser::run("sign_on.mjs", &person).await?)?;
+    assert_eq!(seen["complaints"], json!([]));
     relay.end().await
 }
