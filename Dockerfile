@@ -63,11 +63,14 @@ COPY . .
 ARG REVISION=unknown
 ENV DMRELAY_COMMIT=${REVISION}
 RUN cargo build --release --locked -p dmrelay-api -p dmrelay-worker --features "${FEATURES}"
+# The mount point of the volume of media, which takes over its owner.
+RUN mkdir /media
 
 # No shell or package manager: the C library, root certificates (Meta and Retell are called over TLS) and time zones.
 # The last stage, so that a build without --target builds this one.
 FROM ${RUNTIME_IMAGE} AS dmrelay
 COPY --from=build /src/target/release/dmrelay-api /src/target/release/dmrelay-worker /usr/local/bin/
+COPY --from=build --chown=65532:65532 /media /var/lib/dmrelay/media
 # By number, so that Kubernetes can see that it is not root. It is distroless' `nonroot`.
 USER 65532:65532
 ENV API_ADDR=0.0.0.0:8080 METRICS_ADDR=0.0.0.0:9090 LOG_FORMAT=json

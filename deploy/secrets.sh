@@ -60,6 +60,7 @@ printf '' | put oidc_client_secret
 printf '' | put instagram_app_secret
 printf '' | put facebook_app_secret
 printf '' | put smtp_url
+printf '' | put media_s3_secret_access_key
 
 if [ "$kind" = demo ]; then
     # For the first steps only: every permission in every subaccount.

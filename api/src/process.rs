@@ -14,7 +14,7 @@ use dmrelay_runtime::metrics::Process;
 use dmrelay_runtime::ops::{self, Ready};
 use dmrelay_runtime::settings::{
     ApiSettings, DatabaseSettings, GraphSettings, InvalidSetting, JwtSettings, LimitSettings, LogSettings,
-    MetricsSettings, NotifySettings, ProviderSettings, QueueSettings, VaultSettings,
+    MediaSettings, MetricsSettings, NotifySettings, ProviderSettings, QueueSettings, VaultSettings,
 };
 use dmrelay_runtime::shutdown::Hangup;
 use dmrelay_runtime::{logs, shutdown, version};
@@ -60,6 +60,9 @@ pub struct Args {
     /// How notifications leave.
     #[command(flatten)]
     pub notify: NotifySettings,
+    /// Where media are kept.
+    #[command(flatten)]
+    pub media: MediaSettings,
     /// Hours the agent stays silent after a human agent writes.
     #[arg(long, env = "TAKEOVER_HOURS", default_value_t = 12)]
     pub takeover_hours: u32,
@@ -181,6 +184,7 @@ impl Args {
             graph: &self.graph,
             vault: &self.vault,
             notify: &self.notify,
+            media: &self.media,
         }
     }
 

@@ -20,6 +20,7 @@ use dmrelay_domain::current::Current;
 use dmrelay_domain::secret::Secret;
 use dmrelay_domain::states::LoginKind;
 use dmrelay_instagram::{Graph, Login, LoginHosts, MetaApp};
+use dmrelay_media::Storage;
 use dmrelay_notify::Notifier;
 use dmrelay_queue::JobQueue;
 use dmrelay_runtime::http::Client;
@@ -256,6 +257,8 @@ pub struct Shared {
     pub(crate) login: Login,
     pub(crate) client: Client,
     pub(crate) notifier: Notifier,
+    /// Keeps media; none if they are not kept.
+    pub(crate) media: Option<Storage>,
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -381,6 +384,7 @@ impl ApiState {
             store: app.store,
             vault: app.vault,
             notifier: app.notifier,
+            media: app.media,
             login,
             graph: app.graph,
             client: app.client,

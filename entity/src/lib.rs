@@ -40,6 +40,7 @@ pub mod idempotency_key;
 pub mod incident;
 pub mod instagram_connection;
 pub mod leader;
+pub mod media;
 pub mod message;
 pub mod meta_app;
 pub mod notification;

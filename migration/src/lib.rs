@@ -2,6 +2,7 @@
 //! names that differ are filled in by [`schema::run`].
 
 mod m20261125_000001_initial;
+mod m20261127_000002_media;
 mod records;
 mod schema;
 
@@ -16,7 +17,7 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261125_000001_initial::Migration)]
+        vec![Box::new(m20261125_000001_initial::Migration), Box::new(m20261127_000002_media::Migration)]
     }
 }
 

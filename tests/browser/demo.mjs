@@ -69,7 +69,14 @@ lately.sort((one, other) => one - other);
 
 // Deeds and faults at a click.
 await page.getByRole("button", { name: "Send a photo" }).click();
-await page.locator("#messages .bubble.customer", { hasText: "Photo" }).waitFor();
+const photo = page.locator("#messages .bubble.customer img");
+await photo.waitFor();
+await page.waitForFunction(() => {
+  const image = document.querySelector("#messages .bubble.customer img");
+  return image instanceof HTMLImageElement && image.complete && image.naturalWidth > 0;
+});
+await page.getByRole("button", { name: "Send a voice message" }).click();
+await page.locator("#messages .bubble.customer audio").waitFor();
 await page.getByRole("button", { name: "webhooks come twice" }).click();
 await page.getByRole("button", { name: "webhooks come twice", pressed: true }).waitFor();
 await say("Only once, please");

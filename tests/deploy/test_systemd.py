@@ -32,7 +32,9 @@ class Units(unittest.TestCase):
                 loaded = dict(value.split(":") for value in values(unit, "LoadCredential"))
                 self.assertEqual(loaded, {name: f"/etc/dmrelay/secrets/{name}" for name in loaded})
                 self.assertTrue(loaded.keys() <= made.keys())
-                named = dict(value.split("=") for value in values(unit, "Environment"))
+                given = dict(value.split("=") for value in values(unit, "Environment"))
+                self.assertEqual(given.get("MEDIA_STORE", "%S/dmrelay/media"), "%S/dmrelay/media")
+                named = {name: value for name, value in given.items() if name != "MEDIA_STORE"}
                 self.assertEqual(set(named.values()), {f"%d/{name}" for name in loaded})
                 self.assertTrue(all(setting.endswith("_FILE") for setting in named))
                 process = Path(values(unit, "ExecStart")[0].split()[0]).name

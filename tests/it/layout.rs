@@ -18,7 +18,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("instagram", &["domain", "runtime"]),
     ("agent", &["domain", "runtime"]),
     ("notify", &["domain", "runtime"]),
-    ("app", &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "notify", "migration"]),
+    ("media", &["runtime"]),
+    (
+        "app",
+        &[
+            "domain",
+            "runtime",
+            "vault",
+            "store",
+            "queue",
+            "instagram",
+            "agent",
+            "notify",
+            "media",
+            "migration",
+        ],
+    ),
     ("views", &["domain", "store", "instagram"]),
     ("console", &["domain", "views"]),
     (
@@ -48,13 +63,17 @@ const ARROWS: &[(&str, &[&str])] = &[
             "instagram",
             "agent",
             "notify",
+            "media",
             "app",
             "views",
             "console",
             "admin",
         ],
     ),
-    ("worker", &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "notify", "app"]),
+    (
+        "worker",
+        &["domain", "runtime", "vault", "store", "queue", "instagram", "agent", "notify", "media", "app"],
+    ),
 ];
 
 /// Crates that may depend on everything.

@@ -49,6 +49,7 @@ mod limits;
 mod live;
 mod load;
 mod login;
+mod media;
 mod notifications;
 mod openapi;
 mod operations;

@@ -197,7 +197,7 @@ async fn migrations_can_be_reverted_and_reapplied(backend: Backend) -> Result<()
     assert!(dmrelay_migration::pending(db).await?.is_empty());
     dmrelay_migration::Migrator::down(db, None).await?;
     let pending = dmrelay_migration::pending(db).await?.len();
-    assert_eq!(pending, 1);
+    assert_eq!(pending, dmrelay_migration::Migrator::migrations().len());
     assert_eq!(dmrelay_migration::migrate(db).await?, pending);
     assert_eq!(dmrelay_migration::migrate(db).await?, 0);
     Ok(())

@@ -15,6 +15,7 @@ use dmrelay_store::Store;
 use dmrelay_views::SettingDefaults;
 use dmrelay_worker::{Parts, Worker};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -48,6 +49,8 @@ pub struct Relay {
     pub postgres: Option<PostgresServer>,
     /// The Redis server, on the server backend.
     pub redis: Option<RedisServer>,
+    /// The folder of media.
+    pub media: PathBuf,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<Result<()>>>,
     _dir: TempDir,
@@ -60,8 +63,10 @@ impl Relay {
     /// If a part does not start.
     pub async fn start(backend: Backend, adjust: impl FnOnce(&mut Settings)) -> Result<Self> {
         let mut settings = Box::new(Settings::for_tests()?);
-        adjust(&mut settings);
         let dir = tempfile::tempdir()?;
+        let media = dir.path().join("media");
+        settings.media.media_store = media.display().to_string();
+        adjust(&mut settings);
         let (postgres, redis) = match backend {
             Backend::Embedded => (None, None),
             Backend::Servers => (Some(PostgresServer::start()?), Some(RedisServer::start()?)),
@@ -81,7 +86,7 @@ impl Relay {
         let stop = CancellationToken::new();
         let tasks = Box::pin(run(app, *settings, listener, &stop)).await?;
         let rest = Rest::new(address)?;
-        Ok(Self { simulator, store, rest, address, metrics, postgres, redis, stop, tasks, _dir: dir })
+        Ok(Self { simulator, store, rest, address, metrics, postgres, redis, media, stop, tasks, _dir: dir })
     }
 
     /// Starts, and connects the tests' account.
@@ -217,8 +222,9 @@ async fn app(settings: &mut Settings, redis: Option<&RedisServer>) -> Result<App
             dmrelay_app::Backend::Servers(&settings.queue)
         }
     };
-    let (graph, vault, notify) = (&settings.graph, &settings.vault, &settings.notify);
-    App::new(store, &dmrelay_app::Settings { process: Process::Both, backend, graph, vault, notify })
+    let (graph, vault) = (&settings.graph, &settings.vault);
+    let (notify, media) = (&settings.notify, &settings.media);
+    App::new(store, &dmrelay_app::Settings { process: Process::Both, backend, graph, vault, notify, media })
 }
 
 async fn run(

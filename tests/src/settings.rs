@@ -3,7 +3,7 @@
 use clap::Parser;
 use dmrelay_runtime::settings::{
     AgentBinding, AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, EncryptionKeysArg,
-    FacebookAppSecretArg, GraphSettings, InstagramAppSecretArg, JwtSettings, LimitSettings,
+    FacebookAppSecretArg, GraphSettings, InstagramAppSecretArg, JwtSettings, LimitSettings, MediaSettings,
     MetaAppSecretsArg, MetaVerifyTokenArg, NotifySettings, ProviderSettings, QueueSettings, RetellApiKeyArg,
     VaultSettings, WorkerSettings,
 };
@@ -44,6 +44,9 @@ pub struct Settings {
     /// How notifications leave.
     #[command(flatten)]
     pub notify: NotifySettings,
+    /// Where media are kept; a folder of the harness.
+    #[command(flatten)]
+    pub media: MediaSettings,
     /// The agent.
     #[command(flatten)]
     pub agent: AgentSettings,
@@ -90,6 +93,10 @@ impl Settings {
         // Receivers of tests are on this machine.
         settings.notify.notification_private_addresses = true;
         settings.notify.notification_timeout = Duration::from_secs(2);
+        // So is what customers of the simulator send.
+        settings.worker.media.media_private_addresses = true;
+        settings.worker.media.media_hosts.push("127.0.0.1".to_owned());
+        settings.worker.media.media_timeout = Duration::from_secs(2);
         settings.worker.incidents.incident_interval = Duration::from_millis(200);
         settings.worker.incidents.incident_after = Duration::ZERO;
         settings.worker.incidents.incident_clear_after = Duration::ZERO;

@@ -8,8 +8,10 @@ use crate::dispatch::Dispatcher;
 use crate::inbox::Inbox;
 use crate::keys::Keys;
 use crate::liveness::Liveness;
+use crate::media::Media;
 use crate::slots::Slots;
 use crate::timers::Timers;
+use anyhow::anyhow;
 use dmrelay_agent::{ChatAgent, Key};
 use dmrelay_app::App;
 use dmrelay_domain::clock::{Clock, Millis, millis};
@@ -18,6 +20,7 @@ use dmrelay_domain::current::Current;
 use dmrelay_domain::ids::WorkerId;
 use dmrelay_domain::secret::Secret;
 use dmrelay_instagram::{Access, Graph};
+use dmrelay_media::Fetcher;
 use dmrelay_notify::Notifier;
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{AgentSettings, GraphSettings, ProviderSettings, WorkerSettings};
@@ -26,6 +29,7 @@ use dmrelay_vault::{SealError, Vault};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,12 +42,15 @@ pub struct Options {
     pub agent_timeout: Duration,
     /// Timeout of a send.
     pub graph_timeout: Duration,
+    /// Whether media are kept.
+    pub keep_media: bool,
 }
 
 impl Options {
     /// The limits from these settings.
     pub fn new(worker: WorkerSettings, agent: &AgentSettings, graph: &GraphSettings) -> Self {
-        Self { worker, agent_timeout: agent.agent_timeout, graph_timeout: graph.graph_timeout }
+        let (agent_timeout, graph_timeout) = (agent.agent_timeout, graph.graph_timeout);
+        Self { worker, agent_timeout, graph_timeout, keep_media: false }
     }
 
     /// The limits that decisions depend on.
@@ -69,6 +76,7 @@ impl Options {
             reply_parts_max: usize::from(worker.reply_parts),
             code_2_attempts_max: worker.graph_code_2_attempts,
             ingest_attempts_max: bounded(worker.ingest_attempts),
+            keep_media: self.keep_media,
         }
     }
 }
@@ -84,6 +92,8 @@ pub struct Parts {
     pub(crate) agent: Arc<dyn ChatAgent>,
     /// The operator's key at its provider.
     pub(crate) agent_key: Current<Key>,
+    /// Keeps media.
+    pub(crate) media: Option<Arc<Media>>,
     /// Limits.
     pub(crate) options: Options,
 }
@@ -92,16 +102,23 @@ impl Parts {
     /// The dependencies of a worker with these settings.
     ///
     /// # Errors
-    /// An invalid `RETELL_API_KEY`.
+    /// An invalid `RETELL_API_KEY`, or TLS roots that cannot be read.
     pub fn new(
         app: App,
         worker: WorkerSettings,
         (agent, provider): (&AgentSettings, &ProviderSettings),
         graph: &GraphSettings,
     ) -> anyhow::Result<Self> {
-        let options = Options::new(worker, agent, graph);
+        let media = match app.media.clone() {
+            Some(storage) => {
+                let fetcher = Fetcher::new(&worker.media, app.metrics.clone()).map_err(|err| anyhow!(err))?;
+                Some(Arc::new(Media { fetcher, storage }))
+            }
+            None => None,
+        };
+        let options = Options { keep_media: media.is_some(), ..Options::new(worker, agent, graph) };
         let key = Current::new(agent.api_key.require()?);
-        Ok(Self { agent: app.chat_agent(agent, provider, key.clone()), app, options, agent_key: key })
+        Ok(Self { agent: app.chat_agent(agent, provider, key.clone()), app, media, options, agent_key: key })
     }
 }
 
@@ -118,6 +135,10 @@ pub struct Context {
     pub(crate) graph: Graph,
     pub(crate) agent: Arc<dyn ChatAgent>,
     pub(crate) notifier: Notifier,
+    /// Keeps media.
+    pub(crate) media: Option<Arc<Media>>,
+    /// Told when media have come.
+    pub(crate) media_came: Notify,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -148,7 +169,7 @@ pub struct Context {
 impl Context {
     /// Creates a context.
     pub fn new(parts: Parts) -> Self {
-        let Parts { app, agent, options, agent_key: _ } = parts;
+        let Parts { app, agent, media, options, agent_key: _ } = parts;
         let worker = &options.worker;
         let batching =
             BatcherOptions { lanes: usize::from(worker.commit_lanes), ..BatcherOptions::default() };
@@ -176,6 +197,8 @@ impl Context {
             graph: app.graph,
             agent,
             notifier: app.notifier,
+            media,
+            media_came: Notify::new(),
             dispatcher: Dispatcher::new(app.queue, app.local_queue),
             metrics: app.metrics,
             clock: app.clock,

@@ -80,6 +80,7 @@ pub(crate) fn follow<'a>(
                     let (ctx_of_task, about) = (ctx.clone(), about.clone());
                     ctx.tasks.spawn(async move { graph::send(&ctx_of_task, about, *send, slot).await });
                 }
+                Effect::FetchMedia => ctx.media_came.notify_one(),
                 Effect::RecognizeAutomation(digest) => {
                     let (ctx_of_task, connection) = (ctx.clone(), about.connection);
                     ctx.tasks

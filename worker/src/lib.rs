@@ -19,6 +19,7 @@ mod inbox;
 mod ingest;
 mod keys;
 mod liveness;
+mod media;
 mod notify;
 mod process;
 mod services;

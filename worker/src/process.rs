@@ -3,8 +3,8 @@
 
 use crate::backfill;
 use crate::handler::Handler;
-use crate::notify;
 use crate::{Context, Parts, ingest, services};
+use crate::{media, notify};
 use anyhow::{Context as _, anyhow};
 use clap::{Parser, Subcommand};
 use dmrelay_agent::Key;
@@ -14,8 +14,8 @@ use dmrelay_queue::{JobQueue, Lane, QueueName, Stop};
 use dmrelay_runtime::metrics::Process;
 use dmrelay_runtime::ops::{self, Ready};
 use dmrelay_runtime::settings::{
-    AgentSettings, DatabaseSettings, GraphSettings, LogSettings, MetricsSettings, NotifySettings,
-    ProviderSettings, QueueSettings, VaultSettings, WorkerSettings,
+    AgentSettings, DatabaseSettings, GraphSettings, LogSettings, MediaSettings, MetricsSettings,
+    NotifySettings, ProviderSettings, QueueSettings, VaultSettings, WorkerSettings,
 };
 use dmrelay_runtime::shutdown::Hangup;
 use dmrelay_runtime::{logs, shutdown, version};
@@ -53,6 +53,9 @@ pub struct Args {
     /// How notifications leave.
     #[command(flatten)]
     pub notify: NotifySettings,
+    /// Where media are kept.
+    #[command(flatten)]
+    pub media: MediaSettings,
     /// The pipeline.
     #[command(flatten)]
     pub worker: WorkerSettings,
@@ -134,6 +137,9 @@ impl Worker {
         let mut running = services::start(&ctx, &stop);
         running.push(tokio::spawn(backfill::run(ctx.clone(), stop.clone())));
         running.push(tokio::spawn(notify::run(ctx.clone(), stop.clone())));
+        if let Some(media) = ctx.media.clone() {
+            running.push(tokio::spawn(media::run(ctx.clone(), media, stop.clone())));
+        }
         // A worker that others may consider dead takes no jobs.
         let fetch = Some(ctx.liveness.watch());
         let stopping = Stop { shutdown: stop.clone(), grace, fetch };
@@ -268,6 +274,7 @@ impl Args {
             graph: &self.graph,
             vault: &self.vault,
             notify: &self.notify,
+            media: &self.media,
         }
     }
 }

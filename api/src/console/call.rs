@@ -54,7 +54,7 @@ impl<F: DeserializeOwned> FromRequest<ApiState> for Call<F> {
             body.map_err(|_| refused(Problem::invalid("", "the form is too long, or came in part")))?;
         let token = form_urlencoded::parse(&body).find(|(name, _)| name == "csrf");
         let token = token.as_ref().map(|(_, value)| Cow::as_ref(value));
-        visitor.check_form(&headers, token).map_err(|problem| refused(problem))?;
+        visitor.check_form(&headers, token).map_err(refused)?;
         let fields = serde_urlencoded::from_bytes(&body)
             .map_err(|err| refused(Problem::invalid("", format!("the form cannot be read: {err}"))))?;
         Ok(Self {

@@ -9,6 +9,7 @@ pub(crate) mod demo;
 mod failed;
 mod keys;
 mod live;
+mod media;
 mod notifications;
 pub(crate) mod oidc;
 mod overview;
@@ -32,7 +33,7 @@ use dmrelay_console::{Markup, assets};
 use tower_http::catch_panic::CatchPanicLayer;
 
 /// What a page may load: its own files. It runs no inline script and has no inline style.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The longest form, in bytes: a message and what goes with it.
@@ -72,6 +73,7 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/activity", get(activity::show))
         .route("/console/keys", get(keys::show).post(keys::create))
         .route("/console/keys/{keyId}/revoke", post(keys::revoke))
+        .route("/console/media/{mediaId}", get(media::show))
         .route("/console/notifications", get(notifications::show).post(notifications::create))
         .route("/console/notifications/{targetId}/{deed}", post(notifications::act))
         .route("/console/overview", get(overview::show))

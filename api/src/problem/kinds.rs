@@ -115,6 +115,15 @@ pub(crate) static KINDS: &[Kind] = &[
     kind("window-closed", &[409], "Meta's 24 hours since the user's last message are over", Extras::None),
     kind("not-open", &[409], "the dead letter is already replayed or discarded", Extras::None),
     kind("not-replayable", &[409], "the dead letter cannot be replayed now; `detail` says why", Extras::None),
+    kind("media-pending", &[409], "the medium is being fetched from Meta; `Retry-After`", Extras::None),
+    kind(
+        "media-unavailable",
+        &[410],
+        "the medium could not be fetched from Meta, or is not in the store any more; `detail` says why",
+        Extras::None,
+    ),
+    kind("range-not-satisfiable", &[416], "the medium does not have the bytes of `Range`", Extras::None),
+    kind("store-unavailable", &[503], "the store of media does not answer; `Retry-After`", Extras::None),
     kind(
         "idempotency-key-in-use",
         &[409],

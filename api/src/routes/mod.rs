@@ -16,6 +16,7 @@ pub(crate) mod events;
 mod guide;
 mod inbox_profile;
 mod me;
+mod media;
 mod messages;
 mod meta_apps;
 mod notification_targets;
@@ -60,6 +61,7 @@ use dmrelay_store::Connection;
 use dmrelay_views::ConnectionView;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -103,6 +105,8 @@ fn of_agent() -> Vec<Route> {
         needs(Configure, routes!(inbox_profile::delete)),
         needs(Read, routes!(messages::messages)),
         Route { is_list: false, ..needs(Read, routes!(messages::message)) },
+        Route { is_list: false, ..needs(Read, routes!(media::bytes)) },
+        Route { is_list: false, ..needs(Read, routes!(media::link)) },
         needs(Send, routes!(reactions::react)),
         needs(Send, routes!(reactions::take_back)),
         needs(Read, routes!(chats::chats)),
@@ -201,6 +205,7 @@ pub(crate) fn router(state: &ApiState) -> Router {
         .merge(docs::router(&document, state))
         .route(session::CALLBACK, get(oauth::callback))
         .route(oauth::CHOICE, post(oauth::choose))
+        .route("/media/{mediaId}", get(media::linked))
         .route("/data-deletion/{code}", get(privacy::deletion_status))
         .fallback(|| async { Problem::not_found("no route has this path") })
         .layer(DefaultBodyLimit::max(state.options.api.api_max_bytes))
@@ -209,7 +214,7 @@ pub(crate) fn router(state: &ApiState) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), front::bounded))
         .layer(middleware::from_fn_with_state(state.clone(), front::limited))
         // Outside of what writes into problems.
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(compressible()))
         .layer(front::cors(&state.options.limits.cors_origins));
     let webhooks = Router::new()
         .route("/webhooks/instagram", get(webhook::shared_handshake).post(webhook::shared))
@@ -223,6 +228,12 @@ pub(crate) fn router(state: &ApiState) -> Router {
         .merge(console::router(state))
         .layer(middleware::from_fn_with_state(state.clone(), front::secured))
         .with_state(state.clone())
+}
+
+/// What is worth compressing: not what is compressed already, which is read in ranges besides.
+fn compressible() -> impl Predicate {
+    let not = NotForContentType::const_new;
+    DefaultPredicate::new().and(not("video/")).and(not("audio/")).and(not("application/pdf"))
 }
 
 async fn not_allowed() -> Problem {

@@ -5,6 +5,7 @@ pub(crate) mod connections;
 pub(crate) mod failures;
 pub(crate) mod inbox_profile;
 pub(crate) mod keys;
+pub(crate) mod media;
 pub(crate) mod overview;
 pub(crate) mod reactions;
 pub(crate) mod send;

@@ -5,12 +5,14 @@ use dmrelay_agent::{ChatAgent, Key, Retell, RetellOptions};
 use dmrelay_domain::clock::{Clock, SystemClock};
 use dmrelay_domain::current::Current;
 use dmrelay_instagram::{Graph, GraphOptions};
+use dmrelay_media::Storage;
 use dmrelay_notify::Notifier;
 use dmrelay_queue::{JobQueue, MemoryOptions, MemoryQueue, QueueMetrics, RedisOptions, RedisQueue};
 use dmrelay_runtime::http::Client;
 use dmrelay_runtime::metrics::{Metrics, Process};
 use dmrelay_runtime::settings::{
-    AgentSettings, GraphSettings, NotifySettings, ProviderSettings, QueueSettings, VaultSettings,
+    AgentSettings, GraphSettings, MediaSettings, NotifySettings, ProviderSettings, QueueSettings,
+    VaultSettings,
 };
 use dmrelay_store::Store;
 use dmrelay_vault::Vault;
@@ -42,6 +44,8 @@ pub struct Settings<'a> {
     pub vault: &'a VaultSettings,
     /// How notifications leave.
     pub notify: &'a NotifySettings,
+    /// Where media are kept.
+    pub media: &'a MediaSettings,
 }
 
 /// The components shared by the API and the worker; cheap to clone.
@@ -57,6 +61,8 @@ pub struct App {
     pub graph: Graph,
     /// Sends notifications.
     pub notifier: Notifier,
+    /// Keeps media; none if they are not kept.
+    pub media: Option<Storage>,
     /// The queue shared by all processes.
     pub queue: Arc<dyn JobQueue>,
     /// A queue of this process only, for when the shared one is down. Only with [`Backend::Servers`].
@@ -80,6 +86,7 @@ impl App {
         Ok(Self {
             store,
             notifier,
+            media: Storage::open(settings.media)?,
             vault: Vault::parse(&settings.vault.keys.require()?)?,
             graph: Graph::new(client.clone(), GraphOptions::from(settings.graph)),
             client,

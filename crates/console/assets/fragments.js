@@ -342,10 +342,14 @@ document.addEventListener("click", async (event) => {
   }
 });
 
+let staysAtEnd = true;
 document.getElementById("scroll")?.addEventListener("scroll", (event) => {
   const scroll = /** @type {HTMLElement} */ (event.target);
-  if (scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 40) toEnd();
+  staysAtEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 40;
+  if (staysAtEnd) toEnd();
 });
+// A picture takes its room once it is there.
+document.getElementById("scroll")?.addEventListener("load", () => staysAtEnd && toEnd(), true);
 
 // A page that the browser has kept is shown as it was.
 addEventListener("pageshow", () => document.getElementById("thread")?.removeAttribute("aria-busy"));

@@ -7,6 +7,7 @@
 mod accounts;
 mod activity;
 pub mod assets;
+mod content;
 mod failed;
 mod inbox;
 mod keys;

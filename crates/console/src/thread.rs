@@ -1,5 +1,6 @@
 //! A conversation: its messages, who answers, and the composer.
 
+use crate::content::content;
 use crate::inbox::{avatar, moment, name_of};
 use crate::page::fill;
 use crate::words::{self, thread as text};
@@ -187,17 +188,9 @@ pub fn bubble(message: &MessageView) -> Markup {
             } @else {
                 @if let Some(by) = author(message) { span class="by" { (by) } }
                 (quote(message))
-                @match &message.text {
-                    Some(text) => p { (text) },
-                    None => p class="kind" { (words::kind(&message.kind)) },
-                }
-                @for url in media(message) {
-                    a class="media" href=(url) rel="noreferrer noopener" target="_blank" {
-                        (text::OPEN_MEDIA)
-                    }
-                }
-                @if let Some(emoji) = message.metadata["reaction"].as_str() {
-                    span class="reaction" { (emoji) }
+                (content(message))
+                @for by in ["reaction", "ourReaction"] {
+                    @if let Some(emoji) = message.metadata[by].as_str() { span class="reaction" { (words::emoji(emoji)) } }
                 }
                 (meta(message))
                 (trouble(message))
@@ -246,12 +239,6 @@ fn author(message: &MessageView) -> Option<String> {
         "automation" => Some(text::BY_AUTOMATION.to_owned()),
         _ => None,
     }
-}
-
-/// Links of attachments; never loaded by the page.
-fn media(message: &MessageView) -> Vec<&str> {
-    let attachments = message.attachments.as_array().into_iter().flatten();
-    attachments.filter_map(|one| one["url"].as_str()).filter(|url| url.starts_with("https://")).collect()
 }
 
 fn ticks(message: &MessageView) -> Markup {

@@ -71,6 +71,10 @@ uuid_id!(
     MessageId
 );
 uuid_id!(
+    /// What a customer sent besides text, as far as it is kept.
+    MediaId
+);
+uuid_id!(
     /// One question to the agent and its answer.
     TurnId
 );

@@ -15,6 +15,7 @@ pub mod failure;
 pub mod ids;
 pub mod json;
 pub mod markdown;
+pub mod media;
 pub mod message;
 pub mod notification;
 pub mod permission;

@@ -168,7 +168,13 @@ mod tests {
     use super::*;
 
     fn attachment(kind: &str, title: Option<&str>) -> Attachment {
-        Attachment { kind: kind.into(), url: None, title: title.map(Into::into), more: Map::new() }
+        Attachment {
+            kind: kind.into(),
+            url: None,
+            title: title.map(Into::into),
+            media: None,
+            more: Map::new(),
+        }
     }
 
     #[test]

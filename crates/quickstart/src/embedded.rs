@@ -11,8 +11,8 @@ use dmrelay_runtime::ops;
 use dmrelay_runtime::settings::{
     AgentBinding, AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, DatabaseUrlArg,
     EncryptionKeysArg, FacebookAppSecretArg, GraphSettings, InstagramAppSecretArg, JwtSettings,
-    LimitSettings, LoginSettings, MetaAppSecretsArg, NotifySettings, ProviderSettings, RetellApiKeyArg,
-    VaultSettings, WorkerSettings,
+    LimitSettings, LoginSettings, MediaSettings, MetaAppSecretsArg, NotifySettings, ProviderSettings,
+    RetellApiKeyArg, VaultSettings, WorkerSettings,
 };
 use dmrelay_simulator::{AgentRule, LoginKind, MetaApp, Options, Simulator, WebhookTarget};
 use dmrelay_store::Store;
@@ -57,6 +57,7 @@ struct Settings {
     provider: ProviderSettings,
     agent: AgentSettings,
     notify: NotifySettings,
+    media: MediaSettings,
     worker: WorkerSettings,
 }
 
@@ -77,6 +78,7 @@ pub(crate) async fn start(args: &Args, stop: CancellationToken) -> anyhow::Resul
         graph: &settings.graph,
         vault: &vault,
         notify: &settings.notify,
+        media: &settings.media,
     };
     let app = App::new(store, &shared)?;
     crate::memory::restore(&simulator, &app.store, &app.vault).await?;
@@ -148,6 +150,7 @@ fn settings(args: &Args, keys: &folder::Keys, simulator: &Simulator) -> anyhow::
         provider: args.provider.clone(),
         agent: args.agent.clone(),
         notify: args.notify.clone(),
+        media: args.media.clone(),
         worker: args.worker.clone(),
     };
     settings.graph.graph_url = Url::parse(&simulator.graph_url())?;
@@ -158,6 +161,12 @@ fn settings(args: &Args, keys: &folder::Keys, simulator: &Simulator) -> anyhow::
     settings.worker.debounce_ms = DEBOUNCE_MS;
     // Whoever tries it has a receiver on this machine.
     settings.notify.notification_private_addresses = true;
+    // Where the simulator has what its customers send.
+    settings.worker.media.media_private_addresses = true;
+    settings.worker.media.media_hosts.push(simulator.addr().ip().to_string());
+    if args.media.media_store == MediaSettings::DEFAULT_STORE {
+        settings.media.media_store = args.data.join("media").display().to_string();
+    }
     Ok(settings)
 }
 

@@ -13,8 +13,8 @@ use anyhow::anyhow;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use dmrelay_runtime::settings::{
-    AgentSettings, ApiSettings, GraphSettings, JwtSettings, LimitSettings, LogSettings, NotifySettings,
-    ProviderSettings, WorkerSettings,
+    AgentSettings, ApiSettings, GraphSettings, JwtSettings, LimitSettings, LogSettings, MediaSettings,
+    NotifySettings, ProviderSettings, WorkerSettings,
 };
 use dmrelay_runtime::{logs, shutdown};
 use std::path::PathBuf;
@@ -57,6 +57,8 @@ pub(crate) struct Args {
     /// How notifications leave.
     #[command(flatten)]
     notify: NotifySettings,
+    #[command(flatten)]
+    media: MediaSettings,
     /// The pipeline.
     #[command(flatten)]
     worker: WorkerSettings,

@@ -49,14 +49,13 @@ impl DemoCustomer for Player {
     }
 
     fn act(&self, deed: DemoDeed) {
-        let media = |kind: &str, name: &str| Action::attachment(kind, &format!("https://cdn.example/{name}"));
+        let media = |kind: &str, name: &str| Action::attachment(kind, &self.customer.medium_url(name));
         let action = match deed {
             DemoDeed::Text(text) => Some(Action::text(text)),
-            DemoDeed::Photo => Some(media("image", "vase.jpg")),
-            DemoDeed::Voice => Some(media("audio", "question.m4a")),
+            DemoDeed::Photo => Some(media("image", "vase")),
+            DemoDeed::Voice => Some(media("audio", "voice")),
             DemoDeed::StoryReply(text) => {
-                let (story_id, url) =
-                    ("18000000000000001".to_owned(), "https://cdn.example/story.jpg".to_owned());
+                let (story_id, url) = ("18000000000000001".to_owned(), self.customer.medium_url("vase"));
                 Some(Action::StoryReply { text, story_id, url })
             }
             DemoDeed::Unsend => self.last(true).map(|message| Action::Unsend { mid: message.mid }),

@@ -84,7 +84,7 @@ enum Responses {
 /// A call to make.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The service, for the metrics: `graph`, `retell`, `jwks` or `receiver`.
+    /// The service, for the metrics: `graph`, `retell`, `jwks`, `media` or `receiver`.
     pub service: &'static str,
     /// The operation, for the metrics.
     pub operation: &'static str,
@@ -150,6 +150,9 @@ pub enum Failure {
     /// The request may have arrived.
     #[error("no response: {0}")]
     Lost(String),
+    /// The response is larger than what is read of one.
+    #[error("no response: the response is too large")]
+    TooLarge,
 }
 
 impl Failure {
@@ -157,7 +160,7 @@ impl Failure {
     pub fn wire(&self) -> Wire {
         match self {
             Self::NotSent(_) => Wire::NotSent,
-            Self::Lost(_) => Wire::Lost,
+            Self::Lost(_) | Self::TooLarge => Wire::Lost,
         }
     }
 }
@@ -193,11 +196,20 @@ impl Client {
         allows_private: bool,
         metrics: Arc<Metrics>,
     ) -> Result<Self, String> {
-        let mut builder = builder(connect_timeout).no_proxy().pool_max_idle_per_host(0);
-        if !allows_private {
-            builder = builder.dns_resolver(public::resolver());
-        }
+        let builder = guarded(connect_timeout, allows_private);
         Self::build(builder, metrics, Responses::CutAt(RECEIVER_RESPONSE_BYTES_MAX))
+    }
+
+    /// The same for media, which are read as a whole: a response of more than `most` bytes is none.
+    ///
+    /// # Errors
+    /// If the system's TLS roots cannot be read.
+    pub fn for_media(
+        connect_timeout: Duration,
+        (allows_private, most): (bool, usize),
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, String> {
+        Self::build(guarded(connect_timeout, allows_private), metrics, Responses::UpTo(most))
     }
 
     fn build(
@@ -227,7 +239,7 @@ impl Client {
                 _ => "other",
             },
             Err(Failure::NotSent(_)) => "not_sent",
-            Err(Failure::Lost(_)) => "lost",
+            Err(Failure::Lost(_) | Failure::TooLarge) => "lost",
         };
         let seconds = started.elapsed().as_secs_f64();
         self.metrics.outgoing_seconds.with_label_values(&[service, operation, status]).observe(seconds);
@@ -279,7 +291,7 @@ impl Client {
             };
             match self.responses {
                 Responses::UpTo(most) if body.len() + chunk.len() > most => {
-                    return Err(Failure::Lost("the response is too large".to_owned()));
+                    return Err(Failure::TooLarge);
                 }
                 Responses::CutAt(most) if body.len() + chunk.len() > most => break,
                 Responses::UpTo(_) | Responses::CutAt(_) => {}
@@ -288,6 +300,12 @@ impl Client {
         }
         Ok(Answer { status, retry_after, usage, body: body.freeze() })
     }
+}
+
+/// For addresses that others name: only public ones, whatever a name resolves to.
+fn guarded(connect_timeout: Duration, allows_private: bool) -> reqwest::ClientBuilder {
+    let builder = builder(connect_timeout).no_proxy().pool_max_idle_per_host(0);
+    if allows_private { builder } else { builder.dns_resolver(public::resolver()) }
 }
 
 /// What all clients have in common.

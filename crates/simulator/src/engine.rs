@@ -42,6 +42,11 @@ impl Core {
         }))
     }
 
+    /// The address of a medium, as Meta's look.
+    pub(crate) fn medium_url(&self, name: &str) -> String {
+        format!("{}/cdn/ig_messaging_cdn/?asset_id={name}&signature=simulated", self.base_url)
+    }
+
     /// Reads the world.
     pub(crate) fn read<R>(&self, look: impl FnOnce(&World) -> R) -> R {
         look(&self.lock())

@@ -6,6 +6,7 @@
 //! lists them.
 
 mod act;
+mod cdn;
 mod clock;
 mod control;
 mod engine;
@@ -26,6 +27,7 @@ mod world;
 mod tests;
 
 pub use act::{Act, Batch, BatchMessage};
+pub use cdn::Medium;
 pub use faults::{Fault, FaultMode, FaultState};
 pub use login::{LoginSettings, MetaApp, UnlinkedPage};
 pub use operation::{Operation, Service};

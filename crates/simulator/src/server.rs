@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::any;
+use axum::routing::{any, get};
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 use crate::engine::Core;
-use crate::{control, graph, login, retell};
+use crate::{cdn, control, graph, login, retell};
 
 fn router(core: Arc<Core>) -> Router {
     let api = |handler| Router::new().fallback_service(handler);
@@ -17,6 +17,7 @@ fn router(core: Arc<Core>) -> Router {
         .nest_service("/instagram", api(any(graph::instagram).with_state(Arc::clone(&core))))
         .nest_service("/retell", api(any(retell::handle).with_state(Arc::clone(&core))))
         .nest("/login", login::routes())
+        .route("/cdn/ig_messaging_cdn/", get(cdn::serve))
         .nest("/_sim", control::routes())
         .with_state(core)
 }

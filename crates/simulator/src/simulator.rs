@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::act::{self, Act, Batch};
+use crate::cdn::Medium;
 use crate::engine::Core;
 use crate::faults::{Fault, FaultState};
 use crate::record::Record;
@@ -91,6 +92,11 @@ impl Customer {
                 message.created_ms -= by;
             }
         });
+    }
+
+    /// The address of a medium that they send.
+    pub fn medium_url(&self, name: &str) -> String {
+        self.core.medium_url(name)
     }
 
     /// Their id.
@@ -179,6 +185,21 @@ impl Simulator {
     /// Base URL in place of `https://www.facebook.com`, for logins.
     pub fn facebook_login_url(&self) -> String {
         format!("http://{}/login/facebook", self.addr)
+    }
+
+    /// The address of a medium that customers send: `vase` and `voice` are always there.
+    pub fn medium_url(&self, name: &str) -> String {
+        self.core.medium_url(name)
+    }
+
+    /// What the server of media answers for this one.
+    pub fn put_medium(&self, name: &str, medium: Medium) {
+        self.core.change(|world| world.cdn.media.insert(name.to_owned(), medium));
+    }
+
+    /// How often a medium was asked for.
+    pub fn media_asked(&self, name: &str) -> u32 {
+        self.core.read(|world| world.cdn.asked.get(name).copied().unwrap_or_default())
     }
 
     /// Base URL of the control calls.

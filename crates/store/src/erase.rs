@@ -124,6 +124,7 @@ impl Tx {
         erased.agent_chats = self.leave_agent_chats(&Left::OfChat(chat.id), settled).await?;
         let messages = message::Entity::delete_many().filter(message::Column::ChatId.eq(chat.id));
         erased.messages = messages.exec(db).await?.rows_affected;
+        self.discard_media_of(chat.id).await?;
         let turns = turn::Entity::delete_many().filter(turn::Column::ChatId.eq(chat.id));
         erased.turns = turns.exec(db).await?.rows_affected;
         let echoes = prompt_echo::Entity::delete_many()

@@ -1,6 +1,7 @@
 //! The enum values used in responses, as schemas.
 
 use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::media::MediaState;
 use dmrelay_domain::notification::{Channel, IncidentKind, NotificationState, NotificationType};
 use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_domain::states::{
@@ -38,6 +39,7 @@ schemas! {
     notification_channel: Channel,
     notification_type: NotificationType,
     notification_state: NotificationState,
+    media_state: MediaState,
 }
 
 /// Whether an incident lasts.

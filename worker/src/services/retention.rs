@@ -29,6 +29,12 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     if let Some(age) = worker.retention_messages {
         noted(batches("messages", BATCH, || store.forget_messages(age, BATCH)).await);
     }
+    if let Some(age) = worker.media.retention_media {
+        noted(batches("media", BATCH, || store.forget_media(age, false, BATCH)).await);
+    }
+    if let Some(age) = worker.retention_messages {
+        noted(batches("media of deleted messages", BATCH, || store.forget_media(age, true, BATCH)).await);
+    }
     if let Some(age) = worker.retention_turns {
         noted(batches("turns", BATCH, || store.forget_turns(age, BATCH)).await);
         noted(store.forget_agent_chats(age).await.map(|left| told("agent chats", left)));

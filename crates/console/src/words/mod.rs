@@ -6,6 +6,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod activity;
+pub(crate) mod content;
 pub(crate) mod failed;
 pub(crate) mod inbox;
 pub(crate) mod keys;
@@ -59,10 +60,26 @@ pub fn kind(kind: &str) -> String {
         "story_reply" => "Replied to your story".to_owned(),
         "share" | "ig_post" | "post" => "Shared a post".to_owned(),
         "reel" | "ig_reel" => "Shared a reel".to_owned(),
-        "sticker" | "like_heart" => "Sticker".to_owned(),
+        "sticker" => "Sticker".to_owned(),
+        "like_heart" => "Heart".to_owned(),
+        "media_share" | "MEDIA_SHARE" => "Own post".to_owned(),
+        "template" => "Cards or buttons".to_owned(),
         "unsent" => "Message unsent".to_owned(),
         "referral" => "Came from a link or an ad".to_owned(),
         other => other.replace('_', " "),
+    }
+}
+
+/// A reaction as it is seen: Meta has words for some.
+pub(crate) fn emoji(reaction: &str) -> &str {
+    match reaction {
+        "love" => "❤",
+        "like" => "👍",
+        "laugh" => "😂",
+        "wow" => "😮",
+        "sad" => "😢",
+        "angry" => "😠",
+        other => other,
     }
 }
 

@@ -27,7 +27,6 @@ pub(crate) const BY_AUTOMATION: &str = "Instagram's automatic reply";
 pub(crate) const REPLY_TO_STORY: &str = "In reply to your story (it can be seen for 24 hours)";
 pub(crate) const REPLY_TO_MESSAGE: &str = "In reply to an earlier message";
 pub(crate) const TAPPED: &str = "Tapped";
-pub(crate) const OPEN_MEDIA: &str = "Open at Instagram";
 pub(crate) const EDITED: &str = "edited";
 pub(crate) const DELIVERY_DETAILS: &str = "Delivery details";
 pub(crate) const READ: &str = "Read";

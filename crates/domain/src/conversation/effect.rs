@@ -23,6 +23,8 @@ pub enum Effect {
     LookUpTurn(TurnLookup),
     /// Send a message.
     Send(Box<Send>),
+    /// Media have come, and wait to be fetched.
+    FetchMedia,
     /// Read Meta's list of the conversation.
     LookUpSend(SendLookup),
     /// The turn is due after this time; nothing else will trigger it.

@@ -40,6 +40,8 @@ pub struct Policy {
     pub renew_after_unsend: bool,
     /// How many of a conversation's messages a new agent chat is told, after the former one ended.
     pub history_max: usize,
+    /// Whether a copy is kept of what customers send besides text.
+    pub keep_media: bool,
     /// Maximum number of messages per answer.
     pub reply_parts_max: usize,
     /// Maximum number of retries after Graph's code 2 while other sends succeed.
@@ -68,6 +70,7 @@ impl Default for Policy {
             plain_text: true,
             renew_after_unsend: true,
             history_max: 20,
+            keep_media: false,
             reply_parts_max: 10,
             code_2_attempts_max: 8,
             ingest_attempts_max: 5,

@@ -12,7 +12,7 @@ use crate::failure::FailureClass;
 use crate::states::{
     ActivityKind, Author, ChatMode, ConnectionStatus, Direction, EventState, MessageStatus, NotAsked,
 };
-use crate::{message, window};
+use crate::{media, message, window};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -145,6 +145,7 @@ impl Conversation {
             kind: STORY_MENTION.to_owned(),
             url: url.map(str::to_owned),
             title: None,
+            media: None,
             more: Map::new(),
         };
         let mut new = received(event);
@@ -252,7 +253,14 @@ impl Conversation {
 
     /// Adds a received message, or fills the stub waiting for it. `None` if it already exists, or was unsent
     /// before it arrived.
-    pub(super) fn add_received(&mut self, new: Message) -> Option<crate::ids::MessageId> {
+    pub(super) fn add_received(&mut self, mut new: Message) -> Option<crate::ids::MessageId> {
+        if self.policy.keep_media {
+            let named = new.body.attachments.as_deref().and_then(media::named);
+            if let Some(named) = named {
+                new.body.attachments = Some(named);
+                self.changes.effects.push(Effect::FetchMedia);
+            }
+        }
         let mid = new.mid.clone();
         let known = mid.and_then(|mid| self.live_mut().find(|known| known.mid.as_deref() == Some(&mid)));
         match known {

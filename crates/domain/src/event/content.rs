@@ -1,5 +1,6 @@
 //! The content of an event, independent of Meta's format.
 
+use crate::ids::MediaId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -95,6 +96,9 @@ pub struct Attachment {
     /// The title of a shared post.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub title: Option<String>,
+    /// Our copy of it, if one is kept.
+    #[serde(rename = "mediaId", skip_serializing_if = "Option::is_none", default)]
+    pub media: Option<MediaId>,
     /// The rest of its payload as Meta sent it: `ig_post_media_id`, `reel_video_id`, `story_media_id`, `sticker_id`,
     /// `product`, …
     #[serde(flatten)]

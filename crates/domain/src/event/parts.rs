@@ -27,7 +27,9 @@ fn attachment(item: &Value) -> Attachment {
         kind: item["type"].as_text().unwrap_or_else(|| "unknown".to_owned()),
         url: url.into_iter().find_map(Flexible::as_text),
         title: title.into_iter().find_map(Flexible::as_text),
-        more: others(payload, &["type", "url", "title", "story_media_url"]),
+        media: None,
+        // The last is ours.
+        more: others(payload, &["type", "url", "title", "story_media_url", "mediaId"]),
     }
 }
 

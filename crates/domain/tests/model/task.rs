@@ -38,8 +38,8 @@ impl Task {
             Effect::LookUpSend(lookup) => Self::LookUpSend(lookup),
             Effect::WakeTurn(after) => Self::WakeTurn(at(after)),
             Effect::WakeOutbox(after) => Self::WakeOutbox(at(after)),
-            // Its other chats are none of this model's.
-            Effect::RecognizeAutomation(_) => return None,
+            // Other chats, and media, are none of this model's.
+            Effect::RecognizeAutomation(_) | Effect::FetchMedia => return None,
         })
     }
 }

@@ -146,6 +146,8 @@ metrics! {
         incidents: gauges = "incidents" ["kind"];
         /// Attempts to deliver notifications, by channel and result: `delivered`, `retry`, `failed`, `test`.
         notifications: counters = "notifications_total" ["channel", "result"];
+        /// Attempts to fetch media of customers, by result: `stored`, `retry`, `expired`, `failed`; and those `deleted` from the store.
+        media: counters = "media_total" ["result"];
         /// Renewals of access tokens.
         token_refreshes: counters = "token_refreshes_total" ["result"];
         /// Time from when a customer wrote, by Meta's timestamp, to the arrival of the webhook.

@@ -178,6 +178,9 @@ impl Metrics {
                 self.notifications.with_label_values(&[channel.as_str(), result]);
             }
         }
+        for result in ["stored", "retry", "expired", "failed", "deleted"] {
+            self.media.with_label_values(&[result]);
+        }
         for scope in ["account", "subaccount", "installation"] {
             self.turn_budgets_used_up.with_label_values(&[scope]).set(0);
         }

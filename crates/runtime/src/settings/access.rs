@@ -92,6 +92,9 @@ pub struct OidcSettings {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitSettings {
+    /// How long a signed link to a medium is valid.
+    #[arg(long, env = "MEDIA_LINK_TIME", default_value = "10m", value_parser = positive)]
+    pub media_link_time: Duration,
     /// Sustained calls per second with one key or token.
     #[arg(long, env = "RATE_PER_PRINCIPAL", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rate_per_principal: u32,

@@ -2,7 +2,8 @@
 
 use super::{
     AgentSettings, ApiSettings, DatabaseSettings, GraphSettings, JwtSettings, LimitSettings, LogSettings,
-    MetricsSettings, NotifySettings, ProviderSettings, QueueSettings, VaultSettings, WorkerSettings,
+    MediaSettings, MetricsSettings, NotifySettings, ProviderSettings, QueueSettings, VaultSettings,
+    WorkerSettings,
 };
 use clap::{CommandFactory, Parser};
 use std::collections::BTreeSet;
@@ -35,6 +36,8 @@ struct All {
     metrics: MetricsSettings,
     #[command(flatten)]
     notify: NotifySettings,
+    #[command(flatten)]
+    media: MediaSettings,
     #[command(flatten)]
     logs: LogSettings,
 }

@@ -7,6 +7,7 @@ mod duration;
 mod health;
 mod known;
 mod login;
+mod media;
 mod notify;
 mod secrets;
 #[cfg(test)]
@@ -19,11 +20,12 @@ pub use duration::{days, parse as duration, positive};
 pub use health::HealthSettings;
 pub use known::{is_setting, misspelt_here, warn_of_misspelt};
 pub use login::LoginSettings;
+pub use media::{MediaFetchSettings, MediaSettings};
 pub use notify::{IncidentSettings, NotifySettings};
 pub use secrets::{
     BootstrapKeyArg, DatabaseUrlArg, EncryptionKeysArg, FacebookAppSecretArg, InstagramAppSecretArg,
-    JwtSecretArg, MetaAppSecretsArg, MetaVerifyTokenArg, OidcClientSecretArg, RedisUrlArg, RetellApiKeyArg,
-    SmtpUrlArg,
+    JwtSecretArg, MediaS3SecretArg, MetaAppSecretsArg, MetaVerifyTokenArg, OidcClientSecretArg, RedisUrlArg,
+    RetellApiKeyArg, SmtpUrlArg,
 };
 pub use worker::{TurnBudgets, WorkerSettings};
 

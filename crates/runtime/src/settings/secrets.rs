@@ -106,6 +106,12 @@ secret!(
     "The mail server of notifications: smtps://user:password@host, or smtp://user:password@host?tls=required for STARTTLS"
 );
 secret!(
+    /// `MEDIA_S3_SECRET_ACCESS_KEY`.
+    MediaS3SecretArg, "media-s3-secret-access-key", "MEDIA_S3_SECRET_ACCESS_KEY",
+    "media-s3-secret-access-key-file", "MEDIA_S3_SECRET_ACCESS_KEY_FILE",
+    "The secret of MEDIA_S3_ACCESS_KEY_ID"
+);
+secret!(
     /// `OIDC_CLIENT_SECRET`.
     OidcClientSecretArg, "oidc-client-secret", "OIDC_CLIENT_SECRET", "oidc-client-secret-file", "OIDC_CLIENT_SECRET_FILE",
     "The secret of the console at the identity provider, if it has one"

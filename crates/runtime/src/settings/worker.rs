@@ -1,7 +1,7 @@
 //! The settings of the workers.
 
-use super::IncidentSettings;
 use super::duration::{days, parse as duration, positive};
+use super::{IncidentSettings, MediaFetchSettings};
 use clap::Args;
 use std::time::Duration;
 
@@ -34,6 +34,9 @@ pub struct WorkerSettings {
     /// When somebody is notified.
     #[command(flatten)]
     pub incidents: IncidentSettings,
+    /// How media are fetched.
+    #[command(flatten)]
+    pub media: MediaFetchSettings,
     /// Maximum number of concurrent questions, and of concurrent sends.
     #[arg(long, env = "WORKER_CONCURRENCY", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub worker_concurrency: u16,

@@ -7,6 +7,7 @@ pub(crate) mod thread;
 
 use std::collections::HashMap;
 
+use crate::cdn::Cdn;
 use crate::faults::Faults;
 use crate::login::Logins;
 use crate::record::Record;
@@ -33,6 +34,7 @@ pub(crate) struct World {
     pub(crate) chats: HashMap<String, Chat>,
     pub(crate) agents: HashMap<String, AgentRule>,
     pub(crate) faults: Faults,
+    pub(crate) cdn: Cdn,
     pub(crate) record: Record,
 }
 

@@ -24,6 +24,7 @@ impl Tx {
         self.save_chats(conversations).await?;
         self.save_turns(conversations).await?;
         self.save_messages(conversations).await?;
+        self.save_media(conversations).await?;
         self.save_sets(conversations).await?;
         self.save_events(conversations).await?;
         self.save_prompt_echoes(conversations).await?;

@@ -1,0 +1,11 @@
+//! What customers send besides text: fetched from Meta once, since the links expire, checked, and kept in a store.
+
+mod fetch;
+mod kind;
+mod store;
+mod thumbnail;
+
+pub use fetch::{Fetched, Fetcher, NotFetched};
+pub use kind::{ContentType, kind_of};
+pub use store::{Content, Storage, StoreError};
+pub use thumbnail::thumbnail;

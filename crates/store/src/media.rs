@@ -1,0 +1,295 @@
+//! Media of customers: named by their messages, fetched by a worker, deleted with what they came with.
+
+use crate::bulk::{Column as Field, Kind, Rows};
+use crate::query::literal;
+use crate::{Result, Store, Tx};
+use dmrelay_domain::clock::millis;
+use dmrelay_domain::conversation::{Change, Conversation};
+use dmrelay_domain::ids::{ChatId, ConnectionId, MediaId, MessageId, first_id_at};
+use dmrelay_domain::media::{self, MediaState};
+use dmrelay_domain::text::truncate;
+use dmrelay_entity::media::{Column, Entity, Model};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Media of one connection that are fetched at a time: nobody's albums stand in the way of others.
+const CONNECTION_SHARE: usize = 2;
+
+/// Rows that are looked at for each that is claimed.
+const LOOKED_AT: usize = 20;
+
+/// The length of an error, in bytes.
+const ERROR_BYTES_MAX: usize = 300;
+
+/// How long until a deletion from the store that failed is tried again.
+const DELETE_AGAIN: Duration = Duration::from_mins(5);
+
+const NEW: &[Field] = &[
+    Field("id", Kind::Uuid),
+    Field("connection_id", Kind::Uuid),
+    Field("chat_id", Kind::Uuid),
+    Field("message_id", Kind::Uuid),
+    Field("position", Kind::BigInt),
+    Field("kind", Kind::Text),
+    Field("url", Kind::Text),
+    Field("now", Kind::BigInt),
+];
+
+/// What became of an attempt to fetch a medium.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MediaOutcome {
+    /// It is in the store under this name.
+    Stored {
+        /// The name.
+        name: String,
+        /// What it is.
+        content_type: &'static str,
+        /// Its size, in bytes.
+        bytes: u64,
+        /// Whether the store has a thumbnail, too.
+        has_thumbnail: bool,
+    },
+    /// It is tried again after this.
+    Again(Duration, String),
+    /// It is not fetched any more, and is in this state.
+    Over(MediaState, String),
+}
+
+impl Tx {
+    /// Notes the media of messages that were stored, and forgets those of messages that were unsent.
+    pub(crate) async fn save_media(&self, conversations: &[&Conversation]) -> Result<()> {
+        let mut rows = Rows::new(NEW);
+        let mut unsent: Vec<MessageId> = Vec::new();
+        let messages =
+            conversations.iter().flat_map(|one| one.messages.iter().map(move |message| (one, message)));
+        for (one, message) in messages {
+            let is_changed = match message.change() {
+                Change::Inserted => true,
+                Change::Updated => message.body.change() != Change::None,
+                Change::None | Change::Deleted => false,
+            };
+            if !is_changed {
+                continue;
+            }
+            if message.is_unsent() {
+                unsent.push(message.id);
+            }
+            for kept in message.body.attachments.as_deref().map(media::kept).unwrap_or_default() {
+                rows.push(vec![
+                    kept.id.into(),
+                    one.connection.id.into(),
+                    one.chat.id.into(),
+                    message.id.into(),
+                    i64::from(kept.position).into(),
+                    kept.kind.into(),
+                    kept.url.into(),
+                    one.now.into(),
+                ]);
+            }
+        }
+        if !unsent.is_empty() {
+            self.discard_media(Column::MessageId.is_in(unsent)).await?;
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut values = Vec::new();
+        let source = rows.as_table(self.dialect, "u", &mut values);
+        let sql = format!(
+            "INSERT INTO media (id, connection_id, chat_id, message_id, position, kind, url, state, due_at, created_at) \
+             SELECT u.id, u.connection_id, u.chat_id, u.message_id, u.position, u.kind, u.url, 'pending', u.now, u.now \
+             FROM {source} WHERE TRUE ON CONFLICT (id) DO NOTHING"
+        );
+        self.execute(&sql, values).await?;
+        Ok(())
+    }
+
+    /// Media that are to be deleted, as soon as a worker can.
+    pub(crate) async fn discard_media(&self, which: Expr) -> Result<()> {
+        let discard = Entity::update_many()
+            .col_expr(Column::State, MediaState::Gone.as_str().into())
+            .col_expr(Column::DueAt, self.clock())
+            .col_expr(Column::Url, Expr::val(Value::String(None)))
+            .filter(which)
+            .filter(Column::State.ne(MediaState::Gone.as_str()));
+        discard.exec(self.connection()).await?;
+        Ok(())
+    }
+
+    /// The media of a conversation that is erased.
+    pub(crate) async fn discard_media_of(&self, chat: ChatId) -> Result<()> {
+        self.discard_media(Column::ChatId.eq(chat)).await
+    }
+}
+
+impl Store {
+    /// A medium of these connections; none that is to be deleted.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn medium(&self, connections: &[ConnectionId], id: MediaId) -> Result<Option<Model>> {
+        let one = Entity::find_by_id(id)
+            .filter(Column::ConnectionId.is_in(connections.iter().copied()))
+            .filter(Column::State.ne(MediaState::Gone.as_str()));
+        Ok(one.one(&self.reader()).await?)
+    }
+
+    /// A medium whose link somebody has.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn linked_medium(&self, id: MediaId) -> Result<Option<Model>> {
+        let one = Entity::find_by_id(id).filter(Column::State.ne(MediaState::Gone.as_str()));
+        Ok(one.one(&self.reader()).await?)
+    }
+
+    /// Claims media that are to be fetched or deleted, for this process alone and until `lease` has passed: of each connection a few,
+    /// those that have waited longest first.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn claim_media(&self, lease: Duration, most: usize) -> Result<Vec<Model>> {
+        let tx = self.begin().await?;
+        let db = tx.connection();
+        let busy: Vec<ConnectionId> = Entity::find()
+            .select_only()
+            .column(Column::ConnectionId)
+            .filter(Column::DueAt.is_not_null())
+            .filter(Column::ClaimedUntil.into_expr().gt(self.instant()))
+            .into_tuple()
+            .all(db)
+            .await?;
+        let mut shares: HashMap<ConnectionId, usize> = HashMap::new();
+        for connection in busy {
+            *shares.entry(connection).or_default() += 1;
+        }
+        let full: Vec<ConnectionId> =
+            shares.iter().filter(|(_, share)| **share >= CONNECTION_SHARE).map(|(id, _)| *id).collect();
+        let looked_at = u64::try_from(most.saturating_mul(LOOKED_AT)).unwrap_or(u64::MAX);
+        let due = Entity::find()
+            .filter(Column::DueAt.into_expr().lte(self.instant()))
+            .filter(Column::ClaimedUntil.into_expr().lte(self.instant()))
+            .filter(Column::ConnectionId.is_not_in(full))
+            .order_by_asc(Column::DueAt)
+            .limit(looked_at);
+        let mut wanted = Vec::new();
+        for row in due.all(db).await? {
+            let share = shares.entry(row.connection_id).or_default();
+            if wanted.len() < most && *share < CONNECTION_SHARE {
+                *share += 1;
+                wanted.push(row.id);
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let claim = Entity::update_many()
+            .col_expr(Column::ClaimedUntil, tx.clock().add(millis(lease)))
+            .col_expr(Column::Attempts, Column::Attempts.into_expr().add(1))
+            .filter(Column::Id.is_in(wanted))
+            // Another worker may have looked at the same time.
+            .filter(Column::ClaimedUntil.into_expr().lte(self.instant()))
+            .filter(Column::DueAt.is_not_null());
+        let claimed = claim.exec_with_returning(db).await?;
+        tx.commit().await?;
+        Ok(claimed)
+    }
+
+    /// Records what became of an attempt to fetch a medium. False if it is not wanted any more, or another worker has it: then nothing
+    /// is recorded, and what was stored is to be deleted.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn record_medium(&self, claimed: &Model, outcome: &MediaOutcome) -> Result<bool> {
+        let set = Entity::update_many().col_expr(Column::ClaimedUntil, 0.into());
+        let error = |what: &str| Expr::val(truncate(what, ERROR_BYTES_MAX));
+        let over = |state: MediaState| {
+            [(Column::State, state.as_str().into()), (Column::DueAt, none()), (Column::Url, text_none())]
+        };
+        let set = match outcome {
+            MediaOutcome::Stored { name, content_type, bytes, has_thumbnail } => over(MediaState::Stored)
+                .into_iter()
+                .fold(set, |set, (column, value)| set.col_expr(column, value))
+                .col_expr(Column::Name, name.as_str().into())
+                .col_expr(Column::ContentType, (*content_type).into())
+                .col_expr(Column::Bytes, i64::try_from(*bytes).unwrap_or(i64::MAX).into())
+                .col_expr(Column::HasThumbnail, (*has_thumbnail).into())
+                .col_expr(Column::Error, text_none())
+                .col_expr(Column::StoredAt, self.clock()),
+            MediaOutcome::Again(wait, what) => set
+                .col_expr(Column::DueAt, self.clock().add(millis(*wait)))
+                .col_expr(Column::Error, error(what)),
+            MediaOutcome::Over(state, what) => over(*state)
+                .into_iter()
+                .fold(set, |set, (column, value)| set.col_expr(column, value))
+                .col_expr(Column::Error, error(what)),
+        };
+        let record = set
+            .filter(Column::Id.eq(claimed.id))
+            .filter(Column::State.eq(MediaState::Pending.as_str()))
+            .filter(Column::ClaimedUntil.eq(claimed.claimed_until));
+        Ok(record.exec(&self.writer()).await?.rows_affected > 0)
+    }
+
+    /// A medium is deleted from the store: its row goes. Or it could not be, and is tried again later.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn record_deleted_medium(&self, id: MediaId, is_deleted: bool) -> Result<()> {
+        if is_deleted {
+            Entity::delete_by_id(id).exec(&self.writer()).await?;
+            return Ok(());
+        }
+        let again = Entity::update_many()
+            .col_expr(Column::ClaimedUntil, 0.into())
+            .col_expr(Column::DueAt, self.clock().add(millis(DELETE_AGAIN)))
+            .filter(Column::Id.eq(id));
+        again.exec(&self.writer()).await?;
+        Ok(())
+    }
+
+    /// Marks one batch of media for deletion that are older than this, or whose messages were deleted when they had that age. Gives how
+    /// many.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn forget_media(&self, age: Duration, only_orphans: bool, batch: u64) -> Result<u64> {
+        // The ids of messages begin with the time.
+        let before = first_id_at::<MessageId>(self.now().await? - millis(age));
+        let orphans = if only_orphans {
+            " AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = o.message_id)"
+        } else {
+            ""
+        };
+        let sql = format!(
+            "UPDATE media SET state = {gone}, url = NULL, due_at = {now} WHERE id IN (SELECT o.id FROM media o \
+             WHERE o.message_id < $1 AND o.state <> {gone}{orphans} ORDER BY o.message_id LIMIT $2)",
+            gone = "'gone'",
+            now = self.dialect.clock(),
+        );
+        self.execute(&sql, vec![before.into(), batch.into()]).await
+    }
+
+    /// How many media are to be fetched or deleted.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn media_waiting(&self) -> Result<u64> {
+        use sea_orm::PaginatorTrait;
+        let waiting = Entity::find().filter(Column::DueAt.is_not_null());
+        Ok(waiting
+            .filter(Column::State.into_expr().ne(literal(MediaState::Stored.as_str())))
+            .count(&self.reader())
+            .await?)
+    }
+}
+
+fn none() -> Expr {
+    Expr::val(Value::BigInt(None))
+}
+
+fn text_none() -> Expr {
+    Expr::val(Value::String(None))
+}
