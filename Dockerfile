@@ -73,7 +73,7 @@ COPY --from=build /src/target/release/dmrelay-api /src/target/release/dmrelay-wo
 COPY --from=build --chown=65532:65532 /media /var/lib/dmrelay/media
 # By number, so that Kubernetes can see that it is not root. It is distroless' `nonroot`.
 USER 65532:65532
-ENV API_ADDR=0.0.0.0:8080 METRICS_ADDR=0.0.0.0:9090 LOG_FORMAT=json
+ENV API_ADDR=0.0.0.0:8080 METRICS_ADDR=0.0.0.0:9090 LOG_FORMAT=json MEDIA_STORE=/var/lib/dmrelay/media
 EXPOSE 8080 9090
 STOPSIGNAL SIGTERM
 # Queries METRICS_ADDR, which also works for a worker run from this image.

@@ -16,8 +16,8 @@ pub struct Model {
     pub connection_id: ConnectionId,
     /// The chat it belongs to.
     pub chat_id: ChatId,
-    /// The message it came with.
-    pub message_id: MessageId,
+    /// The message it came with; none for the picture of the customer.
+    pub message_id: Option<MessageId>,
     /// Which attachment of the message it is, from 0.
     pub position: i32,
     /// Meta's word for it.
@@ -26,8 +26,6 @@ pub struct Model {
     pub url: Option<String>,
     /// How far our copy is.
     pub state: Word<MediaState>,
-    /// Its name in the store, which says nothing.
-    pub name: Option<String>,
     /// What it is by its bytes.
     pub content_type: Option<String>,
     /// Its size, in bytes.
@@ -53,3 +51,16 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Its name in the store, which says neither who nor what. It follows from the ids: whatever happens between the store and the row,
+    /// what is to be deleted is found.
+    pub fn object(&self) -> String {
+        format!("{}/{}", self.connection_id, self.id)
+    }
+
+    /// The name of its thumbnail in the store.
+    pub fn thumbnail(&self) -> String {
+        format!("{}.thumbnail", self.object())
+    }
+}

@@ -21,12 +21,11 @@ const MEDIA: &[&str] = &[
     id {uuid} PRIMARY KEY,
     connection_id {uuid} NOT NULL,
     chat_id {uuid} NOT NULL,
-    message_id {uuid} NOT NULL,
+    message_id {uuid},
     position integer NOT NULL,
     kind text NOT NULL,
     url text,
     state text NOT NULL,
-    name text,
     content_type text,
     bytes bigint,
     has_thumbnail boolean NOT NULL DEFAULT FALSE,
@@ -38,6 +37,7 @@ const MEDIA: &[&str] = &[
     stored_at bigint
 )",
     "CREATE INDEX media_due ON media (due_at) WHERE due_at IS NOT NULL",
+    "CREATE INDEX media_claimed ON media (claimed_until) WHERE due_at IS NOT NULL",
     "CREATE INDEX media_chat ON media (chat_id, message_id)",
     "CREATE INDEX media_message ON media (message_id)",
 ];

@@ -19,6 +19,7 @@ on_both_backends!(
     media_go_with_their_message_and_their_customer,
     old_media_are_deleted,
     others_do_not_get_them,
+    a_customer_has_a_face,
     nothing_is_kept_where_the_operator_wants_none,
 );
 
@@ -173,6 +174,7 @@ async fn what_cannot_be_fetched_never_holds_a_message_back(backend: Backend) -> 
         ("expired", Medium::Expired),
         ("page", Medium::Bytes(b"<!doctype html><script>alert(1)</script>".to_vec())),
         ("redirect", Medium::Redirect(inner)),
+        ("away", Medium::Redirect("http://localhost/".to_owned())),
         ("large", Medium::Bytes(large)),
         ("again", Medium::AfterErrors(1, jpeg)),
         ("slow", Medium::Slow(Duration::from_mins(1))),
@@ -183,7 +185,8 @@ async fn what_cannot_be_fetched_never_holds_a_message_back(backend: Backend) -> 
     for (name, state) in [
         ("expired", "expired"),
         ("page", "failed"),
-        ("redirect", "failed"),
+        ("away", "failed"),
+        ("redirect", "stored"),
         ("large", "failed"),
         ("again", "stored"),
     ] {
@@ -214,7 +217,8 @@ async fn what_cannot_be_fetched_never_holds_a_message_back(backend: Backend) -> 
     for message in messages.iter().filter(|one| one["kind"] == "story_mention" || one["kind"] == "ig_reel") {
         assert_eq!(message["attachments"][0]["mediaId"], Value::Null, "{message}");
     }
-    assert_eq!(relay.simulator.media_asked("vase"), 0);
+    // Only where the redirect led to it.
+    assert_eq!(relay.simulator.media_asked("vase"), 1);
     relay.end().await
 }
 
@@ -289,6 +293,44 @@ async fn others_do_not_get_them(backend: Backend) -> Result<()> {
     let chat = relay.messages(USER).await?[0]["chatId"].as_str().context("no chat")?.to_owned();
     let (_, page, _) = person.get(&format!("/console/inbox?chat={chat}")).await?;
     assert!(page.contains(&format!("src=\"/console/media/{id}?thumbnail=true\"")), "{page}");
+    relay.end().await
+}
+
+async fn a_customer_has_a_face(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let person = |picture: String| dmrelay_simulator::Person {
+        name: Some("Ada".to_owned()),
+        username: "ada".to_owned(),
+        profile_pic: Some(picture),
+        unavailable: false,
+        profile_hidden: false,
+        standby: false,
+    };
+    relay.simulator.set_person(ACCOUNT, USER, person(relay.simulator.medium_url("vase")));
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    let face = async || {
+        let chats = relay.rest.get("chats").await?;
+        Ok(chats.json["items"][0]["pictureMediaId"].as_str().map(str::to_owned))
+    };
+    let first = until("the picture", WITHIN, face).await?;
+    assert_eq!(get(&relay, &first, "?thumbnail=true", None).await?.1, 200);
+    let mut somebody = Person::at(&relay)?;
+    somebody.sign_in(KEY).await?;
+    let (_, page, _) = somebody.get("/console/inbox").await?;
+    assert!(page.contains(&format!("src=\"/console/media/{first}?thumbnail=true\"")), "{page}");
+    // With a new chat of the agent, after a week, it is looked at anew; the former copy goes.
+    for chat in relay.simulator.chats() {
+        relay.simulator.set_chat_status(&chat.id, dmrelay_simulator::ChatStatus::Ended);
+    }
+    relay.store.connection().execute_unprepared("UPDATE chats SET profile_at = 1").await?;
+    relay.store.connection().execute_unprepared("UPDATE media SET created_at = 1").await?;
+    relay.simulator.say(ACCOUNT, USER, "again");
+    relay.replies(USER, 2).await?;
+    until("the next picture", WITHIN, async || Ok(face().await?.filter(|next| *next != first))).await?;
+    until("the former one is gone", WITHIN, async || Ok((files(&relay.media).len() == 2).then_some(())))
+        .await?;
+    assert_eq!(relay.simulator.media_asked("vase"), 2);
     relay.end().await
 }
 

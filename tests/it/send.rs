@@ -15,6 +15,7 @@ on_both_backends!(
     what_instagram_would_refuse_is_refused_with_every_fault,
     a_message_can_reply_to_another,
     the_account_reacts_and_takes_it_back,
+    a_customer_sees_that_somebody_reads_and_writes,
     unanswerable_recipients_are_rejected_at_once,
     an_answer_in_progress_is_not_sent_after_a_human_writes,
 );
@@ -164,6 +165,20 @@ async fn a_message_can_reply_to_another(backend: Backend) -> Result<()> {
         .get(&format!("messages/{}", answer.json["messageId"].as_str().unwrap_or_default()))
         .await?;
     assert_eq!(shown.json["replyTo"]["mid"], question["mid"]);
+    // A call that is repeated is the same, whatever became of the question meanwhile.
+    let keyed = async || {
+        let body = body.to_string().into_bytes();
+        relay.rest.request("POST", &agent_path("send"), Some(body), &[("idempotency-key", "k-9")]).await
+    };
+    let first = keyed().await?;
+    assert_eq!(first.status, 202, "{}", first.text);
+    relay.replies(USER, 3).await?;
+    let mid = question["mid"].as_str().context("no mid")?.to_owned();
+    relay.simulator.act(dmrelay_simulator::Act::new(ACCOUNT, USER, Action::Unsend { mid }));
+    relay.settled().await?;
+    let again = keyed().await?;
+    assert_eq!((again.status, &again.json["messageId"]), (202, &first.json["messageId"]), "{}", again.text);
+    assert_eq!(again.header("idempotency-replayed"), "true");
     // Only to what this customer's conversation has.
     relay.simulator.say(ACCOUNT, "200000000000002", "hi");
     relay.replies("200000000000002", 1).await?;
@@ -207,6 +222,43 @@ async fn the_account_reacts_and_takes_it_back(backend: Backend) -> Result<()> {
     // The agent still answers.
     relay.simulator.say(ACCOUNT, USER, "still there?");
     relay.replies(USER, 2).await?;
+    relay.end().await
+}
+
+async fn a_customer_sees_that_somebody_reads_and_writes(backend: Backend) -> Result<()> {
+    let relay =
+        Relay::connected(backend, |settings| settings.worker.typing_interval = Duration::from_millis(150))
+            .await?;
+    relay.simulator.put_agent(AGENT, AgentRule { latency_ms: 900, ..AgentRule::default() });
+    let shown = |action: &str| {
+        relay
+            .simulator
+            .record(|record| record.sender_actions.iter().filter(|one| one.action == action).count())
+    };
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    relay.settled().await?;
+    // Again and again while the agent takes its time, and no more once it has answered.
+    let typing = shown("typing_on");
+    assert!((2..=7).contains(&typing), "{typing}");
+    assert_eq!(shown("mark_seen"), 1);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(shown("typing_on"), typing);
+    // Who only looks at what the agent answers shows nothing; in a chat of people the customer sees it, once.
+    let messages = relay.messages(USER).await?;
+    let chat = messages[0]["chatId"].as_str().context("no chat")?;
+    let read = async || relay.rest.post(&format!("chats/{chat}/read"), json!({})).await;
+    assert_eq!(read().await?.status, 200);
+    relay.rest.post(&format!("chats/{chat}/takeover"), json!({})).await?;
+    relay.simulator.say(ACCOUNT, USER, "anybody there?");
+    relay.settled().await?;
+    assert_eq!((read().await?.status, read().await?.status), (200, 200));
+    dmrelay_tests::wait::until("the customer sees it", Duration::from_secs(5), async || {
+        Ok((shown("mark_seen") == 2).then_some(()))
+    })
+    .await?;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(shown("mark_seen"), 2);
     relay.end().await
 }
 

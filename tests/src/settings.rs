@@ -96,6 +96,7 @@ impl Settings {
         // So is what customers of the simulator send.
         settings.worker.media.media_private_addresses = true;
         settings.worker.media.media_hosts.push("127.0.0.1".to_owned());
+        settings.worker.media.media_retry = Duration::from_millis(300);
         settings.worker.media.media_timeout = Duration::from_secs(2);
         settings.worker.incidents.incident_interval = Duration::from_millis(200);
         settings.worker.incidents.incident_after = Duration::ZERO;

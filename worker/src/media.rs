@@ -2,22 +2,29 @@
 //! attempt. Not by way of the queue: nobody waits for it in milliseconds, and a message never waits for its media.
 
 use crate::Context;
+use bytes::Bytes;
 use dmrelay_domain::media::MediaState;
-use dmrelay_domain::retry;
-use dmrelay_media::{Fetched, Fetcher, NotFetched, Storage, thumbnail};
+use dmrelay_domain::retry::{MEDIA_CAP, Schedule};
+use dmrelay_media::{Fetched, Fetcher, NotFetched, Storage, StoreError, thumbnail};
 use dmrelay_store::MediaOutcome;
 use dmrelay_store::entity::media::Model;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 /// How often it is looked what is due, besides when something has come.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Time beside the call to Meta, for the store's.
-const LEASE_MARGIN: Duration = Duration::from_mins(3);
+/// Time beside the calls to Meta and to the store.
+const LEASE_MARGIN: Duration = Duration::from_mins(1);
+
+/// Media deleted from the store in one go.
+const DELETIONS: u64 = 100;
+
+/// Pictures are decoded one at a time: each may take much memory.
+static DECODING: Semaphore = Semaphore::const_new(1);
 
 /// What is needed to keep media.
 pub(crate) struct Media {
@@ -29,7 +36,8 @@ pub(crate) struct Media {
 pub(crate) async fn run(ctx: Arc<Context>, media: Arc<Media>, shutdown: CancellationToken) {
     let settings = &ctx.options.worker.media;
     let at_a_time = usize::from(settings.media_concurrency);
-    let lease = media.fetcher.timeout() + LEASE_MARGIN;
+    let lease = media.fetcher.timeout() + media.storage.timeout() * 2 + LEASE_MARGIN;
+    let deleting = tokio::spawn(delete_all(ctx.clone(), media.clone(), shutdown.clone()));
     let mut attempts = JoinSet::new();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -62,13 +70,41 @@ pub(crate) async fn run(ctx: Arc<Context>, media: Arc<Media>, shutdown: Cancella
     }
     // They have the grace period of all started work.
     attempts.detach_all();
+    // It ends with `shutdown`, too.
+    drop(deleting.await);
+}
+
+/// Deletes from the store what is to be deleted, apart from what is fetched: neither waits for the other.
+async fn delete_all(ctx: Arc<Context>, media: Arc<Media>, shutdown: CancellationToken) {
+    loop {
+        // As long as one deletion after the other takes.
+        let count = u32::try_from(DELETIONS).unwrap_or(u32::MAX);
+        let lease = media.storage.timeout() * 2 * count;
+        let claimed = if ctx.liveness.is_alive() {
+            ctx.store.claim_gone_media(lease, DELETIONS).await
+        } else {
+            Ok(Vec::new())
+        };
+        let claimed = claimed.unwrap_or_else(|err| {
+            tracing::warn!(error = %err, "cannot look which media are to be deleted; retrying");
+            Vec::new()
+        });
+        let is_all = u64::try_from(claimed.len()).unwrap_or(u64::MAX) < DELETIONS;
+        for row in claimed {
+            if shutdown.is_cancelled() {
+                return;
+            }
+            delete(&ctx, &media.storage, &row).await;
+        }
+        let pause = tokio::time::sleep(TICK);
+        if is_all && shutdown.run_until_cancelled(pause).await.is_none() {
+            return;
+        }
+    }
 }
 
 async fn attempt(ctx: &Context, media: &Media, row: &Model) {
-    if row.state == MediaState::Gone {
-        return delete(ctx, &media.storage, row).await;
-    }
-    let outcome = match fetch(media, row).await {
+    let outcome = match fetch(ctx, media, row).await {
         Ok(fetched) => keep(media, row, fetched).await,
         Err(err) => Err(err),
     };
@@ -88,85 +124,97 @@ async fn attempt(ctx: &Context, media: &Media, row: &Model) {
         }
     };
     ctx.metrics.media.with_label_values(&[result]).inc();
-    let recorded = ctx.store.record_medium(row, &outcome).await;
-    let MediaOutcome::Stored { name, .. } = &outcome else {
-        if let Err(err) = recorded {
-            tracing::warn!(media = %row.id, error = %err, "cannot record that a medium was not fetched");
+    match ctx.store.record_medium(row, &outcome).await {
+        // Its message was unsent or erased meanwhile, or another worker has it.
+        Ok(false) if matches!(outcome, MediaOutcome::Stored { .. }) => {
+            clean_up(ctx, &media.storage, row).await;
         }
-        return;
-    };
-    // Whatever happened to its message meanwhile: nothing stays in the store that no row names.
-    let what = match recorded {
-        Ok(true) => return,
-        Ok(false) => "it is not wanted any more".to_owned(),
-        Err(err) => err.to_string(),
-    };
-    tracing::warn!(media = %row.id, why = what, "a medium was stored in vain");
-    for name in [name.clone(), thumbnail_of(name)] {
-        if let Err(err) = media.storage.delete(&name).await {
-            tracing::warn!(media = %row.id, error = %err, "cannot delete a medium that was stored in vain");
-        }
+        Ok(_) => {}
+        // The claim ends, and it is looked again.
+        Err(err) => tracing::warn!(media = %row.id, error = %err, "cannot record what became of a medium"),
     }
 }
 
-async fn fetch(media: &Media, row: &Model) -> Result<Fetched, NotFetched> {
+/// What was stored in vain is deleted, unless a row still names it: then whoever has the row does.
+async fn clean_up(ctx: &Context, storage: &Storage, row: &Model) {
+    match ctx.store.is_medium_known(row.id).await {
+        Ok(true) => {}
+        Ok(false) => drop(delete_objects(storage, row).await),
+        Err(err) => tracing::warn!(media = %row.id, error = %err, "cannot look whether a medium is known"),
+    }
+}
+
+async fn fetch(ctx: &Context, media: &Media, row: &Model) -> Result<Fetched, NotFetched> {
+    // Whatever ended the worker at the last one.
+    if attempts_of(row) > ctx.options.worker.media.media_attempts {
+        return Err(NotFetched::Never("it was tried too often".to_owned()));
+    }
     let url = row.url.as_deref().ok_or_else(|| NotFetched::Never("it has no address".to_owned()))?;
     media.fetcher.fetch(url, row.kind == "audio").await
 }
 
 /// Puts a medium into the store, and a thumbnail of a picture.
 async fn keep(media: &Media, row: &Model, fetched: Fetched) -> Result<MediaOutcome, NotFetched> {
-    let failed = |err: dmrelay_media::StoreError| NotFetched::Later(err.to_string());
-    // The folder of an account, and a name that says nothing.
-    let name = format!("{}/{}", row.connection_id, Uuid::new_v4().simple());
+    // Its words are the operator's: they name the place and more.
+    let failed = |err: StoreError| {
+        tracing::warn!(media = %row.id, error = %err, "cannot store a medium");
+        NotFetched::Later("the store of media does not take it".to_owned())
+    };
     let Fetched { bytes, kind } = fetched;
-    let picture = bytes.clone();
-    let small = tokio::task::spawn_blocking(move || {
-        thumbnail(&picture).filter(|_| kind.as_str().starts_with("image/"))
-    });
-    let small = small.await.unwrap_or_default();
+    let small = if kind.as_str().starts_with("image/") { thumbnail_of(bytes.clone()).await } else { None };
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    media.storage.put(&name, bytes).await.map_err(failed)?;
+    media.storage.put(&row.object(), bytes).await.map_err(failed)?;
     let has_thumbnail = small.is_some();
     if let Some(small) = small {
-        media.storage.put(&thumbnail_of(&name), small).await.map_err(failed)?;
+        media.storage.put(&row.thumbnail(), small).await.map_err(failed)?;
     }
-    Ok(MediaOutcome::Stored { name, content_type: kind.as_str(), bytes: size, has_thumbnail })
+    Ok(MediaOutcome::Stored { content_type: kind.as_str(), bytes: size, has_thumbnail })
+}
+
+async fn thumbnail_of(picture: Bytes) -> Option<Bytes> {
+    let _turn = DECODING.acquire().await.ok()?;
+    tokio::task::spawn_blocking(move || thumbnail(&picture)).await.unwrap_or_default()
+}
+
+fn attempts_of(row: &Model) -> u32 {
+    u32::try_from(row.attempts).unwrap_or(u32::MAX)
 }
 
 /// What becomes of a medium after a failed attempt.
 fn after(ctx: &Context, row: &Model, err: NotFetched) -> MediaOutcome {
-    let attempts = u32::try_from(row.attempts).unwrap_or(u32::MAX);
+    let settings = &ctx.options.worker.media;
+    let attempts = attempts_of(row);
     match err {
         NotFetched::Expired(why) => MediaOutcome::Over(MediaState::Expired, why),
         NotFetched::Never(why) => MediaOutcome::Over(MediaState::Failed, why),
-        NotFetched::Later(why) if attempts >= ctx.options.worker.media.media_attempts => {
+        NotFetched::Later(why) if attempts >= settings.media_attempts => {
             MediaOutcome::Over(MediaState::Failed, why)
         }
         NotFetched::Later(why) => {
-            MediaOutcome::Again(retry::MEDIA.part_of(attempts, rand::random_range(0.5..1.0)), why)
+            let schedule = Schedule { base: settings.media_retry, cap: MEDIA_CAP };
+            MediaOutcome::Again(schedule.part_of(attempts, rand::random_range(0.5..1.0)), why)
         }
     }
-}
-
-/// The name of a medium's thumbnail.
-fn thumbnail_of(name: &str) -> String {
-    format!("{name}.thumbnail")
 }
 
 /// Deletes a medium from the store, and then its row.
 async fn delete(ctx: &Context, storage: &Storage, row: &Model) {
-    let mut is_deleted = true;
-    for name in row.name.iter().flat_map(|name| [name.clone(), thumbnail_of(name)]) {
-        if let Err(err) = storage.delete(&name).await {
-            is_deleted = false;
-            tracing::warn!(media = %row.id, error = %err, "cannot delete a medium; retrying");
-        }
-    }
+    let is_deleted = delete_objects(storage, row).await;
     if is_deleted {
         ctx.metrics.media.with_label_values(&["deleted"]).inc();
     }
     if let Err(err) = ctx.store.record_deleted_medium(row.id, is_deleted).await {
         tracing::warn!(media = %row.id, error = %err, "cannot record that a medium was deleted");
     }
+}
+
+async fn delete_objects(storage: &Storage, row: &Model) -> bool {
+    let mut is_deleted = true;
+    for name in [row.object(), row.thumbnail()] {
+        if let Err(err) = storage.delete(&name).await {
+            is_deleted = false;
+            tracing::warn!(media = %row.id, error = %err, "cannot delete a medium; retrying");
+        }
+    }
+    is_deleted
 }

@@ -9,7 +9,7 @@ use crate::idempotency;
 use crate::problem::Problem;
 use crate::routes::ids;
 use crate::services::send::{self, Sent, Wanted};
-use crate::services::{chats, takeover};
+use crate::services::{chats, read, takeover};
 use crate::state::ApiState;
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -150,7 +150,8 @@ pub(super) async fn release(Id(id): Id<ChatId>, call: Call<Fields>) -> Response 
 pub(super) async fn read(Id(id): Id<ChatId>, call: Call<Fields>) -> Response {
     let reading = async {
         let act = Act::begin(&call, Permission::Read, id).await?;
-        act.state.store.mark_read(&act.row, act.visitor.actor.key(), None).await?;
+        read::read(act.state, &act.row, (&act.visitor.actor, act.visitor.may(Permission::Send)), None)
+            .await?;
         Ok(maud::html! {})
     };
     call.answer(reading.await, &address(id))

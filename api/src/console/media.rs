@@ -8,7 +8,7 @@ use crate::routes::ids;
 use crate::services::media::{self, Size};
 use crate::state::ApiState;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use dmrelay_domain::ids::MediaId;
 use dmrelay_domain::media::MediaState;
@@ -17,10 +17,10 @@ use serde::Deserialize;
 use std::time::Duration;
 
 /// How long a picture is waited for that is being fetched: the page asks for it as soon as its message is there.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether it is there.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Query {
@@ -50,7 +50,11 @@ pub(super) async fn show(
         }
         // A picture that is no picture for us, such as HEIC, is given as it is.
         let size = if row.has_thumbnail { size } else { Size::Whole };
-        media::content(&state, &row, size, &headers).await
+        let mut response = media::content(&state, &row, size, &headers).await?;
+        // Unlike a link, it is for our pages only.
+        let ours = HeaderValue::from_static("same-origin");
+        response.headers_mut().insert("cross-origin-resource-policy", ours);
+        Ok(response)
     };
     showing.await.unwrap_or_else(|problem: Problem| trouble(&problem))
 }

@@ -234,7 +234,8 @@ async fn open(
 ) -> Result<Selected, Problem> {
     let row = find(state, connections, id).await?;
     let conversation = Conversation::load((state, &visitor.subaccount), &row, None).await?;
-    state.store.mark_read(&row, visitor.actor.key(), None).await?;
+    let reader = (&visitor.actor, visitor.may(Permission::Send));
+    services::read::read(state, &row, reader, None).await?;
     let chat = services::chats::view(state, &visitor.actor, &row).await?;
     let (person, entries) = (visitor.person(), conversation.entries());
     let panel = panel::render(state, visitor, connections, &chat).await?;

@@ -50,9 +50,14 @@ impl IntoResponse for Stranger {
 }
 
 impl Visitor {
+    /// Whether the role includes the permission.
+    pub(super) fn may(&self, permission: Permission) -> bool {
+        self.role.may(permission)
+    }
+
     /// Fails if the role does not include the permission, as for REST.
     pub(super) fn require(&self, permission: Permission) -> Result<(), Problem> {
-        if self.role.may(permission) { Ok(()) } else { Err(Problem::lacks(permission, Some(self.role))) }
+        if self.may(permission) { Ok(()) } else { Err(Problem::lacks(permission, Some(self.role))) }
     }
 
     /// Fails unless a form or a script of our pages sends this.

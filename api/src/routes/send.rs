@@ -91,7 +91,7 @@ pub(super) async fn send(
     headers: HeaderMap,
     Body(request): Body<Send>,
 ) -> Result<Response, Problem> {
-    let wanted = check(&state, &request, &headers).await?;
+    let wanted = check(&request, &headers)?;
     // Checked before anything that may have changed since: a repeated call gets the first call's response.
     for connection in candidates(&state, &scope, request.connection_id).await? {
         if let Some(before) = sent_before(&state, &connection, &wanted).await? {
@@ -114,7 +114,7 @@ pub(super) async fn send(
     }
 }
 
-async fn check(state: &ApiState, request: &Send, headers: &HeaderMap) -> Result<Wanted, Problem> {
+fn check(request: &Send, headers: &HeaderMap) -> Result<Wanted, Problem> {
     let to = InstagramUserId::parse(&request.to).map_err(|err| Problem::invalid("/to", err.why))?;
     let outgoing = match &request.message {
         Value::String(text) => Outgoing::text(&dmrelay_domain::text::clean(text)),
@@ -126,10 +126,7 @@ async fn check(state: &ApiState, request: &Send, headers: &HeaderMap) -> Result<
         let what = format!("must be 1 to {} bytes of printable text", api_key::NAME_MAX);
         return Err(Problem::invalid("/sentBy", what));
     }
-    let reply_to = match request.reply_to {
-        Some(id) => Some(services::send::quoted(state, MessageId(id)).await?),
-        None => None,
-    };
+    let reply_to = request.reply_to.map(MessageId);
     Ok(Wanted { to, outgoing, reply_to, key, sent_by: request.sent_by.clone() })
 }
 

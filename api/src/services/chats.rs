@@ -5,7 +5,7 @@ use crate::routes::paging;
 use crate::state::ApiState;
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::Millis;
-use dmrelay_domain::ids::{ChatId, ConnectionId};
+use dmrelay_domain::ids::{ChatId, ConnectionId, MediaId};
 use dmrelay_store::entity::chat;
 use dmrelay_store::{ChatFilter, ChatSummary, Connection, Page};
 use dmrelay_views::ChatView;
@@ -30,6 +30,8 @@ pub(crate) async fn page(
 /// What is shown of chats beside their rows.
 struct Shown {
     summaries: HashMap<ChatId, ChatSummary>,
+    /// The copies of the customers' pictures.
+    pictures: HashMap<ChatId, MediaId>,
     connections: HashMap<ConnectionId, Connection>,
     now: Millis,
 }
@@ -38,6 +40,7 @@ impl Shown {
     async fn of(state: &ApiState, reader: &Actor, chats: &[chat::Model]) -> dmrelay_store::Result<Self> {
         let ids: Vec<ChatId> = chats.iter().map(|chat| chat.id).collect();
         Ok(Self {
+            pictures: state.store.profile_pictures(&ids).await?,
             summaries: state.store.chat_summaries(&ids, reader.key()).await?,
             connections: state.store.connections_named(chats.iter().map(|chat| chat.connection_id)).await?,
             now: state.clock.now(),
@@ -46,7 +49,8 @@ impl Shown {
 
     fn view(&self, row: &chat::Model) -> ChatView {
         let summary = self.summaries.get(&row.id).cloned().unwrap_or_default();
-        ChatView::of(row, &summary, self.connections.get(&row.connection_id), self.now)
+        let view = ChatView::of(row, &summary, self.connections.get(&row.connection_id), self.now);
+        ChatView { picture_media_id: self.pictures.get(&row.id).map(|id| id.0), ..view }
     }
 }
 

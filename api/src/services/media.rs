@@ -78,7 +78,7 @@ pub(crate) async fn linked(state: &ApiState, id: MediaId, token: &str) -> Result
 /// The bytes of a medium, or those of a range (RFC 9110, §14).
 ///
 /// # Errors
-/// 409 while it is fetched; 410 if it could not be, or has no thumbnail; 416 for a range that it does not have.
+/// 404 if it has no thumbnail; 409 while it is fetched; 410 if it could not be; 416 for a range that it does not have.
 pub(crate) async fn content(
     state: &ApiState,
     row: &Model,
@@ -98,12 +98,12 @@ pub(crate) async fn content(
         }
         _ => return Err(gone("The medium could not be fetched from Meta").detail(why)),
     }
-    let (Some(storage), Some(name)) = (&state.media, &row.name) else {
+    let Some(storage) = &state.media else {
         return Err(gone("Media are not kept here any more"));
     };
     let name = match size {
-        Size::Whole => name.clone(),
-        Size::Thumbnail if row.has_thumbnail => format!("{name}.thumbnail"),
+        Size::Whole => row.object(),
+        Size::Thumbnail if row.has_thumbnail => row.thumbnail(),
         Size::Thumbnail => return Err(Problem::not_found("the medium has no thumbnail")),
     };
     let whole = row.bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default();

@@ -8,6 +8,7 @@ pub(crate) mod keys;
 pub(crate) mod media;
 pub(crate) mod overview;
 pub(crate) mod reactions;
+pub(crate) mod read;
 pub(crate) mod send;
 pub(crate) mod takeover;
 pub(crate) mod targets;

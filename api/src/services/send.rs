@@ -22,27 +22,17 @@ pub(crate) struct Wanted {
     pub(crate) to: InstagramUserId,
     pub(crate) outgoing: Outgoing,
     /// The message that it replies to.
-    pub(crate) reply_to: Option<Quoted>,
+    pub(crate) reply_to: Option<MessageId>,
     /// The idempotency key.
     pub(crate) key: Option<String>,
     pub(crate) sent_by: Option<String>,
 }
 
-/// A message that is replied to.
-#[derive(Debug)]
-pub(crate) struct Quoted {
-    chat: ChatId,
-    mid: String,
-}
-
-/// The message of this id, to reply to it.
-///
-/// # Errors
-/// 422 if there is none, or Meta does not know it.
-pub(crate) async fn quoted(state: &ApiState, id: MessageId) -> Result<Quoted, Problem> {
-    let row = state.store.message(id).await?.filter(|row| !matches!(row.kind.as_str(), "stub" | "unsent"));
-    let quoted = row.and_then(|row| Some(Quoted { chat: row.chat_id, mid: row.mid? }));
-    quoted.ok_or_else(not_quotable)
+/// The mid of the message of this id, to reply to it; none if there is none in this chat, or Meta does not know it.
+async fn quoted(state: &ApiState, chat: ChatId, id: MessageId) -> Result<Option<String>, Problem> {
+    let row = state.store.message(id).await?;
+    let row = row.filter(|row| row.chat_id == chat && !matches!(row.kind.as_str(), "stub" | "unsent"));
+    Ok(row.and_then(|row| row.mid))
 }
 
 fn not_quotable() -> Problem {
@@ -77,9 +67,10 @@ pub(crate) async fn send(
     (actor, trace): (Actor, TraceId),
 ) -> Result<Sent, Problem> {
     check_connected(connection)?;
-    if wanted.reply_to.as_ref().is_some_and(|quoted| quoted.chat != chat.id) {
-        return Err(not_quotable());
-    }
+    let reply_to = match wanted.reply_to {
+        Some(id) => Some(quoted(state, chat.id, id).await?.ok_or_else(not_quotable)?),
+        None => None,
+    };
     if wanted.outgoing.needs_facebook_login() && connection.login != LoginKind::Facebook {
         let what = "product templates need an account connected with Facebook Login";
         return Err(Problem::invalid("/message/attachment/payload/template_type", what));
@@ -87,7 +78,7 @@ pub(crate) async fn send(
     let message = MessageId::new();
     let hours = connection.settings.takeover_hours.unwrap_or(state.options.defaults.takeover_hours);
     let policy = Policy { takeover: millis(Duration::from_hours(hours.into())), ..Policy::default() };
-    let command = describe(&wanted, message, actor, trace);
+    let command = describe(&wanted, reply_to, message, (actor, trace));
     let applied = match state.store.send_by_human(policy, chat.id, command).await {
         // A concurrent call with the same key was faster.
         Err(err) if err.is_conflict() => {
@@ -139,30 +130,42 @@ pub(crate) async fn sent_before(
     let same_user = chat.is_some_and(|chat| chat.instagram_user_id == wanted.to.as_str());
     let same_message =
         before.payload == payload(wanted) && before.text.as_deref() == wanted.outgoing.as_text();
-    let same_message =
-        same_message && before.sent_by == wanted.sent_by && before.reply_to == reply_to(wanted);
+    // What was replied to may have been taken back since: then it is not known any more which it was.
+    let replies_to = match wanted.reply_to {
+        Some(id) => quoted(state, before.chat_id, id).await?.map(as_json),
+        None => None,
+    };
+    let same_reply = match (&before.reply_to, wanted.reply_to, replies_to) {
+        (Some(before), Some(_), Some(wanted)) => *before == wanted,
+        (before, wanted, _) => before.is_some() == wanted.is_some(),
+    };
+    let same_message = same_message && same_reply && before.sent_by == wanted.sent_by;
     if same_user && same_message {
         return Ok(Some(before));
     }
     Err(idempotency::reused())
 }
 
-fn describe(wanted: &Wanted, message: MessageId, actor: Actor, trace: TraceId) -> SendByHuman {
+fn describe(
+    wanted: &Wanted,
+    reply_to: Option<String>,
+    message: MessageId,
+    (actor, trace): (Actor, TraceId),
+) -> SendByHuman {
     let body = dmrelay_domain::conversation::Body {
         kind: wanted.outgoing.kind().to_owned(),
         text: wanted.outgoing.as_text().map(str::to_owned),
         payload: payload(wanted),
-        reply_to: reply_to(wanted),
+        reply_to: reply_to.map(as_json),
         ..Default::default()
     };
     let (idempotency_key, sent_by) = (wanted.key.clone(), wanted.sent_by.clone());
     SendByHuman { message, body, idempotency_key, actor, sent_by, trace: Some(trace) }
 }
 
-/// What it replies to, as JSON.
-fn reply_to(wanted: &Wanted) -> Option<String> {
-    let quoted = wanted.reply_to.as_ref()?;
-    serde_json::to_string(&ReplyTo::Mid(quoted.mid.clone())).ok()
+/// What a message replies to, as it is stored.
+fn as_json(mid: String) -> String {
+    serde_json::to_string(&ReplyTo::Mid(mid)).unwrap_or_default()
 }
 
 /// The message as JSON, if it is more than plain text.

@@ -38,12 +38,11 @@ fn of_customer(attachment: &Value) -> Markup {
             ("video", Some(copy)) => video class="picture" src=(copy) controls preload="metadata" aria-label=(words::kind(kind)) {},
             ("audio", Some(copy)) => audio src=(copy) controls preload="none" aria-label=(words::kind(kind)) {},
             (_, Some(copy)) => a class="media" href=(copy) { (text::OPEN_FILE) },
-            (_, None) => {
-                @if let Some(title) = title { p class="quiet" { (title) } }
-                @if let Some(url) = url {
-                    a class="media" href=(url) rel="noreferrer noopener" target="_blank" { (text::OPEN_MEDIA) }
-                }
-            },
+            (_, None) => @if let Some(title) = title { p class="quiet" { (title) } },
+        }
+        // Where there is no copy, or not yet.
+        @if let Some(url) = url {
+            a class="media" href=(url) rel="noreferrer noopener" target="_blank" { (text::OPEN_MEDIA) }
         }
     }
 }

@@ -156,7 +156,7 @@ pub fn row(place: &Place, chat: &ChatView, is_selected: bool) -> Markup {
             aria-current=[is_selected.then_some("true")]
             data-at=[chat.last_message_at.as_deref()]
             data-into=[goes_first.then_some("chats")] data-place=[goes_first.then_some("first")] {
-            (avatar(name, &chat.instagram_user_id))
+            (avatar(name, chat))
             span class="who" { (name) }
             @if let Some(at) = &chat.last_message_at { (moment(at)) }
             span class="preview" { @if let Some(last) = &chat.last_message { (preview(last)) } }
@@ -181,12 +181,19 @@ pub(crate) fn name_of(chat: &ChatView) -> &str {
     named.map(str::trim).find(|name| !name.is_empty()).unwrap_or(text::NAMELESS)
 }
 
-/// A circle with the first letter of the name. Instagram's pictures are not loaded: the page loads nothing
-/// from elsewhere.
-pub(crate) fn avatar(name: &str, id: &str) -> Markup {
+/// The customer's picture, or else a circle with the first letter of the name. The page shows our copy: it loads nothing from elsewhere.
+pub(crate) fn avatar(name: &str, chat: &ChatView) -> Markup {
+    let id = &chat.instagram_user_id;
     let letter = name.chars().find(|c| c.is_alphanumeric()).unwrap_or('?').to_uppercase().to_string();
     let tint = id.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 6;
-    html! { span class={ "avatar tint-" (tint) } aria-hidden="true" { (letter) } }
+    html! {
+        span class={ "avatar tint-" (tint) } aria-hidden="true" {
+            (letter)
+            @if let Some(id) = chat.picture_media_id {
+                img src={ (BASE) "/media/" (id) "?thumbnail=true" } alt="" loading="lazy";
+            }
+        }
+    }
 }
 
 /// A time, as `2026-11-26T12:30:00.000Z`; a script shows it in the reader's time zone.

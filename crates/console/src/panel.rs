@@ -28,7 +28,7 @@ pub fn panel(all: &Panel<'_>) -> Markup {
     let may_change = person.may(Permission::TakeOver);
     html! {
         aside class="panel" id="panel" data-chat=(chat.chat_id) aria-label=(text::CUSTOMER) {
-            (avatar(name_of(chat), &chat.instagram_user_id))
+            (avatar(name_of(chat), chat))
             h2 { (name_of(chat)) }
             dl {
                 dt { (text::HANDLE) }

@@ -113,7 +113,7 @@ pub fn head(person: &Person, chat: &ChatView, back: &str) -> Markup {
     html! {
         div class="head" id="head" data-chat=(chat.chat_id) data-open=(chat.can_send.allowed) {
             a class="back" href=(back) aria-label=(text::BACK) { "‹" }
-            (avatar(name, &chat.instagram_user_id))
+            (avatar(name, chat))
             div class="whom" {
                 h1 { (name) }
                 p {

@@ -51,11 +51,7 @@ pub(crate) fn named(attachments: &str) -> Option<String> {
 }
 
 /// The media that the attachments of a message name.
-pub fn kept(attachments: &str) -> Vec<Kept> {
-    // Most messages have none.
-    if !attachments.contains("\"mediaId\"") {
-        return Vec::new();
-    }
+pub(crate) fn kept(attachments: &str) -> Vec<Kept> {
     let all: Vec<Attachment> = serde_json::from_str(attachments).unwrap_or_default();
     let kept = |(position, one): (usize, Attachment)| {
         let position = i32::try_from(position).ok()?;

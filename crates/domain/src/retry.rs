@@ -26,8 +26,8 @@ pub const INGEST: Schedule = Schedule { base: Duration::from_secs(1), cap: Durat
 /// For notifications, of which half of each delay is fixed: with the default of attempts, the last one is made after 7 to 14 hours.
 pub const NOTIFICATIONS: Schedule = Schedule { base: Duration::from_secs(10), cap: Duration::from_hours(4) };
 
-/// For media, likewise: the last attempt is made after 4 to 8 hours. Meta's links last about a day.
-pub const MEDIA: Schedule = Schedule { base: Duration::from_secs(5), cap: Duration::from_hours(4) };
+/// The longest delay between two attempts to fetch a medium. The first is a setting.
+pub const MEDIA_CAP: Duration = Duration::from_hours(4);
 
 impl Schedule {
     /// The delay after `failures` consecutive failures (the first failure is 1).

@@ -155,6 +155,7 @@ mod tests {
             status,
             retry_after: None,
             usage: usage.map(Into::into),
+            location: None,
             body: body.as_bytes().to_vec().into(),
         }
     }

@@ -102,7 +102,7 @@ impl Outgoing {
     /// [`InvalidMessage`] with everything that Graph is documented to reject.
     pub fn from_json(message: &Value) -> Result<Self, InvalidMessage> {
         let mut check = Check::default();
-        if message.to_string().contains("\\u0000") {
+        if has_nul(message) {
             check.at("", "must not hold U+0000");
         } else if let Some(fields) =
             check.object("", message, &["text", "quick_replies", "attachment", "attachments"])
@@ -136,6 +136,16 @@ impl Outgoing {
     /// Whether only accounts connected with Facebook Login can send it: a product template (Meta, "Product template").
     pub fn needs_facebook_login(&self) -> bool {
         self.0["attachment"]["payload"]["template_type"] == "product"
+    }
+}
+
+/// Whether a text in it holds U+0000, which databases do not store.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
     }
 }
 

@@ -1,5 +1,5 @@
 //! Fetching media from Meta. The address comes with a webhook, so that it is checked as if anybody had written it: a host of Meta's, https, a
-//! public address whatever the name resolves to, no redirects, a bound on size and time.
+//! public address whatever the name resolves to, redirects only to the same, a bound on size and time.
 
 use crate::kind::{ContentType, kind_of};
 use bytes::Bytes;
@@ -8,11 +8,14 @@ use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::public;
 use dmrelay_runtime::settings::MediaFetchSettings;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use url::{Host, Url};
 
 /// Time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Addresses that one leads to.
+const REDIRECTS_MAX: usize = 3;
 
 const SERVICE: &str = "media";
 const OPERATION: &str = "fetch";
@@ -74,28 +77,39 @@ impl Fetcher {
     /// # Errors
     /// [`NotFetched`].
     pub async fn fetch(&self, url: &str, is_audio: bool) -> Result<Fetched, NotFetched> {
-        let url = self.checked(url)?;
-        let call = Call::get((SERVICE, OPERATION), url, self.timeout);
-        let answer = self.client.send(call).await.map_err(|err| match err {
-            Failure::TooLarge => NotFetched::Never("it is too large".to_owned()),
-            err => NotFetched::Later(err.to_string()),
-        })?;
-        match answer.status {
-            200 => {}
-            // `URL signature expired` comes with 403.
-            403 | 404 | 410 => {
-                return Err(NotFetched::Expired(format!("Meta's server answered with {}", answer.status)));
+        let began = Instant::now();
+        let mut url = self.checked(url)?;
+        for _ in 0..=REDIRECTS_MAX {
+            let left = self.timeout.saturating_sub(began.elapsed());
+            let call = Call::get((SERVICE, OPERATION), url.clone(), left);
+            let answer = self.client.send(call).await.map_err(|err| match err {
+                Failure::TooLarge => NotFetched::Never("it is too large".to_owned()),
+                err => NotFetched::Later(err.to_string()),
+            })?;
+            match (answer.status, answer.location) {
+                (200, _) => {
+                    let kind = kind_of(&answer.body, is_audio);
+                    let kind = kind
+                        .ok_or_else(|| NotFetched::Never("it is no photo, video, audio or PDF".to_owned()))?;
+                    return Ok(Fetched { bytes: answer.body, kind });
+                }
+                // `URL signature expired` comes with 403.
+                (status @ (403 | 404 | 410), _) => {
+                    return Err(NotFetched::Expired(format!("Meta's server answered with {status}")));
+                }
+                // Wherever it leads is checked like the first address.
+                (300..=399, Some(to)) => {
+                    let to = url
+                        .join(&to)
+                        .map_err(|err| NotFetched::Never(format!("it leads to no address: {err}")))?;
+                    url = self.checked(to.as_str())?;
+                }
+                (status, _) => {
+                    return Err(NotFetched::Later(format!("Meta's server answered with {status}")));
+                }
             }
-            status @ 300..=399 => {
-                return Err(NotFetched::Never(format!(
-                    "Meta's server answered with {status}; redirects are not followed"
-                )));
-            }
-            status => return Err(NotFetched::Later(format!("Meta's server answered with {status}"))),
         }
-        let kind = kind_of(&answer.body, is_audio);
-        let kind = kind.ok_or_else(|| NotFetched::Never("it is no photo, video, audio or PDF".to_owned()))?;
-        Ok(Fetched { bytes: answer.body, kind })
+        Err(NotFetched::Never("it leads from one address to the next".to_owned()))
     }
 
     /// The address, if media may be fetched from there.

@@ -13,6 +13,8 @@ pub enum ContentType {
     Webp,
     /// `image/heic`.
     Heic,
+    /// `image/avif`.
+    Avif,
     /// `video/mp4`.
     Mp4,
     /// `video/quicktime`.
@@ -37,12 +39,13 @@ pub enum ContentType {
 
 impl ContentType {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Jpeg,
         Self::Png,
         Self::Gif,
         Self::Webp,
         Self::Heic,
+        Self::Avif,
         Self::Mp4,
         Self::QuickTime,
         Self::WebM,
@@ -63,6 +66,7 @@ impl ContentType {
             Self::Gif => ("image/gif", "gif"),
             Self::Webp => ("image/webp", "webp"),
             Self::Heic => ("image/heic", "heic"),
+            Self::Avif => ("image/avif", "avif"),
             Self::Mp4 => ("video/mp4", "mp4"),
             Self::QuickTime => ("video/quicktime", "mov"),
             Self::WebM => ("video/webm", "webm"),
@@ -106,7 +110,10 @@ pub fn kind_of(bytes: &[u8], is_audio: bool) -> Option<ContentType> {
         [_, _, _, _, b'f', b't', b'y', b'p', ..] => match brand() {
             b"M4A " | b"M4B " => ContentType::M4a,
             b"qt  " => ContentType::QuickTime,
-            b"heic" | b"heix" | b"mif1" | b"msf1" => ContentType::Heic,
+            b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1" => {
+                ContentType::Heic
+            }
+            b"avif" | b"avis" => ContentType::Avif,
             _ if is_audio => ContentType::M4a,
             _ => ContentType::Mp4,
         },
@@ -139,6 +146,7 @@ mod tests {
             (b"\0\0\0\x18ftypM4A \0\0\0\0", true, Some(ContentType::M4a)),
             (b"\0\0\0\x18ftypqt  \0\0\0\0", false, Some(ContentType::QuickTime)),
             (b"\0\0\0\x18ftypheic\0\0\0\0", false, Some(ContentType::Heic)),
+            (b"\0\0\0\x18ftypavif\0\0\0\0", false, Some(ContentType::Avif)),
             (b"\x1a\x45\xdf\xa3", false, Some(ContentType::WebM)),
             (b"OggS\0", true, Some(ContentType::Ogg)),
             (b"ID3\x04", true, Some(ContentType::Mp3)),

@@ -8,15 +8,17 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ClientOptions, GetOptions, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ClientOptions, GetOptions, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 use url::Url;
 
 /// The store; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Storage {
     inner: Arc<dyn ObjectStore>,
+    timeout: Duration,
 }
 
 /// Why the store did not do it.
@@ -57,7 +59,12 @@ impl Storage {
             }
             None => folder(place)?,
         };
-        Ok(Some(Self { inner }))
+        Ok(Some(Self { inner, timeout: settings.media_store_timeout }))
+    }
+
+    /// The longest that a call takes, with what it tries again by itself.
+    pub fn timeout(&self) -> Duration {
+        self.timeout * 2
     }
 
     /// Stores an object.
@@ -103,8 +110,8 @@ fn folder(place: &str) -> Result<Arc<dyn ObjectStore>, InvalidSetting> {
     let cannot = |err: String| MediaSettings::invalid(format!("the folder {place} cannot be used: {err}"));
     std::fs::create_dir_all(place).map_err(|err| cannot(err.to_string()))?;
     let store = LocalFileSystem::new_with_prefix(place).map_err(|err| cannot(err.to_string()))?;
-    // Folders of accounts go with their last medium.
-    Ok(Arc::new(store.with_automatic_cleanup(true)))
+    // Folders of accounts go with their last medium; and what is said to be stored survives a loss of power.
+    Ok(Arc::new(store.with_automatic_cleanup(true).with_fsync(true)))
 }
 
 fn bucket_of(settings: &MediaSettings, place: &str) -> Result<Arc<dyn ObjectStore>, InvalidSetting> {
@@ -126,6 +133,7 @@ fn bucket_of(settings: &MediaSettings, place: &str) -> Result<Arc<dyn ObjectStor
         .with_region(&settings.media_s3_region)
         .with_access_key_id(id)
         .with_secret_access_key(secret.expose())
+        .with_retry(RetryConfig { retry_timeout: settings.media_store_timeout, ..RetryConfig::default() })
         .with_client_options(options);
     if let Some(endpoint) = &settings.media_s3_endpoint {
         builder = builder.with_endpoint(endpoint.as_str().trim_end_matches('/'));
@@ -148,7 +156,8 @@ mod tests {
     #[tokio::test]
     async fn a_folder_keeps_and_forgets() {
         let folder = tempfile::tempdir().unwrap();
-        let storage = Storage { inner: super::folder(folder.path().to_str().unwrap()).unwrap() };
+        let inner = super::folder(folder.path().to_str().unwrap()).unwrap();
+        let storage = Storage { inner, timeout: Duration::from_secs(5) };
         storage.put("account/name", Bytes::from_static(b"0123456789")).await.unwrap();
         assert_eq!(read(&storage, "account/name", None).await, (b"0123456789".to_vec(), 10));
         assert_eq!(read(&storage, "account/name", Some(2..5)).await, (b"234".to_vec(), 10));

@@ -2,16 +2,17 @@
 
 use bytes::Bytes;
 use image::codecs::jpeg::JpegEncoder;
-use image::{ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage, Rgba};
 use std::io::Cursor;
 
 /// The longer side of a thumbnail, in pixels.
 const SIDE: u32 = 480;
 
-/// The largest picture that is decoded, in pixels of a side, and the memory that decoding may take: a few bytes can claim to be a
-/// picture of any size.
-const SIDE_MAX: u32 = 12_000;
-const DECODED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// The largest picture that is decoded, in pixels, and the memory that decoding may take: a few bytes can claim to be a picture of any
+/// size. What people send through Instagram is smaller.
+const PIXELS_MAX: u64 = 16_000_000;
+const DECODED_BYTES_MAX: u64 = 96 * 1024 * 1024;
 
 /// JPEG's quality, of 100.
 const QUALITY: u8 = 78;
@@ -21,22 +22,43 @@ const QUALITY: u8 = 78;
 pub fn thumbnail(picture: &[u8]) -> Option<Bytes> {
     let mut reader = ImageReader::new(Cursor::new(picture)).with_guessed_format().ok()?;
     let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(SIDE_MAX), Some(SIDE_MAX));
     limits.max_alloc = Some(DECODED_BYTES_MAX);
     reader.limits(limits);
-    let decoded = reader.decode().ok()?;
-    let small =
-        if decoded.width().max(decoded.height()) > SIDE { decoded.thumbnail(SIDE, SIDE) } else { decoded };
+    let mut decoder = reader.into_decoder().ok()?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > PIXELS_MAX {
+        return None;
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let decoded = DynamicImage::from_decoder(decoder).ok()?;
+    let mut small = if width.max(height) > SIDE { decoded.thumbnail(SIDE, SIDE) } else { decoded };
+    small.apply_orientation(orientation);
     let mut bytes = Vec::new();
     let encoder = JpegEncoder::new_with_quality(&mut bytes, QUALITY);
-    small.to_rgb8().write_with_encoder(encoder).ok()?;
+    on_white(&small).write_with_encoder(encoder).ok()?;
     Some(bytes.into())
+}
+
+/// What can be seen through shows white: JPEG has no transparency.
+fn on_white(picture: &DynamicImage) -> RgbImage {
+    if !picture.color().has_alpha() {
+        return picture.to_rgb8();
+    }
+    let seen = picture.to_rgba8();
+    RgbImage::from_fn(seen.width(), seen.height(), |x, y| {
+        let Rgba([red, green, blue, alpha]) = *seen.get_pixel(x, y);
+        let mixed = |color: u8| {
+            let (color, alpha) = (u16::from(color), u16::from(alpha));
+            u8::try_from((color * alpha + 255 * (255 - alpha)) / 255).unwrap_or(u8::MAX)
+        };
+        Rgb([mixed(red), mixed(green), mixed(blue)])
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{ImageFormat, RgbImage};
+    use image::{ImageFormat, RgbaImage};
 
     fn png(width: u32, height: u32) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -51,6 +73,14 @@ mod tests {
         assert_eq!((read.width(), read.height()), (480, 240));
         let read = image::load_from_memory(&thumbnail(&png(20, 10)).unwrap()).unwrap();
         assert_eq!((read.width(), read.height()), (20, 10));
+    }
+
+    #[test]
+    fn what_is_transparent_is_white() {
+        let mut bytes = Vec::new();
+        RgbaImage::new(10, 10).write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).unwrap();
+        let read = image::load_from_memory(&thumbnail(&bytes).unwrap()).unwrap().to_rgb8();
+        assert!(read.get_pixel(5, 5).0.iter().all(|color| *color > 250));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use dmrelay_app::CONNECT_TIMEOUT;
 use dmrelay_domain::secret::Secret;
 use dmrelay_runtime::http::{Answer, Call, Client, Method};
 use dmrelay_runtime::metrics::{Metrics, Process};
-use dmrelay_simulator::{AccountSpec, Simulator, UnlinkedPage};
+use dmrelay_simulator::{AccountSpec, Person, Simulator, UnlinkedPage};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,22 @@ pub(crate) const USERNAME: &str = "dmrelay_demo";
 /// A new customer per start: a human may have taken over the chats of earlier ones.
 pub(crate) fn new_customer() -> String {
     format!("2{:014}", rand::random_range(0..100_000_000_000_000_u64))
+}
+
+/// Gives a customer a name and a face.
+pub(crate) fn introduce(simulator: &Simulator, customer: &str) {
+    const NAMES: [&str; 6] =
+        ["Ada Novak", "Ben Okafor", "Carla Rossi", "Dana Levi", "Emil Berg", "Fatma Demir"];
+    let name = NAMES[customer.bytes().map(usize::from).sum::<usize>() % NAMES.len()];
+    let person = Person {
+        name: Some(name.to_owned()),
+        username: name.to_lowercase().replace(' ', "."),
+        profile_pic: Some(simulator.medium_url("face")),
+        unavailable: false,
+        profile_hidden: false,
+        standby: false,
+    };
+    simulator.set_person(ACCOUNT, customer, person);
 }
 
 /// Registers the account with the simulated Meta and connects it. Later starts renew the existing connection.

@@ -90,6 +90,7 @@ pub(crate) async fn start(args: &Args, stop: CancellationToken) -> anyhow::Resul
     )?;
     let mut options = api_options(&args.api, &keys, (address, &simulator), settings)?;
     let customer = crate::account::new_customer();
+    crate::account::introduce(&simulator, &customer);
     let player = Arc::new(Player::new(simulator.customer(crate::account::ACCOUNT, &customer)));
     let code = folder::random();
     options.demo = Some(Demo::new(SUBACCOUNT, AGENT, code.clone(), player));

@@ -137,6 +137,8 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// Meta's usage header, if present: `X-Business-Use-Case-Usage`, otherwise `X-App-Usage`.
     pub usage: Option<String>,
+    /// Where it leads, for a redirect.
+    pub location: Option<String>,
     /// The body.
     pub body: Bytes,
 }
@@ -280,6 +282,7 @@ impl Client {
         let retry_after =
             header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let usage = header("x-business-use-case-usage").or_else(|| header("x-app-usage")).map(str::to_owned);
+        let location = header("location").map(str::to_owned);
         let status = response.status().as_u16();
         let mut body = BytesMut::new();
         loop {
@@ -298,7 +301,7 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, retry_after, usage, body: body.freeze() })
+        Ok(Answer { status, retry_after, usage, location, body: body.freeze() })
     }
 }
 

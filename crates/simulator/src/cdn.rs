@@ -16,6 +16,9 @@ use crate::engine::Core;
 /// A picture that customers of the demo send.
 const VASE: &[u8] = include_bytes!("../assets/vase.png");
 
+/// The picture of a customer.
+const FACE: &[u8] = include_bytes!("../assets/face.png");
+
 /// What the server answers for a medium.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Medium {
@@ -71,10 +74,11 @@ pub(crate) async fn serve(State(core): State<Arc<Core>>, Query(asked): Query<Ask
     }
 }
 
-/// What is always there: a picture, and a voice message.
+/// What is always there: a picture, a face, and a voice message.
 fn sample(name: &str) -> Option<Vec<u8>> {
     match name {
         "vase" => Some(VASE.to_vec()),
+        "face" => Some(FACE.to_vec()),
         "voice" => Some(voice()),
         _ => None,
     }

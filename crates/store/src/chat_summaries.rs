@@ -116,6 +116,15 @@ impl Store {
         rows(&self.reader(), &counts).await
     }
 
+    /// Up to which message somebody has read a chat; 0 if they have not.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn read_up_to(&self, chat: ChatId, reader: &str) -> Result<i64> {
+        let read = Entity::find_by_id((chat, reader.to_owned())).one(&self.reader()).await?;
+        Ok(read.map_or(0, |read| read.seq))
+    }
+
     /// Somebody has read a chat up to a message, or all that is in it. What was read stays read. False if the chat has no such
     /// message, or is gone.
     ///

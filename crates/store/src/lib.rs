@@ -104,7 +104,7 @@ pub use inbox_writer::{Batch, InboxOptions, InboxWriter, OnStored, Unavailable};
 pub use incidents::IncidentFilter;
 pub use ingest::ClaimedEvent;
 pub use leader::Leadership;
-pub use media::MediaOutcome;
+pub use media::{MediaOutcome, PROFILE};
 pub use meta_apps::NewMetaApp;
 pub use moving::Moved;
 pub use notification_targets::{NewTarget, Owner, TargetChange};

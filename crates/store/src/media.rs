@@ -1,12 +1,11 @@
 //! Media of customers: named by their messages, fetched by a worker, deleted with what they came with.
 
 use crate::bulk::{Column as Field, Kind, Rows};
-use crate::query::literal;
 use crate::{Result, Store, Tx};
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::conversation::{Change, Conversation};
 use dmrelay_domain::ids::{ChatId, ConnectionId, MediaId, MessageId, first_id_at};
-use dmrelay_domain::media::{self, MediaState};
+use dmrelay_domain::media::MediaState;
 use dmrelay_domain::text::truncate;
 use dmrelay_entity::media::{Column, Entity, Model};
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -40,10 +39,8 @@ const NEW: &[Field] = &[
 /// What became of an attempt to fetch a medium.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MediaOutcome {
-    /// It is in the store under this name.
+    /// It is in the store.
     Stored {
-        /// The name.
-        name: String,
         /// What it is.
         content_type: &'static str,
         /// Its size, in bytes.
@@ -58,39 +55,36 @@ pub enum MediaOutcome {
 }
 
 impl Tx {
-    /// Notes the media of messages that were stored, and forgets those of messages that were unsent.
+    /// Notes the media of new messages, and forgets those of messages that were unsent, or are gone.
     pub(crate) async fn save_media(&self, conversations: &[&Conversation]) -> Result<()> {
         let mut rows = Rows::new(NEW);
-        let mut unsent: Vec<MessageId> = Vec::new();
-        let messages =
-            conversations.iter().flat_map(|one| one.messages.iter().map(move |message| (one, message)));
-        for (one, message) in messages {
-            let is_changed = match message.change() {
-                Change::Inserted => true,
-                Change::Updated => message.body.change() != Change::None,
-                Change::None | Change::Deleted => false,
-            };
-            if !is_changed {
-                continue;
+        let mut gone: Vec<MessageId> = Vec::new();
+        for one in conversations {
+            for message in &one.messages {
+                let is_gone = match message.change() {
+                    Change::Deleted => true,
+                    Change::Updated => message.body.change() != Change::None && message.is_unsent(),
+                    Change::None | Change::Inserted => false,
+                };
+                if is_gone {
+                    gone.push(message.id);
+                }
             }
-            if message.is_unsent() {
-                unsent.push(message.id);
-            }
-            for kept in message.body.attachments.as_deref().map(media::kept).unwrap_or_default() {
+            for (message, kept) in &one.changes.media {
                 rows.push(vec![
                     kept.id.into(),
                     one.connection.id.into(),
                     one.chat.id.into(),
-                    message.id.into(),
+                    (*message).into(),
                     i64::from(kept.position).into(),
-                    kept.kind.into(),
-                    kept.url.into(),
+                    kept.kind.as_str().into(),
+                    kept.url.as_str().into(),
                     one.now.into(),
                 ]);
             }
         }
-        if !unsent.is_empty() {
-            self.discard_media(Column::MessageId.is_in(unsent)).await?;
+        if !gone.is_empty() {
+            self.discard_media(Column::MessageId.is_in(gone)).await?;
         }
         if rows.is_empty() {
             return Ok(());
@@ -124,7 +118,60 @@ impl Tx {
     }
 }
 
+/// The kind of a customer's picture.
+pub const PROFILE: &str = "profile";
+
+/// How old a customer's picture is when another copy is made of it. Its link at Meta lasts some days.
+const PROFILE_AGE: Duration = Duration::from_hours(7 * 24);
+
 impl Store {
+    /// Notes the picture of a customer, to be fetched, unless there is a copy that is not old.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn note_profile_picture(
+        &self,
+        connection: ConnectionId,
+        chat: ChatId,
+        url: &str,
+    ) -> Result<bool> {
+        let sql = format!(
+            "INSERT INTO media (id, connection_id, chat_id, position, kind, url, state, due_at, created_at) \
+             SELECT $1, $2, c.id, 0, '{PROFILE}', $4, 'pending', {now}, {now} FROM chats c WHERE c.id = $3 \
+             AND NOT EXISTS (SELECT 1 FROM media m WHERE m.chat_id = $3 AND m.kind = '{PROFILE}' \
+                AND m.state IN ('pending', 'stored') AND m.created_at > {now} - $5)",
+            now = self.dialect.clock(),
+        );
+        let values = vec![
+            MediaId::new().into(),
+            connection.into(),
+            chat.into(),
+            url.into(),
+            millis(PROFILE_AGE).into(),
+        ];
+        Ok(self.execute(&sql, values).await? > 0)
+    }
+
+    /// The copies of the pictures of these customers.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn profile_pictures(&self, chats: &[ChatId]) -> Result<HashMap<ChatId, MediaId>> {
+        if chats.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let stored = Entity::find()
+            .select_only()
+            .columns([Column::ChatId, Column::Id])
+            .filter(Column::ChatId.is_in(chats.iter().copied()))
+            .filter(Column::MessageId.is_null())
+            .filter(Column::State.eq(MediaState::Stored.as_str()))
+            .order_by_asc(Column::Id)
+            .into_tuple::<(ChatId, MediaId)>();
+        // The newest of each.
+        Ok(stored.all(&self.reader()).await?.into_iter().collect())
+    }
+
     /// A medium of these connections; none that is to be deleted.
     ///
     /// # Errors
@@ -145,8 +192,8 @@ impl Store {
         Ok(one.one(&self.reader()).await?)
     }
 
-    /// Claims media that are to be fetched or deleted, for this process alone and until `lease` has passed: of each connection a few,
-    /// those that have waited longest first.
+    /// Claims media that are to be fetched, for this process alone and until `lease` has passed: of each connection a few, those that have
+    /// waited longest first.
     ///
     /// # Errors
     /// What the database says.
@@ -157,6 +204,7 @@ impl Store {
             .select_only()
             .column(Column::ConnectionId)
             .filter(Column::DueAt.is_not_null())
+            .filter(Column::State.eq(MediaState::Pending.as_str()))
             .filter(Column::ClaimedUntil.into_expr().gt(self.instant()))
             .into_tuple()
             .all(db)
@@ -169,6 +217,7 @@ impl Store {
             shares.iter().filter(|(_, share)| **share >= CONNECTION_SHARE).map(|(id, _)| *id).collect();
         let looked_at = u64::try_from(most.saturating_mul(LOOKED_AT)).unwrap_or(u64::MAX);
         let due = Entity::find()
+            .filter(Column::State.eq(MediaState::Pending.as_str()))
             .filter(Column::DueAt.into_expr().lte(self.instant()))
             .filter(Column::ClaimedUntil.into_expr().lte(self.instant()))
             .filter(Column::ConnectionId.is_not_in(full))
@@ -197,8 +246,40 @@ impl Store {
         Ok(claimed)
     }
 
+    /// Claims media that are to be deleted from the store, for this process alone and until `lease` has passed.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn claim_gone_media(&self, lease: Duration, most: u64) -> Result<Vec<Model>> {
+        let due = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::State.eq(MediaState::Gone.as_str()))
+            .filter(Column::DueAt.into_expr().lte(self.instant()))
+            .filter(Column::ClaimedUntil.into_expr().lte(self.instant()))
+            .order_by_asc(Column::DueAt)
+            .limit(most);
+        let due: Vec<MediaId> = due.into_tuple().all(&self.writer()).await?;
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let claim = Entity::update_many()
+            .col_expr(Column::ClaimedUntil, self.clock().add(millis(lease)))
+            .filter(Column::Id.is_in(due))
+            .filter(Column::ClaimedUntil.into_expr().lte(self.instant()));
+        Ok(claim.exec_with_returning(&self.writer()).await?)
+    }
+
+    /// Whether a medium is still known, in whatever state.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn is_medium_known(&self, id: MediaId) -> Result<bool> {
+        Ok(Entity::find_by_id(id).one(&self.writer()).await?.is_some())
+    }
+
     /// Records what became of an attempt to fetch a medium. False if it is not wanted any more, or another worker has it: then nothing
-    /// is recorded, and what was stored is to be deleted.
+    /// is recorded.
     ///
     /// # Errors
     /// What the database says.
@@ -209,10 +290,9 @@ impl Store {
             [(Column::State, state.as_str().into()), (Column::DueAt, none()), (Column::Url, text_none())]
         };
         let set = match outcome {
-            MediaOutcome::Stored { name, content_type, bytes, has_thumbnail } => over(MediaState::Stored)
+            MediaOutcome::Stored { content_type, bytes, has_thumbnail } => over(MediaState::Stored)
                 .into_iter()
                 .fold(set, |set, (column, value)| set.col_expr(column, value))
-                .col_expr(Column::Name, name.as_str().into())
                 .col_expr(Column::ContentType, (*content_type).into())
                 .col_expr(Column::Bytes, i64::try_from(*bytes).unwrap_or(i64::MAX).into())
                 .col_expr(Column::HasThumbnail, (*has_thumbnail).into())
@@ -230,7 +310,19 @@ impl Store {
             .filter(Column::Id.eq(claimed.id))
             .filter(Column::State.eq(MediaState::Pending.as_str()))
             .filter(Column::ClaimedUntil.eq(claimed.claimed_until));
-        Ok(record.exec(&self.writer()).await?.rows_affected > 0)
+        let is_recorded = record.exec(&self.writer()).await?.rows_affected > 0;
+        if is_recorded && claimed.kind == PROFILE && matches!(outcome, MediaOutcome::Stored { .. }) {
+            // It takes the place of the former one.
+            let former = Entity::update_many()
+                .col_expr(Column::State, MediaState::Gone.as_str().into())
+                .col_expr(Column::DueAt, self.clock())
+                .filter(Column::ChatId.eq(claimed.chat_id))
+                .filter(Column::Kind.eq(PROFILE))
+                .filter(Column::Id.lt(claimed.id))
+                .filter(Column::State.ne(MediaState::Gone.as_str()));
+            former.exec(&self.writer()).await?;
+        }
+        Ok(is_recorded)
     }
 
     /// A medium is deleted from the store: its row goes. Or it could not be, and is tried again later.
@@ -270,19 +362,6 @@ impl Store {
             now = self.dialect.clock(),
         );
         self.execute(&sql, vec![before.into(), batch.into()]).await
-    }
-
-    /// How many media are to be fetched or deleted.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn media_waiting(&self) -> Result<u64> {
-        use sea_orm::PaginatorTrait;
-        let waiting = Entity::find().filter(Column::DueAt.is_not_null());
-        Ok(waiting
-            .filter(Column::State.into_expr().ne(literal(MediaState::Stored.as_str())))
-            .count(&self.reader())
-            .await?)
     }
 }
 

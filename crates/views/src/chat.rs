@@ -34,8 +34,10 @@ pub struct ChatView {
     pub username: Option<String>,
     /// The customer's name.
     pub name: Option<String>,
-    /// A link to the user's picture, which expires within days.
+    /// A link to the user's picture at Meta, which expires within days.
     pub picture: Option<String>,
+    /// The id of our copy of the picture, for `GET …/media/{mediaId}`; null if there is none.
+    pub picture_media_id: Option<Uuid>,
     /// The state of the agent's chat at its provider: `ongoing` or `ended`.
     pub chat_status: String,
     /// Dynamic variables of the chat: `instagram_user_id` and `channel`.
@@ -182,6 +184,7 @@ impl ChatView {
             username: row.username.clone(),
             name: row.name.clone(),
             picture: row.picture.clone(),
+            picture_media_id: None,
             chat_status: row.chat_status.to_string(),
             metadata: parsed(Some(&row.metadata)),
             mode: row.mode.to_string(),

@@ -16,12 +16,12 @@ pub struct MediaView {
     pub media_id: Uuid,
     /// The chat it was sent in.
     pub chat_id: Uuid,
-    /// The message it came with.
-    pub message_id: Uuid,
+    /// The message it came with; null for the picture of the customer.
+    pub message_id: Option<Uuid>,
     /// Which attachment of the message it is, from 0.
     #[schema(minimum = 0)]
     pub position: i32,
-    /// Meta's word for it: `image`, `video`, `audio`, `file`, `sticker`.
+    /// Meta's word for it: `image`, `video`, `audio`, `file`, `sticker`; or `profile`, the picture of the customer.
     #[schema(example = "image")]
     pub kind: String,
     /// How far the copy is: `pending`, `stored`, `expired` (Meta's link ended before it was fetched), or `failed`.
@@ -61,7 +61,7 @@ impl MediaView {
         Self {
             media_id: row.id.0,
             chat_id: row.chat_id.0,
-            message_id: row.message_id.0,
+            message_id: row.message_id.map(|id| id.0),
             position: row.position,
             kind: row.kind.clone(),
             state: row.state.to_string(),

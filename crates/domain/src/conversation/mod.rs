@@ -54,6 +54,7 @@ use crate::actor::Actor;
 use crate::clock::Millis;
 use crate::failure::FailureClass;
 use crate::ids::{DeadLetterId, EventId, MessageId, TurnId, id_at};
+use crate::media::Kept;
 use crate::retry::Schedule;
 use crate::states::{ActivityKind, ChatMode, DeadLetterKind, DeadLetterState, Direction, EventState};
 use serde_json::Value;
@@ -104,6 +105,8 @@ pub struct Changes {
     pub read_up_to: Option<(i64, Millis)>,
     /// Unanswered messages beyond the loaded ones are dropped, for this reason.
     pub dropped: Option<MessageError>,
+    /// What new messages have brought besides text, as far as it is kept.
+    pub media: Vec<(MessageId, Kept)>,
     /// Echoes that may be Instagram's own.
     pub prompt_echoes: Vec<PromptEcho>,
     /// Agent chats that this conversation has from now on.

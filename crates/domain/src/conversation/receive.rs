@@ -254,13 +254,23 @@ impl Conversation {
     /// Adds a received message, or fills the stub waiting for it. `None` if it already exists, or was unsent
     /// before it arrived.
     pub(super) fn add_received(&mut self, mut new: Message) -> Option<crate::ids::MessageId> {
-        if self.policy.keep_media {
-            let named = new.body.attachments.as_deref().and_then(media::named);
-            if let Some(named) = named {
-                new.body.attachments = Some(named);
-                self.changes.effects.push(Effect::FetchMedia);
-            }
+        let named = if self.policy.keep_media {
+            new.body.attachments.as_deref().and_then(media::named)
+        } else {
+            None
+        };
+        if named.is_some() {
+            new.body.attachments.clone_from(&named);
         }
+        let id = self.add_or_fill(new)?;
+        if let Some(named) = named {
+            self.changes.media.extend(media::kept(&named).into_iter().map(|kept| (id, kept)));
+            self.changes.effects.push(Effect::FetchMedia);
+        }
+        Some(id)
+    }
+
+    fn add_or_fill(&mut self, new: Message) -> Option<crate::ids::MessageId> {
         let mid = new.mid.clone();
         let known = mid.and_then(|mid| self.live_mut().find(|known| known.mid.as_deref() == Some(&mid)));
         match known {

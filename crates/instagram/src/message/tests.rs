@@ -131,6 +131,7 @@ fn what_graph_accepts_passes_unchanged() {
     });
     for (message, kind) in [
         (json!({"text": "ä".repeat(500)}), "text"),
+        (json!({"text": "a \\u0000 in words"}), "text"),
         (
             json!({"text": "Pick", "quick_replies": [{"content_type": "text", "title": "Red", "payload": "RED"}]}),
             "text",

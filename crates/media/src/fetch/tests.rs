@@ -99,6 +99,10 @@ async fn what_the_server_answers_is_checked() {
         (answer("500 Internal Server Error", "", b""), "later"),
         (answer("429 Too Many Requests", "", b""), "later"),
         (answer("302 Found", "location: http://169.254.169.254/\r\n", b""), "never"),
+        (answer("302 Found", "location: http://localhost/\r\n", b""), "never"),
+        // Always to itself.
+        (answer("302 Found", "location: /again\r\n", b""), "never"),
+        (answer("304 Not Modified", "", b""), "later"),
         (answer("200 OK", "", b"<html>log in</html>"), "never"),
         (answer("200 OK", "content-encoding: gzip\r\n", b"\x1f\x8b\x08\0\0\0\0\0"), "never"),
         (answer("200 OK", "", &[JPEG, &[0; 5_000]].concat()), "never"),

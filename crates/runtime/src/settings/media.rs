@@ -50,6 +50,9 @@ pub struct MediaFetchSettings {
     /// Timeout of fetching a medium.
     #[arg(long, env = "MEDIA_TIMEOUT", default_value = "60s", value_parser = positive)]
     pub media_timeout: Duration,
+    /// Delay after the first failed attempt to fetch a medium, of which half is random; it doubles with each, up to 4 hours.
+    #[arg(long, env = "MEDIA_RETRY", default_value = "1m", value_parser = positive)]
+    pub media_retry: Duration,
     /// Maximum number of attempts to fetch a medium: by default over 4 to 8 hours.
     #[arg(long, env = "MEDIA_ATTEMPTS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub media_attempts: u32,

@@ -40,6 +40,9 @@ pub struct WorkerSettings {
     /// Maximum number of concurrent questions, and of concurrent sends.
     #[arg(long, env = "WORKER_CONCURRENCY", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub worker_concurrency: u16,
+    /// How often the typing indicator is shown anew while the agent takes its time.
+    #[arg(long, env = "TYPING_INTERVAL", default_value = "20s", value_parser = positive)]
+    pub typing_interval: Duration,
     /// How long a user must be silent before the agent is asked, in milliseconds.
     #[arg(long, env = "DEBOUNCE_MS", default_value_t = 1_500)]
     pub debounce_ms: u32,

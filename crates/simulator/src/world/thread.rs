@@ -91,7 +91,7 @@ impl Person {
         Self {
             name: Some(format!("Customer {tail}")),
             username: format!("customer_{user}"),
-            profile_pic: Some(format!("https://scontent.cdninstagram.com/v/{user}.jpg?oe=0")),
+            profile_pic: None,
             unavailable: false,
             profile_hidden: false,
             standby: false,
