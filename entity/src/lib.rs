@@ -50,6 +50,8 @@ pub mod process;
 pub mod prompt_echo;
 pub mod provider_key;
 pub mod session;
+pub mod template;
+pub mod template_version;
 pub mod turn;
 pub mod turn_count;
 pub mod usage_day;

@@ -3,6 +3,7 @@
 
 mod m20261125_000001_initial;
 mod m20261127_000002_media;
+mod m20261127_000003_templates;
 mod records;
 mod schema;
 
@@ -17,7 +18,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261125_000001_initial::Migration), Box::new(m20261127_000002_media::Migration)]
+        vec![
+            Box::new(m20261125_000001_initial::Migration),
+            Box::new(m20261127_000002_media::Migration),
+            Box::new(m20261127_000003_templates::Migration),
+        ]
     }
 }
 

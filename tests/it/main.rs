@@ -72,6 +72,7 @@ mod single_sign_on;
 mod store;
 mod store_rest;
 mod takeover;
+mod templates;
 mod tokens;
 mod tracing;
 mod transfer;

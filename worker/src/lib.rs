@@ -22,6 +22,7 @@ mod liveness;
 mod media;
 mod notify;
 mod process;
+mod rounds;
 mod services;
 mod slots;
 mod timers;

@@ -2,6 +2,7 @@
 //! attempt. Not by way of the queue: nobody waits for it in milliseconds, and a message never waits for its media.
 
 use crate::Context;
+use crate::rounds::{Rounds, TICK};
 use bytes::Bytes;
 use dmrelay_domain::media::MediaState;
 use dmrelay_domain::retry::{MEDIA_CAP, Schedule};
@@ -9,13 +10,9 @@ use dmrelay_media::{Fetched, Fetcher, NotFetched, Storage, StoreError, thumbnail
 use dmrelay_store::MediaOutcome;
 use dmrelay_store::entity::media::Model;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-
-/// How often it is looked what is due, besides when something has come.
-const TICK: Duration = Duration::from_secs(1);
 
 /// Time beside the calls to Meta and to the store.
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
@@ -38,48 +35,24 @@ pub(crate) async fn run(ctx: Arc<Context>, media: Arc<Media>, shutdown: Cancella
     let at_a_time = usize::from(settings.media_concurrency);
     let lease = media.fetcher.timeout() + media.storage.timeout() * 2 + LEASE_MARGIN;
     let deleting = tokio::spawn(delete_all(ctx.clone(), media.clone(), shutdown.clone()));
-    let mut attempts = JoinSet::new();
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let next = async {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = ctx.media_came.notified() => {}
-                Some(_) = attempts.join_next() => {}
-            }
-        };
-        if shutdown.run_until_cancelled(next).await.is_none() {
-            break;
-        }
-        while attempts.try_join_next().is_some() {}
-        let free = at_a_time.saturating_sub(attempts.len());
-        if free == 0 || !ctx.liveness.is_alive() {
-            continue;
-        }
-        match ctx.store.claim_media(lease, free).await {
-            Ok(claimed) => {
-                for row in claimed {
-                    let (ctx, media) = (ctx.clone(), media.clone());
-                    let tasks = ctx.tasks.clone();
-                    attempts.spawn(tasks.track_future(async move { attempt(&ctx, &media, &row).await }));
-                }
-            }
-            Err(err) => tracing::warn!(error = %err, "cannot look which media are due; retrying"),
-        }
-    }
-    // They have the grace period of all started work.
-    attempts.detach_all();
+    let rounds = Rounds { what: "media", at_a_time, woken: &ctx.media_came };
+    let claim = |free| ctx.store.claim_media(lease, free);
+    let attempt = |row| {
+        let (ctx, media) = (ctx.clone(), media.clone());
+        async move { attempt(&ctx, &media, &row).await }
+    };
+    rounds.run(&ctx, shutdown, claim, attempt).await;
     // It ends with `shutdown`, too.
     drop(deleting.await);
 }
 
 /// Deletes from the store what is to be deleted, apart from what is fetched: neither waits for the other.
 async fn delete_all(ctx: Arc<Context>, media: Arc<Media>, shutdown: CancellationToken) {
+    // One deletion is of two objects. What is not begun in time is another worker's.
+    let one = media.storage.timeout() * 2;
+    let lease = one + LEASE_MARGIN;
     loop {
-        // As long as one deletion after the other takes.
-        let count = u32::try_from(DELETIONS).unwrap_or(u32::MAX);
-        let lease = media.storage.timeout() * 2 * count;
+        let began = Instant::now();
         let claimed = if ctx.liveness.is_alive() {
             ctx.store.claim_gone_media(lease, DELETIONS).await
         } else {
@@ -93,6 +66,9 @@ async fn delete_all(ctx: Arc<Context>, media: Arc<Media>, shutdown: Cancellation
         for row in claimed {
             if shutdown.is_cancelled() {
                 return;
+            }
+            if began.elapsed() + one > lease {
+                break;
             }
             delete(&ctx, &media.storage, &row).await;
         }

@@ -2,6 +2,7 @@
 //! Redis must not keep anybody from being told of what it causes.
 
 use crate::Context;
+use crate::rounds::Rounds;
 use dmrelay_domain::ids::NotificationTargetId;
 use dmrelay_domain::notification::{Attempt, Channel, ConcernedAccount, NotificationType};
 use dmrelay_domain::retry;
@@ -12,14 +13,8 @@ use dmrelay_store::{AttemptOutcome, ClaimedNotification};
 use dmrelay_vault::{Place, SealError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-
-/// How often it is looked what is due.
-const TICK: Duration = Duration::from_secs(1);
-
-/// Minimum time between two looks: of many attempts that end at once, not each is a reason to look.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Time beside the attempt itself, after which another worker may take a notification.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
@@ -28,38 +23,14 @@ const LEASE_MARGIN: Duration = Duration::from_secs(30);
 pub(crate) async fn run(ctx: Arc<Context>, shutdown: CancellationToken) {
     let at_a_time = usize::from(ctx.options.worker.incidents.notification_concurrency);
     let lease = ctx.notifier.timeout() + LEASE_MARGIN;
-    let mut attempts = JoinSet::new();
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        // What waited for its target or its owner may be due once an attempt has ended.
-        let next = async {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                Some(_) = attempts.join_next() => {}
-            }
-        };
-        if shutdown.run_until_cancelled(next).await.is_none() {
-            break;
-        }
-        while attempts.try_join_next().is_some() {}
-        let free = at_a_time.saturating_sub(attempts.len());
-        if free == 0 || !ctx.liveness.is_alive() {
-            continue;
-        }
-        match ctx.store.claim_notifications(lease, free).await {
-            Ok(claimed) => {
-                for one in claimed {
-                    let (ctx, tasks) = (ctx.clone(), &ctx.tasks);
-                    attempts.spawn(tasks.track_future(async move { attempt(&ctx, &one).await }));
-                }
-            }
-            Err(err) => tracing::warn!(error = %err, "cannot look which notifications are due; retrying"),
-        }
-        tokio::time::sleep(LOOK_INTERVAL).await;
-    }
-    // They have the grace period of all started work.
-    attempts.detach_all();
+    // Nothing wakes it: the database tells each second.
+    let rounds = Rounds { what: "notifications", at_a_time, woken: &Notify::new() };
+    let claim = |free| ctx.store.claim_notifications(lease, free);
+    let attempt = |one| {
+        let ctx = ctx.clone();
+        async move { attempt(&ctx, &one).await }
+    };
+    rounds.run(&ctx, shutdown, claim, attempt).await;
 }
 
 /// Makes one attempt, and records its outcome.

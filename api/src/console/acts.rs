@@ -8,20 +8,22 @@ use crate::extract::Id;
 use crate::idempotency;
 use crate::problem::Problem;
 use crate::routes::ids;
-use crate::services::send::{self, Sent, Wanted};
+use crate::services::send::{self, Sent, Wanted, What};
 use crate::services::{chats, read, takeover};
 use crate::state::ApiState;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use dmrelay_console::{Markup, Place, bubble, head, row};
-use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId};
+use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId, TemplateId};
 use dmrelay_domain::permission::Permission;
 use dmrelay_instagram::Outgoing;
 use dmrelay_store::Connection;
 use dmrelay_store::entity::{chat, message};
 use dmrelay_views::MessageView;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// The most hours that go by at once in the demo.
 const HOURS_MAX: u32 = 24 * 7;
@@ -33,6 +35,8 @@ const INBOX: &str = "/console/inbox";
 pub(super) struct Fields {
     pub(super) text: Option<String>,
     hours: Option<u32>,
+    /// A saved message, in place of a text.
+    template: Option<Uuid>,
     pub(super) assignee: Option<String>,
     pub(super) tag: Option<String>,
     pub(super) untag: Option<String>,
@@ -100,12 +104,17 @@ pub(super) async fn send(Id(id): Id<ChatId>, call: Call<Fields>) -> Response {
     let sending = async {
         let act = Act::begin(&call, Permission::Send, id).await?;
         let state = act.state;
-        let text = dmrelay_domain::text::clean(call.fields.text.as_deref().unwrap_or_default().trim());
-        let outgoing = Outgoing::text(&text).map_err(|err| send::faults("/text", err))?;
+        let what = if let Some(id) = call.fields.template {
+            What::Template { id: TemplateId(id), variables: BTreeMap::new() }
+        } else {
+            let text = call.fields.text.as_deref().unwrap_or_default().trim();
+            let outgoing = Outgoing::text(&dmrelay_domain::text::clean(text));
+            What::Message(outgoing.map_err(|err| send::faults("/text", err))?)
+        };
         let to = InstagramUserId::parse(&act.row.instagram_user_id)
             .map_err(|_| Problem::not_found("the chat's customer cannot be read"))?;
         let wanted =
-            Wanted { to, outgoing, reply_to: None, key: idempotency::key(&call.headers)?, sent_by: None };
+            Wanted { to, what, reply_to: None, key: idempotency::key(&call.headers)?, sent_by: None };
         if let Some(before) = send::sent_before(state, &act.connection, &wanted).await? {
             return Ok(shown(&act, &before));
         }

@@ -239,7 +239,10 @@ async fn open(
     let chat = services::chats::view(state, &visitor.actor, &row).await?;
     let (person, entries) = (visitor.person(), conversation.entries());
     let panel = panel::render(state, visitor, connections, &chat).await?;
+    let templates = state.store.templates(&visitor.subaccount).await?;
+    let templates: Vec<_> = templates.iter().map(services::templates::view).collect();
     let thread = Thread {
+        templates: &templates,
         person: &person,
         chat: &chat,
         entries: &entries,

@@ -241,6 +241,8 @@ impl LiveEventKind {
             | ActivityKind::ConnectFailed
             | ActivityKind::CustomerTextRead
             | ActivityKind::AccountErased
+            | ActivityKind::TemplateSaved
+            | ActivityKind::TemplateDeleted
             | ActivityKind::SessionCreated
             | ActivityKind::SessionRevoked
             | ActivityKind::ApiKeyCreated

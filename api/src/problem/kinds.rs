@@ -115,6 +115,14 @@ pub(crate) static KINDS: &[Kind] = &[
     kind("window-closed", &[409], "Meta's 24 hours since the user's last message are over", Extras::None),
     kind("not-open", &[409], "the dead letter is already replayed or discarded", Extras::None),
     kind("not-replayable", &[409], "the dead letter cannot be replayed now; `detail` says why", Extras::None),
+    kind("template-name-taken", &[409], "another template of the subaccount has this name", Extras::None),
+    kind(
+        "too-many-templates",
+        &[409],
+        "the subaccount has `TEMPLATES_PER_SUBACCOUNT` templates",
+        Extras::None,
+    ),
+    kind("template-changed", &[409], "somebody has changed the template since it was read", Extras::None),
     kind("media-pending", &[409], "the medium is being fetched from Meta; `Retry-After`", Extras::None),
     kind(
         "media-unavailable",

@@ -36,6 +36,7 @@ mod sessions;
 mod settings;
 mod status;
 mod takeover;
+mod templates;
 mod thread;
 mod transfer;
 pub(crate) mod triage;
@@ -153,6 +154,13 @@ fn of_tenant() -> Vec<Route> {
         needs(Permission::Notify, routes!(notification_targets::delete)),
         needs(Permission::Notify, routes!(notification_targets::test)),
         needs(Permission::Notify, routes!(notification_targets::rotate)),
+        needs(Permission::Read, routes!(templates::list)),
+        needs(Permission::Configure, routes!(templates::create)),
+        needs(Permission::Read, routes!(templates::show)),
+        needs(Permission::Configure, routes!(templates::change)),
+        needs(Permission::Configure, routes!(templates::delete)),
+        needs(Permission::Read, routes!(templates::versions)),
+        needs(Permission::Read, routes!(templates::preview)),
         needs(Permission::ManageSessions, routes!(sessions::list)),
         needs(Permission::ManageSessions, routes!(sessions::create)),
         needs(Permission::ManageSessions, routes!(sessions::revoke)),

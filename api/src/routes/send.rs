@@ -8,7 +8,7 @@ use crate::idempotency;
 use crate::problem::Problem;
 use crate::services::{
     self,
-    send::{Sent, Wanted, sent_before},
+    send::{Sent, Wanted, What, sent_before},
 };
 use crate::state::ApiState;
 use axum::Extension;
@@ -16,7 +16,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use dmrelay_domain::api_key;
-use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId, MessageId};
+use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId, MessageId, TemplateId};
 use dmrelay_domain::states::MessageStatus;
 use dmrelay_domain::trace::TraceId;
 use dmrelay_instagram::Outgoing;
@@ -25,6 +25,7 @@ use dmrelay_store::entity::message;
 use dmrelay_views::enums;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -39,7 +40,13 @@ pub(super) struct Send {
     /// an image, video, audio or PDF by https `url` or `attachment_id`, a `template`, a `like_heart` or a `MEDIA_SHARE`; or several images as
     /// `attachments`. The guide to messages has each kind with its limits.
     #[schema(schema_with = message_schema)]
-    message: Value,
+    message: Option<Value>,
+    /// A saved message, in place of `message`.
+    template_id: Option<Uuid>,
+    /// The values of its variables. `name` and `username` are the customer's if they are not given.
+    #[serde(default)]
+    #[schema(example = json!({"order": "4711"}))]
+    variables: BTreeMap<String, String>,
     /// The `messageId` of the message that it replies to.
     reply_to: Option<Uuid>,
     /// The connection; required if the agent has several.
@@ -59,7 +66,7 @@ pub(super) struct Accepted {
     status: String,
 }
 
-fn message_schema() -> utoipa::openapi::schema::Schema {
+pub(super) fn message_schema() -> utoipa::openapi::schema::Schema {
     use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, SchemaType, Type};
     let text = ObjectBuilder::new()
         .schema_type(SchemaType::Type(Type::String))
@@ -116,18 +123,27 @@ pub(super) async fn send(
 
 fn check(request: &Send, headers: &HeaderMap) -> Result<Wanted, Problem> {
     let to = InstagramUserId::parse(&request.to).map_err(|err| Problem::invalid("/to", err.why))?;
-    let outgoing = match &request.message {
-        Value::String(text) => Outgoing::text(&dmrelay_domain::text::clean(text)),
-        other => Outgoing::from_json(other),
+    let what = match (&request.message, request.template_id) {
+        (Some(message), None) => {
+            let outgoing = match message {
+                Value::String(text) => Outgoing::text(&dmrelay_domain::text::clean(text)),
+                other => Outgoing::from_json(other),
+            };
+            What::Message(outgoing.map_err(|err| services::send::faults("/message", err))?)
+        }
+        (None, Some(id)) => What::Template { id: TemplateId(id), variables: request.variables.clone() },
+        (Some(_), Some(_)) => {
+            return Err(Problem::invalid("/templateId", "cannot be given together with message"));
+        }
+        (None, None) => return Err(Problem::invalid("/message", "is required, unless templateId is given")),
     };
-    let outgoing = outgoing.map_err(|err| services::send::faults("/message", err))?;
     let key = idempotency::key(headers)?;
     if request.sent_by.as_deref().is_some_and(|name| !api_key::is_name(name)) {
         let what = format!("must be 1 to {} bytes of printable text", api_key::NAME_MAX);
         return Err(Problem::invalid("/sentBy", what));
     }
     let reply_to = request.reply_to.map(MessageId);
-    Ok(Wanted { to, outgoing, reply_to, key, sent_by: request.sent_by.clone() })
+    Ok(Wanted { to, what, reply_to, key, sent_by: request.sent_by.clone() })
 }
 
 /// Chats in which the call's idempotency key may have been used.

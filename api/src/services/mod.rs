@@ -12,5 +12,6 @@ pub(crate) mod read;
 pub(crate) mod send;
 pub(crate) mod takeover;
 pub(crate) mod targets;
+pub(crate) mod templates;
 pub(crate) mod thread;
 pub(crate) mod triage;

@@ -1,26 +1,30 @@
 //! A human writes to a customer.
 
+use super::templates;
 use crate::idempotency;
 use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::http::StatusCode;
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::{Clock, SystemClock, millis};
-use dmrelay_domain::conversation::{Policy, Refusal, Reply, SendByHuman};
+use dmrelay_domain::conversation::{Body, Policy, Refusal, Reply, SendByHuman};
 use dmrelay_domain::event::ReplyTo;
-use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId};
+use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId, TemplateId};
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
 use dmrelay_domain::trace::TraceId;
 use dmrelay_instagram::{InvalidMessage, Outgoing};
 use dmrelay_queue::{Job, QueueName};
 use dmrelay_store::Connection;
 use dmrelay_store::entity::{chat, message};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// A validated message, which may be sent if the chat's window is open.
 pub(crate) struct Wanted {
     pub(crate) to: InstagramUserId,
-    pub(crate) outgoing: Outgoing,
+    pub(crate) what: What,
     /// The message that it replies to.
     pub(crate) reply_to: Option<MessageId>,
     /// The idempotency key.
@@ -48,6 +52,14 @@ pub(crate) fn faults(pointer: &str, err: InvalidMessage) -> Problem {
     errors.end().err().unwrap_or_else(|| Problem::invalid(pointer, "is not valid"))
 }
 
+/// What is to be sent.
+pub(crate) enum What {
+    /// This message.
+    Message(Outgoing),
+    /// A saved message, with these values.
+    Template { id: TemplateId, variables: BTreeMap<String, String> },
+}
+
 /// A message that will be sent.
 pub(crate) enum Sent {
     /// It was put into the outbox.
@@ -71,14 +83,31 @@ pub(crate) async fn send(
         Some(id) => Some(quoted(state, chat.id, id).await?.ok_or_else(not_quotable)?),
         None => None,
     };
-    if wanted.outgoing.needs_facebook_login() && connection.login != LoginKind::Facebook {
+    let (outgoing, template) = match &wanted.what {
+        What::Message(outgoing) => (outgoing.clone(), None),
+        What::Template { id, variables } => {
+            let row = templates::find(state, &connection.subaccount, *id).await?;
+            let outgoing = templates::filled(&row, variables, Some(chat))?;
+            (outgoing, Some(json!({ "template": { "id": row.id.0, "version": row.version } }).to_string()))
+        }
+    };
+    if outgoing.needs_facebook_login() && connection.login != LoginKind::Facebook {
         let what = "product templates need an account connected with Facebook Login";
         return Err(Problem::invalid("/message/attachment/payload/template_type", what));
     }
     let message = MessageId::new();
     let hours = connection.settings.takeover_hours.unwrap_or(state.options.defaults.takeover_hours);
     let policy = Policy { takeover: millis(Duration::from_hours(hours.into())), ..Policy::default() };
-    let command = describe(&wanted, reply_to, message, (actor, trace));
+    let body = Body {
+        kind: outgoing.kind().to_owned(),
+        text: outgoing.as_text().map(str::to_owned),
+        payload: payload(&outgoing),
+        reply_to: reply_to.map(as_json),
+        metadata: template,
+        ..Default::default()
+    };
+    let (idempotency_key, sent_by) = (wanted.key.clone(), wanted.sent_by.clone());
+    let command = SendByHuman { message, body, idempotency_key, actor, sent_by, trace: Some(trace) };
     let applied = match state.store.send_by_human(policy, chat.id, command).await {
         // A concurrent call with the same key was faster.
         Err(err) if err.is_conflict() => {
@@ -128,8 +157,13 @@ pub(crate) async fn sent_before(
     let Some(before) = state.store.message_by_key(connection.id, key).await? else { return Ok(None) };
     let chat = state.store.chat(before.chat_id).await?;
     let same_user = chat.is_some_and(|chat| chat.instagram_user_id == wanted.to.as_str());
-    let same_message =
-        before.payload == payload(wanted) && before.text.as_deref() == wanted.outgoing.as_text();
+    let same_message = match &wanted.what {
+        What::Message(outgoing) => {
+            before.payload == payload(outgoing) && before.text.as_deref() == outgoing.as_text()
+        }
+        // It may have been written anew since.
+        What::Template { id, .. } => template_of(&before) == Some(id.0),
+    };
     // What was replied to may have been taken back since: then it is not known any more which it was.
     let replies_to = match wanted.reply_to {
         Some(id) => quoted(state, before.chat_id, id).await?.map(as_json),
@@ -146,33 +180,21 @@ pub(crate) async fn sent_before(
     Err(idempotency::reused())
 }
 
-fn describe(
-    wanted: &Wanted,
-    reply_to: Option<String>,
-    message: MessageId,
-    (actor, trace): (Actor, TraceId),
-) -> SendByHuman {
-    let body = dmrelay_domain::conversation::Body {
-        kind: wanted.outgoing.kind().to_owned(),
-        text: wanted.outgoing.as_text().map(str::to_owned),
-        payload: payload(wanted),
-        reply_to: reply_to.map(as_json),
-        ..Default::default()
-    };
-    let (idempotency_key, sent_by) = (wanted.key.clone(), wanted.sent_by.clone());
-    SendByHuman { message, body, idempotency_key, actor, sent_by, trace: Some(trace) }
-}
-
 /// What a message replies to, as it is stored.
 fn as_json(mid: String) -> String {
     serde_json::to_string(&ReplyTo::Mid(mid)).unwrap_or_default()
 }
 
+/// The template that a message was made of.
+fn template_of(message: &message::Model) -> Option<Uuid> {
+    let metadata: Value = serde_json::from_str(message.metadata.as_deref()?).ok()?;
+    metadata["template"]["id"].as_str()?.parse().ok()
+}
+
 /// The message as JSON, if it is more than plain text.
-fn payload(wanted: &Wanted) -> Option<String> {
-    let json = wanted.outgoing.as_json();
-    let plain =
-        json.as_object().is_some_and(|fields| fields.len() == 1) && wanted.outgoing.as_text().is_some();
+fn payload(outgoing: &Outgoing) -> Option<String> {
+    let json = outgoing.as_json();
+    let plain = json.as_object().is_some_and(|fields| fields.len() == 1) && outgoing.as_text().is_some();
     (!plain).then(|| json.to_string())
 }
 

@@ -22,6 +22,14 @@ pub(crate) fn content(message: &MessageView) -> Markup {
     }
 }
 
+/// Graph's `message` object as a business sends it.
+pub(crate) fn message(message: &Value) -> Markup {
+    html! {
+        @if let Some(text) = message["text"].as_str() { p { (text) } }
+        (Sent::of(message).render())
+    }
+}
+
 /// What a customer sent: our copy of it, or a link. Stories and posts of others are linked only; nothing is loaded from elsewhere.
 fn of_customer(attachment: &Value) -> Markup {
     let kind = attachment["type"].as_str().unwrap_or_default();

@@ -1,12 +1,12 @@
 //! A conversation: its messages, who answers, and the composer.
 
-use crate::content::content;
+use crate::content::{content, message};
 use crate::inbox::{avatar, moment, name_of};
 use crate::page::fill;
 use crate::words::{self, thread as text};
 use crate::{BASE, Person, failed};
 use dmrelay_domain::permission::Permission;
-use dmrelay_views::{ChatView, DeadLetterView, MessageView};
+use dmrelay_views::{ChatView, DeadLetterView, MessageView, TemplateView};
 use maud::{Markup, html};
 use uuid::Uuid;
 
@@ -24,6 +24,8 @@ pub struct Thread<'a> {
     pub is_thinking: bool,
     /// Where the list of conversations is, for narrow windows.
     pub back: String,
+    /// The saved messages of the subaccount.
+    pub templates: &'a [TemplateView],
     /// What is known of the customer.
     pub panel: Markup,
 }
@@ -64,7 +66,7 @@ fn thread(thread: &Thread<'_>) -> Markup {
             }
             button id="newer" class="newer" type="button" hidden data-one=(text::ONE_NEW_MESSAGE)
                 data-several=(text::SEVERAL_NEW_MESSAGES) { (text::NEW_MESSAGES) }
-            (composer(person, chat))
+            (composer(person, chat, thread.templates))
         }
     }
 }
@@ -292,9 +294,34 @@ pub fn thinking(chat: Uuid, is_thinking: bool) -> Markup {
     }
 }
 
-fn composer(person: &Person, chat: &ChatView) -> Markup {
+/// The saved messages: one click sends one. Their variables are the customer's.
+fn picker(person: &Person, chat: &ChatView, templates: &[TemplateView]) -> Markup {
+    html! {
+        details class="templates" {
+            summary { (text::TEMPLATES) }
+            ul {
+                @for template in templates {
+                    li {
+                        form method="post" action={ (BASE) "/chats/" (chat.chat_id) "/send" } data-post
+                            data-confirm=(text::send_template(&template.name)) {
+                            input type="hidden" name="csrf" value=(person.csrf);
+                            input type="hidden" name="template" value=(template.template_id);
+                            button class="small" { (template.name) }
+                        }
+                        (message(&template.message))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn composer(person: &Person, chat: &ChatView, templates: &[TemplateView]) -> Markup {
     let can = &chat.can_send;
     html! {
+        @if can.allowed && person.may(Permission::Send) && !templates.is_empty() {
+            (picker(person, chat, templates))
+        }
         form class="composer" id="composer" method="post" action={ (BASE) "/chats/" (chat.chat_id) "/send" }
             data-chat=(chat.chat_id) data-author=(person.name) data-open=(can.allowed)
             data-bytes=(text::BYTES) data-try-again=(text::TRY_AGAIN) data-discard=(text::DISCARD)

@@ -75,6 +75,10 @@ uuid_id!(
     MediaId
 );
 uuid_id!(
+    /// A saved message.
+    TemplateId
+);
+uuid_id!(
     /// One question to the agent and its answer.
     TurnId
 );

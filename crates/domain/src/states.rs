@@ -448,6 +448,10 @@ words!(
         ChatNoteAdded = "CHAT_NOTE_ADDED",
         /// Somebody deleted a note about a chat.
         ChatNoteRemoved = "CHAT_NOTE_REMOVED",
+        /// A message was saved for reuse, or written anew.
+        TemplateSaved = "TEMPLATE_SAVED",
+        /// A saved message was removed.
+        TemplateDeleted = "TEMPLATE_DELETED",
         /// A chat needs a human agent's attention.
         ChatFlagged = "CHAT_FLAGGED",
         /// It does not any more.

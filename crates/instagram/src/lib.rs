@@ -12,6 +12,7 @@ mod oauth;
 mod probe;
 mod routing;
 mod send;
+mod template;
 mod thread;
 mod token;
 
@@ -25,4 +26,5 @@ pub use oauth::{Grant, Login, LoginHosts, MetaApp, Page, needed_permissions, use
 pub use probe::TokenFacts;
 pub use routing::{INSTAGRAM_INBOX, PAGE_INBOX, ThreadControl, ThreadOwner};
 pub use send::{SenderAction, Sending};
+pub use template::{NotFilled, Template};
 pub use token::Refreshed;

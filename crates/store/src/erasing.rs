@@ -250,6 +250,7 @@ impl Store {
             .filter(notification_target::Column::SubaccountId.eq(of))
             .exec(db)
             .await?;
+        tx.forget_templates_of(subaccount).await?;
         tx.forget_pauses_of(subaccount, None).await?;
         tx.commit().await?;
         Ok(true)

@@ -17,6 +17,7 @@ mod overview;
 mod pause;
 mod session;
 mod settings;
+mod template;
 mod timeline;
 mod usage;
 
@@ -37,6 +38,7 @@ pub use overview::{
 pub use pause::PauseView;
 pub use session::SessionView;
 pub use settings::{ConnectionSettings, EffectiveSettings, SettingDefaults, cleaned};
+pub use template::{TemplateVersionView, TemplateView};
 pub use timeline::{Moment, TimelineEntry, TimelineEvent, moments, timeline};
 pub use usage::{TurnBudgetView, UsageCounts, UsageDayView, date, parse_date, usage_csv};
 

@@ -10,6 +10,12 @@ pub(crate) const GIVE_BACK: &str = "Give back";
 pub(crate) const GIVE_BACK_TO_BOT: &str = "to the bot";
 pub(crate) const GIVE_BACK_HINT: &str = "The bot answers again, beginning with what is unanswered";
 
+pub(crate) const TEMPLATES: &str = "Saved messages";
+
+pub(crate) fn send_template(name: &str) -> String {
+    format!("Send “{name}”?")
+}
+
 pub(crate) const MESSAGES: &str = "Messages";
 pub(crate) const OLDER: &str = "Show earlier messages";
 /// New messages below what is seen: before, for one, and for several of them.

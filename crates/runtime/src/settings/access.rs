@@ -160,6 +160,9 @@ pub struct LimitSettings {
     /// Maximum number of API keys of a subaccount that are neither expired nor revoked.
     #[arg(long, env = "API_KEYS_PER_SUBACCOUNT", default_value_t = 100)]
     pub api_keys_per_subaccount: u64,
+    /// Maximum number of saved messages (templates) of a subaccount.
+    #[arg(long, env = "TEMPLATES_PER_SUBACCOUNT", default_value_t = 200)]
+    pub templates_per_subaccount: u64,
     /// Lifetime of a session that is created without one.
     #[arg(long, env = "SESSION_TIME", default_value = "60m", value_parser = positive)]
     pub session_time: Duration,
