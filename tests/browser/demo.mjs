@@ -48,7 +48,9 @@ await page.evaluate(() => {
   new MutationObserver((changes) => {
     for (const { addedNodes } of changes) {
       for (const node of addedNodes) {
-        if (node instanceof HTMLElement && node.classList.contains("customer")) globalThis.came[node.id] ??= Date.now();
+        const isNew = node instanceof HTMLElement && node.classList.contains("customer") && node.textContent.includes("Question ");
+        // What was there before may be told anew.
+        if (isNew) globalThis.came[node.id] ??= Date.now();
       }
     }
   }).observe(document.getElementById("messages"), { childList: true, subtree: true });
