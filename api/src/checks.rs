@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use url::form_urlencoded;
 
+/// Names members of an object of which one must be there.
+pub(crate) const ONE_OF_REQUIRED: &str = "x-required-one-of";
+
 /// What a call accepts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Checks(Arc<Parts>);
@@ -261,6 +264,14 @@ impl<'a> Faults<'a> {
                 self.at(&below(pointer, name), "is required");
             }
         }
+        // One of them, in words that JSON Schema has no short form for.
+        let either: Vec<&str> =
+            schema[ONE_OF_REQUIRED].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if let [first, others @ ..] = &either[..]
+            && !either.iter().any(|name| members.contains_key(*name))
+        {
+            self.at(&below(pointer, first), format!("is required, unless {} is given", others.join(" or ")));
+        }
         let properties = schema["properties"].as_object();
         for (name, member) in members {
             let at = below(pointer, name);
@@ -371,7 +382,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// What the checks know, and what says nothing about what is valid.
-    const KEYWORDS: [&str; 26] = [
+    const KEYWORDS: [&str; 27] = [
         "$ref",
         "oneOf",
         "anyOf",
@@ -388,6 +399,7 @@ mod tests {
         "maxItems",
         "items",
         "required",
+        ONE_OF_REQUIRED,
         "properties",
         "additionalProperties",
         "minProperties",

@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, generated from the handlers. What all operations share is added here: security,
 //! path parameters, the `Idempotency-Key` header, and problem responses.
 
+use crate::checks::ONE_OF_REQUIRED;
 use crate::idempotency::KEY_MAX;
 use crate::problem;
 use dmrelay_domain::permission::Permission;
@@ -95,6 +96,8 @@ pub(crate) fn complete(openapi: &utoipa::openapi::OpenApi) -> Value {
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         schemas.extend(problem::schemas());
     }
+    // JSON Schema says it with `anyOf`, of which generators make types that nobody wants.
+    document["components"]["schemas"]["Send"][ONE_OF_REQUIRED] = json!(["message", "templateId"]);
     describe(&mut document);
     show_examples(&mut document);
     add_webhooks(&mut document);
