@@ -10,7 +10,7 @@ use crate::services::inbox_profile::{
 use crate::state::ApiState;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use dmrelay_console::{Lines, Markup};
+use dmrelay_console::{Lines, Markup, words};
 use dmrelay_domain::permission::Permission;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -47,7 +47,7 @@ pub(super) async fn set(Path(id): Path<Uuid>, call: Call<Fields>) -> Response {
         let before = inbox_profile::view(state, &connection, &access).await?;
         let wanted = with_default(before.wanted.unwrap_or(before.at_meta), fields)?;
         let view = inbox_profile::set(state, &connection, &wanted, &visitor.actor).await?;
-        Ok(dialog(visitor, id, &view, Some("Saved. In the app it can take up to a day to show.")))
+        Ok(dialog(visitor, id, &view, Some(words::SAVED)))
     };
     call.answer(setting.await, accounts::ACCOUNTS)
 }

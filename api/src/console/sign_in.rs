@@ -11,7 +11,7 @@ use axum::Form;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dmrelay_console::{SignIn, sign_in};
+use dmrelay_console::{SignIn, sign_in, words};
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::api_key;
 use dmrelay_domain::ids::{SessionId, SubaccountId};
@@ -94,8 +94,8 @@ pub(super) async fn follow_link(
     if recognize(&state, &headers).await.is_ok() {
         return Ok(go_to("/console/inbox"));
     }
-    let problem = "This link was used before, or is of an earlier start. Sign in with the API key that the terminal shows.";
-    let mut response = html(sign_in(&SignIn { problem: Some(problem.to_owned()), ..SignIn::default() }));
+    let problem = Some(words::LINK_IS_OLD.to_owned());
+    let mut response = html(sign_in(&SignIn { problem, ..SignIn::default() }));
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     Ok(response)
 }

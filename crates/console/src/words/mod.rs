@@ -23,6 +23,8 @@ pub(crate) mod trace;
 
 pub use activity::ACTIVITY_GROUPS;
 pub use inbox::FOLDERS;
+pub use profile::SAVED;
+pub use sign_in::LINK_IS_OLD;
 
 /// The language of all texts.
 pub(crate) const LANGUAGE: &str = "en";

@@ -17,3 +17,6 @@ pub(crate) const SAVE: &str = "Save to Meta";
 pub(crate) fn other_languages(locales: &[String]) -> String {
     format!("Other languages stay as they are: {}.", locales.join(", "))
 }
+
+/// After the form was sent.
+pub const SAVED: &str = "Saved. In the app it can take up to a day to show.";

@@ -20,3 +20,7 @@ pub(crate) fn heading() -> String {
 pub(crate) fn sign_in_with(provider: &str) -> String {
     format!("Sign in with {provider}")
 }
+
+/// The link of the quick start signs in once.
+pub const LINK_IS_OLD: &str =
+    "This link was used before, or is of an earlier start. Sign in with the API key that the terminal shows.";
