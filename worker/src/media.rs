@@ -23,7 +23,7 @@ const DELETIONS: u64 = 100;
 /// Pictures are decoded one at a time: each may take much memory.
 static DECODING: Semaphore = Semaphore::const_new(1);
 
-/// What is needed to keep media.
+/// The fetcher and the store of media.
 pub(crate) struct Media {
     pub(crate) fetcher: Fetcher,
     pub(crate) storage: Storage,

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The most hours that go by at once in the demo.
+/// Maximum number of hours that the demo's conversation is aged by at once.
 const HOURS_MAX: u32 = 24 * 7;
 
 /// The conversations.

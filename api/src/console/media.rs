@@ -17,7 +17,7 @@ use serde::Deserialize;
 use std::time::Duration;
 
 /// How long a picture is waited for that is being fetched: the page asks for it as soon as its message is there.
-const PATIENCE: Duration = Duration::from_secs(2);
+const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether it is there.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -35,12 +35,12 @@ pub(super) async fn show(
     Params(query): Params<Query>,
     headers: HeaderMap,
 ) -> Response {
-    let size = if query.thumbnail { Size::Thumbnail } else { Size::Whole };
+    let size = Size::of(query.thumbnail);
     let showing = async {
         visitor.require(Permission::Read)?;
         let connections = ids(&state.store.connections(&visitor.subaccount, None).await?);
         let mut row = media::find(&state, &connections, id).await?;
-        let looks = PATIENCE.as_millis() / LOOK_INTERVAL.as_millis();
+        let looks = WAIT_MAX.as_millis() / LOOK_INTERVAL.as_millis();
         for _ in 0..looks {
             if row.state != MediaState::Pending {
                 break;

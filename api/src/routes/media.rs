@@ -24,10 +24,6 @@ pub(super) struct Query {
     thumbnail: bool,
 }
 
-fn size(thumbnail: bool) -> Size {
-    if thumbnail { Size::Thumbnail } else { Size::Whole }
-}
-
 /// Gets what a customer sent besides text
 ///
 /// The bytes, or a range of them. `mediaId` is that of the message's attachment.
@@ -47,7 +43,7 @@ pub(super) async fn bytes(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let row = media::find(&state, &ids(&all(&state, &scope).await?), id).await?;
-    media::content(&state, &row, size(query.thumbnail), &headers).await
+    media::content(&state, &row, Size::of(query.thumbnail), &headers).await
 }
 
 /// Gets links to what a customer sent besides text
@@ -81,5 +77,5 @@ pub(super) async fn linked(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let row = media::linked(&state, id, &query.token).await?;
-    media::content(&state, &row, size(query.thumbnail), &headers).await
+    media::content(&state, &row, Size::of(query.thumbnail), &headers).await
 }

@@ -25,6 +25,13 @@ pub(crate) enum Size {
     Thumbnail,
 }
 
+impl Size {
+    /// As calls ask for it.
+    pub(crate) fn of(thumbnail: bool) -> Self {
+        if thumbnail { Self::Thumbnail } else { Self::Whole }
+    }
+}
+
 /// A medium of these connections.
 ///
 /// # Errors

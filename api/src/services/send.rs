@@ -164,7 +164,7 @@ pub(crate) async fn sent_before(
         // It may have been written anew since.
         What::Template { id, .. } => template_of(&before) == Some(id.0),
     };
-    // What was replied to may have been taken back since: then it is not known any more which it was.
+    // The quoted message may have been unsent since: then its mid is no longer known.
     let replies_to = match wanted.reply_to {
         Some(id) => quoted(state, before.chat_id, id).await?.map(as_json),
         None => None,

@@ -60,8 +60,8 @@ const BUTTON_TEXT_CHARS_MAX: usize = 640;
 /// Maximum length of a URL, in bytes.
 const URL_BYTES_MAX: usize = 2_000;
 
-/// What is sent by URL or attachment id, with the formats that Meta takes, by their usual extensions. Meta refuses others, of audio
-/// only after the send was accepted.
+/// The media that are sent by URL or attachment id, each with the extensions of the formats that Meta accepts. Meta refuses other audio
+/// formats only after it has accepted the send.
 const MEDIA: [(&str, &[&str]); 4] = [
     ("image", &["png", "jpg", "jpeg", "gif"]),
     ("video", &["mp4", "ogg", "ogv", "avi", "mov", "webm"]),

@@ -9,7 +9,7 @@ use dmrelay_domain::media::MediaState;
 use dmrelay_domain::text::truncate;
 use dmrelay_entity::media::{Column, Entity, Model};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany, Value};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -102,12 +102,7 @@ impl Tx {
 
     /// Media that are to be deleted, as soon as a worker can.
     pub(crate) async fn discard_media(&self, which: Expr) -> Result<()> {
-        let discard = Entity::update_many()
-            .col_expr(Column::State, MediaState::Gone.as_str().into())
-            .col_expr(Column::DueAt, self.clock())
-            .col_expr(Column::Url, Expr::val(Value::String(None)))
-            .filter(which)
-            .filter(Column::State.ne(MediaState::Gone.as_str()));
+        let discard = discard(self.clock()).filter(which).filter(Column::State.ne(MediaState::Gone.as_str()));
         discard.exec(self.connection()).await?;
         Ok(())
     }
@@ -313,9 +308,7 @@ impl Store {
         let is_recorded = record.exec(&self.writer()).await?.rows_affected > 0;
         if is_recorded && claimed.kind == PROFILE && matches!(outcome, MediaOutcome::Stored { .. }) {
             // It takes the place of the former one.
-            let former = Entity::update_many()
-                .col_expr(Column::State, MediaState::Gone.as_str().into())
-                .col_expr(Column::DueAt, self.clock())
+            let former = discard(self.clock())
                 .filter(Column::ChatId.eq(claimed.chat_id))
                 .filter(Column::Kind.eq(PROFILE))
                 .filter(Column::Id.lt(claimed.id))
@@ -363,6 +356,14 @@ impl Store {
         );
         self.execute(&sql, vec![before.into(), batch.into()]).await
     }
+}
+
+/// Marks media for deletion, as of now.
+fn discard(now: Expr) -> UpdateMany<Entity> {
+    Entity::update_many()
+        .col_expr(Column::State, MediaState::Gone.as_str().into())
+        .col_expr(Column::DueAt, now)
+        .col_expr(Column::Url, text_none())
 }
 
 fn none() -> Expr {
