@@ -3,7 +3,8 @@
 
 use anyhow::Result;
 use std::net::SocketAddr;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -66,17 +67,43 @@ impl Drop for Proxy {
     }
 }
 
-async fn pass_on(mut client: TcpStream, server: SocketAddr, mut vanished: watch::Receiver<u32>) {
-    vanished.borrow_and_update();
-    let Ok(mut upstream) = TcpStream::connect(server).await else { return };
+async fn pass_on(client: TcpStream, server: SocketAddr, mut vanished: watch::Receiver<u32>) {
+    vanished.mark_unchanged();
+    let Ok(upstream) = TcpStream::connect(server).await else { return };
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = upstream.into_split();
+    let mut changed = vanished.clone();
     tokio::select! {
-        _ = copy_bidirectional(&mut client, &mut upstream) => {}
-        _ = vanished.changed() => {
-            drop(upstream);
-            // The client's side stays open until the proxy ends.
-            std::future::pending::<()>().await;
+        _ = async {
+            tokio::join!(
+                forward(&mut from_client, &mut to_server, &vanished),
+                forward(&mut from_server, &mut to_client, &vanished),
+            )
+        } => {}
+        _ = changed.changed() => {}
+    }
+    if has_vanished(&vanished) {
+        drop((from_server, to_server));
+        // The client's side stays open until the proxy ends.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Forwards until the end of the stream. What is read after the server vanished is not passed on, even if this
+/// task has not been told yet.
+async fn forward(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, vanished: &watch::Receiver<u32>) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        if has_vanished(vanished) || to.write_all(&buffer[..length]).await.is_err() {
+            return;
         }
     }
+    // The other direction may go on.
+    let _ = to.shutdown().await;
+}
+
+fn has_vanished(vanished: &watch::Receiver<u32>) -> bool {
+    vanished.has_changed().unwrap_or(true)
 }
 
 async fn hold(client: TcpStream) {
