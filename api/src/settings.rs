@@ -1,11 +1,14 @@
 //! The settings of a connection, as the API accepts them.
 
-use crate::problem::ValidationErrors;
+use crate::problem::{Problem, ValidationErrors};
+use crate::state::ApiState;
+use dmrelay_domain::ids::SubaccountId;
+use dmrelay_domain::settings::RuleAction;
 use dmrelay_domain::split;
 use dmrelay_store::Settings;
-use dmrelay_views::{ConnectionSettings, cleaned, enums};
+use dmrelay_views::{ConnectionSettings, RuleView, cleaned, enums, stored_taps, stored_words};
 use serde::{Deserialize, Deserializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -19,6 +22,12 @@ const AUTOMATIC_TEXTS_MAX: usize = 20;
 const VARIABLES_MAX: usize = 50;
 const NAME_MAX: usize = 64;
 const VALUE_MAX: usize = 1_000;
+/// Maximum number of rules for taps, and maximum length of a payload in characters.
+const TAPS_MAX: usize = 100;
+const PAYLOAD_CHARS_MAX: usize = 1_000;
+/// Maximum number of words about broadcasts, and maximum length of one in bytes.
+const WORDS_MAX: usize = 50;
+const WORD_BYTES_MAX: usize = 64;
 
 /// A field of a merge patch (RFC 7396).
 #[derive(Debug, Clone, Default)]
@@ -70,6 +79,34 @@ pub(crate) struct ChangeSettings {
     #[schema(schema_with = enums::agent_variables_or_null)]
     #[serde(default)]
     agent_variables: Change<BTreeMap<String, String>>,
+    /// What becomes of a tapped button or quick reply, by its payload, at most 100; replaces all existing ones.
+    #[schema(value_type = Option<BTreeMap<String, RuleView>>)]
+    #[serde(default)]
+    taps: Change<BTreeMap<String, RuleView>>,
+    /// What becomes of a mention in a customer's story.
+    #[schema(value_type = Option<RuleView>)]
+    #[serde(default)]
+    story_mention: Change<RuleView>,
+    /// What becomes of a reply to a story of the account.
+    #[schema(value_type = Option<RuleView>)]
+    #[serde(default)]
+    story_reply: Change<RuleView>,
+    /// Messages that say only this want no more broadcasts, at most 50; replaces all existing ones.
+    #[schema(value_type = Option<Vec<String>>, max_items = 50)]
+    #[serde(default)]
+    stop_words: Change<Vec<String>>,
+    /// Messages that say only this want broadcasts again, at most 50; replaces all existing ones.
+    #[schema(value_type = Option<Vec<String>>, max_items = 50)]
+    #[serde(default)]
+    start_words: Change<Vec<String>>,
+    /// What the user is told when they want no more broadcasts, at most 1,000 bytes.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 1_000)]
+    #[serde(default)]
+    stop_text: Change<String>,
+    /// What the user is told when they want broadcasts again, at most 1,000 bytes.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 1_000)]
+    #[serde(default)]
+    start_text: Change<String>,
     /// Pauses or resumes the bot for the whole account.
     pub(crate) bot_paused: Option<bool>,
 }
@@ -123,26 +160,117 @@ pub(crate) fn check(settings: &ConnectionSettings, at: &str, errors: &mut Valida
     if automatic.clone().count() > AUTOMATIC_TEXTS_MAX {
         errors.at(&format!("{at}/automaticTexts"), format!("must be at most {AUTOMATIC_TEXTS_MAX}"));
     }
-    let texts = [("fallbackText", &settings.fallback_text), ("unreadableText", &settings.unreadable_text)];
+    let texts = [
+        ("fallbackText", &settings.fallback_text),
+        ("unreadableText", &settings.unreadable_text),
+        ("stopText", &settings.stop_text),
+        ("startText", &settings.start_text),
+    ];
     let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.as_ref()?)));
     let automatic = automatic.enumerate().map(|(n, text)| (format!("automaticTexts/{n}"), text));
     for (name, _) in texts.chain(automatic).filter(|(_, text)| !fits(text)) {
         errors.at(&format!("{at}/{name}"), format!("must be 1 to {} bytes of text", split::MAX_BYTES));
     }
-    let variables = settings.agent_variables.iter().flatten();
-    if variables.clone().count() > VARIABLES_MAX {
-        errors.at(&format!("{at}/agentVariables"), format!("must be at most {VARIABLES_MAX}"));
+    if let Some(variables) = &settings.agent_variables {
+        check_variables(variables, &format!("{at}/agentVariables"), errors);
+    }
+    check_rules(settings, at, errors);
+}
+
+/// The rules of settings, with their places.
+fn rules(settings: &ConnectionSettings) -> impl Iterator<Item = (String, &RuleView)> {
+    let taps = settings.taps.iter().flatten();
+    let taps = taps.map(|(payload, rule)| (format!("/taps/{}", pointer_token(payload)), rule));
+    let stories = [("/storyMention", &settings.story_mention), ("/storyReply", &settings.story_reply)];
+    taps.chain(stories.into_iter().filter_map(|(name, rule)| Some((name.to_owned(), rule.as_ref()?))))
+}
+
+/// A name in a JSON pointer (RFC 6901).
+fn pointer_token(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+fn check_rules(settings: &ConnectionSettings, at: &str, errors: &mut ValidationErrors) {
+    if settings.taps.iter().flatten().count() > TAPS_MAX {
+        errors.at(&format!("{at}/taps"), format!("must be at most {TAPS_MAX}"));
+    }
+    for payload in settings.taps.iter().flatten().map(|(payload, _)| payload) {
+        if payload.trim().is_empty() || payload.chars().count() > PAYLOAD_CHARS_MAX {
+            let what = format!("a payload has 1 to {PAYLOAD_CHARS_MAX} characters");
+            errors.at(&format!("{at}/taps/{}", pointer_token(payload)), what);
+        }
+    }
+    for (pointer, rule) in rules(settings) {
+        let at = format!("{at}{pointer}");
+        let Some(action) = RuleAction::parse(&rule.action) else {
+            let actions: Vec<&str> = RuleAction::ALL.iter().map(|action| action.as_str()).collect();
+            errors.at(&format!("{at}/action"), format!("must be one of {}", actions.join(", ")));
+            continue;
+        };
+        let is_empty = rule.text.is_none() && rule.template_id.is_none() && rule.variables.is_empty();
+        match (action, &rule.text, rule.template_id) {
+            (RuleAction::Send, None, None) => errors.at(&at, "send needs a text or a templateId"),
+            (RuleAction::Send, Some(_), Some(_)) => {
+                errors.at(&format!("{at}/templateId"), "cannot be combined with text");
+            }
+            (RuleAction::Send, Some(text), None) => {
+                if text.trim().is_empty() || text.len() > split::MAX_BYTES {
+                    let what = format!("must be 1 to {} bytes of text", split::MAX_BYTES);
+                    errors.at(&format!("{at}/text"), what);
+                }
+            }
+            (RuleAction::Send, None, Some(_)) => {}
+            _ if is_empty => {}
+            _ => errors.at(&at, format!("{action} takes no text, templateId or variables")),
+        }
+        check_variables(&rule.variables, &format!("{at}/variables"), errors);
+    }
+    for (name, words) in [("stopWords", &settings.stop_words), ("startWords", &settings.start_words)] {
+        let words = words.iter().flatten();
+        if words.clone().count() > WORDS_MAX {
+            errors.at(&format!("{at}/{name}"), format!("must be at most {WORDS_MAX}"));
+        }
+        for (n, word) in words.enumerate() {
+            if !word.chars().any(char::is_alphanumeric) || word.len() > WORD_BYTES_MAX {
+                let what = format!("must have a letter or digit, and at most {WORD_BYTES_MAX} bytes");
+                errors.at(&format!("{at}/{name}/{n}"), what);
+            }
+        }
+    }
+}
+
+fn check_variables(variables: &BTreeMap<String, String>, at: &str, errors: &mut ValidationErrors) {
+    if variables.len() > VARIABLES_MAX {
+        errors.at(at, format!("must be at most {VARIABLES_MAX}"));
     }
     for (name, value) in variables {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(word) {
-            let what = format!("the name {name:?} must be 1 to {NAME_MAX} letters, digits and _");
-            errors.at(&format!("{at}/agentVariables"), what);
+            errors.at(at, format!("the name {name:?} must be 1 to {NAME_MAX} letters, digits and _"));
         } else if value.len() > VALUE_MAX || value.contains('\0') {
             let what = format!("must be at most {VALUE_MAX} bytes, without U+0000");
-            errors.at(&format!("{at}/agentVariables/{name}"), what);
+            errors.at(&format!("{at}/{name}"), what);
         }
     }
+}
+
+/// Adds validation errors for templates that the subaccount does not have.
+pub(crate) async fn check_templates(
+    state: &ApiState,
+    subaccount: &SubaccountId,
+    (settings, at): (&ConnectionSettings, &str),
+    errors: &mut ValidationErrors,
+) -> Result<(), Problem> {
+    let named: Vec<(String, Uuid)> =
+        rules(settings).filter_map(|(pointer, rule)| Some((pointer, rule.template_id?))).collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let known: HashSet<Uuid> = state.store.templates(subaccount).await?.iter().map(|row| row.id.0).collect();
+    for (pointer, _) in named.iter().filter(|(_, id)| !known.contains(id)) {
+        errors.at(&format!("{at}{pointer}/templateId"), "is no template of the subaccount");
+    }
+    Ok(())
 }
 
 impl ChangeSettings {
@@ -157,6 +285,13 @@ impl ChangeSettings {
             unreadable_text: self.unreadable_text.value(),
             automatic_texts: self.automatic_texts.value(),
             agent_variables: self.agent_variables.value(),
+            taps: self.taps.value(),
+            story_mention: self.story_mention.value(),
+            story_reply: self.story_reply.value(),
+            stop_words: self.stop_words.value(),
+            start_words: self.start_words.value(),
+            stop_text: self.stop_text.value(),
+            start_text: self.start_text.value(),
         }
     }
 
@@ -176,6 +311,15 @@ impl ChangeSettings {
         let mut variables = Some(std::mem::take(&mut settings.agent_variables));
         self.agent_variables.apply(&mut variables);
         settings.agent_variables = variables.unwrap_or_default();
+        let mut taps = Some(std::mem::take(&mut settings.taps));
+        self.taps.map(stored_taps).apply(&mut taps);
+        settings.taps = taps.unwrap_or_default();
+        self.story_mention.map(Into::into).apply(&mut settings.story_mention);
+        self.story_reply.map(Into::into).apply(&mut settings.story_reply);
+        self.stop_words.map(stored_words).apply(&mut settings.stop_words);
+        self.start_words.map(stored_words).apply(&mut settings.start_words);
+        self.stop_text.map(cleaned).apply(&mut settings.stop_text);
+        self.start_text.map(cleaned).apply(&mut settings.start_text);
         *bot_paused = self.bot_paused.unwrap_or(*bot_paused);
     }
 }

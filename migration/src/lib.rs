@@ -4,6 +4,7 @@
 mod m20261125_000001_initial;
 mod m20261127_000002_media;
 mod m20261127_000003_templates;
+mod m20261127_000004_outreach;
 mod records;
 mod schema;
 
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000001_initial::Migration),
             Box::new(m20261127_000002_media::Migration),
             Box::new(m20261127_000003_templates::Migration),
+            Box::new(m20261127_000004_outreach::Migration),
         ]
     }
 }

@@ -64,6 +64,7 @@ mod reauth;
 mod release;
 mod reload;
 mod routing;
+mod rules;
 mod sdk;
 mod send;
 mod sessions;

@@ -229,6 +229,7 @@ impl LiveEventKind {
             ActivityKind::AgentAssigned
             | ActivityKind::AgentReleased
             | ActivityKind::EventUnknown
+            | ActivityKind::InstructionIgnored
             | ActivityKind::ErasureRequested
             | ActivityKind::ProviderKeySet
             | ActivityKind::ProviderKeyRemoved

@@ -10,7 +10,7 @@ use crate::state::ApiState;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use dmrelay_domain::ids::{InstagramAccountId, InstagramUserId, PageId};
+use dmrelay_domain::ids::{InstagramAccountId, InstagramUserId, PageId, SubaccountId};
 use dmrelay_domain::secret::Secret;
 use dmrelay_domain::states::LoginKind;
 use dmrelay_instagram::links;
@@ -103,7 +103,7 @@ pub(super) async fn connect(
     scope: Scope,
     Body(request): Body<Connect>,
 ) -> Result<(StatusCode, Json<Connected>), Problem> {
-    let Checked { account, page, login } = check(&request)?;
+    let Checked { account, page, login } = check(&state, &scope.subaccount, &request).await?;
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     let applicant = Applicant {
         login,
@@ -128,7 +128,7 @@ pub(super) async fn connect(
     Ok((StatusCode::CREATED, Json(connected)))
 }
 
-fn check(request: &Connect) -> Result<Checked, Problem> {
+async fn check(state: &ApiState, subaccount: &SubaccountId, request: &Connect) -> Result<Checked, Problem> {
     let mut errors = ValidationErrors::default();
     printable("/accessToken", request.access_token.expose(), 1..=TOKEN_MAX, &mut errors);
     let secret = SECRET_MIN..=SECRET_MAX;
@@ -164,6 +164,7 @@ fn check(request: &Connect) -> Result<Checked, Problem> {
     }
     if let Some(chosen) = &request.settings {
         settings::check(chosen, "/settings", &mut errors);
+        settings::check_templates(state, subaccount, (chosen, "/settings"), &mut errors).await?;
     }
     errors.end()?;
     let checked = account.zip(page).zip(login);

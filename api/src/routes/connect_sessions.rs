@@ -11,7 +11,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use dmrelay_domain::ids::InstagramAccountId;
+use dmrelay_domain::ids::{InstagramAccountId, SubaccountId};
 use dmrelay_domain::states::{ConnectSessionStatus, LoginKind, PageChoice};
 use dmrelay_store::SessionEnd;
 use dmrelay_store::entity::connect_session::Model;
@@ -131,13 +131,17 @@ pub(super) async fn create(
     Extension(credential): Extension<Credential>,
     Body(request): Body<NewConnectSession>,
 ) -> Result<(StatusCode, Json<BegunConnectSession>), Problem> {
-    let new = check(&state, request)?;
+    let new = check(&state, &scope.subaccount, request).await?;
     let (session, url) = session::begin(&state, (&scope, &credential), new).await?;
     let session = view(&state, &session)?;
     Ok((StatusCode::CREATED, Json(BegunConnectSession { session, url: url.into() })))
 }
 
-fn check(state: &ApiState, request: NewConnectSession) -> Result<NewSession, Problem> {
+async fn check(
+    state: &ApiState,
+    subaccount: &SubaccountId,
+    request: NewConnectSession,
+) -> Result<NewSession, Problem> {
     let mut errors = ValidationErrors::default();
     let login = request.login_kind.as_deref();
     let login = login.map(|word| LoginKind::parse(word).ok_or("must be instagram or facebook"));
@@ -167,6 +171,7 @@ fn check(state: &ApiState, request: NewConnectSession) -> Result<NewSession, Pro
     }
     if let Some(chosen) = &request.settings {
         settings::check(chosen, "/settings", &mut errors);
+        settings::check_templates(state, subaccount, (chosen, "/settings"), &mut errors).await?;
     }
     errors.end()?;
     let wishes = Wishes {

@@ -26,7 +26,9 @@ pub(super) async fn change_settings(
     Body(change): Body<ChangeSettings>,
 ) -> Result<Json<ConnectionView>, Problem> {
     let mut errors = ValidationErrors::default();
-    settings::check(&change.values(), "", &mut errors);
+    let values = change.values();
+    settings::check(&values, "", &mut errors);
+    settings::check_templates(&state, &scope.subaccount, (&values, ""), &mut errors).await?;
     errors.end()?;
     let connection = select(&state, &scope, change.connection_id).await?;
     let changed = state

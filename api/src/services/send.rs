@@ -10,9 +10,9 @@ use dmrelay_domain::clock::{Clock, SystemClock, millis};
 use dmrelay_domain::conversation::{Body, Policy, Refusal, Reply, SendByHuman};
 use dmrelay_domain::event::ReplyTo;
 use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId, TemplateId};
+use dmrelay_domain::outgoing::{InvalidMessage, Outgoing};
 use dmrelay_domain::states::{ConnectionStatus, LoginKind};
 use dmrelay_domain::trace::TraceId;
-use dmrelay_instagram::{InvalidMessage, Outgoing};
 use dmrelay_queue::{Job, QueueName};
 use dmrelay_store::Connection;
 use dmrelay_store::entity::{chat, message};
@@ -98,14 +98,7 @@ pub(crate) async fn send(
     let message = MessageId::new();
     let hours = connection.settings.takeover_hours.unwrap_or(state.options.defaults.takeover_hours);
     let policy = Policy { takeover: millis(Duration::from_hours(hours.into())), ..Policy::default() };
-    let body = Body {
-        kind: outgoing.kind().to_owned(),
-        text: outgoing.as_text().map(str::to_owned),
-        payload: payload(&outgoing),
-        reply_to: reply_to.map(as_json),
-        metadata: template,
-        ..Default::default()
-    };
+    let body = Body { reply_to: reply_to.map(as_json), metadata: template, ..Body::of(&outgoing) };
     let (idempotency_key, sent_by) = (wanted.key.clone(), wanted.sent_by.clone());
     let command = SendByHuman { message, body, idempotency_key, actor, sent_by, trace: Some(trace) };
     let applied = match state.store.send_by_human(policy, chat.id, command).await {
@@ -159,7 +152,7 @@ pub(crate) async fn sent_before(
     let same_user = chat.is_some_and(|chat| chat.instagram_user_id == wanted.to.as_str());
     let same_message = match &wanted.what {
         What::Message(outgoing) => {
-            before.payload == payload(outgoing) && before.text.as_deref() == outgoing.as_text()
+            before.payload == Body::payload_of(outgoing) && before.text.as_deref() == outgoing.as_text()
         }
         // It may have been written anew since.
         What::Template { id, .. } => template_of(&before) == Some(id.0),
@@ -189,13 +182,6 @@ fn as_json(mid: String) -> String {
 fn template_of(message: &message::Model) -> Option<Uuid> {
     let metadata: Value = serde_json::from_str(message.metadata.as_deref()?).ok()?;
     metadata["template"]["id"].as_str()?.parse().ok()
-}
-
-/// The message as JSON, if it is more than plain text.
-fn payload(outgoing: &Outgoing) -> Option<String> {
-    let json = outgoing.as_json();
-    let plain = json.as_object().is_some_and(|fields| fields.len() == 1) && outgoing.as_text().is_some();
-    (!plain).then(|| json.to_string())
 }
 
 async fn push(state: &ApiState, chat: ChatId, message: MessageId, trace: TraceId) {

@@ -5,6 +5,7 @@ use crate::{AgentError, Answer, ChatAgent, Key, Opening};
 use async_trait::async_trait;
 use dmrelay_domain::conversation::{Record, RecordEntry, Role};
 use dmrelay_domain::current::Current;
+use dmrelay_domain::directive;
 use dmrelay_domain::failure::{self, Effect, FailureClass, Wire};
 use dmrelay_domain::ids::AgentId;
 use dmrelay_domain::text::{clean, mask, truncate};
@@ -236,13 +237,20 @@ impl ChatAgent for Retell {
 
 /// The messages of a chat. Each is parsed on its own: roles are an open set, and non-text content is skipped.
 fn entries(messages: &[Value]) -> Vec<RecordEntry> {
+    // Our own tool is something that the agent says to us.
+    let is_directive =
+        |message: &Value| message["role"] == "tool_call_invocation" && message["name"] == directive::TOOL;
     let entry = |message: &Value| RecordEntry {
         role: match message["role"].as_str() {
             Some("user") => Role::User,
             Some("agent") => Role::Agent,
+            _ if is_directive(message) => Role::Agent,
             _ => Role::Other,
         },
-        text: clean(message["content"].as_str().unwrap_or_default()).into_owned(),
+        text: match message["arguments"].as_str().filter(|_| is_directive(message)) {
+            Some(arguments) => clean(&directive::of_tool(arguments)).into_owned(),
+            None => clean(message["content"].as_str().unwrap_or_default()).into_owned(),
+        },
         id: match &message["message_id"] {
             Value::String(id) => Some(id.clone()),
             Value::Number(id) => Some(id.to_string()),

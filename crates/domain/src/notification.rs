@@ -23,6 +23,8 @@ words!(
         DeadLetters = "dead_letters",
         /// A budget of questions to the agent is used up.
         BudgetReached = "budget_reached",
+        /// The agent, or a rule, handed conversations over, and nobody has come yet.
+        HandedOver = "handed_over",
     }
 );
 
@@ -71,6 +73,7 @@ impl IncidentKind {
             Self::CircuitOpen => "Calls are suspended",
             Self::DeadLetters => "Messages failed",
             Self::BudgetReached => "A budget is used up",
+            Self::HandedOver => "Customers wait for a human",
         }
     }
 
@@ -93,6 +96,7 @@ impl IncidentKind {
                 "Questions to the agent wait until the hour or the day (UTC) is over. Ask your operator for a larger budget if this \
                  happens often."
             }
+            Self::HandedOver => "Answer the conversations that were handed over, or release them to the bot.",
         }
     }
 }

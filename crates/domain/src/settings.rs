@@ -1,5 +1,7 @@
 //! The settings of a connection.
 
+use crate::ids::TemplateId;
+use crate::states::words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -33,4 +35,164 @@ pub struct ConnectionSettings {
     /// Values for the agent's dynamic variables.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub agent_variables: BTreeMap<String, String>,
+    /// What becomes of a tapped button or quick reply, by its payload. A payload that ends with `*` stands for all that begin like it;
+    /// the longest that fits counts.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub taps: BTreeMap<String, Rule>,
+    /// What becomes of a mention in a customer's story; the agent is asked by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub story_mention: Option<Rule>,
+    /// What becomes of a reply to a story of the account; the agent is asked by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub story_reply: Option<Rule>,
+    /// Messages that say only this want no more broadcasts; [`STOP_WORDS`] by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_words: Option<Vec<String>>,
+    /// Messages that say only this want broadcasts again; [`START_WORDS`] by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_words: Option<Vec<String>>,
+    /// What the customer is told when they want no more broadcasts. Without it the agent answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_text: Option<String>,
+    /// What the customer is told when they want broadcasts again. Without it the agent answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_text: Option<String>,
+}
+
+/// Words for no more broadcasts: English, German, Spanish and Portuguese, French, Italian, Dutch.
+pub const STOP_WORDS: [&str; 9] =
+    ["stop", "unsubscribe", "stopp", "abmelden", "baja", "arrêt", "désabonner", "fermati", "afmelden"];
+
+/// Words for broadcasts again, in the same languages.
+pub const START_WORDS: [&str; 7] =
+    ["start", "subscribe", "anmelden", "alta", "abonner", "iscrivimi", "aanmelden"];
+
+/// What a customer says about broadcasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// No more of them.
+    Stop,
+    /// They are welcome again.
+    Start,
+}
+
+words!(
+    /// What a rule does.
+    RuleAction {
+        /// The chat agent is asked, as without a rule.
+        AskAgent = "ask_agent",
+        /// A text or a saved message is sent.
+        Send = "send",
+        /// The chat is handed over to a human agent.
+        HandOver = "hand_over",
+        /// Nothing.
+        Ignore = "ignore",
+    }
+);
+
+/// What becomes of an event of a kind. An action of a later version counts as none: the agent is asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Rule {
+    /// The word of a [`RuleAction`].
+    pub action: String,
+    /// The text to send.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The saved message to send.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template_id: Option<TemplateId>,
+    /// Values for its variables. `name` and `username` are the customer's where they are known, whatever stands here.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Rule {
+    /// What it does.
+    pub fn action(&self) -> RuleAction {
+        RuleAction::parse(&self.action).unwrap_or(RuleAction::AskAgent)
+    }
+}
+
+impl ConnectionSettings {
+    /// What a message says about broadcasts, if it says nothing else. Case, space and punctuation around it do not matter.
+    pub fn wish(&self, text: &str) -> Option<Wish> {
+        let said = word_of(text);
+        let is_in = |own: &Option<Vec<String>>, usual: &[&str]| match own {
+            Some(own) => own.iter().any(|word| word_of(word) == said),
+            None => usual.contains(&said.as_str()),
+        };
+        if said.is_empty() {
+            None
+        } else if is_in(&self.stop_words, &STOP_WORDS) {
+            Some(Wish::Stop)
+        } else if is_in(&self.start_words, &START_WORDS) {
+            Some(Wish::Start)
+        } else {
+            None
+        }
+    }
+
+    /// What becomes of a tap with this payload, if a rule says so.
+    pub fn tap(&self, payload: &str) -> Option<&Rule> {
+        if let Some(exact) = self.taps.get(payload) {
+            return Some(exact);
+        }
+        let fits = |pattern: &str| pattern.strip_suffix('*').is_some_and(|start| payload.starts_with(start));
+        self.taps
+            .iter()
+            .filter(|(pattern, _)| fits(pattern))
+            .max_by_key(|(pattern, _)| pattern.len())
+            .map(|(_, rule)| rule)
+    }
+}
+
+/// The form in which words are compared.
+fn word_of(text: &str) -> String {
+    text.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_is_a_message_that_says_nothing_else() {
+        let usual = ConnectionSettings::default();
+        for (text, wish) in [
+            (" STOP! ", Some(Wish::Stop)),
+            ("Arrêt", Some(Wish::Stop)),
+            ("\"start\"", Some(Wish::Start)),
+            ("please stop", None),
+            ("...", None),
+            ("", None),
+        ] {
+            assert_eq!(usual.wish(text), wish, "{text}");
+        }
+        let own = ConnectionSettings {
+            stop_words: Some(vec!["Nein danke".to_owned()]),
+            start_words: Some(Vec::new()),
+            ..usual
+        };
+        assert_eq!(own.wish("nein danke."), Some(Wish::Stop));
+        assert_eq!((own.wish("stop"), own.wish("start")), (None, None));
+    }
+
+    #[test]
+    fn the_longest_pattern_that_fits_a_tap_counts() {
+        let rule =
+            |text: &str| Rule { action: "send".to_owned(), text: Some(text.to_owned()), ..Rule::default() };
+        let taps = [("A", "a"), ("ORDER_*", "order"), ("ORDER_1*", "one"), ("*", "any")];
+        let settings = ConnectionSettings {
+            taps: taps.iter().map(|(pattern, text)| ((*pattern).to_owned(), rule(text))).collect(),
+            ..ConnectionSettings::default()
+        };
+        for (payload, text) in [("A", "a"), ("AB", "any"), ("ORDER_2", "order"), ("ORDER_12", "one")] {
+            assert_eq!(settings.tap(payload).and_then(|rule| rule.text.as_deref()), Some(text), "{payload}");
+        }
+        assert_eq!(
+            Rule { action: "of a later version".to_owned(), ..Rule::default() }.action(),
+            RuleAction::AskAgent
+        );
+    }
 }

@@ -116,6 +116,8 @@ words!(
         ViewOnce = "view_once",
         /// It has neither words nor attachments.
         Empty = "empty",
+        /// A rule of the connection's settings says what becomes of it.
+        Rule = "rule",
     }
 );
 
@@ -220,6 +222,10 @@ words!(
         Native = "native",
         /// Instagram itself: an instant reply, an away message.
         Automation = "automation",
+        /// A rule of the connection's settings, in place of the chat agent.
+        Rule = "rule",
+        /// A broadcast of the business.
+        Broadcast = "broadcast",
         /// Neither: a note about an event in the conversation.
         System = "system",
     }
@@ -404,6 +410,8 @@ words!(
         MessageRead = "INSTAGRAM_MESSAGE_READ",
         /// A customer reacted to a message, or took a reaction back.
         MessageReaction = "INSTAGRAM_MESSAGE_REACTION",
+        /// What the agent, or a rule, wanted to send cannot be sent: a directive, or a saved message that is gone.
+        InstructionIgnored = "INSTAGRAM_INSTRUCTION_IGNORED",
         /// The agent is asked.
         TurnStarted = "TURN_STARTED",
         /// A question to the agent is over.

@@ -2,9 +2,10 @@
 
 use crate::account::text;
 use crate::graph::Request;
-use crate::{Access, Graph, GraphError, Outgoing};
+use crate::{Access, Graph, GraphError};
 use dmrelay_domain::failure::Effect;
 use dmrelay_domain::ids::InstagramUserId;
+use dmrelay_domain::outgoing::Outgoing;
 use dmrelay_runtime::http::Method;
 use serde_json::json;
 use std::time::Duration;

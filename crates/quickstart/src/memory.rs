@@ -69,7 +69,7 @@ fn known(message: &message::Model) -> Option<Message> {
     let mid = message.mid.as_deref().filter(|_| is_at_meta)?;
     let author = match message.author.known()? {
         Wrote::User => Author::Customer,
-        Wrote::Agent | Wrote::Human => Author::Api,
+        Wrote::Agent | Wrote::Human | Wrote::Rule | Wrote::Broadcast => Author::Api,
         Wrote::Native | Wrote::Automation => Author::App,
         Wrote::System => return None,
     };

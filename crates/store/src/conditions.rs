@@ -5,10 +5,11 @@ use crate::connections::is;
 use crate::query::rows;
 use crate::{Connection, Result, Store, connections, dead_letters};
 use dmrelay_domain::clock::{Millis, millis};
+use dmrelay_domain::conversation::HANDOVER;
 use dmrelay_domain::ids::{ConnectionId, DeadLetterId, SubaccountId, first_id_at};
 use dmrelay_domain::notification::{ConcernedAccount, Condition, IncidentKind};
 use dmrelay_domain::states::{CheckName, CheckState, ConnectionStatus, DeadLetterState, LoginKind};
-use dmrelay_entity::{agent, breaker, connection_check, dead_letter, instagram_connection};
+use dmrelay_entity::{agent, breaker, chat, connection_check, dead_letter, instagram_connection};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait};
 use std::collections::{BTreeSet, HashMap};
@@ -41,6 +42,7 @@ impl Store {
         conditions.extend(self.open_circuits().await?);
         conditions.extend(self.lately_dead(letters_age).await?);
         conditions.extend(self.used_up_budgets().await?);
+        conditions.extend(self.handed_over().await?);
         Ok(conditions)
     }
 
@@ -183,6 +185,28 @@ impl Store {
             conditions.push(condition);
         }
         Ok(conditions)
+    }
+
+    /// Conversations that wait for a human agent to whom they were handed over.
+    async fn handed_over(&self) -> Result<Vec<Condition>> {
+        let waiting = chat::Entity::find()
+            .select_only()
+            .column(chat::Column::ConnectionId)
+            .column_as(chat::Column::Id.count(), "n")
+            .filter(chat::Column::Flag.eq(HANDOVER))
+            .group_by(chat::Column::ConnectionId);
+        let waiting: Vec<(ConnectionId, i64)> = waiting.into_tuple().all(&self.reader()).await?;
+        let connections = self.connections_named(waiting.iter().map(|(id, _)| *id)).await?;
+        let condition = |(id, n): (ConnectionId, i64)| {
+            let connection = connections.get(&id)?;
+            let what = match n {
+                1 => "1 conversation was handed over to a human".to_owned(),
+                n => format!("{n} conversations were handed over to a human"),
+            };
+            let detail = format!("{what} for {}.", name(connection));
+            Some(of_account(connection, IncidentKind::HandedOver, detail))
+        };
+        Ok(waiting.into_iter().filter_map(condition).collect())
     }
 
     async fn used_up_budgets(&self) -> Result<Vec<Condition>> {

@@ -108,8 +108,8 @@ pub struct CanSend {
 pub struct NeedsHuman {
     /// Whether somebody is needed.
     pub needed: bool,
-    /// Why, the most urgent reason first: `failed`, a message failed and nobody has replayed or discarded it; `window_closed` or
-    /// `runaway`, as in `flag`; `waiting`, the customer has written and the agent does not answer in this chat. Null if nobody is
+    /// Why, the most urgent reason first: `failed`, a message failed and nobody has replayed or discarded it; `window_closed`,
+    /// `runaway` or `handover`, as in `flag`; `waiting`, the customer has written and the agent does not answer in this chat. Null if nobody is
     /// needed.
     #[schema(schema_with = enums::human_reason_or_null)]
     pub reason: Option<String>,

@@ -4,6 +4,7 @@ use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::media::MediaState;
 use dmrelay_domain::notification::{Channel, IncidentKind, NotificationState, NotificationType};
 use dmrelay_domain::permission::{Permission, Role};
+use dmrelay_domain::settings::RuleAction;
 use dmrelay_domain::states::{
     ActivityKind, Author, ChatMode, CheckName, CheckState, ConnectSessionStatus, ConnectionStatus, Direction,
     Folder, LoginKind, MessageStatus, PageChoice, TurnState,
@@ -40,6 +41,7 @@ schemas! {
     notification_type: NotificationType,
     notification_state: NotificationState,
     media_state: MediaState,
+    rule_action: RuleAction,
 }
 
 /// Whether an incident lasts.
@@ -92,7 +94,7 @@ pub fn send_refusal_or_null() -> ObjectBuilder {
 
 /// Why a chat waits for a human agent, or null.
 pub fn human_reason_or_null() -> ObjectBuilder {
-    or_null(one_of(["failed", "window_closed", "runaway", "waiting"].into_iter()))
+    or_null(one_of(["failed", "window_closed", "runaway", "handover", "waiting"].into_iter()))
 }
 
 /// Failure classes, or null.

@@ -37,7 +37,9 @@ pub use overview::{
 };
 pub use pause::PauseView;
 pub use session::SessionView;
-pub use settings::{ConnectionSettings, EffectiveSettings, SettingDefaults, cleaned};
+pub use settings::{
+    ConnectionSettings, EffectiveSettings, RuleView, SettingDefaults, cleaned, stored_taps, stored_words,
+};
 pub use template::{TemplateVersionView, TemplateView};
 pub use timeline::{Moment, TimelineEntry, TimelineEvent, moments, timeline};
 pub use usage::{TurnBudgetView, UsageCounts, UsageDayView, date, parse_date, usage_csv};

@@ -1,11 +1,14 @@
 //! The settings of a connection, as the API takes and shows them.
 
 use super::enums;
+use dmrelay_domain::ids::TemplateId;
+use dmrelay_domain::settings::{Rule, RuleAction, START_WORDS, STOP_WORDS};
 use dmrelay_domain::text;
 use dmrelay_store::Settings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// The settings of a connection; null means the process default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -35,6 +38,80 @@ pub struct ConnectionSettings {
     /// Values for the agent's dynamic variables, at most 50.
     #[schema(schema_with = enums::agent_variables_or_null)]
     pub agent_variables: Option<BTreeMap<String, String>>,
+    /// What becomes of a tapped button or quick reply, by its payload, at most 100. A payload that ends with `*` stands for all that
+    /// begin like it; the longest that fits counts.
+    pub taps: Option<BTreeMap<String, RuleView>>,
+    /// What becomes of a mention in a customer's story.
+    pub story_mention: Option<RuleView>,
+    /// What becomes of a reply to a story of the account.
+    pub story_reply: Option<RuleView>,
+    /// Messages that say only this want no more broadcasts, at most 50.
+    #[schema(max_items = 50, example = json!(["stop", "no more"]))]
+    pub stop_words: Option<Vec<String>>,
+    /// Messages that say only this want broadcasts again, at most 50.
+    #[schema(max_items = 50, example = json!(["start"]))]
+    pub start_words: Option<Vec<String>>,
+    /// What the user is told when they want no more broadcasts, at most 1,000 bytes. Without it the agent answers.
+    #[schema(
+        min_length = 1,
+        max_length = 1_000,
+        example = "You will hear no more news from us. START brings them back."
+    )]
+    pub stop_text: Option<String>,
+    /// What the user is told when they want broadcasts again, at most 1,000 bytes. Without it the agent answers.
+    #[schema(min_length = 1, max_length = 1_000, example = "Welcome back!")]
+    pub start_text: Option<String>,
+}
+
+/// What becomes of an event of a kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = Rule)]
+pub struct RuleView {
+    /// `ask_agent`, the chat agent is asked, as without a rule; `send`, the text or the template is sent; `hand_over`, the chat waits for
+    /// a human agent; `ignore`, nothing. What a rule deals with, the agent is told of with the next question.
+    #[schema(schema_with = enums::rule_action)]
+    pub action: String,
+    /// The text to send, at most 1,000 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1_000, example = "Thank you for the mention!", nullable = false)]
+    pub text: Option<String>,
+    /// The template to send.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub template_id: Option<Uuid>,
+    /// Values for the template's variables. `name` and `username` are the user's where they are known, whatever stands here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+}
+
+impl From<Rule> for RuleView {
+    fn from(rule: Rule) -> Self {
+        let Rule { action, text, template_id, variables } = rule;
+        Self { action, text, template_id: template_id.map(|id| id.0), variables }
+    }
+}
+
+impl From<RuleView> for Rule {
+    fn from(rule: RuleView) -> Self {
+        let RuleView { action, text, template_id, variables } = rule;
+        let variables = variables.into_iter().map(|(name, value)| (name, cleaned(value))).collect();
+        Self { action, text: text.map(cleaned), template_id: template_id.map(TemplateId), variables }
+    }
+}
+
+fn views(taps: BTreeMap<String, Rule>) -> BTreeMap<String, RuleView> {
+    taps.into_iter().map(|(payload, rule)| (payload, rule.into())).collect()
+}
+
+/// Rules by payload, as they are stored.
+pub fn stored_taps(taps: BTreeMap<String, RuleView>) -> BTreeMap<String, Rule> {
+    taps.into_iter().map(|(payload, rule)| (cleaned(payload), rule.into())).collect()
+}
+
+/// Words as they are stored.
+pub fn stored_words(words: Vec<String>) -> Vec<String> {
+    words.into_iter().map(cleaned).collect()
 }
 
 impl From<Settings> for ConnectionSettings {
@@ -48,6 +125,13 @@ impl From<Settings> for ConnectionSettings {
             unreadable_text: settings.unreadable_text,
             automatic_texts: Some(settings.automatic_texts).filter(|texts| !texts.is_empty()),
             agent_variables: Some(settings.agent_variables).filter(|variables| !variables.is_empty()),
+            taps: Some(views(settings.taps)).filter(|taps| !taps.is_empty()),
+            story_mention: settings.story_mention.map(Into::into),
+            story_reply: settings.story_reply.map(Into::into),
+            stop_words: settings.stop_words,
+            start_words: settings.start_words,
+            stop_text: settings.stop_text,
+            start_text: settings.start_text,
         }
     }
 }
@@ -63,6 +147,13 @@ impl From<ConnectionSettings> for Settings {
             unreadable_text: settings.unreadable_text.map(cleaned),
             automatic_texts: settings.automatic_texts.unwrap_or_default().into_iter().map(cleaned).collect(),
             agent_variables: settings.agent_variables.unwrap_or_default(),
+            taps: stored_taps(settings.taps.unwrap_or_default()),
+            story_mention: settings.story_mention.map(Into::into),
+            story_reply: settings.story_reply.map(Into::into),
+            stop_words: settings.stop_words.map(stored_words),
+            start_words: settings.start_words.map(stored_words),
+            stop_text: settings.stop_text.map(cleaned),
+            start_text: settings.start_text.map(cleaned),
         }
     }
 }
@@ -96,6 +187,20 @@ pub struct EffectiveSettings {
     pub automatic_texts: Vec<String>,
     /// Values for the agent's dynamic variables.
     pub agent_variables: BTreeMap<String, String>,
+    /// What becomes of a tapped button or quick reply, by its payload.
+    pub taps: BTreeMap<String, RuleView>,
+    /// What becomes of a mention in a customer's story.
+    pub story_mention: RuleView,
+    /// What becomes of a reply to a story of the account.
+    pub story_reply: RuleView,
+    /// Messages that say only this want no more broadcasts.
+    pub stop_words: Vec<String>,
+    /// Messages that say only this want broadcasts again.
+    pub start_words: Vec<String>,
+    /// What the user is told when they want no more broadcasts; null if the agent answers.
+    pub stop_text: Option<String>,
+    /// What the user is told when they want broadcasts again; null if the agent answers.
+    pub start_text: Option<String>,
 }
 
 impl EffectiveSettings {
@@ -110,8 +215,24 @@ impl EffectiveSettings {
             unreadable_text: settings.unreadable_text.clone(),
             automatic_texts: settings.automatic_texts.clone(),
             agent_variables: settings.agent_variables.clone(),
+            taps: views(settings.taps.clone()),
+            story_mention: effective(settings.story_mention.as_ref()),
+            story_reply: effective(settings.story_reply.as_ref()),
+            stop_words: words(settings.stop_words.as_ref(), &STOP_WORDS),
+            start_words: words(settings.start_words.as_ref(), &START_WORDS),
+            stop_text: settings.stop_text.clone(),
+            start_text: settings.start_text.clone(),
         }
     }
+}
+
+fn effective(rule: Option<&Rule>) -> RuleView {
+    let usual = || Rule { action: RuleAction::AskAgent.to_string(), ..Rule::default() };
+    rule.cloned().unwrap_or_else(usual).into()
+}
+
+fn words(own: Option<&Vec<String>>, usual: &[&str]) -> Vec<String> {
+    own.cloned().unwrap_or_else(|| usual.iter().map(|word| (*word).to_owned()).collect())
 }
 
 /// A text as it can be stored.

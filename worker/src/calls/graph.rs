@@ -10,8 +10,9 @@ use dmrelay_domain::conversation::{
     SendLookup,
 };
 use dmrelay_domain::failure::{self, FailureClass};
+use dmrelay_domain::outgoing::Outgoing;
 use dmrelay_domain::states::ConnectionStatus;
-use dmrelay_instagram::{Access, GraphError, Outgoing, Sending};
+use dmrelay_instagram::{Access, GraphError, Sending};
 use dmrelay_runtime::span_of;
 use dmrelay_store::{BreakerKey, Call, Connection};
 use std::sync::Arc;

@@ -1,17 +1,17 @@
 //! Records the outcome of a question: an answer, a failure, or what the agent's own record shows.
 
 use super::command::{AgentFailure, Claim, RecordAgentFailure, RecordAnswer, ResolveTurn};
+use super::compose::Composed;
 use super::effect::{Effect, Fact, Reply};
 use super::evidence::{Record, TurnEvidence, digest};
-use super::marks::TAKEN_BACK;
-use super::rows::{Message, MessageError};
+use super::marks::{TAKEN_BACK, merged};
+use super::rows::{Body, Message, MessageError};
 use super::{Conversation, Tracked};
 use crate::clock::{Millis, duration};
 use crate::failure::FailureClass;
 use crate::ids::TurnId;
-use crate::markdown::plain;
 use crate::retry;
-use crate::split::{MAX_BYTES, split};
+use crate::split::MAX_BYTES;
 use crate::states::{AgentChatStatus, Author, DeadLetterKind, Direction, MessageStatus, TurnState};
 use crate::text::truncate;
 use crate::window::{self, Window};
@@ -63,36 +63,48 @@ impl Conversation {
         if watermark.is_some() {
             self.chat.agent_watermark = watermark;
         }
-        let (parts, left_out) = self.parts_of(replies);
-        let last = parts.len().saturating_sub(1);
-        for (part, text) in parts.into_iter().enumerate() {
-            let left_out = if part == last { left_out } else { 0 };
-            self.add_reply(turn, part, (text, left_out));
-        }
+        let before = self.chat.last_seq;
+        let composed = self.compose(replies);
+        self.add_replies(turn, 0, &composed);
+        self.follow_directives(turn, &composed, before);
         self.chat.turn.attempts = 0;
         self.finish_turn();
     }
 
-    /// Splits an answer into messages; also returns the number of bytes left out because of the limit on
-    /// messages.
-    fn parts_of(&self, replies: &[String]) -> (Vec<String>, usize) {
-        let plain = |reply: &String| if self.policy.plain_text { plain(reply) } else { reply.clone() };
-        let mut parts: Vec<String> =
-            replies.iter().flat_map(|reply| split(&plain(reply), MAX_BYTES)).collect();
-        let max = self.policy.reply_parts_max.max(1).min(parts.len());
-        let left_out = parts[max..].iter().map(String::len).sum();
-        parts.truncate(max);
-        (parts, left_out)
+    /// Puts the messages of an answer into the outbox, from this part on.
+    fn add_replies(&mut self, turn: usize, from: usize, composed: &Composed) {
+        let last = composed.bodies.len().saturating_sub(1);
+        for (part, body) in composed.bodies.iter().enumerate().skip(from) {
+            let left_out = if part == last { composed.left_out } else { 0 };
+            self.add_reply(turn, part, (body.clone(), left_out));
+        }
     }
 
-    fn add_reply(&mut self, turn: usize, part: usize, (text, left_out): (String, usize)) {
+    /// Does what an answer wants besides its messages, unless nobody waits for it any more. Its messages come after `before`.
+    fn follow_directives(&mut self, turn: usize, composed: &Composed, before: i64) {
+        for why in &composed.ignored {
+            self.ignore(Author::Agent.as_str(), why);
+        }
+        if self.turns[turn].withdrawn.is_some() {
+            return;
+        }
+        if composed.ends {
+            (self.chat.agent_chat_id, self.chat.agent_watermark) = (None, None);
+            (self.chat.agent_chat_status, self.chat.recall) = (AgentChatStatus::Ended, false);
+        }
+        if let Some(why) = &composed.hand_over {
+            self.hand_over(Author::Agent.as_str(), why, before);
+        }
+    }
+
+    fn add_reply(&mut self, turn: usize, part: usize, (body, left_out): (Body, usize)) {
         let row = &self.turns[turn];
         let withdrawn = row.withdrawn.clone();
         let mut reply = Message::new(Direction::Outbound, Author::Agent, MessageStatus::Queued);
-        reply.body.text = Some(text);
+        reply.body = Tracked::loaded(body);
         if left_out > 0 {
-            let note = serde_json::json!({ "truncated": true, "leftOutBytes": left_out });
-            reply.body.metadata = Some(note.to_string());
+            let note = serde_json::json!({ "truncated": true, "leftOutBytes": left_out }).to_string();
+            reply.body.metadata = merged(reply.body.metadata.as_deref(), Some(&note));
         }
         (reply.turn_id, reply.part) = (Some(row.id), Some(i32::try_from(part).unwrap_or(i32::MAX)));
         (reply.at, reply.received_at, reply.trace) = (self.now, row.received_at, row.trace);
@@ -100,7 +112,7 @@ impl Conversation {
             reply.status = MessageStatus::Suppressed;
             if withdrawn.as_deref() == Some(TAKEN_BACK) {
                 // It may quote what was taken back.
-                reply.body.text = None;
+                (reply.body.text, reply.body.payload) = (None, None);
             }
             reply.error.code = withdrawn.or_else(|| self.chat.mode_reason.clone());
         } else if self.chat.verify {
@@ -120,19 +132,17 @@ impl Conversation {
         if self.turns[turn].withdrawn.as_deref() == Some(TAKEN_BACK) {
             return;
         }
-        let (parts, left_out) = self.parts_of(replies);
+        let composed = self.compose(replies);
         let mut said: Vec<_> =
             self.live().filter(|message| message.turn_id == Some(id) && message.part >= Some(0)).collect();
         said.sort_by_key(|message| message.part);
-        let known: Vec<&str> = said.iter().filter_map(|message| message.body.text.as_deref()).collect();
-        let is_prefix =
-            known.len() < parts.len() && known.iter().zip(&parts).all(|(known, part)| known == part);
-        if !is_prefix {
-            return;
-        }
-        let (from, last) = (known.len(), parts.len() - 1);
-        for (part, text) in parts.into_iter().enumerate().skip(from) {
-            self.add_reply(turn, part, (text, if part == last { left_out } else { 0 }));
+        let from = said.len();
+        let is_prefix = from < composed.bodies.len()
+            && said.iter().zip(&composed.bodies).all(|(known, part)| known.body.says(part));
+        if is_prefix {
+            let before = self.chat.last_seq;
+            self.add_replies(turn, from, &composed);
+            self.follow_directives(turn, &composed, before);
         }
     }
 

@@ -124,7 +124,9 @@ impl Conversation {
             matches!(message.status, MessageStatus::Sent | MessageStatus::Sending | MessageStatus::Unknown)
         };
         let speaks_between = |message: &Message| match message.author {
-            Author::Agent | Author::Human => was_sent(message) && (opening - QUIET..at).contains(&message.at),
+            Author::Agent | Author::Human | Author::Rule | Author::Broadcast => {
+                was_sent(message) && (opening - QUIET..at).contains(&message.at)
+            }
             Author::Native | Author::Automation => (opening - QUIET..opening).contains(&message.at),
             // Several messages in a row, but not for long.
             Author::User => (opening - QUIET..*moments.start()).contains(&message.at),

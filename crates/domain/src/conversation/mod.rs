@@ -15,6 +15,7 @@ mod announce;
 mod answer;
 mod automation;
 mod command;
+mod compose;
 mod delivery;
 mod echo;
 mod effect;
@@ -26,6 +27,7 @@ mod policy;
 mod receive;
 mod replay;
 mod rows;
+mod rules;
 mod takeover;
 mod tracked;
 mod turns;
@@ -37,6 +39,7 @@ pub use command::{
     RecordAgentFailure, RecordAnswer, RecordSendFailure, RecordSent, Release, ResolveSend, ResolveTurn,
     SendByHuman, SendFailure, StartTurn, TakeOver,
 };
+pub use compose::{Saved, SavedKey};
 pub use effect::{
     Activity, Ask, DeadLetter, Effect, Fact, Provider, Refusal, Reply, Route, Send, SendLookup, Sent,
     TurnLookup,
@@ -46,6 +49,7 @@ pub use needs::{Needs, SecondLook, UNANSWERED_MAX};
 pub use outbox::{SendDecision, may_send};
 pub use policy::{ConnectionFacts, Policy};
 pub use rows::{Body, Chat, Letter, Message, MessageError, STUB, Turn, UNSENT, Work};
+pub use rules::HANDOVER;
 pub use takeover::ModeReason;
 pub use tracked::{Change, Tracked};
 pub use turns::QUESTION_MESSAGES_MAX;
@@ -78,6 +82,8 @@ pub struct Conversation {
     pub messages: Vec<Tracked<Message>>,
     /// The dead letters that commands refer to.
     pub letters: Vec<Letter>,
+    /// The saved messages that commands refer to.
+    pub saved: Vec<Saved>,
     /// In how many other chats of the connection these texts came within moments of the first message.
     pub prompt_echoes: HashMap<TextDigest, u32>,
     /// A number between 0 and 1 that positions each delay of this change within its range (jitter).
@@ -132,6 +138,7 @@ impl Conversation {
             turns: Vec::new(),
             messages: Vec::new(),
             letters: Vec::new(),
+            saved: Vec::new(),
             prompt_echoes: HashMap::new(),
             jitter: 1.0,
             changes: Changes::default(),

@@ -2,6 +2,7 @@
 
 use super::automation::{RECENT_MAX, TextDigest};
 use super::command::{Command, Orphan, Received};
+use super::compose::{SavedKey, named};
 use super::receive::STORY_MENTION;
 use super::rows::{Chat, Letter};
 use super::{Conversation, ModeReason};
@@ -159,6 +160,8 @@ pub struct SecondLook {
     pub reason: Option<String>,
     /// The messages dropped together with the object of a dead letter.
     pub dropped_with: Option<Letter>,
+    /// The saved messages that are to be sent.
+    pub saved: Vec<SavedKey>,
     /// The messages that those of a question reply to, by mid.
     pub quoted: Vec<String>,
     /// Texts that may be Instagram's own: in how many other chats they came, and the newest messages of this one.
@@ -210,7 +213,14 @@ impl Conversation {
                         self.look_behind_event(event, &mut look);
                     }
                 }
-                Command::RecordAnswer(answer) => self.look_behind_answer(answer.turn, &mut look),
+                Command::RecordAnswer(answer) => {
+                    self.look_behind_answer(answer.turn, &mut look);
+                    look.saved.extend(named(answer.replies.iter().map(String::as_str)));
+                }
+                Command::ResolveTurn(resolve) => {
+                    let entries = resolve.record.iter().flat_map(|record| record.entries.iter().flatten());
+                    look.saved.extend(named(entries.map(|entry| entry.text.as_str())));
+                }
                 Command::RecordSent(sent) => {
                     self.look_behind_mid(&sent.mid, &mut look);
                     look.takeover |= self.echo_was_taken(sent.message, Some(&sent.mid));
@@ -228,6 +238,9 @@ impl Conversation {
                 _ => {}
             }
         }
+        look.saved.retain(|key| !self.saved.iter().any(|saved| key.is(saved)));
+        look.saved.sort_unstable();
+        look.saved.dedup();
         look.automatic.sort_unstable();
         look.automatic.dedup();
         look
@@ -251,6 +264,7 @@ impl Conversation {
     }
 
     fn look_behind_event(&self, event: &Received, look: &mut SecondLook) {
+        look.saved.extend(self.saved_by_rule(&event.item.content));
         match &event.item.content {
             // Whether anything the turn asks about is still unanswered.
             Content::Unsend { mid } => {

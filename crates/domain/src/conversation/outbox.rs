@@ -29,8 +29,10 @@ pub enum SendDecision {
 /// Whether a message may be sent now. The single place for this rule.
 pub fn may_send(conversation: &Conversation, message: &Message) -> SendDecision {
     let (chat, connection) = (&conversation.chat, &conversation.connection);
-    let agent = message.author == Author::Agent;
-    if message.is_unsent() || (agent && (chat.mode != ChatMode::Bot || chat.human_seq > message.seq)) {
+    let agent = message.is_by_machine();
+    // What the agent says before it hands the chat over is sent; what it said before is not.
+    let is_silent = chat.mode != ChatMode::Bot && !chat.is_handed_over();
+    if message.is_unsent() || (agent && (is_silent || chat.human_seq > message.seq)) {
         return SendDecision::Suppress;
     }
     if !connection.is_connected() || (agent && connection.bot_paused) {

@@ -3,8 +3,8 @@
 use super::command::{Receive, Received};
 use super::effect::{Effect, Fact, Refusal, Reply};
 use super::marks::merged;
-use super::outbox::{SendDecision, may_send};
-use super::rows::{Message, REFERRAL, UNSENT};
+use super::rows::{Body, Message, REFERRAL, UNSENT};
+use super::rules::{ACTOR as RULE, Fate};
 use super::{Conversation, Tracked};
 use crate::clock::{Millis, duration};
 use crate::event::{Attachment, Container, Content, Inbound, Postback, Referral};
@@ -196,6 +196,11 @@ impl Conversation {
             Container::Standby => Some(NotAsked::Standby),
             Container::History => Some(NotAsked::History),
         };
+        let fate = if reason.is_none() { self.fate(&event.item.content) } else { Fate::Asked };
+        let reason = match fate {
+            Fate::Ignored | Fate::Answered(_) => Some(NotAsked::Rule),
+            Fate::Asked | Fate::HandedOver => reason,
+        };
         new.needs_answer = reason.is_none();
         new.error.code = reason.map(|reason| reason.as_str().to_owned());
         // The first question is to tell what was said before. An agent chat that is under way is not told.
@@ -205,10 +210,19 @@ impl Conversation {
         let (needs_answer, kind) = (new.needs_answer, new.body.kind.clone());
         let Some(id) = self.add_received(new) else { return };
         self.reconsider_echoes(event.at);
+        match fate {
+            Fate::Answered(body) => {
+                self.tell_agent();
+                self.say(Author::Rule, *body, event);
+            }
+            Fate::Ignored => self.tell_agent(),
+            Fate::HandedOver => self.hand_over(RULE, "", self.chat.last_seq),
+            Fate::Asked => {}
+        }
         if let Some(reason) = reason {
             self.tell_it_was_not_read(event, reason);
         }
-        if needs_answer {
+        if needs_answer && self.message(id).is_some_and(|message| message.needs_answer) {
             if self.chat.first_unanswered_at.is_none() {
                 self.chat.trace = event.trace;
             }
@@ -232,22 +246,12 @@ impl Conversation {
         let text = self.connection.settings.unreadable_text.as_deref().map_or("", str::trim).to_owned();
         let is_answered = self.chat.first_unanswered_at.is_some() || self.open_turn().is_some();
         let told_lately = self.now - self.chat.notice_at < self.policy.notice_interval;
-        if text.is_empty()
-            || matches!(reason, NotAsked::Standby | NotAsked::History)
-            || is_answered
-            || told_lately
-        {
+        let was_readable = matches!(reason, NotAsked::Standby | NotAsked::History | NotAsked::Rule);
+        if text.is_empty() || was_readable || is_answered || told_lately {
             return;
         }
-        let mut notice = Message::new(Direction::Outbound, Author::Agent, MessageStatus::Queued);
-        notice.body.text = Some(text);
-        (notice.at, notice.received_at, notice.trace) = (self.now, event.arrived_at, event.trace);
-        // Not later, either: by then it answers nothing any more.
-        notice.seq = self.chat.last_seq + 1;
-        if matches!(may_send(self, &notice), SendDecision::Send { .. }) {
-            self.add_message(notice);
+        if self.say(Author::Agent, Body::text(text), event) {
             self.chat.notice_at = self.now;
-            self.continue_outbox();
         }
     }
 

@@ -44,6 +44,10 @@ pub struct Chat {
     pub id: ChatId,
     /// The customer.
     pub user: InstagramUserId,
+    /// The customer's username, where it is known.
+    pub username: Option<String>,
+    /// The customer's name, where it is known.
+    pub name: Option<String>,
     /// Who answers: the agent or a human.
     pub mode: ChatMode,
     /// The reason of the mode; see [`super::ModeReason`].
@@ -80,7 +84,7 @@ pub struct Chat {
     pub turn: Work,
     /// The outbox.
     pub outbox: Work,
-    /// The newest note of how the customer arrived.
+    /// The newest message that the agent is to be told of: how the customer arrived, or what was sent without it.
     pub note_seq: i64,
     /// When the customer was last told that a message cannot be read.
     pub notice_at: Millis,
@@ -110,6 +114,8 @@ impl Chat {
         Self {
             id,
             user,
+            username: None,
+            name: None,
             mode: ChatMode::Bot,
             mode_reason: None,
             resume_at: None,
@@ -348,6 +354,11 @@ impl Message {
             MessageStatus::Unknown => self.deadline.is_some(),
             _ => false,
         }
+    }
+
+    /// Whether the agent, a rule or a broadcast says it: nobody who would talk over a human.
+    pub fn is_by_machine(&self) -> bool {
+        matches!(self.author, Author::Agent | Author::Rule | Author::Broadcast)
     }
 
     /// Whether a human wrote it, through the API or in the Instagram app.

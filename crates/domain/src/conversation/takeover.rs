@@ -5,7 +5,8 @@ use super::command::{Release, SendByHuman, TakeOver};
 use super::effect::{Effect, Refusal, Reply};
 use super::marks::TAKEN_BACK;
 use super::outbox::{SendDecision, may_send};
-use super::rows::{Message, MessageError};
+use super::rows::{Chat, Message, MessageError};
+use super::rules::HANDOVER;
 use crate::actor::Actor;
 use crate::clock::{Millis, duration};
 use crate::ids::MessageId;
@@ -33,6 +34,8 @@ pub enum ModeReason {
     Human,
     /// Too many turns in an hour.
     Runaway,
+    /// The agent, or a rule, handed the chat over.
+    Handover,
 }
 
 impl ModeReason {
@@ -50,7 +53,17 @@ impl fmt::Display for ModeReason {
             Self::Echo(mid) => write!(f, "echo:{mid}"),
             Self::Human => f.write_str("person"),
             Self::Runaway => f.write_str(RUNAWAY),
+            Self::Handover => f.write_str(HANDOVER),
         }
+    }
+}
+
+impl Chat {
+    /// Whether a human agent is to answer because the agent, or a rule, wanted it, and none has come yet.
+    pub(super) fn is_handed_over(&self) -> bool {
+        self.mode == ChatMode::Human
+            && self.mode_reason.as_deref() == Some(HANDOVER)
+            && self.flag.as_deref() == Some(HANDOVER)
     }
 }
 
@@ -65,7 +78,7 @@ impl Conversation {
             _ => reason.to_string(),
         };
         for message in self.live_mut() {
-            if message.status == MessageStatus::Queued && message.author == Author::Agent {
+            if message.status == MessageStatus::Queued && message.is_by_machine() {
                 message.status = MessageStatus::Suppressed;
                 message.error.code = Some(word.clone());
             }
@@ -76,11 +89,17 @@ impl Conversation {
         self.chat.resume_at = Some(self.now + pause);
         self.chat.human_seq = self.chat.last_seq;
         self.withdraw_open_turn(&word);
+        self.no_longer_waits();
+    }
+
+    /// Somebody has come to whom the chat was handed over.
+    fn no_longer_waits(&mut self) {
+        self.chat.flag.take_if(|flag| flag == HANDOVER);
     }
 
     /// No one waits for the open turn's answer any more. If it waits to be asked again, it is not asked; if
     /// it is being asked, its answer will be suppressed whenever it arrives.
-    fn withdraw_open_turn(&mut self, reason: &str) {
+    pub(super) fn withdraw_open_turn(&mut self, reason: &str) {
         match self.open_turn() {
             None => self.chat.turn.clear(),
             Some(open) if self.turns[open].state == TurnState::Waiting => {
@@ -181,6 +200,7 @@ impl Conversation {
         self.chat.mode = ChatMode::Bot;
         self.chat.mode_reason = None;
         self.chat.resume_at = None;
+        self.no_longer_waits();
         if self.chat.flag.as_deref() == Some(RUNAWAY) {
             self.chat.flag = None;
             // Whoever lets the conversation go on does not want it paused at its next message.

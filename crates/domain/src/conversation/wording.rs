@@ -65,7 +65,7 @@ impl Voice {
         match author {
             Author::User => Self::Customer,
             Author::Agent => Self::Agent,
-            Author::Automation => Self::Automation,
+            Author::Automation | Author::Rule | Author::Broadcast => Self::Automation,
             Author::Human | Author::Native | Author::System => Self::Colleague,
         }
     }
@@ -93,7 +93,12 @@ impl Message {
     pub(super) fn was_said(&self) -> bool {
         let was_said = match self.author {
             Author::User => true,
-            Author::Agent | Author::Human | Author::Native | Author::Automation => {
+            Author::Agent
+            | Author::Human
+            | Author::Native
+            | Author::Automation
+            | Author::Rule
+            | Author::Broadcast => {
                 use MessageStatus::{Queued, Sending, Sent, Unknown};
                 matches!(self.status, Queued | Sending | Sent | Unknown)
             }
@@ -116,10 +121,12 @@ impl Conversation {
                 let reason = message.error.code.as_deref();
                 // What cannot be read has nobody answered.
                 let was_read = |reason| {
-                    matches!(NotAsked::parse(reason), None | Some(NotAsked::Standby | NotAsked::History))
+                    let reason = NotAsked::parse(reason);
+                    matches!(reason, None | Some(NotAsked::Standby | NotAsked::History | NotAsked::Rule))
                 };
                 !message.needs_answer && reason.is_some_and(was_read) && message.error.class.is_none()
             }
+            Author::Rule | Author::Broadcast => message.was_said(),
             Author::Agent | Author::Automation | Author::System => false,
         }
     }

@@ -4,7 +4,7 @@
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::conversation::{
     Activity, Change, Chat, Command, ConnectionFacts, Conversation, DeadLetter, Effect, Fact, Letter,
-    Message, Needs, Policy, Reply, TextDigest, Tracked, Turn, UNANSWERED_MAX,
+    Message, Needs, Policy, Reply, Saved, TextDigest, Tracked, Turn, UNANSWERED_MAX,
 };
 use dmrelay_domain::ids::{
     AgentId, ChatId, ConnectionId, EventId, InstagramAccountId, InstagramUserId, SubaccountId,
@@ -30,6 +30,8 @@ pub(crate) struct Database {
     pub(crate) done: HashSet<EventId>,
     /// In how many other chats these texts came within moments of the first message.
     pub(crate) prompt_echoes: HashMap<TextDigest, u32>,
+    /// The subaccount's saved messages.
+    pub(crate) saved: Vec<Saved>,
 }
 
 /// What a commit returns to its caller.
@@ -64,6 +66,7 @@ impl Database {
             activities: Vec::new(),
             done: HashSet::new(),
             prompt_echoes: HashMap::new(),
+            saved: Vec::new(),
         }
     }
 
@@ -115,6 +118,8 @@ impl Database {
 
     fn look_again(&self, conversation: &mut Conversation, command: &Command) {
         let mut look = conversation.second_look(std::iter::once(command));
+        let named = |saved: &&Saved| look.saved.iter().any(|key| key.is(saved));
+        conversation.saved = self.saved.iter().filter(named).cloned().collect();
         let named = look.messages.clone();
         self.add(conversation, |message| named.contains(&message.id));
         if !named.is_empty() {

@@ -7,12 +7,13 @@ use crate::bulk::{Column, Kind, Rows};
 use crate::dialect::Dialect;
 use crate::{Result, Tx};
 use dmrelay_domain::conversation::{
-    Conversation, Needs, Policy, Received, SecondLook, Tracked, UNANSWERED_MAX,
+    Conversation, Needs, Policy, Received, Saved, SavedKey, SecondLook, Tracked, UNANSWERED_MAX,
 };
 use dmrelay_domain::event;
 use dmrelay_domain::ids::{ChatId, DeadLetterId, MessageId, TurnId};
-use dmrelay_entity::{chat, dead_letter, event as event_row, message, turn};
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Value};
+use dmrelay_domain::outgoing::Template;
+use dmrelay_entity::{chat, dead_letter, event as event_row, message, template, turn};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Value};
 use std::collections::{HashMap, HashSet};
 
 /// How many events of one conversation are taken in by one transaction.
@@ -249,6 +250,44 @@ impl Tx {
         Ok(())
     }
 
+    /// The saved messages that are to be sent.
+    async fn load_saved(
+        &self,
+        conversations: &mut HashMap<ChatId, Conversation>,
+        looks: &HashMap<ChatId, SecondLook>,
+    ) -> Result<()> {
+        let (mut ids, mut names) = (HashSet::new(), HashSet::new());
+        for key in looks.values().flat_map(|look| &look.saved) {
+            match key {
+                SavedKey::Id(id) => _ = ids.insert(*id),
+                SavedKey::Name(name) => _ = names.insert(name.as_str()),
+            }
+        }
+        if ids.is_empty() && names.is_empty() {
+            return Ok(());
+        }
+        let tenants = looks.keys().filter_map(|id| conversations.get(id));
+        let tenants: HashSet<String> = tenants.map(|one| one.connection.subaccount.to_string()).collect();
+        let wanted =
+            Condition::any().add(template::Column::Id.is_in(ids)).add(template::Column::Name.is_in(names));
+        let wanted =
+            template::Entity::find().filter(template::Column::SubaccountId.is_in(tenants)).filter(wanted);
+        for row in wanted.all(self.connection()).await? {
+            let Ok(message) = serde_json::from_str(&row.message) else { continue };
+            let message = Template::stored(message);
+            let saved = Saved { id: row.id, name: row.name, version: row.version, message };
+            for (id, look) in looks {
+                let of_tenant = conversations.get_mut(id);
+                let of_tenant =
+                    of_tenant.filter(|one| one.connection.subaccount.as_str() == row.subaccount_id);
+                if let Some(one) = of_tenant.filter(|_| look.saved.iter().any(|key| key.is(&saved))) {
+                    one.saved.push(saved.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Loads what only the loaded rows have shown to be needed.
     pub(super) async fn look_again(
         &self,
@@ -261,6 +300,7 @@ impl Tx {
             self.load(conversations, &more).await?;
         }
         self.count_prompt_echoes(conversations, looks).await?;
+        self.load_saved(conversations, looks).await?;
         let turns: Vec<TurnId> = looks.values().flat_map(|look| &look.turns).copied().collect();
         self.load_turns(conversations, turns.iter().copied()).await?;
         let (mut values, dialect) = (vec![SECOND_LOOK_MAX.into()], self.dialect);

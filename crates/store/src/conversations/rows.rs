@@ -47,6 +47,8 @@ pub(super) fn chat_of(row: chat::Model) -> Option<Chat> {
     Some(Chat {
         id: row.id,
         user: InstagramUserId::parse(&row.instagram_user_id).ok()?,
+        username: row.username,
+        name: row.name,
         mode: row.mode.known()?,
         mode_reason: row.mode_reason,
         resume_at: row.resume_at,

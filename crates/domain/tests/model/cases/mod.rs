@@ -2,6 +2,7 @@
 
 mod automation;
 mod lookups;
+mod rules;
 mod takeovers;
 mod turns;
 
@@ -109,14 +110,17 @@ impl Case {
     /// The customer writes and the agent answers; returns the first reply, which is being sent.
     fn answered(&mut self, text: &str, replies: &[&str]) -> MessageId {
         let ask = self.asked(text);
-        let answered = self.apply(Command::RecordAnswer(RecordAnswer {
+        sending(&self.answers(&ask, replies)).unwrap_or_else(|| panic!("nothing is sent"))
+    }
+
+    fn answers(&mut self, ask: &Ask, replies: &[&str]) -> Applied {
+        self.apply(Command::RecordAnswer(RecordAnswer {
             turn: ask.turn,
             attempt: ask.attempt,
             replies: replies.iter().map(|reply| (*reply).to_owned()).collect(),
             watermark: None,
             claim: self.claim(),
-        }));
-        sending(&answered).unwrap_or_else(|| panic!("nothing is sent"))
+        }))
     }
 
     fn sent(&mut self, message: MessageId, mid: &str) -> Applied {

@@ -1,6 +1,6 @@
 //! Messages with variables: `{{name}}` in any text of Graph's `message` object, filled in when it is sent.
 
-use crate::message::{Fault, InvalidMessage, Outgoing};
+use super::{Fault, InvalidMessage, Outgoing};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 

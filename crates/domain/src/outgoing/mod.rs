@@ -2,7 +2,11 @@
 //! refuses some of it only after it said "sent" (Meta, "Messaging API", "Generic template", "Button template", "Product template",
 //! "Quick replies", "Attachment upload").
 
-use dmrelay_domain::split::MAX_BYTES;
+mod template;
+
+pub use template::{NotFilled, Template};
+
+use crate::split::MAX_BYTES;
 use serde_json::{Map, Value, json};
 use std::fmt;
 use url::Url;
