@@ -75,6 +75,8 @@ pub struct Model {
     pub note_seq: i64,
     /// When the customer was last told that a message cannot be read, in milliseconds.
     pub notice_at: i64,
+    /// Since when the customer wants no broadcasts, in milliseconds.
+    pub opted_out_at: Option<i64>,
     /// What was received until then is erased, in milliseconds; 0 for nothing.
     pub erased_at: i64,
     /// Up to the message of this number, what the agent was about to say is superseded by a human.

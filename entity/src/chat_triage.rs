@@ -18,6 +18,8 @@ pub struct Model {
     pub snoozed_until: Option<i64>,
     /// The number of the last message when that was decided: a later one ends it.
     pub snoozed_seq: i64,
+    /// The customer's language, as a tag of BCP 47.
+    pub language: Option<String>,
 }
 
 /// Belongs to no other table.

@@ -23,6 +23,8 @@ pub mod agent_chat_deletion;
 pub mod api_key;
 pub mod backfill;
 pub mod breaker;
+pub mod broadcast;
+pub mod broadcast_recipient;
 pub mod budget;
 pub mod chat;
 pub mod chat_note;

@@ -30,6 +30,7 @@ mod backfill;
 mod backup;
 mod base;
 mod breakers;
+mod broadcasts;
 mod browser;
 mod canary;
 mod clients;

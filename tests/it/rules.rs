@@ -219,11 +219,7 @@ async fn rules_that_cannot_work_are_refused(backend: Backend) -> Result<()> {
             &set.json["effective"]["storyMention"],
             &set.json["effective"]["stopWords"]
         ),
-        (
-            &json!({"action": "hand_over", "variables": {}}),
-            &json!({"action": "ask_agent", "variables": {}}),
-            &json!([])
-        ),
+        (&json!({"action": "hand_over"}), &json!({"action": "ask_agent"}), &json!([])),
         "{}",
         set.text
     );

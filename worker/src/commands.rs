@@ -106,7 +106,7 @@ impl Context {
     pub(crate) fn count_job(&self, kind: &str, reply: &Reply, began: Instant) {
         let (outcome, class) = match reply {
             Reply::Done => ("done", "none"),
-            Reply::Idle | Reply::Refused(_) => ("idle", "none"),
+            Reply::Idle | Reply::Refused(_) | Reply::Skipped(_) => ("idle", "none"),
             Reply::Retry(class) => ("retry", class.as_str()),
             Reply::Dead(class) => ("failed", class.as_str()),
         };

@@ -8,6 +8,7 @@ mod accounts;
 mod automation;
 mod backfill;
 mod breakers;
+mod broadcasts;
 mod budgets;
 mod calls;
 mod commands;

@@ -4,7 +4,7 @@
 use crate::backfill;
 use crate::handler::Handler;
 use crate::{Context, Parts, ingest, services};
-use crate::{media, notify};
+use crate::{broadcasts, media, notify};
 use anyhow::{Context as _, anyhow};
 use clap::{Parser, Subcommand};
 use dmrelay_agent::Key;
@@ -137,6 +137,7 @@ impl Worker {
         let mut running = services::start(&ctx, &stop);
         running.push(tokio::spawn(backfill::run(ctx.clone(), stop.clone())));
         running.push(tokio::spawn(notify::run(ctx.clone(), stop.clone())));
+        running.push(tokio::spawn(broadcasts::run(ctx.clone(), stop.clone())));
         if let Some(media) = ctx.media.clone() {
             running.push(tokio::spawn(media::run(ctx.clone(), media, stop.clone())));
         }

@@ -56,12 +56,16 @@ pub(crate) enum LiveEventKind {
     /// A chat needs a human agent's attention, or does not any more.
     #[serde(rename = "chat.flag")]
     ChatFlag,
-    /// A chat was assigned, tagged or snoozed, or a note about it was written or deleted.
+    /// A chat was assigned, tagged or snoozed, its customer's wish about broadcasts or language changed, or a note about it was written
+    /// or deleted.
     #[serde(rename = "chat.updated")]
     ChatUpdated,
     /// A customer was erased: the conversation is gone.
     #[serde(rename = "chat.erased")]
     ChatErased,
+    /// A broadcast was made, has come a tenth of the way further, was paused or resumed, or is over.
+    #[serde(rename = "broadcast.updated")]
+    BroadcastUpdated,
     /// Something failed for good: a message, a question to the agent (given up) or an event.
     #[serde(rename = "dead_letter.opened")]
     DeadLetterOpened,
@@ -180,6 +184,7 @@ impl LiveEventKind {
             Self::ChatFlag => "chat.flag",
             Self::ChatUpdated => "chat.updated",
             Self::ChatErased => "chat.erased",
+            Self::BroadcastUpdated => "broadcast.updated",
             Self::DeadLetterOpened => "dead_letter.opened",
             Self::DeadLetterClosed => "dead_letter.closed",
         }
@@ -218,9 +223,14 @@ impl LiveEventKind {
                 Some(Self::ChatMode)
             }
             ActivityKind::ChatFlagged | ActivityKind::ChatFlagCleared => Some(Self::ChatFlag),
-            ActivityKind::ChatTriaged | ActivityKind::ChatNoteAdded | ActivityKind::ChatNoteRemoved => {
-                Some(Self::ChatUpdated)
-            }
+            ActivityKind::OptedOut
+            | ActivityKind::OptedIn
+            | ActivityKind::ChatTriaged
+            | ActivityKind::ChatNoteAdded
+            | ActivityKind::ChatNoteRemoved => Some(Self::ChatUpdated),
+            ActivityKind::BroadcastCreated
+            | ActivityKind::BroadcastProgress
+            | ActivityKind::BroadcastChanged => Some(Self::BroadcastUpdated),
             ActivityKind::UserErased => Some(Self::ChatErased),
             ActivityKind::DeadLetterOpened => Some(Self::DeadLetterOpened),
             ActivityKind::DeadLetterReplayed | ActivityKind::DeadLetterDiscarded => {

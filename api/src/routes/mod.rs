@@ -2,6 +2,7 @@
 
 mod activities;
 mod api_keys;
+mod broadcasts;
 mod chat;
 mod chats;
 mod check;
@@ -87,7 +88,7 @@ fn needs(permission: Permission, method: UtoipaMethodRouter<ApiState>) -> Route 
 
 /// The calls for one agent.
 fn of_agent() -> Vec<Route> {
-    use Permission::{Configure, Connect, Erase, Read, Replay, Send, TakeOver};
+    use Permission::{Broadcast, Configure, Connect, Erase, Read, Replay, Send, TakeOver};
     vec![
         needs(Connect, routes!(connect::connect)),
         needs(Connect, routes!(connect_sessions::create)),
@@ -117,6 +118,14 @@ fn of_agent() -> Vec<Route> {
         needs(Read, routes!(triage::notes)),
         needs(TakeOver, routes!(triage::add_note)),
         needs(TakeOver, routes!(triage::delete_note)),
+        needs(Broadcast, routes!(broadcasts::create)),
+        needs(Read, routes!(broadcasts::preview)),
+        needs(Read, routes!(broadcasts::list)),
+        needs(Read, routes!(broadcasts::show)),
+        needs(Read, routes!(broadcasts::recipients)),
+        needs(Broadcast, routes!(broadcasts::pause)),
+        needs(Broadcast, routes!(broadcasts::resume)),
+        needs(Broadcast, routes!(broadcasts::cancel)),
         needs(Read, routes!(thread::show)),
         needs(TakeOver, routes!(thread::change)),
         needs(TakeOver, routes!(takeover::take_over)),

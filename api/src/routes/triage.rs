@@ -30,6 +30,10 @@ pub(super) struct ChangeChat {
     /// All tags of the chat, at most 20 of 50 bytes.
     #[schema(max_items = 20, example = json!(["vip", "returns"]))]
     tags: Option<Vec<String>>,
+    /// The customer's language, as a tag of BCP 47: audiences of broadcasts may ask for it. Null if it is not known.
+    #[schema(value_type = Option<String>, min_length = 2, max_length = 35, example = "de")]
+    #[serde(default)]
+    language: Change<String>,
     /// Until when the chat is hidden from all folders but `snoozed`; a message ends it sooner. Null ends it now.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(default)]
@@ -78,10 +82,14 @@ pub(super) async fn change(
     let assignee = request.assignee.map(|who| checked_assignee(who, &scope.actor, &mut errors));
     let tags = request.tags.map(|tags| checked_tags(tags.iter().map(String::as_str), &mut errors));
     let snoozed_until = request.snoozed_until.map(|text| checked_time(&text, now, &mut errors));
+    let language = request
+        .language
+        .map(|tag| errors.check("/language", triage::checked_language(&tag)).unwrap_or_default());
     errors.end()?;
     let (connection, row) = with_connection(&state, &scope, id).await?;
     let change = move |triage: &mut Triage| {
         assignee.apply(&mut triage.assignee);
+        language.apply(&mut triage.language);
         match snoozed_until {
             Change::Stays => {}
             Change::Back => triage.snooze(None),

@@ -1,5 +1,6 @@
 //! What can be done and seen, for the REST API and the console alike: the layer below both. Whoever calls has checked the permission.
 
+pub(crate) mod broadcasts;
 pub(crate) mod chats;
 pub(crate) mod connections;
 pub(crate) mod failures;

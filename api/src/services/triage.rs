@@ -116,3 +116,18 @@ pub(crate) fn checked_tags<'a>(
 pub(crate) fn is_tag(text: &str) -> bool {
     is_name(text) && text.len() <= TAG_BYTES_MAX
 }
+
+/// A tag of BCP 47, in lower case.
+pub(crate) fn checked_language(tag: &str) -> Result<String, &'static str> {
+    let tag = tag.trim().to_ascii_lowercase();
+    let mut parts = tag.split('-');
+    let is_language =
+        |part: &str| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphabetic());
+    let is_more =
+        |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    if tag.len() <= 35 && parts.next().is_some_and(is_language) && parts.all(is_more) {
+        Ok(tag)
+    } else {
+        Err("must be a language tag as in BCP 47: de, pt-br")
+    }
+}

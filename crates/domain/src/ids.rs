@@ -79,6 +79,10 @@ uuid_id!(
     TemplateId
 );
 uuid_id!(
+    /// A message for many customers.
+    BroadcastId
+);
+uuid_id!(
     /// One question to the agent and its answer.
     TurnId
 );

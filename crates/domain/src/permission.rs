@@ -9,7 +9,7 @@ words!(
         Viewer = "viewer",
         /// Also writes to customers, takes over chats, pauses calls and replays dead letters.
         Operator = "operator",
-        /// Also connects accounts, changes their settings and who is notified, and erases customers.
+        /// Also connects accounts, changes their settings and who is notified, sends broadcasts, and erases customers.
         Admin = "admin",
         /// Also manages API keys.
         Owner = "owner",
@@ -33,6 +33,8 @@ words!(
         Connect = "instagram:connect",
         /// Change a connection's settings.
         Configure = "instagram:configure",
+        /// Send broadcasts.
+        Broadcast = "instagram:broadcast",
         /// Erase a customer.
         Erase = "instagram:erase",
         /// See and change who is notified of incidents.
@@ -54,6 +56,7 @@ impl Role {
             }
             Permission::Connect
             | Permission::Configure
+            | Permission::Broadcast
             | Permission::Erase
             | Permission::Notify
             | Permission::ManageSessions => Self::Admin,
@@ -70,6 +73,6 @@ mod tests {
     #[test]
     fn each_role_includes_the_one_below() {
         let may = |role: Role| Permission::ALL.iter().filter(|p| role.may(**p)).count();
-        assert_eq!(Role::ALL.iter().map(|role| may(*role)).collect::<Vec<_>>(), [1, 5, 10, 11]);
+        assert_eq!(Role::ALL.iter().map(|role| may(*role)).collect::<Vec<_>>(), [1, 5, 11, 12]);
     }
 }

@@ -184,6 +184,58 @@ words!(
 );
 
 words!(
+    /// The state of a broadcast.
+    BroadcastState {
+        /// It begins at its time, and after the one before it of the same account.
+        Scheduled = "scheduled",
+        /// It is under way.
+        Running = "running",
+        /// Somebody has paused it.
+        Paused = "paused",
+        /// Everybody has had it, or was skipped.
+        Done = "done",
+        /// Somebody has ended it.
+        Cancelled = "cancelled",
+    }
+);
+
+words!(
+    /// What became of a broadcast for one customer.
+    RecipientState {
+        /// Not yet.
+        Pending = "pending",
+        /// Its message is in the outbox, or is being sent.
+        Queued = "queued",
+        /// Graph accepted it.
+        Sent = "sent",
+        /// It will not be sent.
+        Failed = "failed",
+        /// Whether it was sent cannot be found out. It is not sent again.
+        Unknown = "unknown",
+        /// The customer was spared, for a reason.
+        Skipped = "skipped",
+    }
+);
+
+words!(
+    /// Why a customer is spared a broadcast.
+    Skipped {
+        /// They want no broadcasts.
+        OptedOut = "opted_out",
+        /// A human agent has the chat.
+        HumanAnswers = "human_answers",
+        /// Meta's window is not open.
+        WindowClosed = "window_closed",
+        /// The chat agent is answering.
+        AgentAnswers = "agent_answers",
+        /// A variable of the message has no value for them, or Meta would not take it with theirs.
+        NotFilled = "not_filled",
+        /// The chat is gone.
+        Gone = "gone",
+    }
+);
+
+words!(
     /// A folder of an inbox.
     Folder {
         /// Somebody must do something: a failure is open, the chat is flagged, or the customer waits and the agent does not answer.
@@ -410,6 +462,16 @@ words!(
         MessageRead = "INSTAGRAM_MESSAGE_READ",
         /// A customer reacted to a message, or took a reaction back.
         MessageReaction = "INSTAGRAM_MESSAGE_REACTION",
+        /// A customer wants no more broadcasts.
+        OptedOut = "CUSTOMER_OPTED_OUT",
+        /// A customer wants broadcasts again.
+        OptedIn = "CUSTOMER_OPTED_IN",
+        /// A broadcast was made.
+        BroadcastCreated = "BROADCAST_CREATED",
+        /// A broadcast has come a good way further.
+        BroadcastProgress = "BROADCAST_PROGRESS",
+        /// A broadcast was paused, resumed or ended.
+        BroadcastChanged = "BROADCAST_CHANGED",
         /// What the agent, or a rule, wanted to send cannot be sent: a directive, or a saved message that is gone.
         InstructionIgnored = "INSTAGRAM_INSTRUCTION_IGNORED",
         /// The agent is asked.

@@ -136,6 +136,7 @@ impl Tx {
             .filter(dead_letter::Column::ChatId.eq(chat.id));
         erased.dead_letters = letters.exec(db).await?.rows_affected;
         self.erase_triage(chat.id).await?;
+        self.forget_recipient(chat.id).await?;
         chat_read::Entity::delete_many().filter(chat_read::Column::ChatId.eq(chat.id)).exec(db).await?;
         chat::Entity::delete_by_id(chat.id).exec(db).await?;
         Ok(erased)

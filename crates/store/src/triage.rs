@@ -21,6 +21,8 @@ pub struct Triage {
     pub assignee: Option<String>,
     /// Its tags.
     pub tags: BTreeSet<String>,
+    /// The customer's language, as a tag of BCP 47.
+    pub language: Option<String>,
     /// Until when it is in no folder, in milliseconds.
     pub snoozed_until: Option<Millis>,
     /// The number of the last message when that was decided: a later one ends it.
@@ -91,6 +93,7 @@ impl Store {
             assignee: Set(None),
             snoozed_until: Set(None),
             snoozed_seq: Set(0),
+            language: Set(None),
         };
         let once = OnConflict::column(chat_triage::Column::ChatId).do_nothing().to_owned();
         chat_triage::Entity::insert(empty).on_conflict(once).exec_without_returning(db).await?;
@@ -111,6 +114,7 @@ impl Store {
             .about(&id)
             .with("chatId", id.to_string())
             .with("assignee", triage.assignee.as_deref())
+            .with("language", triage.language.as_deref())
             .with("tags", triage.tags.iter().map(String::as_str).collect::<Vec<_>>())
             .with("snoozedUntil", triage.snoozed_until);
         tx.record_at(&activity, now).await?;
@@ -220,6 +224,7 @@ impl Tx {
         let db = self.connection();
         let put = chat_triage::Entity::update_many()
             .col_expr(chat_triage::Column::Assignee, Expr::val(triage.assignee.as_deref()))
+            .col_expr(chat_triage::Column::Language, Expr::val(triage.language.as_deref()))
             .col_expr(chat_triage::Column::SnoozedUntil, Expr::val(triage.snoozed_until))
             .col_expr(chat_triage::Column::SnoozedSeq, triage.snoozed_seq.into())
             .filter(chat_triage::Column::ChatId.eq(id));
@@ -282,7 +287,10 @@ pub(crate) fn has_tag(tag: &str) -> Expr {
 }
 
 fn triage_of(row: Option<chat_triage::Model>, tags: impl Iterator<Item = String>) -> Triage {
-    let (assignee, snoozed_until, snoozed_seq) =
-        row.map_or((None, None, 0), |row| (row.assignee, row.snoozed_until, row.snoozed_seq));
-    Triage { assignee, tags: tags.collect(), snoozed_until, snoozed_seq }
+    let mut triage = Triage { tags: tags.collect(), ..Triage::default() };
+    if let Some(row) = row {
+        (triage.assignee, triage.language) = (row.assignee, row.language);
+        (triage.snoozed_until, triage.snoozed_seq) = (row.snoozed_until, row.snoozed_seq);
+    }
+    triage
 }

@@ -73,6 +73,12 @@ pub struct ChatView {
     pub assignee: Option<String>,
     /// Words that people have tagged it with.
     pub tags: Vec<String>,
+    /// The customer's language, as a tag of BCP 47, if somebody has set it.
+    #[schema(example = "de")]
+    pub language: Option<String>,
+    /// Since when the customer wants no broadcasts; null if they may have them.
+    #[schema(format = DateTime)]
+    pub opted_out_at: Option<String>,
     /// Until when the chat is hidden from all folders but `snoozed`; null if it is not snoozed, or a message has ended that.
     #[schema(format = DateTime)]
     pub snoozed_until: Option<String>,
@@ -201,6 +207,8 @@ impl ChatView {
                 .map(|message| MessageView::of_user(message, &row.instagram_user_id)),
             assignee: summary.triage.assignee.clone(),
             tags: summary.triage.tags.iter().cloned().collect(),
+            language: summary.triage.language.clone(),
+            opted_out_at: row.opted_out_at.and_then(time),
             snoozed_until: summary
                 .triage
                 .snoozed_until

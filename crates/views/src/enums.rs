@@ -6,8 +6,9 @@ use dmrelay_domain::notification::{Channel, IncidentKind, NotificationState, Not
 use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_domain::settings::RuleAction;
 use dmrelay_domain::states::{
-    ActivityKind, Author, ChatMode, CheckName, CheckState, ConnectSessionStatus, ConnectionStatus, Direction,
-    Folder, LoginKind, MessageStatus, PageChoice, TurnState,
+    ActivityKind, Author, BroadcastState, ChatMode, CheckName, CheckState, ConnectSessionStatus,
+    ConnectionStatus, Direction, Folder, LoginKind, MessageStatus, PageChoice, RecipientState, Skipped,
+    TurnState,
 };
 use serde_json::Value;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
@@ -42,6 +43,8 @@ schemas! {
     notification_state: NotificationState,
     media_state: MediaState,
     rule_action: RuleAction,
+    broadcast_state: BroadcastState,
+    recipient_state: RecipientState,
 }
 
 /// Whether an incident lasts.
@@ -170,6 +173,11 @@ pub fn overview_range() -> ObjectBuilder {
 /// What is called.
 pub fn overview_breaker() -> ObjectBuilder {
     one_of(["instagram", "agent"].into_iter())
+}
+
+/// Why customers are spared, or null.
+pub fn skipped_or_null() -> ObjectBuilder {
+    or_null(one_of(Skipped::ALL.iter().map(|why| why.as_str())))
 }
 
 /// Kinds of dead letters, or null.

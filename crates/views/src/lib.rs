@@ -3,6 +3,7 @@
 
 mod api_key;
 mod backfill;
+mod broadcast;
 mod chat;
 mod connection;
 pub mod enums;
@@ -23,6 +24,9 @@ mod usage;
 
 pub use api_key::ApiKeyView;
 pub use backfill::BackfillView;
+pub use broadcast::{
+    AudienceView, BroadcastProgress, BroadcastView, ReachView, RecipientView, SkippedReasons,
+};
 pub use chat::{CanSend, ChatCounts, ChatView, NeedsHuman, NoteView};
 pub use connection::{ConnectionView, EntryPoints, WebhookView};
 pub use format::{parse_time, time};

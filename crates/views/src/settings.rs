@@ -68,8 +68,7 @@ pub struct ConnectionSettings {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = Rule)]
 pub struct RuleView {
-    /// `ask_agent`, the chat agent is asked, as without a rule; `send`, the text or the template is sent; `hand_over`, the chat waits for
-    /// a human agent; `ignore`, nothing. What a rule deals with, the agent is told of with the next question.
+    /// What is done.
     #[schema(schema_with = enums::rule_action)]
     pub action: String,
     /// The text to send, at most 1,000 bytes.

@@ -1,5 +1,6 @@
 //! The commands of a conversation.
 
+use super::broadcast::Broadcast;
 use super::evidence::{Record, Thread};
 use super::rows::Body;
 use crate::actor::Actor;
@@ -39,6 +40,8 @@ pub enum Command {
     SendByHuman(SendByHuman),
     /// The account reacted to a message, as Meta has accepted.
     React(React),
+    /// A broadcast has come to this customer.
+    Broadcast(Broadcast),
     /// A human agent takes over the chat.
     TakeOver(TakeOver),
     /// The chat returns to the agent.

@@ -1,7 +1,7 @@
 //! Composes an agent's answer: its texts, split into messages, and what its directives want sent.
 
 use super::Conversation;
-use super::rows::Body;
+use super::rows::{Body, Chat};
 use crate::directive::{self, Directive, Said};
 use crate::ids::TemplateId;
 use crate::markdown::plain;
@@ -158,18 +158,26 @@ impl Conversation {
                 SavedKey::Name(_) => "there is no template of that name".to_owned(),
             });
         };
-        let mut values = variables.clone();
-        values.extend(self.chat.values());
-        let outgoing = saved.message.fill(&values).map_err(|err| match err {
-            NotFilled::Missing(names) => format!("the template {} lacks {}", saved.id, names.join(", ")),
-            NotFilled::Invalid(err) => format!("the template {}: {err}", saved.id),
-        })?;
+        let outgoing =
+            saved.message.fill(&template_values(variables, &self.chat)).map_err(|err| match err {
+                NotFilled::Missing(names) => format!("the template {} lacks {}", saved.id, names.join(", ")),
+                NotFilled::Invalid(err) => format!("the template {}: {err}", saved.id),
+            })?;
         if outgoing.needs_facebook_login() && self.connection.login != LoginKind::Facebook {
             return Err("product templates need an account connected with Facebook Login".to_owned());
         }
         let template = json!({ "template": { "id": saved.id, "version": saved.version } });
         Ok(Body { metadata: Some(template.to_string()), ..Body::of(&outgoing) })
     }
+}
+
+/// Values for a message to a customer: theirs, where they are known, before the given ones.
+pub(super) fn template_values(given: &BTreeMap<String, String>, chat: &Chat) -> BTreeMap<String, String> {
+    let mut values = given.clone();
+    let name = chat.name.as_ref().or(chat.username.as_ref());
+    let own = [("name", name), ("username", chat.username.as_ref())];
+    values.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone()))));
+    values
 }
 
 impl Composed {

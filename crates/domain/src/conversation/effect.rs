@@ -6,7 +6,7 @@ use crate::actor::Actor;
 use crate::clock::Millis;
 use crate::failure::FailureClass;
 use crate::ids::{AgentId, DeadLetterId, InstagramAccountId, MessageId, SubaccountId, TurnId};
-use crate::states::{ActivityKind, Author, DeadLetterKind, EventState, LoginKind};
+use crate::states::{ActivityKind, Author, DeadLetterKind, EventState, LoginKind, Skipped};
 use crate::trace::TraceId;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -206,6 +206,8 @@ pub enum Reply {
     Dead(FailureClass),
     /// Refused, with a readable reason.
     Refused(Refusal),
+    /// The customer is spared a broadcast.
+    Skipped(Skipped),
 }
 
 /// Why a human agent's command cannot be carried out.

@@ -14,6 +14,7 @@
 mod announce;
 mod answer;
 mod automation;
+mod broadcast;
 mod command;
 mod compose;
 mod delivery;
@@ -34,6 +35,7 @@ mod turns;
 mod wording;
 
 pub use automation::{PromptEcho, TextDigest};
+pub use broadcast::{Broadcast, BroadcastContent};
 pub use command::{
     AgentChat, AgentFailure, Claim, CloseLetter, Command, Orphan, React, Receive, Received,
     RecordAgentFailure, RecordAnswer, RecordSendFailure, RecordSent, Release, ResolveSend, ResolveTurn,
@@ -170,6 +172,7 @@ impl Conversation {
             Command::Orphan(orphan) => self.orphan(orphan),
             Command::SendByHuman(send) => self.send_by_human(send),
             Command::React(react) => self.react(react),
+            Command::Broadcast(broadcast) => self.broadcast(&broadcast),
             Command::TakeOver(take_over) => self.take_over_by(&take_over),
             Command::Release(release) => self.release(&release),
             Command::Replay(close) => self.replay(&close),

@@ -104,6 +104,7 @@ impl Needs {
                 self.messages.push(send.message);
             }
             Command::React(react) => self.messages.push(react.message),
+            Command::Broadcast(broadcast) => self.messages.push(broadcast.message),
             Command::Replay(close) | Command::Discard(close) => self.letters.push(close.letter),
             Command::RecognizeAutomation(mid) => self.mids.push(mid.clone()),
             Command::ClaimSend(_) => {}

@@ -35,6 +35,9 @@ pub fn may_send(conversation: &Conversation, message: &Message) -> SendDecision 
     if message.is_unsent() || (agent && (is_silent || chat.human_seq > message.seq)) {
         return SendDecision::Suppress;
     }
+    if message.author == Author::Broadcast && conversation.spared(message.id).is_some() {
+        return SendDecision::Suppress;
+    }
     if !connection.is_connected() || (agent && connection.bot_paused) {
         return SendDecision::Wait;
     }
@@ -136,7 +139,11 @@ impl Conversation {
     }
 
     fn suppress_reply(&mut self, index: usize) {
-        let reason = self.chat.mode_reason.clone();
+        let spared = (self.messages[index].author == Author::Broadcast)
+            .then(|| self.spared(self.messages[index].id))
+            .flatten()
+            .map(|why| why.as_str().to_owned());
+        let reason = spared.or_else(|| self.chat.mode_reason.clone());
         let message = &mut self.messages[index];
         message.status = MessageStatus::Suppressed;
         message.error.code = reason.or_else(|| Some("person".to_owned()));
@@ -253,11 +260,14 @@ impl Conversation {
                 }
             }
         }
-        self.dead_letter((DeadLetterKind::Message, id.0), class, &text, attempt);
+        // Of a broadcast nobody waits for each message: what became of it stands with the broadcast.
+        if author != Author::Broadcast {
+            self.dead_letter((DeadLetterKind::Message, id.0), class, &text, attempt);
+        }
         let failed = self.activity(ActivityKind::MessageFailed, "system", id);
         let failed = failed.with("class", class.as_str()).with("status", status.as_str());
         self.record(failed);
-        if class == FailureClass::WindowClosed {
+        if class == FailureClass::WindowClosed && author != Author::Broadcast {
             self.chat.flag = Some(class.to_string());
         }
         self.chat.outbox.attempts = 0;

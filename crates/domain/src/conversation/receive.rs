@@ -196,7 +196,8 @@ impl Conversation {
             Container::Standby => Some(NotAsked::Standby),
             Container::History => Some(NotAsked::History),
         };
-        let fate = if reason.is_none() { self.fate(&event.item.content) } else { Fate::Asked };
+        let wish = self.wish(&event.item.content);
+        let fate = if reason.is_none() { self.fate(&event.item.content, wish) } else { Fate::Asked };
         let reason = match fate {
             Fate::Ignored | Fate::Answered(_) => Some(NotAsked::Rule),
             Fate::Asked | Fate::HandedOver => reason,
@@ -210,6 +211,9 @@ impl Conversation {
         let (needs_answer, kind) = (new.needs_answer, new.body.kind.clone());
         let Some(id) = self.add_received(new) else { return };
         self.reconsider_echoes(event.at);
+        if let Some(wish) = wish {
+            self.heed(wish);
+        }
         match fate {
             Fate::Answered(body) => {
                 self.tell_agent();

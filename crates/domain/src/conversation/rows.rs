@@ -88,6 +88,8 @@ pub struct Chat {
     pub note_seq: i64,
     /// When the customer was last told that a message cannot be read.
     pub notice_at: Millis,
+    /// Since when the customer wants no broadcasts.
+    pub opted_out_at: Option<Millis>,
     /// What was received until then is erased, and not taken in any more; 0 for nothing.
     pub erased_at: Millis,
     /// Start of the hour in which turns are counted.
@@ -136,6 +138,7 @@ impl Chat {
             outbox: Work::default(),
             note_seq: 0,
             notice_at: 0,
+            opted_out_at: None,
             erased_at: 0,
             hour_started_at: 0,
             hour_turns: 0,

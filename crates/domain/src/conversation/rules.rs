@@ -1,18 +1,17 @@
 //! What rules of the connection's settings, and directives of the agent, make of a conversation besides answers.
 
+use super::Conversation;
 use super::command::Received;
 use super::compose::SavedKey;
 use super::outbox::{SendDecision, may_send};
 use super::receive::STORY_MENTION;
 use super::rows::{Body, Message, MessageError};
 use super::takeover::ModeReason;
-use super::{Chat, Conversation};
 use crate::clock::Millis;
 use crate::event::{Content, ReplyTo};
 use crate::outgoing::Outgoing;
-use crate::settings::{Rule, RuleAction};
+use crate::settings::{Rule, RuleAction, Wish};
 use crate::states::{ActivityKind, Author, ChatMode, Direction, MessageStatus};
-use std::collections::BTreeMap;
 
 /// The flag of a chat that waits for a human agent to whom it was handed over.
 pub const HANDOVER: &str = "handover";
@@ -30,15 +29,6 @@ pub(super) enum Fate {
     Answered(Box<Body>),
     /// A human agent answers it.
     HandedOver,
-}
-
-impl Chat {
-    /// What saved messages may say of the customer: `name` and `username`.
-    pub(super) fn values(&self) -> BTreeMap<String, String> {
-        let name = self.name.as_ref().or(self.username.as_ref());
-        let values = [("name", name), ("username", self.username.as_ref())];
-        values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone()))).collect()
-    }
 }
 
 impl Conversation {
@@ -68,10 +58,39 @@ impl Conversation {
         rule.template_id.map(SavedKey::Id)
     }
 
+    /// What a customer says about broadcasts, if that changes anything.
+    pub(super) fn wish(&self, content: &Content) -> Option<Wish> {
+        let Content::Message(message) = content else { return None };
+        let wish = self.connection.settings.wish(message.text.as_deref()?)?;
+        // Who gets broadcasts may well mean something else by a word that asks for them.
+        (wish == Wish::Stop || self.chat.opted_out_at.is_some()).then_some(wish)
+    }
+
+    /// Heeds what a customer said about broadcasts, for good.
+    pub(super) fn heed(&mut self, wish: Wish) {
+        let (kind, opted_out_at) = match wish {
+            Wish::Stop => (ActivityKind::OptedOut, Some(self.now)),
+            Wish::Start => (ActivityKind::OptedIn, None),
+        };
+        if self.chat.opted_out_at.is_some() != opted_out_at.is_some() {
+            self.chat.opted_out_at = opted_out_at;
+            let heeded = self.activity(kind, "user", self.chat.id);
+            self.record(heeded);
+        }
+    }
+
     /// What becomes of a customer's message by the rules. Where a human agent answers, or nobody does, it waits like any other.
-    pub(super) fn fate(&mut self, content: &Content) -> Fate {
+    pub(super) fn fate(&mut self, content: &Content, wish: Option<Wish>) -> Fate {
         if !self.may_start() {
             return Fate::Asked;
+        }
+        let settings = &self.connection.settings;
+        let told = wish.and_then(|wish| match wish {
+            Wish::Stop => settings.stop_text.as_ref(),
+            Wish::Start => settings.start_text.as_ref(),
+        });
+        if let Some(text) = told {
+            return Fate::Answered(Box::new(Body::text(text.clone())));
         }
         let Some(rule) = self.rule(content) else { return Fate::Asked };
         match rule.action() {

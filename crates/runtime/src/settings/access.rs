@@ -163,6 +163,12 @@ pub struct LimitSettings {
     /// Maximum number of saved messages (templates) of a subaccount.
     #[arg(long, env = "TEMPLATES_PER_SUBACCOUNT", default_value_t = 200)]
     pub templates_per_subaccount: u64,
+    /// Messages of a broadcast a minute, where it says nothing else.
+    #[arg(long, env = "BROADCAST_PER_MINUTE", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    pub broadcast_per_minute: u32,
+    /// Maximum number of messages of a broadcast a minute. Meta's page for Instagram allows an account 100 calls a second.
+    #[arg(long, env = "BROADCAST_PER_MINUTE_MAX", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=6_000_000))]
+    pub broadcast_per_minute_max: u32,
     /// Lifetime of a session that is created without one.
     #[arg(long, env = "SESSION_TIME", default_value = "60m", value_parser = positive)]
     pub session_time: Duration,

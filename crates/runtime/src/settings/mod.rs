@@ -2,6 +2,7 @@
 //! every secret can also be read from a file named by the variable with the suffix `_FILE`.
 
 mod access;
+mod broadcast;
 mod canary;
 mod duration;
 mod health;
@@ -15,6 +16,7 @@ mod tests;
 mod worker;
 
 pub use access::{JwtSettings, LimitSettings, OidcSettings};
+pub use broadcast::BroadcastSettings;
 pub use canary::CanarySettings;
 pub use duration::{days, parse as duration, positive};
 pub use health::HealthSettings;

@@ -1,7 +1,7 @@
 //! The settings of the workers.
 
 use super::duration::{days, parse as duration, positive};
-use super::{IncidentSettings, MediaFetchSettings};
+use super::{BroadcastSettings, IncidentSettings, MediaFetchSettings};
 use clap::Args;
 use std::time::Duration;
 
@@ -37,6 +37,9 @@ pub struct WorkerSettings {
     /// How media are fetched.
     #[command(flatten)]
     pub media: MediaFetchSettings,
+    /// How broadcasts are sent.
+    #[command(flatten)]
+    pub broadcasts: BroadcastSettings,
     /// Maximum number of concurrent questions, and of concurrent sends.
     #[arg(long, env = "WORKER_CONCURRENCY", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub worker_concurrency: u16,

@@ -77,6 +77,7 @@ pub(super) fn chat_of(row: chat::Model) -> Option<Chat> {
         },
         note_seq: row.note_seq,
         notice_at: row.notice_at,
+        opted_out_at: row.opted_out_at,
         erased_at: row.erased_at,
         hour_started_at: row.hour_started_at,
         hour_turns: row.hour_turns,

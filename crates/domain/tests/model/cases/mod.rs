@@ -1,6 +1,7 @@
 //! Cases observed on running systems, as sequences of commands.
 
 mod automation;
+mod broadcasts;
 mod lookups;
 mod rules;
 mod takeovers;

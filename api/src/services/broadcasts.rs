@@ -1,0 +1,194 @@
+//! Messages for many customers.
+
+use super::send::faults;
+use super::templates;
+use crate::problem::{Problem, ValidationErrors};
+use crate::state::ApiState;
+use axum::http::StatusCode;
+use dmrelay_domain::actor::Actor;
+use dmrelay_domain::ids::{BroadcastId, TemplateId};
+use dmrelay_domain::outgoing::{NotFilled, Template};
+use dmrelay_domain::states::{BroadcastState, LoginKind};
+use dmrelay_domain::text::is_printable;
+use dmrelay_store::entity::broadcast::Model;
+use dmrelay_store::{Audience, BroadcastChanged, Connection, NewBroadcast, Reach};
+use dmrelay_views::{AudienceView, BroadcastView};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Maximum length of a name, in characters.
+const NAME_CHARS_MAX: usize = 100;
+
+/// What the values of a customer are called. Who has none is spared.
+const OF_CUSTOMER: [&str; 2] = ["name", "username"];
+
+/// A broadcast that somebody wants.
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) audience: AudienceView,
+    pub(crate) message: Option<Value>,
+    pub(crate) template: Option<TemplateId>,
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) starts_at: Option<String>,
+    pub(crate) per_minute: Option<u32>,
+}
+
+/// Makes a broadcast, which begins at its time.
+///
+/// # Errors
+/// 409 or 422 if it cannot be.
+pub(crate) async fn create(
+    state: &ApiState,
+    connection: &Connection,
+    wanted: Wanted,
+    actor: &Actor,
+) -> Result<BroadcastView, Problem> {
+    super::send::check_connected(connection)?;
+    let mut errors = ValidationErrors::default();
+    let name = wanted.name.trim();
+    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || !name.chars().all(is_printable) {
+        let what = format!("must have 1 to {NAME_CHARS_MAX} characters, and none that controls a terminal");
+        errors.at("/name", what);
+    }
+    let audience = checked_audience(&wanted.audience, &mut errors);
+    let starts_at = wanted.starts_at.as_deref();
+    let starts_at = starts_at.and_then(|text| errors.check("/startsAt", dmrelay_views::parse_time(text)));
+    let limits = &state.options.limits;
+    let most = limits.broadcast_per_minute_max;
+    let per_minute = wanted.per_minute.unwrap_or(limits.broadcast_per_minute.min(most));
+    if !(1..=most).contains(&per_minute) {
+        errors.at("/perMinute", format!("must be 1 to {most} (BROADCAST_PER_MINUTE_MAX)"));
+    }
+    errors.end()?;
+    let (message, template) = message_of(state, connection, &wanted).await?;
+    check_variables(&message, &wanted.variables, connection)?;
+    let new = NewBroadcast {
+        name: name.to_owned(),
+        audience,
+        message: message.as_json().to_string(),
+        variables: serde_json::to_string(&wanted.variables).unwrap_or_else(|_| "{}".to_owned()),
+        template,
+        interval: Duration::from_mins(1) / per_minute,
+        starts_at: starts_at.unwrap_or(0),
+    };
+    let row = state.store.create_broadcast(connection, new, actor).await?;
+    tracing::info!(broadcast = %row.id, "broadcast made");
+    shown(state, &row).await
+}
+
+/// Whom a broadcast would reach now.
+///
+/// # Errors
+/// 422 for an audience that cannot be.
+pub(crate) async fn reach(
+    state: &ApiState,
+    connection: &Connection,
+    audience: &AudienceView,
+) -> Result<Reach, Problem> {
+    let mut errors = ValidationErrors::default();
+    let audience = checked_audience(audience, &mut errors);
+    errors.end()?;
+    Ok(state.store.reach(connection.id, &audience).await?)
+}
+
+/// A broadcast with how far it has come.
+///
+/// # Errors
+/// If the database cannot be read.
+pub(crate) async fn shown(state: &ApiState, row: &Model) -> Result<BroadcastView, Problem> {
+    let counts = state.store.broadcast_counts(row.id).await?;
+    Ok(BroadcastView::of(row, Some(&counts)))
+}
+
+/// Pauses, resumes or ends a broadcast.
+///
+/// # Errors
+/// 404 if there is none, 409 if it is over.
+pub(crate) async fn change(
+    state: &ApiState,
+    connection: &Connection,
+    (id, to): (BroadcastId, BroadcastState),
+    actor: &Actor,
+) -> Result<BroadcastView, Problem> {
+    match state.store.change_broadcast(connection, id, to, actor).await? {
+        BroadcastChanged::Now(row) => shown(state, &row).await,
+        BroadcastChanged::Missing => Err(missing()),
+        BroadcastChanged::No(row) => {
+            let title = "The broadcast is not in a state in which this can be done";
+            Err(Problem::new(StatusCode::CONFLICT, "broadcast-state", title)
+                .detail(format!("it is {}", row.state)))
+        }
+    }
+}
+
+pub(crate) fn missing() -> Problem {
+    Problem::not_found("there is no broadcast with that broadcastId")
+}
+
+fn checked_audience(audience: &AudienceView, errors: &mut ValidationErrors) -> Audience {
+    let mut time = |name: &str, text: &Option<String>| {
+        let text = text.as_deref()?;
+        errors.check(&format!("/audience/{name}"), dmrelay_views::parse_time(text))
+    };
+    let active_since = time("activeSince", &audience.active_since);
+    let active_before = time("activeBefore", &audience.active_before);
+    let mut languages = Vec::new();
+    for (n, language) in audience.languages.iter().enumerate() {
+        match super::triage::checked_language(language) {
+            Ok(language) => languages.push(language),
+            Err(what) => errors.at(&format!("/audience/languages/{n}"), what),
+        }
+    }
+    Audience {
+        tags: audience.tags.clone(),
+        without_tags: audience.without_tags.clone(),
+        languages,
+        active_since,
+        active_before,
+    }
+}
+
+async fn message_of(
+    state: &ApiState,
+    connection: &Connection,
+    wanted: &Wanted,
+) -> Result<(Template, Option<(TemplateId, i32)>), Problem> {
+    match (&wanted.message, wanted.template) {
+        (Some(_), Some(_)) => Err(Problem::invalid("/templateId", "cannot be combined with message")),
+        (None, None) => Err(Problem::invalid("/message", "message or templateId is required")),
+        (Some(message), None) => Ok((Template::parse(message).map_err(|err| faults("/message", err))?, None)),
+        (None, Some(id)) => {
+            let row = templates::find(state, &connection.subaccount, id).await;
+            let row = row.map_err(|_| Problem::invalid("/templateId", "is no template of the subaccount"))?;
+            let message = Template::stored(serde_json::from_str(&row.message).unwrap_or_default());
+            Ok((message, Some((row.id, row.version))))
+        }
+    }
+}
+
+/// Checks the message as a customer with a short name would get it.
+fn check_variables(
+    message: &Template,
+    variables: &BTreeMap<String, String>,
+    connection: &Connection,
+) -> Result<(), Problem> {
+    let mut values: BTreeMap<String, String> =
+        OF_CUSTOMER.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
+    values.extend(variables.clone());
+    let outgoing = message.fill(&values).map_err(|err| match err {
+        NotFilled::Invalid(err) => faults("/variables", err),
+        NotFilled::Missing(names) => {
+            let mut errors = ValidationErrors::default();
+            for name in names {
+                errors.at(&format!("/variables/{name}"), "is required by the message");
+            }
+            errors.end().err().unwrap_or_else(missing)
+        }
+    })?;
+    if outgoing.needs_facebook_login() && connection.login != LoginKind::Facebook {
+        let what = "product templates need an account connected with Facebook Login";
+        return Err(Problem::invalid("/message/attachment/payload/template_type", what));
+    }
+    Ok(())
+}
