@@ -32,6 +32,7 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
         (name = "Connection", description = "Instagram accounts and their settings"),
         (name = "History", description = "Chats and messages"),
         (name = "Templates", description = "Saved messages with variables"),
+        (name = "Comments", description = "Comments on posts, and mentions"),
         (name = "Broadcasts", description = "Messages for many customers"),
         (name = "Takeover", description = "Human agents who answer in the agent's place"),
         (name = "Dead letters", description = "Events, turns and messages that failed permanently"),

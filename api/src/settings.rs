@@ -6,7 +6,9 @@ use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::settings::RuleAction;
 use dmrelay_domain::split;
 use dmrelay_store::Settings;
-use dmrelay_views::{ConnectionSettings, RuleView, cleaned, enums, stored_taps, stored_words};
+use dmrelay_views::{
+    CommentRuleView, ConnectionSettings, RuleView, cleaned, enums, stored_taps, stored_words,
+};
 use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, HashSet};
 use utoipa::ToSchema;
@@ -91,6 +93,10 @@ pub(crate) struct ChangeSettings {
     #[schema(value_type = Option<RuleView>)]
     #[serde(default)]
     story_reply: Change<RuleView>,
+    /// What becomes of comments, at most 50 rules: the first that fits counts; replaces all existing ones.
+    #[schema(value_type = Option<Vec<CommentRuleView>>, max_items = 50)]
+    #[serde(default)]
+    comment_rules: Change<Vec<CommentRuleView>>,
     /// Messages that say only this want no more broadcasts, at most 50; replaces all existing ones.
     #[schema(value_type = Option<Vec<String>>, max_items = 50)]
     #[serde(default)]
@@ -182,7 +188,10 @@ fn rules(settings: &ConnectionSettings) -> impl Iterator<Item = (String, &RuleVi
     let taps = settings.taps.iter().flatten();
     let taps = taps.map(|(payload, rule)| (format!("/taps/{}", pointer_token(payload)), rule));
     let stories = [("/storyMention", &settings.story_mention), ("/storyReply", &settings.story_reply)];
-    taps.chain(stories.into_iter().filter_map(|(name, rule)| Some((name.to_owned(), rule.as_ref()?))))
+    let stories = stories.into_iter().filter_map(|(name, rule)| Some((name.to_owned(), rule.as_ref()?)));
+    let comments = settings.comment_rules.iter().flatten().enumerate();
+    let comments = comments.map(|(n, rule)| (format!("/commentRules/{n}/reply"), &rule.reply));
+    taps.chain(stories).chain(comments)
 }
 
 /// A name in a JSON pointer (RFC 6901).
@@ -225,6 +234,7 @@ fn check_rules(settings: &ConnectionSettings, at: &str, errors: &mut ValidationE
         }
         check_variables(&rule.variables, &format!("{at}/variables"), errors);
     }
+    check_comment_rules(settings.comment_rules.iter().flatten(), at, errors);
     for (name, words) in [("stopWords", &settings.stop_words), ("startWords", &settings.start_words)] {
         let words = words.iter().flatten();
         if words.clone().count() > WORDS_MAX {
@@ -235,6 +245,37 @@ fn check_rules(settings: &ConnectionSettings, at: &str, errors: &mut ValidationE
                 let what = format!("must have a letter or digit, and at most {WORD_BYTES_MAX} bytes");
                 errors.at(&format!("{at}/{name}/{n}"), what);
             }
+        }
+    }
+}
+
+fn check_comment_rules<'a>(
+    rules: impl Iterator<Item = &'a CommentRuleView>,
+    at: &str,
+    errors: &mut ValidationErrors,
+) {
+    for (n, rule) in rules.enumerate() {
+        let at = format!("{at}/commentRules/{n}");
+        if n >= WORDS_MAX {
+            errors.at(&at, format!("there may be at most {WORDS_MAX}"));
+        }
+        if RuleAction::parse(&rule.reply.action) == Some(RuleAction::HandOver) {
+            errors.at(&format!("{at}/reply/action"), "a comment opens no chat that could be handed over");
+        }
+        let odd = |word: &String| !word.chars().any(char::is_alphanumeric) || word.len() > WORD_BYTES_MAX;
+        for (m, _) in rule.keywords.iter().enumerate().filter(|(_, word)| odd(word)) {
+            let what = format!("must have a letter or digit, and at most {WORD_BYTES_MAX} bytes");
+            errors.at(&format!("{at}/keywords/{m}"), what);
+        }
+        let is_id = |id: &String| (1..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_digit());
+        for (m, _) in rule.media_ids.iter().enumerate().filter(|(_, id)| !is_id(id)) {
+            errors.at(&format!("{at}/mediaIds/{m}"), "must be an id of Meta's: digits");
+        }
+        if let Some(text) = &rule.public_reply
+            && (text.trim().is_empty() || text.len() > split::MAX_BYTES)
+        {
+            errors
+                .at(&format!("{at}/publicReply"), format!("must be 1 to {} bytes of text", split::MAX_BYTES));
         }
     }
 }
@@ -288,6 +329,7 @@ impl ChangeSettings {
             taps: self.taps.value(),
             story_mention: self.story_mention.value(),
             story_reply: self.story_reply.value(),
+            comment_rules: self.comment_rules.value(),
             stop_words: self.stop_words.value(),
             start_words: self.start_words.value(),
             stop_text: self.stop_text.value(),
@@ -316,6 +358,9 @@ impl ChangeSettings {
         settings.taps = taps.unwrap_or_default();
         self.story_mention.map(Into::into).apply(&mut settings.story_mention);
         self.story_reply.map(Into::into).apply(&mut settings.story_reply);
+        let mut comments = Some(std::mem::take(&mut settings.comment_rules));
+        self.comment_rules.map(|rules| rules.into_iter().map(Into::into).collect()).apply(&mut comments);
+        settings.comment_rules = comments.unwrap_or_default();
         self.stop_words.map(stored_words).apply(&mut settings.stop_words);
         self.start_words.map(stored_words).apply(&mut settings.start_words);
         self.stop_text.map(cleaned).apply(&mut settings.stop_text);

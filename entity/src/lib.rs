@@ -31,6 +31,7 @@ pub mod chat_note;
 pub mod chat_read;
 pub mod chat_tag;
 pub mod chat_triage;
+pub mod comment;
 pub mod connect_session;
 pub mod connection_check;
 pub mod dead_letter;

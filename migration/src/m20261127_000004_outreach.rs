@@ -1,4 +1,4 @@
-//! Conversations that were handed over; broadcasts, and customers who want none.
+//! Conversations that were handed over; broadcasts, and customers who want none; comments.
 
 use sea_orm_migration::prelude::*;
 
@@ -13,6 +13,7 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let undo = [
+            "DROP TABLE comments",
             "DROP TABLE broadcast_recipients",
             "DROP TABLE broadcasts",
             "ALTER TABLE chat_triage DROP COLUMN language",
@@ -69,6 +70,38 @@ const OUTREACH: &[&str] = &[
     "CREATE INDEX broadcast_recipients_pending ON broadcast_recipients (broadcast_id, due_at, chat_id) WHERE state = 'pending'",
     "CREATE INDEX broadcast_recipients_queued ON broadcast_recipients (broadcast_id) WHERE state = 'queued'",
     "CREATE INDEX broadcast_recipients_state ON broadcast_recipients (broadcast_id, state, reason)",
+    "CREATE TABLE comments (
+    id {uuid} PRIMARY KEY,
+    connection_id {uuid} NOT NULL,
+    kind text NOT NULL,
+    comment_id text NOT NULL,
+    media_id text,
+    parent_id text,
+    is_live boolean NOT NULL,
+    instagram_user_id text,
+    username text,
+    text text,
+    state text NOT NULL,
+    reason text,
+    rule text,
+    reply text,
+    mid text,
+    recipient_id text,
+    chat_id {uuid},
+    public_reply text,
+    hidden text,
+    attempts integer NOT NULL,
+    due_at bigint,
+    claimed_until bigint NOT NULL,
+    commented_at bigint,
+    received_at bigint NOT NULL,
+    replied_at bigint
+)",
+    "CREATE UNIQUE INDEX comments_meta ON comments (connection_id, kind, comment_id)",
+    "CREATE INDEX comments_newest ON comments (connection_id, id)",
+    "CREATE INDEX comments_due ON comments (due_at) WHERE due_at IS NOT NULL",
+    "CREATE INDEX comments_replied ON comments (connection_id, replied_at) WHERE replied_at IS NOT NULL",
+    "CREATE INDEX comments_user ON comments (connection_id, instagram_user_id) WHERE instagram_user_id IS NOT NULL",
     // What is erased of a customer.
     "CREATE INDEX broadcast_recipients_chat ON broadcast_recipients (chat_id)",
 ];

@@ -34,6 +34,7 @@ mod broadcasts;
 mod browser;
 mod canary;
 mod clients;
+mod comments;
 mod connect;
 mod console;
 mod dead_letters;

@@ -139,6 +139,8 @@ pub struct Context {
     pub(crate) media: Option<Arc<Media>>,
     /// Told when media have come.
     pub(crate) media_came: Notify,
+    /// Told when comments have come with which something is to be done.
+    pub(crate) comments_came: Notify,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -199,6 +201,7 @@ impl Context {
             notifier: app.notifier,
             media,
             media_came: Notify::new(),
+            comments_came: Notify::new(),
             dispatcher: Dispatcher::new(app.queue, app.local_queue),
             metrics: app.metrics,
             clock: app.clock,

@@ -116,6 +116,8 @@ async fn take_in(ctx: &Arc<Context>, events: Vec<ClaimedEvent>, permit: OwnedSem
 struct Apart {
     /// Not understood, each with the reason.
     not_understood: Vec<(EventId, String)>,
+    /// Comments and mentions.
+    comments: Vec<(EventId, Arc<Connection>)>,
     /// What Meta tells of whole accounts.
     policy: Vec<(EventId, Arc<Connection>)>,
 }
@@ -141,7 +143,8 @@ async fn sort_out(ctx: &Context, events: Vec<ClaimedEvent>) -> Result<(Vec<Waiti
         match (event.kind, InstagramUserId::parse(&event.thread)) {
             // Kinds unknown to this version are left to a newer one.
             (None, _) => {}
-            (Some(Kind::Comment | Kind::Mention | Kind::Ignored), _) => {
+            (Some(Kind::Comment | Kind::Mention), _) => apart.comments.push((event.id, connection)),
+            (Some(Kind::Ignored), _) => {
                 settled.push((event.id, EventState::Kept));
             }
             (Some(Kind::PolicyEnforcement), _) => apart.policy.push((event.id, connection)),
@@ -209,8 +212,20 @@ async fn settle_apart(ctx: &Context, apart: Apart) {
             Err(err) => tracing::warn!(%event, error = %err, "cannot keep an event; retrying"),
         }
     }
-    let policy = apart.policy.iter().map(|(event, _)| *event);
-    ctx.inbox.forget(&ids.into_iter().chain(policy).collect::<Vec<_>>());
+    for (event, connection) in &apart.comments {
+        match ctx.store.keep_comment(connection, *event).await {
+            Ok(Some(is_due)) => {
+                ctx.metrics.ingested.with_label_values(&[EventState::Processed.as_str()]).inc();
+                if is_due {
+                    ctx.comments_came.notify_one();
+                }
+            }
+            Ok(None) => {}
+            Err(err) => tracing::warn!(%event, error = %err, "cannot keep a comment; retrying"),
+        }
+    }
+    let others = apart.policy.iter().chain(&apart.comments).map(|(event, _)| *event);
+    ctx.inbox.forget(&ids.into_iter().chain(others).collect::<Vec<_>>());
 }
 
 async fn take_in_one(ctx: &Arc<Context>, waiting: Waiting) {

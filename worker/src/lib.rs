@@ -12,6 +12,7 @@ mod broadcasts;
 mod budgets;
 mod calls;
 mod commands;
+mod comments;
 mod context;
 mod dispatch;
 mod follow;

@@ -4,7 +4,7 @@
 use crate::backfill;
 use crate::handler::Handler;
 use crate::{Context, Parts, ingest, services};
-use crate::{broadcasts, media, notify};
+use crate::{broadcasts, comments, media, notify};
 use anyhow::{Context as _, anyhow};
 use clap::{Parser, Subcommand};
 use dmrelay_agent::Key;
@@ -138,6 +138,7 @@ impl Worker {
         running.push(tokio::spawn(backfill::run(ctx.clone(), stop.clone())));
         running.push(tokio::spawn(notify::run(ctx.clone(), stop.clone())));
         running.push(tokio::spawn(broadcasts::run(ctx.clone(), stop.clone())));
+        running.push(tokio::spawn(comments::run(ctx.clone(), stop.clone())));
         if let Some(media) = ctx.media.clone() {
             running.push(tokio::spawn(media::run(ctx.clone(), media, stop.clone())));
         }

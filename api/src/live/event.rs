@@ -240,6 +240,8 @@ impl LiveEventKind {
             | ActivityKind::AgentReleased
             | ActivityKind::EventUnknown
             | ActivityKind::InstructionIgnored
+            | ActivityKind::CommentReceived
+            | ActivityKind::CommentAnswered
             | ActivityKind::ErasureRequested
             | ActivityKind::ProviderKeySet
             | ActivityKind::ProviderKeyRemoved

@@ -6,6 +6,7 @@ mod broadcasts;
 mod chat;
 mod chats;
 mod check;
+mod comments;
 mod connect;
 mod connect_sessions;
 mod connections;
@@ -118,6 +119,8 @@ fn of_agent() -> Vec<Route> {
         needs(Read, routes!(triage::notes)),
         needs(TakeOver, routes!(triage::add_note)),
         needs(TakeOver, routes!(triage::delete_note)),
+        needs(Read, routes!(comments::list)),
+        needs(Read, routes!(comments::show)),
         needs(Broadcast, routes!(broadcasts::create)),
         needs(Read, routes!(broadcasts::preview)),
         needs(Read, routes!(broadcasts::list)),

@@ -79,6 +79,10 @@ uuid_id!(
     TemplateId
 );
 uuid_id!(
+    /// Our row of a comment, or a mention.
+    CommentId
+);
+uuid_id!(
     /// A message for many customers.
     BroadcastId
 );

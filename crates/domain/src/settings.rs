@@ -45,6 +45,9 @@ pub struct ConnectionSettings {
     /// What becomes of a reply to a story of the account; the agent is asked by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub story_reply: Option<Rule>,
+    /// What becomes of comments; the first rule that fits counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub comment_rules: Vec<CommentRule>,
     /// Messages that say only this want no more broadcasts; [`STOP_WORDS`] by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_words: Option<Vec<String>>,
@@ -107,6 +110,45 @@ pub struct Rule {
     pub variables: BTreeMap<String, String>,
 }
 
+/// What becomes of comments that hold one of some words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CommentRule {
+    /// Words or phrases of which the comment holds one, whatever their case; any comment if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keywords: Vec<String>,
+    /// Only comments on these posts; on any if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub media_ids: Vec<String>,
+    /// The private reply.
+    #[serde(flatten)]
+    pub reply: Rule,
+    /// The text of a reply that everybody sees.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_reply: Option<String>,
+    /// Whether the comment is hidden.
+    pub hide: bool,
+}
+
+impl CommentRule {
+    fn fits(&self, text: &str, media: Option<&str>) -> bool {
+        let said = format!(" {} ", words_of(text));
+        let holds = |keyword: &String| {
+            let keyword = words_of(keyword);
+            !keyword.is_empty() && said.contains(&format!(" {keyword} "))
+        };
+        let is_of = |id: &String| media == Some(id.as_str());
+        (self.keywords.is_empty() || self.keywords.iter().any(holds))
+            && (self.media_ids.is_empty() || self.media_ids.iter().any(is_of))
+    }
+}
+
+/// A text as its words, in lower case, with one space between them.
+fn words_of(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
 impl Rule {
     /// What it does.
     pub fn action(&self) -> RuleAction {
@@ -115,6 +157,11 @@ impl Rule {
 }
 
 impl ConnectionSettings {
+    /// What becomes of a comment, if a rule says so.
+    pub fn comment(&self, text: &str, media: Option<&str>) -> Option<&CommentRule> {
+        self.comment_rules.iter().find(|rule| rule.fits(text, media))
+    }
+
     /// What a message says about broadcasts, if it says nothing else. Case, space and punctuation around it do not matter.
     pub fn wish(&self, text: &str) -> Option<Wish> {
         let said = word_of(text);
@@ -176,6 +223,32 @@ mod tests {
         };
         assert_eq!(own.wish("nein danke."), Some(Wish::Stop));
         assert_eq!((own.wish("stop"), own.wish("start")), (None, None));
+    }
+
+    #[test]
+    fn a_comment_follows_the_first_rule_that_fits() {
+        let rule = |keywords: &[&str], media: &[&str], text: &str| CommentRule {
+            keywords: keywords.iter().map(|word| (*word).to_owned()).collect(),
+            media_ids: media.iter().map(|id| (*id).to_owned()).collect(),
+            reply: Rule { action: "send".to_owned(), text: Some(text.to_owned()), ..Rule::default() },
+            ..CommentRule::default()
+        };
+        let comment_rules = vec![
+            rule(&["Price", "how much"], &[], "price"),
+            rule(&[], &["7"], "seven"),
+            rule(&["!"], &[], "none"),
+        ];
+        let settings = ConnectionSettings { comment_rules, ..ConnectionSettings::default() };
+        for (text, media, wanted) in [
+            ("PRICE?", None, Some("price")),
+            ("so: how   much is it", Some("7"), Some("price")),
+            ("priceless", Some("7"), Some("seven")),
+            ("priceless!", Some("8"), None),
+            ("", None, None),
+        ] {
+            let found = settings.comment(text, media).and_then(|rule| rule.reply.text.as_deref());
+            assert_eq!(found, wanted, "{text}");
+        }
     }
 
     #[test]

@@ -218,6 +218,54 @@ words!(
 );
 
 words!(
+    /// What a row of comments tells of.
+    CommentKind {
+        /// A comment on a post, a reel or a live broadcast of the account.
+        Comment = "comment",
+        /// A mention of the account in a caption or a comment.
+        Mention = "mention",
+    }
+);
+
+words!(
+    /// What became of a comment.
+    CommentState {
+        /// Stored; no rule is for it.
+        Received = "received",
+        /// A rule is for it, and it waits.
+        Pending = "pending",
+        /// The agent is being asked for the reply.
+        Asking = "asking",
+        /// The private reply is being sent.
+        Sending = "sending",
+        /// The private reply was sent.
+        Replied = "replied",
+        /// The private reply will not be sent.
+        Failed = "failed",
+        /// Whether the private reply was sent, or the agent asked, cannot be found out. It is not tried again.
+        Unknown = "unknown",
+        /// Its rule wants no private reply, or there may be none.
+        Skipped = "skipped",
+    }
+);
+
+words!(
+    /// What became of the public reply to a comment, or of hiding it.
+    DeedState {
+        /// It waits.
+        Pending = "pending",
+        /// The call is under way.
+        Calling = "calling",
+        /// It is done.
+        Done = "done",
+        /// It will not be done.
+        Failed = "failed",
+        /// Whether it was done cannot be found out. It is not tried again.
+        Unknown = "unknown",
+    }
+);
+
+words!(
     /// Why a customer is spared a broadcast.
     Skipped {
         /// They want no broadcasts.
@@ -466,6 +514,10 @@ words!(
         OptedOut = "CUSTOMER_OPTED_OUT",
         /// A customer wants broadcasts again.
         OptedIn = "CUSTOMER_OPTED_IN",
+        /// Somebody has commented on a post of the account, or mentioned it.
+        CommentReceived = "INSTAGRAM_COMMENT_RECEIVED",
+        /// A private reply to a comment was sent, failed, or is unknown.
+        CommentAnswered = "INSTAGRAM_COMMENT_ANSWERED",
         /// A broadcast was made.
         BroadcastCreated = "BROADCAST_CREATED",
         /// A broadcast has come a good way further.

@@ -2,6 +2,7 @@
 //! Meta's copy of the conversation; and the links and QR codes that lead customers to an account.
 
 mod account;
+mod comment;
 mod error;
 mod graph;
 mod history;
@@ -15,6 +16,7 @@ mod thread;
 mod token;
 
 pub use account::{Account, Profile};
+pub use comment::Accepted;
 pub use error::GraphError;
 pub use graph::{Access, Graph, GraphOptions};
 pub use history::{Kept, ListPage, Listed};

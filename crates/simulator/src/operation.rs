@@ -18,6 +18,10 @@ pub enum Service {
 pub enum Operation {
     /// `POST /{id}/messages` with a message.
     Send,
+    /// `GET /{comment}`.
+    Comment,
+    /// `POST /{comment}/replies`, and `POST /{comment}` to hide it.
+    ModerateComment,
     /// `POST /{id}/messages` with a sender action.
     SenderAction,
     /// `GET /{IGSID}`.
@@ -87,6 +91,8 @@ impl Operation {
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Send => "graph.send",
+            Self::Comment => "graph.comment",
+            Self::ModerateComment => "graph.moderate_comment",
             Self::SenderAction => "graph.sender_action",
             Self::Profile => "graph.profile",
             Self::Conversations => "graph.conversations",

@@ -324,6 +324,12 @@ impl Simulator {
         act::act(&self.core, act)
     }
 
+    /// The public replies to a comment, and whether it is hidden. `None` if there is no such comment.
+    pub fn comment(&self, id: &str) -> Option<(Vec<String>, bool)> {
+        self.core
+            .read(|world| world.comments.get(id).map(|comment| (comment.replies.clone(), comment.hidden)))
+    }
+
     /// A customer writes a text. Returns its mid.
     pub fn say(&self, account: &str, user: &str, text: impl Into<String>) -> String {
         self.act(Act::new(account, user, Action::text(text))).unwrap_or_default()

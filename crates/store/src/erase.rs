@@ -137,6 +137,7 @@ impl Tx {
         erased.dead_letters = letters.exec(db).await?.rows_affected;
         self.erase_triage(chat.id).await?;
         self.forget_recipient(chat.id).await?;
+        self.forget_comments_by(connection.id, &chat.instagram_user_id).await?;
         chat_read::Entity::delete_many().filter(chat_read::Column::ChatId.eq(chat.id)).exec(db).await?;
         chat::Entity::delete_by_id(chat.id).exec(db).await?;
         Ok(erased)

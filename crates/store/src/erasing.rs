@@ -207,6 +207,7 @@ impl Store {
         tx.forget_incidents_of(incident::Column::ConnectionId.eq(id)).await?;
         tx.forget_pauses_of(&connection.subaccount, Some(&connection.account)).await?;
         tx.forget_broadcasts_of(id).await?;
+        tx.forget_comments_of(id).await?;
         instagram_connection::Entity::delete_by_id(id).exec(db).await?;
         tx.record(&Activity::of_subaccount(&connection.subaccount, ActivityKind::AccountErased, actor))
             .await?;

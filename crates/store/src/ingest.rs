@@ -166,6 +166,8 @@ impl Store {
             .filter(Column::Thread.eq(thread))
             .filter(Column::State.into_expr().eq(literal(EventState::New.as_str())))
             .filter(Column::Attempts.eq(0).or(is_due))
+            // They name a user, and are of no conversation.
+            .filter(Column::Kind.is_not_in([EventKind::Comment, EventKind::Mention].map(EventKind::as_str)))
             .order_by_asc(Column::At)
             .order_by_asc(Column::Id)
             .into_model::<Row>();

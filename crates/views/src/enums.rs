@@ -6,9 +6,9 @@ use dmrelay_domain::notification::{Channel, IncidentKind, NotificationState, Not
 use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_domain::settings::RuleAction;
 use dmrelay_domain::states::{
-    ActivityKind, Author, BroadcastState, ChatMode, CheckName, CheckState, ConnectSessionStatus,
-    ConnectionStatus, Direction, Folder, LoginKind, MessageStatus, PageChoice, RecipientState, Skipped,
-    TurnState,
+    ActivityKind, Author, BroadcastState, ChatMode, CheckName, CheckState, CommentKind, CommentState,
+    ConnectSessionStatus, ConnectionStatus, DeedState, Direction, Folder, LoginKind, MessageStatus,
+    PageChoice, RecipientState, Skipped, TurnState,
 };
 use serde_json::Value;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
@@ -43,6 +43,9 @@ schemas! {
     notification_state: NotificationState,
     media_state: MediaState,
     rule_action: RuleAction,
+    comment_kind: CommentKind,
+    comment_state: CommentState,
+    deed_state: DeedState,
     broadcast_state: BroadcastState,
     recipient_state: RecipientState,
 }
@@ -173,6 +176,11 @@ pub fn overview_range() -> ObjectBuilder {
 /// What is called.
 pub fn overview_breaker() -> ObjectBuilder {
     one_of(["instagram", "agent"].into_iter())
+}
+
+/// What became of a deed, or null.
+pub fn deed_state_or_null() -> ObjectBuilder {
+    or_null(deed_state())
 }
 
 /// Why customers are spared, or null.

@@ -5,6 +5,7 @@ mod api_key;
 mod backfill;
 mod broadcast;
 mod chat;
+mod comment;
 mod connection;
 pub mod enums;
 mod format;
@@ -28,6 +29,7 @@ pub use broadcast::{
     AudienceView, BroadcastProgress, BroadcastView, ReachView, RecipientView, SkippedReasons,
 };
 pub use chat::{CanSend, ChatCounts, ChatView, NeedsHuman, NoteView};
+pub use comment::CommentView;
 pub use connection::{ConnectionView, EntryPoints, WebhookView};
 pub use format::{parse_time, time};
 pub use health::{CheckView, HealthView, worst};
@@ -42,7 +44,8 @@ pub use overview::{
 pub use pause::PauseView;
 pub use session::SessionView;
 pub use settings::{
-    ConnectionSettings, EffectiveSettings, RuleView, SettingDefaults, cleaned, stored_taps, stored_words,
+    CommentRuleView, ConnectionSettings, EffectiveSettings, RuleView, SettingDefaults, cleaned, stored_taps,
+    stored_words,
 };
 pub use template::{TemplateVersionView, TemplateView};
 pub use timeline::{Moment, TimelineEntry, TimelineEvent, moments, timeline};

@@ -2,7 +2,7 @@
 
 use super::enums;
 use dmrelay_domain::ids::TemplateId;
-use dmrelay_domain::settings::{Rule, RuleAction, START_WORDS, STOP_WORDS};
+use dmrelay_domain::settings::{CommentRule, Rule, RuleAction, START_WORDS, STOP_WORDS};
 use dmrelay_domain::text;
 use dmrelay_store::Settings;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,9 @@ pub struct ConnectionSettings {
     pub story_mention: Option<RuleView>,
     /// What becomes of a reply to a story of the account.
     pub story_reply: Option<RuleView>,
+    /// What becomes of comments, at most 50 rules: the first that fits counts.
+    #[schema(max_items = 50)]
+    pub comment_rules: Option<Vec<CommentRuleView>>,
     /// Messages that say only this want no more broadcasts, at most 50.
     #[schema(max_items = 50, example = json!(["stop", "no more"]))]
     pub stop_words: Option<Vec<String>>,
@@ -84,6 +87,45 @@ pub struct RuleView {
     pub variables: BTreeMap<String, String>,
 }
 
+/// What becomes of comments that hold one of some words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = CommentRule)]
+pub struct CommentRuleView {
+    /// Words or phrases of which the comment holds one, whatever their case; any comment if there are none. At most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 50, example = json!(["price", "how much"]))]
+    pub keywords: Vec<String>,
+    /// Only comments on these posts, by Meta's ids; on any if there are none. At most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 50, example = json!(["17841405309211844"]))]
+    pub media_ids: Vec<String>,
+    /// The private reply.
+    pub reply: RuleView,
+    /// The text of a reply that everybody sees, at most 1,000 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1_000, example = "You have a message.", nullable = false)]
+    pub public_reply: Option<String>,
+    /// Whether the comment is hidden.
+    #[serde(default)]
+    pub hide: bool,
+}
+
+impl From<CommentRule> for CommentRuleView {
+    fn from(rule: CommentRule) -> Self {
+        let CommentRule { keywords, media_ids, reply, public_reply, hide } = rule;
+        Self { keywords, media_ids, reply: reply.into(), public_reply, hide }
+    }
+}
+
+impl From<CommentRuleView> for CommentRule {
+    fn from(rule: CommentRuleView) -> Self {
+        let CommentRuleView { keywords, media_ids, reply, public_reply, hide } = rule;
+        let (keywords, reply) = (stored_words(keywords), reply.into());
+        Self { keywords, media_ids, reply, public_reply: public_reply.map(cleaned), hide }
+    }
+}
+
 impl From<Rule> for RuleView {
     fn from(rule: Rule) -> Self {
         let Rule { action, text, template_id, variables } = rule;
@@ -101,6 +143,10 @@ impl From<RuleView> for Rule {
 
 fn views(taps: BTreeMap<String, Rule>) -> BTreeMap<String, RuleView> {
     taps.into_iter().map(|(payload, rule)| (payload, rule.into())).collect()
+}
+
+fn comment_views(rules: Vec<CommentRule>) -> Vec<CommentRuleView> {
+    rules.into_iter().map(Into::into).collect()
 }
 
 /// Rules by payload, as they are stored.
@@ -127,6 +173,7 @@ impl From<Settings> for ConnectionSettings {
             taps: Some(views(settings.taps)).filter(|taps| !taps.is_empty()),
             story_mention: settings.story_mention.map(Into::into),
             story_reply: settings.story_reply.map(Into::into),
+            comment_rules: Some(comment_views(settings.comment_rules)).filter(|rules| !rules.is_empty()),
             stop_words: settings.stop_words,
             start_words: settings.start_words,
             stop_text: settings.stop_text,
@@ -149,6 +196,7 @@ impl From<ConnectionSettings> for Settings {
             taps: stored_taps(settings.taps.unwrap_or_default()),
             story_mention: settings.story_mention.map(Into::into),
             story_reply: settings.story_reply.map(Into::into),
+            comment_rules: settings.comment_rules.unwrap_or_default().into_iter().map(Into::into).collect(),
             stop_words: settings.stop_words.map(stored_words),
             start_words: settings.start_words.map(stored_words),
             stop_text: settings.stop_text.map(cleaned),
@@ -192,6 +240,8 @@ pub struct EffectiveSettings {
     pub story_mention: RuleView,
     /// What becomes of a reply to a story of the account.
     pub story_reply: RuleView,
+    /// What becomes of comments.
+    pub comment_rules: Vec<CommentRuleView>,
     /// Messages that say only this want no more broadcasts.
     pub stop_words: Vec<String>,
     /// Messages that say only this want broadcasts again.
@@ -217,6 +267,7 @@ impl EffectiveSettings {
             taps: views(settings.taps.clone()),
             story_mention: effective(settings.story_mention.as_ref()),
             story_reply: effective(settings.story_reply.as_ref()),
+            comment_rules: comment_views(settings.comment_rules.clone()),
             stop_words: words(settings.stop_words.as_ref(), &STOP_WORDS),
             start_words: words(settings.start_words.as_ref(), &START_WORDS),
             stop_text: settings.stop_text.clone(),

@@ -139,7 +139,7 @@ async fn attempt_send(
     match ctx.graph.send(&access, &sending).await {
         Ok(mid) => Ok(mid),
         Err(err) => {
-            report(ctx, about, &connection, &err).await;
+            report(ctx, (&about.route, about.began), &connection, &err).await;
             Err(failure_of(&err))
         }
     }
@@ -227,12 +227,17 @@ fn outgoing(message: &Message) -> Result<Outgoing, String> {
 }
 
 /// Reports a failed send to the circuit breakers and the connection.
-async fn report(ctx: &Context, about: &About, connection: &Connection, err: &GraphError) {
-    let keys = of_graph(&about.route);
+pub(crate) async fn report(
+    ctx: &Context,
+    (route, began): (&Route, Instant),
+    connection: &Connection,
+    err: &GraphError,
+) {
+    let keys = of_graph(route);
     let [account, app] = &keys;
     match err.class {
         FailureClass::Transient | FailureClass::Ambiguous => {
-            tell(ctx.breakers.failed(&keys, about.began, &err.code).await);
+            tell(ctx.breakers.failed(&keys, began, &err.code).await);
         }
         FailureClass::Throttled => {
             let is_app = APP_LIMITS.contains(&err.code.split('/').next().unwrap_or_default());
@@ -241,12 +246,12 @@ async fn report(ctx: &Context, about: &About, connection: &Connection, err: &Gra
         }
         FailureClass::Reauth => park(ctx, connection, err).await,
         FailureClass::Restricted if failure::is_bare_100(err.wire) => {
-            tell(ctx.breakers.failed(&keys, about.began, &err.code).await);
+            tell(ctx.breakers.failed(&keys, began, &err.code).await);
             tell(ctx.breakers.close(account, BARE_100_DELAY, &err.code).await);
         }
         FailureClass::Restricted => tell(ctx.breakers.close(account, RESTRICTED_DELAY, &err.code).await),
         // Rejecting a message is a response too: the service is up.
-        _ => ctx.breakers.passed(&keys, about.began).await,
+        _ => ctx.breakers.passed(&keys, began).await,
     }
 }
 

@@ -29,6 +29,9 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     if let Some(age) = worker.retention_messages {
         noted(batches("messages", BATCH, || store.forget_messages(age, BATCH)).await);
     }
+    if let Some(age) = worker.retention_messages {
+        noted(batches("comments", BATCH, || store.forget_comments(age, BATCH)).await);
+    }
     if let Some(age) = worker.media.retention_media {
         noted(batches("media", BATCH, || store.forget_media(age, false, BATCH)).await);
     }

@@ -2,6 +2,7 @@
 
 use super::broadcast::Broadcast;
 use super::evidence::{Record, Thread};
+use super::private_reply::PrivateReply;
 use super::rows::Body;
 use crate::actor::Actor;
 use crate::clock::Millis;
@@ -42,6 +43,8 @@ pub enum Command {
     React(React),
     /// A broadcast has come to this customer.
     Broadcast(Broadcast),
+    /// Meta accepted a private reply to a comment.
+    PrivateReply(PrivateReply),
     /// A human agent takes over the chat.
     TakeOver(TakeOver),
     /// The chat returns to the agent.

@@ -25,6 +25,7 @@ mod marks;
 mod needs;
 mod outbox;
 mod policy;
+mod private_reply;
 mod receive;
 mod replay;
 mod rows;
@@ -50,6 +51,7 @@ pub use evidence::{Record, RecordEntry, Role, Seen, Thread, fingerprint};
 pub use needs::{Needs, SecondLook, UNANSWERED_MAX};
 pub use outbox::{SendDecision, may_send};
 pub use policy::{ConnectionFacts, Policy};
+pub use private_reply::PrivateReply;
 pub use rows::{Body, Chat, Letter, Message, MessageError, STUB, Turn, UNSENT, Work};
 pub use rules::HANDOVER;
 pub use takeover::ModeReason;
@@ -173,6 +175,7 @@ impl Conversation {
             Command::SendByHuman(send) => self.send_by_human(send),
             Command::React(react) => self.react(react),
             Command::Broadcast(broadcast) => self.broadcast(&broadcast),
+            Command::PrivateReply(reply) => self.private_reply(reply),
             Command::TakeOver(take_over) => self.take_over_by(&take_over),
             Command::Release(release) => self.release(&release),
             Command::Replay(close) => self.replay(&close),

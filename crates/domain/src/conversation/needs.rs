@@ -105,6 +105,7 @@ impl Needs {
             }
             Command::React(react) => self.messages.push(react.message),
             Command::Broadcast(broadcast) => self.messages.push(broadcast.message),
+            Command::PrivateReply(reply) => self.mids.push(reply.mid.clone()),
             Command::Replay(close) | Command::Discard(close) => self.letters.push(close.letter),
             Command::RecognizeAutomation(mid) => self.mids.push(mid.clone()),
             Command::ClaimSend(_) => {}
@@ -140,7 +141,7 @@ impl Needs {
             Content::Referral(_)
             | Content::Handover
             | Content::Comment(_)
-            | Content::Mention
+            | Content::Mention(_)
             | Content::PolicyEnforcement { .. }
             | Content::Ignored
             | Content::Unknown => {}
@@ -235,6 +236,7 @@ impl Conversation {
                     }
                 }
                 Command::RecognizeAutomation(mid) => self.look_behind_mid(mid, &mut look),
+                Command::PrivateReply(reply) => self.look_behind_mid(&reply.mid, &mut look),
                 Command::Replay(close) => self.look_behind_letter(close.letter, &mut look),
                 _ => {}
             }

@@ -121,7 +121,7 @@ impl Conversation {
                 let enforced = self.activity(ActivityKind::PolicyEnforced, "meta", self.connection.id);
                 self.record(enforced.with("action", action.clone()).with("reason", reason.clone()));
             }
-            Content::Comment(_) | Content::Mention | Content::Ignored => {}
+            Content::Comment(_) | Content::Mention(_) | Content::Ignored => {}
         }
     }
 

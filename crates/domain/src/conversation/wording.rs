@@ -4,7 +4,7 @@ use super::Conversation;
 use super::rows::{Body, Message};
 use crate::event::{Attachment, Referral, ReplyTo};
 use crate::message as words;
-use crate::states::{Author, MessageStatus, NotAsked};
+use crate::states::{Author, Direction, MessageStatus, NotAsked};
 use crate::text::{one_line, truncate, without_brackets};
 
 /// Maximum length of what a message is quoted with, in bytes.
@@ -208,8 +208,31 @@ fn in_passing(message: &Message) -> String {
 fn words_of(message: &Message, text: Option<&str>) -> String {
     let attachments: Vec<Attachment> = parse(message.body.attachments.as_deref()).unwrap_or_default();
     let sent = message.body.payload.as_deref().and_then(words::sent);
+    if let Some(comment) = commented(message) {
+        let said = sent.unwrap_or_else(|| text.unwrap_or_default().to_owned());
+        return format!("[to their comment: {comment}] {said}");
+    }
     let said = words::words(text, &attachments, reply_to(&message.body).as_ref());
     sent.filter(|_| said.is_empty()).unwrap_or(said)
+}
+
+/// The comment that a private reply answers, on one line.
+fn commented(message: &Message) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Answers {
+        comment: Comment,
+    }
+    #[derive(serde::Deserialize)]
+    struct Comment {
+        text: String,
+    }
+    if message.direction != Direction::Outbound {
+        return None;
+    }
+    let answers: Answers =
+        parse(message.body.metadata.as_deref().filter(|text| text.contains("\"comment\"")))?;
+    let line = one_line(&without_brackets(&answers.comment.text));
+    Some(truncate(&line, QUOTE_BYTES_MAX).to_owned()).filter(|line| !line.is_empty())
 }
 
 fn reply_to(body: &Body) -> Option<ReplyTo> {
@@ -248,7 +271,6 @@ fn parse<T: serde::de::DeserializeOwned>(json: Option<&str>) -> Option<T> {
 mod tests {
     use super::Voice::{Colleague, Customer};
     use super::*;
-    use crate::states::Direction;
 
     fn noted(said: &[(Voice, &str)]) -> Option<String> {
         write_note(

@@ -1,6 +1,6 @@
 //! The content of an event, independent of Meta's format.
 
-use crate::ids::MediaId;
+use crate::ids::{InstagramUserId, MediaId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -57,7 +57,7 @@ pub enum Content {
     /// A comment.
     Comment(Comment),
     /// A mention.
-    Mention,
+    Mention(Mention),
     /// Acknowledged but otherwise ignored.
     Ignored,
     /// Not understood.
@@ -180,6 +180,25 @@ pub struct Comment {
     pub id: String,
     /// Its text.
     pub text: Option<String>,
+    /// Who wrote it; older payloads do not tell.
+    pub user: Option<InstagramUserId>,
+    /// Their username.
+    pub username: Option<String>,
+    /// The post; of one that is advertised, the original.
+    pub media: Option<String>,
+    /// The comment that it answers.
+    pub parent: Option<String>,
+    /// Whether it was written during a live broadcast.
+    pub is_live: bool,
+}
+
+/// The account was mentioned in a caption or a comment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mention {
+    /// The post.
+    pub media: Option<String>,
+    /// The comment, if it is in one.
+    pub comment: Option<String>,
 }
 
 impl Content {

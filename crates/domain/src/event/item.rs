@@ -1,9 +1,10 @@
 //! An item of an entry: its kind follows from the JSON key that is present.
 
-use super::content::{Comment, Content, Edit, Inbound, Postback, Reaction};
+use super::content::{Comment, Content, Edit, Inbound, Mention, Postback, Reaction};
 use super::parts::{attachments, is_story_mention, others, referral, reply_to};
 use super::{EventKey, Kind};
 use crate::clock::Millis;
+use crate::ids::InstagramUserId;
 use crate::json;
 use crate::states::words;
 use serde_json::Value;
@@ -68,7 +69,7 @@ impl Item {
             Content::PolicyEnforcement { .. } => Kind::PolicyEnforcement,
             Content::Handover => Kind::Handover,
             Content::Comment(_) => Kind::Comment,
-            Content::Mention => Kind::Mention,
+            Content::Mention(_) => Kind::Mention,
             Content::Ignored => Kind::Ignored,
             Content::Unknown => Kind::Unknown,
         }
@@ -244,13 +245,24 @@ fn change_item(account: &str, json: &Value) -> Item {
         return message_item(account, value);
     }
     let from = value["from"]["id"].as_id();
+    // The account's own comments have its id, or name it so.
+    let is_own = value["from"]["self_ig_scoped_id"].as_text().is_some();
     let id = value["id"].as_text().or_else(|| value["comment_id"].as_text());
     let content = match (field.as_str(), &id) {
-        ("comments" | "live_comments", Some(_)) if from == account => Content::Ignored,
-        ("comments" | "live_comments", Some(id)) => {
-            Content::Comment(Comment { id: id.clone(), text: value["text"].as_text() })
-        }
-        ("mentions", _) => Content::Mention,
+        ("comments" | "live_comments", Some(_)) if from == account || is_own => Content::Ignored,
+        ("comments" | "live_comments", Some(id)) => Content::Comment(Comment {
+            id: id.clone(),
+            text: value["text"].as_text(),
+            user: InstagramUserId::parse(&from).ok(),
+            username: value["from"]["username"].as_text(),
+            media: value["media"]["original_media_id"].as_text().or_else(|| value["media"]["id"].as_text()),
+            parent: value["parent_id"].as_text(),
+            is_live: field == "live_comments",
+        }),
+        ("mentions", _) => Content::Mention(Mention {
+            media: value["media_id"].as_text(),
+            comment: value["comment_id"].as_text(),
+        }),
         _ => Content::Unknown,
     };
     let comment = matches!(field.as_str(), "comments" | "live_comments");

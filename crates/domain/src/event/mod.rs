@@ -10,7 +10,9 @@ mod parts;
 #[cfg(test)]
 mod tests;
 
-pub use content::{Attachment, Comment, Content, Edit, Inbound, Postback, Reaction, Referral, ReplyTo};
+pub use content::{
+    Attachment, Comment, Content, Edit, Inbound, Mention, Postback, Reaction, Referral, ReplyTo,
+};
 pub use envelope::{Envelope, Event, parse, read_back};
 pub use item::{Container, Item, read};
 pub use key::EventKey;

@@ -146,6 +146,8 @@ metrics! {
         incidents: gauges = "incidents" ["kind"];
         /// Attempts to deliver notifications, by channel and result: `delivered`, `retry`, `failed`, `test`.
         notifications: counters = "notifications_total" ["channel", "result"];
+        /// Comments that a rule answers, by what became of the private reply: `replied`, `failed`, `unknown`, `skipped`.
+        comments: counters = "comments_total" ["result"];
         /// Attempts to fetch media of customers, by result: `stored`, `retry`, `expired`, `failed`; and those `deleted` from the store.
         media: counters = "media_total" ["result"];
         /// Renewals of access tokens.

@@ -37,6 +37,9 @@ pub struct WorkerSettings {
     /// How media are fetched.
     #[command(flatten)]
     pub media: MediaFetchSettings,
+    /// Maximum number of private replies to comments of one account in an hour. Meta allows 750 for posts and reels.
+    #[arg(long, env = "COMMENT_REPLIES_PER_HOUR", default_value_t = 750)]
+    pub comment_replies_per_hour: u64,
     /// How broadcasts are sent.
     #[command(flatten)]
     pub broadcasts: BroadcastSettings,

@@ -5,6 +5,7 @@
 
 mod accounts;
 pub(crate) mod call;
+mod comments;
 mod compose;
 mod conversations;
 pub(crate) mod errors;
@@ -195,6 +196,8 @@ fn execute(
         Operation::GetProfile => messenger_profile::get(world, account, call),
         Operation::DeleteProfile => messenger_profile::delete(world, account, call),
         Operation::Send => send::send(world, account, call, now),
+        Operation::Comment => comments::read(world, &routed.object, call).map(Outcome::from),
+        Operation::ModerateComment => comments::change(world, &routed.object, call).map(Outcome::from),
         Operation::SenderAction => sender_action::act(world, account, call, now).map(Outcome::from),
         Operation::Profile => accounts::profile(world, account, &routed.object, call),
         Operation::Conversations => conversations::list(world, account, call, (now, base_url)),

@@ -59,6 +59,11 @@ pub(super) fn route(world: &World, call: &Call, now: i64) -> Result<Routed, Grap
         user: user.map(str::to_owned),
         object: id.to_owned(),
     };
+    if let Some(comment) = world.comments.get(id).filter(|comment| comment.account == account.id) {
+        let is_read = call.method == Method::GET;
+        let operation = if is_read { Operation::Comment } else { Operation::ModerateComment };
+        return Ok(routed(operation, Some(&comment.user)));
+    }
     let own = call.segments.len() < 2 || accounts::is_sender(account, id);
     match edge(call) {
         Some(Operation::Me) => Ok(routed(Operation::Me, None)),

@@ -148,7 +148,14 @@ impl World {
             ("media".into(), json!({"id": media, "media_product_type": product})),
         ]);
         insert_some(&mut value, "parent_id", parent_id.map(Value::from));
-        let comment = Comment { account: key.account.clone(), user: author.clone(), at, replied: false };
+        let comment = Comment {
+            account: key.account.clone(),
+            user: author.clone(),
+            at,
+            replied: false,
+            replies: Vec::new(),
+            hidden: false,
+        };
         self.comments.insert(id.clone(), comment);
         let field = if live { "live_comments" } else { "comments" };
         let update = Update::change(&key.account, field, &Value::Object(value), flat);

@@ -45,6 +45,9 @@ pub(crate) struct Comment {
     pub(crate) user: String,
     pub(crate) at: i64,
     pub(crate) replied: bool,
+    /// Replies that everybody sees.
+    pub(crate) replies: Vec<String>,
+    pub(crate) hidden: bool,
 }
 
 impl World {

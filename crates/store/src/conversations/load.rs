@@ -19,6 +19,9 @@ use std::collections::{HashMap, HashSet};
 /// How many events of one conversation are taken in by one transaction.
 pub const EVENTS_MAX: usize = 50;
 
+/// Kinds of events that name whoever caused them, and yet are of no conversation.
+const APART: &str = "('comment', 'mention')";
+
 /// How many messages of a chat that share a reason or a failure are looked at.
 const SECOND_LOOK_MAX: i64 = 500;
 
@@ -122,13 +125,13 @@ impl Tx {
             // No word of `due_at` being there: the index of what is due must not be read for this.
             Dialect::Postgres => format!(
                 "SELECT {columns}, u.chat_id AS of_chat FROM {table} CROSS JOIN LATERAL (SELECT {{events.*}} FROM events \
-                 WHERE account = u.account AND thread = u.thread AND state = 'new' \
+                 WHERE account = u.account AND thread = u.thread AND state = 'new' AND kind NOT IN {APART} \
                     AND (attempts = 0 OR due_at <= {{now}}) \
                  ORDER BY at, id LIMIT $1) e ORDER BY e.at, e.id"
             ),
             Dialect::Sqlite => format!(
                 "SELECT {columns}, u.chat_id AS of_chat FROM {table} CROSS JOIN events e ON e.id IN (SELECT id FROM events \
-                 WHERE account = u.account AND thread = u.thread AND state = 'new' \
+                 WHERE account = u.account AND thread = u.thread AND state = 'new' AND kind NOT IN {APART} \
                     AND (attempts = 0 OR due_at <= {{now}}) \
                  ORDER BY at, id LIMIT $1) ORDER BY e.at, e.id"
             ),
