@@ -44,7 +44,7 @@ async fn until(relay: &Relay, id: &str, what: &str, wanted: impl Fn(&Value) -> b
     }
 }
 
-fn rule(keywords: &[&str], reply: Value) -> Value {
+fn rule(keywords: &[&str], reply: &Value) -> Value {
     json!({"keywords": keywords, "reply": reply})
 }
 
@@ -62,7 +62,7 @@ async fn a_comment_has_one_private_reply_that_opens_a_conversation(backend: Back
     let relay = Relay::connected(backend, |_| {}).await?;
     // The echo comes before the answer of the call: it is not a human's.
     relay.simulator.configure(|settings| settings.graph.echo = Echo::First);
-    let mut price = rule(&["price"], json!({"action": "send", "text": "It is 20 EUR."}));
+    let mut price = rule(&["price"], &json!({"action": "send", "text": "It is 20 EUR."}));
     price["publicReply"] = json!("You have a message.");
     price["hide"] = json!(true);
     relay.change_settings(json!({"commentRules": [price]})).await?;
@@ -99,7 +99,7 @@ async fn a_comment_has_one_private_reply_that_opens_a_conversation(backend: Back
 
 async fn the_agent_answers_comments_that_no_other_rule_answers(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |_| {}).await?;
-    let rules = [rule(&["spam"], json!({"action": "ignore"})), rule(&[], json!({"action": "ask_agent"}))];
+    let rules = [rule(&["spam"], &json!({"action": "ignore"})), rule(&[], &json!({"action": "ask_agent"}))];
     relay.change_settings(json!({"commentRules": rules})).await?;
     let spam = comments(&relay, "spam, spam");
     assert_eq!(
@@ -116,7 +116,7 @@ async fn the_agent_answers_comments_that_no_other_rule_answers(backend: Backend)
 
 async fn own_comments_and_those_without_a_rule_have_no_reply(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |_| {}).await?;
-    let only = rule(&["price"], json!({"action": "send", "text": "20 EUR."}));
+    let only = rule(&["price"], &json!({"action": "send", "text": "20 EUR."}));
     relay.change_settings(json!({"commentRules": [only]})).await?;
     let own =
         Action::Comment { text: "price".to_owned(), live: false, flat: false, own: true, parent_id: None };
@@ -160,7 +160,7 @@ async fn a_comment_is_not_taken_for_a_message_of_its_author(backend: Backend) ->
 async fn a_reply_of_unknown_outcome_is_not_sent_again(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |_| {}).await?;
     relay
-        .change_settings(json!({"commentRules": [rule(&[], json!({"action": "send", "text": "Hi"}))]}))
+        .change_settings(json!({"commentRules": [rule(&[], &json!({"action": "send", "text": "Hi"}))]}))
         .await?;
     // Meta takes it, and the answer is lost.
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
@@ -176,7 +176,7 @@ async fn a_reply_of_unknown_outcome_is_not_sent_again(backend: Backend) -> Resul
 async fn what_is_late_or_refused_is_told(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |settings| settings.worker.comment_replies_per_hour = 1).await?;
     relay
-        .change_settings(json!({"commentRules": [rule(&[], json!({"action": "send", "text": "Hi"}))]}))
+        .change_settings(json!({"commentRules": [rule(&[], &json!({"action": "send", "text": "Hi"}))]}))
         .await?;
     let old =
         Action::Comment { text: "old".to_owned(), live: false, flat: false, own: false, parent_id: None };

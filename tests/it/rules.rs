@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result};
 use dmrelay_simulator::{Act, Action, AgentRule, ReplyRule};
+use dmrelay_tests::console::Person;
 use dmrelay_tests::relay::{Backend, Relay};
-use dmrelay_tests::rest::{ACCOUNT, AGENT, Answer, agent_path};
+use dmrelay_tests::rest::{ACCOUNT, AGENT, Answer, KEY, agent_path};
 use dmrelay_tests::wait;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -142,6 +143,13 @@ async fn taps_and_stories_follow_their_rules(backend: Backend) -> Result<()> {
     let authors: Vec<&str> = messages.iter().filter_map(|message| message["author"].as_str()).collect();
     assert_eq!(authors, ["user", "rule", "user", "rule", "user"]);
     assert_eq!(messages[0]["reason"], "rule", "{}", messages[0]);
+    // In the console it is said by the business, and the tap counts as answered.
+    let mut person = Person::at(&relay)?;
+    person.sign_in(KEY).await?;
+    let id = messages[0]["chatId"].as_str().context("no chat")?;
+    let (_, page, _) = person.get(&format!("/console/inbox?chat={id}")).await?;
+    assert!(page.contains("Thank you for the mention!") && page.contains(">Rule<"), "{page}");
+    assert!(!page.contains("Not answered"), "{page}");
     // What the rules dealt with, the agent learns with the next question.
     relay.simulator.say(ACCOUNT, USER, "and on Sundays?");
     relay.replies(USER, 3).await?;

@@ -34,7 +34,7 @@ const AT_A_TIME: usize = 8;
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
 
 /// Meta, "Private replies": within seven days of the comment. Somewhat less, since the call takes time.
-const AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3_600 - 60);
+const AGE_MAX: Duration = Duration::from_mins(7 * 24 * 60 - 1);
 
 /// A live broadcast is over sooner or later: a comment in it that could not be answered by then is not answered any more.
 const LIVE_AGE_MAX: Duration = Duration::from_mins(10);
@@ -276,10 +276,7 @@ impl Work<'_> {
         if ctx.budgets.wait(self.connection.id, &self.route, now).is_some() {
             return Ok(Err(Wait(Some(WAIT))));
         }
-        let key = match ctx.agent_key(&self.route.provider).await {
-            Ok(key) => key,
-            Err(_) => return Ok(Err(Wait(Some(WAIT)))),
-        };
+        let Ok(key) = ctx.agent_key(&self.route.provider).await else { return Ok(Err(Wait(Some(WAIT)))) };
         let opened = ctx.agent.open(key_of(key.as_ref()), &self.route.agent, &self.opening()).await;
         let chat = match opened {
             Ok(chat) => chat,

@@ -203,7 +203,7 @@ pub(crate) fn moment(at: &str) -> Markup {
 
 fn preview(message: &MessageView) -> Markup {
     let author = match message.author.as_str() {
-        "agent" => text::BY_BOT,
+        "agent" | "rule" | "broadcast" => text::BY_BOT,
         "human" | "native" => text::BY_US,
         _ => "",
     };

@@ -177,7 +177,7 @@ fn time_left(until: &str) -> Markup {
 pub fn bubble(message: &MessageView) -> Markup {
     let side = match message.author.as_str() {
         "user" => "customer",
-        "agent" => "bot",
+        "agent" | "rule" | "broadcast" => "bot",
         "human" => "colleague",
         "native" | "automation" => "app",
         _ => "note",
@@ -239,6 +239,8 @@ fn author(message: &MessageView) -> Option<String> {
         }
         "native" => Some(text::BY_APP.to_owned()),
         "automation" => Some(text::BY_AUTOMATION.to_owned()),
+        "rule" => Some(text::BY_RULE.to_owned()),
+        "broadcast" => Some(text::BY_BROADCAST.to_owned()),
         _ => None,
     }
 }
@@ -257,7 +259,7 @@ fn ticks(message: &MessageView) -> Markup {
 /// What is wrong with a message, in words.
 fn trouble(message: &MessageView) -> Markup {
     let failure = message.error.as_ref().map(|error| words::failed::failure(&error.class));
-    let reason = message.reason.as_deref().filter(|reason| *reason != "unsent");
+    let reason = message.reason.as_deref().filter(|reason| !matches!(*reason, "unsent" | "rule"));
     html! {
         @match message.status.as_str() {
             "unknown" => p class="trouble amber" { (text::status("unknown")) },

@@ -33,6 +33,7 @@ pub(crate) fn needs_human(reason: &str) -> &'static str {
         "failed" => "A message failed",
         "window_closed" => "The window closed unanswered",
         "runaway" => "Stopped as a loop between bots",
+        "handover" => "Handed over to you",
         _ => "Waits for you",
     }
 }

@@ -30,6 +30,8 @@ pub(crate) const BY_BOT: &str = "Bot";
 pub(crate) const BY_COLLEAGUE: &str = "Colleague";
 pub(crate) const BY_APP: &str = "Instagram app";
 pub(crate) const BY_AUTOMATION: &str = "Instagram's automatic reply";
+pub(crate) const BY_RULE: &str = "Rule";
+pub(crate) const BY_BROADCAST: &str = "Broadcast";
 pub(crate) const REPLY_TO_STORY: &str = "In reply to your story (it can be seen for 24 hours)";
 pub(crate) const REPLY_TO_MESSAGE: &str = "In reply to an earlier message";
 pub(crate) const TAPPED: &str = "Tapped";
@@ -100,6 +102,10 @@ pub(crate) fn reason(reason: &str) -> &'static str {
         "unsent" => "the customer unsent the message",
         "api" | "send" | "echo" | "person" => "a human had taken over",
         "runaway" => "the chat was paused",
+        "handover" => "it was handed over to a human",
+        "opted_out" => "the customer wants no broadcasts",
+        "window_closed" => "the 24-hour reply window had closed",
+        "agent_answers" | "human_answers" => "the conversation was under way",
         "history" => "it was sent before the account was connected",
         _ => "not answered",
     }
