@@ -15,6 +15,7 @@ on_both_backends!(
     a_comment_is_not_taken_for_a_message_of_its_author,
     a_reply_of_unknown_outcome_is_not_sent_again,
     what_is_late_or_refused_is_told,
+    nobody_is_answered_whom_a_person_answers_or_while_the_bot_is_paused,
     rules_for_comments_are_checked,
 );
 
@@ -194,6 +195,31 @@ async fn what_is_late_or_refused_is_told(backend: Backend) -> Result<()> {
     until(&relay, &second, "the second", |one| one["state"] == "pending").await?;
     relay.settled().await?;
     assert_eq!(private_replies(&relay).len(), 1);
+    relay.end().await
+}
+
+async fn nobody_is_answered_whom_a_person_answers_or_while_the_bot_is_paused(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let mut all_of_them = rule(&[], &json!({"action": "send", "text": "Hi"}));
+    all_of_them["hide"] = json!(true);
+    relay.change_settings(json!({"commentRules": [all_of_them]})).await?;
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    relay.replies(USER, 1).await?;
+    let chat = relay.messages(USER).await?[0]["chatId"].as_str().context("no chat")?.to_owned();
+    relay.rest.post(&format!("chats/{chat}/takeover"), json!({})).await?;
+    let id = comments(&relay, "and here");
+    let one =
+        until(&relay, &id, "the end", |one| one["state"] == "skipped" && one["hidden"] == "done").await?;
+    assert_eq!(one["reason"], "human_answers", "{one}");
+    relay.rest.post(&format!("chats/{chat}/release"), json!({})).await?;
+    relay.change_settings(json!({"botPaused": true})).await?;
+    let id = comments(&relay, "once more");
+    until(&relay, &id, "the comment", |one| one["state"] == "pending").await?;
+    relay.settled().await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let one = until(&relay, &id, "the comment", |_| true).await?;
+    assert_eq!((&one["state"], &one["hidden"]), (&json!("pending"), &json!("pending")), "{one}");
+    assert!(private_replies(&relay).is_empty());
     relay.end().await
 }
 

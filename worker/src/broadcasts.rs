@@ -5,11 +5,12 @@
 use crate::Context;
 use crate::follow::{Hands, follow};
 use crate::rounds::Rounds;
+use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::conversation::{Broadcast, BroadcastContent, Command, Reply};
 use dmrelay_domain::ids::{ChatId, MessageId};
 use dmrelay_domain::outgoing::Template;
-use dmrelay_domain::states::Skipped;
+use dmrelay_domain::states::{BroadcastState, ConnectionStatus, Skipped};
 use dmrelay_store::entity::broadcast::Model;
 use dmrelay_store::{ApplyError, Result, Told};
 use futures::future::join_all;
@@ -32,6 +33,12 @@ const STEP: Duration = Duration::from_millis(100);
 /// How often it is counted how far a broadcast has come.
 const COUNT_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How long a broadcast is not looked at in which nobody is due.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// How long a customer waits whose conversation could not be written.
+const CHAT_DELAY: Duration = Duration::from_secs(10);
+
 /// How long a broadcast waits after an error.
 const ERROR_DELAY: Duration = Duration::from_secs(5);
 
@@ -52,6 +59,8 @@ pub(crate) async fn run(ctx: Arc<Context>, shutdown: CancellationToken) {
 
 /// A broadcast while it is held.
 struct Held {
+    /// How long nobody is due.
+    idle: Duration,
     /// When its next message may be sent, in microseconds of the database's clock.
     next_us: i64,
     /// Messages on their way.
@@ -60,13 +69,13 @@ struct Held {
 
 /// Sends a broadcast for a while, and gives it back.
 async fn hold(ctx: &Arc<Context>, row: &Model, shutdown: &CancellationToken) {
-    let mut held = Held { next_us: row.next_us, in_flight: 0 };
+    let mut held = Held { next_us: row.next_us, in_flight: 0, idle: Duration::ZERO };
     let mut wait = Duration::ZERO;
     if let Err(err) = send(ctx, row, shutdown, &mut held).await {
         tracing::warn!(broadcast = %row.id, error = %err, "cannot go on with a broadcast; retrying");
         wait = ERROR_DELAY;
     } else if held.in_flight == 0 {
-        wait = until(ctx, held.next_us);
+        wait = until(ctx, held.next_us).max(held.idle);
     }
     if let Err(err) = ctx.store.give_back_broadcast(row.id, ctx.worker, (held.next_us, wait)).await {
         tracing::warn!(broadcast = %row.id, error = %err, "cannot give a broadcast back; it waits for a while");
@@ -80,6 +89,12 @@ fn until(ctx: &Context, us: i64) -> Duration {
 
 async fn send(ctx: &Arc<Context>, row: &Model, shutdown: &CancellationToken, held: &mut Held) -> Result<()> {
     let Some(connection) = ctx.store.connection_by_id(row.connection_id).await? else { return Ok(()) };
+    if connection.status == ConnectionStatus::Disconnected {
+        // Whoever has the account now, or connects it later, did not want it.
+        let actor = Actor::from("system");
+        ctx.store.change_broadcast(&connection, row.id, BroadcastState::Cancelled, &actor).await?;
+        return Ok(());
+    }
     let content = Arc::new(content_of(row));
     let in_flight_max = u64::from(ctx.options.worker.broadcasts.broadcast_in_flight);
     let (began, hold) = (Instant::now(), ctx.options.worker.lease / HOLD_PART);
@@ -117,12 +132,22 @@ async fn send(ctx: &Arc<Context>, row: &Model, shutdown: &CancellationToken, hel
             if told.sent == 0 && !due.is_empty() {
                 continue;
             }
+            if due.is_empty() && is_collected {
+                // Whoever is answered now is looked at again later.
+                held.idle = ctx.store.next_recipient(row.id).await?.unwrap_or_default().min(IDLE_MAX);
+                if held.in_flight == 0 && held.idle > STEP {
+                    return Ok(());
+                }
+            }
         }
         let wait = until(ctx, held.next_us);
         if held.in_flight == 0 && wait > hold {
             return Ok(());
         }
-        tokio::time::sleep(if held.in_flight == 0 { wait.clamp(STEP, STEP * 10) } else { STEP }).await;
+        // What is on its way frees room for the next; what only waits, for an account's pause to end, is not looked at so often.
+        let is_full = held.in_flight >= in_flight_max || !held.idle.is_zero();
+        let wait = if is_full { STEP * 3 } else { wait };
+        tokio::time::sleep(wait.clamp(STEP, STEP * 10)).await;
     }
     Ok(())
 }
@@ -173,8 +198,11 @@ async fn tell(
                 follow_ups.push(applied);
             }
             Err(ApplyError::Missing) => told.push((chat, Told::Skipped(Skipped::Gone))),
-            // Looked at again in the next step.
-            Err(err) => tracing::debug!(%chat, error = %err, "a broadcast could not be queued; trying again"),
+            // Others come first.
+            Err(err) => {
+                tracing::debug!(%chat, error = %err, "a broadcast could not be queued; trying again");
+                told.push((chat, Told::Later(Skipped::AgentAnswers, CHAT_DELAY)));
+            }
         }
     }
     let busy_chats: Vec<ChatId> = busy.iter().map(|(chat, _)| *chat).collect();

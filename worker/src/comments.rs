@@ -2,17 +2,18 @@
 //! Each call is written down before it is made. One whose outcome is unknown is not made again: Meta has no way to ask.
 
 use crate::Context;
-use crate::breakers::of_graph;
+use crate::breakers::{Admission, of_agent, of_graph};
+use crate::calls::agent;
 use crate::calls::graph::{may_send, report};
 use crate::keys::key_of;
 use crate::rounds::Rounds;
-use dmrelay_agent::Opening;
-use dmrelay_domain::clock::millis;
+use dmrelay_agent::{AgentError, Opening};
+use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::conversation::{AgentChat, Body, Claim, Command, PrivateReply, Route};
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{InstagramUserId, TemplateId};
 use dmrelay_domain::outgoing::{Outgoing, Template};
-use dmrelay_domain::retry::{CALLS, Schedule};
+use dmrelay_domain::retry::CALLS;
 use dmrelay_domain::settings::{CommentRule, RuleAction};
 use dmrelay_domain::split::{MAX_BYTES, split};
 use dmrelay_domain::states::{Author, CommentState, ConnectionStatus, DeedState};
@@ -20,7 +21,7 @@ use dmrelay_domain::text::{plain_name, truncate};
 use dmrelay_domain::{directive, markdown};
 use dmrelay_instagram::{Access, GraphError};
 use dmrelay_store::entity::comment::Model;
-use dmrelay_store::{Connection, Deed};
+use dmrelay_store::{Call, Connection, Deed};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,6 +55,20 @@ enum Next {
     Over,
     /// It is looked at again after this.
     Later(Duration),
+    /// A call failed, and is made again after this.
+    Again(Duration),
+}
+
+impl Next {
+    /// Both are to be done: the sooner.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Over, one) | (one, Self::Over) => one,
+            (Self::Again(one), Self::Again(other) | Self::Later(other))
+            | (Self::Later(one), Self::Again(other)) => Self::Again(one.min(other)),
+            (Self::Later(one), Self::Later(other)) => Self::Later(one.min(other)),
+        }
+    }
 }
 
 type Result<T> = dmrelay_store::Result<T>;
@@ -72,16 +87,17 @@ pub(crate) async fn run(ctx: Arc<Context>, shutdown: CancellationToken) {
 
 async fn attempt(ctx: &Arc<Context>, row: Model) {
     let id = row.id;
-    let again = match answer(ctx, row).await {
-        Ok(Next::Over) => None,
-        Ok(Next::Later(wait)) => Some(wait),
+    let (again, failed) = match answer(ctx, row).await {
+        Ok(Next::Over) => (None, 0),
+        Ok(Next::Later(wait)) => (Some(wait), 0),
+        Ok(Next::Again(wait)) => (Some(wait), 1),
         Err(err) => {
             // What was begun is unknown when the claim ends.
             tracing::warn!(comment = %id, error = %err, "cannot go on with a comment; retrying");
             return;
         }
     };
-    if let Err(err) = ctx.store.give_back_comment(id, again).await {
+    if let Err(err) = ctx.store.give_back_comment(id, again, failed).await {
         tracing::warn!(comment = %id, error = %err, "cannot give a comment back; it is looked at again when its claim ends");
     }
 }
@@ -103,51 +119,67 @@ async fn answer(ctx: &Arc<Context>, row: Model) -> Result<Next> {
     let rule = row.rule.as_deref().and_then(|rule| serde_json::from_str(rule).ok()).unwrap_or_default();
     let is_connected = connection.status == ConnectionStatus::Connected;
     let access = ctx.access(&connection).ok().filter(|_| is_connected);
-    let Some(access) = access else {
-        let is_over = connection.status == ConnectionStatus::Disconnected;
-        return Ok(if is_over { Next::Over } else { Next::Later(WAIT) });
+    let is_late = ctx.database_now() - row.received_at > millis(AGE_MAX);
+    let Some(access) = access.filter(|_| !connection.row.bot_paused) else {
+        if connection.status != ConnectionStatus::Disconnected && !is_late {
+            return Ok(Next::Later(WAIT));
+        }
+        if row.state == CommentState::Pending {
+            let why = if is_late { "too_old" } else { "disconnected" };
+            ctx.store
+                .end_comment_reply(&connection, row.id, (CommentState::Skipped, Some(why)), None)
+                .await?;
+        }
+        return Ok(Next::Over);
     };
     let route = ctx.route(&connection);
     let mut work = Work { ctx, row, rule, connection, access, route };
-    if work.row.state == CommentState::Pending
-        && let Some(wait) = work.reply().await?
-    {
-        return Ok(Next::Later(wait));
+    let mut next = Next::Over;
+    if work.row.state == CommentState::Pending {
+        next = work.reply().await?;
     }
-    if work.row.chat_id.is_none() && work.row.recipient_id.is_some() && !work.tie().await? {
-        return Ok(Next::Later(SLOT_WAIT));
+    if work.row.chat_id.is_none() && work.row.mid.is_some() && !work.tie().await? {
+        next = next.and(Next::Later(SLOT_WAIT));
     }
+    // They do not wait for the private reply.
     for deed in [Deed::PublicReply, Deed::Hide] {
-        if let Some(wait) = work.deed(deed).await? {
-            return Ok(Next::Later(wait));
-        }
+        next = next.and(work.deed(deed).await?);
     }
-    Ok(Next::Over)
+    Ok(next)
 }
 
 impl Work<'_> {
-    /// Sends the private reply. Gives when to look again, if it cannot be sent now.
-    async fn reply(&mut self) -> Result<Option<Duration>> {
-        if let Some(wait) = self.too_old().await? {
-            return Ok(wait);
+    /// Sends the private reply.
+    async fn reply(&mut self) -> Result<Next> {
+        // A person who has the conversation is not talked over.
+        if let Some(user) = &self.row.instagram_user_id
+            && self.ctx.store.is_with_human(self.connection.id, user).await?
+        {
+            self.end(CommentState::Skipped, Some("human_answers"), None).await?;
+            return Ok(Next::Over);
+        }
+        if let Some(next) = self.too_old().await? {
+            return Ok(next);
         }
         let limit = self.ctx.options.worker.comment_replies_per_hour;
         if self.ctx.store.private_replies_of_hour(self.connection.id).await? >= limit {
-            return Ok(Some(WAIT));
+            return Ok(Next::Later(WAIT));
         }
         let message = match self.message().await? {
             Ok(message) => message,
-            Err(Wait(wait)) => return Ok(wait),
+            Err(next) => return Ok(next),
         };
         let (claim, slot) = may_send(self.ctx, &self.route, None).await;
         if !matches!(claim, Claim::By(_)) {
-            return Ok(Some(SLOT_WAIT));
+            return Ok(Next::Later(SLOT_WAIT));
         }
         let (store, id) = (&self.ctx.store, self.row.id);
-        if !store.begin_comment_call(id, CommentState::Pending, CommentState::Sending).await? {
+        let text = message.as_json().to_string();
+        if !store.change_comment(id, (CommentState::Pending, CommentState::Sending), Some(&text)).await? {
             self.ctx.breakers.unused(&of_graph(&self.route)).await;
-            return Ok(None);
+            return Ok(Next::Over);
         }
+        self.row.reply = Some(text);
         let began = Instant::now();
         let timeout = self.ctx.options.graph_timeout;
         let sent = self.ctx.graph.private_reply(&self.access, &self.row.comment_id, &message, timeout).await;
@@ -155,13 +187,14 @@ impl Work<'_> {
         match sent {
             Ok(accepted) => {
                 self.ctx.breakers.passed(&of_graph(&self.route), began).await;
+                // Where Meta does not tell to whom it went, it is whoever commented.
+                let author =
+                    self.row.instagram_user_id.as_deref().and_then(|id| InstagramUserId::parse(id).ok());
+                let to = accepted.to.or(author);
                 self.row.mid = Some(accepted.mid.clone());
-                self.row.recipient_id = accepted.to.as_ref().map(ToString::to_string);
-                self.row.reply = Some(message.as_json().to_string());
-                store.note_comment_reply(id, &message.as_json().to_string()).await?;
-                self.end(CommentState::Replied, None, Some((accepted.mid.as_str(), accepted.to.as_ref())))
-                    .await?;
-                Ok(None)
+                self.row.recipient_id = to.as_ref().map(ToString::to_string);
+                self.end(CommentState::Replied, None, Some((accepted.mid.as_str(), to.as_ref()))).await?;
+                Ok(Next::Over)
             }
             Err(err) => {
                 report(self.ctx, (&self.route, began), &self.connection, &err).await;
@@ -181,26 +214,29 @@ impl Work<'_> {
         self.ctx.store.end_comment_reply(&self.connection, self.row.id, (state, reason), sent).await
     }
 
-    async fn not_sent(&mut self, err: &GraphError) -> Result<Option<Duration>> {
+    async fn not_sent(&mut self, err: &GraphError) -> Result<Next> {
         tracing::warn!(comment = %self.row.id, class = err.class.as_str(), error = %err, "private reply failed");
         let why = format!("{}: {}", err.code, err.message);
-        match err.class {
-            FailureClass::Ambiguous => self.end(CommentState::Unknown, Some(&why), None).await.map(|()| None),
-            FailureClass::Transient | FailureClass::Throttled | FailureClass::Reauth
-                if self.row.attempts < ATTEMPTS_MAX =>
-            {
-                self.ctx
-                    .store
-                    .begin_comment_call(self.row.id, CommentState::Sending, CommentState::Pending)
-                    .await?;
-                Ok(Some(err.retry_after.unwrap_or_else(|| delay(CALLS, self.row.attempts))))
+        let state = match err.class {
+            FailureClass::Ambiguous => CommentState::Unknown,
+            class if may_pass(class) && self.row.attempts < ATTEMPTS_MAX => {
+                let back = (CommentState::Sending, CommentState::Pending);
+                self.ctx.store.change_comment(self.row.id, back, None).await?;
+                return Ok(Next::Again(self.delay(err.retry_after)));
             }
-            _ => self.end(CommentState::Failed, Some(&why), None).await.map(|()| None),
-        }
+            _ => CommentState::Failed,
+        };
+        self.end(state, Some(&why), None).await?;
+        Ok(Next::Over)
     }
 
-    /// Whether the comment is too old to be answered: then `Some(None)`; or when it can be told.
-    async fn too_old(&mut self) -> Result<Option<Option<Duration>>> {
+    fn delay(&self, given: Option<Duration>) -> Duration {
+        let attempts = u32::try_from(self.row.attempts).unwrap_or(0) + 1;
+        given.unwrap_or_else(|| CALLS.part_of(attempts, rand::random_range(0.5..1.0)))
+    }
+
+    /// If the comment is too old to be answered, or that cannot be told now: what is left to do.
+    async fn too_old(&mut self) -> Result<Option<Next>> {
         let now = self.ctx.database_now();
         let (at, most) = match (self.row.is_live, self.row.commented_at) {
             (true, _) => (self.row.received_at, LIVE_AGE_MAX),
@@ -210,16 +246,16 @@ impl Work<'_> {
                     self.ctx.store.note_comment_time(self.row.id, at).await?;
                     (at, AGE_MAX)
                 }
-                Err(err) if err.class.is_final() && err.class != FailureClass::Ambiguous => {
+                Err(err) if may_pass(err.class) || err.class == FailureClass::Ambiguous => {
+                    if now - self.row.received_at <= millis(AGE_MAX) {
+                        return Ok(Some(Next::Again(self.delay(err.retry_after))));
+                    }
+                    (0, AGE_MAX)
+                }
+                Err(err) => {
                     let why = format!("the comment cannot be read: {}", err.code);
                     self.end(CommentState::Failed, Some(&why), None).await?;
-                    return Ok(Some(None));
-                }
-                // It came before Meta tells of it: that is soon enough to go by.
-                Err(_) if now - self.row.received_at > millis(AGE_MAX) => (0, AGE_MAX),
-                Err(err) => {
-                    let wait = err.retry_after.unwrap_or_else(|| delay(CALLS, self.row.attempts));
-                    return Ok(Some(Some(wait)));
+                    return Ok(Some(Next::Over));
                 }
             },
         };
@@ -227,11 +263,11 @@ impl Work<'_> {
             return Ok(None);
         }
         self.end(CommentState::Skipped, Some("too_old"), None).await?;
-        Ok(Some(None))
+        Ok(Some(Next::Over))
     }
 
     /// What the private reply says.
-    async fn message(&mut self) -> Result<std::result::Result<Outgoing, Wait>> {
+    async fn message(&mut self) -> Result<std::result::Result<Outgoing, Next>> {
         if let Some(reply) = &self.row.reply {
             let reply = serde_json::from_str(reply).ok().and_then(|json| Outgoing::from_json(&json).ok());
             if let Some(reply) = reply {
@@ -250,7 +286,7 @@ impl Work<'_> {
             Ok(message) => Ok(Ok(message)),
             Err(why) => {
                 self.end(CommentState::Failed, Some(&why), None).await?;
-                Ok(Err(Wait(None)))
+                Ok(Err(Next::Over))
             }
         }
     }
@@ -268,31 +304,81 @@ impl Work<'_> {
         Ok(template.fill(&values).map_err(|err| format!("the template {id}: {err:?}")))
     }
 
-    /// Asks the agent, once.
-    async fn ask(&mut self) -> Result<std::result::Result<Outgoing, Wait>> {
-        let text = self.row.text.clone().unwrap_or_default();
-        let ctx = self.ctx;
-        let now = ctx.database_now();
+    /// Asks the agent, once: within its budgets and its fair share, like any question.
+    async fn ask(&mut self) -> Result<std::result::Result<Outgoing, Next>> {
+        let (ctx, now) = (self.ctx, self.ctx.database_now());
         if ctx.budgets.wait(self.connection.id, &self.route, now).is_some() {
-            return Ok(Err(Wait(Some(WAIT))));
+            return Ok(Err(Next::Later(WAIT)));
         }
-        let Ok(key) = ctx.agent_key(&self.route.provider).await else { return Ok(Err(Wait(Some(WAIT)))) };
+        let Some(slot) = ctx.slots.ask(&self.route) else { return Ok(Err(Next::Later(SLOT_WAIT))) };
+        let Admission::Admitted = ctx.breakers.admit(Call::Ask, &self.route, now).await? else {
+            return Ok(Err(Next::Later(SLOT_WAIT)));
+        };
+        let began = Instant::now();
+        let asked = self.ask_in_new_chat(now).await?;
+        drop(slot);
+        let keys = of_agent(&self.route);
+        let (state, why) = match asked {
+            None => {
+                ctx.breakers.unused(&keys).await;
+                return Ok(Err(Next::Over));
+            }
+            Some(Ok(replies)) => {
+                ctx.breakers.passed(&keys, began).await;
+                let Some(message) = first_text(&replies) else {
+                    self.end(CommentState::Skipped, Some("the agent says nothing"), None).await?;
+                    return Ok(Err(Next::Over));
+                };
+                let text = message.as_json().to_string();
+                let back = (CommentState::Asking, CommentState::Pending);
+                let is_ours = ctx.store.change_comment(self.row.id, back, Some(&text)).await?;
+                return Ok(if is_ours { Ok(message) } else { Err(Next::Over) });
+            }
+            Some(Err(err)) => {
+                agent::report(ctx, &self.route, &err, began).await;
+                match err.class {
+                    FailureClass::Ambiguous => (CommentState::Unknown, err.message),
+                    class
+                        if (may_pass(class) || class == FailureClass::AgentRefused)
+                            && self.row.attempts < ATTEMPTS_MAX =>
+                    {
+                        let back = (CommentState::Asking, CommentState::Pending);
+                        ctx.store.change_comment(self.row.id, back, None).await?;
+                        return Ok(Err(Next::Again(self.delay(err.retry_after))));
+                    }
+                    _ => (CommentState::Failed, err.message),
+                }
+            }
+        };
+        self.end(state, Some(&why), None).await?;
+        Ok(Err(Next::Over))
+    }
+
+    /// Asks in an agent chat of its own, which is deleted afterwards. `None` if somebody else has asked.
+    async fn ask_in_new_chat(
+        &self,
+        now: Millis,
+    ) -> Result<Option<std::result::Result<Vec<String>, AgentError>>> {
+        let ctx = self.ctx;
+        let key = match ctx.agent_key(&self.route.provider).await {
+            Ok(key) => key,
+            Err(err) => return Ok(Some(Err(err))),
+        };
         let opened = ctx.agent.open(key_of(key.as_ref()), &self.route.agent, &self.opening()).await;
         let chat = match opened {
             Ok(chat) => chat,
-            Err(err) if err.class.is_final() => {
-                self.end(CommentState::Failed, Some(&err.message), None).await?;
-                return Ok(Err(Wait(None)));
-            }
-            Err(_) => return Ok(Err(Wait(Some(delay(CALLS, self.row.attempts))))),
+            Err(err) => return Ok(Some(Err(err))),
         };
-        let is_ours =
-            ctx.store.begin_comment_call(self.row.id, CommentState::Pending, CommentState::Asking).await?;
-        let answer = if is_ours {
-            let question = format!("[commented on our post] {text}");
-            ctx.agent.ask(key_of(key.as_ref()), &chat, &question, ctx.options.agent_timeout).await.map(Some)
+        let begin = (CommentState::Pending, CommentState::Asking);
+        let answer = if ctx.store.change_comment(self.row.id, begin, None).await? {
+            ctx.budgets.count(self.connection.id, &self.route, now);
+            let question =
+                format!("[commented on our post] {}", self.row.text.as_deref().unwrap_or_default());
+            let answer =
+                ctx.agent.ask(key_of(key.as_ref()), &chat, &question, ctx.options.agent_timeout).await;
+            Some(answer.map(|answer| answer.replies))
         } else {
-            Ok(None)
+            None
         };
         let used = AgentChat {
             id: chat,
@@ -304,25 +390,7 @@ impl Work<'_> {
         if let Err(err) = ctx.store.delete_unused_agent_chat(subaccount, &used, settled).await {
             tracing::warn!(comment = %self.row.id, error = %err, "an agent chat that nobody uses may be left");
         }
-        let answer = match answer {
-            Ok(Some(answer)) => answer,
-            Ok(None) => return Ok(Err(Wait(None))),
-            Err(err) => {
-                let state = if err.class == FailureClass::Ambiguous {
-                    CommentState::Unknown
-                } else {
-                    CommentState::Failed
-                };
-                self.end(state, Some(&err.message), None).await?;
-                return Ok(Err(Wait(None)));
-            }
-        };
-        let Some(message) = first_text(&answer.replies) else {
-            self.end(CommentState::Skipped, Some("the agent says nothing"), None).await?;
-            return Ok(Err(Wait(None)));
-        };
-        ctx.store.note_comment_reply(self.row.id, &message.as_json().to_string()).await?;
-        Ok(Ok(message))
+        Ok(answer)
     }
 
     fn opening(&self) -> Opening {
@@ -344,9 +412,13 @@ impl Work<'_> {
             return Ok(true);
         };
         let Ok(user) = InstagramUserId::parse(to) else { return Ok(true) };
-        let chats = self.ctx.store.ensure_chats(&[(self.connection.id, user)]).await;
-        // They were erased meanwhile.
-        let Some(chat) = chats.ok().and_then(|chats| chats.first().copied()) else { return Ok(true) };
+        let chat = match self.ctx.store.ensure_chats(&[(self.connection.id, user)]).await {
+            Ok(chats) => chats.first().copied(),
+            // They were erased meanwhile.
+            Err(dmrelay_store::Error::Row { .. }) => None,
+            Err(err) => return Err(err),
+        };
+        let Some(chat) = chat else { return Ok(true) };
         let message = self.row.reply.as_deref().and_then(|reply| serde_json::from_str(reply).ok());
         let message = message.and_then(|json| Outgoing::from_json(&json).ok());
         let said = self.row.text.as_deref().map(|text| truncate(text, 1_000));
@@ -368,18 +440,25 @@ impl Work<'_> {
         Ok(true)
     }
 
-    /// Answers for everybody, or hides the comment. Gives when to look again, if that is not possible now.
-    async fn deed(&mut self, deed: Deed) -> Result<Option<Duration>> {
+    /// Answers for everybody, or hides the comment.
+    async fn deed(&mut self, deed: Deed) -> Result<Next> {
         let state = match deed {
             Deed::PublicReply => &self.row.public_reply,
             Deed::Hide => &self.row.hidden,
         };
         if state.as_ref().is_none_or(|state| *state != DeedState::Pending) {
-            return Ok(None);
+            return Ok(Next::Over);
+        }
+        let (claim, slot) = may_send(self.ctx, &self.route, None).await;
+        if !matches!(claim, Claim::By(_)) {
+            return Ok(Next::Later(SLOT_WAIT));
         }
         let (store, id, comment) = (&self.ctx.store, self.row.id, self.row.comment_id.as_str());
-        store.note_comment_deed(id, deed, DeedState::Calling).await?;
-        let timeout = self.ctx.options.graph_timeout;
+        if !store.change_comment_deed(id, deed, (DeedState::Pending, DeedState::Calling)).await? {
+            self.ctx.breakers.unused(&of_graph(&self.route)).await;
+            return Ok(Next::Over);
+        }
+        let (began, timeout) = (Instant::now(), self.ctx.options.graph_timeout);
         let done = match deed {
             Deed::PublicReply => {
                 let text = self.rule.public_reply.as_deref().unwrap_or_default();
@@ -387,32 +466,35 @@ impl Work<'_> {
             }
             Deed::Hide => self.ctx.graph.hide_comment(&self.access, comment, timeout).await,
         };
-        let state = match done {
-            Ok(()) => DeedState::Done,
+        drop(slot);
+        let (state, next) = match done {
+            Ok(()) => {
+                self.ctx.breakers.passed(&of_graph(&self.route), began).await;
+                (DeedState::Done, Next::Over)
+            }
             Err(err) => {
                 tracing::warn!(comment = %id, ?deed, class = err.class.as_str(), error = %err, "comment not dealt with");
+                report(self.ctx, (&self.route, began), &self.connection, &err).await;
                 match err.class {
-                    FailureClass::Ambiguous => DeedState::Unknown,
-                    FailureClass::Transient | FailureClass::Throttled | FailureClass::Reauth
-                        if self.row.attempts < ATTEMPTS_MAX =>
-                    {
-                        store.note_comment_deed(id, deed, DeedState::Pending).await?;
-                        return Ok(Some(err.retry_after.unwrap_or_else(|| delay(CALLS, self.row.attempts))));
+                    FailureClass::Ambiguous => (DeedState::Unknown, Next::Over),
+                    class if may_pass(class) && self.row.attempts < ATTEMPTS_MAX => {
+                        (DeedState::Pending, Next::Again(self.delay(err.retry_after)))
                     }
-                    _ => DeedState::Failed,
+                    _ => (DeedState::Failed, Next::Over),
                 }
             }
         };
-        store.note_comment_deed(id, deed, state).await?;
-        Ok(None)
+        store.change_comment_deed(id, deed, (DeedState::Calling, state)).await?;
+        Ok(next)
     }
 }
 
-/// When to look again at a comment that cannot be answered now; `None` if it is over.
-struct Wait(Option<Duration>);
-
-fn delay(schedule: Schedule, attempts: i32) -> Duration {
-    schedule.part_of(u32::try_from(attempts).unwrap_or(0) + 1, rand::random_range(0.5..1.0))
+/// Whether a call that was certainly not carried out may succeed later.
+fn may_pass(class: FailureClass) -> bool {
+    matches!(
+        class,
+        FailureClass::Transient | FailureClass::Throttled | FailureClass::Reauth | FailureClass::Restricted
+    )
 }
 
 fn plain_name_of(name: &str) -> Option<String> {

@@ -97,6 +97,10 @@ pub(crate) async fn reach(
 /// # Errors
 /// If the database cannot be read.
 pub(crate) async fn shown(state: &ApiState, row: &Model) -> Result<BroadcastView, Problem> {
+    // No worker holds it any more, and what was on its way has arrived by now.
+    if matches!(row.state.known(), Some(BroadcastState::Paused | BroadcastState::Cancelled)) {
+        state.store.settle_recipients(row.id).await?;
+    }
     let counts = state.store.broadcast_counts(row.id).await?;
     Ok(BroadcastView::of(row, Some(&counts)))
 }

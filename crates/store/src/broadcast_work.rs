@@ -6,7 +6,7 @@ use crate::query::literal;
 use crate::{ActivityKind, Connection, Result, Store};
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::millis;
-use dmrelay_domain::ids::{BroadcastId, ChatId, MessageId, WorkerId};
+use dmrelay_domain::ids::{BroadcastId, ChatId, ConnectionId, MessageId, WorkerId};
 use dmrelay_domain::states::{BroadcastState, MessageStatus, RecipientState, Skipped};
 use dmrelay_entity::broadcast::{self, Column, Entity, Model};
 use dmrelay_entity::{broadcast_recipient, chat, message};
@@ -48,22 +48,27 @@ impl Store {
     ) -> Result<Vec<Model>> {
         let tx = self.begin().await?;
         let now = tx.now().await?;
-        let active = [BroadcastState::Scheduled, BroadcastState::Running].map(BroadcastState::as_str);
-        let due = Entity::find()
-            .filter(Column::State.into_expr().is_in(crate::query::literals(active)))
+        let active = || {
+            let active = [BroadcastState::Scheduled, BroadcastState::Running].map(BroadcastState::as_str);
+            Column::State.into_expr().is_in(crate::query::literals(active))
+        };
+        let due: Vec<(BroadcastId, ConnectionId)> = Entity::find()
+            .select_only()
+            .columns([Column::Id, Column::ConnectionId])
+            .filter(active())
             .filter(Column::StartsAt.lte(now))
             .order_by_asc(Column::StartsAt)
-            .order_by_asc(Column::Id);
-        let mut accounts = HashSet::new();
-        let first_of_each: Vec<BroadcastId> = due
+            .order_by_asc(Column::Id)
+            .into_tuple()
             .all(tx.connection())
-            .await?
-            .into_iter()
-            .filter(|row| accounts.insert(row.connection_id))
-            .map(|row| row.id)
-            .collect();
+            .await?;
+        let mut accounts = HashSet::new();
+        let first_of_each =
+            due.into_iter().filter(|(_, account)| accounts.insert(*account)).map(|(id, _)| id);
+        // Somebody may have paused or ended one meanwhile.
         let free = Entity::find()
             .filter(Column::Id.is_in(first_of_each))
+            .filter(active())
             .filter(Column::ReservedUntil.lte(now))
             .filter(Column::LookAt.lte(now))
             .order_by_asc(Column::LookAt)
@@ -219,6 +224,57 @@ impl Store {
             .all(&self.writer())
             .await?;
         Ok(named.into_iter().filter_map(|(chat, message)| Some((chat, message?))).collect())
+    }
+
+    /// How long until the next customer is due; `None` if nobody waits.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn next_recipient(&self, id: BroadcastId) -> Result<Option<Duration>> {
+        use broadcast_recipient::Column as Of;
+        let next: Option<i64> = broadcast_recipient::Entity::find()
+            .select_only()
+            .column(Of::DueAt)
+            .filter(Of::BroadcastId.eq(id))
+            .filter(Of::State.into_expr().eq(literal(RecipientState::Pending.as_str())))
+            .order_by_asc(Of::DueAt)
+            .limit(1)
+            .into_tuple()
+            .one(&self.writer())
+            .await?;
+        let now = self.now().await?;
+        Ok(next.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or(0))))
+    }
+
+    /// Deletes one batch of what became of customers of broadcasts that ended so long ago, and then the broadcasts. Gives how many rows.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn forget_broadcasts(&self, age: Duration, batch: u64) -> Result<u64> {
+        use broadcast_recipient::Column as Of;
+        let ended = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::FinishedAt.into_expr().lt(self.clock().sub(millis(age))))
+            .order_by_asc(Column::Id)
+            .limit(1)
+            .into_tuple::<BroadcastId>();
+        let Some(id) = ended.one(&self.writer()).await? else { return Ok(0) };
+        let some: Vec<ChatId> = broadcast_recipient::Entity::find()
+            .select_only()
+            .column(Of::ChatId)
+            .filter(Of::BroadcastId.eq(id))
+            .limit(batch)
+            .into_tuple()
+            .all(&self.writer())
+            .await?;
+        if some.is_empty() {
+            return Ok(Entity::delete_by_id(id).exec(&self.writer()).await?.rows_affected);
+        }
+        let delete = broadcast_recipient::Entity::delete_many()
+            .filter(Of::BroadcastId.eq(id))
+            .filter(Of::ChatId.is_in(some));
+        Ok(delete.exec(&self.writer()).await?.rows_affected)
     }
 
     /// Records what became of attempts to tell customers.

@@ -7,11 +7,11 @@ use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::event::{self, Content};
 use dmrelay_domain::ids::{ChatId, CommentId, ConnectionId, EventId, InstagramUserId, id_at};
 use dmrelay_domain::settings::{CommentRule, RuleAction};
-use dmrelay_domain::states::{CommentKind, CommentState, DeedState, EventState};
+use dmrelay_domain::states::{ChatMode, CommentKind, CommentState, DeedState, EventState};
 use dmrelay_domain::text::truncate;
 use dmrelay_entity::comment::{Column, Entity, Model};
-use dmrelay_entity::event as event_row;
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use dmrelay_entity::{chat, event as event_row, instagram_connection};
+use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait, UpdateMany,
@@ -25,7 +25,7 @@ const TWIN_WITHIN: Millis = 60_000;
 const REASON_BYTES_MAX: usize = 300;
 
 /// Comments of one account that are answered at a time.
-const CONNECTION_SHARE: usize = 2;
+const CONNECTION_SHARE: u64 = 2;
 
 /// Which comments to list.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +86,9 @@ impl Store {
             tx.commit().await?;
             return Ok(Some(false));
         };
+        // Of two tellings of one comment that are taken in at once, the second sees the first.
+        let account = instagram_connection::Entity::find_by_id(connection.id).lock_exclusive();
+        account.one(tx.connection()).await?;
         if tx.has_twin(&new, now).await? {
             new = Model {
                 state: CommentState::Skipped.into(),
@@ -148,29 +151,50 @@ impl Store {
     pub async fn claim_comments(&self, lease: Duration, most: usize) -> Result<Vec<Model>> {
         self.give_up_orphans().await?;
         let tx = self.begin().await?;
-        let now = tx.now().await?;
-        let due = Entity::find()
-            .filter(Column::DueAt.lte(now))
-            .filter(Column::ClaimedUntil.lte(now))
-            .order_by_asc(Column::DueAt)
-            .limit((most * 20) as u64)
-            .lock_with_behavior(
-                sea_orm::sea_query::LockType::Update,
-                sea_orm::sea_query::LockBehavior::SkipLocked,
-            );
-        let mut shares = std::collections::HashMap::new();
-        let mut claimed = Vec::new();
-        for row in due.all(tx.connection()).await? {
-            let share: &mut usize = shares.entry(row.connection_id).or_default();
-            if claimed.len() < most && *share < CONNECTION_SHARE {
-                *share += 1;
-                claimed.push(row);
-            }
+        let (db, now) = (tx.connection(), tx.now().await?);
+        let busy: Vec<(ConnectionId, i64)> = Entity::find()
+            .select_only()
+            .column(Column::ConnectionId)
+            .column_as(Column::Id.count(), "n")
+            .filter(Column::DueAt.is_not_null())
+            .filter(Column::ClaimedUntil.gt(now))
+            .group_by(Column::ConnectionId)
+            .into_tuple()
+            .all(db)
+            .await?;
+        let share = |id: ConnectionId| {
+            let taken = busy.iter().find(|(other, _)| *other == id).map_or(0, |(_, n)| *n);
+            CONNECTION_SHARE.saturating_sub(u64::try_from(taken).unwrap_or(u64::MAX))
+        };
+        let full = busy.iter().map(|(id, _)| *id).filter(|id| share(*id) == 0);
+        let is_due = || Column::DueAt.lte(now).and(Column::ClaimedUntil.lte(now));
+        // Those that have waited longest first.
+        let accounts: Vec<ConnectionId> = Entity::find()
+            .select_only()
+            .column(Column::ConnectionId)
+            .filter(is_due())
+            .filter(Column::ConnectionId.is_not_in(full))
+            .group_by(Column::ConnectionId)
+            .order_by_asc(Column::DueAt.min())
+            .limit(most as u64)
+            .into_tuple()
+            .all(db)
+            .await?;
+        let mut claimed: Vec<Model> = Vec::new();
+        for account in accounts {
+            let room = (most - claimed.len()) as u64;
+            let due = Entity::find()
+                .filter(Column::ConnectionId.eq(account))
+                .filter(is_due())
+                .order_by_asc(Column::DueAt)
+                .limit(Ord::min(share(account), room))
+                .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+            claimed.extend(due.all(db).await?);
         }
         let claim = Entity::update_many()
             .col_expr(Column::ClaimedUntil, Expr::val(now + millis(lease)))
             .filter(Column::Id.is_in(claimed.iter().map(|row| row.id)));
-        claim.exec(tx.connection()).await?;
+        claim.exec(db).await?;
         tx.commit().await?;
         Ok(claimed)
     }
@@ -219,38 +243,26 @@ impl Store {
         Ok(())
     }
 
-    /// Begins a call for a comment whose state is this, before it is made: false if somebody else has. A private reply counts for the hour
-    /// from then on.
+    /// Changes the state of a comment from one to another: before a call is made, or once it certainly was not. False if somebody else has.
+    /// What the private reply says is written down with it; and a private reply that is sent counts for the hour from then on.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn begin_comment_call(
+    pub async fn change_comment(
         &self,
         id: CommentId,
-        from: CommentState,
-        to: CommentState,
+        (from, to): (CommentState, CommentState),
+        reply: Option<&str>,
     ) -> Result<bool> {
         let begin = Entity::update_many()
             .col_expr(Column::State, literal(to.as_str()))
+            .apply_if(reply, |begin, reply| begin.col_expr(Column::Reply, Expr::val(reply)))
             .apply_if((to == CommentState::Sending).then_some(()), |begin, ()| {
                 begin.col_expr(Column::RepliedAt, self.clock())
             })
             .filter(Column::Id.eq(id))
             .filter(Column::State.eq(from.as_str()));
         Ok(begin.exec(&self.writer()).await?.rows_affected > 0)
-    }
-
-    /// Notes what the private reply says, and that it waits to be sent.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn note_comment_reply(&self, id: CommentId, reply: &str) -> Result<()> {
-        let note = Entity::update_many()
-            .col_expr(Column::Reply, Expr::val(reply))
-            .col_expr(Column::State, literal(CommentState::Pending.as_str()))
-            .filter(Column::Id.eq(id));
-        note.exec(&self.writer()).await?;
-        Ok(())
     }
 
     /// Records the end of the private reply to a comment: what became of it, and why.
@@ -282,6 +294,39 @@ impl Store {
         tx.commit().await
     }
 
+    /// Whether a human has the conversation with this user.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn is_with_human(&self, connection: ConnectionId, user: &str) -> Result<bool> {
+        let theirs = chat::Entity::find()
+            .filter(chat::Column::ConnectionId.eq(connection))
+            .filter(chat::Column::InstagramUserId.eq(user))
+            .filter(chat::Column::Mode.ne(ChatMode::Bot.as_str()));
+        Ok(theirs.count(&self.writer()).await? > 0)
+    }
+
+    /// After a restore nobody knows which calls were made since: none of them is made again. Gives how many comments that concerns.
+    pub(crate) async fn distrust_comments(&self) -> Result<u64> {
+        let waits = || Column::DueAt.is_not_null();
+        let pending =
+            [CommentState::Pending, CommentState::Asking, CommentState::Sending].map(CommentState::as_str);
+        let replies = Entity::update_many()
+            .col_expr(Column::State, literal(CommentState::Unknown.as_str()))
+            .col_expr(Column::Reason, literal("the database was restored from a backup"))
+            .filter(waits())
+            .filter(Column::State.is_in(pending));
+        let count = replies.exec(&self.writer()).await?.rows_affected;
+        for deed in [Deed::PublicReply, Deed::Hide] {
+            let change = Entity::update_many()
+                .col_expr(deed.column(), literal(DeedState::Unknown.as_str()))
+                .filter(waits())
+                .filter(deed.column().is_in([DeedState::Pending, DeedState::Calling].map(DeedState::as_str)));
+            change.exec(&self.writer()).await?;
+        }
+        Ok(count)
+    }
+
     /// Notes the conversation in which a private reply is.
     ///
     /// # Errors
@@ -292,22 +337,28 @@ impl Store {
         Ok(())
     }
 
-    /// Notes how far the public reply, or the hiding, has come.
+    /// Changes how far the public reply, or the hiding, has come. False if somebody else has.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn note_comment_deed(&self, id: CommentId, deed: Deed, state: DeedState) -> Result<()> {
-        let note =
-            Entity::update_many().col_expr(deed.column(), literal(state.as_str())).filter(Column::Id.eq(id));
-        note.exec(&self.writer()).await?;
-        Ok(())
+    pub async fn change_comment_deed(
+        &self,
+        id: CommentId,
+        deed: Deed,
+        (from, to): (DeedState, DeedState),
+    ) -> Result<bool> {
+        let change = Entity::update_many()
+            .col_expr(deed.column(), literal(to.as_str()))
+            .filter(Column::Id.eq(id))
+            .filter(deed.column().eq(from.as_str()));
+        Ok(change.exec(&self.writer()).await?.rows_affected > 0)
     }
 
-    /// Ends the claim of a comment: it is tried again after this, or, without it, nothing is left to do.
+    /// Ends the claim of a comment: it is tried again after this, or, without it, nothing is left to do. `failed` calls are counted.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn give_back_comment(&self, id: CommentId, again: Option<Duration>) -> Result<()> {
+    pub async fn give_back_comment(&self, id: CommentId, again: Option<Duration>, failed: i32) -> Result<()> {
         let due = match again {
             Some(wait) => self.clock().add(millis(wait)),
             None => Expr::value(None::<i64>),
@@ -315,7 +366,7 @@ impl Store {
         let give: UpdateMany<Entity> = Entity::update_many()
             .col_expr(Column::ClaimedUntil, literal(0_i64))
             .col_expr(Column::DueAt, due)
-            .col_expr(Column::Attempts, Column::Attempts.into_expr().add(1))
+            .col_expr(Column::Attempts, Column::Attempts.into_expr().add(failed))
             .filter(Column::Id.eq(id));
         give.exec(&self.writer()).await?;
         Ok(())
@@ -435,7 +486,9 @@ fn followed(row: Model, rule: &CommentRule, now: Millis) -> Model {
     let has_reply = matches!(rule.reply.action(), RuleAction::Send | RuleAction::AskAgent);
     let state = if has_reply { CommentState::Pending } else { CommentState::Skipped };
     let waits = |is_wanted: bool| is_wanted.then(|| DeedState::Pending.into());
-    let (public_reply, hidden) = (waits(rule.public_reply.is_some()), waits(rule.hide));
+    // Of a comment whose author is not told it is not known that it is not our own reply.
+    let is_known = row.instagram_user_id.is_some();
+    let (public_reply, hidden) = (waits(rule.public_reply.is_some() && is_known), waits(rule.hide));
     let is_due = has_reply || public_reply.is_some() || hidden.is_some();
     Model {
         state: state.into(),

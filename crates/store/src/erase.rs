@@ -71,6 +71,7 @@ impl Store {
             Some(chat) => tx.erase_chat(connection, chat, settled).await?,
             None => Erased::default(),
         };
+        tx.forget_comments_by(connection.id, user.as_str()).await?;
         let gone = erased_user::ActiveModel {
             connection_id: Set(connection.id),
             user_key: Set(user_key(user)),

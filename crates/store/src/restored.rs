@@ -1,9 +1,11 @@
 //! After the database was set back to an earlier state, what was in flight then may have happened since.
 
+use crate::query::literal;
 use crate::{Result, Store};
 use dmrelay_domain::conversation::{Command, Policy, Reply};
 use dmrelay_domain::ids::ChatId;
-use dmrelay_entity::{chat, event, leader};
+use dmrelay_domain::states::BroadcastState;
+use dmrelay_entity::{broadcast, chat, event, leader};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
@@ -60,6 +62,13 @@ impl Store {
                 }
             }
         }
+        // Whom a broadcast has reached since the backup is not known: people look before they resume it.
+        let running = [BroadcastState::Scheduled, BroadcastState::Running].map(BroadcastState::as_str);
+        let pause = broadcast::Entity::update_many()
+            .col_expr(broadcast::Column::State, literal(BroadcastState::Paused.as_str()))
+            .filter(broadcast::Column::State.is_in(running));
+        pause.exec(&self.writer()).await?;
+        self.distrust_comments().await?;
         // Jobs that Redis remembers must not make new ones pass for old.
         let renumber = event::Entity::update_many()
             .col_expr(event::Column::DispatchNo, event::Column::DispatchNo.into_expr().add(1_000_000))

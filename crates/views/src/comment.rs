@@ -38,7 +38,8 @@ pub struct CommentView {
     /// What became of the private reply.
     #[schema(schema_with = enums::comment_state)]
     pub state: String,
-    /// Why: `too_old`, it may not be answered any more; `twin`, the same comment was told twice; or Meta's error.
+    /// Why: `too_old`, it may not be answered any more; `twin`, the same comment was told twice; `human_answers`, a human has the chat with
+    /// whoever wrote it; `disconnected`; or Meta's error.
     pub reason: Option<String>,
     /// The private reply: Graph's `message` object.
     #[schema(value_type = Option<Object>)]

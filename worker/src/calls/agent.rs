@@ -9,8 +9,8 @@ use crate::liveness::time_left;
 use crate::slots::AskSlot;
 use dmrelay_agent::{AgentError, Opening};
 use dmrelay_domain::conversation::{
-    AgentChat, AgentFailure, Ask, Command, Effect, RecordAgentFailure, RecordAnswer, ResolveTurn, StartTurn,
-    TurnLookup,
+    AgentChat, AgentFailure, Ask, Command, Effect, RecordAgentFailure, RecordAnswer, ResolveTurn, Route,
+    StartTurn, TurnLookup,
 };
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::TurnId;
@@ -71,7 +71,7 @@ async fn open(ctx: &Arc<Context>, about: About, slot: AskSlot) -> Done {
                 Err(err) => Err(err),
             };
             if let Err(err) = &opened {
-                report(ctx, &about, err, began).await;
+                report(ctx, &about.route, err, began).await;
             }
             opened
         }
@@ -190,7 +190,7 @@ async fn ask(ctx: &Arc<Context>, about: About, question: Ask, slot: AskSlot) -> 
     let applied = ctx.record(about.chat, command, until).await;
     match &outcome {
         Ok(_) => ctx.breakers.passed(&of_agent(&about.route), about.began).await,
-        Err(err) if left.is_some() => report(ctx, &about, err, about.began).await,
+        Err(err) if left.is_some() => report(ctx, &about.route, err, about.began).await,
         // The agent was not called, which says nothing about its health.
         Err(_) => ctx.breakers.unused(&of_agent(&about.route)).await,
     }
@@ -214,7 +214,7 @@ async fn look_up(ctx: &Arc<Context>, about: About, lookup: TurnLookup, slot: Ask
     if let Err(err) = &record {
         tracing::warn!(turn = %lookup.turn, class = err.class.as_str(), error = %err, "cannot read the agent's record");
         if matches!(err.class, FailureClass::Throttled | FailureClass::AgentRefused) {
-            report(ctx, &about, err, began).await;
+            report(ctx, &about.route, err, began).await;
         }
     }
     let (claim, send) = graph::may_send(ctx, &about.route, None).await;
@@ -264,8 +264,8 @@ fn why(err: &AgentError) -> String {
 }
 
 /// Reports a failure to the circuit breakers.
-async fn report(ctx: &Context, about: &About, err: &AgentError, began: Instant) {
-    let keys = of_agent(&about.route);
+pub(crate) async fn report(ctx: &Context, route: &Route, err: &AgentError, began: Instant) {
+    let keys = of_agent(route);
     let [_, shared] = &keys;
     let told = match err.class {
         FailureClass::Throttled => {
@@ -273,7 +273,7 @@ async fn report(ctx: &Context, about: &About, err: &AgentError, began: Instant) 
         }
         FailureClass::AgentRefused => {
             tracing::error!(error = %err, breaker = %shared, "the agent's provider rejects the key or plan: nothing is answered");
-            ctx.keys.forget(&about.route.provider);
+            ctx.keys.forget(&route.provider);
             ctx.breakers.close(shared, REFUSED_DELAY, dmrelay_store::REFUSED).await
         }
         FailureClass::Transient | FailureClass::Ambiguous => {

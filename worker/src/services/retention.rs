@@ -31,6 +31,7 @@ pub(super) async fn tick(ctx: Arc<Context>) -> Result<()> {
     }
     if let Some(age) = worker.retention_messages {
         noted(batches("comments", BATCH, || store.forget_comments(age, BATCH)).await);
+        noted(batches("broadcasts", 1, || store.forget_broadcasts(age, BATCH)).await);
     }
     if let Some(age) = worker.media.retention_media {
         noted(batches("media", BATCH, || store.forget_media(age, false, BATCH)).await);

@@ -66,6 +66,10 @@ impl Conversation {
         let before = self.chat.last_seq;
         let composed = self.compose(replies);
         self.add_replies(turn, 0, &composed);
+        if composed.bodies.is_empty() && !composed.ignored.is_empty() && composed.hand_over.is_none() {
+            // All that the agent wanted cannot be done.
+            self.fall_back(Some(turn));
+        }
         self.follow_directives(turn, &composed, before);
         self.chat.turn.attempts = 0;
         self.finish_turn();
@@ -137,10 +141,12 @@ impl Conversation {
             self.live().filter(|message| message.turn_id == Some(id) && message.part >= Some(0)).collect();
         said.sort_by_key(|message| message.part);
         let from = said.len();
-        let is_prefix = from < composed.bodies.len()
-            && said.iter().zip(&composed.bodies).all(|(known, part)| known.body.says(part));
-        if is_prefix {
-            let before = self.chat.last_seq;
+        // Quick replies may have come with a text that is stored without them.
+        let is_prefix = from <= composed.bodies.len()
+            && said.iter().zip(&composed.bodies).all(|(known, part)| known.body.text == part.text);
+        // Nothing of the answer may be held back by what it wants besides.
+        let before = said.first().map_or(self.chat.last_seq, |first| first.seq - 1);
+        if is_prefix && (from < composed.bodies.len() || composed.hand_over.is_some() || composed.ends) {
             self.add_replies(turn, from, &composed);
             self.follow_directives(turn, &composed, before);
         }

@@ -79,11 +79,6 @@ impl Body {
     pub(super) fn text(text: String) -> Self {
         Self { kind: "text".to_owned(), text: Some(text), ..Self::default() }
     }
-
-    /// Whether it says the same to the customer.
-    pub(super) fn says(&self, other: &Self) -> bool {
-        self.text == other.text && self.payload == other.payload
-    }
 }
 
 /// The saved messages that answers name.

@@ -267,7 +267,8 @@ impl Conversation {
         let failed = self.activity(ActivityKind::MessageFailed, "system", id);
         let failed = failed.with("class", class.as_str()).with("status", status.as_str());
         self.record(failed);
-        if class == FailureClass::WindowClosed && author != Author::Broadcast {
+        // Whoever comes to a chat that was handed over sees that, too.
+        if class == FailureClass::WindowClosed && author != Author::Broadcast && !self.chat.is_handed_over() {
             self.chat.flag = Some(class.to_string());
         }
         self.chat.outbox.attempts = 0;

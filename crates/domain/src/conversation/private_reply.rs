@@ -41,6 +41,9 @@ impl Conversation {
                 self.undo_takeover(&ModeReason::Echo(mid), seq);
             }
             self.chat.note_seq = self.chat.note_seq.max(seq);
+            if self.chat.agent_chat_id.is_none() {
+                self.chat.recall = true;
+            }
             return Reply::Done;
         }
         let mut new = Message::new(Direction::Outbound, author, MessageStatus::Sent);
@@ -49,6 +52,10 @@ impl Conversation {
         (new.at, new.received_at, new.sent_at) = (at, at, Some(at));
         let id = self.add_message(new);
         self.tell_agent();
+        // An agent that answered the comment did so elsewhere: the first question here tells it.
+        if self.chat.agent_chat_id.is_none() {
+            self.chat.recall = true;
+        }
         let sent = self.activity(ActivityKind::MessageSent, author.as_str(), id);
         self.record(sent);
         Reply::Done

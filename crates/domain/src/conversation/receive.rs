@@ -196,7 +196,7 @@ impl Conversation {
             Container::Standby => Some(NotAsked::Standby),
             Container::History => Some(NotAsked::History),
         };
-        let wish = self.wish(&event.item.content);
+        let wish = self.wish(&event.item.content, event.at);
         let fate = if reason.is_none() { self.fate(&event.item.content, wish) } else { Fate::Asked };
         let reason = match fate {
             Fate::Ignored | Fate::Answered(_) => Some(NotAsked::Rule),
@@ -212,7 +212,7 @@ impl Conversation {
         let Some(id) = self.add_received(new) else { return };
         self.reconsider_echoes(event.at);
         if let Some(wish) = wish {
-            self.heed(wish);
+            self.heed(wish, event.at);
         }
         match fate {
             Fate::Answered(body) => {

@@ -12,12 +12,17 @@ use crate::event::{Content, ReplyTo};
 use crate::outgoing::Outgoing;
 use crate::settings::{Rule, RuleAction, Wish};
 use crate::states::{ActivityKind, Author, ChatMode, Direction, MessageStatus};
+use crate::text::{one_line, truncate};
+use crate::window::{self, Window};
 
 /// The flag of a chat that waits for a human agent to whom it was handed over.
 pub const HANDOVER: &str = "handover";
 
 /// Who acts when a rule does.
 pub(super) const ACTOR: &str = "rule";
+
+/// Maximum length of why a chat was handed over, in bytes.
+const WHY_BYTES_MAX: usize = 200;
 
 /// What becomes of a customer's message.
 pub(super) enum Fate {
@@ -59,17 +64,23 @@ impl Conversation {
     }
 
     /// What a customer says about broadcasts, if that changes anything.
-    pub(super) fn wish(&self, content: &Content) -> Option<Wish> {
-        let Content::Message(message) = content else { return None };
-        let wish = self.connection.settings.wish(message.text.as_deref()?)?;
-        // Who gets broadcasts may well mean something else by a word that asks for them.
-        (wish == Wish::Stop || self.chat.opted_out_at.is_some()).then_some(wish)
+    pub(super) fn wish(&self, content: &Content, at: Millis) -> Option<Wish> {
+        let text = match content {
+            Content::Message(message) => message.text.as_deref(),
+            Content::Postback(postback) => postback.title.as_deref(),
+            _ => None,
+        };
+        self.connection.settings.wish(text?).filter(|wish| match wish {
+            Wish::Stop => true,
+            // Who gets broadcasts may well mean something else by a word that asks for them; and what was said before is over.
+            Wish::Start => self.chat.opted_out_at.is_some_and(|since| at > since),
+        })
     }
 
     /// Heeds what a customer said about broadcasts, for good.
-    pub(super) fn heed(&mut self, wish: Wish) {
+    pub(super) fn heed(&mut self, wish: Wish, at: Millis) {
         let (kind, opted_out_at) = match wish {
-            Wish::Stop => (ActivityKind::OptedOut, Some(self.now)),
+            Wish::Stop => (ActivityKind::OptedOut, Some(at)),
             Wish::Start => (ActivityKind::OptedIn, None),
         };
         if self.chat.opted_out_at.is_some() != opted_out_at.is_some() {
@@ -91,6 +102,10 @@ impl Conversation {
         });
         if let Some(text) = told {
             return Fate::Answered(Box::new(Body::text(text.clone())));
+        }
+        // A reply that could not be sent would answer nothing.
+        if window::at(self.chat.window_expires_at, self.now) != Window::Open {
+            return Fate::Asked;
         }
         let Some(rule) = self.rule(content) else { return Fate::Asked };
         match rule.action() {
@@ -132,7 +147,7 @@ impl Conversation {
         (new.at, new.received_at, new.trace) = (self.now, event.arrived_at, event.trace);
         // Not later, either: by then it answers nothing any more.
         new.seq = self.chat.last_seq + 1;
-        if !matches!(may_send(self, &new), SendDecision::Send { .. }) {
+        if !self.agent_speaks() || !matches!(may_send(self, &new), SendDecision::Send { .. }) {
             return false;
         }
         self.add_message(new);
@@ -157,7 +172,7 @@ impl Conversation {
         let mut paused =
             self.activity(ActivityKind::BotPaused, actor, self.chat.id).with("reason", reason.as_str());
         if !why.is_empty() {
-            paused = paused.with("why", why);
+            paused = paused.with("why", truncate(&one_line(why), WHY_BYTES_MAX));
         }
         self.record(paused);
         for message in self.live_mut().filter(|message| message.seq <= parting) {

@@ -183,3 +183,47 @@ fn stories_follow_their_rules() {
         assert_eq!(case.by(Author::Rule), ["Thank you!"]);
     }
 }
+
+#[test]
+fn a_handover_that_comes_with_the_complete_answer_is_made() {
+    let mut case = Case::new();
+    let ask = case.asked("hi");
+    // The record was read while the agent was still at it.
+    let first = sending(&case.answers(&ask, &["A colleague will be with you."])).expect("the first part");
+    assert_eq!(case.db.chat.mode, ChatMode::Bot);
+    case.answers(&ask, &[HANDOVER]);
+    assert_eq!((case.db.chat.mode, case.db.chat.flag.as_deref()), (ChatMode::Human, Some("handover")));
+    case.sent(first, "m1");
+    assert_eq!(case.by(Author::Agent), ["A colleague will be with you."]);
+    assert_eq!(case.message(first).status, MessageStatus::Sent);
+}
+
+#[test]
+fn an_answer_of_which_nothing_can_be_done_is_replaced_by_the_fallback() {
+    let mut case = Case::new();
+    case.db.connection.settings.fallback_text = Some("We will get back to you.".to_owned());
+    let ask = case.asked("hi");
+    let answered = case.answers(&ask, &["```dmrelay\n{\"template\": \"gone\"}\n```"]);
+    assert!(sending(&answered).is_some());
+    assert_eq!(case.by(Author::Agent), ["We will get back to you."]);
+}
+
+#[test]
+fn a_wish_holds_whichever_way_it_is_said_until_it_is_taken_back() {
+    let mut case = Case::new();
+    case.now += 1_000;
+    let tap = json!({
+        "sender": { "id": "200" }, "recipient": { "id": "17" }, "timestamp": case.now,
+        "postback": { "mid": "p1", "title": "Stop", "payload": "X" },
+    });
+    case.raw(&tap);
+    let since = case.db.chat.opted_out_at;
+    assert_eq!(since, Some(case.now));
+    // What was said before, and comes late, takes nothing back.
+    case.now -= 500;
+    case.writes("start");
+    assert_eq!(case.db.chat.opted_out_at, since);
+    case.now += 1_000;
+    case.writes("start");
+    assert_eq!(case.db.chat.opted_out_at, None);
+}
