@@ -161,7 +161,6 @@ pub(crate) fn check(settings: &ConnectionSettings, at: &str, errors: &mut Valida
     if settings.takeover_hours.is_some_and(|hours| !(1..=TAKEOVER_MAX).contains(&hours)) {
         errors.at(&format!("{at}/takeoverHours"), format!("must be 1 to {TAKEOVER_MAX}"));
     }
-    let fits = |text: &String| !text.trim().is_empty() && text.len() <= split::MAX_BYTES;
     let automatic = settings.automatic_texts.iter().flatten();
     if automatic.clone().count() > AUTOMATIC_TEXTS_MAX {
         errors.at(&format!("{at}/automaticTexts"), format!("must be at most {AUTOMATIC_TEXTS_MAX}"));
@@ -174,13 +173,20 @@ pub(crate) fn check(settings: &ConnectionSettings, at: &str, errors: &mut Valida
     ];
     let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.as_ref()?)));
     let automatic = automatic.enumerate().map(|(n, text)| (format!("automaticTexts/{n}"), text));
-    for (name, _) in texts.chain(automatic).filter(|(_, text)| !fits(text)) {
-        errors.at(&format!("{at}/{name}"), format!("must be 1 to {} bytes of text", split::MAX_BYTES));
+    for (name, text) in texts.chain(automatic) {
+        check_text(text, &format!("{at}/{name}"), errors);
     }
     if let Some(variables) = &settings.agent_variables {
         check_variables(variables, &format!("{at}/agentVariables"), errors);
     }
     check_rules(settings, at, errors);
+}
+
+/// Checks what a customer is told, or what Instagram tells them.
+fn check_text(text: &str, at: &str, errors: &mut ValidationErrors) {
+    if text.trim().is_empty() || text.len() > split::MAX_BYTES {
+        errors.at(at, format!("must be 1 to {} bytes of text", split::MAX_BYTES));
+    }
 }
 
 /// The rules of settings, with their places.
@@ -223,10 +229,7 @@ fn check_rules(settings: &ConnectionSettings, at: &str, errors: &mut ValidationE
                 errors.at(&format!("{at}/templateId"), "cannot be combined with text");
             }
             (RuleAction::Send, Some(text), None) => {
-                if text.trim().is_empty() || text.len() > split::MAX_BYTES {
-                    let what = format!("must be 1 to {} bytes of text", split::MAX_BYTES);
-                    errors.at(&format!("{at}/text"), what);
-                }
+                check_text(text, &format!("{at}/text"), errors);
             }
             (RuleAction::Send, None, Some(_)) => {}
             _ if is_empty => {}
@@ -271,11 +274,8 @@ fn check_comment_rules<'a>(
         for (m, _) in rule.media_ids.iter().enumerate().filter(|(_, id)| !is_id(id)) {
             errors.at(&format!("{at}/mediaIds/{m}"), "must be an id of Meta's: digits");
         }
-        if let Some(text) = &rule.public_reply
-            && (text.trim().is_empty() || text.len() > split::MAX_BYTES)
-        {
-            errors
-                .at(&format!("{at}/publicReply"), format!("must be 1 to {} bytes of text", split::MAX_BYTES));
+        if let Some(text) = &rule.public_reply {
+            check_text(text, &format!("{at}/publicReply"), errors);
         }
     }
 }

@@ -40,7 +40,7 @@ pub struct Model {
     pub reply: Option<String>,
     /// Meta's id of the private reply.
     pub mid: Option<String>,
-    /// To whom Meta sent it.
+    /// The user to whom Meta sent the private reply.
     pub recipient_id: Option<String>,
     /// The conversation that it is in.
     pub chat_id: Option<ChatId>,

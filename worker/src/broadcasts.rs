@@ -8,14 +8,12 @@ use crate::rounds::Rounds;
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::conversation::{Broadcast, BroadcastContent, Command, Reply};
-use dmrelay_domain::ids::{ChatId, MessageId};
 use dmrelay_domain::outgoing::Template;
 use dmrelay_domain::states::{BroadcastState, ConnectionStatus, Skipped};
 use dmrelay_store::entity::broadcast::Model;
-use dmrelay_store::{ApplyError, Result, Told};
+use dmrelay_store::{ApplyError, DueRecipient, Result, Told};
 use futures::future::join_all;
 use serde_json::json;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -171,22 +169,25 @@ async fn tell(
     ctx: &Arc<Context>,
     row: &Model,
     content: &Arc<BroadcastContent>,
-    due: &[(ChatId, MessageId)],
+    due: &[DueRecipient],
 ) -> Result<Outcome> {
     let settings = &ctx.options.worker.broadcasts;
-    let apply = |(chat, message): (ChatId, MessageId)| async move {
-        let broadcast = Broadcast { id: row.id, message, content: content.clone() };
-        (chat, ctx.conversations.apply(chat, Command::Broadcast(broadcast)).await)
+    let most = i32::from(settings.broadcast_tries);
+    let apply = |due: DueRecipient| async move {
+        let broadcast = Broadcast { id: row.id, message: due.message, content: content.clone() };
+        (due, ctx.conversations.apply(due.chat, Command::Broadcast(broadcast)).await)
     };
     let applied = join_all(due.iter().copied().map(apply)).await;
     let mut outcome = Outcome::default();
-    let (mut told, mut busy, mut follow_ups) = (Vec::new(), Vec::new(), Vec::new());
-    for (chat, applied) in applied {
+    let (mut told, mut follow_ups) = (Vec::new(), Vec::new());
+    for (DueRecipient { chat, tries, .. }, applied) in applied {
         match applied {
             Ok(applied) => {
                 match applied.reply {
                     Reply::Skipped(why @ (Skipped::AgentAnswers | Skipped::HumanAnswers)) => {
-                        busy.push((chat, why));
+                        let is_last = tries + 1 >= most;
+                        let later = Told::Later(why, settings.broadcast_retry);
+                        told.push((chat, if is_last { Told::Skipped(why) } else { later }));
                     }
                     Reply::Skipped(why) => told.push((chat, Told::Skipped(why))),
                     Reply::Refused(_) => outcome.is_unusable = true,
@@ -205,14 +206,6 @@ async fn tell(
             }
         }
     }
-    let busy_chats: Vec<ChatId> = busy.iter().map(|(chat, _)| *chat).collect();
-    let tries =
-        if busy.is_empty() { HashMap::default() } else { ctx.store.tries(row.id, &busy_chats).await? };
-    let most = i32::from(settings.broadcast_tries);
-    told.extend(busy.into_iter().map(|(chat, why)| {
-        let is_last = tries.get(&chat).copied().unwrap_or(0) + 1 >= most;
-        (chat, if is_last { Told::Skipped(why) } else { Told::Later(why, settings.broadcast_retry) })
-    }));
     ctx.store.record_told(row.id, &told).await?;
     for applied in follow_ups {
         follow(ctx, applied, Hands::default()).await;

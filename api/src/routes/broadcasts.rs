@@ -77,7 +77,7 @@ pub(super) struct Query {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RecipientQuery {
-    /// Only customers of whom this became.
+    /// Only customers in this state.
     #[param(schema_with = enums::recipient_state)]
     state: Option<String>,
     /// Cursor: the `nextCursor` of the previous page.
@@ -132,7 +132,7 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(made)))
 }
 
-/// Counts whom a broadcast would reach now
+/// Counts the customers that a broadcast would reach now
 ///
 /// Nothing is sent.
 #[utoipa::path(post, path = "/broadcasts/preview", tag = "Broadcasts", operation_id = "previewBroadcast",

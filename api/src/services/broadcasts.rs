@@ -1,24 +1,20 @@
 //! Messages for many customers.
 
-use super::send::faults;
+use super::send::{check_connected, check_login, faults};
 use super::templates;
 use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::http::StatusCode;
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::ids::{BroadcastId, TemplateId};
-use dmrelay_domain::outgoing::{NotFilled, Template};
-use dmrelay_domain::states::{BroadcastState, LoginKind};
-use dmrelay_domain::text::is_printable;
+use dmrelay_domain::outgoing::Template;
+use dmrelay_domain::states::BroadcastState;
 use dmrelay_store::entity::broadcast::Model;
 use dmrelay_store::{Audience, BroadcastChanged, Connection, NewBroadcast, Reach};
 use dmrelay_views::{AudienceView, BroadcastView};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// Maximum length of a name, in characters.
-const NAME_CHARS_MAX: usize = 100;
 
 /// What the values of a customer are called. Who has none is spared.
 const OF_CUSTOMER: [&str; 2] = ["name", "username"];
@@ -44,13 +40,9 @@ pub(crate) async fn create(
     wanted: Wanted,
     actor: &Actor,
 ) -> Result<BroadcastView, Problem> {
-    super::send::check_connected(connection)?;
+    check_connected(connection)?;
     let mut errors = ValidationErrors::default();
-    let name = wanted.name.trim();
-    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || !name.chars().all(is_printable) {
-        let what = format!("must have 1 to {NAME_CHARS_MAX} characters, and none that controls a terminal");
-        errors.at("/name", what);
-    }
+    let name = errors.check("/name", templates::checked_name(&wanted.name)).unwrap_or_default();
     let audience = checked_audience(&wanted.audience, &mut errors);
     let starts_at = wanted.starts_at.as_deref();
     let starts_at = starts_at.and_then(|text| errors.check("/startsAt", dmrelay_views::parse_time(text)));
@@ -180,19 +172,7 @@ fn check_variables(
     let mut values: BTreeMap<String, String> =
         OF_CUSTOMER.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
     values.extend(variables.clone());
-    let outgoing = message.fill(&values).map_err(|err| match err {
-        NotFilled::Invalid(err) => faults("/variables", err),
-        NotFilled::Missing(names) => {
-            let mut errors = ValidationErrors::default();
-            for name in names {
-                errors.at(&format!("/variables/{name}"), "is required by the message");
-            }
-            errors.end().err().unwrap_or_else(missing)
-        }
-    })?;
-    if outgoing.needs_facebook_login() && connection.login != LoginKind::Facebook {
-        let what = "product templates need an account connected with Facebook Login";
-        return Err(Problem::invalid("/message/attachment/payload/template_type", what));
-    }
-    Ok(())
+    let outgoing = message.fill(&values);
+    let outgoing = outgoing.map_err(|err| templates::not_filled(err, "is required by the message"))?;
+    check_login(&outgoing, connection)
 }

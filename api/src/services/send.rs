@@ -91,10 +91,7 @@ pub(crate) async fn send(
             (outgoing, Some(json!({ "template": { "id": row.id.0, "version": row.version } }).to_string()))
         }
     };
-    if outgoing.needs_facebook_login() && connection.login != LoginKind::Facebook {
-        let what = "product templates need an account connected with Facebook Login";
-        return Err(Problem::invalid("/message/attachment/payload/template_type", what));
-    }
+    check_login(&outgoing, connection)?;
     let message = MessageId::new();
     let hours = connection.settings.takeover_hours.unwrap_or(state.options.defaults.takeover_hours);
     let policy = Policy { takeover: millis(Duration::from_hours(hours.into())), ..Policy::default() };
@@ -119,6 +116,15 @@ pub(crate) async fn send(
     push(state, chat.id, message, trace).await;
     tracing::info!(message_id = %message, chat = %chat.id, "message of a human agent queued");
     Ok(Sent::Now(message))
+}
+
+/// Fails for a message that the account's login cannot send.
+pub(crate) fn check_login(outgoing: &Outgoing, connection: &Connection) -> Result<(), Problem> {
+    if outgoing.needs_facebook_login() && connection.login != LoginKind::Facebook {
+        let what = "product templates need an account connected with Facebook Login";
+        return Err(Problem::invalid("/message/attachment/payload/template_type", what));
+    }
+    Ok(())
 }
 
 /// Fails for an account that cannot send now.

@@ -87,12 +87,20 @@ pub(crate) async fn save(
     }
 }
 
-fn checked(Wanted { name, message }: Wanted<'_>) -> Result<NewTemplate, Problem> {
+/// The name of a template or a broadcast, for people.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn checked_name(name: &str) -> Result<&str, String> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || !name.chars().all(is_printable) {
-        let what = format!("must have 1 to {NAME_CHARS_MAX} characters, and none that controls a terminal");
-        return Err(Problem::invalid("/name", what));
+        return Err(format!("must have 1 to {NAME_CHARS_MAX} characters, and none that controls a terminal"));
     }
+    Ok(name)
+}
+
+fn checked(Wanted { name, message }: Wanted<'_>) -> Result<NewTemplate, Problem> {
+    let name = checked_name(name).map_err(|what| Problem::invalid("/name", what))?;
     let template = Template::parse(message).map_err(|err| faults("/message", err))?;
     Ok(NewTemplate { name: name.to_owned(), message: template.as_json().to_string() })
 }
@@ -115,14 +123,19 @@ pub(crate) fn filled(
     let given =
         variables.iter().map(|(name, value)| (name.clone(), dmrelay_domain::text::clean(value).into_owned()));
     values.extend(given);
-    of_row(row).fill(&values).map_err(|err| match err {
+    of_row(row).fill(&values).map_err(|err| not_filled(err, "is required by the template"))
+}
+
+/// The problem of variables that do not fill a message; `required` says so of one that has no value.
+pub(crate) fn not_filled(err: NotFilled, required: &str) -> Problem {
+    match err {
         NotFilled::Invalid(err) => faults("/variables", err),
         NotFilled::Missing(names) => {
             let mut errors = ValidationErrors::default();
             for name in names {
-                errors.at(&format!("/variables/{name}"), "is required by the template");
+                errors.at(&format!("/variables/{name}"), required);
             }
             errors.end().err().unwrap_or_else(missing)
         }
-    })
+    }
 }

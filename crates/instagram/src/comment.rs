@@ -17,7 +17,7 @@ use std::time::Duration;
 pub struct Accepted {
     /// Its mid.
     pub mid: String,
-    /// To whom it went, which ties the comment to a conversation; none if Meta does not tell.
+    /// The recipient, which ties the comment to a conversation; none if Meta does not tell.
     pub to: Option<InstagramUserId>,
 }
 

@@ -32,6 +32,17 @@ pub enum Told {
     Later(Skipped, Duration),
 }
 
+/// A customer who is to be told now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueRecipient {
+    /// The conversation.
+    pub chat: ChatId,
+    /// The id of the message, the same for each attempt.
+    pub message: MessageId,
+    /// How often it was tried in vain.
+    pub tries: i32,
+}
+
 const DUE: &[Field] = &[Field("chat_id", Kind::Uuid), Field("message_id", Kind::Uuid)];
 
 impl Store {
@@ -125,7 +136,7 @@ impl Store {
         Ok(())
     }
 
-    /// Writes down the next page of whom a broadcast is for. Gives whether that was the last.
+    /// Stores the next page of a broadcast's recipients. Gives whether it was the last.
     ///
     /// # Errors
     /// What the database says.
@@ -185,7 +196,7 @@ impl Store {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn due_recipients(&self, id: BroadcastId, most: u64) -> Result<Vec<(ChatId, MessageId)>> {
+    pub async fn due_recipients(&self, id: BroadcastId, most: u64) -> Result<Vec<DueRecipient>> {
         use broadcast_recipient::Column as Of;
         let of = broadcast_recipient::Entity::find()
             .filter(Of::BroadcastId.eq(id))
@@ -216,14 +227,11 @@ impl Store {
                 AND broadcast_recipients.message_id IS NULL"
         );
         self.execute(&sql, values).await?;
-        let named: Vec<(ChatId, Option<MessageId>)> = of
-            .select_only()
-            .columns([Of::ChatId, Of::MessageId])
-            .filter(Of::ChatId.is_in(due))
-            .into_tuple()
-            .all(&self.writer())
-            .await?;
-        Ok(named.into_iter().filter_map(|(chat, message)| Some((chat, message?))).collect())
+        let named = of.filter(Of::ChatId.is_in(due)).all(&self.writer()).await?;
+        let due = |row: broadcast_recipient::Model| {
+            Some(DueRecipient { chat: row.chat_id, message: row.message_id?, tries: row.tries })
+        };
+        Ok(named.into_iter().filter_map(due).collect())
     }
 
     /// How long until the next customer is due; `None` if nobody waits.
@@ -309,21 +317,6 @@ impl Store {
             change.exec(&self.writer()).await?;
         }
         Ok(())
-    }
-
-    /// How often each of these customers was tried in vain.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn tries(&self, id: BroadcastId, chats: &[ChatId]) -> Result<HashMap<ChatId, i32>> {
-        use broadcast_recipient::Column as Of;
-        let tries = broadcast_recipient::Entity::find()
-            .select_only()
-            .columns([Of::ChatId, Of::Tries])
-            .filter(Of::BroadcastId.eq(id))
-            .filter(Of::ChatId.is_in(chats.iter().copied()))
-            .into_tuple::<(ChatId, i32)>();
-        Ok(tries.all(&self.writer()).await?.into_iter().collect())
     }
 
     /// Records of messages on their way what has become of them. Gives how many still are.

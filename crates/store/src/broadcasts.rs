@@ -1,4 +1,4 @@
-//! Broadcasts: whom they reach, page by page, and what became of each. The messages themselves go through the conversations.
+//! Broadcasts: their audience, and what became of each recipient. The messages themselves go through the conversations.
 
 use crate::pages::Page;
 use crate::query::{literal, rows};

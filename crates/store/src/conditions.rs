@@ -187,7 +187,7 @@ impl Store {
         Ok(conditions)
     }
 
-    /// Conversations that wait for a human agent to whom they were handed over.
+    /// Conversations that were handed over and wait for a human agent.
     async fn handed_over(&self) -> Result<Vec<Condition>> {
         let waiting = chat::Entity::find()
             .select_only()

@@ -81,7 +81,7 @@ pub use agents::{Bound, Released};
 pub use api_keys::{ApiKey, NewApiKey};
 pub use backfills::Looked;
 pub use breakers::{Admit, BreakerKey, BreakerState, REFUSED};
-pub use broadcast_work::Told;
+pub use broadcast_work::{DueRecipient, Told};
 pub use broadcasts::{Audience, BroadcastCounts, Changed as BroadcastChanged, NewBroadcast, Reach};
 pub use chat_list::{ChatCounts, ChatFilter};
 pub use chat_summaries::ChatSummary;

@@ -25,12 +25,15 @@ impl Conversation {
     /// human's.
     pub(super) fn private_reply(&mut self, reply: PrivateReply) -> Reply {
         let PrivateReply { mid, body, author, at } = reply;
-        let known = self.live_mut().find(|message| message.mid.as_deref() == Some(&mid));
+        let is_this = |message: &Message| message.mid.as_deref() == Some(mid.as_str());
+        if self.live().any(|message| is_this(message) && message.author == author) {
+            return Reply::Done;
+        }
+        // An agent that answered the comment did so elsewhere: the first question here tells it.
+        self.chat.recall |= self.chat.agent_chat_id.is_none();
+        let known = self.live_mut().find(|message| is_this(message));
         if let Some(known) = known {
             let was_native = known.author == Author::Native;
-            if known.author == author {
-                return Reply::Done;
-            }
             (known.direction, known.author, known.status) =
                 (Direction::Outbound, author, MessageStatus::Sent);
             known.sent_at.get_or_insert(at);
@@ -41,9 +44,6 @@ impl Conversation {
                 self.undo_takeover(&ModeReason::Echo(mid), seq);
             }
             self.chat.note_seq = self.chat.note_seq.max(seq);
-            if self.chat.agent_chat_id.is_none() {
-                self.chat.recall = true;
-            }
             return Reply::Done;
         }
         let mut new = Message::new(Direction::Outbound, author, MessageStatus::Sent);
@@ -52,10 +52,6 @@ impl Conversation {
         (new.at, new.received_at, new.sent_at) = (at, at, Some(at));
         let id = self.add_message(new);
         self.tell_agent();
-        // An agent that answered the comment did so elsewhere: the first question here tells it.
-        if self.chat.agent_chat_id.is_none() {
-            self.chat.recall = true;
-        }
         let sent = self.activity(ActivityKind::MessageSent, author.as_str(), id);
         self.record(sent);
         Reply::Done

@@ -15,7 +15,7 @@ use crate::states::{ActivityKind, Author, ChatMode, Direction, MessageStatus};
 use crate::text::{one_line, truncate};
 use crate::window::{self, Window};
 
-/// The flag of a chat that waits for a human agent to whom it was handed over.
+/// The flag of a chat that was handed over and waits for a human agent.
 pub const HANDOVER: &str = "handover";
 
 /// Who acts when a rule does.

@@ -92,7 +92,7 @@ impl Conversation {
         self.no_longer_waits();
     }
 
-    /// Somebody has come to whom the chat was handed over.
+    /// A human agent has come to the chat that was handed over.
     fn no_longer_waits(&mut self) {
         self.chat.flag.take_if(|flag| flag == HANDOVER);
     }
