@@ -37,7 +37,25 @@ const say = async (text) => {
 };
 await say("When are you open?");
 await page.locator("#phone-messages li:not(.mine)").first().waitFor();
-await page.locator(".row").first().click();
+
+// A row that changes while it is being pressed is clicked all the same.
+await page.evaluate(async () => {
+  const stream = new EventSource(`${document.body.dataset.live}?folder=all`);
+  globalThis.told = new Promise((done) =>
+    stream.addEventListener("fragments", ({ data }) => {
+      if (!data.includes("And on Sundays?")) return;
+      stream.close();
+      // The page's own stream is told at the same time.
+      setTimeout(done, 200);
+    }),
+  );
+  await new Promise((open) => stream.addEventListener("open", open));
+});
+await page.locator(".row").first().hover();
+await page.mouse.down();
+await say("And on Sundays?");
+await page.evaluate(() => globalThis.told);
+await page.mouse.up();
 await page.waitForURL("**chat=*");
 await page.locator("#messages .bubble", { hasText: "When are you open?" }).waitFor();
 

@@ -78,6 +78,31 @@ const keepTyped = (old, fresh) => {
   return focused;
 };
 
+/**
+ * While a pointer is down nothing is replaced: a click would miss what was pressed, and a selection would be lost.
+ * @type {{ over: Promise<void>, end: () => void } | null}
+ */
+let press = null;
+/** Resolves when no pointer is down, in the order of the calls. */
+const released = () => press?.over ?? Promise.resolve();
+addEventListener("pointerdown", () => {
+  if (press) return;
+  let end = () => {};
+  const over = /** @type {Promise<void>} */ (new Promise((done) => (end = done)));
+  press = { over, end };
+}, true);
+for (const name of ["pointerup", "pointercancel", "blur"]) {
+  addEventListener(name, (event) => {
+    // A field that loses the focus is no end of it; the window is.
+    if (name === "blur" && event.target !== window) return;
+    // The click comes right after it.
+    setTimeout(() => {
+      press?.end();
+      press = null;
+    }, 50);
+  }, true);
+}
+
 /** Many changes at once are fetched once. @type {Map<string, number>} */
 const soon = new Map();
 /** @param {string} url */
@@ -85,7 +110,10 @@ const fetchSoon = (url) => {
   if (soon.has(url)) return;
   const fetching = () => {
     soon.delete(url);
-    fetchFragments(url).then((html) => apply(html), () => {});
+    fetchFragments(url).then(async (html) => {
+      await released();
+      apply(html);
+    }, () => {});
   };
   soon.set(url, window.setTimeout(fetching, 300));
 };
@@ -218,6 +246,7 @@ const refresh = async (part) => {
   const url = new URL(location.href);
   url.searchParams.set("part", part);
   const html = await fetchFragments(url.href).catch(() => "");
+  await released();
   if (part !== "phone") return void apply(html);
   // What is being typed into the phone stays.
   const [fresh] = parse(html).flatMap((one) => [...one.querySelectorAll("#phone-messages")]);
@@ -246,7 +275,8 @@ const listen = () => {
     clearTimeout(offline);
     delete body.dataset.offline;
   });
-  source.addEventListener("fragments", (event) => {
+  source.addEventListener("fragments", async (event) => {
+    await released();
     seen = event.lastEventId || seen;
     const placed = apply(event.data);
     if (placed.some((part) => part.classList.contains("customer"))) markRead();
@@ -278,6 +308,7 @@ document.addEventListener("submit", async (event) => {
   if (form.dataset.clear !== undefined) form.reset();
   try {
     const html = await fetchFragments(form.action, { method: "POST", body: data });
+    await released();
     form.reset();
     apply(html, true);
     refreshFolders();
