@@ -61,6 +61,8 @@ printf '' | put instagram_app_secret
 printf '' | put facebook_app_secret
 printf '' | put smtp_url
 printf '' | put media_s3_secret_access_key
+printf '' | put transcription_api_key
+printf '' | put vision_api_key
 
 if [ "$kind" = demo ]; then
     # For the first steps only: every permission in every subaccount.

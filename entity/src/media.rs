@@ -44,6 +44,12 @@ pub struct Model {
     pub created_at: i64,
     /// When it was stored.
     pub stored_at: Option<i64>,
+    /// When it was put into words.
+    pub understood_at: Option<i64>,
+    /// The tokens which that cost, where the service told.
+    pub tokens: Option<i32>,
+    /// The seconds of audio that it was charged for, where the service told.
+    pub seconds: Option<i32>,
 }
 
 /// Belongs to no other table: it outlives its message until it is deleted from the store.

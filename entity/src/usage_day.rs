@@ -29,6 +29,12 @@ pub struct Model {
     pub turns: i64,
     /// How often the agent was asked: a turn that is tried again counts again.
     pub questions: i64,
+    /// Media that were put into words.
+    pub understood: i64,
+    /// The tokens which that cost.
+    pub understood_tokens: i64,
+    /// The seconds of audio which that was charged for.
+    pub understood_seconds: i64,
 }
 
 /// Belongs to no other table: it outlives what it counts.

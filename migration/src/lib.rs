@@ -5,6 +5,7 @@ mod m20261125_000001_initial;
 mod m20261127_000002_media;
 mod m20261127_000003_templates;
 mod m20261127_000004_outreach;
+mod m20261127_000005_understanding;
 mod records;
 mod schema;
 
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000002_media::Migration),
             Box::new(m20261127_000003_templates::Migration),
             Box::new(m20261127_000004_outreach::Migration),
+            Box::new(m20261127_000005_understanding::Migration),
         ]
     }
 }

@@ -97,6 +97,9 @@ await page.waitForFunction(() => {
 });
 await page.getByRole("button", { name: "Send a voice message" }).click();
 await page.locator("#messages .bubble.customer audio").waitFor();
+// The page learns what it says, and the shop answers that.
+await page.locator("#messages .bubble.customer .words", { hasText: "Do you ship to Norway?" }).waitFor();
+await page.locator("#messages .bubble.bot", { hasText: "We ship to all of Europe" }).waitFor();
 await page.getByRole("button", { name: "webhooks come twice" }).click();
 await page.getByRole("button", { name: "webhooks come twice", pressed: true }).waitFor();
 await say("Only once, please");

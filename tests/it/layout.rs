@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("instagram", &["domain", "runtime"]),
     ("agent", &["domain", "runtime"]),
     ("notify", &["domain", "runtime"]),
-    ("media", &["runtime"]),
+    ("media", &["domain", "runtime"]),
     (
         "app",
         &[

@@ -79,6 +79,7 @@ mod templates;
 mod tokens;
 mod tracing;
 mod transfer;
+mod understanding;
 mod unit_of_work;
 mod unusual;
 mod usage;

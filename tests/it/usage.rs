@@ -48,7 +48,8 @@ async fn messages_turns_and_questions_are_counted_and_stay_counted(backend: Back
     let sent = relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
     ensure!(sent.status < 300, "{}", sent.text);
     let totals = json!({
-        "received": 2, "sentByAgent": 2, "sentByPeople": 1, "failed": 0, "turns": 2, "questions": 3
+        "received": 2, "sentByAgent": 2, "sentByPeople": 1, "failed": 0, "turns": 2, "questions": 3,
+        "understood": 0, "understoodTokens": 0, "understoodSeconds": 0
     });
     let found = counted(&relay.rest, &totals).await?;
     let today = date(day_of(relay.store.now().await?));
@@ -69,10 +70,10 @@ async fn messages_turns_and_questions_are_counted_and_stay_counted(backend: Back
     let lines: Vec<&str> = csv.text.lines().collect();
     assert_eq!(
         lines[0],
-        "day,subaccountId,connectionId,instagramAccountId,received,sentByAgent,sentByPeople,failed,turns,questions"
+        "day,subaccountId,connectionId,instagramAccountId,received,sentByAgent,sentByPeople,failed,turns,questions,understood,understoodTokens,understoodSeconds"
     );
     ensure!(
-        lines[1].starts_with(&format!("{today},acme,")) && lines[1].ends_with(",2,2,1,0,2,3"),
+        lines[1].starts_with(&format!("{today},acme,")) && lines[1].ends_with(",2,2,1,0,2,3,0,0,0"),
         "{}",
         csv.text
     );
@@ -121,7 +122,7 @@ async fn an_operator_sees_what_all_use() -> Result<()> {
     let (success, table) = admin(&[]).await?;
     assert!(success && table.contains("acme") && table.contains("days in UTC"), "{table}");
     let (_, csv) = admin(&["--csv", "--subaccount", "acme"]).await?;
-    assert!(csv.lines().nth(1).is_some_and(|line| line.ends_with(",1,1,0,0,1,1")), "{csv}");
+    assert!(csv.lines().nth(1).is_some_and(|line| line.ends_with(",1,1,0,0,1,1,0,0,0")), "{csv}");
     let (_, days) = admin(&["--json"]).await?;
     let days: Value = serde_json::from_str(&days)?;
     assert_eq!((&days[0]["subaccountId"], &days[0]["turns"]), (&json!("acme"), &json!(1)), "{days}");

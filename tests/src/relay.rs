@@ -80,6 +80,11 @@ impl Relay {
         settings.graph.graph_url = Url::parse(&simulator.graph_url())?;
         settings.graph.instagram_graph_url = Url::parse(&simulator.instagram_url())?;
         settings.provider.retell_url = Url::parse(&simulator.retell_url())?;
+        if settings.understands {
+            let (understanding, base) = (&mut settings.worker.understanding, simulator.words_url());
+            understanding.transcription_url = Some(Url::parse(&format!("{base}/audio/transcriptions"))?);
+            understanding.vision_url = Some(Url::parse(&format!("{base}/chat/completions"))?);
+        }
         login::prepare(&mut settings, &simulator, address)?;
         let app = app(&mut settings, redis.as_ref()).await?;
         let (store, metrics) = (app.store.clone(), app.metrics.clone());

@@ -53,6 +53,9 @@ pub struct Settings {
     /// The pipeline.
     #[command(flatten)]
     pub worker: WorkerSettings,
+    /// Whether the simulator puts media into words.
+    #[arg(skip)]
+    pub understands: bool,
 }
 
 impl Settings {

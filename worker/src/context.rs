@@ -18,9 +18,10 @@ use dmrelay_domain::clock::{Clock, Millis, millis};
 use dmrelay_domain::conversation::Policy;
 use dmrelay_domain::current::Current;
 use dmrelay_domain::ids::WorkerId;
+use dmrelay_domain::media::Understands;
 use dmrelay_domain::secret::Secret;
 use dmrelay_instagram::{Access, Graph};
-use dmrelay_media::Fetcher;
+use dmrelay_media::{Fetcher, Interpreter};
 use dmrelay_notify::Notifier;
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{AgentSettings, GraphSettings, ProviderSettings, WorkerSettings};
@@ -44,13 +45,15 @@ pub struct Options {
     pub graph_timeout: Duration,
     /// Whether media are kept.
     pub keep_media: bool,
+    /// Which of them are put into words.
+    pub understands: Understands,
 }
 
 impl Options {
     /// The limits from these settings.
     pub fn new(worker: WorkerSettings, agent: &AgentSettings, graph: &GraphSettings) -> Self {
         let (agent_timeout, graph_timeout) = (agent.agent_timeout, graph.graph_timeout);
-        Self { worker, agent_timeout, graph_timeout, keep_media: false }
+        Self { worker, agent_timeout, graph_timeout, keep_media: false, understands: Understands::default() }
     }
 
     /// The limits that decisions depend on.
@@ -77,6 +80,8 @@ impl Options {
             code_2_attempts_max: worker.graph_code_2_attempts,
             ingest_attempts_max: bounded(worker.ingest_attempts),
             keep_media: self.keep_media,
+            understands: self.understands,
+            understanding_wait: millis(worker.understanding.understanding_wait),
         }
     }
 }
@@ -112,11 +117,18 @@ impl Parts {
         let media = match app.media.clone() {
             Some(storage) => {
                 let fetcher = Fetcher::new(&worker.media, app.metrics.clone()).map_err(|err| anyhow!(err))?;
-                Some(Arc::new(Media { fetcher, storage }))
+                let interpreter = Interpreter::new(&worker.understanding, app.metrics.clone())?;
+                Some(Arc::new(Media { fetcher, storage, interpreter }))
             }
             None => None,
         };
-        let options = Options { keep_media: media.is_some(), ..Options::new(worker, agent, graph) };
+        let interpreter = media.as_ref().and_then(|media| media.interpreter.as_ref());
+        let understands = Understands {
+            audio: interpreter.is_some_and(Interpreter::hears),
+            images: interpreter.is_some_and(Interpreter::sees),
+        };
+        let options =
+            Options { keep_media: media.is_some(), understands, ..Options::new(worker, agent, graph) };
         let key = Current::new(agent.api_key.require()?);
         Ok(Self { agent: app.chat_agent(agent, provider, key.clone()), app, media, options, agent_key: key })
     }

@@ -28,6 +28,7 @@ mod rounds;
 mod services;
 mod slots;
 mod timers;
+mod understanding;
 
 pub use context::{Context, Options, Parts};
 pub use process::{Args, Worker, run};

@@ -3,10 +3,11 @@
 
 use crate::Context;
 use crate::rounds::{Rounds, TICK};
+use crate::understanding;
 use bytes::Bytes;
 use dmrelay_domain::media::MediaState;
 use dmrelay_domain::retry::{MEDIA_CAP, Schedule};
-use dmrelay_media::{Fetched, Fetcher, NotFetched, Storage, StoreError, thumbnail};
+use dmrelay_media::{Fetched, Fetcher, Interpreter, NotFetched, Storage, StoreError, thumbnail};
 use dmrelay_store::MediaOutcome;
 use dmrelay_store::entity::media::Model;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ static DECODING: Semaphore = Semaphore::const_new(1);
 pub(crate) struct Media {
     pub(crate) fetcher: Fetcher,
     pub(crate) storage: Storage,
+    /// Puts media into words.
+    pub(crate) interpreter: Option<Interpreter>,
 }
 
 /// Fetches what is due, until `shutdown`. Attempts under way are finished.
@@ -79,9 +82,13 @@ async fn delete_all(ctx: Arc<Context>, media: Arc<Media>, shutdown: Cancellation
     }
 }
 
-async fn attempt(ctx: &Context, media: &Media, row: &Model) {
+async fn attempt(ctx: &Arc<Context>, media: &Media, row: &Model) {
+    let mut came = None;
     let outcome = match fetch(ctx, media, row).await {
-        Ok(fetched) => keep(media, row, fetched).await,
+        Ok(fetched) => {
+            came = Some(fetched.clone());
+            keep(media, row, fetched).await
+        }
         Err(err) => Err(err),
     };
     let outcome = outcome.unwrap_or_else(|err| after(ctx, row, err));
@@ -100,7 +107,12 @@ async fn attempt(ctx: &Context, media: &Media, row: &Model) {
         }
     };
     ctx.metrics.media.with_label_values(&[result]).inc();
+    let is_over = !matches!(outcome, MediaOutcome::Again(..));
     match ctx.store.record_medium(row, &outcome).await {
+        Ok(true) if is_over => {
+            let came = came.filter(|_| matches!(outcome, MediaOutcome::Stored { .. }));
+            understanding::put_into_words(ctx, media, row, came).await;
+        }
         // Its message was unsent or erased meanwhile, or another worker has it.
         Ok(false) if matches!(outcome, MediaOutcome::Stored { .. }) => {
             clean_up(ctx, &media.storage, row).await;

@@ -34,6 +34,9 @@ pub(crate) enum LiveEventKind {
     /// The user reacted to a message, or took a reaction back.
     #[serde(rename = "message.reaction")]
     MessageReaction,
+    /// A voice message was transcribed, or a picture described.
+    #[serde(rename = "message.understood")]
+    MessageUnderstood,
     /// The user changed what a message says.
     #[serde(rename = "message.edited")]
     MessageEdited,
@@ -175,6 +178,7 @@ impl LiveEventKind {
             Self::MessageHeldBack => "message.held_back",
             Self::MessageRead => "message.read",
             Self::MessageReaction => "message.reaction",
+            Self::MessageUnderstood => "message.understood",
             Self::MessageEdited => "message.edited",
             Self::MessageUnsent => "message.unsent",
             Self::TurnStarted => "turn.started",
@@ -200,6 +204,7 @@ impl LiveEventKind {
             ActivityKind::MessageHeldBack => Some(Self::MessageHeldBack),
             ActivityKind::MessageRead => Some(Self::MessageRead),
             ActivityKind::MessageReaction => Some(Self::MessageReaction),
+            ActivityKind::MessageUnderstood => Some(Self::MessageUnderstood),
             ActivityKind::MessageEdited => Some(Self::MessageEdited),
             ActivityKind::MessageUnsent => Some(Self::MessageUnsent),
             ActivityKind::TurnStarted => Some(Self::TurnStarted),

@@ -218,6 +218,7 @@ fn struck(simulator: &Simulator) -> Struck {
         let place = match state.fault.service {
             Service::Retell => &mut struck.questions,
             Service::Graph => &mut struck.sends,
+            Service::Words => continue,
         };
         place.push(state.struck);
     }

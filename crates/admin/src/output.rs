@@ -59,9 +59,9 @@ impl Table {
     }
 
     /// Adds a row with as many cells as the header. Cells cannot contain terminal control sequences.
-    pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         let shown = |cell: String| if cell.is_empty() { NOTHING.to_owned() } else { harmless(&cell) };
-        self.table.add_row(cells.map(shown));
+        self.table.add_row(cells.into_iter().map(shown));
     }
 
     /// Prints the table, or `none` if it has no rows.

@@ -64,22 +64,15 @@ impl Usage {
             "FAILED",
             "TURNS",
             "QUESTIONS",
+            "UNDERSTOOD",
+            "TOKENS",
+            "SECONDS",
         ]);
         for row in &rows {
-            let [received, agent, people, failed, turns, questions] =
-                UsageCounts::of(row).columns().map(|(_, count)| count.to_string());
-            let account = row.instagram_account_id.clone();
-            table.row([
-                date(row.day),
-                row.subaccount_id.clone(),
-                account,
-                received,
-                agent,
-                people,
-                failed,
-                turns,
-                questions,
-            ]);
+            let counts = UsageCounts::of(row).columns();
+            let counts = counts.iter().map(|(_, count)| count.to_string());
+            let whose = [date(row.day), row.subaccount_id.clone(), row.instagram_account_id.clone()];
+            table.row(whose.into_iter().chain(counts));
         }
         table.print("nothing was used on these days")?;
         Ok(print(format!("{} to {}, days in UTC", date(from), date(to)))?)

@@ -35,12 +35,14 @@ fn of_customer(attachment: &Value) -> Markup {
     let kind = attachment["type"].as_str().unwrap_or_default();
     let copy = attachment["mediaId"].as_str().map(|id| format!("{BASE}/media/{id}"));
     let title = attachment["title"].as_str();
+    let words = attachment["words"].as_str().filter(|words| !words.is_empty());
+    let name = words.map_or_else(|| words::kind(kind), str::to_owned);
     let url = attachment["url"].as_str().filter(|url| url.starts_with("https://"));
     html! {
         @match (kind, copy) {
             ("image" | "sticker" | "media", Some(copy)) => {
                 a class="picture" href=(copy) target="_blank" {
-                    img src={ (copy) "?thumbnail=true" } alt=(words::kind(kind)) loading="lazy";
+                    img src={ (copy) "?thumbnail=true" } alt=(name) loading="lazy";
                 }
             },
             ("video", Some(copy)) => video class="picture" src=(copy) controls preload="metadata" aria-label=(words::kind(kind)) {},
@@ -48,6 +50,7 @@ fn of_customer(attachment: &Value) -> Markup {
             (_, Some(copy)) => a class="media" href=(copy) { (text::OPEN_FILE) },
             (_, None) => @if let Some(title) = title { p class="quiet" { (title) } },
         }
+        @if let Some(words) = words { p class="words" { (words) } }
         // Where there is no copy, or not yet.
         @if let Some(url) = url {
             a class="media" href=(url) rel="noreferrer noopener" target="_blank" { (text::OPEN_MEDIA) }

@@ -4,6 +4,7 @@
 use crate::event::Attachment;
 use crate::ids::MediaId;
 use crate::states::words;
+use crate::text::truncate;
 
 words!(
     /// How far the copy of a medium is.
@@ -20,6 +21,29 @@ words!(
         Gone = "gone",
     }
 );
+
+/// Which media are put into words, since agents read text only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Understands {
+    /// Voice messages.
+    pub audio: bool,
+    /// Pictures.
+    pub images: bool,
+}
+
+impl Understands {
+    /// Whether attachments of this kind, in Meta's words, are put into words.
+    pub fn covers(self, kind: &str) -> bool {
+        match kind {
+            "audio" => self.audio,
+            "image" => self.images,
+            _ => false,
+        }
+    }
+}
+
+/// Maximum length of the words for a medium, in bytes.
+pub const WORDS_BYTES_MAX: usize = 8_000;
 
 /// A medium that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +71,23 @@ pub(crate) fn named(attachments: &str) -> Option<String> {
     for one in kept {
         one.media.get_or_insert_with(MediaId::new);
     }
+    serde_json::to_string(&all).ok()
+}
+
+/// Whether one of the attachments of a message is still to be put into words.
+pub(crate) fn awaits_words(attachments: &str, understands: Understands) -> bool {
+    let all: Vec<Attachment> = serde_json::from_str(attachments).unwrap_or_default();
+    all.iter().any(|one| one.media.is_some() && one.words.is_none() && understands.covers(&one.kind))
+}
+
+/// The attachments of a message, one of them with the words for it. `None` if there is no such attachment, or it has them.
+pub(crate) fn with_words(attachments: &str, media: MediaId, words: &str) -> Option<String> {
+    let mut all: Vec<Attachment> = serde_json::from_str(attachments).ok()?;
+    let one = all.iter_mut().find(|one| one.media == Some(media))?;
+    if one.words.as_deref().is_some_and(|known| !known.is_empty() || words.is_empty()) {
+        return None;
+    }
+    one.words = Some(truncate(words, WORDS_BYTES_MAX).to_owned());
     serde_json::to_string(&all).ok()
 }
 

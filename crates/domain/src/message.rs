@@ -130,6 +130,13 @@ pub fn postback_text(postback: &Postback) -> String {
 }
 
 fn placeholder(attachment: &Attachment) -> String {
+    let words = attachment.words.as_deref().map(|words| without_brackets(&one_line(words)));
+    if let Some(words) = words.filter(|words| !words.is_empty()) {
+        return match attachment.kind.as_str() {
+            "audio" => format!("[voice message: {words}]"),
+            kind => format!("[{kind} that shows: {words}]"),
+        };
+    }
     let what = match attachment.kind.as_str() {
         "image" | "video" | "audio" | "file" => attachment.kind.as_str(),
         "share" | "ig_post" | "post" => "shared post",
@@ -173,6 +180,7 @@ mod tests {
             url: None,
             title: title.map(Into::into),
             media: None,
+            words: None,
             more: Map::new(),
         }
     }

@@ -510,6 +510,8 @@ words!(
         MessageRead = "INSTAGRAM_MESSAGE_READ",
         /// A customer reacted to a message, or took a reaction back.
         MessageReaction = "INSTAGRAM_MESSAGE_REACTION",
+        /// A voice message was transcribed, or a picture described.
+        MessageUnderstood = "INSTAGRAM_MESSAGE_UNDERSTOOD",
         /// A customer wants no more broadcasts.
         OptedOut = "CUSTOMER_OPTED_OUT",
         /// A customer wants broadcasts again.

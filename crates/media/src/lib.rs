@@ -4,8 +4,10 @@ mod fetch;
 mod kind;
 mod store;
 mod thumbnail;
+mod understand;
 
 pub use fetch::{Fetched, Fetcher, NotFetched};
 pub use kind::{ContentType, kind_of};
 pub use store::{Content, Storage, StoreError};
 pub use thumbnail::thumbnail;
+pub use understand::{Interpreter, NotUnderstood, Words};

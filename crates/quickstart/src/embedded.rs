@@ -165,6 +165,10 @@ fn settings(args: &Args, keys: &folder::Keys, simulator: &Simulator) -> anyhow::
     // Where the simulator has what its customers send.
     settings.worker.media.media_private_addresses = true;
     settings.worker.media.media_hosts.push(simulator.addr().ip().to_string());
+    let words = simulator.words_url();
+    settings.worker.understanding.transcription_url =
+        Some(Url::parse(&format!("{words}/audio/transcriptions"))?);
+    settings.worker.understanding.vision_url = Some(Url::parse(&format!("{words}/chat/completions"))?);
     if args.media.media_store == MediaSettings::DEFAULT_STORE {
         settings.media.media_store = args.data.join("media").display().to_string();
     }

@@ -30,7 +30,7 @@ pub(crate) fn answers() -> ReplyRule {
                 &["return", "refund", "exchange", "broken"],
                 "You can return everything within 30 days. Write me the number of your order, and I send you a label.",
             ),
-            answer(&["price", "cost", "how much", "expensive"], "Our mugs are 18, plates 24, and the large vase 65."),
+            answer(&["price", "cost", "how much", "expensive", "vase"], "Our mugs are 18, plates 24, and the large vase 65."),
             answer(&["thank", "great", "perfect"], "You are welcome! Have a lovely day."),
             answer(
                 &["hello", "hi ", "hi!", "hey", "good morning"],

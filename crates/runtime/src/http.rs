@@ -84,7 +84,7 @@ enum Responses {
 /// A call to make.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The service, for the metrics: `graph`, `retell`, `jwks`, `media` or `receiver`.
+    /// The service, for the metrics: `graph`, `retell`, `jwks`, `media`, `words` or `receiver`.
     pub service: &'static str,
     /// The operation, for the metrics.
     pub operation: &'static str,
@@ -100,10 +100,37 @@ pub struct Call {
     pub signed_json: Option<Bytes>,
     /// The fields of a form, for calls whose body is one.
     pub form: Vec<(&'static str, Secret<String>)>,
+    /// The parts of a multipart form, for calls that upload a file (RFC 7578).
+    pub parts: Vec<Part>,
     /// Further headers.
     pub headers: Vec<(&'static str, String)>,
     /// Timeout of the whole call, from connecting to the last byte of the response.
     pub timeout: Duration,
+}
+
+/// A part of a multipart form.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Its name.
+    pub name: &'static str,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// The name, in ASCII, and the media type of a file.
+    pub file: Option<(String, &'static str)>,
+}
+
+impl Part {
+    /// A field with this text.
+    pub fn text(name: &'static str, text: impl Into<String>) -> Self {
+        Self { name, bytes: Bytes::from(text.into()), file: None }
+    }
+
+    fn encoded(self) -> Result<reqwest::multipart::Part, Failure> {
+        let length = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
+        let part = reqwest::multipart::Part::stream_with_length(self.bytes, length);
+        let Some((name, kind)) = self.file else { return Ok(part) };
+        part.file_name(name).mime_str(kind).map_err(failure)
+    }
 }
 
 impl Call {
@@ -122,6 +149,7 @@ impl Call {
             json: None,
             signed_json: None,
             form: Vec::new(),
+            parts: Vec::new(),
             headers: Vec::new(),
             timeout,
         }
@@ -273,6 +301,13 @@ impl Client {
             let fields = call.form.iter().map(|(name, value)| (*name, value.expose()));
             let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
             request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
+        }
+        if !call.parts.is_empty() {
+            let mut form = reqwest::multipart::Form::new();
+            for part in call.parts {
+                form = form.part(part.name, part.encoded()?);
+            }
+            request = request.multipart(form);
         }
         for (name, value) in call.headers {
             request = request.header(name, value);

@@ -21,6 +21,7 @@ mod server;
 mod settings;
 mod simulator;
 mod webhook;
+mod words;
 mod world;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use retell::{AgentRule, Chat, ChatStatus, ReplyRule, UserTurn, WordAnswer};
 pub use settings::{Echo, GraphSettings, Options, RetellSettings, Settings, WebhookSettings, WebhookTarget};
 pub use simulator::{Customer, Failed, Simulator, Thread};
 pub use webhook::{Handshake, RawWebhook, ReleaseOrder, SentRaw, Signing};
+pub use words::{Words, WordsCall};
 pub use world::account::{AccountSpec, LoginKind, TokenState};
 pub use world::action::Action;
 pub use world::thread::{Author, Message, Person};

@@ -1,4 +1,4 @@
-//! The operations of both services, by the names used in faults and the record.
+//! The operations of the services, by the names used in faults and the record.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,8 @@ pub enum Service {
     Graph,
     /// Retell's chat API.
     Retell,
+    /// The service that puts media into words.
+    Words,
 }
 
 /// The operation of a call.
@@ -82,7 +84,11 @@ pub enum Operation {
     GetAgent,
     /// `POST /v3/list-chats` and `GET /list-chat`.
     ListChats,
-    /// Unknown to both services, or rejected before it was parsed.
+    /// `POST /v1/audio/transcriptions`.
+    Transcribe,
+    /// `POST /v1/chat/completions`.
+    Describe,
+    /// Unknown to the services, or rejected before it was parsed.
     Unknown,
 }
 
@@ -123,6 +129,8 @@ impl Operation {
             Self::DeleteChat => "retell.delete_chat",
             Self::GetAgent => "retell.get_agent",
             Self::ListChats => "retell.list_chats",
+            Self::Transcribe => "words.transcribe",
+            Self::Describe => "words.describe",
             Self::Unknown => "unknown",
         }
     }

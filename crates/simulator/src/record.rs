@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::words::WordsCall;
+
 /// Everything that reached the simulator since it started or was reset.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,6 +25,8 @@ pub struct Record {
     pub completion_count: u64,
     /// Completions that began while another of the same chat was in progress.
     pub overlaps: u64,
+    /// Media that were put into words, oldest first.
+    pub words: Vec<WordsCall>,
     /// Webhook POSTs by number. Empty if records are disabled.
     pub deliveries: BTreeMap<u64, Delivery>,
     /// Webhook POSTs queued or in progress.

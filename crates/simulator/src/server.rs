@@ -8,7 +8,7 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 use crate::engine::Core;
-use crate::{cdn, control, graph, login, retell};
+use crate::{cdn, control, graph, login, retell, words};
 
 fn router(core: Arc<Core>) -> Router {
     let api = |handler| Router::new().fallback_service(handler);
@@ -16,6 +16,7 @@ fn router(core: Arc<Core>) -> Router {
         .nest_service("/graph", api(any(graph::facebook).with_state(Arc::clone(&core))))
         .nest_service("/instagram", api(any(graph::instagram).with_state(Arc::clone(&core))))
         .nest_service("/retell", api(any(retell::handle).with_state(Arc::clone(&core))))
+        .nest_service("/openai", api(any(words::handle).with_state(Arc::clone(&core))))
         .nest("/login", login::routes())
         .route("/cdn/ig_messaging_cdn/", get(cdn::serve))
         .nest("/_sim", control::routes())

@@ -18,6 +18,7 @@ use crate::retell::{AgentRule, Chat, ChatStatus};
 use crate::server;
 use crate::settings::{Options, Settings, WebhookTarget};
 use crate::webhook::{self, Handshake, RawWebhook, ReleaseOrder, SentRaw};
+use crate::words::Words;
 use crate::world::account::{Account, AccountSpec, TokenState};
 use crate::world::action::Action;
 use crate::world::thread::{Message, Person, ThreadKey};
@@ -195,6 +196,16 @@ impl Simulator {
     /// What the server of media answers for this one.
     pub fn put_medium(&self, name: &str, medium: Medium) {
         self.core.change(|world| world.cdn.media.insert(name.to_owned(), medium));
+    }
+
+    /// What the service says that puts media into words.
+    pub fn put_words(&self, words: Words) {
+        self.core.change(|world| world.words = words);
+    }
+
+    /// Base URL of that service.
+    pub fn words_url(&self) -> String {
+        format!("http://{}/openai/v1", self.addr)
     }
 
     /// How often a medium was asked for.

@@ -3,11 +3,13 @@
 use crate::bulk::{Column as Field, Kind, Rows};
 use crate::{Result, Store, Tx};
 use dmrelay_domain::clock::millis;
-use dmrelay_domain::conversation::{Change, Conversation};
+use dmrelay_domain::conversation::{Change, Conversation, UNSENT};
 use dmrelay_domain::ids::{ChatId, ConnectionId, MediaId, MessageId, first_id_at};
 use dmrelay_domain::media::MediaState;
+use dmrelay_domain::states::Direction;
 use dmrelay_domain::text::truncate;
 use dmrelay_entity::media::{Column, Entity, Model};
+use dmrelay_entity::message;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany, Value};
 use std::collections::HashMap;
@@ -316,6 +318,31 @@ impl Store {
             former.exec(&self.writer()).await?;
         }
         Ok(is_recorded)
+    }
+
+    /// Whether a message is a customer's: not one of ours, and still there.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn is_from_customer(&self, id: MessageId) -> Result<bool> {
+        let one = message::Entity::find_by_id(id)
+            .filter(message::Column::Direction.eq(Direction::Inbound.as_str()))
+            .filter(message::Column::Kind.ne(UNSENT));
+        Ok(one.one(&self.writer()).await?.is_some())
+    }
+
+    /// Notes that a medium was put into words, and what that cost.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn record_understood(&self, id: MediaId, tokens: i32, seconds: i32) -> Result<()> {
+        let set = Entity::update_many()
+            .col_expr(Column::UnderstoodAt, self.clock())
+            .col_expr(Column::Tokens, tokens.into())
+            .col_expr(Column::Seconds, seconds.into())
+            .filter(Column::Id.eq(id));
+        set.exec(&self.writer()).await?;
+        Ok(())
     }
 
     /// A medium is deleted from the store: its row goes. Or it could not be, and is tried again later.

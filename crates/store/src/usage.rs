@@ -8,7 +8,7 @@ use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::{ConnectionId, MessageId, SubaccountId, TurnId, first_id_at};
 use dmrelay_domain::states::{Author, MessageStatus};
 use dmrelay_entity::usage_day::{Column, Entity, Model};
-use dmrelay_entity::{budget, chat, instagram_connection, message, turn, turn_count};
+use dmrelay_entity::{budget, chat, instagram_connection, media, message, turn, turn_count};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, Func, OnConflict};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
@@ -72,6 +72,13 @@ struct Turns {
     questions: i64,
 }
 
+#[derive(Default, FromQueryResult)]
+struct Understood {
+    media: i64,
+    tokens: i64,
+    seconds: i64,
+}
+
 /// The day of a time, since the Unix epoch.
 pub fn day_of(at: Millis) -> i64 {
     at.div_euclid(DAY)
@@ -117,7 +124,8 @@ impl Store {
     async fn count_one(&self, connection: &Active, day: i64) -> Result<()> {
         let messages = self.messages_of(connection.id, day).await?;
         let turns = self.turns_of(connection.id, day).await?;
-        self.put_usage(connection, day, (&messages, &turns)).await
+        let understood = self.understood_of(connection.id, day).await?;
+        self.put_usage(connection, day, (&messages, &turns, &understood)).await
     }
 
     /// The messages of a connection that were stored on a day.
@@ -159,11 +167,27 @@ impl Store {
         Ok(counts.one(&self.reader()).await?.unwrap_or_default())
     }
 
+    /// The media of a connection that were put into words on a day.
+    async fn understood_of(&self, connection: ConnectionId, day: i64) -> Result<Understood> {
+        use media::Column;
+        let sum = |column: Column| Func::coalesce([column.sum(), literal(0_i64)]);
+        let counts = media::Entity::find()
+            .select_only()
+            .column_as(Column::Id.count(), "media")
+            .expr_as(sum(Column::Tokens), "tokens")
+            .expr_as(sum(Column::Seconds), "seconds")
+            .filter(Column::ConnectionId.eq(connection))
+            .filter(Column::UnderstoodAt.gte(day * DAY))
+            .filter(Column::UnderstoodAt.lt((day + 1) * DAY))
+            .into_model();
+        Ok(counts.one(&self.reader()).await?.unwrap_or_default())
+    }
+
     async fn put_usage(
         &self,
         connection: &Active,
         day: i64,
-        (messages, turns): (&Messages, &Turns),
+        (messages, turns, understood): (&Messages, &Turns, &Understood),
     ) -> Result<()> {
         let counts = [
             (Column::Received, messages.received),
@@ -172,6 +196,9 @@ impl Store {
             (Column::Failed, messages.failed),
             (Column::Turns, turns.turns),
             (Column::Questions, turns.questions),
+            (Column::Understood, understood.media),
+            (Column::UnderstoodTokens, understood.tokens),
+            (Column::UnderstoodSeconds, understood.seconds),
         ];
         if counts.iter().all(|(_, count)| *count == 0) {
             return Ok(());

@@ -40,7 +40,7 @@ pub struct MessageView {
     pub kind: String,
     /// What it says.
     pub text: Option<String>,
-    /// What is attached, as Meta describes it.
+    /// What is attached, as Meta describes it; with `mediaId` if a copy is kept, and `words` if it was put into words for the agent.
     #[schema(value_type = Option<Vec<Value>>)]
     pub attachments: Value,
     /// The message or story it replies to.

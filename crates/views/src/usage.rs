@@ -34,6 +34,12 @@ pub struct UsageCounts {
     turns: i64,
     /// How often the agent was asked: a turn that is tried again counts again.
     questions: i64,
+    /// Voice messages and pictures that were put into words for the agent.
+    understood: i64,
+    /// The tokens that this cost, as far as the service told.
+    understood_tokens: i64,
+    /// The seconds of audio that this was charged for, as far as the service told.
+    understood_seconds: i64,
 }
 
 /// What was used for an account on a day.
@@ -78,6 +84,9 @@ impl UsageCounts {
             failed: row.failed,
             turns: row.turns,
             questions: row.questions,
+            understood: row.understood,
+            understood_tokens: row.understood_tokens,
+            understood_seconds: row.understood_seconds,
         }
     }
 
@@ -91,11 +100,14 @@ impl UsageCounts {
             failed: self.failed + other.failed,
             turns: self.turns + other.turns,
             questions: self.questions + other.questions,
+            understood: self.understood + other.understood,
+            understood_tokens: self.understood_tokens + other.understood_tokens,
+            understood_seconds: self.understood_seconds + other.understood_seconds,
         }
     }
 
     /// The counts with their names, in the order of a table.
-    pub fn columns(&self) -> [(&'static str, i64); 6] {
+    pub fn columns(&self) -> [(&'static str, i64); 9] {
         [
             ("received", self.received),
             ("sentByAgent", self.sent_by_agent),
@@ -103,6 +115,9 @@ impl UsageCounts {
             ("failed", self.failed),
             ("turns", self.turns),
             ("questions", self.questions),
+            ("understood", self.understood),
+            ("understoodTokens", self.understood_tokens),
+            ("understoodSeconds", self.understood_seconds),
         ]
     }
 }

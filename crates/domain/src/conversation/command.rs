@@ -4,6 +4,7 @@ use super::broadcast::Broadcast;
 use super::evidence::{Record, Thread};
 use super::private_reply::PrivateReply;
 use super::rows::Body;
+use super::understanding::Understood;
 use crate::actor::Actor;
 use crate::clock::Millis;
 use crate::event::{Container, Item};
@@ -41,6 +42,8 @@ pub enum Command {
     SendByHuman(SendByHuman),
     /// The account reacted to a message, as Meta has accepted.
     React(React),
+    /// A medium that the customer sent was put into words, or could not be.
+    Understand(Understood),
     /// A broadcast has come to this customer.
     Broadcast(Broadcast),
     /// Meta accepted a private reply to a comment.

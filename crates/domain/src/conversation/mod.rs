@@ -33,6 +33,7 @@ mod rules;
 mod takeover;
 mod tracked;
 mod turns;
+mod understanding;
 mod wording;
 
 pub use automation::{PromptEcho, TextDigest};
@@ -57,6 +58,7 @@ pub use rules::HANDOVER;
 pub use takeover::ModeReason;
 pub use tracked::{Change, Tracked};
 pub use turns::QUESTION_MESSAGES_MAX;
+pub use understanding::Understood;
 
 use crate::actor::Actor;
 use crate::clock::Millis;
@@ -174,6 +176,7 @@ impl Conversation {
             Command::Orphan(orphan) => self.orphan(orphan),
             Command::SendByHuman(send) => self.send_by_human(send),
             Command::React(react) => self.react(react),
+            Command::Understand(understood) => self.understand(understood),
             Command::Broadcast(broadcast) => self.broadcast(&broadcast),
             Command::PrivateReply(reply) => self.private_reply(reply),
             Command::TakeOver(take_over) => self.take_over_by(&take_over),

@@ -104,6 +104,10 @@ impl Needs {
                 self.messages.push(send.message);
             }
             Command::React(react) => self.messages.push(react.message),
+            Command::Understand(understood) => {
+                (self.unanswered, self.asked) = (true, true);
+                self.messages.push(understood.message);
+            }
             Command::Broadcast(broadcast) => self.messages.push(broadcast.message),
             Command::PrivateReply(reply) => self.mids.push(reply.mid.clone()),
             Command::Replay(close) | Command::Discard(close) => self.letters.push(close.letter),

@@ -3,6 +3,7 @@
 use super::effect::{Provider, Route};
 use crate::clock::Millis;
 use crate::ids::{AgentId, ConnectionId, InstagramAccountId, SubaccountId};
+use crate::media::Understands;
 use crate::settings::ConnectionSettings;
 use crate::states::{ConnectionStatus, LoginKind};
 
@@ -42,6 +43,10 @@ pub struct Policy {
     pub history_max: usize,
     /// Whether a copy is kept of what customers send besides text.
     pub keep_media: bool,
+    /// Which media are put into words for the agent.
+    pub understands: Understands,
+    /// How long a question waits for that, after its message came.
+    pub understanding_wait: Millis,
     /// Maximum number of messages per answer.
     pub reply_parts_max: usize,
     /// Maximum number of retries after Graph's code 2 while other sends succeed.
@@ -71,6 +76,8 @@ impl Default for Policy {
             renew_after_unsend: true,
             history_max: 20,
             keep_media: false,
+            understands: Understands::default(),
+            understanding_wait: 20 * SECOND,
             reply_parts_max: 10,
             code_2_attempts_max: 8,
             ingest_attempts_max: 5,

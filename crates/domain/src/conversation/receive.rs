@@ -146,6 +146,7 @@ impl Conversation {
             url: url.map(str::to_owned),
             title: None,
             media: None,
+            words: None,
             more: Map::new(),
         };
         let mut new = received(event);
@@ -295,7 +296,7 @@ impl Conversation {
         }
     }
 
-    fn debounce(&self) -> Millis {
+    pub(super) fn debounce(&self) -> Millis {
         self.connection.settings.debounce_ms.map_or(self.policy.debounce, Millis::from)
     }
 

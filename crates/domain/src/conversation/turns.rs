@@ -82,6 +82,11 @@ impl Conversation {
         if window::at(self.chat.window_expires_at, self.now) != Window::Open {
             return self.asked_too_late(open, &question);
         }
+        if let Some(until) = self.words_awaited_until(&question).filter(|_| open.is_none()) {
+            self.chat.turn.schedule(until);
+            self.changes.effects.push(Effect::WakeTurn(duration(until - self.now)));
+            return Reply::Idle;
+        }
         if open.is_none() && self.is_runaway() {
             return self.pause_runaway();
         }

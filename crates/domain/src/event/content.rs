@@ -99,6 +99,9 @@ pub struct Attachment {
     /// Our copy of it, if one is kept.
     #[serde(rename = "mediaId", skip_serializing_if = "Option::is_none", default)]
     pub media: Option<MediaId>,
+    /// What a voice message says, or a picture shows, in words; empty if that was looked for in vain.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub words: Option<String>,
     /// The rest of its payload as Meta sent it: `ig_post_media_id`, `reel_video_id`, `story_media_id`, `sticker_id`,
     /// `product`, …
     #[serde(flatten)]

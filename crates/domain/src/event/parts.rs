@@ -28,8 +28,9 @@ fn attachment(item: &Value) -> Attachment {
         url: url.into_iter().find_map(Flexible::as_text),
         title: title.into_iter().find_map(Flexible::as_text),
         media: None,
+        words: None,
         // The last is ours.
-        more: others(payload, &["type", "url", "title", "story_media_url", "mediaId"]),
+        more: others(payload, &["type", "url", "title", "story_media_url", "mediaId", "words"]),
     }
 }
 

@@ -150,6 +150,8 @@ metrics! {
         comments: counters = "comments_total" ["result"];
         /// Attempts to fetch media of customers, by result: `stored`, `retry`, `expired`, `failed`; and those `deleted` from the store.
         media: counters = "media_total" ["result"];
+        /// Media of customers that were to be put into words, by Meta's word for their kind.
+        understood: counters = "media_understood_total" ["kind", "result"];
         /// Renewals of access tokens.
         token_refreshes: counters = "token_refreshes_total" ["result"];
         /// Time from when a customer wrote, by Meta's timestamp, to the arrival of the webhook.

@@ -13,6 +13,7 @@ mod notify;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod understanding;
 mod worker;
 
 pub use access::{JwtSettings, LimitSettings, OidcSettings};
@@ -27,8 +28,9 @@ pub use notify::{IncidentSettings, NotifySettings};
 pub use secrets::{
     BootstrapKeyArg, DatabaseUrlArg, EncryptionKeysArg, FacebookAppSecretArg, InstagramAppSecretArg,
     JwtSecretArg, MediaS3SecretArg, MetaAppSecretsArg, MetaVerifyTokenArg, OidcClientSecretArg, RedisUrlArg,
-    RetellApiKeyArg, SmtpUrlArg,
+    RetellApiKeyArg, SmtpUrlArg, TranscriptionKeyArg, VisionKeyArg,
 };
+pub use understanding::UnderstandingSettings;
 pub use worker::{TurnBudgets, WorkerSettings};
 
 use crate::http::service_url;

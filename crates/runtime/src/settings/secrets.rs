@@ -112,6 +112,17 @@ secret!(
     "The secret of MEDIA_S3_ACCESS_KEY_ID"
 );
 secret!(
+    /// `TRANSCRIPTION_API_KEY`.
+    TranscriptionKeyArg, "transcription-api-key", "TRANSCRIPTION_API_KEY",
+    "transcription-api-key-file", "TRANSCRIPTION_API_KEY_FILE",
+    "The API key of TRANSCRIPTION_URL, if it needs one"
+);
+secret!(
+    /// `VISION_API_KEY`.
+    VisionKeyArg, "vision-api-key", "VISION_API_KEY", "vision-api-key-file", "VISION_API_KEY_FILE",
+    "The API key of VISION_URL, if it needs one"
+);
+secret!(
     /// `OIDC_CLIENT_SECRET`.
     OidcClientSecretArg, "oidc-client-secret", "OIDC_CLIENT_SECRET", "oidc-client-secret-file", "OIDC_CLIENT_SECRET_FILE",
     "The secret of the console at the identity provider, if it has one"

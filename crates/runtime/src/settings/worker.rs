@@ -1,7 +1,7 @@
 //! The settings of the workers.
 
 use super::duration::{days, parse as duration, positive};
-use super::{BroadcastSettings, IncidentSettings, MediaFetchSettings};
+use super::{BroadcastSettings, IncidentSettings, MediaFetchSettings, UnderstandingSettings};
 use clap::Args;
 use std::time::Duration;
 
@@ -37,6 +37,9 @@ pub struct WorkerSettings {
     /// How media are fetched.
     #[command(flatten)]
     pub media: MediaFetchSettings,
+    /// How media are put into words.
+    #[command(flatten)]
+    pub understanding: UnderstandingSettings,
     /// Maximum number of private replies to comments of one account in an hour. Meta allows 750 for posts and reels.
     #[arg(long, env = "COMMENT_REPLIES_PER_HOUR", default_value_t = 750)]
     pub comment_replies_per_hour: u64,

@@ -13,6 +13,7 @@ use crate::login::Logins;
 use crate::record::Record;
 use crate::retell::{AgentRule, Chat};
 use crate::settings::Settings;
+use crate::words::Words;
 
 use account::{Account, Token};
 use thread::{Thread, ThreadKey};
@@ -35,6 +36,7 @@ pub(crate) struct World {
     pub(crate) agents: HashMap<String, AgentRule>,
     pub(crate) faults: Faults,
     pub(crate) cdn: Cdn,
+    pub(crate) words: Words,
     pub(crate) record: Record,
 }
 

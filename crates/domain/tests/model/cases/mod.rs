@@ -6,6 +6,7 @@ mod lookups;
 mod rules;
 mod takeovers;
 mod turns;
+mod understanding;
 
 use crate::database::{Applied, Database};
 use dmrelay_domain::clock::Millis;
