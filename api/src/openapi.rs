@@ -150,8 +150,13 @@ fn complete_operation(method: &str, path: &str, operation: &mut Value) {
         answers.extend([409, 413]);
     }
     if !operation["requestBody"].is_null() {
-        answers.push(415);
-        make_optional(&mut operation["requestBody"]);
+        let body = &mut operation["requestBody"];
+        if body["content"].get("application/json").is_some() {
+            answers.push(415);
+            make_optional(body);
+        } else {
+            describe_file(&mut body["content"]);
+        }
     }
     if path.ends_with("/connect") || path.ends_with("/page") {
         answers.push(502);
@@ -170,10 +175,11 @@ fn complete_operation(method: &str, path: &str, operation: &mut Value) {
             if writes {
                 response["headers"]["Idempotency-Replayed"] = replayed();
             }
-            if let Some(picture) =
-                response.get_mut("content").and_then(|content| content.get_mut("image/png"))
-            {
-                picture["schema"] = json!({ "type": "string", "format": "binary" });
+            for kind in ["image/png", FILE] {
+                let content = response.get_mut("content").and_then(|content| content.get_mut(kind));
+                if let Some(file) = content {
+                    file["schema"] = binary();
+                }
             }
             let content = response.get_mut("content");
             if let Some(stream) = content.and_then(|content| content.get_mut("text/event-stream")) {
@@ -181,6 +187,19 @@ fn complete_operation(method: &str, path: &str, operation: &mut Value) {
             }
         }
     }
+}
+
+/// The media type of any file.
+const FILE: &str = "application/octet-stream";
+
+fn binary() -> Value {
+    json!({ "type": "string", "format": "binary" })
+}
+
+/// A file is the body, or a part of a form.
+fn describe_file(content: &mut Value) {
+    let form = json!({ "type": "object", "required": ["file"], "properties": { "file": binary() } });
+    *content = json!({ FILE: { "schema": binary() }, "multipart/form-data": { "schema": form } });
 }
 
 /// A body that may be left out is not null instead.

@@ -27,7 +27,7 @@ use dmrelay_runtime::http::Client;
 use dmrelay_runtime::metrics::Metrics;
 use dmrelay_runtime::settings::{
     ApiSettings, BOOTSTRAP_KEY_BYTES_MIN, GraphSettings, InvalidSetting, JwtSettings, LimitSettings,
-    LoginSettings, ProviderSettings,
+    LoginSettings, ProviderSettings, UploadSettings,
 };
 use dmrelay_store::{InboxOptions, InboxWriter, Store};
 use dmrelay_vault::Vault;
@@ -95,7 +95,7 @@ impl ApiOptions {
         defaults: SettingDefaults,
     ) -> Result<Self, InvalidSetting> {
         check_origins(&limits.cors_origins)?;
-        check_sizes(&api)?;
+        check_sizes(&api, &limits.uploads)?;
         check_streams(&limits)?;
         let secrets = graph.app_secrets.get()?;
         let list = secrets.iter().flat_map(|secrets| secrets.expose().split(',')).map(str::trim);
@@ -179,7 +179,7 @@ fn show_waiting(metrics: &Metrics, inbox: &InboxWriter) {
 }
 
 /// A limit below one body would refuse every call for ever.
-fn check_sizes(api: &ApiSettings) -> Result<(), InvalidSetting> {
+fn check_sizes(api: &ApiSettings, uploads: &UploadSettings) -> Result<(), InvalidSetting> {
     let at_least = |name: &'static str, size: usize, (least_name, least): (&str, usize)| {
         let what = format!("must be at least {least_name} ({least})");
         if size < least { Err(InvalidSetting { name, what }) } else { Ok(()) }
@@ -190,8 +190,14 @@ fn check_sizes(api: &ApiSettings) -> Result<(), InvalidSetting> {
     let body = ("API_MAX_BYTES", api.api_max_bytes);
     at_least("API_MAX_BYTES_PER_PRINCIPAL", api.api_max_bytes_per_principal, body)?;
     at_least("API_MAX_BYTES_PER_SUBACCOUNT", api.api_max_bytes_per_subaccount, body)?;
-    at_least("API_MAX_BYTES_READING", api.api_max_bytes_reading, body)
+    at_least("API_MAX_BYTES_READING", api.api_max_bytes_reading, body)?;
+    let upload = ("UPLOAD_BYTES_MAX", uploads.upload_bytes_max);
+    at_least("UPLOAD_BYTES_PER_SUBACCOUNT", uploads.upload_bytes_per_subaccount, upload)?;
+    at_least("UPLOAD_BYTES_READING", uploads.upload_bytes_reading, upload)
 }
+
+/// Time to connect to an address that a message names.
+const REMOTE_CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// The longest time for which a stream may go on after its key was revoked.
 const CREDENTIAL_INTERVAL_MAX: std::time::Duration = std::time::Duration::from_mins(1);
@@ -256,6 +262,8 @@ pub struct Shared {
     pub(crate) graph: Graph,
     pub(crate) login: Login,
     pub(crate) client: Client,
+    /// Looks at addresses that others name.
+    pub(crate) remote: Client,
     pub(crate) notifier: Notifier,
     /// Keeps media; none if they are not kept.
     pub(crate) media: Option<Storage>,
@@ -285,6 +293,8 @@ pub struct Shared {
     pub(crate) rest_bodies: Budget,
     /// The same, by subaccount.
     pub(crate) tenant_bodies: Budget,
+    /// The same of files that are uploaded, by subaccount.
+    pub(crate) upload_bodies: Budget,
     /// Lists being read, by subaccount.
     pub(crate) readers: Readers,
 }
@@ -326,6 +336,8 @@ impl ApiState {
         drained: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let ApiParts { app, options } = parts;
+        let remote = Client::for_receivers(REMOTE_CONNECT_TIMEOUT, false, app.metrics.clone());
+        let remote = remote.map_err(anyhow::Error::msg)?;
         let tokens = Current::new(Tokens::new(&options.jwt, app.client.clone())?);
         let oidc = Provider::new(&options.jwt.oidc, tokens.get().is_some())?;
         let secrets = Current::new(options.secrets.clone());
@@ -352,6 +364,8 @@ impl ApiState {
         tokio::spawn(snapshots.clone().keep_fresh(api.snapshot_interval, drained.clone()));
         let webhook_bodies = Budget::new(api.webhook_max_bytes_reading, api.webhook_max_bytes_per_address);
         let rest_bodies = Budget::new(api.api_max_bytes_reading, api.api_max_bytes_per_principal);
+        let uploads = &options.limits.uploads;
+        let upload_bodies = Budget::new(uploads.upload_bytes_reading, uploads.upload_bytes_per_subaccount);
         let tenant_bodies = Budget::new(api.api_max_bytes_reading, api.api_max_bytes_per_subaccount);
         // At least one other subaccount can read meanwhile.
         let most_readers = (app.store.lists_max() / 2).max(1);
@@ -388,6 +402,7 @@ impl ApiState {
             login,
             graph: app.graph,
             client: app.client,
+            remote,
             queue: app.queue,
             metrics: app.metrics,
             clock: app.clock,
@@ -406,6 +421,7 @@ impl ApiState {
             webhook_bodies,
             rest_bodies,
             tenant_bodies,
+            upload_bodies,
             readers,
         })))
     }

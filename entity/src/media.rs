@@ -1,4 +1,4 @@
-//! What customers sent besides text: where Meta has it, and our copy.
+//! What customers sent besides text, and what businesses upload to send it: where Meta has it, and our copy.
 
 use crate::Word;
 use dmrelay_domain::ids::{ChatId, ConnectionId, MediaId, MessageId};
@@ -14,13 +14,13 @@ pub struct Model {
     pub id: MediaId,
     /// The connection it belongs to.
     pub connection_id: ConnectionId,
-    /// The chat it belongs to.
-    pub chat_id: ChatId,
-    /// The message it came with; none for the picture of the customer.
+    /// The chat it belongs to; none for what the business has uploaded.
+    pub chat_id: Option<ChatId>,
+    /// The message it came with; none for the picture of the customer, and for what was uploaded.
     pub message_id: Option<MessageId>,
     /// Which attachment of the message it is, from 0.
     pub position: i32,
-    /// Meta's word for it.
+    /// Meta's word for it; `profile` for the picture of the customer.
     pub kind: String,
     /// Where Meta has it, until it is fetched or given up.
     pub url: Option<String>,
@@ -50,6 +50,10 @@ pub struct Model {
     pub tokens: Option<i32>,
     /// The seconds of audio that it was charged for, where the service told.
     pub seconds: Option<i32>,
+    /// Meta's id of what was uploaded there, by which it is sent.
+    pub attachment_id: Option<String>,
+    /// SHA-256 of its bytes, in hex, of what was uploaded: it is uploaded once.
+    pub sha256: Option<String>,
 }
 
 /// Belongs to no other table: it outlives its message until it is deleted from the store.

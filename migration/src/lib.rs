@@ -6,6 +6,7 @@ mod m20261127_000002_media;
 mod m20261127_000003_templates;
 mod m20261127_000004_outreach;
 mod m20261127_000005_understanding;
+mod m20261127_000006_uploads;
 mod records;
 mod schema;
 
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000003_templates::Migration),
             Box::new(m20261127_000004_outreach::Migration),
             Box::new(m20261127_000005_understanding::Migration),
+            Box::new(m20261127_000006_uploads::Migration),
         ]
     }
 }

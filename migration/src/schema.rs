@@ -6,7 +6,7 @@ use sea_orm_migration::prelude::SchemaManager;
 /// Runs each statement, with `{uuid}` and `{bytes}` replaced by the database's own type names, and `{room}` by what leaves
 /// room in a page for the next versions of its rows, so that an update that changes no index stays in the page. `{more_room}`
 /// is for rows that are updated soon after they are inserted, and become small afterwards.
-pub(crate) async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+pub(crate) async fn run(manager: &SchemaManager<'_>, statements: &[impl AsRef<str>]) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let (uuid, bytes, room, more_room) = match db.get_database_backend() {
         DbBackend::Postgres => {
@@ -17,7 +17,7 @@ pub(crate) async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Res
         _ => ("blob", "blob", "", ""),
     };
     for statement in statements {
-        let sql = statement.replace("{uuid}", uuid).replace("{bytes}", bytes);
+        let sql = statement.as_ref().replace("{uuid}", uuid).replace("{bytes}", bytes);
         let sql = sql.replace("{room}", room).replace("{more_room}", more_room);
         db.execute_unprepared(&sql).await?;
     }

@@ -82,6 +82,7 @@ mod transfer;
 mod understanding;
 mod unit_of_work;
 mod unusual;
+mod uploads;
 mod usage;
 mod waiting;
 mod watching;

@@ -75,6 +75,10 @@ async fn the_same_idempotency_key_sends_once(backend: Backend) -> Result<()> {
 
 async fn richer_messages_are_sent_as_they_are(backend: Backend) -> Result<()> {
     let relay = greeted(backend).await?;
+    let video = relay
+        .rest
+        .send_raw("POST", &agent_path("media"), "video/mp4", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom")
+        .await?;
     let image = json!({"type": "image", "payload": {"url": "https://example.com/a.jpg"}});
     let template = |payload: Value| json!({"attachment": {"type": "template", "payload": payload}});
     let messages = [
@@ -82,7 +86,7 @@ async fn richer_messages_are_sent_as_they_are(backend: Backend) -> Result<()> {
         json!({"attachment": image}),
         json!({"attachments": [image, image]}),
         json!({"attachment": {"type": "audio", "payload": {"url": "https://example.com/a.m4a"}}}),
-        json!({"attachment": {"type": "video", "payload": {"attachment_id": "1234"}}}),
+        json!({"attachment": {"type": "video", "payload": {"attachment_id": video.json["attachmentId"]}}}),
         json!({"attachment": {"type": "file", "payload": {"url": "https://example.com/a.pdf"}}}),
         json!({"attachment": {"type": "like_heart"}}),
         json!({"attachment": {"type": "MEDIA_SHARE", "payload": {"id": "17900000000000001"}}}),

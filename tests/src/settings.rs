@@ -65,6 +65,8 @@ impl Settings {
     /// If the environment contains a setting that does not parse.
     pub fn for_tests() -> anyhow::Result<Self> {
         let mut settings = Self::try_parse_from(["tests"])?;
+        // Tests ask nobody outside.
+        settings.limits.uploads.upload_check_timeout = Duration::ZERO;
         settings.api.agent_binding = AgentBinding::FirstConnect;
         settings.api.bootstrap_key = BootstrapKeyArg::of(KEY);
         let login = &mut settings.api.login;

@@ -94,7 +94,7 @@ async fn attempt(ctx: &Arc<Context>, media: &Media, row: &Model) {
     let outcome = outcome.unwrap_or_else(|err| after(ctx, row, err));
     let result = match &outcome {
         MediaOutcome::Stored { bytes, content_type, .. } => {
-            tracing::info!(media = %row.id, chat = %row.chat_id, bytes, content_type, "medium stored");
+            tracing::info!(media = %row.id, bytes, content_type, "medium stored");
             "stored"
         }
         MediaOutcome::Again(wait, why) => {

@@ -16,7 +16,10 @@ const RECORD_WITHIN: Duration = Duration::from_secs(30);
 
 /// Puts a customer's medium into words, and lets its question go on. `came` is the medium, if it could be fetched.
 pub(crate) async fn put_into_words(ctx: &Arc<Context>, media: &Media, row: &Model, came: Option<Fetched>) {
-    let Some(message) = row.message_id.filter(|_| ctx.options.understands.covers(&row.kind)) else { return };
+    let (Some(chat), Some(message)) = (row.chat_id, row.message_id) else { return };
+    if !ctx.options.understands.covers(&row.kind) {
+        return;
+    }
     let words = match came {
         Some(fetched) => words(ctx, media, (row, message), fetched).await,
         None => None,
@@ -29,7 +32,7 @@ pub(crate) async fn put_into_words(ctx: &Arc<Context>, media: &Media, row: &Mode
     ctx.metrics.understood.with_label_values(&[row.kind.as_str(), result]).inc();
     let understood = Understood { message, media: row.id, words };
     let until = Instant::now() + RECORD_WITHIN;
-    if let Some(applied) = ctx.record(row.chat_id, Command::Understand(understood), until).await {
+    if let Some(applied) = ctx.record(chat, Command::Understand(understood), until).await {
         follow(ctx, applied, Hands::default()).await;
     }
 }
@@ -52,13 +55,13 @@ async fn words(
     let words = match interpreter.words(&bytes, kind).await {
         Ok(words) => words?,
         Err(err) => {
-            tracing::warn!(media = %row.id, chat = %row.chat_id, error = %err, "medium not put into words");
+            tracing::warn!(media = %row.id, error = %err, "medium not put into words");
             return None;
         }
     };
     if let Err(err) = ctx.store.record_understood(row.id, words.tokens, words.seconds).await {
         tracing::warn!(media = %row.id, error = %err, "cannot count what a medium has cost");
     }
-    tracing::info!(media = %row.id, chat = %row.chat_id, tokens = words.tokens, seconds = words.seconds, "medium put into words");
+    tracing::info!(media = %row.id, tokens = words.tokens, seconds = words.seconds, "medium put into words");
     Some(words.text)
 }

@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::state::ApiState;
 use axum::body::Body;
 use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -33,6 +33,8 @@ pub(crate) struct Guard {
     pub(crate) keeps_answers: bool,
     /// Whether it reads a list, of which a subaccount may read so many at a time.
     pub(crate) is_list: bool,
+    /// Whether its body is a file, which may be larger and is counted apart.
+    pub(crate) is_upload: bool,
     /// What the call accepts.
     pub(crate) checks: Checks,
 }
@@ -140,15 +142,26 @@ async fn pass(
     // Only those who may call have their bodies read, once and within their limits.
     let (parts, body) = request.into_parts();
     let api = &guard.state.options.api;
-    let of_tenant = guard.state.tenant_bodies.share(tenant.subaccount.to_string());
-    let mut share = guard.state.rest_bodies.share(principal.id.clone()).within(of_tenant);
-    let whole = bodies::read((&parts.headers, body), api.api_max_bytes, api.api_body_timeout, &mut share);
-    let request = match whole.await {
+    let uploads = &guard.state.options.limits.uploads;
+    let (most, time, mut share) = if guard.is_upload {
+        let share = guard.state.upload_bodies.share(tenant.subaccount.to_string());
+        (uploads.upload_bytes_max, uploads.upload_body_timeout, share)
+    } else {
+        let of_tenant = guard.state.tenant_bodies.share(tenant.subaccount.to_string());
+        let share = guard.state.rest_bodies.share(principal.id.clone()).within(of_tenant);
+        (api.api_max_bytes, api.api_body_timeout, share)
+    };
+    let whole = bodies::read((&parts.headers, body), most, time, &mut share);
+    let mut request = match whole.await {
         Ok(whole) => Request::from_parts(parts, Body::from(whole)),
         Err(unread) => return unread.problem().into_response(),
     };
+    // Its limit is that of its kind.
+    DefaultBodyLimit::disable().apply(&mut request);
     if !guard.keeps_answers {
-        return next.run(request).await;
+        let response = next.run(request).await;
+        drop(share);
+        return response;
     }
     let writer = (&tenant.subaccount, principal.id.as_str());
     idempotency::once(&guard.state, writer, (request, share), next).await

@@ -42,6 +42,7 @@ mod templates;
 mod thread;
 mod transfer;
 pub(crate) mod triage;
+mod uploads;
 mod usage;
 mod webhook;
 
@@ -80,11 +81,13 @@ struct Route {
     permission: Permission,
     keeps_answers: bool,
     is_list: bool,
+    is_upload: bool,
     method: UtoipaMethodRouter<ApiState>,
 }
 
 fn needs(permission: Permission, method: UtoipaMethodRouter<ApiState>) -> Route {
-    Route { permission, keeps_answers: true, is_list: permission == Permission::Read, method }
+    let is_list = permission == Permission::Read;
+    Route { permission, keeps_answers: true, is_list, is_upload: false, method }
 }
 
 /// The calls for one agent.
@@ -108,6 +111,9 @@ fn of_agent() -> Vec<Route> {
         needs(Configure, routes!(inbox_profile::delete)),
         needs(Read, routes!(messages::messages)),
         Route { is_list: false, ..needs(Read, routes!(messages::message)) },
+        // The same file is uploaded once, without a key.
+        Route { is_upload: true, keeps_answers: false, ..needs(Send, routes!(uploads::upload)) },
+        needs(Send, routes!(uploads::delete)),
         Route { is_list: false, ..needs(Read, routes!(media::bytes)) },
         Route { is_list: false, ..needs(Read, routes!(media::link)) },
         needs(Send, routes!(reactions::react)),
@@ -211,10 +217,10 @@ pub(crate) fn router(state: &ApiState) -> Router {
     let document = document();
     let checks = Checks::of(&document);
     let guarded = |route: Route| {
-        let Route { permission, keeps_answers, is_list, method } = route;
+        let Route { permission, keeps_answers, is_list, is_upload, method } = route;
         let checks =
             openapi::operation_id(&method.1).and_then(|id| checks.get(id)).cloned().unwrap_or_default();
-        let guard = Guard { state: state.clone(), permission, keeps_answers, is_list, checks };
+        let guard = Guard { state: state.clone(), permission, keeps_answers, is_list, is_upload, checks };
         method.layer(middleware::from_fn_with_state(guard, access::guard))
     };
     let (rest, _) = calls(guarded).split_for_parts();

@@ -1,6 +1,6 @@
 //! A human writes to a customer.
 
-use super::templates;
+use super::{remote, templates, uploads};
 use crate::idempotency;
 use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
@@ -92,10 +92,13 @@ pub(crate) async fn send(
         }
     };
     check_login(&outgoing, connection)?;
+    remote::check(state, outgoing.as_json(), "/message").await?;
     let message = MessageId::new();
     let hours = connection.settings.takeover_hours.unwrap_or(state.options.defaults.takeover_hours);
     let policy = Policy { takeover: millis(Duration::from_hours(hours.into())), ..Policy::default() };
-    let body = Body { reply_to: reply_to.map(as_json), metadata: template, ..Body::of(&outgoing) };
+    let attachments = uploads::shown(state, connection, outgoing.as_json()).await?;
+    let body =
+        Body { reply_to: reply_to.map(as_json), metadata: template, attachments, ..Body::of(&outgoing) };
     let (idempotency_key, sent_by) = (wanted.key.clone(), wanted.sent_by.clone());
     let command = SendByHuman { message, body, idempotency_key, actor, sent_by, trace: Some(trace) };
     let applied = match state.store.send_by_human(policy, chat.id, command).await {

@@ -153,10 +153,9 @@ mod tests {
     fn answer(status: u16, body: &str, usage: Option<&str>) -> Answer {
         Answer {
             status,
-            retry_after: None,
             usage: usage.map(Into::into),
-            location: None,
             body: body.as_bytes().to_vec().into(),
+            ..Answer::default()
         }
     }
 

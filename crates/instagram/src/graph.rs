@@ -6,7 +6,7 @@ use dmrelay_domain::ids::{InstagramAccountId, PageId};
 use dmrelay_domain::secret::Secret;
 use dmrelay_domain::signature;
 use dmrelay_domain::states::LoginKind;
-use dmrelay_runtime::http::{self, Call, Client, Method};
+use dmrelay_runtime::http::{self, Call, Client, Method, Part};
 use dmrelay_runtime::settings::GraphSettings;
 use serde_json::Value;
 use std::time::Duration;
@@ -51,7 +51,7 @@ pub struct Graph {
 pub(crate) const SERVICE: &str = "graph";
 
 /// All operations, for the metrics.
-const OPERATIONS: [&str; 20] = [
+const OPERATIONS: [&str; 21] = [
     "me",
     "subscribe",
     "subscriptions",
@@ -72,6 +72,7 @@ const OPERATIONS: [&str; 20] = [
     "set_inbox_profile",
     "thread_owner",
     "control_thread",
+    "upload",
 ];
 
 /// A call without its credentials.
@@ -83,6 +84,8 @@ pub(crate) struct Request<'a> {
     pub(crate) path: &'a [&'a str],
     pub(crate) query: &'a [(&'a str, &'a str)],
     pub(crate) json: Option<Value>,
+    /// The parts of a form with a file, in place of JSON.
+    pub(crate) parts: Vec<Part>,
     pub(crate) timeout: Duration,
 }
 
@@ -139,7 +142,8 @@ impl Graph {
         query: &'a [(&'a str, &'a str)],
     ) -> Request<'a> {
         let timeout = self.options.timeout;
-        Request { operation, effect: Effect::Read, method: Method::GET, path, query, json: None, timeout }
+        let (effect, method) = (Effect::Read, Method::GET);
+        Request { operation, effect, method, path, query, json: None, parts: Vec::new(), timeout }
     }
 
     /// Makes the call and returns the JSON of a successful response.
@@ -183,6 +187,7 @@ impl Graph {
             method: request.method.clone(),
             bearer: Some(access.token.clone()),
             json: request.json.clone(),
+            parts: request.parts.clone(),
             ..Call::get((SERVICE, request.operation), url, request.timeout)
         };
         self.answer(request.effect, call).await

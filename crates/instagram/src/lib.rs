@@ -14,6 +14,7 @@ mod routing;
 mod send;
 mod thread;
 mod token;
+mod upload;
 
 pub use account::{Account, Profile};
 pub use comment::Accepted;
@@ -26,3 +27,4 @@ pub use probe::TokenFacts;
 pub use routing::{INSTAGRAM_INBOX, PAGE_INBOX, ThreadControl, ThreadOwner};
 pub use send::{SenderAction, Sending};
 pub use token::Refreshed;
+pub use upload::File;

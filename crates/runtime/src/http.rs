@@ -157,7 +157,7 @@ impl Call {
 }
 
 /// A response.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -167,6 +167,10 @@ pub struct Answer {
     pub usage: Option<String>,
     /// Where it leads, for a redirect.
     pub location: Option<String>,
+    /// The media type of the body, as the server tells it.
+    pub content_type: Option<String>,
+    /// Its size in bytes, likewise.
+    pub content_length: Option<u64>,
     /// The body.
     pub body: Bytes,
 }
@@ -318,6 +322,8 @@ impl Client {
             header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let usage = header("x-business-use-case-usage").or_else(|| header("x-app-usage")).map(str::to_owned);
         let location = header("location").map(str::to_owned);
+        let content_type = header("content-type").map(str::to_owned);
+        let content_length = header("content-length").and_then(|text| text.trim().parse().ok());
         let status = response.status().as_u16();
         let mut body = BytesMut::new();
         loop {
@@ -336,7 +342,8 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, retry_after, usage, location, body: body.freeze() })
+        let body = body.freeze();
+        Ok(Answer { status, retry_after, usage, location, content_type, content_length, body })
     }
 }
 

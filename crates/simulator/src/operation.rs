@@ -20,6 +20,8 @@ pub enum Service {
 pub enum Operation {
     /// `POST /{id}/messages` with a message.
     Send,
+    /// `POST /{id}/message_attachments`.
+    Upload,
     /// `GET /{comment}`.
     Comment,
     /// `POST /{comment}/replies`, and `POST /{comment}` to hide it.
@@ -97,6 +99,7 @@ impl Operation {
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Send => "graph.send",
+            Self::Upload => "graph.upload",
             Self::Comment => "graph.comment",
             Self::ModerateComment => "graph.moderate_comment",
             Self::SenderAction => "graph.sender_action",

@@ -73,6 +73,7 @@ mod tokens;
 mod traces;
 mod triage;
 mod turn_counts;
+mod uploads;
 mod usage;
 mod waiting;
 
@@ -134,6 +135,7 @@ pub use templates::{NewTemplate, SavedTemplate};
 pub use tokens::Renewed;
 pub use triage::{Assigned, TAGS_MAX, Triage};
 pub use turn_counts::{TurnCount, TurnHold};
+pub use uploads::Upload;
 pub use usage::{BudgetLimits, BudgetUse, UsageFilter, day_of};
 pub use waiting::Waiting;
 

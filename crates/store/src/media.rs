@@ -386,7 +386,7 @@ impl Store {
 }
 
 /// Marks media for deletion, as of now.
-fn discard(now: Expr) -> UpdateMany<Entity> {
+pub(crate) fn discard(now: Expr) -> UpdateMany<Entity> {
     Entity::update_many()
         .col_expr(Column::State, MediaState::Gone.as_str().into())
         .col_expr(Column::DueAt, now)

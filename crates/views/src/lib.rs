@@ -33,7 +33,7 @@ pub use comment::CommentView;
 pub use connection::{ConnectionView, EntryPoints, WebhookView};
 pub use format::{parse_time, time};
 pub use health::{CheckView, HealthView, worst};
-pub use media::MediaView;
+pub use media::{MediaView, UploadView};
 pub use message::{MessageError, MessageView, TurnView};
 pub use notice::{Notice, NoticeCode};
 pub use notification::{AttemptView, IncidentView, NotificationView, TargetView};

@@ -14,8 +14,8 @@ use uuid::Uuid;
 pub struct MediaView {
     /// The id of the medium, as the attachment of the message has it.
     pub media_id: Uuid,
-    /// The chat it was sent in.
-    pub chat_id: Uuid,
+    /// The chat it was sent in; null for what was uploaded.
+    pub chat_id: Option<Uuid>,
     /// The message it came with; null for the picture of the customer.
     pub message_id: Option<Uuid>,
     /// Which attachment of the message it is, from 0.
@@ -60,7 +60,7 @@ impl MediaView {
     ) -> Self {
         Self {
             media_id: row.id.0,
-            chat_id: row.chat_id.0,
+            chat_id: row.chat_id.map(|id| id.0),
             message_id: row.message_id.map(|id| id.0),
             position: row.position,
             kind: row.kind.clone(),
@@ -73,6 +73,44 @@ impl MediaView {
             thumbnail_url,
             created_at: always(row.created_at),
             stored_at: row.stored_at.and_then(time),
+        }
+    }
+}
+
+/// A file that was uploaded to be sent.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Upload)]
+pub struct UploadView {
+    /// The id of our copy.
+    pub media_id: Uuid,
+    /// Meta's id of it: what messages name as `attachment_id`.
+    #[schema(example = "1784140000000002")]
+    pub attachment_id: String,
+    /// As what it is sent: `image`, `video`, `audio` or `file`, the `type` of its attachment.
+    #[schema(example = "image")]
+    pub kind: String,
+    /// What it is by its bytes.
+    #[schema(example = "image/jpeg")]
+    pub content_type: String,
+    /// Its size in bytes.
+    #[schema(minimum = 0)]
+    pub bytes: i64,
+    /// When it was uploaded.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+}
+
+impl UploadView {
+    /// The view of a row.
+    pub fn of(row: &media::Model) -> Self {
+        Self {
+            media_id: row.id.0,
+            attachment_id: row.attachment_id.clone().unwrap_or_default(),
+            kind: row.kind.clone(),
+            content_type: row.content_type.clone().unwrap_or_default(),
+            bytes: row.bytes.unwrap_or_default(),
+            created_at: always(row.created_at),
         }
     }
 }

@@ -280,9 +280,7 @@ mod tests {
     fn retells_response_shows_whether_the_key_is_accepted() {
         let answered = |status| {
             let body = bytes::Bytes::new();
-            retell(&Ok(Answer { status, retry_after: None, usage: None, location: None, body }))
-                .err()
-                .map(|(verdict, _)| verdict)
+            retell(&Ok(Answer { status, body, ..Answer::default() })).err().map(|(verdict, _)| verdict)
         };
         for (status, wrong) in [
             (200, None),

@@ -73,6 +73,80 @@ const MEDIA: [(&str, &[&str]); 4] = [
     ("file", &["pdf"]),
 ];
 
+/// Largest image, and largest video, audio or file, in bytes (Meta, "Messaging API": 8 MB and 25 MB).
+const IMAGE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+const MEDIA_BYTES_MAX: u64 = 25 * 1024 * 1024;
+
+/// As what a file of this media type and extension is sent, in Meta's words: the type of its attachment.
+///
+/// # Errors
+/// What Instagram takes instead, in words.
+pub fn sent_as(media_type: &str, extension: &str, bytes: u64) -> Result<&'static str, String> {
+    let family = media_type.split('/').next().unwrap_or_default();
+    let kind = if ["image", "video", "audio"].contains(&family) { family } else { "file" };
+    let Some((kind, formats)) = MEDIA.iter().find(|(word, _)| *word == kind) else {
+        return Err("is nothing that Instagram takes".to_owned());
+    };
+    if !formats.contains(&extension) {
+        return Err(format!("Instagram takes no {extension} as {kind}, only {}", formats.join(", ")));
+    }
+    too_large(kind, bytes).map_or(Ok(kind), Err)
+}
+
+/// Media types of other formats, and of pages: what Instagram does not send as anything. A server that tells none of these may have
+/// what it takes.
+const OTHER_TYPES: [&str; 16] = [
+    "text/html",
+    "text/plain",
+    "application/json",
+    "image/webp",
+    "image/svg+xml",
+    "image/heic",
+    "image/avif",
+    "image/tiff",
+    "image/bmp",
+    "audio/mpeg",
+    "audio/mp3",
+    "audio/ogg",
+    "audio/webm",
+    "audio/flac",
+    "application/zip",
+    "application/msword",
+];
+
+/// Why a file of which a server tells this cannot be sent as `kind`, in Meta's words. `None` if it can, or nobody knows.
+pub fn cannot_be_sent_as(kind: &str, media_type: &str, bytes: Option<u64>) -> Option<String> {
+    let (_, formats) = MEDIA.iter().find(|(word, _)| *word == kind)?;
+    if OTHER_TYPES.contains(&media_type) {
+        return Some(format!("Instagram takes no {media_type} as {kind}, only {}", formats.join(", ")));
+    }
+    too_large(kind, bytes?)
+}
+
+fn too_large(kind: &str, bytes: u64) -> Option<String> {
+    let most = if kind == "image" { IMAGE_BYTES_MAX } else { MEDIA_BYTES_MAX };
+    (bytes > most).then(|| format!("has {bytes} bytes; Instagram takes at most {most} as {kind}"))
+}
+
+/// The files that a message names by address: where each is in Graph's `message` object, as what it is sent, and its address.
+pub fn addresses(message: &Value) -> Vec<(String, &str, &str)> {
+    let one = message.get("attachment").into_iter().map(|one| ("/attachment".to_owned(), one));
+    let several = message["attachments"].as_array().into_iter().flatten().enumerate();
+    let all = one.chain(several.map(|(n, one)| (format!("/attachments/{n}"), one)));
+    all.filter_map(|(at, one)| {
+        let url = one["payload"]["url"].as_str()?;
+        Some((format!("{at}/payload/url"), one["type"].as_str()?, url))
+    })
+    .collect()
+}
+
+/// The ids of uploads that a message names: Graph's `message` object.
+pub fn attachment_ids(message: &Value) -> Vec<(&str, &str)> {
+    let one = message.get("attachment").into_iter();
+    let all = one.chain(message["attachments"].as_array().into_iter().flatten());
+    all.filter_map(|one| Some((one["type"].as_str()?, one["payload"]["attachment_id"].as_str()?))).collect()
+}
+
 /// Extensions of files that are no web pages: of any other, Meta decides by what it fetches.
 const EXTENSIONS: &[&str] = &[
     "png", "jpg", "jpeg", "gif", "webp", "heic", "heif", "svg", "bmp", "tif", "tiff", "avif", "mp4", "ogg",

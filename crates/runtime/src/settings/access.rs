@@ -1,7 +1,7 @@
 //! Authentication, rate limits and origins of the REST API.
 
 use super::duration::{parse as duration, positive};
-use super::{JwtSecretArg, OidcClientSecretArg};
+use super::{JwtSecretArg, OidcClientSecretArg, UploadSettings};
 use crate::http::service_url;
 use clap::Args;
 use ipnet::IpNet;
@@ -95,6 +95,9 @@ pub struct LimitSettings {
     /// How long a signed link to a medium is valid.
     #[arg(long, env = "MEDIA_LINK_TIME", default_value = "10m", value_parser = positive)]
     pub media_link_time: Duration,
+    /// Files that are uploaded to be sent.
+    #[command(flatten)]
+    pub uploads: UploadSettings,
     /// Sustained calls per second with one key or token.
     #[arg(long, env = "RATE_PER_PRINCIPAL", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rate_per_principal: u32,

@@ -14,6 +14,7 @@ mod secrets;
 #[cfg(test)]
 mod tests;
 mod understanding;
+mod upload;
 mod worker;
 
 pub use access::{JwtSettings, LimitSettings, OidcSettings};
@@ -31,6 +32,7 @@ pub use secrets::{
     RetellApiKeyArg, SmtpUrlArg, TranscriptionKeyArg, VisionKeyArg,
 };
 pub use understanding::UnderstandingSettings;
+pub use upload::UploadSettings;
 pub use worker::{TurnBudgets, WorkerSettings};
 
 use crate::http::service_url;

@@ -11,7 +11,8 @@ use super::Host;
 use super::errors::GraphError;
 use super::form;
 
-const BODY_BYTES_MAX: usize = 1 << 20;
+/// Uploads are the largest: Meta takes 25 MB.
+const BODY_BYTES_MAX: usize = 27 << 20;
 
 /// The newest version, since 4 November 2026 (Meta, "Graph API: changelog"). Calls of versions that have ended are served by the oldest
 /// that has not; that later ones are refused like unknown paths is an assumption.

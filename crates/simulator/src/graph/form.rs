@@ -2,7 +2,7 @@
 //! over names (`message[text]=Hello`).
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Multipart};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart};
 use axum::http::Request;
 use serde_json::{Map, Value, json};
 
@@ -20,6 +20,9 @@ pub(super) fn urlencoded(body: &[u8]) -> Value {
 /// # Errors
 /// It is not such a form.
 pub(super) async fn multipart(request: Request<Body>) -> Result<Value, String> {
+    let mut request = request;
+    // It is in memory already.
+    DefaultBodyLimit::disable().apply(&mut request);
     let mut form = Multipart::from_request(request, &()).await.map_err(|err| err.to_string())?;
     let mut fields = Map::new();
     while let Some(field) = form.next_field().await.map_err(|err| err.to_string())? {

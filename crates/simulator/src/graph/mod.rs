@@ -19,6 +19,7 @@ mod send;
 mod sender_action;
 mod subscriptions;
 mod tokens;
+pub(crate) mod uploads;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -196,6 +197,7 @@ fn execute(
         Operation::GetProfile => messenger_profile::get(world, account, call),
         Operation::DeleteProfile => messenger_profile::delete(world, account, call),
         Operation::Send => send::send(world, account, call, now),
+        Operation::Upload => uploads::upload(world, account, call).map(Outcome::from),
         Operation::Comment => comments::read(world, &routed.object, call).map(Outcome::from),
         Operation::ModerateComment => comments::change(world, &routed.object, call).map(Outcome::from),
         Operation::SenderAction => sender_action::act(world, account, call, now).map(Outcome::from),

@@ -33,6 +33,7 @@ pub(super) fn edge(call: &Call) -> Option<Operation> {
         (&Method::DELETE, [_, "subscribed_apps"]) => Operation::Unsubscribe,
         (&Method::POST, [_, "messages"]) if is_action => Operation::SenderAction,
         (&Method::POST, [_, "messages"]) => Operation::Send,
+        (&Method::POST, [_, "message_attachments"]) => Operation::Upload,
         (&Method::GET, [_, "thread_owner"]) => Operation::ThreadOwner,
         (&Method::POST, [_, "take_thread_control"]) => Operation::TakeThread,
         (&Method::POST, [_, "release_thread_control"]) => Operation::ReleaseThread,

@@ -10,7 +10,7 @@ use super::{Outcome, limits};
 use crate::record::Sent;
 use crate::webhook::{Item, Update};
 use crate::world::World;
-use crate::world::account::LoginKind;
+use crate::world::account::{Account, LoginKind};
 use crate::world::thread::{Author, Message, Thread, ThreadKey};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -29,13 +29,13 @@ struct Recipient {
 
 pub(crate) fn send(world: &mut World, account: &str, call: &Call, now: i64) -> Result<Outcome, GraphError> {
     if let Some(account) = world.accounts.get(account) {
-        need(account, account.messaging_permission())?;
-        need_message_access(account)?;
+        need_messaging(account)?;
     }
     limits::send(world, account, now)?;
     let tag = tag(world, account, &call.body)?;
     let message = &call.body["message"];
     let composed = compose(message)?;
+    check_uploads(world, account, message)?;
     let is_product = message["attachment"]["payload"]["template_type"] == "product";
     if is_product && world.accounts.get(account).is_some_and(|account| account.login != LoginKind::Facebook) {
         return Err(GraphError::sub(
@@ -52,6 +52,28 @@ pub(crate) fn send(world: &mut World, account: &str, call: &Call, now: i64) -> R
     }
     let reply_to = call.body["reply_to"]["mid"].as_str().map(str::to_owned);
     Ok(accept(world, recipient, composed, Details { message, tag, reply_to, now }))
+}
+
+/// What sending needs of an account.
+pub(super) fn need_messaging(account: &Account) -> Result<(), GraphError> {
+    need(account, account.messaging_permission())?;
+    need_message_access(account)
+}
+
+/// Uploads are sent by the account that has them, as what they are. Assumption: the code of others.
+fn check_uploads(world: &World, account: &str, message: &Value) -> Result<(), GraphError> {
+    let one = message.get("attachment").into_iter();
+    for attachment in one.chain(message["attachments"].as_array().into_iter().flatten()) {
+        let Some(id) = attachment["payload"]["attachment_id"].as_str() else { continue };
+        let is_known = world
+            .uploads
+            .get(id)
+            .is_some_and(|one| one.account == account && attachment["type"] == *one.kind);
+        if !is_known {
+            return Err(GraphError::sub(100, 2_018_008, "(#100) Attachment failure: no such attachment_id."));
+        }
+    }
+    Ok(())
 }
 
 /// The record of an accepted send.

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use crate::cdn::Cdn;
 use crate::faults::Faults;
+use crate::graph::uploads::Uploaded;
 use crate::login::Logins;
 use crate::record::Record;
 use crate::retell::{AgentRule, Chat};
@@ -37,6 +38,7 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     pub(crate) cdn: Cdn,
     pub(crate) words: Words,
+    pub(crate) uploads: HashMap<String, Uploaded>,
     pub(crate) record: Record,
 }
 
