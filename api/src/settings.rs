@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, HashSet};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+/// Longest time for a character, in milliseconds: nobody writes more slowly.
+const WRITING_MAX: u32 = 200;
+
 /// Maximum debounce, in milliseconds.
 const DEBOUNCE_MAX: u32 = 60_000;
 /// Maximum hours the agent stays silent after a human agent writes: 30 days.
@@ -61,6 +64,11 @@ pub(crate) struct ChangeSettings {
     #[schema(value_type = Option<bool>)]
     #[serde(default)]
     typing: Change<bool>,
+    /// For how long the agent's replies wait for each of their characters, as if somebody were writing them; at most `REPLY_DELAY_MAX`
+    /// for a message.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, maximum = 200)]
+    writing_ms_per_character: Change<u32>,
     /// Whether the Meta app has the Human Agent feature, which lets human agents answer for seven days.
     #[schema(value_type = Option<bool>)]
     #[serde(default)]
@@ -160,6 +168,9 @@ pub(crate) fn check(settings: &ConnectionSettings, at: &str, errors: &mut Valida
     }
     if settings.takeover_hours.is_some_and(|hours| !(1..=TAKEOVER_MAX).contains(&hours)) {
         errors.at(&format!("{at}/takeoverHours"), format!("must be 1 to {TAKEOVER_MAX}"));
+    }
+    if settings.writing_ms_per_character.is_some_and(|millis| millis > WRITING_MAX) {
+        errors.at(&format!("{at}/writingMsPerCharacter"), format!("must be at most {WRITING_MAX}"));
     }
     let automatic = settings.automatic_texts.iter().flatten();
     if automatic.clone().count() > AUTOMATIC_TEXTS_MAX {
@@ -321,6 +332,7 @@ impl ChangeSettings {
             debounce_ms: self.debounce_ms.value(),
             takeover_hours: self.takeover_hours.value(),
             typing: self.typing.value(),
+            writing_ms_per_character: self.writing_ms_per_character.value(),
             human_agent: self.human_agent.value(),
             fallback_text: self.fallback_text.value(),
             unreadable_text: self.unreadable_text.value(),
@@ -342,6 +354,7 @@ impl ChangeSettings {
         self.debounce_ms.apply(&mut settings.debounce_ms);
         self.takeover_hours.apply(&mut settings.takeover_hours);
         self.typing.apply(&mut settings.typing);
+        self.writing_ms_per_character.apply(&mut settings.writing_ms_per_character);
         self.human_agent.apply(&mut settings.human_agent);
         self.fallback_text.apply(&mut settings.fallback_text);
         settings.fallback_text = settings.fallback_text.take().map(cleaned);

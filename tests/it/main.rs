@@ -87,3 +87,4 @@ mod usage;
 mod waiting;
 mod watching;
 mod webhook;
+mod writing;

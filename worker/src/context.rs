@@ -76,6 +76,7 @@ impl Options {
             plain_text: worker.plain_text,
             renew_after_unsend: worker.unsend_renews_agent_chat,
             history_max: usize::from(worker.agent_history),
+            writing_max: millis(worker.reply_delay_max),
             reply_parts_max: usize::from(worker.reply_parts),
             code_2_attempts_max: worker.graph_code_2_attempts,
             ingest_attempts_max: bounded(worker.ingest_attempts),

@@ -5,7 +5,7 @@
 use crate::Context;
 use crate::automation;
 use crate::breakers::{Admission, PROBE_WAIT, of_agent, of_graph};
-use crate::calls::{agent, graph};
+use crate::calls::{agent, courtesy, graph};
 use crate::dispatch::Work;
 use crate::slots::{AskSlot, SendSlot};
 use dmrelay_domain::conversation::{Claim, Command, Effect, Reply, Route, StartTurn};
@@ -15,6 +15,7 @@ use dmrelay_store::{Applied, ApplyError, Call, DueWork};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// Delay of a chat whose agent has used up its fair share of slots.
 const FAIR_SHARE_DELAY: Duration = Duration::from_millis(250);
@@ -66,6 +67,7 @@ pub(crate) fn follow<'a>(
             match effect {
                 Effect::WakeTurn(after) => wake.0 = Some(after),
                 Effect::WakeOutbox(after) => wake.1 = Some(after),
+                Effect::WriteFor(after) => write_for(ctx, about.clone(), after),
                 Effect::OpenAgentChat | Effect::Ask(_) | Effect::LookUpTurn(_) => {
                     asks = true;
                     let Some(slot) = hands.ask.take() else {
@@ -120,6 +122,21 @@ fn keep_timer(ctx: &Arc<Context>, about: About, after: Duration) {
             begin_turn(&ctx, &about, None).await;
         } else {
             reserve(&ctx, DueWork::Turns, about.chat, Duration::ZERO).await;
+        }
+    });
+}
+
+/// The customer sees that somebody is writing, and the reply is sent after this time. The poller does so if this worker does not.
+fn write_for(ctx: &Arc<Context>, about: About, after: Duration) {
+    let writing = CancellationToken::new();
+    courtesy::show_writing(ctx, &about, writing.clone());
+    let ctx_of_task = ctx.clone();
+    ctx.tasks.spawn(async move {
+        let ctx = ctx_of_task;
+        let is_over = ctx.stopping.run_until_cancelled(tokio::time::sleep(after)).await.is_some();
+        writing.cancel();
+        if is_over {
+            wake_outbox(&ctx, &about, Duration::ZERO, None).await;
         }
     });
 }

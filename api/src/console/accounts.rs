@@ -219,6 +219,7 @@ fn settings_of(fields: &HashMap<String, String>) -> Result<ChangeSettings, Probl
     };
     let (debounce_ms, takeover_hours) =
         (number("debounce_ms", "/debounceMs"), number("takeover_hours", "/takeoverHours"));
+    let writing = number("writing_ms_per_character", "/writingMsPerCharacter");
     let mut variables = BTreeMap::new();
     for line in lines("agent_variables").unwrap_or_default() {
         match line.split_once('=') {
@@ -232,6 +233,7 @@ fn settings_of(fields: &HashMap<String, String>) -> Result<ChangeSettings, Probl
         ("debounce_ms", "debounceMs", json!(debounce_ms)),
         ("takeover_hours", "takeoverHours", json!(takeover_hours)),
         ("typing", "typing", json!(flag("typing"))),
+        ("writing_ms_per_character", "writingMsPerCharacter", json!(writing)),
         ("human_agent", "humanAgent", json!(flag("human_agent"))),
         ("fallback_text", "fallbackText", json!(given("fallback_text"))),
         ("unreadable_text", "unreadableText", json!(given("unreadable_text"))),

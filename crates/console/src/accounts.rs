@@ -201,6 +201,12 @@ fn settings(person: &Person, connection: &ConnectionView) -> Markup {
                             placeholder=(usual(|all| all.takeover_hours));
                     }
                     label { (text::TYPING) (choice("typing", set.typing, true)) }
+                    label {
+                        (text::WRITING)
+                        input name="writing_ms_per_character" inputmode="numeric"
+                            value=[set.writing_ms_per_character]
+                            placeholder=(usual(|all| all.writing_ms_per_character));
+                    }
                     label { (text::HUMAN_AGENT) (choice("human_agent", set.human_agent, false)) }
                 }
                 (what_to_say("fallback_text", text::FALLBACK_TEXT, set.fallback_text.as_deref()))

@@ -19,6 +19,9 @@ pub struct ConnectionSettings {
     /// Whether the customer sees a typing indicator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub typing: Option<bool>,
+    /// For how long the agent's replies wait for each of their characters, as if somebody were writing them, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writing_ms_per_character: Option<u32>,
     /// Whether the app has Meta's Human Agent feature, which lets human agents answer for seven days.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub human_agent: Option<bool>,

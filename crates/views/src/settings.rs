@@ -22,6 +22,9 @@ pub struct ConnectionSettings {
     pub takeover_hours: Option<u32>,
     /// Whether the user sees a typing indicator while the agent answers.
     pub typing: Option<bool>,
+    /// For how long the agent's replies wait for each of their characters, as if somebody were writing them; at most `REPLY_DELAY_MAX`
+    /// for a message.
+    pub writing_ms_per_character: Option<u32>,
     /// Whether the Meta app has the Human Agent feature, which lets human agents answer for seven days.
     pub human_agent: Option<bool>,
     /// What the user is told when the agent fails permanently, at most 1,000 bytes.
@@ -165,6 +168,7 @@ impl From<Settings> for ConnectionSettings {
             debounce_ms: settings.debounce_ms,
             takeover_hours: settings.takeover_hours,
             typing: settings.typing,
+            writing_ms_per_character: settings.writing_ms_per_character,
             human_agent: settings.human_agent,
             fallback_text: settings.fallback_text,
             unreadable_text: settings.unreadable_text,
@@ -188,6 +192,7 @@ impl From<ConnectionSettings> for Settings {
             debounce_ms: settings.debounce_ms,
             takeover_hours: settings.takeover_hours,
             typing: settings.typing,
+            writing_ms_per_character: settings.writing_ms_per_character,
             human_agent: settings.human_agent,
             fallback_text: settings.fallback_text.map(cleaned),
             unreadable_text: settings.unreadable_text.map(cleaned),
@@ -224,6 +229,8 @@ pub struct EffectiveSettings {
     pub takeover_hours: u32,
     /// Whether the user sees a typing indicator while the agent answers.
     pub typing: bool,
+    /// For how long the agent's replies wait for each of their characters.
+    pub writing_ms_per_character: u32,
     /// Whether human agents may answer for seven days.
     pub human_agent: bool,
     /// What the user is told when the agent fails permanently; null for nothing.
@@ -259,6 +266,7 @@ impl EffectiveSettings {
             debounce_ms: settings.debounce_ms.unwrap_or(defaults.debounce_ms),
             takeover_hours: settings.takeover_hours.unwrap_or(defaults.takeover_hours),
             typing: settings.typing.unwrap_or(true),
+            writing_ms_per_character: settings.writing_ms_per_character.unwrap_or_default(),
             human_agent: settings.human_agent.unwrap_or(false),
             fallback_text: settings.fallback_text.clone(),
             unreadable_text: settings.unreadable_text.clone(),

@@ -47,6 +47,15 @@ pub(super) async fn profile(ctx: &Context, connection: &Connection, about: &Abou
 /// Marks the customer's message as seen and shows typing, unless the answer is already there: again and again, since Instagram shows it for a
 /// while only.
 pub(super) fn show_typing(ctx: &Arc<Context>, about: &About, thinking: CancellationToken) {
+    show(ctx, about, SenderAction::MarkSeen, thinking);
+}
+
+/// Shows typing while a reply is written.
+pub(crate) fn show_writing(ctx: &Arc<Context>, about: &About, writing: CancellationToken) {
+    show(ctx, about, SenderAction::TypingOn, writing);
+}
+
+fn show(ctx: &Arc<Context>, about: &About, first: SenderAction, thinking: CancellationToken) {
     if is_left_alone(ctx, about) {
         return;
     }
@@ -57,7 +66,7 @@ pub(super) fn show_typing(ctx: &Arc<Context>, about: &About, thinking: Cancellat
             return;
         }
         let Ok(access) = ctx.access(&connection) else { return };
-        let mut action = SenderAction::MarkSeen;
+        let mut action = first;
         while !thinking.is_cancelled() {
             let shown = ctx.graph.act(&access, &about.user, action).await;
             if let Err(err) = &shown {

@@ -40,6 +40,7 @@ pub(crate) const SETTINGS: &str = "Settings";
 pub(crate) const DEBOUNCE: &str = "Wait for more messages, in ms";
 pub(crate) const TAKEOVER: &str = "Bot stays silent after a human writes, in hours";
 pub(crate) const TYPING: &str = "Typing indicator";
+pub(crate) const WRITING: &str = "Bot writes a character in, in ms";
 pub(crate) const HUMAN_AGENT: &str = "Human Agent feature";
 pub(crate) const FALLBACK_TEXT: &str = "If the bot fails, say";
 pub(crate) const UNREADABLE_TEXT: &str = "If something cannot be read, say";

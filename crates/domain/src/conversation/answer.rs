@@ -78,9 +78,11 @@ impl Conversation {
     /// Puts the messages of an answer into the outbox, from this part on.
     fn add_replies(&mut self, turn: usize, from: usize, composed: &Composed) {
         let last = composed.bodies.len().saturating_sub(1);
+        let mut at = self.now;
         for (part, body) in composed.bodies.iter().enumerate().skip(from) {
             let left_out = if part == last { composed.left_out } else { 0 };
-            self.add_reply(turn, part, (body.clone(), left_out));
+            at += self.writing_time(body);
+            self.add_reply(turn, part, (body.clone(), left_out), at);
         }
     }
 
@@ -101,7 +103,15 @@ impl Conversation {
         }
     }
 
-    fn add_reply(&mut self, turn: usize, part: usize, (body, left_out): (Body, usize)) {
+    /// For how long somebody would write this.
+    fn writing_time(&self, body: &Body) -> Millis {
+        let each = self.connection.settings.writing_ms_per_character.map_or(0, Millis::from);
+        let characters = body.text.as_deref().map_or(0, |text| text.chars().count());
+        (each * Millis::try_from(characters).unwrap_or(Millis::MAX / 1_000)).min(self.policy.writing_max)
+    }
+
+    /// Puts a message of an answer into the outbox, to be sent no earlier than `at`.
+    fn add_reply(&mut self, turn: usize, part: usize, (body, left_out): (Body, usize), at: Millis) {
         let row = &self.turns[turn];
         let withdrawn = row.withdrawn.clone();
         let mut reply = Message::new(Direction::Outbound, Author::Agent, MessageStatus::Queued);
@@ -111,7 +121,7 @@ impl Conversation {
             reply.body.metadata = merged(reply.body.metadata.as_deref(), Some(&note));
         }
         (reply.turn_id, reply.part) = (Some(row.id), Some(i32::try_from(part).unwrap_or(i32::MAX)));
-        (reply.at, reply.received_at, reply.trace) = (self.now, row.received_at, row.trace);
+        (reply.at, reply.received_at, reply.trace) = (at, row.received_at, row.trace);
         if withdrawn.is_some() || !self.agent_speaks() {
             reply.status = MessageStatus::Suppressed;
             if withdrawn.as_deref() == Some(TAKEN_BACK) {

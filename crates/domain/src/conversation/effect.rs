@@ -31,6 +31,8 @@ pub enum Effect {
     WakeTurn(Duration),
     /// The outbox is due after this time.
     WakeOutbox(Duration),
+    /// The next reply is due after this time, as if somebody were writing it: the customer sees that meanwhile.
+    WriteFor(Duration),
     /// This text is Instagram's own: what was taken for a human's in other chats is not.
     RecognizeAutomation(TextDigest),
 }

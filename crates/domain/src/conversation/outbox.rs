@@ -86,6 +86,12 @@ impl Conversation {
         let mut waits = false;
         for index in self.queued() {
             match may_send(self, &self.messages[index]) {
+                SendDecision::Send { .. } if self.is_being_written(&self.messages[index]) => {
+                    let at = self.messages[index].at;
+                    self.chat.outbox.schedule(at);
+                    self.changes.effects.push(Effect::WriteFor(duration(at - self.now)));
+                    return dead.map_or(Reply::Idle, Reply::Dead);
+                }
                 SendDecision::Send { tagged } => {
                     self.begin_send(index, worker, tagged);
                     return Reply::Done;
@@ -113,6 +119,15 @@ impl Conversation {
             self.chat.outbox.clear();
         }
         dead.map_or(Reply::Idle, Reply::Dead)
+    }
+
+    /// Whether a reply of the agent waits as if somebody were writing it: not so long that the window closes meanwhile.
+    fn is_being_written(&self, message: &Message) -> bool {
+        let until = message.at + self.policy.graph_timeout;
+        message.author == Author::Agent
+            && message.attempt == 0
+            && message.at > self.now
+            && window::at(self.chat.window_expires_at, until) == Window::Open
     }
 
     /// The indexes of the queued messages, in the chat's order.

@@ -47,6 +47,8 @@ pub struct Policy {
     pub understands: Understands,
     /// How long a question waits for that, after its message came.
     pub understanding_wait: Millis,
+    /// The longest time for which a reply waits as if somebody were writing it.
+    pub writing_max: Millis,
     /// Maximum number of messages per answer.
     pub reply_parts_max: usize,
     /// Maximum number of retries after Graph's code 2 while other sends succeed.
@@ -78,6 +80,7 @@ impl Default for Policy {
             keep_media: false,
             understands: Understands::default(),
             understanding_wait: 20 * SECOND,
+            writing_max: 10 * SECOND,
             reply_parts_max: 10,
             code_2_attempts_max: 8,
             ingest_attempts_max: 5,

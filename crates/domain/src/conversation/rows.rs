@@ -267,7 +267,7 @@ pub struct Message {
     pub deadline: Option<Millis>,
     /// Number of inconclusive lookups after the deadline.
     pub lookups: i32,
-    /// Meta's timestamp, otherwise ours.
+    /// Meta's timestamp, otherwise ours; of a reply that waits as if somebody were writing it, when it is to be sent.
     pub at: Millis,
     /// When the webhook that contained it, or that it answers, was received.
     pub received_at: Millis,

@@ -21,6 +21,9 @@ use world::World;
 /// Runs a history to its end. Returns the violated invariant and the log.
 fn play(steps: &[Step]) -> Result<(), String> {
     let mut world = World::new();
+    if steps.len().is_multiple_of(2) {
+        world.db.connection.settings.writing_ms_per_character = Some(50);
+    }
     let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         for step in steps {
             world.play(*step);

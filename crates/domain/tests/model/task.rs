@@ -37,7 +37,7 @@ impl Task {
             Effect::Send(send) => Self::Send(send, now),
             Effect::LookUpSend(lookup) => Self::LookUpSend(lookup),
             Effect::WakeTurn(after) => Self::WakeTurn(at(after)),
-            Effect::WakeOutbox(after) => Self::WakeOutbox(at(after)),
+            Effect::WriteFor(after) | Effect::WakeOutbox(after) => Self::WakeOutbox(at(after)),
             // Other chats, and media, are none of this model's.
             Effect::RecognizeAutomation(_) | Effect::FetchMedia => return None,
         })

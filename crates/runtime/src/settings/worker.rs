@@ -52,6 +52,10 @@ pub struct WorkerSettings {
     /// How often the typing indicator is shown anew while the agent takes its time.
     #[arg(long, env = "TYPING_INTERVAL", default_value = "20s", value_parser = positive)]
     pub typing_interval: Duration,
+    /// The longest time for which a reply waits as if somebody were writing it, where an account's setting `writingMsPerCharacter` asks for
+    /// that.
+    #[arg(long, env = "REPLY_DELAY_MAX", default_value = "10s", value_parser = duration)]
+    pub reply_delay_max: Duration,
     /// How long a user must be silent before the agent is asked, in milliseconds.
     #[arg(long, env = "DEBOUNCE_MS", default_value_t = 1_500)]
     pub debounce_ms: u32,

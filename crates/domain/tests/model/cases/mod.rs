@@ -7,6 +7,7 @@ mod rules;
 mod takeovers;
 mod turns;
 mod understanding;
+mod writing;
 
 use crate::database::{Applied, Database};
 use dmrelay_domain::clock::Millis;
