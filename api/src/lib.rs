@@ -32,7 +32,7 @@ mod signs;
 mod snapshot;
 mod state;
 
-pub use console::demo::{Demo, DemoCustomer, DemoDeed, DemoMessage, DemoTrouble};
+pub use console::demo::{Demo, DemoButton, DemoCard, DemoCustomer, DemoDeed, DemoMessage, DemoTrouble};
 pub use process::{Api, Args, Command, run};
 pub use state::{ApiOptions, ApiParts, ApiState};
 

@@ -4,23 +4,30 @@ use super::call::Call;
 use super::demo::{Demo, DemoDeed, DemoTrouble};
 use super::pages;
 use super::visitor::Visitor;
+use super::{html, trouble};
+use crate::bodies::{self, Unread};
 use crate::extract::Id;
 use crate::idempotency;
 use crate::problem::Problem;
 use crate::routes::ids;
 use crate::services::send::{self, Sent, Wanted, What};
-use crate::services::{chats, read, takeover};
+use crate::services::{chats, reactions, read, takeover, uploads};
 use crate::state::ApiState;
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use dmrelay_console::{Markup, Place, bubble, head, row};
-use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId, TemplateId};
+use dmrelay_console::{Markup, Place, bubble, head, row, words};
+use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId, MessageId, TemplateId};
 use dmrelay_domain::outgoing::Outgoing;
 use dmrelay_domain::permission::Permission;
+use dmrelay_domain::trace::TraceId;
 use dmrelay_store::Connection;
 use dmrelay_store::entity::{chat, message};
 use dmrelay_views::MessageView;
 use serde::Deserialize;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -37,13 +44,19 @@ pub(super) struct Fields {
     hours: Option<u32>,
     /// A saved message, in place of a text.
     template: Option<Uuid>,
+    /// The message that it replies to, or that is reacted to.
+    #[serde(default)]
+    reply_to: String,
+    message: Option<Uuid>,
+    reaction: Option<String>,
     pub(super) assignee: Option<String>,
     pub(super) tag: Option<String>,
     pub(super) untag: Option<String>,
     /// For so many hours; none ends a snooze.
     pub(super) snooze: Option<u32>,
-    /// What the customer of the demo does, and what goes wrong there.
+    /// What the customer of the demo does, with what they tap, and what goes wrong there.
     deed: Option<String>,
+    payload: Option<String>,
     trouble: Option<String>,
     on: Option<bool>,
 }
@@ -69,12 +82,44 @@ impl<'a> Act<'a> {
     ) -> Result<Self, Problem> {
         let Call { state, visitor, headers, .. } = call;
         visitor.require(permission)?;
+        Self::find(state, visitor, headers, id).await
+    }
+
+    async fn find(
+        state: &'a ApiState,
+        visitor: &'a Visitor,
+        headers: &HeaderMap,
+        id: ChatId,
+    ) -> Result<Self, Problem> {
         let all = state.store.connections(&visitor.subaccount, None).await?;
         let connections = ids(&all);
         let row = pages::find(state, &connections, id).await?;
         let connection = all.into_iter().find(|one| one.id == row.connection_id);
         let connection = connection.ok_or_else(|| Problem::not_found("the chat's connection is gone"))?;
         Ok(Self { state, visitor, connections, connection, row, place: place(headers) })
+    }
+
+    /// Sends a message in it, once for each key, and shows it.
+    async fn send(
+        &self,
+        what: What,
+        reply_to: Option<MessageId>,
+        (headers, trace): (&HeaderMap, TraceId),
+    ) -> Result<Markup, Problem> {
+        let to = InstagramUserId::parse(&self.row.instagram_user_id)
+            .map_err(|_| Problem::not_found("the chat's customer cannot be read"))?;
+        let wanted = Wanted { to, what, reply_to, key: idempotency::key(headers)?, sent_by: None };
+        if let Some(before) = send::sent_before(self.state, &self.connection, &wanted).await? {
+            return Ok(shown(self, &before));
+        }
+        let by = (self.visitor.actor.clone(), trace);
+        match send::send(self.state, (&self.connection, &self.row), wanted, by).await? {
+            Sent::Before(before) => Ok(shown(self, &before)),
+            Sent::Now(message) => match self.state.store.message(message).await? {
+                Some(message) => Ok(shown(self, &message)),
+                None => Err(Problem::not_found("the message is gone")),
+            },
+        }
     }
 
     /// What has changed: the head of the conversation, and its row in the list.
@@ -103,7 +148,6 @@ fn place(headers: &HeaderMap) -> Place {
 pub(super) async fn send(Id(id): Id<ChatId>, call: Call<Fields>) -> Response {
     let sending = async {
         let act = Act::begin(&call, Permission::Send, id).await?;
-        let state = act.state;
         let what = if let Some(id) = call.fields.template {
             What::Template { id: TemplateId(id), variables: BTreeMap::new() }
         } else {
@@ -111,23 +155,58 @@ pub(super) async fn send(Id(id): Id<ChatId>, call: Call<Fields>) -> Response {
             let outgoing = Outgoing::text(&dmrelay_domain::text::clean(text));
             What::Message(outgoing.map_err(|err| send::faults("/text", err))?)
         };
-        let to = InstagramUserId::parse(&act.row.instagram_user_id)
-            .map_err(|_| Problem::not_found("the chat's customer cannot be read"))?;
-        let wanted =
-            Wanted { to, what, reply_to: None, key: idempotency::key(&call.headers)?, sent_by: None };
-        if let Some(before) = send::sent_before(state, &act.connection, &wanted).await? {
-            return Ok(shown(&act, &before));
-        }
-        let by = (act.visitor.actor.clone(), call.trace);
-        match send::send(state, (&act.connection, &act.row), wanted, by).await? {
-            Sent::Before(before) => Ok(shown(&act, &before)),
-            Sent::Now(message) => match state.store.message(message).await? {
-                Some(message) => Ok(shown(&act, &message)),
-                None => Err(Problem::not_found("the message is gone")),
-            },
-        }
+        let reply_to = Some(call.fields.reply_to.as_str()).filter(|id| !id.is_empty());
+        let reply_to = reply_to
+            .map(|id| id.parse().map_err(|_| Problem::invalid("/reply_to", "must be the id of a message")))
+            .transpose()?;
+        act.send(what, reply_to.map(MessageId), (&call.headers, call.trace)).await
     };
     call.answer(sending.await, &address(id))
+}
+
+/// `POST /console/chats/{chatId}/attach`: the body is a file, which is uploaded and sent.
+pub(super) async fn attach(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    Id(id): Id<ChatId>,
+    headers: HeaderMap,
+    trace: Option<Extension<TraceId>>,
+    body: Body,
+) -> Response {
+    let sending = async {
+        visitor.check_form(&headers, None)?;
+        visitor.require(Permission::Send)?;
+        let act = Act::find(&state, &visitor, &headers, id).await?;
+        let limits = &state.options.limits.uploads;
+        let mut share = state.upload_bodies.share(visitor.subaccount.to_string());
+        let whole =
+            bodies::read((&headers, body), limits.upload_bytes_max, limits.upload_body_timeout, &mut share);
+        let bytes = whole.await.map_err(Unread::problem)?;
+        let (upload, _) = uploads::upload(&state, &act.connection, bytes).await?;
+        let attachment = json!({ "type": upload.kind, "payload": { "attachment_id": upload.attachment_id } });
+        let outgoing = Outgoing::from_json(&json!({ "attachment": attachment }));
+        let what = What::Message(outgoing.map_err(|err| send::faults("", err))?);
+        let trace = trace.map_or_else(TraceId::random, |Extension(trace)| trace);
+        act.send(what, None, (&headers, trace)).await
+    };
+    sending.await.map_or_else(|problem: Problem| trouble(&problem), html)
+}
+
+/// `POST /console/chats/{chatId}/react`.
+pub(super) async fn react(Id(id): Id<ChatId>, call: Call<Fields>) -> Response {
+    let reacting = async {
+        let act = Act::begin(&call, Permission::Send, id).await?;
+        let missing = || Problem::not_found("there is no such message in this conversation");
+        let message = MessageId(call.fields.message.ok_or_else(missing)?);
+        let row =
+            act.state.store.message(message).await?.filter(|row| row.chat_id == id).ok_or_else(missing)?;
+        let reaction = call.fields.reaction.clone();
+        let reacted =
+            reactions::react(act.state, &act.connection, (&act.row, &row), reaction, &act.visitor.actor)
+                .await?;
+        Ok(shown(&act, &reacted))
+    };
+    call.answer(reacting.await, &address(id))
 }
 
 fn shown(act: &Act<'_>, message: &message::Model) -> Markup {
@@ -176,6 +255,15 @@ pub(super) async fn say(call: Call<Fields>) -> Response {
             Some("story") => DemoDeed::StoryReply("That looks great!".to_owned()),
             Some("heart") => DemoDeed::Heart,
             Some("unsend") => DemoDeed::Unsend,
+            Some("comment") => DemoDeed::Comment(words::DEMO_COMMENT.to_owned()),
+            Some(deed @ ("postback" | "quick_reply")) => {
+                let (title, payload) = (text.to_owned(), call.fields.payload.clone().unwrap_or_default());
+                if deed == "postback" {
+                    DemoDeed::Tap { title, payload }
+                } else {
+                    DemoDeed::QuickReply { title, payload }
+                }
+            }
             None if !text.is_empty() => DemoDeed::Text(text.to_owned()),
             _ => return Err(Problem::invalid("/text", "must not be empty")),
         });

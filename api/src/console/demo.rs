@@ -1,6 +1,6 @@
 //! What the quick start lends the console: a link that signs in, and a customer's phone.
 
-pub use dmrelay_console::{DemoMessage, DemoTrouble};
+pub use dmrelay_console::{DemoButton, DemoCard, DemoMessage, DemoTrouble};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +35,22 @@ pub enum DemoDeed {
     Voice,
     /// Replies to a story of the account.
     StoryReply(String),
+    /// Comments on a post of the account.
+    Comment(String),
+    /// Taps a button of a card.
+    Tap {
+        /// What stands on it.
+        title: String,
+        /// What the business is told.
+        payload: String,
+    },
+    /// Taps a quick reply.
+    QuickReply {
+        /// What stands on it.
+        title: String,
+        /// What the business is told.
+        payload: String,
+    },
     /// Takes back their last message.
     Unsend,
     /// Puts a heart on the last message of the account.

@@ -58,8 +58,7 @@ pub(super) async fn live(
             let value = HeaderValue::from_str(&after.to_string());
             headers.insert(LAST_EVENT_ID, value.unwrap_or(HeaderValue::from_static("")));
         }
-        let group = query.tail.filter(|group| words::ACTIVITY_GROUPS.iter().any(|(word, _)| word == group));
-        let tail = group.map(|group| format!("/console/activity?part=rows&group={group}"));
+        let tail = query.tail.as_deref().and_then(tail);
         let shown = Shown { person: visitor.person(), place, chat: query.chat, tail };
         let Visitor { subaccount, actor, credential, .. } = visitor;
         let reader = Reader {
@@ -72,6 +71,15 @@ pub(super) async fn live(
         events::stream(state, (reader, credential), known, (&headers, None)).await
     };
     opening.await.unwrap_or_else(|problem: Problem| trouble(&problem))
+}
+
+/// What a page fetches whatever happens: the list that it shows.
+fn tail(word: &str) -> Option<String> {
+    if matches!(word, "broadcasts" | "comments") {
+        return Some(format!("/console/{word}?part=list"));
+    }
+    let is_group = words::ACTIVITY_GROUPS.iter().any(|(group, _)| *group == word);
+    is_group.then(|| format!("/console/activity?part=rows&group={word}"))
 }
 
 impl Shown {

@@ -4,8 +4,11 @@
 mod accounts;
 mod activity;
 mod acts;
+mod broadcasts;
 mod call;
+mod comments;
 pub(crate) mod demo;
+mod draft;
 mod failed;
 mod keys;
 mod live;
@@ -16,7 +19,9 @@ mod overview;
 mod pages;
 mod panel;
 mod profile;
+mod rules;
 mod sign_in;
+mod templates;
 mod trace;
 mod visitor;
 
@@ -53,6 +58,8 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/whoami", get(|_: visitor::Visitor| async { StatusCode::NO_CONTENT }))
         .route("/console/chats/{chatId}/trace", get(trace::show))
         .route("/console/chats/{chatId}/send", post(acts::send))
+        .route("/console/chats/{chatId}/attach", post(acts::attach))
+        .route("/console/chats/{chatId}/react", post(acts::react))
         .route("/console/chats/{chatId}/takeover", post(acts::take_over))
         .route("/console/chats/{chatId}/release", post(acts::release))
         .route("/console/chats/{chatId}/read", post(acts::read))
@@ -64,11 +71,21 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/failed/{letterId}", get(failed::letter))
         .route("/console/failed/{letterId}/replay", post(failed::replay))
         .route("/console/failed/{letterId}/discard", post(failed::discard))
+        .route("/console/drafts", post(draft::preview))
+        .route("/console/templates", get(templates::show).post(templates::create))
+        .route("/console/templates/{templateId}", post(templates::change))
+        .route("/console/templates/{templateId}/remove", post(templates::remove))
+        .route("/console/broadcasts", get(broadcasts::show).post(broadcasts::create))
+        .route("/console/broadcasts/{broadcastId}/{deed}", post(broadcasts::act))
+        .route("/console/comments", get(comments::show))
+        .route("/console/comments/{commentId}/reply", post(comments::reply))
+        .route("/console/comments/{commentId}/hide", post(comments::hide))
         .route("/console/accounts", get(accounts::show))
         .route("/console/accounts/sheet", get(accounts::sheet))
         .route("/console/accounts/connect", post(accounts::connect))
         .route("/console/accounts/{connectionId}/qr", get(accounts::qr))
         .route("/console/accounts/{connectionId}/profile", get(profile::show).post(profile::set))
+        .route("/console/accounts/{connectionId}/rules", get(rules::show).post(rules::set))
         .route("/console/accounts/{connectionId}/{deed}", post(accounts::act))
         .route("/console/activity", get(activity::show))
         .route("/console/keys", get(keys::show).post(keys::create))

@@ -69,6 +69,9 @@ pub(crate) enum LiveEventKind {
     /// A broadcast was made, has come a tenth of the way further, was paused or resumed, or is over.
     #[serde(rename = "broadcast.updated")]
     BroadcastUpdated,
+    /// A comment or mention has come, or was dealt with.
+    #[serde(rename = "comment.updated")]
+    CommentUpdated,
     /// Something failed for good: a message, a question to the agent (given up) or an event.
     #[serde(rename = "dead_letter.opened")]
     DeadLetterOpened,
@@ -189,6 +192,7 @@ impl LiveEventKind {
             Self::ChatUpdated => "chat.updated",
             Self::ChatErased => "chat.erased",
             Self::BroadcastUpdated => "broadcast.updated",
+            Self::CommentUpdated => "comment.updated",
             Self::DeadLetterOpened => "dead_letter.opened",
             Self::DeadLetterClosed => "dead_letter.closed",
         }
@@ -233,6 +237,7 @@ impl LiveEventKind {
             | ActivityKind::ChatTriaged
             | ActivityKind::ChatNoteAdded
             | ActivityKind::ChatNoteRemoved => Some(Self::ChatUpdated),
+            ActivityKind::CommentReceived | ActivityKind::CommentAnswered => Some(Self::CommentUpdated),
             ActivityKind::BroadcastCreated
             | ActivityKind::BroadcastProgress
             | ActivityKind::BroadcastChanged => Some(Self::BroadcastUpdated),
@@ -245,8 +250,6 @@ impl LiveEventKind {
             | ActivityKind::AgentReleased
             | ActivityKind::EventUnknown
             | ActivityKind::InstructionIgnored
-            | ActivityKind::CommentReceived
-            | ActivityKind::CommentAnswered
             | ActivityKind::ErasureRequested
             | ActivityKind::ProviderKeySet
             | ActivityKind::ProviderKeyRemoved

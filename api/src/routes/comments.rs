@@ -2,17 +2,18 @@
 
 use super::{listed, paging};
 use crate::access::Scope;
-use crate::extract::{Id, Params};
+use crate::extract::{Body, Id, Params};
 use crate::problem::{Problem, ValidationErrors};
+use crate::services::comments::{self, Wanted, missing};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
-use dmrelay_domain::ids::{CommentId, InstagramUserId};
+use dmrelay_domain::ids::{CommentId, ConnectionId, InstagramUserId};
 use dmrelay_domain::states::{CommentKind, CommentState};
 use dmrelay_store::CommentFilter;
 use dmrelay_views::{CommentView, List, enums};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -79,6 +80,61 @@ pub(super) async fn show(
 ) -> Result<Json<CommentView>, Problem> {
     let connections = listed(&state, &scope, None).await?;
     let row = state.store.comment(&connections, id).await?;
-    let row = row.ok_or_else(|| Problem::not_found("there is no comment with that commentId"))?;
+    let row = row.ok_or_else(missing)?;
+    Ok(Json(CommentView::of(&row)))
+}
+
+/// A reply that everybody sees.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct PublicReply {
+    /// What it says, at most 1,000 bytes.
+    #[schema(min_length = 1, max_length = 1_000, example = "Yes, in two sizes. You have a message.")]
+    text: String,
+}
+
+/// Answers a comment for everybody to see
+///
+/// Once: who was answered by a rule, or by somebody, is not answered again.
+#[utoipa::path(post, path = "/comments/{commentId}/reply", tag = "Comments", operation_id = "replyToComment",
+    request_body = PublicReply,
+    responses(
+        (status = 200, description = "The comment", body = CommentView),
+        (status = 409, description = "It was answered already, or is being answered, or the account cannot now"),
+    ))]
+pub(super) async fn reply(
+    State(state): State<ApiState>,
+    scope: Scope,
+    Id(id): Id<CommentId>,
+    Body(request): Body<PublicReply>,
+) -> Result<Json<CommentView>, Problem> {
+    act(&state, &scope, id, Wanted::Reply(&request.text)).await
+}
+
+/// Hides a comment
+#[utoipa::path(post, path = "/comments/{commentId}/hide", tag = "Comments", operation_id = "hideComment",
+    responses(
+        (status = 200, description = "The comment", body = CommentView),
+        (status = 409, description = "It is hidden already, or is being hidden, or the account cannot now"),
+    ))]
+pub(super) async fn hide(
+    State(state): State<ApiState>,
+    scope: Scope,
+    Id(id): Id<CommentId>,
+) -> Result<Json<CommentView>, Problem> {
+    act(&state, &scope, id, Wanted::Hide).await
+}
+
+async fn act(
+    state: &ApiState,
+    scope: &Scope,
+    id: CommentId,
+    wanted: Wanted<'_>,
+) -> Result<Json<CommentView>, Problem> {
+    let all = state.store.connections(&scope.subaccount, Some(&scope.agent)).await?;
+    let ids: Vec<ConnectionId> = all.iter().map(|connection| connection.id).collect();
+    let row = state.store.comment(&ids, id).await?.ok_or_else(missing)?;
+    let connection = all.iter().find(|connection| connection.id == row.connection_id).ok_or_else(missing)?;
+    let row = comments::act(state, connection, &row, (wanted, &scope.actor)).await?;
     Ok(Json(CommentView::of(&row)))
 }

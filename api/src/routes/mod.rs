@@ -127,6 +127,8 @@ fn of_agent() -> Vec<Route> {
         needs(TakeOver, routes!(triage::delete_note)),
         needs(Read, routes!(comments::list)),
         needs(Read, routes!(comments::show)),
+        needs(Send, routes!(comments::reply)),
+        needs(Send, routes!(comments::hide)),
         needs(Broadcast, routes!(broadcasts::create)),
         needs(Read, routes!(broadcasts::preview)),
         needs(Read, routes!(broadcasts::list)),

@@ -2,6 +2,7 @@
 
 pub(crate) mod broadcasts;
 pub(crate) mod chats;
+pub(crate) mod comments;
 pub(crate) mod connections;
 pub(crate) mod failures;
 pub(crate) mod inbox_profile;

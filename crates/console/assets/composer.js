@@ -22,6 +22,40 @@ if (form && text) {
     button.disabled = size === 0 || size > MOST;
   };
 
+  // The message that the next one replies to.
+  let replies = "";
+  const replying = document.getElementById("replying");
+  const replyToNone = () => {
+    replies = "";
+    if (replying) replying.hidden = true;
+  };
+  replying?.querySelector("button")?.addEventListener("click", replyToNone);
+  document.addEventListener("click", (event) => {
+    const wanted = event.target instanceof Element ? event.target.closest("[data-reply]") : null;
+    const stripe = replying?.querySelector("span");
+    if (!(wanted instanceof HTMLElement) || !replying || !stripe) return;
+    replies = wanted.dataset.reply ?? "";
+    stripe.textContent = wanted.dataset.words ?? "";
+    replying.hidden = false;
+    text.focus();
+  });
+
+  const file = /** @type {HTMLInputElement | null} */ (document.getElementById("file"));
+  file?.addEventListener("change", async () => {
+    const chosen = file.files?.[0];
+    file.value = "";
+    if (!chosen || !confirm(fill(file.dataset.confirm, chosen.name))) return;
+    file.disabled = true;
+    try {
+      const headers = { "content-type": "application/octet-stream", "idempotency-key": newKey() };
+      apply(await fetchFragments(`/console/chats/${form.dataset.chat}/attach`, { method: "POST", body: chosen, headers }), true);
+    } catch (problem) {
+      alert(problem instanceof Error ? problem.message : problem);
+    } finally {
+      file.disabled = false;
+    }
+  });
+
   text.value = sessionStorage.getItem(key) ?? "";
   count();
   text.addEventListener("input", () => {
@@ -41,25 +75,27 @@ if (form && text) {
     if (!words || button.disabled) return;
     // The same key if it is sent again: it goes to the customer once.
     const id = newKey();
-    keep([...kept(), { id, words }]);
+    const replyTo = replies;
+    replyToNone();
+    keep([...kept(), { id, words, replyTo }]);
     text.value = "";
     sessionStorage.removeItem(key);
     count();
-    await send(words, id);
+    await send(words, id, replyTo);
   });
 
-  /** @param {string} words @param {string} id */
-  const send = async (words, id) => {
+  /** @param {string} words @param {string} id @param {string} [replyTo] */
+  const send = async (words, id, replyTo = "") => {
     const bubble = pending(words, id);
     try {
-      const data = new URLSearchParams({ text: words });
+      const data = new URLSearchParams({ text: words, reply_to: replyTo });
       const init = { method: "POST", body: data, headers: { "idempotency-key": id } };
       const html = await fetchFragments(form.action, init);
       document.getElementById(bubble)?.remove();
       forget(id);
       apply(html, true);
     } catch (problem) {
-      failed(bubble, words, id, problem instanceof Error ? problem.message : String(problem));
+      failed(bubble, words, id, replyTo, problem instanceof Error ? problem.message : String(problem));
     }
   };
 
@@ -80,8 +116,8 @@ if (form && text) {
     return item.id;
   };
 
-  /** @param {string} bubble @param {string} words @param {string} id @param {string} why */
-  const failed = (bubble, words, id, why) => {
+  /** @param {string} bubble @param {string} words @param {string} id @param {string} replyTo @param {string} why */
+  const failed = (bubble, words, id, replyTo, why) => {
     const item = document.getElementById(bubble);
     if (!item) return;
     item.classList.add("is-failed");
@@ -92,19 +128,21 @@ if (form && text) {
       forget(id);
       item.remove();
     };
-    const again = () => void send(words, id);
+    const again = () => void send(words, id, replyTo);
     item.append(trouble, choice(form.dataset.tryAgain, again), choice(form.dataset.discard, discard));
   };
 
   // What was typed and is not known to be stored survives a reload, with its key.
   const waiting = `pending:${form.dataset.chat}`;
-  /** @returns {{ id: string, words: string }[]} */
+  /** @returns {{ id: string, words: string, replyTo?: string }[]} */
   const kept = () => JSON.parse(sessionStorage.getItem(waiting) ?? "[]");
-  /** @param {{ id: string, words: string }[]} all */
+  /** @param {{ id: string, words: string, replyTo?: string }[]} all */
   const keep = (all) => sessionStorage.setItem(waiting, JSON.stringify(all));
   /** @param {string} id */
   const forget = (id) => keep(kept().filter((one) => one.id !== id));
-  for (const { id, words } of kept()) failed(pending(words, id), words, id, fill(form.dataset.maybeSent));
+  for (const { id, words, replyTo = "" } of kept()) {
+    failed(pending(words, id), words, id, replyTo, fill(form.dataset.maybeSent));
+  }
 }
 
 /** @param {string | undefined} label @param {() => void} act */

@@ -302,14 +302,15 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   const wanted = form.dataset.confirm ?? event.submitter?.dataset.confirm;
   if (wanted && !confirm(wanted)) return;
-  const button = form.querySelector("button");
-  if (button) button.disabled = true;
+  // Before the button is disabled: then it would say nothing.
   const data = new URLSearchParams(/** @type {any} */ (new FormData(form, event.submitter)));
+  const button = event.submitter instanceof HTMLButtonElement ? event.submitter : form.querySelector("button");
+  if (button) button.disabled = true;
   if (form.dataset.clear !== undefined) form.reset();
   try {
     const html = await fetchFragments(form.action, { method: "POST", body: data });
     await released();
-    form.reset();
+    if (event.submitter?.dataset.keep === undefined) form.reset();
     apply(html, true);
     refreshFolders();
   } catch (problem) {
@@ -317,6 +318,23 @@ document.addEventListener("submit", async (event) => {
   } finally {
     if (button) button.disabled = false;
   }
+});
+
+// How what is being written looks.
+/** @type {WeakMap<HTMLFormElement, number>} */
+const previews = new WeakMap();
+document.addEventListener("input", (event) => {
+  const form = event.target instanceof Element ? event.target.closest("form") : null;
+  const address = form?.dataset.preview;
+  if (!form || !address) return;
+  clearTimeout(previews.get(form));
+  const preview = async () => {
+    const body = new URLSearchParams(/** @type {any} */ (new FormData(form)));
+    const html = await fetchFragments(address, { method: "POST", body });
+    await released();
+    if (form.isConnected) apply(html);
+  };
+  previews.set(form, window.setTimeout(() => void preview().catch(() => {}), 350));
 });
 
 /**

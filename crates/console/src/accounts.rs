@@ -136,6 +136,7 @@ fn acts(person: &Person, connection: &ConnectionView) -> Markup {
                 @if connection.bot_paused { (button(person, &act("resume"), text::RESUME_BOT, true, None)) }
                 @else { (button(person, &act("pause"), text::PAUSE_BOT, false, None)) }
                 a class="button" href=(act("profile")) data-show { (words::profile::TITLE) }
+                a class="button" href=(act("rules")) data-show { (words::rules::TITLE) }
                 (settings(person, connection))
             }
             @if may_connect {

@@ -10,7 +10,8 @@ use serde_json::Value;
 pub(crate) fn content(message: &MessageView) -> Markup {
     let attachments: Vec<&Value> = message.attachments.as_array().into_iter().flatten().collect();
     let sent = Sent::of(&message.payload);
-    let shows_something = sent.shows_something() || attachments.iter().any(|one| one["mediaId"].is_string());
+    let has_copy = attachments.iter().any(|one| one["mediaId"].is_string());
+    let shows_something = sent.shows_something() || has_copy;
     html! {
         @match &message.text {
             Some(text) => p { (text) },
@@ -18,7 +19,7 @@ pub(crate) fn content(message: &MessageView) -> Markup {
             None => {},
         }
         @for attachment in attachments { (of_customer(attachment)) }
-        (sent.render())
+        (sent.render(has_copy))
     }
 }
 
@@ -26,7 +27,7 @@ pub(crate) fn content(message: &MessageView) -> Markup {
 pub(crate) fn message(message: &Value) -> Markup {
     html! {
         @if let Some(text) = message["text"].as_str() { p { (text) } }
-        (Sent::of(message).render())
+        (Sent::of(message).render(false))
     }
 }
 
@@ -75,11 +76,12 @@ impl<'a> Sent<'a> {
         !self.attachments.is_empty()
     }
 
-    fn render(&self) -> Markup {
+    /// With `has_copy` its media are shown by our copies of them.
+    fn render(&self, has_copy: bool) -> Markup {
         let replies = self.message["quick_replies"].as_array().into_iter().flatten();
         let replies: Vec<&str> = replies.filter_map(|reply| reply["title"].as_str()).collect();
         html! {
-            @for attachment in &self.attachments { (attached(attachment)) }
+            @if !has_copy { @for attachment in &self.attachments { (attached(attachment)) } }
             @if !replies.is_empty() {
                 ul class="chips" aria-label=(text::QUICK_REPLIES) { @for title in replies { li { (title) } } }
             }

@@ -37,6 +37,12 @@ pub enum Tab {
     Inbox,
     /// What failed.
     Failed,
+    /// The saved messages.
+    Templates,
+    /// Messages for many.
+    Broadcasts,
+    /// Comments on posts.
+    Comments,
     /// The accounts.
     Accounts,
     /// How it goes.
@@ -50,9 +56,12 @@ pub enum Tab {
 }
 
 impl Tab {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 10] = [
         Self::Inbox,
         Self::Failed,
+        Self::Comments,
+        Self::Templates,
+        Self::Broadcasts,
         Self::Accounts,
         Self::Overview,
         Self::Activity,
@@ -65,6 +74,9 @@ impl Tab {
         match self {
             Self::Inbox => words::INBOX,
             Self::Failed => words::FAILED,
+            Self::Templates => words::TEMPLATES,
+            Self::Broadcasts => words::BROADCASTS,
+            Self::Comments => words::COMMENTS,
             Self::Accounts => words::ACCOUNTS,
             Self::Overview => words::OVERVIEW,
             Self::Activity => words::ACTIVITY,
@@ -78,6 +90,9 @@ impl Tab {
         match self {
             Self::Inbox => "inbox",
             Self::Failed => "failed",
+            Self::Templates => "templates",
+            Self::Broadcasts => "broadcasts",
+            Self::Comments => "comments",
             Self::Accounts => "accounts",
             Self::Overview => "overview",
             Self::Activity => "activity",

@@ -26,6 +26,30 @@ pub struct DemoMessage {
     pub text: String,
     /// The emoji put on it.
     pub reaction: Option<String>,
+    /// Its cards: what each says, and its buttons.
+    pub cards: Vec<DemoCard>,
+    /// The quick replies below it.
+    pub quick_replies: Vec<DemoButton>,
+}
+
+/// A card, or a text with buttons.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DemoCard {
+    /// What it is called.
+    pub title: String,
+    /// What stands below.
+    pub subtitle: String,
+    /// Its buttons; those that lead to a site have no payload.
+    pub buttons: Vec<DemoButton>,
+}
+
+/// What the customer can tap.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DemoButton {
+    /// What stands on it.
+    pub title: String,
+    /// What the business is told.
+    pub payload: Option<String>,
 }
 
 /// What can go wrong in the demo.
@@ -73,6 +97,14 @@ pub fn phone(phone: &Phone<'_>) -> Markup {
                     @for message in phone.messages {
                         li class=[message.is_customers.then_some("mine")] {
                             (message.text)
+                            @for card in &message.cards {
+                                div class="template" {
+                                    strong { (card.title) }
+                                    @if !card.subtitle.is_empty() { p { (card.subtitle) } }
+                                    (taps(phone.person, "postback", &card.buttons))
+                                }
+                            }
+                            (taps(phone.person, "quick_reply", &message.quick_replies))
                             @if let Some(emoji) = &message.reaction { span class="reaction" { (emoji) } }
                         }
                     }
@@ -95,6 +127,27 @@ pub fn phone(phone: &Phone<'_>) -> Markup {
             }
             (troubles(phone.person, phone.troubles))
             (hours(phone.person))
+        }
+    }
+}
+
+/// What can be tapped.
+fn taps(person: &Person, deed: &str, buttons: &[DemoButton]) -> Markup {
+    html! {
+        @if !buttons.is_empty() {
+            div class="taps" {
+                @for button in buttons {
+                    @if let Some(payload) = &button.payload {
+                        form method="post" action={ (BASE) "/demo/say" } data-post {
+                            input type="hidden" name="csrf" value=(person.csrf);
+                            input type="hidden" name="deed" value=(deed);
+                            input type="hidden" name="text" value=(button.title);
+                            input type="hidden" name="payload" value=(payload);
+                            button class="small" { (button.title) }
+                        }
+                    } @else { span class="pill" { (button.title) } }
+                }
+            }
         }
     }
 }

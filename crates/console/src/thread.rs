@@ -57,7 +57,8 @@ pub fn panes(all: &Thread<'_>) -> Markup {
 fn thread(thread: &Thread<'_>) -> Markup {
     let Thread { person, chat, entries, .. } = thread;
     html! {
-        div class="thread" id="thread" data-chat=(chat.chat_id) {
+        @let writes = person.may(Permission::Send) && chat.can_send.allowed;
+        div class="thread" id="thread" data-chat=(chat.chat_id) data-writes[writes] {
             (head(person, chat, &thread.back))
             div class="scroll" id="scroll" tabindex="0" aria-label=(text::MESSAGES) {
                 (link_to_older(thread.older.as_deref()))
@@ -196,6 +197,26 @@ pub fn bubble(message: &MessageView) -> Markup {
                 }
                 (meta(message))
                 (trouble(message))
+                (tools(message))
+            }
+        }
+    }
+}
+
+/// What a person can do with a message: reply to it, or react. It takes a script.
+fn tools(message: &MessageView) -> Markup {
+    let is_theirs = message.author == "user" && message.mid.is_some() && message.kind != "unsent";
+    let words = message.text.clone().unwrap_or_else(|| words::kind(&message.kind));
+    html! {
+        @if is_theirs {
+            span class="tools" {
+                button type="button" data-reply=(message.message_id) data-words=(words) title=(text::REPLY_TO_THIS)
+                    aria-label=(text::REPLY_TO_THIS) { "↩" }
+                form method="post" action={ (BASE) "/chats/" (message.chat_id) "/react" } data-post {
+                    input type="hidden" name="message" value=(message.message_id);
+                    input type="hidden" name="reaction" value="love";
+                    button title=(text::REACT) aria-label=(text::REACT) { "❤" }
+                }
             }
         }
     }
@@ -321,28 +342,37 @@ fn picker(person: &Person, chat: &ChatView, templates: &[TemplateView]) -> Marku
 fn composer(person: &Person, chat: &ChatView, templates: &[TemplateView]) -> Markup {
     let can = &chat.can_send;
     html! {
-        @if can.allowed && person.may(Permission::Send) && !templates.is_empty() {
-            (picker(person, chat, templates))
-        }
-        form class="composer" id="composer" method="post" action={ (BASE) "/chats/" (chat.chat_id) "/send" }
-            data-chat=(chat.chat_id) data-author=(person.name) data-open=(can.allowed)
-            data-bytes=(text::BYTES) data-try-again=(text::TRY_AGAIN) data-discard=(text::DISCARD)
-            data-maybe-sent=(text::MAYBE_SENT) {
-            @if !person.may(Permission::Send) {
-                p class="locked" { (text::role_cannot_write(person.role.as_str())) }
-            } @else if !can.allowed {
-                p class="locked" { (text::locked(can.reason)) }
-            } @else {
-                input type="hidden" name="csrf" value=(person.csrf);
-                textarea id="text" name="text" rows="1" required placeholder=(text::WRITE)
-                    aria-label=(text::WRITE) aria-describedby="hint" {}
-                button id="send" { (text::SEND) }
-                p id="hint" {
-                    span { (text::SILENCES) }
-                    @if let Some(until) = &can.until { span { " " (fill(text::WINDOW, &time_left(until))) } }
-                    output id="bytes" for="text" {}
-                }
-            }
-        }
-    }
+           @if can.allowed && person.may(Permission::Send) && !templates.is_empty() {
+               (picker(person, chat, templates))
+           }
+           form class="composer" id="composer" method="post" action={ (BASE) "/chats/" (chat.chat_id) "/send" }
+               data-chat=(chat.chat_id) data-author=(person.name) data-open=(can.allowed)
+               data-bytes=(text::BYTES) data-try-again=(text::TRY_AGAIN) data-discard=(text::DISCARD)
+               data-maybe-sent=(text::MAYBE_SENT) {
+               @if !person.may(Permission::Send) {
+                   p class="locked" { (text::role_cannot_write(person.role.as_str())) }
+               } @else if !can.allowed {
+                   p class="locked" { (text::locked(can.reason)) }
+               } @else {
+    input type="hidden" name="csrf" value=(person.csrf);
+                   p id="replying" hidden {
+                       span {}
+                       button type="button" class="quiet" aria-label=(text::NO_REPLY) { "✕" }
+                   }
+                   label class="attach" title=(text::ATTACH) {
+                       span aria-hidden="true" { "＋" }
+                       input id="file" type="file" aria-label=(text::ATTACH) data-confirm=(text::ATTACH_CONFIRM)
+                           accept="image/png,image/jpeg,image/gif,video/mp4,video/quicktime,video/webm,audio/aac,audio/mp4,audio/wav,application/pdf";
+                   }
+                   textarea id="text" name="text" rows="1" required placeholder=(text::WRITE)
+                       aria-label=(text::WRITE) aria-describedby="hint" {}
+                   button id="send" { (text::SEND) }
+                   p id="hint" {
+                       span { (text::SILENCES) }
+                       @if let Some(until) = &can.until { span { " " (fill(text::WINDOW, &time_left(until))) } }
+                       output id="bytes" for="text" {}
+                   }
+               }
+           }
+       }
 }

@@ -135,6 +135,11 @@ impl Graph {
         Self { client, options }
     }
 
+    /// Timeout of a call.
+    pub fn timeout(&self) -> Duration {
+        self.options.timeout
+    }
+
     pub(crate) fn read<'a>(
         &self,
         operation: &'static str,

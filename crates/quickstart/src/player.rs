@@ -1,7 +1,8 @@
 //! The person at the console plays a customer, and lets things go wrong.
 
-use dmrelay_api::{DemoCustomer, DemoDeed, DemoMessage, DemoTrouble};
+use dmrelay_api::{DemoButton, DemoCard, DemoCustomer, DemoDeed, DemoMessage, DemoTrouble};
 use dmrelay_simulator::{Action, Author, Customer, Fault, FaultMode, Message, Operation, TokenState};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -57,6 +58,15 @@ impl DemoCustomer for Player {
             DemoDeed::StoryReply(text) => {
                 let (story_id, url) = ("18000000000000001".to_owned(), self.customer.medium_url("vase"));
                 Some(Action::StoryReply { text, story_id, url })
+            }
+            DemoDeed::Comment(text) => {
+                Some(Action::Comment { text, live: false, flat: false, own: false, parent_id: None })
+            }
+            DemoDeed::Tap { title, payload } => {
+                Some(Action::Postback { title, payload, referral: None, without_mid: false })
+            }
+            DemoDeed::QuickReply { title, payload } => {
+                Some(Action::QuickReply { title: Some(title), payload })
             }
             DemoDeed::Unsend => self.last(true).map(|message| Action::Unsend { mid: message.mid }),
             DemoDeed::Heart => self.last(false).map(|message| Action::Reaction {
@@ -114,12 +124,42 @@ fn shown(message: Message) -> DemoMessage {
     let kind = match kind {
         "image" => "Photo",
         "audio" => "Voice message",
+        "video" => "Video",
+        "file" => "File",
         _ => "Message",
     };
+    let template = message.attachments.first().filter(|one| one["type"] == "template");
+    let payload = template.map_or(&Value::Null, |one| &one["payload"]);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let button = |one: &Value| DemoButton {
+        title: text(&one["title"]),
+        payload: one["payload"].as_str().map(str::to_owned),
+    };
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut cards: Vec<DemoCard> = list(&payload["elements"])
+        .iter()
+        .map(|one| DemoCard {
+            title: text(&one["title"]),
+            subtitle: text(&one["subtitle"]),
+            buttons: list(&one["buttons"]).iter().map(button).collect(),
+        })
+        .collect();
+    if payload["text"].is_string() {
+        let buttons = list(&payload["buttons"]).iter().map(button).collect();
+        cards.push(DemoCard { title: text(&payload["text"]), subtitle: String::new(), buttons });
+    }
+    let quick_replies = message.quick_replies.iter().map(button).collect();
+    let is_cards = !cards.is_empty();
     let story = if message.story.is_some() { "On a story: " } else { "" };
     DemoMessage {
         is_customers: message.author == Author::Customer,
-        text: format!("{story}{}", message.text.as_deref().unwrap_or(kind)),
+        text: if is_cards {
+            String::new()
+        } else {
+            format!("{story}{}", message.text.as_deref().unwrap_or(kind))
+        },
+        cards,
+        quick_replies,
         reaction: message.reactions.into_values().next(),
     }
 }

@@ -52,7 +52,15 @@ pub enum Deed {
 }
 
 impl Deed {
-    fn column(self) -> Column {
+    /// Its word in the activity log.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::PublicReply => "public_reply",
+            Self::Hide => "hide",
+        }
+    }
+
+    pub(crate) fn column(self) -> Column {
         match self {
             Self::PublicReply => Column::PublicReply,
             Self::Hide => Column::Hidden,
@@ -81,14 +89,15 @@ impl Store {
         let raw = row.raw.as_deref().unwrap_or_default();
         let item = row.container.known().and_then(|container| event::read(container, &row.account, raw));
         let now = tx.now().await?;
+        // Of two tellings of one comment that are taken in at once, the second sees the first. And the rules are those of now.
+        let account = instagram_connection::Entity::find_by_id(connection.id).lock_exclusive();
+        let fresh = account.one(tx.connection()).await?.map(Connection::from_row).transpose()?;
+        let connection = fresh.as_ref().unwrap_or(connection);
         let new = item.and_then(|item| new_row(connection, item.content, row.received_at, now));
         let Some(mut new) = new else {
             tx.commit().await?;
             return Ok(Some(false));
         };
-        // Of two tellings of one comment that are taken in at once, the second sees the first.
-        let account = instagram_connection::Entity::find_by_id(connection.id).lock_exclusive();
-        account.one(tx.connection()).await?;
         if tx.has_twin(&new, now).await? {
             new = Model {
                 state: CommentState::Skipped.into(),

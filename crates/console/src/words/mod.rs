@@ -6,7 +6,10 @@
 
 pub(crate) mod accounts;
 pub(crate) mod activity;
+pub(crate) mod broadcasts;
+pub(crate) mod comments;
 pub(crate) mod content;
+pub(crate) mod draft;
 pub(crate) mod failed;
 pub(crate) mod inbox;
 pub(crate) mod keys;
@@ -16,14 +19,18 @@ pub(crate) mod page;
 pub(crate) mod panel;
 pub(crate) mod phone;
 pub(crate) mod profile;
+pub(crate) mod rules;
 pub(crate) mod scripts;
 pub(crate) mod sign_in;
+pub(crate) mod templates;
 pub(crate) mod thread;
 pub(crate) mod trace;
 
 pub use activity::ACTIVITY_GROUPS;
 pub use inbox::FOLDERS;
+pub use phone::DEMO_COMMENT;
 pub use profile::SAVED;
+pub use rules::RULES_SAVED;
 pub use sign_in::LINK_IS_OLD;
 
 /// The language of all texts.
@@ -43,6 +50,12 @@ pub const ACTIVITY: &str = "Activity";
 pub const NOTIFICATIONS: &str = "Notifications";
 /// The page of API keys.
 pub const KEYS: &str = "Keys";
+/// The page of saved messages.
+pub const TEMPLATES: &str = "Messages";
+/// The page of broadcasts.
+pub const BROADCASTS: &str = "Broadcasts";
+/// The page of comments.
+pub const COMMENTS: &str = "Comments";
 /// The page of accounts.
 pub const ACCOUNTS: &str = "Accounts";
 /// Below the last page of a list.

@@ -18,11 +18,12 @@ pub(crate) fn hours(hours: u32) -> String {
 }
 
 /// What a customer of the demo can do: a word, a sign, and what it says.
-pub(crate) const DEEDS: [(&str, &str, &str); 5] = [
+pub(crate) const DEEDS: [(&str, &str, &str); 6] = [
     ("photo", "Photo", "Send a photo"),
     ("voice", "Voice", "Send a voice message"),
     ("story", "Story", "Reply to a story"),
     ("heart", "❤", "Put a heart on the last message of the account"),
+    ("comment", "Comment", "Comment on a post"),
     ("unsend", "Unsend", "Unsend your last message"),
 ];
 
@@ -35,3 +36,6 @@ pub(crate) fn trouble(trouble: DemoTrouble) -> &'static str {
         DemoTrouble::WebhookTwice => "webhooks come twice",
     }
 }
+
+/// What the customer of the demo writes below a post.
+pub const DEMO_COMMENT: &str = "How much is the large vase?";

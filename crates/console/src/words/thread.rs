@@ -43,6 +43,12 @@ pub(crate) const HELD_BACK: &str = "held back";
 
 pub(crate) const WRITE: &str = "Write a message…";
 pub(crate) const SEND: &str = "Send";
+pub(crate) const ATTACH: &str = "Send a picture, video, voice message or PDF";
+/// Around the name of the file.
+pub(crate) const ATTACH_CONFIRM: &str = "Send {}?";
+pub(crate) const REPLY_TO_THIS: &str = "Reply to this message";
+pub(crate) const NO_REPLY: &str = "Reply to no message";
+pub(crate) const REACT: &str = "React with a heart";
 pub(crate) const SILENCES: &str = "The bot stops replying in this chat when you write.";
 /// Around the time that is left.
 pub(crate) const WINDOW: &str = "Window: {}";

@@ -91,6 +91,7 @@ fn accept(world: &mut World, recipient: Recipient, composed: Composed, details: 
     held.reply_to.clone_from(&details.reply_to);
     held.text.clone_from(&text);
     held.attachments.clone_from(&attachments);
+    held.quick_replies = details.message["quick_replies"].as_array().cloned().unwrap_or_default();
     let mid = held.mid.clone();
     world.add_message(&key, held);
     if let Some(waited) = world.open_thread(&key).waiting_since.take() {

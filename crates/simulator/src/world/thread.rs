@@ -125,6 +125,8 @@ pub struct Message {
     pub text: Option<String>,
     /// Its attachments, as in webhooks.
     pub attachments: Vec<Value>,
+    /// The quick replies below it, `{title, payload}`.
+    pub quick_replies: Vec<Value>,
     /// The message it replies to.
     pub reply_to: Option<String>,
     /// The story it mentions or replies to, as returned by `GET /{mid}?fields=story`.
@@ -150,6 +152,7 @@ impl Message {
             created_ms,
             text: None,
             attachments: Vec::new(),
+            quick_replies: Vec::new(),
             reply_to: None,
             story: None,
             reactions: BTreeMap::new(),
