@@ -206,7 +206,7 @@ await page.locator("#composer", { hasText: "24-hour reply window has closed" }).
 await page.locator("#messages .line", { hasText: "The bot answers again · system" }).waitFor();
 // What was then is told as it was then, although the page's stream tells it anew.
 await page.locator("#messages .line", { hasText: "The bot is silent · You" }).last().waitFor();
-// Two takeovers, and the end of each.
+// Two takeovers, and the end of each: what the rule sent to whoever commented is none.
 const lines = await page.locator("#messages .line").allTextContents();
 assert.equal(lines.length, 4, lines.join("\n"));
 await picture("console-closed");

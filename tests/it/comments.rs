@@ -81,6 +81,8 @@ async fn a_comment_has_one_private_reply_that_opens_a_conversation(backend: Back
         (&messages[0]["author"], &messages[0]["text"], &messages[0]["metadata"]["comment"]["id"]),
         (&json!("rule"), &json!("It is 20 EUR."), &one["commentId"])
     );
+    let paused = relay.rest.get("activities?kind=INSTAGRAM_BOT_PAUSED").await?;
+    assert_eq!(paused.json["items"], json!([]), "{}", paused.text);
     // The customer answers, and the agent knows what it is about.
     relay.simulator.say(ACCOUNT, USER, "too much");
     relay.replies(USER, 2).await?;
@@ -171,6 +173,14 @@ async fn a_reply_of_unknown_outcome_is_not_sent_again(backend: Backend) -> Resul
     relay.settled().await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(private_replies(&relay).len(), 1);
+    // Its echo shows that it arrived, and that nobody took the conversation over.
+    let messages = relay.messages(USER).await?;
+    assert_eq!(
+        (messages.len(), &messages[0]["author"], &messages[0]["text"]),
+        (1, &json!("rule"), &json!("Hi"))
+    );
+    relay.simulator.say(ACCOUNT, USER, "who are you?");
+    relay.replies(USER, 2).await?;
     relay.end().await
 }
 

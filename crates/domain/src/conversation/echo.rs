@@ -5,8 +5,9 @@
 use super::command::Received;
 use super::effect::{Fact, Sent};
 use super::marks::merged;
+use super::private_reply::PrivateReply;
 use super::receive::{described, is_ours};
-use super::rows::{Message, MessageError};
+use super::rows::{Body, Message, MessageError};
 use super::takeover::ModeReason;
 use super::{Conversation, Tracked};
 use crate::clock::Millis;
@@ -35,6 +36,11 @@ impl Conversation {
             self.changes.facts.push(Fact::Reconciled { service: "graph", result: "happened" });
             self.mark_sent(ours, &echo.mid, true);
             self.continue_outbox();
+        } else if let Some(reply) = self.private_replies.iter().position(|body| says_the_same(body, echo)) {
+            // The comment it answers is known to whoever sent it, and comes with the end of the call.
+            let body = self.private_replies.swap_remove(reply);
+            let (mid, author) = (echo.mid.clone(), Author::Rule);
+            self.private_reply(PrivateReply { mid, body, author, at: event.at });
         } else if event.container == Container::History || !self.is_automatic(event, echo) {
             self.written_in_app(event, echo);
         }
@@ -47,9 +53,15 @@ impl Conversation {
             matches!(message.status, MessageStatus::Sending | MessageStatus::Unknown)
                 && message.direction == Direction::Outbound
                 && message.started_at.is_some_and(|at| (at - CLOCK_SKEW..=at + until).contains(&event.at))
-                && says_the_same(message, echo)
+                && says_the_same(&message.body, echo)
         });
         ours.map(|message| message.id)
+    }
+
+    /// Whether an echo is of no message that is known, sent or being sent.
+    pub(super) fn is_nobodys_yet(&self, event: &Received, echo: &Inbound) -> bool {
+        let is_known = self.live().any(|known| known.mid.as_deref() == Some(&echo.mid) && !known.is_stub());
+        !is_known && is_ours(event) && self.own_send(event, echo).is_none()
     }
 
     fn written_in_app(&mut self, event: &Received, echo: &Inbound) {
@@ -138,7 +150,7 @@ impl Conversation {
         message.mid = own_mid.map(str::to_owned);
         let mut native = Message::new(Direction::Outbound, Author::Native, MessageStatus::Sent);
         native.mid = Some(other.clone());
-        native.body = Tracked::loaded(super::Body { text, kind: "text".to_owned(), ..Default::default() });
+        native.body = Tracked::loaded(Body { text, kind: "text".to_owned(), ..Default::default() });
         (native.at, native.received_at, native.sent_at) = (now, now, Some(now));
         let native = self.add_message(native);
         let sent = self.activity(ActivityKind::MessageSent, APP_ACTOR, native);
@@ -159,11 +171,11 @@ fn echoes_as(ours: &str, theirs: &str) -> bool {
 }
 
 /// Whether an echo can match our send: the same text, or an attachment of the kind we sent.
-fn says_the_same(ours: &Message, echo: &Inbound) -> bool {
-    match (ours.body.text.as_deref(), echo.text.as_deref()) {
+fn says_the_same(ours: &Body, echo: &Inbound) -> bool {
+    match (ours.text.as_deref(), echo.text.as_deref()) {
         (Some(ours), Some(theirs)) => same_text(ours, theirs),
         (None, None) => {
-            echo.attachments.first().is_some_and(|attachment| echoes_as(&ours.body.kind, &attachment.kind))
+            echo.attachments.first().is_some_and(|attachment| echoes_as(&ours.kind, &attachment.kind))
         }
         _ => false,
     }

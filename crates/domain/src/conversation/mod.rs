@@ -90,6 +90,8 @@ pub struct Conversation {
     pub letters: Vec<Letter>,
     /// The saved messages that commands refer to.
     pub saved: Vec<Saved>,
+    /// Private replies of the account to comments, whose calls are under way or of which nobody knows.
+    pub private_replies: Vec<Body>,
     /// In how many other chats of the connection these texts came within moments of the first message.
     pub prompt_echoes: HashMap<TextDigest, u32>,
     /// A number between 0 and 1 that positions each delay of this change within its range (jitter).
@@ -145,6 +147,7 @@ impl Conversation {
             messages: Vec::new(),
             letters: Vec::new(),
             saved: Vec::new(),
+            private_replies: Vec::new(),
             prompt_echoes: HashMap::new(),
             jitter: 1.0,
             changes: Changes::default(),

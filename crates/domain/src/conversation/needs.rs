@@ -170,6 +170,8 @@ pub struct SecondLook {
     pub saved: Vec<SavedKey>,
     /// The messages that those of a question reply to, by mid.
     pub quoted: Vec<String>,
+    /// An echo may be that of a private reply to a comment which is being sent: those of the account are needed.
+    pub private_replies: bool,
     /// Texts that may be Instagram's own: in how many other chats they came, and the newest messages of this one.
     pub automatic: Vec<TextDigest>,
 }
@@ -286,6 +288,7 @@ impl Conversation {
             Content::Echo(message) => {
                 self.look_behind_mid(&message.mid, look);
                 look.automatic.extend(self.may_be_automatic(event, message));
+                look.private_replies |= self.is_nobodys_yet(event, message);
             }
             _ => {}
         }

@@ -6,13 +6,15 @@ use super::rows::{ConnectionRow, chat_of, letter_of, message_of, turn_of};
 use crate::bulk::{Column, Kind, Rows};
 use crate::dialect::Dialect;
 use crate::{Result, Tx};
+use dmrelay_domain::clock::Millis;
 use dmrelay_domain::conversation::{
-    Conversation, Needs, Policy, Received, Saved, SavedKey, SecondLook, Tracked, UNANSWERED_MAX,
+    Body, Conversation, Needs, Policy, Received, Saved, SavedKey, SecondLook, Tracked, UNANSWERED_MAX,
 };
 use dmrelay_domain::event;
-use dmrelay_domain::ids::{ChatId, DeadLetterId, MessageId, TurnId};
-use dmrelay_domain::outgoing::Template;
-use dmrelay_entity::{chat, dead_letter, event as event_row, message, template, turn};
+use dmrelay_domain::ids::{ChatId, ConnectionId, DeadLetterId, MessageId, TurnId};
+use dmrelay_domain::outgoing::{Outgoing, Template};
+use dmrelay_domain::states::CommentState;
+use dmrelay_entity::{chat, comment, dead_letter, event as event_row, message, template, turn};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Value};
 use std::collections::{HashMap, HashSet};
 
@@ -21,6 +23,9 @@ pub const EVENTS_MAX: usize = 50;
 
 /// Kinds of events that name whoever caused them, and yet are of no conversation.
 const APART: &str = "('comment', 'mention')";
+
+/// How late the echo of a private reply may come, after its call could take effect.
+const ECHO_LATE: Millis = 60_000;
 
 /// How many messages of a chat that share a reason or a failure are looked at.
 const SECOND_LOOK_MAX: i64 = 500;
@@ -291,6 +296,38 @@ impl Tx {
         Ok(())
     }
 
+    /// The private replies to comments whose echoes these may be.
+    async fn load_private_replies(
+        &self,
+        conversations: &mut HashMap<ChatId, Conversation>,
+        looks: &HashMap<ChatId, SecondLook>,
+    ) -> Result<()> {
+        let wanting: Vec<ChatId> =
+            looks.iter().filter(|(_, look)| look.private_replies).map(|(id, _)| *id).collect();
+        let first = wanting.first().and_then(|id| conversations.get(id));
+        let Some((now, policy)) = first.map(|one| (one.now, one.policy)) else { return Ok(()) };
+        let accounts: HashSet<ConnectionId> =
+            wanting.iter().filter_map(|id| conversations.get(id)).map(|one| one.connection.id).collect();
+        let since = now - policy.graph_timeout - policy.reconcile_grace - ECHO_LATE;
+        let open = [CommentState::Sending, CommentState::Unknown].map(CommentState::as_str);
+        let replies = comment::Entity::find()
+            .filter(comment::Column::ConnectionId.is_in(accounts))
+            .filter(comment::Column::RepliedAt.gt(since))
+            .filter(comment::Column::State.is_in(open));
+        for row in replies.all(self.connection()).await? {
+            let reply = row.reply.as_deref().and_then(|json| serde_json::from_str(json).ok());
+            let Some(outgoing) = reply.and_then(|json| Outgoing::from_json(&json).ok()) else { continue };
+            for id in &wanting {
+                if let Some(one) =
+                    conversations.get_mut(id).filter(|one| one.connection.id == row.connection_id)
+                {
+                    one.private_replies.push(Body::of(&outgoing));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Loads what only the loaded rows have shown to be needed.
     pub(super) async fn look_again(
         &self,
@@ -302,6 +339,7 @@ impl Tx {
         if !more.is_empty() {
             self.load(conversations, &more).await?;
         }
+        self.load_private_replies(conversations, looks).await?;
         self.count_prompt_echoes(conversations, looks).await?;
         self.load_saved(conversations, looks).await?;
         let turns: Vec<TurnId> = looks.values().flat_map(|look| &look.turns).copied().collect();
