@@ -64,7 +64,7 @@ pub(crate) struct ChangeSettings {
     #[schema(value_type = Option<bool>)]
     #[serde(default)]
     typing: Change<bool>,
-    /// For how long the agent's replies wait for each of their characters, as if somebody were writing them; at most `REPLY_DELAY_MAX`
+    /// Typing delay of the agent's replies, in milliseconds per character of the reply; at most `REPLY_DELAY_MAX`
     /// for a message.
     #[serde(default)]
     #[schema(value_type = Option<u32>, maximum = 200)]

@@ -30,6 +30,9 @@ pub(crate) enum Command {
     /// Count what one answered message costs, and how that changes with workers, accounts and the size of the tables.
     /// Counts hardly depend on the build or on what else the machine does; times do.
     Scale(Scale),
+    /// Send a broadcast to many customers: how much longer others wait for answers meanwhile, and whether everybody gets it once although
+    /// all workers are killed again and again.
+    Broadcast(Broadcast),
     /// Serve the floor.
     #[command(hide = true)]
     Floor(Floor),
@@ -75,6 +78,44 @@ pub(crate) struct Scale {
     #[arg(long, default_value = "")]
     pub(crate) url_parameters: String,
     /// Where the databases are made; the system's temporary folder if not given. A million chats take some 5 GB.
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// A broadcast, and those who write meanwhile.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Broadcast {
+    /// Customers who get it, and write nothing else.
+    #[arg(long, default_value_t = 20_000, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) chats: u32,
+    /// Messages of it a minute.
+    #[arg(long, default_value_t = 6_000, value_parser = value_parser!(u32).range(1..=6_000_000))]
+    pub(crate) per_minute: u32,
+    /// Messages of it that may be on their way at a time: BROADCAST_IN_FLIGHT.
+    #[arg(long, default_value_t = 128, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub(crate) in_flight: u32,
+    /// Customers who write meanwhile.
+    #[arg(long, default_value_t = 200, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub(crate) users: u32,
+    /// Messages a second that they write.
+    #[arg(long, default_value_t = 20, value_parser = value_parser!(u32).range(1..=1_000))]
+    pub(crate) rate: u32,
+    /// Seconds for which answers are measured, without the broadcast and beside it.
+    #[arg(long, default_value_t = 60, value_parser = value_parser!(u64).range(1..=3_600))]
+    pub(crate) seconds: u64,
+    /// Seconds until all workers are killed, once answers are measured, and from then on each time.
+    #[arg(long, default_value_t = 5, value_parser = value_parser!(u64).range(1..=600))]
+    pub(crate) kill_seconds: u64,
+    /// Workers.
+    #[arg(long, default_value_t = 2, value_parser = value_parser!(u16).range(1..=12))]
+    pub(crate) workers: u16,
+    /// Milliseconds the agent takes to answer.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) agent_latency_ms: u64,
+    /// WORKER_CONCURRENCY of each worker.
+    #[arg(long, default_value_t = 256, value_parser = value_parser!(u16).range(1..=i64::from(MOST_CONCURRENCY)))]
+    pub(crate) worker_concurrency: u16,
+    /// Where the databases are made; the system's temporary folder if not given.
     #[arg(long)]
     pub(crate) dir: Option<PathBuf>,
 }
@@ -152,6 +193,12 @@ impl Load {
         Duration::from_secs(self.seconds)
     }
 
+    pub(crate) fn folder(&self) -> PathBuf {
+        folder(self.dir.as_ref())
+    }
+}
+
+impl Broadcast {
     pub(crate) fn folder(&self) -> PathBuf {
         folder(self.dir.as_ref())
     }

@@ -48,6 +48,16 @@ pub(crate) async fn post(addr: SocketAddr, path: &str, key: &str, body: &str) ->
     call(addr, request).await
 }
 
+/// The same without a body, with a key.
+pub(crate) async fn get_as(addr: SocketAddr, path: &str, key: &str) -> Result<(u16, String)> {
+    let request = Request::builder()
+        .uri(path)
+        .header(header::HOST, addr.to_string())
+        .header(header::AUTHORIZATION, format!("Bearer {key}"))
+        .body(Full::default())?;
+    call(addr, request).await
+}
+
 /// A call without a body, on a connection of its own.
 pub(crate) async fn get(addr: SocketAddr, path: &str) -> Result<(u16, String)> {
     let request = Request::builder().uri(path).header(header::HOST, addr.to_string()).body(Full::default())?;

@@ -2,6 +2,7 @@
 //! Meta and Retell, held against the least that any server with the same promise would have to do.
 
 mod args;
+mod broadcast;
 mod counts;
 mod floor;
 mod generator;
@@ -46,6 +47,7 @@ async fn work(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Some(Command::Floor(floor)) => floor::serve(floor).await.map(|()| ExitCode::SUCCESS),
         Some(Command::Scale(scale)) => scale::run(scale).await,
+        Some(Command::Broadcast(broadcast)) => broadcast::run(broadcast).await,
         None => run::run(args.load).await,
     }
 }

@@ -54,7 +54,7 @@ pub(crate) struct Seat {
 
 pub(crate) const VERIFY_TOKEN: &str = "bench-verify-token";
 /// Worth nothing: it guards databases that are thrown away.
-const BOOTSTRAP_KEY: &str = "bench-bootstrap-key-0123456789abcdef";
+pub(crate) const BOOTSTRAP_KEY: &str = "bench-bootstrap-key-0123456789abcdef";
 /// The same: "0123456789abcdef" twice.
 const ENCRYPTION_KEYS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 

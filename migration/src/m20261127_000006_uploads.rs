@@ -1,6 +1,7 @@
 //! What businesses upload to send it: media of no chat, with Meta's id for them.
 
 use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::DatabaseBackend;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -13,7 +14,11 @@ impl MigrationTrait for Migration {
             "ALTER TABLE media ADD COLUMN sha256 text",
             "CREATE UNIQUE INDEX media_uploads ON media (connection_id, sha256) WHERE sha256 IS NOT NULL",
         ];
-        crate::schema::run(manager, &chat_anew("{uuid}")).await?;
+        if manager.get_database_backend() == DatabaseBackend::Postgres {
+            crate::schema::run(manager, &["ALTER TABLE media ALTER COLUMN chat_id DROP NOT NULL"]).await?;
+        } else {
+            crate::schema::run(manager, &chat_anew("{uuid}")).await?;
+        }
         crate::schema::run(manager, &uploads).await
     }
 
@@ -25,6 +30,10 @@ impl MigrationTrait for Migration {
             "ALTER TABLE media DROP COLUMN attachment_id",
         ];
         crate::schema::run(manager, &undo).await?;
+        if manager.get_database_backend() == DatabaseBackend::Postgres {
+            return crate::schema::run(manager, &["ALTER TABLE media ALTER COLUMN chat_id SET NOT NULL"])
+                .await;
+        }
         let nobody = "{uuid} NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'";
         crate::schema::run(manager, &chat_anew(nobody)).await
     }

@@ -166,19 +166,20 @@ await page.goto(`${origin}/console/inbox?folder=all&chat=${chat}`);
 await page.locator("#messages .bubble.bot", { hasText: "Which glaze do you like?" }).waitFor();
 await page.locator("#phone").getByRole("button", { name: "Green" }).click();
 await page.locator("#messages .bubble.customer", { hasText: "Green" }).waitFor();
+await picture("console-taps");
 
 // A rule answers comments; a colleague answers one for all, and hides it.
 await page.goto(`${origin}/console/accounts`);
 await page.getByRole("link", { name: "Rules" }).first().click();
 const rules = page.getByRole("dialog");
-await rules.getByLabel("Words, with commas; none for any comment").first().fill("how much");
+await rules.getByLabel("Keywords, one per line; empty for any comment").first().fill("how much");
 await rules.getByLabel("use").first().check();
 const comments = rules.getByRole("group", { name: "Comments on your posts" });
 await comments.getByLabel("What happens").first().selectOption("send");
 await comments.getByLabel("Text to send").first().fill("It is 65. Shall we put one aside?");
 await rules.getByRole("button", { name: "Save" }).click();
 await rules.getByText("Saved.").waitFor();
-assert.equal(await rules.getByLabel("Words, with commas; none for any comment").first().inputValue(), "how much");
+assert.equal(await rules.getByLabel("Keywords, one per line; empty for any comment").first().inputValue(), "how much");
 await picture("console-rules");
 await check("rules");
 await page.goto(`${origin}/console/inbox`);

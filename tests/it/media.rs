@@ -1,7 +1,9 @@
 //! What customers send besides text: fetched, kept, served, and deleted with what it came with.
 
 use anyhow::{Context, Result, ensure};
+use dmrelay_runtime::settings::MediaS3SecretArg;
 use dmrelay_simulator::{Action, Medium};
+use dmrelay_tests::bucket::Bucket;
 use dmrelay_tests::console::Person;
 use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, Answer, KEY, agent_path};
@@ -21,6 +23,7 @@ on_both_backends!(
     others_do_not_get_them,
     a_customer_has_a_face,
     nothing_is_kept_where_the_operator_wants_none,
+    a_bucket_keeps_them_too,
 );
 
 const USER: &str = "200000000000001";
@@ -348,5 +351,31 @@ async fn nothing_is_kept_where_the_operator_wants_none(backend: Backend) -> Resu
     let attachment = attachment.context("no attachment")?;
     assert!(attachment["url"].is_string() && attachment["mediaId"].is_null(), "{attachment}");
     assert_eq!(relay.simulator.media_asked("vase"), 0);
+    relay.end().await
+}
+
+async fn a_bucket_keeps_them_too(backend: Backend) -> Result<()> {
+    let bucket = Bucket::start().await?;
+    let relay = Relay::connected(backend, |settings| {
+        "s3://dmrelay/media".clone_into(&mut settings.media.media_store);
+        settings.media.media_s3_endpoint = Some(bucket.url.clone());
+        settings.media.media_s3_access_key_id = Some("bucket-key".to_owned());
+        settings.media.media_s3_secret = MediaS3SecretArg::of("secret");
+    })
+    .await?;
+    let id = sends(&relay, "image", "vase").await?;
+    let medium = outcome(&relay, &id).await?;
+    assert_eq!(medium["state"], "stored", "{medium}");
+    let names = bucket.names();
+    assert!(names.len() == 2 && names.iter().all(|name| name.starts_with("dmrelay/media/")), "{names:?}");
+    let (headers, status, part) = get(&relay, &id, "", Some("bytes=1-3")).await?;
+    assert_eq!((status, &part[..]), (206, &b"PNG"[..]));
+    assert_eq!(headers["content-range"], format!("bytes 1-3/{}", medium["bytes"]));
+    let (_, status, small) = get(&relay, &id, "?thumbnail=true", None).await?;
+    assert!(status == 200 && small.starts_with(b"\xff\xd8"));
+    // With the customer they go.
+    let erased = relay.rest.request("DELETE", &agent_path(&format!("users/{USER}")), None, &[]).await?;
+    ensure!(erased.status < 300, "{}", erased.text);
+    until("the deletion", WITHIN, async || Ok(bucket.names().is_empty().then_some(()))).await?;
     relay.end().await
 }

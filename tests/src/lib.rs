@@ -2,6 +2,7 @@
 
 pub mod alertmanager;
 pub mod browser;
+pub mod bucket;
 pub mod cluster;
 pub mod collector;
 pub mod console;

@@ -11,6 +11,7 @@ use crate::liveness::Liveness;
 use crate::media::Media;
 use crate::slots::Slots;
 use crate::timers::Timers;
+use crate::understanding::Desk;
 use anyhow::anyhow;
 use dmrelay_agent::{ChatAgent, Key};
 use dmrelay_app::App;
@@ -119,7 +120,7 @@ impl Parts {
             Some(storage) => {
                 let fetcher = Fetcher::new(&worker.media, app.metrics.clone()).map_err(|err| anyhow!(err))?;
                 let interpreter = Interpreter::new(&worker.understanding, app.metrics.clone())?;
-                Some(Arc::new(Media { fetcher, storage, interpreter }))
+                Some(Arc::new(Media { fetcher, storage, interpreter, desk: Desk::default() }))
             }
             None => None,
         };

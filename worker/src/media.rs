@@ -3,16 +3,14 @@
 
 use crate::Context;
 use crate::rounds::{Rounds, TICK};
-use crate::understanding;
-use bytes::Bytes;
+use crate::understanding::{self, Desk};
 use dmrelay_domain::media::MediaState;
 use dmrelay_domain::retry::{MEDIA_CAP, Schedule};
-use dmrelay_media::{Fetched, Fetcher, Interpreter, NotFetched, Storage, StoreError, thumbnail};
+use dmrelay_media::{Fetched, Fetcher, Interpreter, NotFetched, Storage, StoreError, thumbnail_in_turn};
 use dmrelay_store::MediaOutcome;
 use dmrelay_store::entity::media::Model;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Time beside the calls to Meta and to the store.
@@ -21,15 +19,14 @@ const LEASE_MARGIN: Duration = Duration::from_mins(1);
 /// Media deleted from the store in one go.
 const DELETIONS: u64 = 100;
 
-/// Pictures are decoded one at a time: each may take much memory.
-static DECODING: Semaphore = Semaphore::const_new(1);
-
 /// The fetcher and the store of media.
 pub(crate) struct Media {
     pub(crate) fetcher: Fetcher,
     pub(crate) storage: Storage,
     /// Puts media into words.
     pub(crate) interpreter: Option<Interpreter>,
+    /// Who is put into words.
+    pub(crate) desk: Desk,
 }
 
 /// Fetches what is due, until `shutdown`. Attempts under way are finished.
@@ -82,7 +79,7 @@ async fn delete_all(ctx: Arc<Context>, media: Arc<Media>, shutdown: Cancellation
     }
 }
 
-async fn attempt(ctx: &Arc<Context>, media: &Media, row: &Model) {
+async fn attempt(ctx: &Arc<Context>, media: &Arc<Media>, row: &Model) {
     let mut came = None;
     let outcome = match fetch(ctx, media, row).await {
         Ok(fetched) => {
@@ -111,7 +108,7 @@ async fn attempt(ctx: &Arc<Context>, media: &Media, row: &Model) {
     match ctx.store.record_medium(row, &outcome).await {
         Ok(true) if is_over => {
             let came = came.filter(|_| matches!(outcome, MediaOutcome::Stored { .. }));
-            understanding::put_into_words(ctx, media, row, came).await;
+            understanding::begin(ctx, media, row, came);
         }
         // Its message was unsent or erased meanwhile, or another worker has it.
         Ok(false) if matches!(outcome, MediaOutcome::Stored { .. }) => {
@@ -149,7 +146,8 @@ async fn keep(media: &Media, row: &Model, fetched: Fetched) -> Result<MediaOutco
         NotFetched::Later("the store of media does not take it".to_owned())
     };
     let Fetched { bytes, kind } = fetched;
-    let small = if kind.as_str().starts_with("image/") { thumbnail_of(bytes.clone()).await } else { None };
+    let small =
+        if kind.as_str().starts_with("image/") { thumbnail_in_turn(bytes.clone()).await } else { None };
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     media.storage.put(&row.object(), bytes).await.map_err(failed)?;
     let has_thumbnail = small.is_some();
@@ -157,11 +155,6 @@ async fn keep(media: &Media, row: &Model, fetched: Fetched) -> Result<MediaOutco
         media.storage.put(&row.thumbnail(), small).await.map_err(failed)?;
     }
     Ok(MediaOutcome::Stored { content_type: kind.as_str(), bytes: size, has_thumbnail })
-}
-
-async fn thumbnail_of(picture: Bytes) -> Option<Bytes> {
-    let _turn = DECODING.acquire().await.ok()?;
-    tokio::task::spawn_blocking(move || thumbnail(&picture)).await.unwrap_or_default()
 }
 
 fn attempts_of(row: &Model) -> u32 {

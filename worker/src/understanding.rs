@@ -5,21 +5,64 @@ use crate::Context;
 use crate::follow::{Hands, follow};
 use crate::media::Media;
 use dmrelay_domain::conversation::{Command, Understood};
-use dmrelay_domain::ids::MessageId;
+use dmrelay_domain::ids::{ConnectionId, MessageId};
 use dmrelay_media::Fetched;
 use dmrelay_store::entity::media::Model;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 /// How long it is tried to record words.
 const RECORD_WITHIN: Duration = Duration::from_secs(30);
 
-/// Puts a customer's medium into words, and lets its question go on. `came` is the medium, if it could be fetched.
-pub(crate) async fn put_into_words(ctx: &Arc<Context>, media: &Media, row: &Model, came: Option<Fetched>) {
-    let (Some(chat), Some(message)) = (row.chat_id, row.message_id) else { return };
-    if !ctx.options.understands.covers(&row.kind) {
+/// Media of a worker that are put into words at a time, those of one account, and those that may wait for it: the rest goes without.
+const AT_A_TIME: usize = 16;
+const ACCOUNT_SHARE: usize = 4;
+const WAITING_MAX: usize = 64;
+
+/// Whose media are put into words now. They do not hold up what is fetched, nor each other's accounts.
+pub(crate) struct Desk {
+    all: Semaphore,
+    waiting: Semaphore,
+    accounts: Mutex<HashMap<ConnectionId, Arc<Semaphore>>>,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        let (all, waiting) = (Semaphore::new(AT_A_TIME), Semaphore::new(WAITING_MAX));
+        Self { all, waiting, accounts: Mutex::default() }
+    }
+}
+
+impl Desk {
+    fn of(&self, account: ConnectionId) -> Arc<Semaphore> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.retain(|_, share| Arc::strong_count(share) > 1);
+        accounts.entry(account).or_insert_with(|| Arc::new(Semaphore::new(ACCOUNT_SHARE))).clone()
+    }
+}
+
+/// Puts a customer's medium into words in turn with others, and lets its question go on. `came` is the medium, if it could be fetched.
+pub(crate) fn begin(ctx: &Arc<Context>, media: &Arc<Media>, row: &Model, came: Option<Fetched>) {
+    if row.message_id.is_none() || !ctx.options.understands.covers(&row.kind) {
         return;
     }
+    let (ctx, media, row) = (ctx.clone(), media.clone(), row.clone());
+    ctx.tasks.clone().spawn(async move {
+        let desk = &media.desk;
+        // Nobody waits for more than can be worked off.
+        let waits = desk.waiting.try_acquire();
+        let came = came.filter(|_| waits.is_ok());
+        let share = desk.of(row.connection_id);
+        let _turn =
+            if came.is_some() { Some((share.acquire().await, desk.all.acquire().await)) } else { None };
+        put_into_words(&ctx, &media, &row, came).await;
+    });
+}
+
+async fn put_into_words(ctx: &Arc<Context>, media: &Media, row: &Model, came: Option<Fetched>) {
+    let (Some(chat), Some(message)) = (row.chat_id, row.message_id) else { return };
     let words = match came {
         Some(fetched) => words(ctx, media, (row, message), fetched).await,
         None => None,

@@ -6,7 +6,7 @@ use super::pages;
 use super::visitor::Visitor;
 use super::{html, trouble};
 use crate::bodies::{self, Unread};
-use crate::extract::Id;
+use crate::extract::{Id, Params};
 use crate::idempotency;
 use crate::problem::Problem;
 use crate::routes::ids;
@@ -155,13 +155,23 @@ pub(super) async fn send(Id(id): Id<ChatId>, call: Call<Fields>) -> Response {
             let outgoing = Outgoing::text(&dmrelay_domain::text::clean(text));
             What::Message(outgoing.map_err(|err| send::faults("/text", err))?)
         };
-        let reply_to = Some(call.fields.reply_to.as_str()).filter(|id| !id.is_empty());
-        let reply_to = reply_to
-            .map(|id| id.parse().map_err(|_| Problem::invalid("/reply_to", "must be the id of a message")))
-            .transpose()?;
-        act.send(what, reply_to.map(MessageId), (&call.headers, call.trace)).await
+        act.send(what, replied(&call.fields.reply_to)?, (&call.headers, call.trace)).await
     };
     call.answer(sending.await, &address(id))
+}
+
+/// The message that a form replies to; none if it is empty.
+fn replied(id: &str) -> Result<Option<MessageId>, Problem> {
+    let id = Some(id).filter(|id| !id.is_empty());
+    let id =
+        id.map(|id| id.parse().map_err(|_| Problem::invalid("/reply_to", "must be the id of a message")));
+    Ok(id.transpose()?.map(MessageId))
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Attached {
+    #[serde(default)]
+    reply_to: String,
 }
 
 /// `POST /console/chats/{chatId}/attach`: the body is a file, which is uploaded and sent.
@@ -169,6 +179,7 @@ pub(super) async fn attach(
     State(state): State<ApiState>,
     visitor: Visitor,
     Id(id): Id<ChatId>,
+    Params(attached): Params<Attached>,
     headers: HeaderMap,
     trace: Option<Extension<TraceId>>,
     body: Body,
@@ -187,7 +198,7 @@ pub(super) async fn attach(
         let outgoing = Outgoing::from_json(&json!({ "attachment": attachment }));
         let what = What::Message(outgoing.map_err(|err| send::faults("", err))?);
         let trace = trace.map_or_else(TraceId::random, |Extension(trace)| trace);
-        act.send(what, None, (&headers, trace)).await
+        act.send(what, replied(&attached.reply_to)?, (&headers, trace)).await
     };
     sending.await.map_or_else(|problem: Problem| trouble(&problem), html)
 }

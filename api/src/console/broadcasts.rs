@@ -40,6 +40,8 @@ pub(super) struct Query {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Fields {
+    /// The id that it gets.
+    id: Option<Uuid>,
     name: String,
     connection: Option<Uuid>,
     template: String,
@@ -81,7 +83,8 @@ async fn page(
     let rows = state.store.broadcasts(&ids, (None, SHOWN, 0)).await?;
     let mut all: Vec<BroadcastView> = Vec::with_capacity(rows.items.len());
     for row in &rows.items {
-        all.push(broadcasts::shown(state, row).await?);
+        let counts = state.store.broadcast_counts(row.id).await?;
+        all.push(BroadcastView::of(row, Some(&counts)));
     }
     let live = connections.iter().filter(|connection| is_live(connection));
     let accounts: Vec<(Uuid, String)> = live
@@ -91,7 +94,13 @@ async fn page(
         .collect();
     let saved = state.store.templates(&visitor.subaccount).await?;
     let saved: Vec<TemplateView> = saved.iter().map(templates::view).collect();
-    Ok(render(&Broadcasts { person: &visitor.person(), accounts: &accounts, templates: &saved, all: &all }))
+    Ok(render(&Broadcasts {
+        person: &visitor.person(),
+        accounts: &accounts,
+        templates: &saved,
+        all: &all,
+        next: BroadcastId::new().0,
+    }))
 }
 
 /// `POST /console/broadcasts`: makes one, or counts whom it would reach.
@@ -107,8 +116,12 @@ pub(super) async fn create(call: Call<Fields>) -> Response {
             return Ok(dmrelay_console::reach(Some(&ReachView::from(&reach))));
         }
         broadcasts::create(state, &connection, wanted, &visitor.actor).await?;
-        let sent = page(state, visitor, dmrelay_console::sent).await?;
-        Ok(maud::html! { (sent) (dmrelay_console::reach(None)) })
+        // Whatever else can be read now: it is made.
+        Ok(maud::html! {
+            (dmrelay_console::fetch("/console/broadcasts?part=list"))
+            (dmrelay_console::fresh_id(BroadcastId::new().0))
+            (dmrelay_console::reach(None))
+        })
     };
     call.answer(creating.await, BROADCASTS)
 }
@@ -134,7 +147,9 @@ fn wanted(fields: &Fields, now: Millis) -> Result<Wanted, Problem> {
     // To count, nothing needs to be written yet.
     let is_message = template.is_none() && !fields.send.is_empty();
     let message = if is_message { Some(fields.message.checked()?) } else { None };
+    let id = fields.id.ok_or_else(|| Problem::invalid("/id", "is required: load the page anew"))?;
     Ok(Wanted {
+        id: BroadcastId(id),
         name: fields.name.clone(),
         audience: AudienceView {
             tags: list(&fields.tags),

@@ -18,6 +18,10 @@ use serde::Deserialize;
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// Lists that pages show and fetch anew.
+const BROADCASTS: &str = "/console/broadcasts?part=list";
+const COMMENTS: &str = "/console/comments?part=list";
+
 const LAST_EVENT_ID: &str = "last-event-id";
 
 #[derive(Debug, Default, Deserialize)]
@@ -75,8 +79,13 @@ pub(super) async fn live(
 
 /// What a page fetches whatever happens: the list that it shows.
 fn tail(word: &str) -> Option<String> {
-    if matches!(word, "broadcasts" | "comments") {
-        return Some(format!("/console/{word}?part=list"));
+    let page = match word {
+        "broadcasts" => Some(BROADCASTS),
+        "comments" => Some(COMMENTS),
+        _ => None,
+    };
+    if let Some(page) = page {
+        return Some(page.to_owned());
     }
     let is_group = words::ACTIVITY_GROUPS.iter().any(|(group, _)| *group == word);
     is_group.then(|| format!("/console/activity?part=rows&group={word}"))
@@ -88,6 +97,14 @@ impl Shown {
         let is_open = event.chat_id.is_some() && event.chat_id == self.chat;
         let event_id = event.id.to_string();
         if let Some(tail) = &self.tail {
+            let is_of_page = match tail.as_str() {
+                BROADCASTS => event.kind == LiveEventKind::BroadcastUpdated,
+                COMMENTS => event.kind == LiveEventKind::CommentUpdated,
+                _ => true,
+            };
+            if !is_of_page {
+                return None;
+            }
             return Some(Event::default().id(event_id).event("fragments").data(fetch(tail).into_string()));
         }
         let markup = maud::html! {

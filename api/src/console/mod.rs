@@ -44,6 +44,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// The longest form, in bytes: a message and what goes with it.
 const FORM_BYTES_MAX: usize = 16 * 1024;
 
+/// The longest form with all rules of an account, or with cards: as long as a call of the API.
+const LONG_FORM_BYTES_MAX: usize = 256 * 1024;
+
 /// The pages.
 pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
     Router::new()
@@ -71,7 +74,7 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/failed/{letterId}", get(failed::letter))
         .route("/console/failed/{letterId}/replay", post(failed::replay))
         .route("/console/failed/{letterId}/discard", post(failed::discard))
-        .route("/console/drafts", post(draft::preview))
+        .route("/console/drafts", post(draft::preview).layer(DefaultBodyLimit::max(LONG_FORM_BYTES_MAX)))
         .route("/console/templates", get(templates::show).post(templates::create))
         .route("/console/templates/{templateId}", post(templates::change))
         .route("/console/templates/{templateId}/remove", post(templates::remove))
@@ -85,7 +88,10 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/accounts/connect", post(accounts::connect))
         .route("/console/accounts/{connectionId}/qr", get(accounts::qr))
         .route("/console/accounts/{connectionId}/profile", get(profile::show).post(profile::set))
-        .route("/console/accounts/{connectionId}/rules", get(rules::show).post(rules::set))
+        .route(
+            "/console/accounts/{connectionId}/rules",
+            get(rules::show).post(rules::set).layer(DefaultBodyLimit::max(LONG_FORM_BYTES_MAX)),
+        )
         .route("/console/accounts/{connectionId}/{deed}", post(accounts::act))
         .route("/console/activity", get(activity::show))
         .route("/console/keys", get(keys::show).post(keys::create))

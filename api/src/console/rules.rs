@@ -8,9 +8,11 @@ use crate::services::templates;
 use crate::settings::{self, ChangeSettings};
 use crate::state::ApiState;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use dmrelay_console::{Markup, words};
 use dmrelay_domain::permission::Permission;
+use dmrelay_domain::signature::sha256;
 use dmrelay_views::{ConnectionSettings, ConnectionView, RuleView, TemplateView};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -36,6 +38,11 @@ pub(super) async fn set(Path(id): Path<Uuid>, call: Call<Fields>) -> Response {
         visitor.require(Permission::Configure)?;
         let connection = accounts::find(state, visitor, id).await?;
         let before = ConnectionView::of(&connection, None).settings;
+        if fields.get("before").is_none_or(|known| *known != digest(&before)) {
+            let title = "Somebody has changed the rules meanwhile";
+            return Err(Problem::new(StatusCode::CONFLICT, "rules-changed", title)
+                .detail("close the dialog and open it again"));
+        }
         let change = serde_json::from_value::<ChangeSettings>(wanted(fields, &before));
         let change = change.map_err(|_| Problem::invalid("", "must be the rules of the form"))?;
         let (values, mut errors) = (change.values(), ValidationErrors::default());
@@ -60,17 +67,29 @@ async fn dialog(
     let view = ConnectionView::of(&connection, None);
     let saved = state.store.templates(&visitor.subaccount).await?;
     let saved: Vec<TemplateView> = saved.iter().map(templates::view).collect();
-    Ok(dmrelay_console::rules(&visitor.person(), id, &view.settings, &saved, outcome))
+    let digest = digest(&view.settings);
+    Ok(dmrelay_console::rules(&visitor.person(), id, &view.settings, &saved, (&digest, outcome)))
+}
+
+/// What the rules are, in short.
+fn digest(settings: &ConnectionSettings) -> String {
+    let ConnectionSettings { taps, story_mention, story_reply, comment_rules, .. } = settings;
+    let rules = json!([taps, story_mention, story_reply, comment_rules]).to_string();
+    hex::encode(&sha256(rules.as_bytes())[..16])
 }
 
 /// The settings that the fields say; rows without a payload, and comment rules that are not ticked, are none. Values of variables, which
 /// the form does not show, stay as they are while the saved message is the same.
 fn wanted(fields: &Fields, before: &ConnectionSettings) -> Value {
-    let text =
-        |name: String| fields.get(&name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let text = |name: String| {
+        fields
+            .get(&name)
+            .map(|text| text.replace("\r\n", "\n").trim().to_owned())
+            .filter(|text| !text.is_empty())
+    };
     let list = |name: String| -> Vec<String> {
         let all = text(name).unwrap_or_default();
-        all.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
+        all.lines().map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
     };
     let rule = |place: &str, before: Option<&RuleView>| {
         let action = text(format!("{place}.action")).unwrap_or_else(|| "ask_agent".to_owned());
@@ -136,7 +155,7 @@ mod tests {
             ("tap.1.payload", " "),
             ("tap.1.action", "send"),
             ("comment.0.on", "true"),
-            ("comment.0.keywords", "price, how much"),
+            ("comment.0.keywords", "price\r\nhow, much"),
             ("comment.0.action", "send"),
             ("comment.0.text", "65"),
             ("comment.0.public", "You have a message."),
@@ -147,7 +166,7 @@ mod tests {
         let wanted = wanted(&fields, &ConnectionSettings::default());
         assert_eq!(wanted["storyMention"], json!({ "action": "send", "text": "Thank you!" }));
         assert_eq!(wanted["taps"], json!({ "HOURS": { "action": "hand_over" } }));
-        let rule = json!([{ "keywords": ["price", "how much"], "mediaIds": [], "hide": false, "publicReply": "You have a message.",
+        let rule = json!([{ "keywords": ["price", "how, much"], "mediaIds": [], "hide": false, "publicReply": "You have a message.",
             "reply": { "action": "send", "text": "65" } }]);
         assert_eq!(wanted["commentRules"], rule);
     }

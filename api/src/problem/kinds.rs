@@ -124,7 +124,8 @@ pub(crate) static KINDS: &[Kind] = &[
     ),
     kind("broadcast-state", &[409], "the broadcast is over, or not paused", Extras::None),
     kind("template-changed", &[409], "somebody has changed the template since it was read", Extras::None),
-    kind("comment-state", &[409], "it was done with the comment already, or is under way", Extras::None),
+    kind("rules-changed", &[409], "somebody has changed the rules meanwhile (in the console)", Extras::None),
+    kind("comment-state", &[409], "this action is already done or in progress for the comment", Extras::None),
     kind("media-not-kept", &[409], "`MEDIA_STORE` is empty: files cannot be uploaded", Extras::None),
     kind("media-pending", &[409], "the medium is being fetched from Meta; `Retry-After`", Extras::None),
     kind(

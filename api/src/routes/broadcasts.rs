@@ -120,6 +120,7 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<BroadcastView>), Problem> {
     let connection = select(&state, &scope, request.connection_id).await?;
     let wanted = Wanted {
+        id: BroadcastId::new(),
         name: request.name,
         audience: request.audience,
         message: request.message,

@@ -95,12 +95,12 @@ pub(super) struct PublicReply {
 
 /// Answers a comment for everybody to see
 ///
-/// Once: who was answered by a rule, or by somebody, is not answered again.
+/// A comment is answered publicly only once, whether by a rule or by a person.
 #[utoipa::path(post, path = "/comments/{commentId}/reply", tag = "Comments", operation_id = "replyToComment",
     request_body = PublicReply,
     responses(
         (status = 200, description = "The comment", body = CommentView),
-        (status = 409, description = "It was answered already, or is being answered, or the account cannot now"),
+        (status = 409, description = "It was answered already or is being answered, or the account is not connected"),
     ))]
 pub(super) async fn reply(
     State(state): State<ApiState>,
@@ -115,7 +115,7 @@ pub(super) async fn reply(
 #[utoipa::path(post, path = "/comments/{commentId}/hide", tag = "Comments", operation_id = "hideComment",
     responses(
         (status = 200, description = "The comment", body = CommentView),
-        (status = 409, description = "It is hidden already, or is being hidden, or the account cannot now"),
+        (status = 409, description = "It is hidden already or is being hidden, or the account is not connected"),
     ))]
 pub(super) async fn hide(
     State(state): State<ApiState>,

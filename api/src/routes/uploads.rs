@@ -27,8 +27,8 @@ pub(super) struct Query {
 /// Uploads a file to send
 ///
 /// An image (PNG, JPEG, GIF; up to 8 MiB), a video, audio (AAC, M4A, WAV, MP4) or a PDF (up to 25 MiB). The body is the file, or a form
-/// (`multipart/form-data`) with a part `file`; its type is that of its bytes. `attachmentId` sends it, in any number of messages. The same
-/// file is uploaded once: then the answer is 200.
+/// (`multipart/form-data`) with a part `file`; the type is detected from the bytes. Send it by its `attachmentId` in any number of messages. The same
+/// file is uploaded only once; repeating the request returns 200.
 #[utoipa::path(post, path = "/media", tag = "Takeover", operation_id = "uploadMedia", params(Query),
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The file"),
     responses(

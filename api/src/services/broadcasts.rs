@@ -21,6 +21,8 @@ const OF_CUSTOMER: [&str; 2] = ["name", "username"];
 
 /// A broadcast that somebody wants.
 pub(crate) struct Wanted {
+    /// The id that it gets.
+    pub(crate) id: BroadcastId,
     pub(crate) name: String,
     pub(crate) audience: AudienceView,
     pub(crate) message: Option<Value>,
@@ -56,6 +58,7 @@ pub(crate) async fn create(
     let (message, template) = message_of(state, connection, &wanted).await?;
     check_variables(&message, &wanted.variables, connection)?;
     let new = NewBroadcast {
+        id: wanted.id,
         name: name.to_owned(),
         audience,
         message: message.as_json().to_string(),
@@ -64,7 +67,13 @@ pub(crate) async fn create(
         interval: Duration::from_mins(1) / per_minute,
         starts_at: starts_at.unwrap_or(0),
     };
-    let row = state.store.create_broadcast(connection, new, actor).await?;
+    let row = match state.store.create_broadcast(connection, new, actor).await {
+        // It was made before, and whoever made it was not told.
+        Err(err) if err.is_conflict() => {
+            state.store.broadcast(&[connection.id], wanted.id).await?.ok_or_else(missing)?
+        }
+        made => made?,
+    };
     tracing::info!(broadcast = %row.id, "broadcast made");
     shown(state, &row).await
 }

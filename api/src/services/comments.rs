@@ -49,7 +49,7 @@ pub(crate) async fn act(
         (if matches!(wanted, Wanted::Hide) { Deed::Hide } else { Deed::PublicReply }, state.graph.timeout());
     let begun = state.store.begin_comment_deed(row, deed, timeout + MARGIN).await?;
     let begun = begun.ok_or_else(|| {
-        let title = "This was done with the comment already, or is under way";
+        let title = "This action is already done or in progress for the comment";
         Problem::new(StatusCode::CONFLICT, "comment-state", title)
     })?;
     let comment = row.comment_id.as_str();

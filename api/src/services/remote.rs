@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Checks the files that a message names by address; `pointer` is where the message is in the body.
 ///
 /// # Errors
-/// 422 for what Meta would not take: of a type or size that Instagram does not send, or not there.
+/// 422 for what Meta would not take: of a type or size that Instagram does not send.
 pub(crate) async fn check(state: &ApiState, message: &Value, pointer: &str) -> Result<(), Problem> {
     let time = state.options.limits.uploads.upload_check_timeout;
     if time.is_zero() {
@@ -49,7 +49,6 @@ async fn look(
 
 fn judge(answer: &Answer, kind: &str) -> Result<(), String> {
     match answer.status {
-        status @ (404 | 410) => Err(format!("Meta could not fetch it: its server answers with {status}")),
         200 => {
             let media_type = answer.content_type.as_deref().unwrap_or_default();
             let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -91,10 +90,10 @@ mod tests {
         assert!(served(page, "image").await.is_err_and(|what| what.contains("no text/html as image")));
         let large = "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 9000000\r\n\r\n";
         assert!(served(large, "image").await.is_err_and(|what| what.contains("has 9000000 bytes")));
-        let gone = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
-        assert!(served(gone, "file").await.is_err_and(|what| what.contains("404")));
         for unknown in [
             "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 9\r\n\r\n",
+            // Some answer GET only.
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
             "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n",
             "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
             "nonsense\r\n\r\n",

@@ -8,11 +8,12 @@ use crate::state::ApiState;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
 use axum::http::{HeaderMap, StatusCode, header};
+use dmrelay_domain::clock::millis;
 use dmrelay_domain::ids::{ConnectionId, MediaId};
 use dmrelay_domain::outgoing::{attachment_ids, sent_as};
 use dmrelay_domain::signature::sha256;
 use dmrelay_instagram::File;
-use dmrelay_media::{ContentType, Storage, kind_of, thumbnail};
+use dmrelay_media::{ContentType, Storage, kind_of, thumbnail_in_turn};
 use dmrelay_store::entity::media::Model;
 use dmrelay_store::{Connection, Upload};
 use serde_json::{Value, json};
@@ -55,7 +56,7 @@ pub(crate) async fn upload(
     check_connected(connection)?;
     let (content_type, kind) = checked(&bytes)?;
     let digest = hex::encode(sha256(&bytes));
-    if let Some(row) = state.store.uploaded(connection.id, &digest).await? {
+    if let Some(row) = known(state, connection, &digest).await? {
         return Ok((row, false));
     }
     let access = access_of_live(state, connection)?;
@@ -95,6 +96,18 @@ pub(crate) async fn upload(
     }
 }
 
+/// What was uploaded with these bytes, and Meta may still have: not long ago, and with the login of now. Otherwise it is uploaded anew.
+async fn known(state: &ApiState, connection: &Connection, digest: &str) -> Result<Option<Model>, Problem> {
+    let Some(row) = state.store.uploaded(connection.id, digest).await? else { return Ok(None) };
+    let age = millis(state.options.limits.uploads.upload_reuse);
+    let since = Ord::max(state.clock.now() - age, connection.row.connected_at.unwrap_or_default());
+    if row.stored_at.is_some_and(|at| at >= since) {
+        return Ok(Some(row));
+    }
+    state.store.forget_digest(row.id).await?;
+    Ok(None)
+}
+
 /// What a file is, and as what it is sent.
 fn checked(bytes: &Bytes) -> Result<(ContentType, &'static str), Problem> {
     let invalid = |what: String| Problem::invalid("", what);
@@ -109,7 +122,7 @@ async fn thumbnail_of(kind: ContentType, picture: Bytes) -> Option<Bytes> {
     if !kind.as_str().starts_with("image/") {
         return None;
     }
-    tokio::task::spawn_blocking(move || thumbnail(&picture)).await.unwrap_or_default()
+    thumbnail_in_turn(picture).await
 }
 
 async fn put(storage: &Storage, file: (&str, Bytes), small: Option<(String, Bytes)>) -> Result<(), Problem> {

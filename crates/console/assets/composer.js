@@ -46,9 +46,16 @@ if (form && text) {
     file.value = "";
     if (!chosen || !confirm(fill(file.dataset.confirm, chosen.name))) return;
     file.disabled = true;
+    // The same key until it is known to be stored: it goes to the customer once.
+    const known = `file:${form.dataset.chat}:${chosen.name}:${chosen.size}:${chosen.lastModified}:${replies}`;
+    const id = sessionStorage.getItem(known) ?? newKey();
+    sessionStorage.setItem(known, id);
     try {
-      const headers = { "content-type": "application/octet-stream", "idempotency-key": newKey() };
-      apply(await fetchFragments(`/console/chats/${form.dataset.chat}/attach`, { method: "POST", body: chosen, headers }), true);
+      const headers = { "content-type": "application/octet-stream", "idempotency-key": id };
+      const address = `/console/chats/${form.dataset.chat}/attach?reply_to=${replies}`;
+      apply(await fetchFragments(address, { method: "POST", body: chosen, headers }), true);
+      sessionStorage.removeItem(known);
+      replyToNone();
     } catch (problem) {
       alert(problem instanceof Error ? problem.message : problem);
     } finally {

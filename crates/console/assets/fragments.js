@@ -69,13 +69,26 @@ const keepTyped = (old, fresh) => {
   /** @type {NodeListOf<HTMLInputElement>} */
   const fields = old.querySelectorAll("input:not([type=hidden]), textarea");
   for (const field of fields) {
-    /** @type {HTMLInputElement | null} */
-    const same = fresh.querySelector(`${field.tagName}[name="${field.name}"]`);
+    /** @type {HTMLInputElement | null | undefined} */
+    const same = mate(field, old, fresh)?.querySelector(`${field.tagName}[name="${field.name}"]`);
     if (!same) continue;
     if (field.value !== field.defaultValue) same.value = field.value;
     if (field === document.activeElement) focused = same;
   }
+  // What was opened stays open.
+  for (const part of old.querySelectorAll("details[open]")) {
+    const home = part.parentElement?.closest("[id]") ?? old;
+    const place = [...home.querySelectorAll("details")].indexOf(/** @type {HTMLDetailsElement} */ (part));
+    const same = mate(part, old, fresh)?.querySelectorAll("details")[place];
+    if (same) same.open = true;
+  }
   return focused;
+};
+
+/** What takes the place of that which a part is in. @param {Element} part @param {Element} old @param {Element} fresh */
+const mate = (part, old, fresh) => {
+  const home = part.parentElement?.closest("[id]");
+  return home && home !== old ? fresh.querySelector(`#${CSS.escape(home.id)}`) : fresh;
 };
 
 /**
@@ -89,9 +102,15 @@ addEventListener("pointerdown", () => {
   if (press) return;
   let end = () => {};
   const over = /** @type {Promise<void>} */ (new Promise((done) => (end = done)));
-  press = { over, end };
+  const mine = { over, end };
+  press = mine;
+  // Some presses are never told to end.
+  setTimeout(() => {
+    end();
+    if (press === mine) press = null;
+  }, 2000);
 }, true);
-for (const name of ["pointerup", "pointercancel", "blur"]) {
+for (const name of ["pointerup", "pointercancel", "contextmenu", "dragend", "blur"]) {
   addEventListener(name, (event) => {
     // A field that loses the focus is no end of it; the window is.
     if (name === "blur" && event.target !== window) return;

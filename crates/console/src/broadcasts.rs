@@ -21,6 +21,8 @@ pub struct Broadcasts<'a> {
     pub templates: &'a [TemplateView],
     /// The broadcasts, newest first, with how far they have come.
     pub all: &'a [BroadcastView],
+    /// The id of the one that is made next: sent twice, the form makes one.
+    pub next: Uuid,
 }
 
 /// The page's panes.
@@ -56,7 +58,7 @@ fn card(person: &Person, one: &BroadcastView) -> Markup {
             }
         }
     };
-    let is_over = matches!(one.state.as_str(), "finished" | "cancelled");
+    let is_over = matches!(one.state.as_str(), "done" | "cancelled");
     html! {
         section class="card" {
             header {
@@ -116,6 +118,7 @@ fn create(page: &Broadcasts<'_>) -> Markup {
     html! {
         form id="editor" class="connect editor" method="post" action={ (BASE) "/broadcasts" } data-post data-preview={ (BASE) "/drafts" } {
             input type="hidden" name="csrf" value=(page.person.csrf);
+            (fresh_id(page.next))
             h2 { (text::NEW) }
             div class="fields" {
                 label { (text::NAME) input name="name" required maxlength="100" autocomplete="off" placeholder=(text::NAME_EXAMPLE); }
@@ -165,6 +168,11 @@ fn create(page: &Broadcasts<'_>) -> Markup {
             }
         }
     }
+}
+
+/// The id of the broadcast that the form makes, as a fragment.
+pub fn fresh_id(id: Uuid) -> Markup {
+    html! { input id="broadcast-id" type="hidden" name="id" value=(id); }
 }
 
 /// Whom it would reach, as a fragment.

@@ -30,7 +30,7 @@ pub mod words;
 
 pub use accounts::{Account, Login, accounts, card};
 pub use activity::{Activities, activities, rows};
-pub use broadcasts::{Broadcasts, broadcasts, reach, sent};
+pub use broadcasts::{Broadcasts, broadcasts, fresh_id, reach, sent};
 pub use comments::{Comments, card as comment_card, comments, list as comment_list};
 pub use draft::{Draft, preview};
 pub use failed::{Failed, Outcome, failed, letter, outcome};

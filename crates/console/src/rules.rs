@@ -9,13 +9,13 @@ use uuid::Uuid;
 /// Empty rows below those that there are.
 const SPARE: usize = 2;
 
-/// The dialog, as a fragment.
+/// The dialog, as a fragment. `digest` is of the rules as they are: whoever changed them meanwhile is not overwritten.
 pub fn rules(
     person: &Person,
     connection: Uuid,
     settings: &ConnectionSettings,
     templates: &[TemplateView],
-    outcome: Option<&str>,
+    (digest, outcome): (&str, Option<&str>),
 ) -> Markup {
     let taps: Vec<(&str, Option<&RuleView>)> =
         settings.taps.iter().flatten().map(|(payload, rule)| (payload.as_str(), Some(rule))).collect();
@@ -30,6 +30,7 @@ pub fn rules(
             p class="quiet" { (text::INTRO) }
             form class="stack" method="post" action={ (BASE) "/accounts/" (connection) "/rules" } data-post {
                 input type="hidden" name="csrf" value=(person.csrf);
+                input type="hidden" name="before" value=(digest);
                 fieldset {
                     legend { (text::STORIES) }
                     div class="rule" { span { (text::STORY_MENTION) } (fields("story_mention", settings.story_mention.as_ref(), templates)) }
@@ -56,7 +57,7 @@ pub fn rules(
 
 fn comment(n: usize, rule: Option<&CommentRuleView>, templates: &[TemplateView]) -> Markup {
     let joined = |list: fn(&CommentRuleView) -> &Vec<String>| {
-        rule.map(|rule| list(rule).join(", ")).unwrap_or_default()
+        rule.map(|rule| list(rule).join("\n")).unwrap_or_default()
     };
     let name = |field: &str| format!("comment.{n}.{field}");
     html! {
@@ -64,11 +65,12 @@ fn comment(n: usize, rule: Option<&CommentRuleView>, templates: &[TemplateView])
             label class="tick" {
                 input type="checkbox" name=(name("on")) value="true" checked[rule.is_some()]; " " (text::ON)
             }
-            input name=(name("keywords")) value=(joined(|rule| &rule.keywords)) placeholder=(text::KEYWORDS) aria-label=(text::KEYWORDS);
-            input name=(name("posts")) value=(joined(|rule| &rule.media_ids)) placeholder=(text::POSTS) aria-label=(text::POSTS);
+            textarea name=(name("keywords")) rows="2" placeholder=(text::KEYWORDS) aria-label=(text::KEYWORDS) { (joined(|rule| &rule.keywords)) }
+            textarea name=(name("posts")) rows="2" placeholder=(text::POSTS) aria-label=(text::POSTS) { (joined(|rule| &rule.media_ids)) }
             (fields(&format!("comment.{n}"), rule.map(|rule| &rule.reply), templates))
-            input name=(name("public")) maxlength="1000" placeholder=(text::PUBLIC) aria-label=(text::PUBLIC)
-                value=(rule.and_then(|rule| rule.public_reply.as_deref()).unwrap_or_default());
+            textarea name=(name("public")) rows="1" maxlength="1000" placeholder=(text::PUBLIC) aria-label=(text::PUBLIC) {
+                (rule.and_then(|rule| rule.public_reply.as_deref()).unwrap_or_default())
+            }
             label class="tick" {
                 input type="checkbox" name=(name("hide")) value="true" checked[rule.is_some_and(|rule| rule.hide)]; " " (text::HIDE)
             }
@@ -84,8 +86,9 @@ fn fields(place: &str, rule: Option<&RuleView>, templates: &[TemplateView]) -> M
         select name={ (place) ".action" } aria-label=(text::ACTION) {
             @for (word, label) in text::ACTIONS { option value=(word) selected[word == action] { (label) } }
         }
-        input name={ (place) ".text" } maxlength="1000" placeholder=(text::TEXT) aria-label=(text::TEXT)
-            value=(rule.and_then(|rule| rule.text.as_deref()).unwrap_or_default());
+        textarea name={ (place) ".text" } rows="1" maxlength="1000" placeholder=(text::TEXT) aria-label=(text::TEXT) {
+            (rule.and_then(|rule| rule.text.as_deref()).unwrap_or_default())
+        }
         @if !templates.is_empty() {
             select name={ (place) ".template" } aria-label=(text::TEMPLATE) {
                 option value="" { (text::NO_TEMPLATE) }

@@ -9,5 +9,5 @@ mod understand;
 pub use fetch::{Fetched, Fetcher, NotFetched};
 pub use kind::{ContentType, kind_of};
 pub use store::{Content, Storage, StoreError};
-pub use thumbnail::thumbnail;
+pub use thumbnail::thumbnail_in_turn;
 pub use understand::{Interpreter, NotUnderstood, Words};

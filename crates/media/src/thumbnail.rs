@@ -5,6 +5,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage, Rgba};
 use std::io::Cursor;
+use tokio::sync::Semaphore;
 
 /// The longer side of a thumbnail, in pixels.
 const SIDE: u32 = 480;
@@ -19,7 +20,7 @@ const QUALITY: u8 = 78;
 
 /// A small JPEG of a picture; `None` if it cannot be decoded, or is too large to. It takes processor time: not for a thread that
 /// others wait for.
-pub fn thumbnail(picture: &[u8]) -> Option<Bytes> {
+fn thumbnail(picture: &[u8]) -> Option<Bytes> {
     let mut reader = ImageReader::new(Cursor::new(picture)).with_guessed_format().ok()?;
     let mut limits = Limits::default();
     limits.max_alloc = Some(DECODED_BYTES_MAX);
@@ -53,6 +54,15 @@ fn on_white(picture: &DynamicImage) -> RgbImage {
         };
         Rgb([mixed(red), mixed(green), mixed(blue)])
     })
+}
+
+/// Pictures are decoded one at a time: each may take much memory.
+static DECODING: Semaphore = Semaphore::const_new(1);
+
+/// The same on a thread for it, in turn with others of the process.
+pub async fn thumbnail_in_turn(picture: Bytes) -> Option<Bytes> {
+    let _turn = DECODING.acquire().await.ok()?;
+    tokio::task::spawn_blocking(move || thumbnail(&picture)).await.unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -79,6 +79,8 @@ impl Audience {
 /// A broadcast to be made.
 #[derive(Debug, Clone)]
 pub struct NewBroadcast {
+    /// Its id: whoever makes it again under the same one makes nothing.
+    pub id: BroadcastId,
     /// What it is called.
     pub name: String,
     /// Who is to have it.
@@ -155,7 +157,7 @@ impl Store {
         let now = tx.now().await?;
         let interval_us = i64::try_from(new.interval.as_micros()).unwrap_or(i64::MAX);
         let row = Model {
-            id: BroadcastId::new(),
+            id: new.id,
             connection_id: connection.id,
             name: new.name,
             state: BroadcastState::Scheduled.into(),

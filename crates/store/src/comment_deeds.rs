@@ -70,8 +70,8 @@ impl Store {
         if !begun.was_due {
             end = end.col_expr(Column::DueAt, Expr::value(None::<i64>));
         }
-        end.exec(tx.connection()).await?;
-        if state == Some(DeedState::Done) {
+        let is_ended = end.exec(tx.connection()).await?.rows_affected > 0;
+        if is_ended && state == Some(DeedState::Done) {
             let done = Activity::of_connection(connection, ActivityKind::CommentAnswered, actor)
                 .about(&begun.id)
                 .with("deed", begun.deed.word());

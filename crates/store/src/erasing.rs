@@ -8,7 +8,7 @@ use dmrelay_domain::ids::{ChatId, ConnectionId, SubaccountId};
 use dmrelay_domain::states::ConnectionStatus;
 use dmrelay_entity::{
     account_sign, activity, agent, api_key, backfill, breaker, chat, connect_session, connection_check,
-    dead_letter, erased_trace, erased_user, erasure, idempotency_key, incident, instagram_connection,
+    dead_letter, erased_trace, erased_user, erasure, idempotency_key, incident, instagram_connection, media,
     meta_app, notification, notification_target, prompt_echo, provider_key, session, usage_day,
 };
 use sea_orm::sea_query::Expr;
@@ -194,6 +194,8 @@ impl Store {
             let key = crate::BreakerKey::GraphAccount(connection.account.clone()).to_string();
             breaker::Entity::delete_many().filter(breaker::Column::Key.eq(key)).exec(db).await?;
         }
+        // What was uploaded to be sent is of no chat.
+        tx.discard_media(media::Column::ConnectionId.eq(id)).await?;
         backfill::Entity::delete_by_id(id).exec(db).await?;
         connection_check::Entity::delete_many()
             .filter(connection_check::Column::ConnectionId.eq(id))

@@ -86,6 +86,18 @@ impl Store {
         Ok(one.one(&self.writer()).await?)
     }
 
+    /// What was uploaded is uploaded anew when it is wanted again. What was sent with it is shown as before.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn forget_digest(&self, id: MediaId) -> Result<()> {
+        let forget = Entity::update_many()
+            .col_expr(Column::Sha256, Expr::val(Value::String(None)))
+            .filter(Column::Id.eq(id));
+        forget.exec(&self.writer()).await?;
+        Ok(())
+    }
+
     /// What was uploaded, by Meta's ids for it.
     ///
     /// # Errors
@@ -96,7 +108,6 @@ impl Store {
         }
         let all = Entity::find()
             .filter(Column::ConnectionId.eq(connection))
-            .filter(Column::Sha256.is_not_null())
             .filter(Column::AttachmentId.is_in(attachments.iter().copied()))
             .filter(Column::State.eq(MediaState::Stored.as_str()));
         Ok(all.all(&self.reader()).await?)
@@ -111,7 +122,8 @@ impl Store {
             .col_expr(Column::Sha256, Expr::val(Value::String(None)))
             .filter(Column::Id.eq(id))
             .filter(Column::ConnectionId.is_in(connections.iter().copied()))
-            .filter(Column::Sha256.is_not_null());
+            .filter(Column::AttachmentId.is_not_null())
+            .filter(Column::State.eq(MediaState::Stored.as_str()));
         Ok(discard.exec(&self.writer()).await?.rows_affected > 0)
     }
 }

@@ -87,7 +87,7 @@ pub struct UploadView {
     /// Meta's id of it: what messages name as `attachment_id`.
     #[schema(example = "1784140000000002")]
     pub attachment_id: String,
-    /// As what it is sent: `image`, `video`, `audio` or `file`, the `type` of its attachment.
+    /// The attachment `type` it is sent as: `image`, `video`, `audio` or `file`.
     #[schema(example = "image")]
     pub kind: String,
     /// What it is by its bytes.

@@ -22,7 +22,7 @@ pub struct ConnectionSettings {
     pub takeover_hours: Option<u32>,
     /// Whether the user sees a typing indicator while the agent answers.
     pub typing: Option<bool>,
-    /// For how long the agent's replies wait for each of their characters, as if somebody were writing them; at most `REPLY_DELAY_MAX`
+    /// Typing delay of the agent's replies, in milliseconds per character of the reply; at most `REPLY_DELAY_MAX`
     /// for a message.
     pub writing_ms_per_character: Option<u32>,
     /// Whether the Meta app has the Human Agent feature, which lets human agents answer for seven days.
@@ -229,7 +229,7 @@ pub struct EffectiveSettings {
     pub takeover_hours: u32,
     /// Whether the user sees a typing indicator while the agent answers.
     pub typing: bool,
-    /// For how long the agent's replies wait for each of their characters.
+    /// Typing delay of the agent's replies, in milliseconds per character.
     pub writing_ms_per_character: u32,
     /// Whether human agents may answer for seven days.
     pub human_agent: bool,

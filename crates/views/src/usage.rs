@@ -36,9 +36,9 @@ pub struct UsageCounts {
     questions: i64,
     /// Voice messages and pictures that were put into words for the agent.
     understood: i64,
-    /// The tokens that this cost, as far as the service told.
+    /// Tokens billed for this, if the service reported them.
     understood_tokens: i64,
-    /// The seconds of audio that this was charged for, as far as the service told.
+    /// Seconds of audio billed for this, if the service reported them.
     understood_seconds: i64,
 }
 

@@ -9,7 +9,7 @@ pub(crate) const NAME_EXAMPLE: &str = "Summer sale";
 pub(crate) const ACCOUNT: &str = "Account";
 pub(crate) const MESSAGE: &str = "Message";
 pub(crate) const WRITTEN_HERE: &str = "written below";
-pub(crate) const AUDIENCE: &str = "Whom it is for (nothing filled in: everybody)";
+pub(crate) const AUDIENCE: &str = "Audience (leave empty for everybody)";
 pub(crate) const TAGS: &str = "With one of these tags";
 pub(crate) const WITHOUT_TAGS: &str = "With none of these tags";
 pub(crate) const LANGUAGES: &str = "Languages";
@@ -24,7 +24,8 @@ pub(crate) const SEND_CONFIRM: &str = "Send this to all of them?";
 pub(crate) const PAUSE: &str = "Pause";
 pub(crate) const RESUME: &str = "Go on";
 pub(crate) const CANCEL: &str = "Cancel";
-pub(crate) const CANCEL_CONFIRM: &str = "End this broadcast? Who was not told yet is not told any more.";
+pub(crate) const CANCEL_CONFIRM: &str =
+    "Cancel this broadcast? Anyone it has not reached yet will not get it.";
 pub(crate) const PROGRESS: &str = "How far it has come";
 pub(crate) const QUEUED: &str = "on the way";
 pub(crate) const FAILED: &str = "not sent";
@@ -41,7 +42,7 @@ pub(crate) fn state(state: &str) -> &str {
         "scheduled" => "waits",
         "running" => "under way",
         "paused" => "paused",
-        "finished" => "over",
+        "done" => "over",
         "cancelled" => "cancelled",
         other => other,
     }
@@ -52,7 +53,7 @@ pub(crate) fn progress(sent: u64, recipients: u64) -> String {
 }
 
 pub(crate) fn skipped(count: u64) -> String {
-    format!("{count} spared")
+    format!("{count} skipped")
 }
 
 pub(crate) fn reach(ready: u64, recipients: u64) -> String {
@@ -60,7 +61,7 @@ pub(crate) fn reach(ready: u64, recipients: u64) -> String {
 }
 
 pub(crate) fn unnamed(count: u64) -> String {
-    format!("{count} of them have no name that is known: a message with {{{{name}}}} spares them.")
+    format!("{count} of them have no known name: a message with {{{{name}}}} skips them.")
 }
 
 pub(crate) fn last_hours(hours: u32) -> String {

@@ -1,6 +1,6 @@
 //! Texts of the page of comments.
 
-pub(crate) const INTRO: &str = "What people write below the accounts' posts, and where they mention them. What becomes of it by itself is a \
+pub(crate) const INTRO: &str = "What people write below the accounts' posts, and where they mention the accounts. What happens automatically is set by a \
     rule of the account.";
 pub(crate) const NONE: &str = "No comment yet.";
 pub(crate) const ALL_POSTS: &str = "all posts";
@@ -40,7 +40,7 @@ pub(crate) fn reason(reason: &str) -> String {
     match reason {
         "too_old" => "It is older than the seven days within which Instagram lets it be answered.".to_owned(),
         "twin" => "The same comment was told twice.".to_owned(),
-        "human_answers" => "A colleague answers who wrote it.".to_owned(),
+        "human_answers" => "A colleague is already talking to its author.".to_owned(),
         "disconnected" => "The account was disconnected.".to_owned(),
         other => other.to_owned(),
     }

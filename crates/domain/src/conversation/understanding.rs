@@ -24,10 +24,13 @@ impl Conversation {
     pub(super) fn words_awaited_until(&self, question: &[MessageId]) -> Option<Millis> {
         let understands = self.policy.understands;
         let awaits = |json: &str| media::awaits_words(json, understands);
+        let wait = self.policy.understanding_wait;
+        // However much more comes: whoever wrote first is not kept waiting by it.
+        let most = self.chat.first_unanswered_at.map_or(Millis::MAX, |first| first + 2 * wait);
         self.live()
             .filter(|message| question.contains(&message.id))
             .filter(|message| message.body.attachments.as_deref().is_some_and(awaits))
-            .map(|message| message.created_at + self.policy.understanding_wait)
+            .map(|message| (message.created_at + wait).min(most))
             .filter(|until| *until > self.now)
             .max()
     }

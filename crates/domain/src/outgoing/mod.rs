@@ -85,7 +85,7 @@ pub fn sent_as(media_type: &str, extension: &str, bytes: u64) -> Result<&'static
     let family = media_type.split('/').next().unwrap_or_default();
     let kind = if ["image", "video", "audio"].contains(&family) { family } else { "file" };
     let Some((kind, formats)) = MEDIA.iter().find(|(word, _)| *word == kind) else {
-        return Err("is nothing that Instagram takes".to_owned());
+        return Err("is not a type that Instagram accepts".to_owned());
     };
     if !formats.contains(&extension) {
         return Err(format!("Instagram takes no {extension} as {kind}, only {}", formats.join(", ")));

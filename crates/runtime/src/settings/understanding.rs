@@ -34,8 +34,8 @@ pub struct UnderstandingSettings {
     /// What the model is told beside the picture.
     #[arg(long, env = "VISION_PROMPT", default_value = Self::DEFAULT_PROMPT)]
     pub vision_prompt: String,
-    /// How long the agent is not asked because a voice message or picture is still to be put into words, after the message came.
-    /// Then it is told of it without them.
+    /// How long after its arrival a voice message or picture may delay the question to the agent while it is processed.
+    /// The agent is then asked without the transcript or description.
     #[arg(long, env = "UNDERSTANDING_WAIT", default_value = "20s", value_parser = positive)]
     pub understanding_wait: Duration,
     /// Timeout of putting a voice message or picture into words, with all attempts.

@@ -21,10 +21,13 @@ pub struct UploadSettings {
     /// Timeout of the body of an upload.
     #[arg(long, env = "UPLOAD_BODY_TIMEOUT", default_value = "30s", value_parser = positive)]
     pub upload_body_timeout: Duration,
-    /// Timeout of a look at a file that a message names by its URL: what Instagram would not take is refused at once. What does not
-    /// answer in time is left to Meta. `0s`: it is not looked at.
-    #[arg(long, env = "UPLOAD_CHECK_TIMEOUT", default_value = "3s", value_parser = duration)]
+    /// Timeout for checking a file that a message references by URL. Files that Instagram would not accept are rejected; if it does not
+    /// respond in time, the message is sent and Meta decides. `0s` disables the check.
+    #[arg(long, env = "UPLOAD_CHECK_TIMEOUT", default_value = "1s", value_parser = duration)]
     pub upload_check_timeout: Duration,
+    /// How long the same file is not uploaded to Meta again. How long Meta keeps one is not known for certain; 90 days have been reported.
+    #[arg(long, env = "UPLOAD_REUSE", default_value = "80d", value_parser = duration)]
+    pub upload_reuse: Duration,
     /// Timeout of handing an upload to Meta.
     #[arg(long, env = "UPLOAD_TIMEOUT", default_value = "25s", value_parser = positive)]
     pub upload_timeout: Duration,

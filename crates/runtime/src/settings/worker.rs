@@ -52,8 +52,8 @@ pub struct WorkerSettings {
     /// How often the typing indicator is shown anew while the agent takes its time.
     #[arg(long, env = "TYPING_INTERVAL", default_value = "20s", value_parser = positive)]
     pub typing_interval: Duration,
-    /// The longest time for which a reply waits as if somebody were writing it, where an account's setting `writingMsPerCharacter` asks for
-    /// that.
+    /// Maximum typing delay before a reply is sent, for accounts that set
+    /// `writingMsPerCharacter`.
     #[arg(long, env = "REPLY_DELAY_MAX", default_value = "10s", value_parser = duration)]
     pub reply_delay_max: Duration,
     /// How long a user must be silent before the agent is asked, in milliseconds.

@@ -317,11 +317,16 @@ impl Tx {
         for row in replies.all(self.connection()).await? {
             let reply = row.reply.as_deref().and_then(|json| serde_json::from_str(json).ok());
             let Some(outgoing) = reply.and_then(|json| Outgoing::from_json(&json).ok()) else { continue };
+            let body = Body::of(&outgoing);
+            // Of one without a text, any picture of a colleague's could be the echo. Whom it is for is not told by the comment: Meta
+            // names its author otherwise.
+            if body.text.is_none() {
+                continue;
+            }
             for id in &wanting {
-                if let Some(one) =
-                    conversations.get_mut(id).filter(|one| one.connection.id == row.connection_id)
-                {
-                    one.private_replies.push(Body::of(&outgoing));
+                let is_theirs = |one: &&mut Conversation| one.connection.id == row.connection_id;
+                if let Some(one) = conversations.get_mut(id).filter(is_theirs) {
+                    one.private_replies.push(body.clone());
                 }
             }
         }
