@@ -109,6 +109,9 @@ await page.getByRole("button", { name: "webhooks come twice" }).click();
 await check("demo");
 await picture("console-demo");
 
+// The phone shows what was sent, too.
+await page.locator("#phone-messages li.mine img").waitFor();
+
 // A file, a reply to a message, and a reaction.
 page.on("dialog", (dialog) => dialog.accept());
 await page.locator("#file").setInputFiles(vase);

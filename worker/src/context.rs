@@ -120,7 +120,12 @@ impl Parts {
             Some(storage) => {
                 let fetcher = Fetcher::new(&worker.media, app.metrics.clone()).map_err(|err| anyhow!(err))?;
                 let interpreter = Interpreter::new(&worker.understanding, app.metrics.clone())?;
-                Some(Arc::new(Media { fetcher, storage, interpreter, desk: Desk::default() }))
+                Some(Arc::new(Media {
+                    fetcher,
+                    storage,
+                    interpreter,
+                    desk: Desk::new(worker.understanding.understanding_concurrency.into()),
+                }))
             }
             None => None,
         };

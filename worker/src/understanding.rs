@@ -16,30 +16,33 @@ use tokio::sync::Semaphore;
 /// How long it is tried to record words.
 const RECORD_WITHIN: Duration = Duration::from_secs(30);
 
-/// Media of a worker that are put into words at a time, those of one account, and those that may wait for it: the rest goes without.
-const AT_A_TIME: usize = 16;
-const ACCOUNT_SHARE: usize = 4;
-const WAITING_MAX: usize = 64;
+/// An account's part of those that are put into words at a time.
+const ACCOUNT_PART: usize = 4;
+
+/// So many times as many may wait for it.
+const WAITING_TIMES: usize = 4;
 
 /// Whose media are put into words now. They do not hold up what is fetched, nor each other's accounts.
 pub(crate) struct Desk {
     all: Semaphore,
     waiting: Semaphore,
     accounts: Mutex<HashMap<ConnectionId, Arc<Semaphore>>>,
-}
-
-impl Default for Desk {
-    fn default() -> Self {
-        let (all, waiting) = (Semaphore::new(AT_A_TIME), Semaphore::new(WAITING_MAX));
-        Self { all, waiting, accounts: Mutex::default() }
-    }
+    /// How many of one account.
+    share: usize,
 }
 
 impl Desk {
+    /// For so many at a time.
+    pub(crate) fn new(at_a_time: usize) -> Self {
+        let share = at_a_time.div_ceil(ACCOUNT_PART);
+        let waiting = Semaphore::new(at_a_time * (WAITING_TIMES + 1));
+        Self { all: Semaphore::new(at_a_time), waiting, accounts: Mutex::default(), share }
+    }
+
     fn of(&self, account: ConnectionId) -> Arc<Semaphore> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         accounts.retain(|_, share| Arc::strong_count(share) > 1);
-        accounts.entry(account).or_insert_with(|| Arc::new(Semaphore::new(ACCOUNT_SHARE))).clone()
+        accounts.entry(account).or_insert_with(|| Arc::new(Semaphore::new(self.share))).clone()
     }
 }
 
@@ -57,7 +60,8 @@ pub(crate) fn begin(ctx: &Arc<Context>, media: &Arc<Media>, row: &Model, came: O
         let share = desk.of(row.connection_id);
         let _turn =
             if came.is_some() { Some((share.acquire().await, desk.all.acquire().await)) } else { None };
-        put_into_words(&ctx, &media, &row, came).await;
+        // Whoever stops leaves it at that: the question goes on without words.
+        ctx.stopping.run_until_cancelled(put_into_words(&ctx, &media, &row, came)).await;
     });
 }
 

@@ -17,6 +17,7 @@ use dmrelay_store::entity::chat;
 use dmrelay_store::{Assigned, ChatFilter, DeadLetterFilter, Folder};
 use dmrelay_views::{ChatView, DeadLetterView, MessageView, time};
 use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 /// Chats on a page of the list, and messages on a page of a conversation.
@@ -80,14 +81,14 @@ async fn render(state: &ApiState, visitor: &Visitor, query: &Query) -> Result<Re
             let row = find(state, &connections, chat.unwrap_or_default()).await?;
             Ok(html(panel::of_row(state, visitor, &connections, &row).await?))
         }
-        Some("phone") => Ok(html(phone(state, &person).unwrap_or_default())),
+        Some("phone") => Ok(html(phone(state, &person, &connections).await.unwrap_or_default())),
         _ => {
             let selected = match chat {
                 Some(chat) => Some(open(state, visitor, (&connections, chat), &place).await?),
                 None => None,
             };
+            let aside = phone(state, &person, &connections).await;
             let (chats, next) = list(state, visitor, connections, (&place, query)).await?;
-            let aside = phone(state, &person);
             let page =
                 Inbox { person: &person, place: &place, chats: &chats, next, counts: &[], selected, aside };
             Ok(html(dmrelay_console::shell(Tab::Inbox, &person, &page.render())))
@@ -267,10 +268,18 @@ async fn letters(
     Ok(page.items.iter().map(DeadLetterView::of).collect())
 }
 
-/// The customer's phone, in the demo.
-fn phone(state: &ApiState, person: &Person) -> Option<Markup> {
+/// The customer's phone, in the demo. What was sent besides text is shown by our copies.
+async fn phone(state: &ApiState, person: &Person, connections: &[ConnectionId]) -> Option<Markup> {
     let customer = &state.options.demo.as_ref()?.customer;
-    let (messages, troubles) = (customer.conversation(), customer.troubles());
+    let (mut messages, troubles) = (customer.conversation(), customer.troubles());
+    let mids: Vec<String> = messages.iter().map(|message| message.mid.clone()).collect();
+    let attachments = state.store.attachments_of(connections, &mids).await.unwrap_or_default();
+    for message in &mut messages {
+        let first = attachments.get(&message.mid).and_then(|json| serde_json::from_str::<Value>(json).ok());
+        let first = first.as_ref().map_or(&Value::Null, |all| &all[0]);
+        let copy = first["mediaId"].as_str().and_then(|id| id.parse().ok());
+        message.media = copy.map(|id| (first["type"].as_str().unwrap_or_default().to_owned(), id));
+    }
     let phone = Phone { person, account: customer.account(), messages: &messages, troubles: &troubles };
     Some(dmrelay_console::phone(&phone))
 }

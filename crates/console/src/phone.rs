@@ -4,6 +4,7 @@
 use crate::words::phone as text;
 use crate::{BASE, Person};
 use maud::{Markup, html};
+use uuid::Uuid;
 
 /// What the customer sees.
 pub struct Phone<'a> {
@@ -22,8 +23,12 @@ pub struct Phone<'a> {
 pub struct DemoMessage {
     /// Whether the customer wrote it.
     pub is_customers: bool,
+    /// Meta's id of it.
+    pub mid: String,
     /// What it says, or what it is.
     pub text: String,
+    /// What it carries besides: our copy, with Meta's word for it.
+    pub media: Option<(String, Uuid)>,
     /// The emoji put on it.
     pub reaction: Option<String>,
     /// Its cards: what each says, and its buttons.
@@ -96,7 +101,11 @@ pub fn phone(phone: &Phone<'_>) -> Markup {
                     @if phone.messages.is_empty() { li class="hint" { (text::EMPTY) } }
                     @for message in phone.messages {
                         li class=[message.is_customers.then_some("mine")] {
-                            (message.text)
+                            @match &message.media {
+                                Some((kind, id)) if kind == "image" => img src={ (BASE) "/media/" (id) "?thumbnail=true" } alt=(message.text);,
+                                Some((kind, id)) if kind == "audio" => audio src={ (BASE) "/media/" (id) } controls preload="none" aria-label=(message.text) {},
+                                _ => (message.text),
+                            }
                             @for card in &message.cards {
                                 div class="template" {
                                     strong { (card.title) }

@@ -153,6 +153,8 @@ fn shown(message: Message) -> DemoMessage {
     let story = if message.story.is_some() { "On a story: " } else { "" };
     DemoMessage {
         is_customers: message.author == Author::Customer,
+        mid: message.mid,
+        media: None,
         text: if is_cards {
             String::new()
         } else {

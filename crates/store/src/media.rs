@@ -1,6 +1,7 @@
 //! Media of customers: named by their messages, fetched by a worker, deleted with what they came with.
 
 use crate::bulk::{Column as Field, Kind, Rows};
+use crate::conversations::mid_key;
 use crate::{Result, Store, Tx};
 use dmrelay_domain::clock::millis;
 use dmrelay_domain::conversation::{Change, Conversation, UNSENT};
@@ -329,6 +330,27 @@ impl Store {
             .filter(message::Column::Direction.eq(Direction::Inbound.as_str()))
             .filter(message::Column::Kind.ne(UNSENT));
         Ok(one.one(&self.writer()).await?.is_some())
+    }
+
+    /// What messages of these connections carry besides text, as JSON, by Meta's ids of them.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn attachments_of(
+        &self,
+        connections: &[ConnectionId],
+        mids: &[String],
+    ) -> Result<HashMap<String, String>> {
+        let keys = connections.iter().flat_map(|id| mids.iter().map(|mid| mid_key(*id, mid)));
+        let rows: Vec<(Option<String>, Option<String>)> = message::Entity::find()
+            .select_only()
+            .columns([message::Column::Mid, message::Column::Attachments])
+            .filter(message::Column::MidKey.is_in(keys))
+            .filter(message::Column::Attachments.is_not_null())
+            .into_tuple()
+            .all(&self.reader())
+            .await?;
+        Ok(rows.into_iter().filter_map(|(mid, attachments)| mid.zip(attachments)).collect())
     }
 
     /// Notes that a medium was put into words, and what that cost.

@@ -44,6 +44,10 @@ pub struct UnderstandingSettings {
     /// Maximum number of attempts: an overloaded or failing service is asked again.
     #[arg(long, env = "UNDERSTANDING_ATTEMPTS", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=10))]
     pub understanding_attempts: u8,
+    /// How many voice messages and pictures a worker puts into words concurrently; a quarter of them of one account. Four times as many may
+    /// wait for it; the rest goes without.
+    #[arg(long, env = "UNDERSTANDING_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=200))]
+    pub understanding_concurrency: u8,
     /// The largest voice message or picture that is sent there, in bytes.
     #[arg(long, env = "UNDERSTANDING_BYTES_MAX", default_value_t = 10 * 1024 * 1024, value_parser = clap::value_parser!(u32).range(1_024..=104_857_600))]
     pub understanding_bytes_max: u32,

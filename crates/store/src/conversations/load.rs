@@ -15,6 +15,7 @@ use dmrelay_domain::ids::{ChatId, ConnectionId, DeadLetterId, MessageId, TurnId}
 use dmrelay_domain::outgoing::{Outgoing, Template};
 use dmrelay_domain::states::CommentState;
 use dmrelay_entity::{chat, comment, dead_letter, event as event_row, message, template, turn};
+use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Value};
 use std::collections::{HashMap, HashSet};
 
@@ -309,11 +310,14 @@ impl Tx {
         let accounts: HashSet<ConnectionId> =
             wanting.iter().filter_map(|id| conversations.get(id)).map(|one| one.connection.id).collect();
         let since = now - policy.graph_timeout - policy.reconcile_grace - ECHO_LATE;
-        let open = [CommentState::Sending, CommentState::Unknown].map(CommentState::as_str);
+        let state = |state: CommentState| comment::Column::State.eq(state.as_str());
+        // Once Meta has answered, it takes a moment until the message is in its conversation.
+        let is_nowhere = state(CommentState::Replied).and(comment::Column::ChatId.is_null());
+        let open = state(CommentState::Sending).or(state(CommentState::Unknown)).or(is_nowhere);
         let replies = comment::Entity::find()
             .filter(comment::Column::ConnectionId.is_in(accounts))
             .filter(comment::Column::RepliedAt.gt(since))
-            .filter(comment::Column::State.is_in(open));
+            .filter(open);
         for row in replies.all(self.connection()).await? {
             let reply = row.reply.as_deref().and_then(|json| serde_json::from_str(json).ok());
             let Some(outgoing) = reply.and_then(|json| Outgoing::from_json(&json).ok()) else { continue };
