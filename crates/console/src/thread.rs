@@ -360,7 +360,7 @@ fn composer(person: &Person, chat: &ChatView, templates: &[TemplateView]) -> Mar
                        button type="button" class="quiet" aria-label=(text::NO_REPLY) { "✕" }
                    }
                    label class="attach" title=(text::ATTACH) {
-                       span aria-hidden="true" { "＋" }
+                       span aria-hidden="true" { "+" }
                        input id="file" type="file" aria-label=(text::ATTACH) data-confirm=(text::ATTACH_CONFIRM)
                            accept="image/png,image/jpeg,image/gif,video/mp4,video/quicktime,video/webm,audio/aac,audio/mp4,audio/wav,application/pdf";
                    }

@@ -12,7 +12,7 @@ use dmrelay_runtime::settings::{
     AgentBinding, AgentSettings, ApiSettings, BootstrapKeyArg, DatabaseSettings, DatabaseUrlArg,
     EncryptionKeysArg, FacebookAppSecretArg, GraphSettings, InstagramAppSecretArg, JwtSettings,
     LimitSettings, LoginSettings, MediaSettings, MetaAppSecretsArg, NotifySettings, ProviderSettings,
-    RetellApiKeyArg, VaultSettings, WorkerSettings,
+    RetellApiKeyArg, TranscriptionKeyArg, VaultSettings, VisionKeyArg, WorkerSettings,
 };
 use dmrelay_simulator::{AgentRule, LoginKind, MetaApp, Options, Simulator, WebhookTarget};
 use dmrelay_store::Store;
@@ -165,10 +165,13 @@ fn settings(args: &Args, keys: &folder::Keys, simulator: &Simulator) -> anyhow::
     // Where the simulator has what its customers send.
     settings.worker.media.media_private_addresses = true;
     settings.worker.media.media_hosts.push(simulator.addr().ip().to_string());
+    // Whatever the environment says: nobody's voice leaves this machine.
     let words = simulator.words_url();
-    settings.worker.understanding.transcription_url =
-        Some(Url::parse(&format!("{words}/audio/transcriptions"))?);
-    settings.worker.understanding.vision_url = Some(Url::parse(&format!("{words}/chat/completions"))?);
+    let understanding = &mut settings.worker.understanding;
+    understanding.transcription_url = Some(Url::parse(&format!("{words}/audio/transcriptions"))?);
+    understanding.transcription_api_key = TranscriptionKeyArg::default();
+    understanding.vision_url = Some(Url::parse(&format!("{words}/chat/completions"))?);
+    understanding.vision_api_key = VisionKeyArg::default();
     if args.media.media_store == MediaSettings::DEFAULT_STORE {
         settings.media.media_store = args.data.join("media").display().to_string();
     }

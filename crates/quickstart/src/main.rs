@@ -66,7 +66,7 @@ pub(crate) struct Args {
 
 /// Settings that the quick start sets by itself: `--help` does not list them, and they are not taken as flags. In the environment they
 /// are ignored, because it is often that of a real installation.
-const OWN: [&str; 22] = [
+const OWN: [&str; 28] = [
     "public_url",
     "agent_binding",
     "bootstrap-api-key",
@@ -89,6 +89,12 @@ const OWN: [&str; 22] = [
     "retell-api-key-file",
     "debounce_ms",
     "notification_private_addresses",
+    "transcription_url",
+    "transcription-api-key",
+    "transcription-api-key-file",
+    "vision_url",
+    "vision-api-key",
+    "vision-api-key-file",
 ];
 
 impl Args {
