@@ -141,9 +141,9 @@ fn create(page: &Broadcasts<'_>) -> Markup {
             fieldset {
                 legend { (text::AUDIENCE) }
                 div class="fields" {
-                    label { (text::TAGS) input name="tags" autocomplete="off" placeholder="vip, newsletter"; }
+                    label { (text::TAGS) input name="tags" autocomplete="off" placeholder=(text::TAGS_EXAMPLE); }
                     label { (text::WITHOUT_TAGS) input name="without_tags" autocomplete="off"; }
-                    label { (text::LANGUAGES) input name="languages" autocomplete="off" placeholder="de, en"; }
+                    label { (text::LANGUAGES) input name="languages" autocomplete="off" placeholder=(text::LANGUAGES_EXAMPLE); }
                     label {
                         (text::ACTIVE)
                         select name="active_hours" {
@@ -151,7 +151,7 @@ fn create(page: &Broadcasts<'_>) -> Markup {
                             @for hours in [1, 6, 12] { option value=(hours) { (text::last_hours(hours)) } }
                         }
                     }
-                    label { (text::PER_MINUTE) input name="per_minute" inputmode="numeric" placeholder="60"; }
+                    label { (text::PER_MINUTE) input name="per_minute" inputmode="numeric" placeholder=(text::PER_MINUTE_EXAMPLE); }
                     label {
                         (text::STARTS)
                         select name="in_hours" {

@@ -32,7 +32,7 @@ pub(crate) fn fields(draft: &Draft) -> Markup {
                 (text::QUICK_REPLIES)
                 textarea name="quick_replies" rows="2" placeholder=(text::QUICK_REPLIES_EXAMPLE) { (draft.quick_replies) }
             }
-            label { (text::IMAGE) input name="image" type="url" maxlength="2000" placeholder="https://…" value=(draft.image); }
+            label { (text::IMAGE) input name="image" type="url" maxlength="2000" placeholder=(text::IMAGE_EXAMPLE) value=(draft.image); }
             label {
                 (text::CARDS)
                 textarea name="cards" rows="3" placeholder=(text::CARDS_EXAMPLE) { (draft.cards) }

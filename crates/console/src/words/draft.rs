@@ -6,6 +6,7 @@ pub(crate) const MORE: &str = "Quick replies, a picture, cards";
 pub(crate) const QUICK_REPLIES: &str = "Quick replies, one a line";
 pub(crate) const QUICK_REPLIES_EXAMPLE: &str = "Red = RED\nBlue = BLUE";
 pub(crate) const IMAGE: &str = "Picture, in place of a text";
+pub(crate) const IMAGE_EXAMPLE: &str = "https://…";
 pub(crate) const CARDS: &str = "Cards, one a line: title | subtitle | picture | buttons";
 pub(crate) const CARDS_EXAMPLE: &str =
     "Vase | Blue, 65 | https://shop.example/vase.jpg | Order = ORDER_VASE; Shop = https://shop.example";
