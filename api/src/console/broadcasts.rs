@@ -51,7 +51,7 @@ pub(super) struct Fields {
     active_hours: String,
     per_minute: String,
     in_hours: String,
-    /// It is sent: otherwise only counted whom it would reach.
+    /// Set to send it; otherwise its recipients are only counted.
     send: String,
     #[serde(flatten)]
     message: draft::Fields,
@@ -103,7 +103,7 @@ async fn page(
     }))
 }
 
-/// `POST /console/broadcasts`: makes one, or counts whom it would reach.
+/// `POST /console/broadcasts`: creates one, or counts its recipients.
 pub(super) async fn create(call: Call<Fields>) -> Response {
     let creating = async {
         let Call { state, visitor, fields, .. } = &call;

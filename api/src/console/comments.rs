@@ -6,7 +6,7 @@ use super::{html, trouble};
 use crate::extract::{Id, Params};
 use crate::problem::{Problem, ValidationErrors};
 use crate::routes::paging;
-use crate::services::comments::{self, Wanted, missing};
+use crate::services::comments::{self, Wanted};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
@@ -90,9 +90,6 @@ async fn act<F>(call: &Call<F>, id: CommentId, wanted: Wanted<'_>) -> Result<Mar
     let Call { state, visitor, .. } = call;
     visitor.require(Permission::Send)?;
     let all = state.store.connections(&visitor.subaccount, None).await?;
-    let ids: Vec<ConnectionId> = all.iter().map(|connection| connection.id).collect();
-    let row = state.store.comment(&ids, id).await?.ok_or_else(missing)?;
-    let connection = all.iter().find(|connection| connection.id == row.connection_id).ok_or_else(missing)?;
-    let row = comments::act(state, connection, &row, (wanted, &visitor.actor)).await?;
+    let row = comments::act(state, &all, id, (wanted, &visitor.actor)).await?;
     Ok(dmrelay_console::comment_card(&visitor.person(), &CommentView::of(&row)))
 }

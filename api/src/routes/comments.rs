@@ -8,7 +8,7 @@ use crate::services::comments::{self, Wanted, missing};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
-use dmrelay_domain::ids::{CommentId, ConnectionId, InstagramUserId};
+use dmrelay_domain::ids::{CommentId, InstagramUserId};
 use dmrelay_domain::states::{CommentKind, CommentState};
 use dmrelay_store::CommentFilter;
 use dmrelay_views::{CommentView, List, enums};
@@ -132,9 +132,6 @@ async fn act(
     wanted: Wanted<'_>,
 ) -> Result<Json<CommentView>, Problem> {
     let all = state.store.connections(&scope.subaccount, Some(&scope.agent)).await?;
-    let ids: Vec<ConnectionId> = all.iter().map(|connection| connection.id).collect();
-    let row = state.store.comment(&ids, id).await?.ok_or_else(missing)?;
-    let connection = all.iter().find(|connection| connection.id == row.connection_id).ok_or_else(missing)?;
-    let row = comments::act(state, connection, &row, (wanted, &scope.actor)).await?;
+    let row = comments::act(state, &all, id, (wanted, &scope.actor)).await?;
     Ok(Json(CommentView::of(&row)))
 }

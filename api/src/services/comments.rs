@@ -8,6 +8,7 @@ use crate::state::ApiState;
 use axum::http::StatusCode;
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::failure::FailureClass;
+use dmrelay_domain::ids::{CommentId, ConnectionId};
 use dmrelay_domain::split::MAX_BYTES;
 use dmrelay_domain::states::{CommentKind, DeedState};
 use dmrelay_store::entity::comment::Model;
@@ -25,16 +26,19 @@ pub(crate) enum Wanted<'a> {
     Hide,
 }
 
-/// Does it, and gives the comment as it is then.
+/// Does it with a comment of one of these accounts, and gives the comment as it is then.
 ///
 /// # Errors
-/// 409 if the account cannot, or it was done, or is under way; 422 for a text that cannot be; what Meta says.
+/// 404 if they have none of this id; 409 if the account cannot, or it was done, or is under way; 422 for a text that cannot be; what Meta says.
 pub(crate) async fn act(
     state: &ApiState,
-    connection: &Connection,
-    row: &Model,
+    connections: &[Connection],
+    id: CommentId,
     (wanted, actor): (Wanted<'_>, &Actor),
 ) -> Result<Model, Problem> {
+    let ids: Vec<ConnectionId> = connections.iter().map(|connection| connection.id).collect();
+    let row = &state.store.comment(&ids, id).await?.ok_or_else(missing)?;
+    let connection = connections.iter().find(|one| one.id == row.connection_id).ok_or_else(missing)?;
     check_connected(connection)?;
     if row.kind != CommentKind::Comment {
         return Err(Problem::invalid("", "only comments on posts of the account are answered and hidden"));

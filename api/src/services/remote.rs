@@ -42,12 +42,12 @@ async fn look(
     let Ok(url) = receiver_url(url, allows_private) else { return Ok(()) };
     let call = Call { method: Method::HEAD, ..Call::get(("receiver", "look"), url, time) };
     match client.send(call).await {
-        Ok(answer) => judge(&answer, kind),
+        Ok(answer) => check_answer(&answer, kind),
         Err(_) => Ok(()),
     }
 }
 
-fn judge(answer: &Answer, kind: &str) -> Result<(), String> {
+fn check_answer(answer: &Answer, kind: &str) -> Result<(), String> {
     match answer.status {
         200 => {
             let media_type = answer.content_type.as_deref().unwrap_or_default();

@@ -194,7 +194,7 @@ impl Store {
             let key = crate::BreakerKey::GraphAccount(connection.account.clone()).to_string();
             breaker::Entity::delete_many().filter(breaker::Column::Key.eq(key)).exec(db).await?;
         }
-        // What was uploaded to be sent is of no chat.
+        // Uploads belong to the connection, not to a chat.
         tx.discard_media(media::Column::ConnectionId.eq(id)).await?;
         backfill::Entity::delete_by_id(id).exec(db).await?;
         connection_check::Entity::delete_many()

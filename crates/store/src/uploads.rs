@@ -86,7 +86,7 @@ impl Store {
         Ok(one.one(&self.writer()).await?)
     }
 
-    /// What was uploaded is uploaded anew when it is wanted again. What was sent with it is shown as before.
+    /// Stops reusing an upload: the same file is uploaded again. Messages sent with it keep showing it.
     ///
     /// # Errors
     /// What the database says.

@@ -35,9 +35,9 @@ pub(crate) const FAILED: &str = "not sent";
 pub(crate) const UNKNOWN: &str = "perhaps sent";
 pub(crate) const WINDOW_CLOSED: &str = "whose window is closed";
 pub(crate) const OPTED_OUT: &str = "who want no broadcasts";
-pub(crate) const HUMAN_ANSWERS: &str = "whom a colleague answers";
-pub(crate) const AGENT_ANSWERS: &str = "whom the bot answers";
-pub(crate) const NOT_FILLED: &str = "for whom a variable has no value";
+pub(crate) const HUMAN_ANSWERS: &str = "being answered by a colleague";
+pub(crate) const AGENT_ANSWERS: &str = "being answered by the bot";
+pub(crate) const NOT_FILLED: &str = "without a value for a variable";
 pub(crate) const GONE: &str = "who are gone";
 
 pub(crate) fn state(state: &str) -> &str {
