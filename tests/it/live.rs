@@ -40,7 +40,14 @@ async fn events_are_delivered_live(backend: Backend) -> Result<()> {
     assert!(!stream.text().contains("hello"), "{}", stream.text());
     let chat = sent["chatId"].as_str().context("chat")?;
     relay.rest.post(&format!("chats/{chat}/takeover"), json!({})).await?;
-    assert_eq!(stream.next("chat.mode").await?["chatId"], json!(chat));
+    let mode = stream.next("chat.mode").await?;
+    assert_eq!(mode["chatId"], json!(chat));
+    assert!(mode["mode"]["resumeAt"].is_string(), "{mode}");
+    let held = relay.rest.post(&format!("chats/{chat}/takeover"), json!({"untilReleased": true})).await?;
+    assert_eq!((&held["mode"], &held["resumeAt"]), (&json!("human"), &json!(null)));
+    let both = json!({"untilReleased": true, "hours": 2});
+    let refused = relay.rest.post(&format!("chats/{chat}/takeover"), both).await;
+    assert!(refused.is_err_and(|err| err.to_string().contains("untilReleased")));
     relay.rest.post("disconnect", json!({})).await?;
     assert_eq!(stream.next("connection.state").await?["details"]["instagramAccountId"], json!(ACCOUNT));
     relay.end().await

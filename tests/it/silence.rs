@@ -2,7 +2,7 @@
 //! waits for the old one indefinitely.
 
 use anyhow::{Context, Result};
-use dmrelay_domain::conversation::{Command, Policy, TakeOver};
+use dmrelay_domain::conversation::{Command, Policy, TakeOver, Pause};
 use dmrelay_domain::event;
 use dmrelay_domain::ids::{ChatId, WorkerId};
 use dmrelay_store::{Batcher, BatcherOptions, InboxOptions, InboxWriter, NewEvent, Options, Store};
@@ -70,7 +70,7 @@ async fn no_statement_waits_for_a_vanished_database() -> Result<()> {
     let worker = WorkerId::new();
     gets_through(&base, "a mark", async || Ok(store.heartbeat(&seed::process(worker), LEASE).await?)).await?;
     let batcher = Batcher::start(store, Policy::default(), BatcherOptions::default());
-    let take_over = || Command::TakeOver(TakeOver { actor: "anna".into(), pause: None });
+    let take_over = || Command::TakeOver(TakeOver { actor: "anna".into(), pause: Pause::Usual });
     gets_through(&base, "a command", async || Ok(batcher.apply(*chat, take_over()).await?)).await?;
     gets_through(&base, "a transaction", async || Ok(store.begin().await?.commit().await?)).await?;
     Ok(())

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use dmrelay_domain::conversation::AgentChat;
 use dmrelay_domain::conversation::{
     Body, Claim, Command, Effect, Policy, Receive, RecordAnswer, RecordSent, Release, Reply, SendByHuman,
-    StartTurn, TakeOver,
+    Pause, StartTurn, TakeOver,
 };
 use dmrelay_domain::event;
 use dmrelay_domain::ids::{ChatId, EventId, InstagramUserId, MessageId, TurnId, WorkerId};
@@ -243,7 +243,7 @@ async fn two_processes_on_the_same_chats_make_progress(backend: Backend) -> Resu
     for round in 0..20 {
         for (number, chat) in chats.iter().enumerate() {
             let command = match (round + number) % 3 {
-                0 => Command::TakeOver(TakeOver { actor: "ada".into(), pause: None }),
+                0 => Command::TakeOver(TakeOver { actor: "ada".into(), pause: Pause::Usual }),
                 1 => Command::Release(Release::By("ada".into())),
                 _ => by_human("hello", None),
             };

@@ -11,7 +11,8 @@ use crate::idempotency;
 use crate::problem::Problem;
 use crate::routes::ids;
 use crate::services::send::{self, Sent, Wanted, What};
-use crate::services::{chats, reactions, read, takeover, uploads};
+use crate::services::takeover::{self, For};
+use crate::services::{chats, reactions, read, uploads};
 use crate::state::ApiState;
 use axum::Extension;
 use axum::body::Body;
@@ -42,6 +43,8 @@ const INBOX: &str = "/console/inbox";
 pub(super) struct Fields {
     pub(super) text: Option<String>,
     hours: Option<u32>,
+    #[serde(default)]
+    until_released: bool,
     /// A saved message, in place of a text.
     template: Option<Uuid>,
     /// The message that it replies to, or that is reacted to.
@@ -228,8 +231,10 @@ fn shown(act: &Act<'_>, message: &message::Model) -> Markup {
 pub(super) async fn take_over(Id(id): Id<ChatId>, call: Call<Fields>) -> Response {
     let taking = async {
         let act = Act::begin(&call, Permission::TakeOver, id).await?;
-        let (actor, hours) = (&act.visitor.actor, call.fields.hours);
-        let taken = takeover::take_over(act.state, &act.connection, act.row.id, actor, hours).await?;
+        let Fields { hours, until_released, .. } = call.fields;
+        let lasts = if until_released { For::UntilReleased } else { hours.map_or(For::Usual, For::Hours) };
+        let actor = &act.visitor.actor;
+        let taken = takeover::take_over(act.state, &act.connection, act.row.id, actor, lasts).await?;
         act.changed(&taken).await
     };
     call.answer(taking.await, &address(id))

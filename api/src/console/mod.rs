@@ -34,7 +34,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use dmrelay_console::{Markup, assets};
+use dmrelay_console::{Markup, Person, assets};
+use std::sync::{Arc, OnceLock};
 use tower_http::catch_panic::CatchPanicLayer;
 
 /// What a page may load: its own files. It runs no inline script and has no inline style.
@@ -111,9 +112,16 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .layer(middleware::from_fn_with_state(state.clone(), front::limited))
 }
 
-/// Pages are for one person, and for nobody's frame.
-async fn private(request: Request, next: Next) -> Response {
+/// Pages are for one person, and for nobody's frame. What went wrong is a page too, unless a script asked.
+async fn private(mut request: Request, next: Next) -> Response {
+    let wants_page = visitor::wants_page(request.headers());
+    let seat = Seat::default();
+    request.extensions_mut().insert(seat.clone());
     let mut response = next.run(request).await;
+    if let Some(Told(words)) = response.extensions_mut().remove().filter(|_| wants_page) {
+        let page = dmrelay_console::trouble(seat.0.get(), response.status().as_u16(), &words);
+        *response.body_mut() = Html(page.into_string()).into_response().into_body();
+    }
     let headers = response.headers_mut();
     // Media have stricter ones.
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
@@ -138,10 +146,20 @@ fn html(markup: Markup) -> Response {
     Html(markup.into_string()).into_response()
 }
 
-/// What went wrong, as a page or a fragment.
+/// What went wrong, for people.
+#[derive(Debug, Clone)]
+struct Told(String);
+
+/// Who looks at the page, once that is known.
+#[derive(Clone, Default)]
+struct Seat(Arc<OnceLock<Person>>);
+
+/// What went wrong, as a fragment; [`private`] makes a page of it where one is wanted.
 fn trouble(problem: &Problem) -> Response {
     let words = maud::html! { p class="problem" role="alert" { (problem.told()) } };
-    (problem.status(), Html(words.into_string())).into_response()
+    let mut response = (problem.status(), Html(words.into_string())).into_response();
+    response.extensions_mut().insert(Told(problem.told()));
+    response
 }
 
 /// Sends the browser elsewhere with GET.

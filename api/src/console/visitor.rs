@@ -1,7 +1,7 @@
 //! Who looks at a page: the person of a session, which the browser keeps in a cookie.
 
 use super::call::is_of_script;
-use super::go_to;
+use super::{Seat, go_to};
 use crate::access::{Credential, Principal};
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -86,6 +86,12 @@ impl Visitor {
     }
 }
 
+/// Whether a person is to see the answer as a page.
+pub(super) fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    !is_of_script(headers) && accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
 /// The token in the cookie.
 pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
     cookie(headers, COOKIE)
@@ -123,24 +129,26 @@ impl FromRequestParts<ApiState> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Stranger> {
         match recognize(state, &parts.headers).await {
-            Ok(visitor) => Ok(visitor),
+            Ok(visitor) => {
+                if let Some(Seat(seat)) = parts.extensions.get() {
+                    let _ = seat.set(visitor.person());
+                }
+                Ok(visitor)
+            }
             Err(problem) => {
                 if is_of_script(&parts.headers) {
                     return Err(Stranger::of(&problem));
                 }
-                let is_page = parts.method.is_safe();
-                let wants_html = parts
-                    .headers
-                    .get(header::ACCEPT)
-                    .and_then(|value| value.to_str().ok())
-                    .is_some_and(|accept| accept.contains("text/html"));
                 let is_stranger = problem.status() == axum::http::StatusCode::UNAUTHORIZED;
-                if is_page && wants_html && is_stranger {
+                if !wants_page(&parts.headers) {
+                    return Err(Stranger(problem.into_response()));
+                }
+                if parts.method.is_safe() && is_stranger {
                     let whole = parts.uri.path_and_query().map_or("/console/inbox", |path| path.as_str());
                     let next: String = url::form_urlencoded::byte_serialize(whole.as_bytes()).collect();
                     return Err(Stranger(go_to(&format!("/console/sign-in?next={next}"))));
                 }
-                Err(Stranger(problem.into_response()))
+                Err(Stranger::of(&problem))
             }
         }
     }

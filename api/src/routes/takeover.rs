@@ -4,6 +4,7 @@ use super::chat::find;
 use crate::access::Scope;
 use crate::extract::{Id, MaybeBody};
 use crate::problem::Problem;
+use crate::services::takeover::For;
 use crate::services;
 use crate::state::ApiState;
 use axum::extract::State;
@@ -22,6 +23,9 @@ pub(super) struct TakeOver {
     /// Hours until the agent resumes on its own; default: the connection's `takeoverHours`.
     #[schema(minimum = 1, maximum = 720)]
     hours: Option<u32>,
+    /// Whether the agent stays silent until the chat is released, instead of resuming on its own.
+    #[serde(default)]
+    until_released: bool,
 }
 
 /// No fields.
@@ -41,7 +45,13 @@ pub(super) async fn take_over(
     Id(id): Id<ChatId>,
     MaybeBody(request): MaybeBody<TakeOver>,
 ) -> Result<Json<ChatView>, Problem> {
-    let asked = request.unwrap_or_default().hours;
+    let asked = match request.unwrap_or_default() {
+        TakeOver { hours: Some(_), until_released: true } => {
+            return Err(Problem::invalid("/hours", "must be left out if untilReleased is true"));
+        }
+        TakeOver { until_released: true, .. } => For::UntilReleased,
+        TakeOver { hours, .. } => hours.map_or(For::Usual, For::Hours),
+    };
     let (connection, chat) = with_connection(&state, &scope, id).await?;
     let taken = services::takeover::take_over(&state, &connection, chat.id, &scope.actor, asked).await?;
     Ok(Json(services::chats::view(&state, &scope.actor, &taken).await?))

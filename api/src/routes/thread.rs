@@ -5,6 +5,7 @@ use crate::access::Scope;
 use crate::connect::graph::graph_problem;
 use crate::extract::{Body, Id};
 use crate::problem::Problem;
+use crate::services::takeover::{self, For};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,7 +16,6 @@ use dmrelay_instagram::{Access, INSTAGRAM_INBOX, PAGE_INBOX, ThreadControl, Thre
 use dmrelay_store::Connection;
 use dmrelay_views::{enums, time};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 use utoipa::ToSchema;
 
 /// Which app has a conversation at Meta.
@@ -86,9 +86,7 @@ pub(super) async fn change(
     let done = state.graph.control_thread(&access, &user, control).await;
     done.map_err(|err| graph_problem(&err))?;
     if matches!(control, ThreadControl::Pass(_)) {
-        let hours = connection.settings.takeover_hours.unwrap_or(state.options.defaults.takeover_hours);
-        let pause = Duration::from_hours(hours.into());
-        state.store.take_over_chat(&connection, id, &scope.actor, pause).await?;
+        takeover::take_over(&state, &connection, id, &scope.actor, For::Usual).await?;
     }
     tracing::info!(connection = %connection.id, chat = %id, action = request.action, "a conversation was given to another app, or taken");
     view(&state, &connection, &user, &access).await.map(Json)

@@ -4,12 +4,25 @@ use crate::problem::Problem;
 use crate::settings::TAKEOVER_MAX;
 use crate::state::ApiState;
 use dmrelay_domain::actor::Actor;
+use dmrelay_domain::clock::millis;
+use dmrelay_domain::conversation::Pause;
 use dmrelay_domain::ids::ChatId;
 use dmrelay_store::Connection;
 use dmrelay_store::entity::chat;
 use std::time::Duration;
 
-/// A human takes over a chat for so many hours, or for as long as the connection's settings say.
+/// How long a person wants to have a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    /// As long as the connection's settings say.
+    Usual,
+    /// So many hours.
+    Hours(u32),
+    /// Until it is released.
+    UntilReleased,
+}
+
+/// A human takes over a chat.
 ///
 /// # Errors
 /// 422 if that is too short or too long.
@@ -18,13 +31,18 @@ pub(crate) async fn take_over(
     connection: &Connection,
     chat: ChatId,
     actor: &Actor,
-    hours: Option<u32>,
+    lasts: For,
 ) -> Result<chat::Model, Problem> {
-    if hours.is_some_and(|hours| !(1..=TAKEOVER_MAX).contains(&hours)) {
-        return Err(Problem::invalid("/hours", format!("must be 1 to {TAKEOVER_MAX}")));
-    }
-    let hours = hours.or(connection.settings.takeover_hours);
-    let pause = Duration::from_hours(hours.unwrap_or(state.options.defaults.takeover_hours).into());
+    let hours = |hours: u32| Pause::For(millis(Duration::from_hours(hours.into())));
+    let usual = connection.settings.takeover_hours.unwrap_or(state.options.defaults.takeover_hours);
+    let pause = match lasts {
+        For::Hours(asked) if !(1..=TAKEOVER_MAX).contains(&asked) => {
+            return Err(Problem::invalid("/hours", format!("must be 1 to {TAKEOVER_MAX}")));
+        }
+        For::Hours(asked) => hours(asked),
+        For::Usual => hours(usual),
+        For::UntilReleased => Pause::UntilReleased,
+    };
     state.store.take_over_chat(connection, chat, actor, pause).await?.ok_or_else(gone)
 }
 

@@ -45,6 +45,7 @@ export const apply = (html, isAnswer = false) => {
       if (old instanceof HTMLDialogElement && old.open && part instanceof HTMLDialogElement) part.showModal();
       focused?.focus();
     } else if (into) {
+      if (isAbove(into, part)) continue;
       into.querySelector(".empty")?.remove();
       const place = part.dataset.place === "first" ? before : after;
       into.insertBefore(part, place(into, part.dataset.at));
@@ -53,6 +54,7 @@ export const apply = (html, isAnswer = false) => {
     placed.push(part);
   }
   for (const part of placed) localize(part);
+  parted();
   // Whether people may write has changed: the composer is another one. Drafts are kept.
   const head = placed.find((part) => part.id === "head");
   const writes = document.getElementById("composer")?.dataset.open;
@@ -150,6 +152,53 @@ const after = (into, at) => {
 const before = (into, at) => {
   const all = /** @type {HTMLElement[]} */ ([...into.children]);
   return all.find((one) => !one.dataset.at || !at || one.dataset.at <= at) ?? null;
+};
+
+/**
+ * What belongs above the oldest message that is shown comes when older ones are asked for.
+ * @param {HTMLElement} into @param {HTMLElement} part
+ */
+const isAbove = (into, part) => {
+  if (into.id !== "messages" || !document.getElementById("older")) return false;
+  const oldest = into.querySelector("[data-at]");
+  return oldest instanceof HTMLElement && !!part.dataset.at && part.dataset.at < (oldest.dataset.at ?? "");
+};
+
+/** A line above each new day of a conversation, as days begin where the reader is. */
+const parted = () => {
+  const list = document.getElementById("messages");
+  let day = "";
+  /** @type {HTMLElement | null} */
+  let line = null;
+  for (const item of /** @type {HTMLElement[]} */ ([...(list?.children ?? [])])) {
+    if (item.classList.contains("day")) {
+      line?.remove();
+      line = item;
+    } else if (item.dataset.at) {
+      const at = new Date(item.dataset.at);
+      if (at.toDateString() !== day) {
+        day = at.toDateString();
+        if (line?.dataset.day !== day) item.before(lineOf(at));
+        else line = null;
+      }
+      line?.remove();
+      line = null;
+    }
+  }
+  line?.remove();
+};
+
+/** @param {Date} at */
+const lineOf = (at) => {
+  const line = document.createElement("li");
+  line.className = "day";
+  line.dataset.day = at.toDateString();
+  const time = document.createElement("time");
+  time.dateTime = at.toISOString();
+  time.dataset.day = "";
+  line.append(time);
+  localize(line);
+  return line;
 };
 
 /** Parts of a conversation are for the one that is open. @param {HTMLElement} part */
@@ -292,6 +341,7 @@ const listen = () => {
   const source = new EventSource(url);
   source.addEventListener("open", () => {
     clearTimeout(offline);
+    offline = 0;
     delete body.dataset.offline;
   });
   source.addEventListener("fragments", async (event) => {
@@ -306,8 +356,8 @@ const listen = () => {
   });
   source.addEventListener("reset", () => location.reload());
   source.addEventListener("error", () => {
-    clearTimeout(offline);
-    offline = window.setTimeout(() => (body.dataset.offline = ""), 4000);
+    // The browser tries again and again: what counts is the first that failed.
+    offline ||= window.setTimeout(() => (body.dataset.offline = ""), 4000);
     if (source.readyState !== EventSource.CLOSED) return;
     // Whoever is not signed in any more is led there by the first call.
     const again = () => fetchFragments("/console/whoami").then(listen, () => setTimeout(again, 3000));
@@ -384,8 +434,10 @@ document.addEventListener("click", async (event) => {
       link.replaceWith(...(link.id === "older" ? [] : parts));
       if (link.id === "older") {
         const older = parts.find((part) => part.id === "older");
-        document.getElementById("messages")?.prepend(...parts.filter((part) => part !== older));
+        const isNew = (/** @type {Element} */ part) => part !== older && !document.getElementById(part.id);
+        document.getElementById("messages")?.prepend(...parts.filter(isNew));
         if (older) document.getElementById("messages")?.before(older);
+        parted();
         if (scroll) scroll.scrollTop = scroll.scrollHeight - below;
       }
       for (const part of parts) localize(part);
@@ -422,8 +474,18 @@ document.getElementById("scroll")?.addEventListener("load", () => staysAtEnd && 
 // A page that the browser has kept is shown as it was.
 addEventListener("pageshow", () => document.getElementById("thread")?.removeAttribute("aria-busy"));
 
-setInterval(() => localize(body), 30000);
+setInterval(() => {
+  localize(body);
+  parted();
+}, 30000);
 localize(body);
+parted();
+// When Instagram's window closes, the composer says so.
+const closes = document.querySelector("#hint time[data-left]");
+if (closes instanceof HTMLTimeElement) {
+  const millis = new Date(closes.dateTime).getTime() - Date.now();
+  if (millis > 0) setTimeout(() => location.reload(), millis + 500);
+}
 toEnd();
 const phone = document.getElementById("phone-messages");
 if (phone) phone.scrollTop = phone.scrollHeight;

@@ -38,7 +38,7 @@ const palette = () => {
   const list = document.createElement("ul");
   dialog.append(input, list);
   /** @type {NodeListOf<HTMLAnchorElement>} */
-  const links = document.querySelectorAll("header.bar nav a, #folders a, a.row");
+  const links = document.querySelectorAll("#pages a, #folders a, a.row");
   const places = [...links].map((link) => ({
     name: (link.querySelector(".who") ?? link.querySelector("span") ?? link).textContent?.trim() ?? "",
     href: link.href,
@@ -80,7 +80,8 @@ document.addEventListener("keydown", (event) => {
     return palette();
   }
   const target = event.target;
-  const isTyping = target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement;
+  const isTyping = target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement ||
+    target instanceof HTMLSelectElement;
   if (isTyping && event.key === "Escape") return void target.blur();
   // A dialog has its own keys.
   if (document.querySelector("dialog[open]")) return;

@@ -1,6 +1,7 @@
 //! The frame of every page.
 
 use crate::words::{self, page as text, scripts};
+use crate::icons::{self, icon};
 use crate::{BASE, assets};
 use dmrelay_domain::permission::{Permission, Role};
 use maud::{DOCTYPE, Markup, html};
@@ -110,6 +111,27 @@ impl Tab {
         }
     }
 
+    /// Its drawing.
+    fn icon(self) -> &'static str {
+        match self {
+            Self::Inbox => icons::INBOX,
+            Self::Failed => icons::FAILED,
+            Self::Templates => icons::TEMPLATES,
+            Self::Broadcasts => icons::BROADCASTS,
+            Self::Comments => icons::COMMENTS,
+            Self::Accounts => icons::ACCOUNTS,
+            Self::Overview => icons::OVERVIEW,
+            Self::Activity => icons::ACTIVITY,
+            Self::Notifications => icons::NOTIFICATIONS,
+            Self::Keys => icons::KEYS,
+        }
+    }
+
+    /// Whether a narrow window shows it before anything is opened.
+    fn is_first(self) -> bool {
+        matches!(self, Self::Inbox | Self::Failed | Self::Comments | Self::Overview)
+    }
+
     fn address(self) -> String {
         format!("{BASE}/{}", self.word())
     }
@@ -117,35 +139,81 @@ impl Tab {
 
 /// A page with the navigation of the console.
 pub fn shell(tab: Tab, person: &Person, body: &Markup) -> Markup {
-    let role = text::role(person.role.as_str(), &person.subaccount);
+    framed(Some(tab), tab.name(), person, body)
+}
+
+/// What went wrong, as a page: the headline, what is known of it, and where to go from there.
+pub fn trouble(person: Option<&Person>, status: u16, told: &str) -> Markup {
+    let headline = text::headline(status);
+    let body = html! {
+        h1 { (headline) }
+        p role="alert" { (told) }
+        p { a class="button" href={ (BASE) "/inbox" } { (text::TO_INBOX) } }
+    };
+    match person {
+        Some(person) => framed(None, headline, person, &html! { main id="main" class="sheet lost" { (body) } }),
+        None => document(headline, &html! { body class="enter" { main { (body) } } }),
+    }
+}
+
+fn framed(tab: Option<Tab>, title: &str, person: &Person, body: &Markup) -> Markup {
     let body = html! {
         body data-csrf=(person.csrf) data-live={ (BASE) "/live" } data-since=(person.since) {
             a class="skip" href="#main" { (text::SKIP) }
             p id="offline" role="status" { (text::OFFLINE) }
-            header class="bar" {
-                a class="brand" href={ (BASE) "/inbox" } aria-label=(words::PRODUCT) {
-                    img src=(assets::address("icon.svg")) alt="" width="28" height="28";
-                    span { (words::PRODUCT) }
-                }
-                nav aria-label=(text::NAVIGATION) {
-                    @for one in Tab::ALL.into_iter().filter(|one| one.is_for(person)) {
-                        a href=(one.address()) aria-current=[(one == tab).then_some("page")] { (one.name()) }
-                    }
-                    a href="/api/docs/" { (text::API) }
-                }
-                div class="who" {
-                    span class="name" title=(role) { (person.name) }
-                    form method="post" action={ (BASE) "/sign-out" } {
-                        input type="hidden" name="csrf" value=(person.csrf);
-                        button class="quiet" { (text::SIGN_OUT) }
-                    }
-                }
-            }
+            (navigation(tab, person))
             (body)
             div id="dialogs" {}
         }
     };
-    document(tab.name(), &body)
+    document(title, &body)
+}
+
+/// The pages at the side, or below them in a narrow window, which shows some and opens the others.
+fn navigation(tab: Option<Tab>, person: &Person) -> Markup {
+    let pages = |is_wanted: fn(Tab) -> bool| {
+        html! {
+            @for one in Tab::ALL.into_iter().filter(|one| one.is_for(person) && is_wanted(*one)) {
+                a href=(one.address()) class=[(!one.is_first()).then_some("later")]
+                    aria-current=[(Some(one) == tab).then_some("page")] { (icon(one.icon())) span { (one.name()) } }
+            }
+        }
+    };
+    let api = html! { a href="/api/docs/" class="later" { (icon(icons::API)) span { (text::API) } } };
+    let is_later = tab.is_some_and(|tab| !tab.is_first());
+    html! {
+        header class="bar" {
+            a class="brand" href={ (BASE) "/inbox" } aria-label=(words::PRODUCT) {
+                img src=(assets::address("icon.svg")) alt="" width="32" height="32";
+            }
+            nav id="pages" aria-label=(text::NAVIGATION) {
+                (pages(|_| true))
+                (api)
+                button class={ "rest" @if is_later { " current" } } type="button" popovertarget="rest" {
+                    (icon(icons::REST)) span { (text::REST) }
+                }
+            }
+            (who(person))
+        }
+        div id="rest" popover {
+            nav aria-label=(text::REST) { (pages(|one| !one.is_first())) (api) }
+            (who(person))
+        }
+    }
+}
+
+/// Who is signed in.
+fn who(person: &Person) -> Markup {
+    let role = text::role(person.role.as_str(), &person.subaccount);
+    html! {
+        div class="who" {
+            span class="name" title=(role) { (person.name) }
+            form method="post" action={ (BASE) "/sign-out" } {
+                input type="hidden" name="csrf" value=(person.csrf);
+                button class="quiet" { (text::SIGN_OUT) }
+            }
+        }
+    }
 }
 
 /// A page that leads elsewhere, to a place with a name: the policy of forms does not let them end at another

@@ -85,22 +85,10 @@ fn link_to_older(address: Option<&str>) -> Markup {
     }
 }
 
-/// Entries with a line above each new day.
+/// Entries. The script puts a line above each new day, as days begin where the reader is.
 fn rest(person: &Person, entries: &[Entry<'_>]) -> Markup {
-    let day = |entry: &Entry<'_>| match entry {
-        Entry::Message(message) => message.created_at.get(..10).unwrap_or_default().to_owned(),
-        Entry::Failed(letter) => letter.created_at.get(..10).unwrap_or_default().to_owned(),
-        Entry::Changed { at, .. } => at.get(..10).unwrap_or_default().to_owned(),
-    };
-    let days: Vec<String> = entries.iter().map(day).collect();
-    let is_new = |index: usize| index == 0 || days[index] != days[index - 1];
     html! {
-        @for (index, entry) in entries.iter().enumerate() {
-            @if is_new(index) {
-                li class="day" id={ "day-" (days[index]) } {
-                    time datetime=(days[index]) data-day { (days[index]) }
-                }
-            }
+        @for entry in entries {
             @match entry {
                 Entry::Message(message) => (bubble(message)),
                 Entry::Failed(letter) => (failed::letter(person, letter, None)),
@@ -142,19 +130,16 @@ fn mode(person: &Person, chat: &ChatView) -> Markup {
             @if chat.mode == "bot" {
                 span class="pill bot" { (text::BOT_ANSWERS) }
                 @if may_change {
-                    @for hours in [1, 12] {
-                        form method="post" action=(act("takeover")) data-post {
-                            input type="hidden" name="csrf" value=(person.csrf);
-                            input type="hidden" name="hours" value=(hours);
-                            button class=[(hours == 12).then_some("take")]
-                                title=(text::take_over_hint(hours)) { (text::take_over(hours)) }
-                        }
-                    }
+                    (taking(person, chat, Some(12), html! { button class="take" title=(text::take_over_hint(Some(12))) { (text::take_over(Some(12))) } }))
+                    (spans(person, chat, [Some(1), None], text::take_over))
                 }
             } @else {
                 span class={ "pill " (chat.mode) } {
                     @if chat.mode == "human" { (text::HUMAN_ANSWERS) } @else { (text::PAUSED) }
-                    @if let Some(until) = &chat.resume_at { " · " (time_left(until)) }
+                    @match &chat.resume_at {
+                        Some(until) => { " · " (time_left(until)) },
+                        None => { " · " (text::UNTIL_GIVEN_BACK) },
+                    }
                 }
                 @if may_change {
                     form method="post" action=(act("release")) data-post {
@@ -163,6 +148,40 @@ fn mode(person: &Person, chat: &ChatView) -> Markup {
                             (text::GIVE_BACK) span class="long" { " " (text::GIVE_BACK_TO_BOT) }
                         }
                     }
+                    (spans(person, chat, [Some(1), Some(12), None], text::keep))
+                }
+            }
+        }
+    }
+}
+
+/// A form that takes the conversation over for so many hours, or until it is given back.
+fn taking(person: &Person, chat: &ChatView, hours: Option<u32>, button: Markup) -> Markup {
+    html! {
+        form method="post" action={ (BASE) "/chats/" (chat.chat_id) "/takeover" } data-post {
+            input type="hidden" name="csrf" value=(person.csrf);
+            @match hours {
+                Some(hours) => { input type="hidden" name="hours" value=(hours); },
+                None => { input type="hidden" name="until_released" value="true"; },
+            }
+            (button)
+        }
+    }
+}
+
+/// A menu of how long somebody has the conversation.
+fn spans<const N: usize>(
+    person: &Person,
+    chat: &ChatView,
+    spans: [Option<u32>; N],
+    name: fn(Option<u32>) -> String,
+) -> Markup {
+    html! {
+        details class="menu" {
+            summary aria-label=(text::HOW_LONG) title=(text::HOW_LONG) { "▾" }
+            div {
+                @for hours in spans {
+                    (taking(person, chat, hours, html! { button title=(text::take_over_hint(hours)) { (name(hours)) } }))
                 }
             }
         }
@@ -238,10 +257,13 @@ fn meta(message: &MessageView) -> Markup {
 /// What the message replies to. Stories are linked, never shown: they end after a day, and are not ours to
 /// keep.
 fn quote(message: &MessageView) -> Markup {
-    let story = message.reply_to["story"]["url"].as_str().filter(|url| url.starts_with("https://"));
+    let story = &message.reply_to["story"];
+    let url = story["url"].as_str().filter(|url| url.starts_with("https://"));
     html! {
-        @if let Some(url) = story {
+        @if let Some(url) = url {
             a class="quote" href=(url) rel="noreferrer noopener" target="_blank" { (text::REPLY_TO_STORY) }
+        } @else if !story.is_null() {
+            span class="quote" { (text::REPLY_TO_STORY) }
         } @else if !message.reply_to.is_null() {
             span class="quote" { (text::REPLY_TO_MESSAGE) }
         }
@@ -368,7 +390,7 @@ fn composer(person: &Person, chat: &ChatView, templates: &[TemplateView]) -> Mar
                        aria-label=(text::WRITE) aria-describedby="hint" {}
                    button id="send" { (text::SEND) }
                    p id="hint" {
-                       span { (text::SILENCES) }
+                       span class="silences" { (text::SILENCES) }
                        @if let Some(until) = &can.until { span { " " (fill(text::WINDOW, &time_left(until))) } }
                        output id="bytes" for="text" {}
                    }

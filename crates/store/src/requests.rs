@@ -4,9 +4,8 @@
 use crate::conversations::Outcome;
 use crate::{Applied, Connection, Result, Store, Tx};
 use dmrelay_domain::actor::Actor;
-use dmrelay_domain::clock::millis;
 use dmrelay_domain::conversation::{
-    CloseLetter, Command, Policy, React, Refusal, Release, Reply, SendByHuman, TakeOver,
+    CloseLetter, Command, Pause, Policy, React, Refusal, Release, Reply, SendByHuman, TakeOver,
 };
 use dmrelay_domain::ids::{ChatId, EventId};
 use dmrelay_domain::states::{ActivityKind, DeadLetterState, EventState};
@@ -66,7 +65,7 @@ impl Store {
         }
     }
 
-    /// A human agent takes a chat of the connection over until `pause` has passed.
+    /// A human agent takes a chat of the connection over.
     ///
     /// # Errors
     /// What the database says.
@@ -75,9 +74,9 @@ impl Store {
         connection: &Connection,
         chat: ChatId,
         actor: &Actor,
-        pause: Duration,
+        pause: Pause,
     ) -> Result<Option<chat::Model>> {
-        let take_over = TakeOver { actor: actor.clone(), pause: Some(millis(pause)) };
+        let take_over = TakeOver { actor: actor.clone(), pause };
         self.change_chat(connection, chat, Command::TakeOver(take_over)).await
     }
 

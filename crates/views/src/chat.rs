@@ -48,7 +48,7 @@ pub struct ChatView {
     pub mode: String,
     /// Why it is in this mode: `api`, `send`, `echo:` and a message id, `person` or `runaway`; null in mode `bot`.
     pub mode_reason: Option<String>,
-    /// When the agent resumes on its own.
+    /// When the agent resumes on its own; null in mode `bot`, and if the chat was taken over until it is released.
     #[schema(format = DateTime)]
     pub resume_at: Option<String>,
     /// Why the chat needs a human's attention: `window_closed`, `runaway`.

@@ -2,6 +2,7 @@
 
 use super::{Base, HOUR, connect, details, queued, said};
 use anyhow::{Context, Result};
+use dmrelay_domain::conversation::Pause;
 use dmrelay_domain::ids::{ChatId, SubaccountId};
 use dmrelay_domain::permission::Role;
 use dmrelay_domain::states::MessageStatus;
@@ -186,7 +187,7 @@ async fn a_chat_is_taken_over_and_released(backend: Backend) -> Result<()> {
     let reply = base.add(&base.connection, "7", queued("answer")).await?;
     base.adjust("7", super::Adjusted::await_answer).await?;
     let chat = base.chat("7").await?;
-    let pause = Duration::from_hours(2);
+    let pause = Pause::For(2 * HOUR);
     let foreign = connect(store, "other", "2").await?;
     assert_eq!(store.take_over_chat(&foreign, chat.id, &"eve".into(), pause).await?, None);
     assert_eq!(store.release_chat(&foreign, chat.id, &"eve".into()).await?, None);

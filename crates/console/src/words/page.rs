@@ -4,10 +4,24 @@ pub(crate) const SKIP: &str = "Skip to the conversations";
 pub(crate) const OFFLINE: &str = "Connection lost. Reconnecting… What you see may be out of date.";
 pub(crate) const NAVIGATION: &str = "Console";
 pub(crate) const API: &str = "API";
+/// Opens the pages that a narrow window does not show.
+pub(crate) const REST: &str = "More";
+pub(crate) const TO_INBOX: &str = "Go to the inbox";
 pub(crate) const SIGN_OUT: &str = "Sign out";
 /// On the way to another site.
 pub(crate) const LEAVING: &str = "One moment…";
 pub(crate) const OVER_REST: &str = "Over REST";
+
+/// Above what went wrong.
+pub(crate) fn headline(status: u16) -> &'static str {
+    match status {
+        403 => "Your role does not include this",
+        404 => "This is not here, or not any more",
+        429 => "That was too much at once",
+        400..=499 => "This did not work",
+        _ => "Something went wrong on our side",
+    }
+}
 
 /// The role of the person who is signed in.
 pub(crate) fn role(role: &str, subaccount: &str) -> String {

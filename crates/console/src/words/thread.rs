@@ -5,6 +5,10 @@ pub(crate) const ABOUT_CUSTOMER: &str = "About the customer";
 pub(crate) const BOT_ANSWERS: &str = "Bot answers";
 pub(crate) const HUMAN_ANSWERS: &str = "Human answers";
 pub(crate) const PAUSED: &str = "Paused";
+/// Opens what else can be done about who answers.
+pub(crate) const HOW_LONG: &str = "For how long";
+/// Somebody has the conversation, without an end.
+pub(crate) const UNTIL_GIVEN_BACK: &str = "until given back";
 pub(crate) const GIVE_BACK: &str = "Give back";
 /// Follows on a wide window.
 pub(crate) const GIVE_BACK_TO_BOT: &str = "to the bot";
@@ -63,12 +67,21 @@ pub(crate) fn to_account(handle: &str) -> String {
     format!("to @{handle}")
 }
 
-pub(crate) fn take_over(hours: u32) -> String {
-    format!("Take over {hours} h")
+/// Hours for which a person can take a conversation over; no hours: until they give it back.
+pub(crate) fn take_over(hours: Option<u32>) -> String {
+    hours.map_or_else(|| "Take over until I give it back".to_owned(), |hours| format!("Take over {hours} h"))
 }
 
-pub(crate) fn take_over_hint(hours: u32) -> String {
-    format!("The bot stops replying for {hours} h")
+pub(crate) fn take_over_hint(hours: Option<u32>) -> String {
+    hours.map_or_else(
+        || "The bot stays silent until somebody gives the conversation back".to_owned(),
+        |hours| format!("The bot stops replying for {hours} h"),
+    )
+}
+
+/// The same, where somebody has it already.
+pub(crate) fn keep(hours: Option<u32>) -> String {
+    hours.map_or_else(|| "Keep until I give it back".to_owned(), |hours| format!("Keep for {hours} h from now"))
 }
 
 /// The role of the person does not let them write.

@@ -287,8 +287,19 @@ pub struct React {
 pub struct TakeOver {
     /// The actor.
     pub actor: Actor,
-    /// The duration in milliseconds; the connection's setting if `None`.
-    pub pause: Option<Millis>,
+    /// How long it lasts.
+    pub pause: Pause,
+}
+
+/// How long a takeover lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// As long as the connection's settings say.
+    Usual,
+    /// So many milliseconds.
+    For(Millis),
+    /// Until somebody releases the chat.
+    UntilReleased,
 }
 
 /// The end of a takeover or a pause.

@@ -2,7 +2,7 @@
 //! text of a send of that time whose outcome is still unknown. Any other echo is a human writing in the
 //! Instagram app.
 
-use super::command::Received;
+use super::command::{Pause, Received};
 use super::effect::{Fact, Sent};
 use super::marks::merged;
 use super::private_reply::PrivateReply;
@@ -84,8 +84,7 @@ impl Conversation {
     /// A human wrote in the Instagram app.
     pub(super) fn taken_over_in_app(&mut self, mid: &str) {
         self.log_takeover(APP_ACTOR, "written in the Instagram app");
-        let pause = self.takeover_pause();
-        self.take_over(&ModeReason::Echo(mid.to_owned()), pause);
+        self.take_over(&ModeReason::Echo(mid.to_owned()), Pause::Usual);
     }
 
     /// Records that a message was sent under `mid`. No-op if already recorded.

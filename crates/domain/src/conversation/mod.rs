@@ -39,7 +39,7 @@ mod wording;
 pub use automation::{PromptEcho, TextDigest};
 pub use broadcast::{Broadcast, BroadcastContent};
 pub use command::{
-    AgentChat, AgentFailure, Claim, CloseLetter, Command, Orphan, React, Receive, Received,
+    AgentChat, AgentFailure, Claim, CloseLetter, Command, Orphan, Pause, React, Receive, Received,
     RecordAgentFailure, RecordAnswer, RecordSendFailure, RecordSent, Release, ResolveSend, ResolveTurn,
     SendByHuman, SendFailure, StartTurn, TakeOver,
 };

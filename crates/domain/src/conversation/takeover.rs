@@ -1,7 +1,7 @@
 //! Takeover: a human agent steps in; from then on the agent is silent, and its unsent replies are not sent.
 
 use super::Conversation;
-use super::command::{Release, SendByHuman, TakeOver};
+use super::command::{Pause, Release, SendByHuman, TakeOver};
 use super::effect::{Effect, Refusal, Reply};
 use super::marks::TAKEN_BACK;
 use super::outbox::{SendDecision, may_send};
@@ -68,8 +68,9 @@ impl Chat {
 }
 
 impl Conversation {
-    /// A human takes over the chat until `pause` has passed.
-    pub(super) fn take_over(&mut self, reason: &ModeReason, pause: Millis) {
+    /// A human takes over the chat for so long. One that was taken over until it is released stays so when somebody
+    /// writes.
+    pub(super) fn take_over(&mut self, reason: &ModeReason, pause: Pause) {
         // An earlier takeover keeps its reason: undoing this one must not undo that one. A takeover that
         // cannot be undone has its own reason, because undoing an earlier one must not undo it.
         let kept = self.chat.mode_reason.clone().filter(|_| self.chat.mode != ChatMode::Bot);
@@ -85,8 +86,14 @@ impl Conversation {
         }
         self.drop_unanswered(&MessageError { code: Some(word.clone()), ..MessageError::default() });
         self.chat.mode_reason = Some(word.clone());
+        let has_no_end = self.chat.mode == ChatMode::Human && self.chat.resume_at.is_none();
         self.chat.mode = ChatMode::Human;
-        self.chat.resume_at = Some(self.now + pause);
+        self.chat.resume_at = match pause {
+            Pause::UntilReleased => None,
+            Pause::Usual if has_no_end => None,
+            Pause::Usual => Some(self.now + self.takeover_pause()),
+            Pause::For(pause) => Some(self.now + pause),
+        };
         self.chat.human_seq = self.chat.last_seq;
         self.withdraw_open_turn(&word);
         self.no_longer_waits();
@@ -244,8 +251,7 @@ impl Conversation {
     }
 
     pub(super) fn take_over_by(&mut self, take_over: &TakeOver) -> Reply {
-        let pause = take_over.pause.unwrap_or_else(|| self.takeover_pause());
-        self.take_over(&ModeReason::Api, pause);
+        self.take_over(&ModeReason::Api, take_over.pause);
         let reason = ModeReason::Api.to_string();
         let paused =
             self.activity(ActivityKind::BotPaused, &take_over.actor, self.chat.id).with("reason", reason);
@@ -281,8 +287,7 @@ impl Conversation {
         }
         let actor = new.actor.clone().unwrap_or_default();
         self.log_takeover(actor, &ModeReason::Send.to_string());
-        let pause = self.takeover_pause();
-        self.take_over(&ModeReason::Send, pause);
+        self.take_over(&ModeReason::Send, Pause::Usual);
         self.chat.trace = new.trace;
         self.add_message(new);
         let now = self.now;

@@ -18,7 +18,9 @@ pub(crate) enum Step {
     /// A human writes through the API.
     Send,
     /// A human takes over the chat, or releases it, through the API.
-    TakeOver,
+    TakeOver {
+        until_released: bool,
+    },
     Release,
     /// The business pauses the agent in all chats, or resumes it.
     Pause(bool),
@@ -93,7 +95,7 @@ fn step(rng: &mut StdRng, trouble: u32) -> Step {
         14..=15 => Step::TakeBack(rng.random()),
         16..=18 => Step::App { same_words: rng.random() },
         19..=20 => Step::Send,
-        21 => Step::TakeOver,
+        21 => Step::TakeOver { until_released: rng.random() },
         22..=23 => Step::Release,
         24 => Step::Pause(rng.random()),
         25..=40 => Step::Deliver(rng.random()),

@@ -6,7 +6,7 @@ use crate::step::{End, Step};
 use crate::task::{Task, Tasks, brief};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::conversation::{
-    Body, Claim, Command, Fact, Orphan, Policy, Received, Release, SendByHuman, StartTurn, TakeOver, Tracked,
+    Body, Claim, Command, Fact, Orphan, Pause, Policy, Received, Release, SendByHuman, StartTurn, TakeOver, Tracked,
 };
 use dmrelay_domain::event::{self, Container};
 use dmrelay_domain::ids::{EventId, MessageId, TurnId, WorkerId};
@@ -91,8 +91,9 @@ impl World {
             Step::TakeBack(which) => self.take_back(which),
             Step::App { same_words } => self.write_in_app(same_words),
             Step::Send => self.send_by_human(),
-            Step::TakeOver => {
-                let take_over = TakeOver { actor: "ada".into(), pause: None };
+            Step::TakeOver { until_released } => {
+                let pause = if until_released { Pause::UntilReleased } else { Pause::Usual };
+                let take_over = TakeOver { actor: "ada".into(), pause };
                 self.rest(Command::TakeOver(take_over));
             }
             Step::Release => self.rest(Command::Release(Release::By("ada".into()))),

@@ -1,7 +1,7 @@
 //! Broadcasts: once, and never over a conversation.
 
 use super::*;
-use dmrelay_domain::conversation::{Broadcast, BroadcastContent, TakeOver};
+use dmrelay_domain::conversation::{Broadcast, BroadcastContent, TakeOver, Pause};
 use dmrelay_domain::ids::BroadcastId;
 use dmrelay_domain::outgoing::Template;
 use dmrelay_domain::states::Skipped;
@@ -49,7 +49,7 @@ fn a_conversation_that_is_under_way_is_spared() {
     let mut waiting = Case::known();
     waiting.asked("and now?");
     let mut with_human = Case::known();
-    with_human.apply(Command::TakeOver(TakeOver { actor: "ada".into(), pause: None }));
+    with_human.apply(Command::TakeOver(TakeOver { actor: "ada".into(), pause: Pause::Usual }));
     let mut closed = Case::known();
     closed.now += 24 * 3_600_000;
     let mut unwilling = Case::known();

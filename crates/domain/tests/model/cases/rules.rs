@@ -1,7 +1,7 @@
 //! Directives of the agent, and rules of the connection's settings.
 
 use super::*;
-use dmrelay_domain::conversation::{Saved, TakeOver};
+use dmrelay_domain::conversation::{Saved, TakeOver, Pause};
 use dmrelay_domain::ids::TemplateId;
 use dmrelay_domain::outgoing::Template;
 use dmrelay_domain::settings::Rule;
@@ -61,7 +61,7 @@ fn a_person_who_takes_the_chat_first_is_not_talked_over_by_last_words() {
     let mut case = Case::new();
     let ask = case.asked("hi");
     let first = sending(&case.answers(&ask, &["One.", HANDOVER])).unwrap();
-    case.apply(Command::TakeOver(TakeOver { actor: "ada".into(), pause: None }));
+    case.apply(Command::TakeOver(TakeOver { actor: "ada".into(), pause: Pause::Usual }));
     case.sent(first, "m1");
     let said: Vec<MessageStatus> =
         case.db.messages.iter().filter(|one| one.author == Author::Agent).map(|one| one.status).collect();

@@ -1,6 +1,7 @@
 //! Echoes and human agents: who wrote a message.
 
 use super::*;
+use dmrelay_domain::conversation::{Pause, TakeOver};
 
 #[test]
 fn a_message_of_unknown_outcome_does_not_match_a_humans_message_weeks_later() {
@@ -96,4 +97,22 @@ fn an_echo_of_ours_that_was_taken_for_a_humans_becomes_ours_when_the_send_names_
     let natives: Vec<_> = case.db.messages.iter().filter(|row| row.author == Author::Native).collect();
     assert_eq!(natives.iter().map(|row| row.mid.as_deref()).collect::<Vec<_>>(), [Some("human")]);
     assert_eq!((case.message(message).mid.as_deref(), case.db.chat.mode), (Some("own"), ChatMode::Human));
+}
+
+#[test]
+fn a_takeover_until_it_is_released_has_no_end_whoever_writes() {
+    let mut case = Case::new();
+    case.answered("hi", &["Good morning"]);
+    case.apply(Command::TakeOver(TakeOver { actor: "ada".into(), pause: Pause::UntilReleased }));
+    case.echo("native", "Ada here");
+    assert_eq!((case.db.chat.mode, case.db.chat.resume_at), (ChatMode::Human, None));
+    case.now += 4 * WEEK;
+    assert_eq!(case.apply(Command::Release(Release::Expired)).reply, Reply::Idle);
+    assert_eq!(case.db.chat.mode, ChatMode::Human);
+    // Somebody may give it an end after all.
+    case.apply(Command::TakeOver(TakeOver { actor: "ada".into(), pause: Pause::For(3_600_000) }));
+    assert_eq!(case.db.chat.resume_at, Some(case.now + 3_600_000));
+    case.apply(Command::TakeOver(TakeOver { actor: "ada".into(), pause: Pause::UntilReleased }));
+    case.apply(Command::Release(Release::By("ada".into())));
+    assert_eq!((case.db.chat.mode, case.db.chat.resume_at), (ChatMode::Bot, None));
 }
