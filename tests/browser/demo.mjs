@@ -113,8 +113,8 @@ await picture("console-demo");
 await page.locator("#phone-messages li.mine img").waitFor();
 
 // A file, a reply to a message, and a reaction.
-page.on("dialog", (dialog) => dialog.accept());
 await page.locator("#file").setInputFiles(vase);
+await page.getByRole("button", { name: "Yes" }).click();
 await page.waitForFunction(() => {
   const image = document.querySelector("#messages .bubble.colleague img");
   return image instanceof HTMLImageElement && image.complete && image.naturalWidth > 0;
@@ -160,6 +160,7 @@ await page.getByRole("button", { name: "Count customers" }).click();
 await page.locator("#reach", { hasText: "1 of 1 customers would get it now" }).waitFor();
 assert.equal(await page.getByLabel("Name", { exact: true }).inputValue(), "New glazes");
 await page.getByRole("button", { name: "Send", exact: true }).click();
+await page.getByRole("button", { name: "Yes" }).click();
 await page.locator("#broadcasts", { hasText: "1 of 1 sent" }).waitFor();
 await picture("console-broadcasts");
 await check("broadcasts");
@@ -196,6 +197,7 @@ await comment.getByLabel("Everybody sees").fill("You have a message.");
 await comment.getByRole("button", { name: "Reply publicly" }).click();
 await comment.getByText("Answered publicly.").waitFor();
 await comment.getByRole("button", { name: "Hide" }).click();
+await page.getByRole("button", { name: "Yes" }).click();
 await comment.locator(".pill", { hasText: "hidden" }).waitFor();
 await picture("console-comments");
 await check("comments");

@@ -286,7 +286,8 @@ async fn accounts_are_watched_paused_and_disconnected(backend: Backend) -> Resul
     let set = relay.rest.get("inbox-profile").await?.json;
     assert_eq!(set["atMeta"]["iceBreakers"][0]["questions"][0]["payload"], "ORDER", "{set}");
     assert_eq!(set["atMeta"]["persistentMenu"][0]["items"][0]["url"], "https://shop.example");
-    let (_, page, _) = person.get(&format!("/console/accounts/{connection}/profile")).await?;
+    let dialog = format!("/console/accounts/{connection}/profile");
+    let (_, page) = person.fragment(&dialog).await?;
     assert!(page.contains("Where is my order? = ORDER") && page.contains("\nHours<"), "{page}");
     let many = "x\n".repeat(5);
     let (status, page, _) = act("profile", &[("questions", many.as_str())]).await?;
@@ -333,18 +334,22 @@ async fn a_message_shows_how_it_went(backend: Backend) -> Result<()> {
         let (chat, id) = (&message["chatId"], &message["messageId"]);
         let (chat, id) = (chat.as_str().context("chat")?, id.as_str().context("message")?);
         let path = format!("/console/chats/{chat}/trace?message={id}");
-        let (status, page, _) = person.get(&path).await?;
+        let (status, page) = person.fragment(&path).await?;
         assert_eq!(status, 200, "{page}");
+        // Its address can be sent to a colleague.
+        let (status, _, to) = person.get(&path).await?;
+        let shown: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
+        assert_eq!((status, to), (303, format!("/console/inbox?chat={chat}&show={shown}")));
         let steps =
             ["Webhook received", "Agent asked", "Agent answered", "Reply queued", "Accepted by Instagram"];
         let places: Vec<Option<usize>> = steps.iter().map(|step| page.rfind(step)).collect();
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?} {page}");
         let mut other = Person::at(&relay)?;
         other.sign_in(&key(&relay, "other", Role::Admin).await?).await?;
-        assert_eq!(other.get(&path).await?.0, 404);
+        assert_eq!(other.fragment(&path).await?.0, 404);
     }
     let path = format!("/console/chats/{}/trace", messages[0]["chatId"].as_str().context("chat")?);
-    assert_eq!(person.get(&path).await?.0, 404);
+    assert_eq!(person.fragment(&path).await?.0, 404);
     relay.end().await
 }
 
@@ -576,7 +581,9 @@ async fn owners_make_and_revoke_keys(backend: Backend) -> Result<()> {
     // Nobody else gets there.
     let mut admin = Person::at(&relay)?;
     admin.sign_in(&key(&relay, "acme", Role::Admin).await?).await?;
-    assert_eq!(admin.get("/console/keys").await?.0, 403);
+    // What is refused is told on a page, from which one goes on.
+    let (status, page, _) = admin.get("/console/keys").await?;
+    assert!(status == 403 && page.contains("the role admin does not") && page.contains("id=\"pages\""), "{page}");
     let token = admin.csrf().await?;
     assert_eq!(admin.post(&revoke, &[("csrf", token.as_str())]).await?.0, 403);
     let (_, page, _) = admin.get("/console/inbox").await?;

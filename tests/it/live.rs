@@ -44,12 +44,15 @@ async fn events_are_delivered_live(backend: Backend) -> Result<()> {
     assert_eq!(mode["chatId"], json!(chat));
     assert!(mode["mode"]["resumeAt"].is_string(), "{mode}");
     let held = relay.rest.post(&format!("chats/{chat}/takeover"), json!({"untilReleased": true})).await?;
-    assert_eq!((&held["mode"], &held["resumeAt"]), (&json!("human"), &json!(null)));
+    assert_eq!((&held.json["mode"], &held.json["resumeAt"]), (&json!("human"), &json!(null)));
     let both = json!({"untilReleased": true, "hours": 2});
-    let refused = relay.rest.post(&format!("chats/{chat}/takeover"), both).await;
-    assert!(refused.is_err_and(|err| err.to_string().contains("untilReleased")));
+    let refused = relay.rest.post(&format!("chats/{chat}/takeover"), both).await?;
+    assert_eq!((refused.status, &refused.json["errors"][0]["pointer"]), (422, &json!("/hours")));
     relay.rest.post("disconnect", json!({})).await?;
-    assert_eq!(stream.next("connection.state").await?["details"]["instagramAccountId"], json!(ACCOUNT));
+    let state = stream.next("connection.state").await?;
+    assert_eq!(state["details"]["instagramAccountId"], json!(ACCOUNT));
+    // The status of a connection is no message's.
+    assert_eq!((&state["status"], &state["failureClass"]), (&json!(null), &json!(null)));
     relay.end().await
 }
 

@@ -43,6 +43,15 @@ impl Person {
         seen(self.call("GET", path)?).await
     }
 
+    /// What a script of the pages gets: its status, and the fragments.
+    ///
+    /// # Errors
+    /// If the API does not answer, or not as it should.
+    pub async fn fragment(&self, path: &str) -> Result<(u16, String)> {
+        let (status, text, _) = seen(self.call("GET", path)?.header("x-fragment", "1")).await?;
+        Ok((status, text))
+    }
+
     /// A form: the status, the text, and where it leads.
     ///
     /// # Errors

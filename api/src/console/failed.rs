@@ -1,15 +1,15 @@
 //! `GET /console/failed`: what failed for good, to be replayed or discarded.
 
 use super::call::Call;
-use super::visitor::Visitor;
-use super::{html, trouble};
+use super::visitor::{Visitor, wants_page};
+use super::{go_to, html, trouble};
 use crate::extract::{Id, Params};
 use crate::problem::{Problem, ValidationErrors};
 use crate::routes::{ids, paging};
 use crate::services::failures;
 use crate::state::ApiState;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use dmrelay_console::{Failed, Markup, Outcome, Person, Tab};
 use dmrelay_domain::failure::FailureClass;
@@ -100,7 +100,11 @@ pub(super) async fn letter(
     State(state): State<ApiState>,
     visitor: Visitor,
     Id(id): Id<DeadLetterId>,
+    headers: HeaderMap,
 ) -> Response {
+    if wants_page(&headers) {
+        return go_to(FAILED);
+    }
     let reading = async {
         visitor.require(Permission::Read)?;
         let connections = state.store.connections(&visitor.subaccount, None).await?;

@@ -59,7 +59,7 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/sign-out", post(sign_in::leave))
         .route("/console/inbox", get(pages::inbox))
         .route("/console/live", get(live::live))
-        .route("/console/whoami", get(|_: visitor::Visitor| async { StatusCode::NO_CONTENT }))
+        .route("/console/whoami", get(visitor::whoami))
         .route("/console/chats/{chatId}/trace", get(trace::show))
         .route("/console/chats/{chatId}/send", post(acts::send))
         .route("/console/chats/{chatId}/attach", post(acts::attach))
@@ -160,6 +160,13 @@ fn trouble(problem: &Problem) -> Response {
     let mut response = (problem.status(), Html(words.into_string())).into_response();
     response.extensions_mut().insert(Told(problem.told()));
     response
+}
+
+/// Sends the browser to a page that opens a dialog.
+fn shown_in(page: &str, dialog: &str) -> Response {
+    let sign = if page.contains('?') { '&' } else { '?' };
+    let dialog: String = url::form_urlencoded::byte_serialize(dialog.as_bytes()).collect();
+    go_to(&format!("{page}{sign}show={dialog}"))
 }
 
 /// Sends the browser elsewhere with GET.

@@ -1,14 +1,15 @@
 //! `/console/accounts/{connectionId}/profile`: the ice breakers and the menu of an account.
 
 use super::call::Call;
-use super::visitor::Visitor;
-use super::{accounts, html, trouble};
+use super::visitor::{Visitor, wants_page};
+use super::{accounts, html, shown_in, trouble};
 use crate::problem::{Problem, ValidationErrors};
 use crate::services::inbox_profile::{
     self, Profile, ProfileItem, ProfileMenu, ProfileQuestion, ProfileQuestions, ProfileView, access_of_live,
 };
 use crate::state::ApiState;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use dmrelay_console::{Lines, Markup, words};
 use dmrelay_domain::permission::Permission;
@@ -18,7 +19,15 @@ use uuid::Uuid;
 /// The language that is edited here: that of everybody who has no other.
 const DEFAULT: &str = "default";
 
-pub(super) async fn show(State(state): State<ApiState>, visitor: Visitor, Path(id): Path<Uuid>) -> Response {
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    Path(id): Path<Uuid>,
+    headers: HeaderMap,
+) -> Response {
+    if wants_page(&headers) {
+        return shown_in("/console/accounts", &format!("/console/accounts/{id}/profile"));
+    }
     let showing = async {
         visitor.require(Permission::Configure)?;
         let connection = accounts::find(&state, &visitor, id).await?;

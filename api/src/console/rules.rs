@@ -1,14 +1,15 @@
 //! `/console/accounts/{connectionId}/rules`: what becomes of taps, stories and comments by itself.
 
 use super::call::Call;
-use super::visitor::Visitor;
-use super::{accounts, html, trouble};
+use super::visitor::{Visitor, wants_page};
+use super::{accounts, html, shown_in, trouble};
 use crate::problem::{Problem, ValidationErrors};
 use crate::services::templates;
 use crate::settings::{self, ChangeSettings};
 use crate::state::ApiState;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use dmrelay_console::{Markup, words};
 use dmrelay_domain::permission::Permission;
@@ -23,7 +24,15 @@ type Fields = HashMap<String, String>;
 /// More rows than a form has.
 const ROWS_MAX: usize = 200;
 
-pub(super) async fn show(State(state): State<ApiState>, visitor: Visitor, Path(id): Path<Uuid>) -> Response {
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    Path(id): Path<Uuid>,
+    headers: HeaderMap,
+) -> Response {
+    if wants_page(&headers) {
+        return shown_in("/console/accounts", &format!("/console/accounts/{id}/rules"));
+    }
     let shown = async {
         visitor.require(Permission::Configure)?;
         dialog(&state, &visitor, id, None).await

@@ -1,12 +1,13 @@
 //! `GET /console/chats/{chatId}/trace`: what happened to a message, from the webhook to the customer's eyes.
 
-use super::visitor::Visitor;
-use super::{html, pages, trouble};
+use super::visitor::{Visitor, wants_page};
+use super::{html, pages, shown_in, trouble};
 use crate::extract::Params;
 use crate::problem::Problem;
 use crate::routes::ids;
 use crate::state::ApiState;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use dmrelay_console::{Markup, Trace};
 use dmrelay_domain::ids::{ChatId, MessageId};
@@ -25,7 +26,12 @@ pub(super) async fn show(
     visitor: Visitor,
     Path(chat): Path<Uuid>,
     Params(query): Params<Query>,
+    headers: HeaderMap,
 ) -> Response {
+    if wants_page(&headers) {
+        let inbox = format!("/console/inbox?chat={chat}");
+        return shown_in(&inbox, &format!("/console/chats/{chat}/trace?message={}", query.message));
+    }
     let found = of_message(&state, &visitor, (ChatId(chat), MessageId(query.message)));
     found.await.map_or_else(|problem| trouble(&problem), html)
 }

@@ -8,13 +8,14 @@ use crate::state::ApiState;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Json, Response};
 use dmrelay_console::Person;
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ActivityId, SubaccountId, first_id_at};
 use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_domain::signature;
+use serde_json::{Value, json};
 
 /// The cookie with the token of the session.
 pub(super) const COOKIE: &str = "dmrelay_console";
@@ -90,6 +91,12 @@ impl Visitor {
 pub(super) fn wants_page(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     !is_of_script(headers) && accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// `GET /console/whoami`: for a page whose session had ended, who has signed in since.
+pub(super) async fn whoami(visitor: Visitor) -> Json<Value> {
+    let Person { csrf, name, subaccount, .. } = visitor.person();
+    Json(json!({ "csrf": csrf, "name": name, "subaccount": subaccount }))
 }
 
 /// The token in the cookie.

@@ -4,7 +4,7 @@ use super::Entry;
 use dmrelay_domain::states::ActivityKind;
 use dmrelay_store::entity::{chat, message};
 use dmrelay_store::{Connection, Result, Store};
-use dmrelay_views::{ChatView, MessageView, enums, time};
+use dmrelay_views::{ChatView, MessageView, enums, time, timed};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -96,6 +96,7 @@ pub(crate) enum Include {
 pub(crate) struct LiveEvent {
     /// The id of the activity; the same if the event is repeated after a resume.
     pub(crate) id: Uuid,
+    /// What has happened.
     #[serde(rename = "type")]
     pub(crate) kind: LiveEventKind,
     /// When it happened.
@@ -111,12 +112,15 @@ pub(crate) struct LiveEvent {
     turn_id: Option<Uuid>,
     /// The dead letter of a `dead_letter.*` event.
     pub(crate) dead_letter_id: Option<Uuid>,
+    /// The comment or mention of `comment.updated`.
+    pub(crate) comment_id: Option<Uuid>,
+    /// The broadcast of `broadcast.updated`.
+    pub(crate) broadcast_id: Option<Uuid>,
     /// Who did it: the name of a person or key, `user`, `agent`, `meta` or `system`.
     pub(crate) actor: String,
     /// As `actorId` of an activity.
     actor_id: Option<String>,
-    /// Of `message.queued`, `message.sent`, `message.failed`, `message.held_back` and `message.received`: the status the message was
-    /// given.
+    /// Of `message.*`: the status the message was given; where the event is not about it, its status now.
     #[schema(schema_with = enums::message_status_or_null)]
     status: Option<String>,
     /// Of `turn.ended`: the state of the turn. Of `dead_letter.closed`: `replayed` or `discarded`.
@@ -126,6 +130,7 @@ pub(crate) struct LiveEvent {
     #[schema(schema_with = enums::failure_class_or_null)]
     failure_class: Option<String>,
     /// Of `chat.flag`: the flag that was set; null if it was cleared.
+    #[schema(schema_with = enums::flag_or_null)]
     flag: Option<String>,
     /// Of `chat.mode` in a chat: who answers there now.
     pub(crate) mode: Option<LiveMode>,
@@ -303,14 +308,19 @@ impl LiveEvent {
         let outcome = match activity {
             Some(ActivityKind::DeadLetterReplayed) => Some("replayed".to_owned()),
             Some(ActivityKind::DeadLetterDiscarded) => Some("discarded".to_owned()),
-            _ => detail("outcome"),
+            _ => detail("outcome").filter(|_| kind == LiveEventKind::TurnEnded),
         };
         let status = match kind {
             LiveEventKind::MessageReceived => Some("received".to_owned()),
             LiveEventKind::MessageSent => Some("sent".to_owned()),
             LiveEventKind::MessageQueued => Some("queued".to_owned()),
-            _ => detail("status"),
+            LiveEventKind::MessageFailed | LiveEventKind::MessageHeldBack => detail("status"),
+            kind if kind.is_of_message() => {
+                entry.message(store).await?.map(|message| message.status.to_string())
+            }
+            _ => None,
         };
+        let has_class = matches!(kind, LiveEventKind::MessageFailed | LiveEventKind::TurnEnded) || is_letter;
         Ok(Some(Self {
             id: row.id.0,
             kind,
@@ -320,18 +330,20 @@ impl LiveEvent {
             message_id: subject(kind.is_of_message()),
             turn_id: subject(matches!(kind, LiveEventKind::TurnStarted | LiveEventKind::TurnEnded)),
             dead_letter_id: subject(is_letter),
+            comment_id: subject(kind == LiveEventKind::CommentUpdated),
+            broadcast_id: subject(kind == LiveEventKind::BroadcastUpdated),
             actor: row.actor.clone(),
             actor_id: row.actor_id.clone(),
             status,
             outcome,
-            failure_class: detail("class"),
+            failure_class: detail("class").filter(|_| has_class),
             flag: detail("flag").filter(|_| activity == Some(ActivityKind::ChatFlagged)),
             mode,
             connection: connection.map(LiveConnection::of),
             message,
             chat: None,
             activity,
-            details: entry.details.clone(),
+            details: timed(entry.details.clone()),
         }))
     }
 

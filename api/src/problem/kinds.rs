@@ -1,6 +1,8 @@
 //! The kinds of problems: one table, from which the OpenAPI document, the page of problems and the checks in tests are made.
 //! docs/api.md has the same table, which a test holds.
 
+use dmrelay_views::enums;
+use utoipa::openapi::ObjectBuilder;
 use serde_json::{Map, Value, json};
 
 /// The path of the page that explains the problems.
@@ -300,6 +302,11 @@ impl Extras {
     /// The schemas of the members, by name; none of them is always there.
     pub(crate) fn members(self) -> Vec<(&'static str, Value)> {
         let text = |what: &str| json!({ "type": "string", "description": what });
+        let words = |words: ObjectBuilder, what: &str| {
+            let mut schema = serde_json::to_value(words.build()).unwrap_or_default();
+            schema["description"] = what.into();
+            schema
+        };
         match self {
             Self::None => Vec::new(),
             Self::Errors => {
@@ -308,12 +315,14 @@ impl Extras {
                 vec![("errors", json!({ "type": "array", "items": items, "description": what }))]
             }
             Self::Permission => vec![
-                ("permission", text("The permission that the call requires.")),
-                ("role", text("The caller's role in the subaccount; absent if they have none there.")),
+                ("permission", words(enums::permission(), "The permission that the call requires.")),
+                ("role", words(enums::role(), "The caller's role in the subaccount; absent if they have none there.")),
             ],
-            Self::ConnectionStatus => vec![("connectionStatus", text("The state of the connection."))],
+            Self::ConnectionStatus => {
+                vec![("connectionStatus", words(enums::connection_status(), "The state of the connection."))]
+            }
             Self::Connections => {
-                let items = json!({ "type": "object" });
+                let items = json!({ "$ref": "#/components/schemas/Connection" });
                 let what = "The agent's connections; name one with `connectionId`.";
                 vec![("connections", json!({ "type": "array", "items": items, "description": what }))]
             }
@@ -332,10 +341,7 @@ impl Extras {
                 ]
             }
             Self::Pause => {
-                vec![(
-                    "pause",
-                    json!({ "type": "object", "description": "The pause, as in the list of pauses." }),
-                )]
+                vec![("pause", json!({ "$ref": "#/components/schemas/Pause" }))]
             }
         }
     }

@@ -161,8 +161,7 @@ pub(super) async fn list(
     let (limit, skip) = paging::page(query.limit, query.skip, &mut errors);
     let before = paging::read_id(query.cursor.as_deref(), &mut errors);
     errors.end()?;
-    let ids: Vec<ConnectionId> =
-        accounts(&state, &scope).await?.iter().map(|connection| connection.id).collect();
+    let ids = super::listed(&state, &scope, None).await?;
     let page = state.store.broadcasts(&ids, (before, limit, skip)).await?;
     Ok(Json(List::of(page, (limit, skip), |row| BroadcastView::of(row, None), paging::write_id)))
 }

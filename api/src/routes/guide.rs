@@ -1,14 +1,31 @@
 //! `GET /api/guide`: the first calls, to copy.
 
 use crate::html;
-use crate::problem::PAGE;
+use crate::problem::{PAGE, Problem};
 use crate::state::ApiState;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use maud::{Markup, html as markup};
 
 /// The path of the guide.
 pub(super) const GUIDE: &str = "/api/guide";
+
+/// The documents that go further, with what they are about.
+const DOCUMENTS: [(&str, &str, &str); 4] = [
+    ("frontend-guide.md", "an inbox with React components", include_str!("../../../docs/frontend-guide.md")),
+    ("api.md", "the conventions, permissions and problems", include_str!("../../../docs/api.md")),
+    ("messages.md", "pictures, cards, comments and broadcasts", include_str!("../../../docs/messages.md")),
+    ("notifications.md", "webhooks to your server", include_str!("../../../docs/notifications.md")),
+];
+
+/// One of them, as it is written.
+pub(super) fn document(name: &str) -> Response {
+    match DOCUMENTS.iter().find(|(known, ..)| *known == name) {
+        Some((_, _, text)) => ([(CONTENT_TYPE, "text/plain; charset=utf-8")], *text).into_response(),
+        None => Problem::not_found("there is no such guide").into_response(),
+    }
+}
 
 /// The page, with the address of this server and, in the demo, its ids.
 pub(super) fn page(state: &ApiState) -> Response {
@@ -61,8 +78,13 @@ fn body(base: &str, tenant: &str, account: &str) -> Markup {
     markup! {
         p class="quiet" {
             "All calls with their fields are in " a href={ (base) "/api/docs/" } { "the API's document" } ". What can go wrong is in " a href={ (base) (PAGE) } { "the list of problems" }
-            ". The guides in the repository go further: " code { "docs/frontend-guide.md" } " with React components, " code { "docs/api.md" } " with the conventions, and "
-            code { "clients/typescript" } ", a client to use."
+            ". The guides go further:"
+        }
+        ul {
+            @for (name, what, _) in DOCUMENTS { li { a href={ (base) (GUIDE) "/" (name) } { (name) } ", " (what) } }
+        }
+        p class="quiet" {
+            "A client for TypeScript and React is in the repository: " code { "clients/typescript" } "."
         }
         @for (title, text, call) in steps {
             h2 { (title) }

@@ -2,6 +2,7 @@
 // comes.
 // @ts-check
 import { apply, fetchFragments } from "./fragments.js";
+import { say, sure } from "./notices.js";
 import { fill } from "./words.js";
 
 /** Instagram's limit, in bytes of UTF-8. */
@@ -44,7 +45,7 @@ if (form && text) {
   file?.addEventListener("change", async () => {
     const chosen = file.files?.[0];
     file.value = "";
-    if (!chosen || !confirm(fill(file.dataset.confirm, chosen.name))) return;
+    if (!chosen || !(await sure(fill(file.dataset.confirm, chosen.name)))) return;
     file.disabled = true;
     // The same key until it is known to be stored: it goes to the customer once.
     const known = `file:${form.dataset.chat}:${chosen.name}:${chosen.size}:${chosen.lastModified}:${replies}`;
@@ -57,16 +58,18 @@ if (form && text) {
       sessionStorage.removeItem(known);
       replyToNone();
     } catch (problem) {
-      alert(problem instanceof Error ? problem.message : problem);
+      say(problem);
     } finally {
       file.disabled = false;
     }
   });
 
-  text.value = sessionStorage.getItem(key) ?? "";
+  text.value = localStorage.getItem(key) ?? "";
   count();
   text.addEventListener("input", () => {
-    sessionStorage.setItem(key, text.value);
+    // A draft outlives the tab; an empty one is none.
+    if (text.value) localStorage.setItem(key, text.value);
+    else localStorage.removeItem(key);
     count();
   });
   text.addEventListener("keydown", (event) => {
@@ -86,7 +89,7 @@ if (form && text) {
     replyToNone();
     keep([...kept(), { id, words, replyTo }]);
     text.value = "";
-    sessionStorage.removeItem(key);
+    localStorage.removeItem(key);
     count();
     await send(words, id, replyTo);
   });

@@ -1,5 +1,6 @@
 // Keeps the page live: fragments come over Server-Sent Events, and as answers to forms.
 // @ts-check
+import { say, signedIn, sure } from "./notices.js";
 import { fill, page } from "./words.js";
 
 const body = document.body;
@@ -265,7 +266,7 @@ const said = (text, response) => {
   return detail || title;
 };
 
-/** Fetches fragments. @param {string} url @param {RequestInit} [init] */
+/** Fetches fragments. @param {string} url @param {RequestInit} [init] @returns {Promise<string>} */
 export const fetchFragments = async (url, init = {}) => {
   const place = new URLSearchParams();
   const inbox = document.getElementById("inbox")?.dataset;
@@ -274,8 +275,8 @@ export const fetchFragments = async (url, init = {}) => {
   const headers = { ...init.headers, ...ours };
   const response = await fetch(url, { ...init, headers, credentials: "same-origin" });
   if (response.status === 401) {
-    location.assign(`/console/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
-    return new Promise(() => {});
+    await signedIn();
+    return fetchFragments(url, init);
   }
   const text = await response.text();
   if (response.ok) return text;
@@ -370,9 +371,9 @@ document.addEventListener("submit", async (event) => {
   if (!(form instanceof HTMLFormElement) || form.dataset.post === undefined) return;
   event.preventDefault();
   const wanted = form.dataset.confirm ?? event.submitter?.dataset.confirm;
-  if (wanted && !confirm(wanted)) return;
   // Before the button is disabled: then it would say nothing.
   const data = new URLSearchParams(/** @type {any} */ (new FormData(form, event.submitter)));
+  if (wanted && !(await sure(wanted))) return;
   const button = event.submitter instanceof HTMLButtonElement ? event.submitter : form.querySelector("button");
   if (button) button.disabled = true;
   if (form.dataset.clear !== undefined) form.reset();
@@ -383,7 +384,7 @@ document.addEventListener("submit", async (event) => {
     apply(html, true);
     refreshFolders();
   } catch (problem) {
-    alert(problem instanceof Error ? problem.message : problem);
+    say(problem);
   } finally {
     if (button) button.disabled = false;
   }
@@ -406,6 +407,27 @@ document.addEventListener("input", (event) => {
   previews.set(form, window.setTimeout(() => void preview().catch(() => {}), 350));
 });
 
+/** Opens a dialog, whose address stands in the page's. @param {string} address */
+const open = async (address) => {
+  for (const part of apply(await fetchFragments(address))) {
+    if (!(part instanceof HTMLDialogElement)) continue;
+    part.showModal();
+    const { pathname, search } = new URL(address, location.href);
+    mark("show", pathname + search);
+  }
+};
+
+/** Writes a state into the page's address, so that it can be sent to a colleague. @param {string} name @param {string} [value] */
+const mark = (name, value) => {
+  const url = new URL(location.href);
+  if (value === undefined) url.searchParams.delete(name);
+  else url.searchParams.set(name, value);
+  history.replaceState(history.state, "", url);
+};
+document.addEventListener("close", (event) => {
+  if (event.target instanceof Element && event.target.closest("#dialogs")) mark("show");
+}, true);
+
 /**
  * Follows a link once, however often it is clicked.
  * @param {HTMLElement} link @param {() => Promise<void>} follow
@@ -416,7 +438,7 @@ const once = async (link, follow) => {
   try {
     await follow();
   } catch (problem) {
-    alert(problem instanceof Error ? problem.message : problem);
+    say(problem);
   } finally {
     link.removeAttribute("aria-busy");
   }
@@ -450,15 +472,15 @@ document.addEventListener("click", async (event) => {
   const show = event.target instanceof Element ? event.target.closest("a[data-show]") : null;
   if (show instanceof HTMLAnchorElement) {
     event.preventDefault();
-    await once(show, async () => {
-      for (const part of apply(await fetchFragments(show.href))) {
-        if (part instanceof HTMLDialogElement) part.showModal();
-      }
-    });
+    await once(show, () => open(show.href));
   }
   if (event.target === newer()) toEnd();
   if (event.target instanceof Element && event.target.closest("[data-panel]")) {
-    document.getElementById("inbox")?.toggleAttribute("data-show-panel");
+    const isShown = document.getElementById("inbox")?.toggleAttribute("data-show-panel");
+    mark("panel", isShown ? "1" : undefined);
+  }
+  if (event.target instanceof Element && event.target.closest("[data-phone]")) {
+    document.getElementById("inbox")?.toggleAttribute("data-show-phone");
   }
 });
 
@@ -492,3 +514,7 @@ if (phone) phone.scrollTop = phone.scrollHeight;
 void refresh("folders");
 document.addEventListener("visibilitychange", markRead);
 listen();
+const asked = new URLSearchParams(location.search);
+if (asked.has("panel")) document.getElementById("inbox")?.setAttribute("data-show-panel", "");
+const shown = asked.get("show");
+if (shown?.startsWith("/console/")) open(shown).catch(say);

@@ -18,11 +18,12 @@ pub struct Asset {
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
-static ALL: [Asset; 6] = [
+static ALL: [Asset; 7] = [
     Asset { name: "console.css", kind: CSS, text: include_str!("../assets/console.css") },
     Asset { name: "fragments.js", kind: JS, text: include_str!("../assets/fragments.js") },
     Asset { name: "composer.js", kind: JS, text: include_str!("../assets/composer.js") },
     Asset { name: "keys.js", kind: JS, text: include_str!("../assets/keys.js") },
+    Asset { name: "notices.js", kind: JS, text: include_str!("../assets/notices.js") },
     Asset { name: "words.js", kind: JS, text: include_str!("../assets/words.js") },
     Asset { name: "icon.svg", kind: "image/svg+xml", text: include_str!("../assets/icon.svg") },
 ];

@@ -158,12 +158,13 @@ pub fn trouble(person: Option<&Person>, status: u16, told: &str) -> Markup {
 
 fn framed(tab: Option<Tab>, title: &str, person: &Person, body: &Markup) -> Markup {
     let body = html! {
-        body data-csrf=(person.csrf) data-live={ (BASE) "/live" } data-since=(person.since) {
+        body data-csrf=(person.csrf) data-name=(person.name) data-subaccount=(person.subaccount) data-live={ (BASE) "/live" } data-since=(person.since) {
             a class="skip" href="#main" { (text::SKIP) }
             p id="offline" role="status" { (text::OFFLINE) }
             (navigation(tab, person))
             (body)
             div id="dialogs" {}
+            div id="notices" {}
         }
     };
     document(title, &body)
@@ -266,7 +267,12 @@ pub(crate) fn document(title: &str, body: &Markup) -> Markup {
             data-error=(scripts::ERROR)
             data-go-to=(scripts::GO_TO)
             data-go-to-hint=(scripts::GO_TO_HINT)
-            data-search-for=(scripts::SEARCH_FOR) {
+            data-search-for=(scripts::SEARCH_FOR)
+            data-ok=(scripts::OK)
+            data-cancel=(scripts::CANCEL)
+            data-close=(words::CLOSE)
+            data-signed-out=(scripts::SIGNED_OUT)
+            data-sign-in=(scripts::SIGN_IN) {
             (head(title))
             (body)
         }

@@ -93,6 +93,7 @@ impl DemoTrouble {
 /// The phone, as a fragment.
 pub fn phone(phone: &Phone<'_>) -> Markup {
     html! {
+        button class="to-phone" type="button" data-phone { (text::CAPTION) }
         aside class="phone" id="phone" aria-label=(text::LABEL) {
             p class="caption" { (text::CAPTION) small { (text::SIMULATED) } }
             div class="device" {

@@ -66,7 +66,8 @@ pub(crate) struct Args {
 
 /// Settings that the quick start sets by itself: `--help` does not list them, and they are not taken as flags. In the environment they
 /// are ignored, because it is often that of a real installation.
-const OWN: [&str; 28] = [
+const OWN: [&str; 29] = [
+    "media_private_addresses",
     "public_url",
     "agent_binding",
     "bootstrap-api-key",

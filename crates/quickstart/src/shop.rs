@@ -12,7 +12,12 @@ pub(crate) fn answers() -> ReplyRule {
         answers: vec![
             answer(
                 &["human", "person", "somebody", "complain", "agent"],
-                "Of course. I have told my colleagues, and one of them will write to you here.",
+                "Of course. I have told my colleagues, and one of them will write to you here.\n\
+                 ```dmrelay\n{\"handover\": \"the customer asks for a person\"}\n```",
+            ),
+            answer(
+                &["a-0", "a-1", "a-2", "a-3", "a-4", "a-5", "a-6", "a-7", "a-8", "a-9"],
+                "I have found it: your parcel left us yesterday, and arrives tomorrow or the day after.",
             ),
             answer(
                 &["open", "hours", "sunday", "today", "close"],

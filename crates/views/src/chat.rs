@@ -38,7 +38,8 @@ pub struct ChatView {
     pub picture: Option<String>,
     /// The id of our copy of the picture, for `GET …/media/{mediaId}`; null if there is none.
     pub picture_media_id: Option<Uuid>,
-    /// The state of the agent's chat at its provider: `ongoing` or `ended`.
+    /// The state of the agent's chat at its provider.
+    #[schema(schema_with = enums::agent_chat_status)]
     pub chat_status: String,
     /// Dynamic variables of the chat: `instagram_user_id` and `channel`.
     #[schema(value_type = Option<Value>)]
@@ -51,7 +52,9 @@ pub struct ChatView {
     /// When the agent resumes on its own; null in mode `bot`, and if the chat was taken over until it is released.
     #[schema(format = DateTime)]
     pub resume_at: Option<String>,
-    /// Why the chat needs a human's attention: `window_closed`, `runaway`.
+    /// Why the chat needs a human's attention: `handover`, the agent or a rule wants it; `runaway`, there were too many turns in an hour;
+    /// otherwise the class of what failed.
+    #[schema(schema_with = enums::flag_or_null)]
     pub flag: Option<String>,
     /// Who may still write: everyone, only human agents (with Meta's Human Agent feature), or no one.
     #[schema(schema_with = enums::window)]

@@ -1,15 +1,17 @@
 //! The enum values used in responses, as schemas.
 
+use dmrelay_domain::conversation::{HANDOVER, RUNAWAY};
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::media::MediaState;
 use dmrelay_domain::notification::{Channel, IncidentKind, NotificationState, NotificationType};
 use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_domain::settings::RuleAction;
 use dmrelay_domain::states::{
-    ActivityKind, Author, BroadcastState, ChatMode, CheckName, CheckState, CommentKind, CommentState,
+    ActivityKind, AgentChatStatus, Author, BroadcastState, ChatMode, CheckName, CheckState, CommentKind, CommentState,
     ConnectSessionStatus, ConnectionStatus, DeedState, Direction, Folder, LoginKind, MessageStatus,
     PageChoice, RecipientState, Skipped, TurnState,
 };
+use dmrelay_store::Call;
 use serde_json::Value;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
 
@@ -29,6 +31,7 @@ schemas! {
     check_name: CheckName,
     check_state: CheckState,
     chat_mode: ChatMode,
+    agent_chat_status: AgentChatStatus,
     folder: Folder,
     direction: Direction,
     author: Author,
@@ -63,9 +66,14 @@ pub fn session_role() -> ObjectBuilder {
     one_of([Role::Viewer, Role::Operator, Role::Admin].iter().map(|role| role.as_str()))
 }
 
+/// Permissions.
+pub fn permission() -> ObjectBuilder {
+    one_of(Permission::ALL.iter().map(|permission| permission.as_str()))
+}
+
 /// A list of permissions.
 pub fn permissions() -> ArrayBuilder {
-    ArrayBuilder::new().items(one_of(Permission::ALL.iter().map(|permission| permission.as_str())))
+    ArrayBuilder::new().items(permission())
 }
 
 /// A list of kinds of incidents.
@@ -101,6 +109,31 @@ pub fn send_refusal_or_null() -> ObjectBuilder {
 /// Why a chat waits for a human agent, or null.
 pub fn human_reason_or_null() -> ObjectBuilder {
     or_null(one_of(["failed", "window_closed", "runaway", "handover", "waiting"].into_iter()))
+}
+
+/// Why chats need a human's attention.
+pub fn flag() -> ObjectBuilder {
+    one_of(FailureClass::ALL.iter().map(|class| class.as_str()).chain([HANDOVER, RUNAWAY]))
+}
+
+/// Why chats need a human's attention, or null.
+pub fn flag_or_null() -> ObjectBuilder {
+    or_null(flag())
+}
+
+/// Calls that can be paused.
+pub fn paused_call() -> ObjectBuilder {
+    one_of(Call::ALL.into_iter().map(Call::as_str))
+}
+
+/// What calls are paused of.
+pub fn pause_scope() -> ObjectBuilder {
+    one_of(["all", "subaccount", "account"].into_iter())
+}
+
+/// Who may resume paused calls.
+pub fn pause_owner() -> ObjectBuilder {
+    one_of(["operator", "subaccount"].into_iter())
 }
 
 /// Failure classes, or null.

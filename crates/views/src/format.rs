@@ -1,6 +1,7 @@
 //! Times and JSON in views.
 
 use dmrelay_domain::clock::Millis;
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
@@ -25,12 +26,23 @@ pub fn parse_time(text: &str) -> Result<Millis, &'static str> {
     millis.ok_or("must be a time like 2026-11-22T17:30:00Z (RFC 3339)")
 }
 
+/// Details of an activity, in which times are texts as everywhere.
+pub fn timed(mut details: Value) -> Value {
+    for (name, value) in details.as_object_mut().into_iter().flatten() {
+        let millis = value.as_i64().filter(|_| name.ends_with("Until") || name.ends_with("At"));
+        if let Some(text) = millis.and_then(time) {
+            *value = text.into();
+        }
+    }
+    details
+}
+
 /// A time that every row has.
 pub(crate) fn always(millis: i64) -> String {
     time(millis).unwrap_or_default()
 }
 
 /// Parses JSON stored as text.
-pub(crate) fn parsed(text: Option<&String>) -> serde_json::Value {
+pub(crate) fn parsed(text: Option<&String>) -> Value {
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }

@@ -31,7 +31,7 @@ pub use broadcast::{
 pub use chat::{CanSend, ChatCounts, ChatView, NeedsHuman, NoteView};
 pub use comment::CommentView;
 pub use connection::{ConnectionView, EntryPoints, WebhookView};
-pub use format::{parse_time, time};
+pub use format::{parse_time, time, timed};
 pub use health::{CheckView, HealthView, worst};
 pub use media::{MediaView, UploadView};
 pub use message::{MessageError, MessageView, TurnView};

@@ -92,7 +92,7 @@ pub struct MessageView {
 #[serde(rename_all = "camelCase")]
 pub struct MessageError {
     /// The failure class.
-    #[schema(example = "window_closed")]
+    #[schema(schema_with = enums::failure_class)]
     pub class: String,
     /// Graph's error code.
     pub code: Option<String>,
@@ -121,6 +121,7 @@ pub struct TurnView {
     /// The agent's response time in milliseconds.
     pub latency_ms: Option<i64>,
     /// The failure class.
+    #[schema(schema_with = enums::failure_class_or_null)]
     pub error_class: Option<String>,
     /// Why it was not sent, or not at once.
     pub error: Option<String>,

@@ -1,7 +1,7 @@
 //! Activities and dead letters.
 
 use super::enums;
-use super::format::{always, time};
+use super::format::{always, time, timed};
 use dmrelay_store::entity::{activity, dead_letter};
 use serde::Serialize;
 use serde_json::Value;
@@ -54,7 +54,7 @@ pub struct DeadLetterView {
     /// The id of the failed event, turn or message.
     pub reference: Uuid,
     /// The failure class.
-    #[schema(example = "window_closed")]
+    #[schema(schema_with = enums::failure_class)]
     pub class: String,
     /// The last error.
     pub error: String,
@@ -86,7 +86,7 @@ impl ActivityView {
             actor_id: row.actor_id.clone(),
             subject: row.subject.clone(),
             connection_id: row.connection_id.map(|id| id.0),
-            details: serde_json::from_str(&row.details).unwrap_or_default(),
+            details: timed(serde_json::from_str(&row.details).unwrap_or_default()),
             at: always(row.at),
         }
     }

@@ -1,5 +1,6 @@
 //! Paused calls, as a subaccount sees them.
 
+use super::enums;
 use super::format::{always, time};
 use dmrelay_store::Pause;
 use serde::Serialize;
@@ -11,16 +12,16 @@ use utoipa::ToSchema;
 #[schema(as = Pause)]
 pub struct PauseView {
     /// `ask`: the agent is asked; `send`: messages are sent; `connect`: accounts are connected.
-    #[schema(example = "send")]
+    #[schema(schema_with = enums::paused_call)]
     call: &'static str,
     /// What is paused: `all` accounts, the `subaccount`, or one `account`.
-    #[schema(example = "account")]
+    #[schema(schema_with = enums::pause_scope)]
     scope: &'static str,
     /// The paused account; null for other scopes.
     #[schema(example = "17841400000000001")]
     instagram_account_id: Option<String>,
     /// Who may resume them: the `operator` of the installation, or the `subaccount`.
-    #[schema(example = "subaccount")]
+    #[schema(schema_with = enums::pause_owner)]
     by: &'static str,
     #[schema(format = DateTime)]
     since: String,

@@ -22,5 +22,9 @@ const ui = SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   presets: [SwaggerUIBundle.presets.apis],
   plugins: [withoutStreams],
-  onComplete: () => given && ui.preauthorizeApiKey("bearer", given),
+  onComplete: () => {
+    if (!given) return;
+    ui.preauthorizeApiKey("bearer", given);
+    ui.authActions.persistAuthorizationIfNeeded();
+  },
 });

@@ -11,3 +11,9 @@ pub(crate) const ERROR: &str = "Error {}";
 pub(crate) const GO_TO: &str = "Go to";
 pub(crate) const GO_TO_HINT: &str = "Go to a page, a folder or a conversation…";
 pub(crate) const SEARCH_FOR: &str = "Search for “{}”";
+/// Beneath a question.
+pub(crate) const OK: &str = "Yes";
+pub(crate) const CANCEL: &str = "Cancel";
+/// The session has ended while the page was open.
+pub(crate) const SIGNED_OUT: &str = "You are signed out. Sign in again in another tab: what you have typed here stays.";
+pub(crate) const SIGN_IN: &str = "Sign in";

@@ -55,7 +55,7 @@ pub use policy::{ConnectionFacts, Policy};
 pub use private_reply::PrivateReply;
 pub use rows::{Body, Chat, Letter, Message, MessageError, STUB, Turn, UNSENT, Work};
 pub use rules::HANDOVER;
-pub use takeover::ModeReason;
+pub use takeover::{ModeReason, RUNAWAY};
 pub use tracked::{Change, Tracked};
 pub use turns::QUESTION_MESSAGES_MAX;
 pub use understanding::Understood;

@@ -14,7 +14,7 @@ use crate::states::{ActivityKind, Author, ChatMode, Direction, MessageStatus, Tu
 use std::fmt;
 
 /// The flag of a chat with too many turns in an hour.
-pub(super) const RUNAWAY: &str = "runaway";
+pub const RUNAWAY: &str = "runaway";
 
 const HOUR: Millis = 3_600_000;
 

@@ -253,7 +253,7 @@ impl Check {
             return None;
         };
         for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-            self.at(pointer, format!("unknown field {name:?}"));
+            self.at(format!("{pointer}/{name}"), "is not a field of this object");
         }
         Some(fields)
     }
