@@ -69,8 +69,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], checks: Option<&Checks>) -> Result<T
         return Err(Problem::malformed("the body is empty; it must be JSON"));
     }
     // Check the syntax first, to distinguish a malformed body from a wrong field.
-    let value: serde_json::Value = serde_json::from_slice(bytes)
-        .map_err(|err| Problem::malformed(format!("the body is not JSON, at line {} column {}", err.line(), err.column())))?;
+    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|err| {
+        Problem::malformed(format!("the body is not JSON, at line {} column {}", err.line(), err.column()))
+    })?;
     checks.map_or(Ok(()), |checks| checks.body(&value))?;
     serde_path_to_error::deserialize(value).map_err(|err| {
         let what = err.inner().to_string();

@@ -179,7 +179,7 @@ async fn what_failed_is_replayed_and_discarded(backend: Backend) -> Result<()> {
     assert!(page.contains("Nothing has failed."), "{page}");
     let letters = fails(&relay, &["one", "two", "three"]).await?;
     let (_, page, _) = person.get("/console/failed").await?;
-    let tile = "/console/failed?class=invalid";
+    let tile = "/console/failed?class=invalid&amp;account=&amp;kind=&amp;state=open";
     assert!(page.contains(tile) && page.contains("<strong>3</strong>"), "{page}");
     let chat = chat_of(&relay, USER).await?;
     let (_, thread, _) = person.get(&format!("/console/inbox?chat={chat}")).await?;
@@ -188,11 +188,18 @@ async fn what_failed_is_replayed_and_discarded(backend: Backend) -> Result<()> {
     // A viewer sees it, and can change nothing.
     let mut viewer = Person::at(&relay)?;
     viewer.sign_in(&key(&relay, "acme", Role::Viewer).await?).await?;
-    let (_, page, _) = viewer.get(tile).await?;
-    assert!(page.contains(&letters[0]) && !page.contains(">Replay"), "{page}");
+    let (_, page, _) = viewer.get("/console/failed?class=invalid").await?;
+    assert!(page.contains(&letters[0]) && !page.contains(">Replay<"), "{page}");
+    // What does not fit is not shown.
+    for sieve in
+        ["class=reauth", "kind=message", "state=replayed", "account=00000000-0000-0000-0000-000000000000"]
+    {
+        let (_, page, _) = viewer.get(&format!("/console/failed?{sieve}")).await?;
+        assert!(!page.contains(&letters[0]) && page.contains("Nothing of this kind."), "{sieve}: {page}");
+    }
     let form = [("csrf", viewer.csrf().await?)];
-    let form = [("csrf", form[0].1.as_str()), ("class", "invalid"), ("dry", "false")];
-    for path in ["/console/failed/replay", &format!("/console/failed/{}/discard", letters[0])] {
+    let form = [("csrf", form[0].1.as_str()), ("deed", "replay"), ("all", "true")];
+    for path in ["/console/failed/many", &format!("/console/failed/{}/discard", letters[0])] {
         assert_eq!(viewer.post(path, &form).await?.0, 403, "{path}");
     }
     // A dry run changes nothing.
@@ -202,9 +209,12 @@ async fn what_failed_is_replayed_and_discarded(backend: Backend) -> Result<()> {
         let call = person.call("POST", path)?.header("x-fragment", "1");
         seen(call.header("content-type", "application/x-www-form-urlencoded").body(body)).await
     };
-    let all = [("class", "invalid"), ("dry", "true")];
-    let (status, told, _) = fragment("/console/failed/replay", &all).await?;
-    assert!(status == 200 && told.contains("would be replayed"), "{status} {told}");
+    let all = [("sieve", "class=invalid"), ("all", "true"), ("deed", "foresee")];
+    let (status, told, _) = fragment("/console/failed/many", &all).await?;
+    assert!(status == 200 && told.contains("3 would be replayed"), "{status} {told}");
+    // Nothing is selected.
+    let (status, told, _) = fragment("/console/failed/many", &[("deed", "discard")]).await?;
+    assert!(status == 422 && told.contains("select some"), "{status} {told}");
     assert_eq!(relay.rest.get("dead-letters").await?.json["total"], 3);
     let (status, told, _) = fragment(&format!("/console/failed/{}/discard", letters[2]), &[]).await?;
     assert!(status == 200 && told.contains("Discarded by Anna Berg"), "{status} {told}");
@@ -214,11 +224,25 @@ async fn what_failed_is_replayed_and_discarded(backend: Backend) -> Result<()> {
     assert!(status == 200 && told.contains("Replayed by Anna Berg"), "{status} {told}");
     relay.replies(USER, 1).await?;
     relay.settled().await?;
-    let (status, told, _) =
-        fragment("/console/failed/replay", &[("class", "invalid"), ("dry", "false")]).await?;
-    assert!(status == 200 && told.contains("replayed"), "{status} {told}");
-    let (status, told, _) = fragment("/console/failed/replay", &[("class", "odd"), ("dry", "false")]).await?;
-    assert!(status == 422 && told.contains("failure class"), "{status} {told}");
+    let (status, told, _) = fragment("/console/failed/many", &[("deed", "odd"), ("all", "true")]).await?;
+    assert!(status == 422 && told.contains("foresee"), "{status} {told}");
+    let selected = [("deed", "discard"), ("letter", letters[0].as_str()), ("letter", letters[1].as_str())];
+    let (status, told, _) = fragment("/console/failed/many", &selected).await?;
+    assert!(status == 200 && told.contains("1 discarded.") && told.contains("1 skipped."), "{status} {told}");
+    // What was done stays to be seen, and by whom.
+    let (_, page, _) = person.get("/console/failed?state=discarded").await?;
+    assert!(page.contains(&letters[1]) && page.contains("Discarded by Anna Berg"), "{page}");
+    // More than go at once go on by themselves.
+    fails(&relay, &vec!["again"; 3]).await?;
+    let many = [
+        ("deed", "replay"),
+        ("all", "true"),
+        ("done", "25"),
+        ("total", "28"),
+        ("sieve", "class=invalid&state=open"),
+    ];
+    let (status, told, _) = fragment("/console/failed/many", &many).await?;
+    assert!(status == 200 && told.contains("28 replayed."), "{status} {told}");
     // Another subaccount has no such letter.
     let mut other = Person::at(&relay)?;
     other.sign_in(&key(&relay, "other", Role::Admin).await?).await?;
@@ -583,7 +607,10 @@ async fn owners_make_and_revoke_keys(backend: Backend) -> Result<()> {
     admin.sign_in(&key(&relay, "acme", Role::Admin).await?).await?;
     // What is refused is told on a page, from which one goes on.
     let (status, page, _) = admin.get("/console/keys").await?;
-    assert!(status == 403 && page.contains("the role admin does not") && page.contains("id=\"pages\""), "{page}");
+    assert!(
+        status == 403 && page.contains("the role admin does not") && page.contains("id=\"pages\""),
+        "{page}"
+    );
     let token = admin.csrf().await?;
     assert_eq!(admin.post(&revoke, &[("csrf", token.as_str())]).await?.0, 403);
     let (_, page, _) = admin.get("/console/inbox").await?;

@@ -2,7 +2,7 @@
 //! waits for the old one indefinitely.
 
 use anyhow::{Context, Result};
-use dmrelay_domain::conversation::{Command, Policy, TakeOver, Pause};
+use dmrelay_domain::conversation::{Command, Pause, Policy, TakeOver};
 use dmrelay_domain::event;
 use dmrelay_domain::ids::{ChatId, WorkerId};
 use dmrelay_store::{Batcher, BatcherOptions, InboxOptions, InboxWriter, NewEvent, Options, Store};

@@ -8,8 +8,8 @@ use crate::base::Base;
 use anyhow::{Context, Result};
 use dmrelay_domain::conversation::AgentChat;
 use dmrelay_domain::conversation::{
-    Body, Claim, Command, Effect, Policy, Receive, RecordAnswer, RecordSent, Release, Reply, SendByHuman,
-    Pause, StartTurn, TakeOver,
+    Body, Claim, Command, Effect, Pause, Policy, Receive, RecordAnswer, RecordSent, Release, Reply,
+    SendByHuman, StartTurn, TakeOver,
 };
 use dmrelay_domain::event;
 use dmrelay_domain::ids::{ChatId, EventId, InstagramUserId, MessageId, TurnId, WorkerId};

@@ -16,7 +16,7 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use dmrelay_console::{Account, Login, Markup, Printed, Tab};
-use dmrelay_domain::ids::{AgentId, ConnectionId};
+use dmrelay_domain::ids::{AgentId, ConnectionId, InstagramAccountId};
 use dmrelay_domain::permission::Permission;
 use dmrelay_domain::states::{LoginKind, PageChoice};
 use dmrelay_instagram::links;
@@ -46,6 +46,7 @@ pub(super) struct Returned {
     /// The page of the list, from 0.
     #[serde(default)]
     page: usize,
+    part: Option<String>,
 }
 
 pub(super) async fn show(
@@ -78,7 +79,11 @@ async fn page(state: &ApiState, visitor: &Visitor, returned: &Returned) -> Resul
     let (person, agents) = (visitor.person(), agents.into_iter().collect::<Vec<_>>());
     let outcome =
         returned.connect_status.as_deref().map(|status| (status, returned.connect_error.as_deref()));
-    let body = dmrelay_console::accounts(&person, (&accounts, next.as_deref()), (&agents, &logins), outcome);
+    if returned.part.as_deref() == Some("list") {
+        return Ok(dmrelay_console::cards(&person, &accounts, returned.page));
+    }
+    let (listed, offered) = ((accounts.as_slice(), next.as_deref()), (agents.as_slice(), logins.as_slice()));
+    let body = dmrelay_console::accounts(&person, listed, offered, outcome, returned.page);
     Ok(dmrelay_console::shell(Tab::Accounts, &person, &body))
 }
 
@@ -259,26 +264,44 @@ pub(super) async fn connect(Call { state, visitor, fields, .. }: Call<Fields>) -
         let agent = agent.map_err(|err| Problem::invalid("/agent", err.why))?;
         let login = fields.login.as_deref().and_then(LoginKind::parse);
         let login = login.ok_or_else(|| Problem::invalid("/login", "must be instagram or facebook"))?;
-        let mut back = state.options.api.public_url.clone();
-        back.set_path(ACCOUNTS);
-        let scope = Scope {
-            subaccount: visitor.subaccount.clone(),
-            agent,
-            actor: visitor.actor.clone(),
-            may_bind: false,
-        };
-        let new = NewSession {
-            login: Some(login),
-            account: None,
-            return_url: Some(back),
-            page_choice: PageChoice::Hosted,
-            wishes: Wishes { settings: None, take_over: false, import_history: false },
-        };
-        let (_, url) = session::begin(&state, (&scope, &visitor.credential), new).await?;
-        Ok::<_, Problem>(url)
+        to_meta(&state, &visitor, agent, (login, None)).await
     };
-    match beginning.await {
-        Ok(url) => html(dmrelay_console::leave_to(url.as_str(), "Meta")),
-        Err(problem) => trouble(&problem),
-    }
+    beginning.await.unwrap_or_else(|problem| trouble(&problem))
+}
+
+/// `POST /console/accounts/{connectionId}/login`: the same for an account that must be connected again.
+pub(super) async fn log_in(Path(id): Path<Uuid>, Call { state, visitor, .. }: Call<Fields>) -> Response {
+    let beginning = async {
+        visitor.require(Permission::Connect)?;
+        let connection = find(&state, &visitor, id).await?;
+        let wanted = (connection.login, Some(connection.account.clone()));
+        to_meta(&state, &visitor, connection.agent.clone(), wanted).await
+    };
+    beginning.await.unwrap_or_else(|problem| trouble(&problem))
+}
+
+/// Begins a login at Meta, for one account or for whichever the person chooses.
+async fn to_meta(
+    state: &ApiState,
+    visitor: &Visitor,
+    agent: AgentId,
+    (login, account): (LoginKind, Option<InstagramAccountId>),
+) -> Result<Response, Problem> {
+    let mut back = state.options.api.public_url.clone();
+    back.set_path(ACCOUNTS);
+    let scope = Scope {
+        subaccount: visitor.subaccount.clone(),
+        agent,
+        actor: visitor.actor.clone(),
+        may_bind: false,
+    };
+    let new = NewSession {
+        login: Some(login),
+        account,
+        return_url: Some(back),
+        page_choice: PageChoice::Hosted,
+        wishes: Wishes { settings: None, take_over: false, import_history: false },
+    };
+    let (_, url) = session::begin(state, (&scope, &visitor.credential), new).await?;
+    Ok(html(dmrelay_console::leave_to(url.as_str(), "Meta")))
 }

@@ -8,7 +8,7 @@ use crate::routes::paging;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
-use dmrelay_console::{Activities, Markup, Tab};
+use dmrelay_console::{Activities, Markup, Tab, words};
 use dmrelay_domain::permission::Permission;
 use dmrelay_domain::states::ActivityKind;
 use dmrelay_store::ActivityFilter;
@@ -52,6 +52,7 @@ async fn page(state: &ApiState, visitor: &Visitor, query: Query) -> Result<Marku
         limit: PAGE,
         skip: 0,
     };
+    let kinds: String = filter.kinds.iter().map(|kind| format!("&kind={}", kind.as_str())).collect();
     let found = state.store.activities(&filter).await?;
     let entries: Vec<ActivityView> = found.items.iter().map(ActivityView::of).collect();
     let person = visitor.person();
@@ -59,7 +60,8 @@ async fn page(state: &ApiState, visitor: &Visitor, query: Query) -> Result<Marku
         person: &person,
         group: &query.group,
         entries: &entries,
-        next: found.next.map(paging::write_id),
+        kinds: &kinds,
+        next: found.next.map(paging::write_id).filter(|_| query.group != words::EVENTS),
         is_first: before.is_none(),
     };
     Ok(match query.part.as_deref() {

@@ -11,10 +11,11 @@ use crate::state::ApiState;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use dmrelay_console::{Failed, Markup, Outcome, Person, Tab};
+use dmrelay_console::{Failed, Markup, Outcome, Person, Sieve, Tab};
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ChatId, DeadLetterId};
 use dmrelay_domain::permission::Permission;
+use dmrelay_domain::states::{DeadLetterKind, DeadLetterState};
 use dmrelay_store::entity::dead_letter;
 use dmrelay_store::{Connection, DeadLetterFilter};
 use dmrelay_views::DeadLetterView;
@@ -27,13 +28,31 @@ const FAILED: &str = "/console/failed";
 /// Dead letters on a page.
 const PAGE: u64 = 50;
 
-/// Maximum number of dead letters that one call replays.
-const BULK_MAX: u64 = 100;
+/// How many of many are done before the page shows how far it has come.
+const STEP: u64 = 25;
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Query {
-    class: Option<String>,
+    class: String,
+    account: String,
+    kind: String,
+    state: String,
     cursor: Option<String>,
+    part: Option<String>,
+}
+
+impl Query {
+    /// What is shown; words that are not known mean everything.
+    fn sieve(&self) -> Sieve {
+        let known = |word: &str, is_known: bool| if is_known { word.to_owned() } else { String::new() };
+        Sieve {
+            class: known(&self.class, FailureClass::parse(&self.class).is_some()),
+            account: self.account.parse().ok(),
+            kind: known(&self.kind, DeadLetterKind::parse(&self.kind).is_some()),
+            state: DeadLetterState::parse(&self.state).unwrap_or(DeadLetterState::Open).as_str().to_owned(),
+        }
+    }
 }
 
 pub(super) async fn show(
@@ -52,8 +71,8 @@ async fn page(state: &ApiState, visitor: &Visitor, query: Query) -> Result<Marku
     let mut errors = ValidationErrors::default();
     let before = paging::read_id(query.cursor.as_deref(), &mut errors);
     errors.end()?;
-    let class = query.class.filter(|class| FailureClass::parse(class).is_some());
-    let filter = DeadLetterFilter { before, ..of_class(visitor, &connections, class.clone(), PAGE) };
+    let sieve = query.sieve();
+    let filter = DeadLetterFilter { before, ..through(&sieve, visitor, &connections, PAGE) };
     let found = state.store.dead_letter_page(&filter).await?;
     let names = names(state, &found.items).await?;
     let letters: Vec<_> = found
@@ -61,23 +80,36 @@ async fn page(state: &ApiState, visitor: &Visitor, query: Query) -> Result<Marku
         .iter()
         .map(|letter| (DeadLetterView::of(letter), letter.chat_id.and_then(|id| names.get(&id).cloned())))
         .collect();
-    let next = found.next.map(|next| {
-        let class = class.as_deref().unwrap_or_default();
-        format!("/console/failed?class={class}&cursor={}", paging::write_id(next))
-    });
+    let next = found.next.map(|next| format!("{FAILED}?{}&cursor={}", sieve.query(), paging::write_id(next)));
+    let handle = |one: &Connection| one.row.username.clone().unwrap_or_else(|| one.account.to_string());
+    let accounts: Vec<_> = connections.iter().map(|one| (one.id.0, handle(one))).collect();
     let person = visitor.person();
-    let page =
-        Failed { person: &person, classes: &classes, class: class.as_deref(), letters: &letters, next };
-    Ok(dmrelay_console::shell(Tab::Failed, &person, &dmrelay_console::failed(&page)))
+    let page = Failed {
+        person: &person,
+        classes: &classes,
+        sieve: &sieve,
+        accounts: &accounts,
+        letters: &letters,
+        total: &format!("{}{}", found.total, if found.total_is_exact { "" } else { "+" }),
+        next,
+        is_first: before.is_none(),
+    };
+    Ok(match query.part.as_deref() {
+        Some("list") => dmrelay_console::news(&page),
+        _ => dmrelay_console::shell(Tab::Failed, &person, &dmrelay_console::failed(&page)),
+    })
 }
 
-fn of_class(
-    visitor: &Visitor,
-    connections: &[Connection],
-    class: Option<String>,
-    limit: u64,
-) -> DeadLetterFilter {
-    DeadLetterFilter { class, ..DeadLetterFilter::open(&visitor.subaccount, ids(connections), limit) }
+fn through(sieve: &Sieve, visitor: &Visitor, connections: &[Connection], limit: u64) -> DeadLetterFilter {
+    let word = |word: &str| Some(word.to_owned()).filter(|word| !word.is_empty());
+    let of_account = |one: &&Connection| sieve.account.is_none_or(|id| one.id.0 == id);
+    let connections = connections.iter().filter(of_account).map(|one| one.id).collect();
+    DeadLetterFilter {
+        class: word(&sieve.class),
+        kind: word(&sieve.kind),
+        state: DeadLetterState::parse(&sieve.state).unwrap_or(DeadLetterState::Open),
+        ..DeadLetterFilter::open(&visitor.subaccount, connections, limit)
+    }
 }
 
 /// The customers' names.
@@ -87,12 +119,14 @@ async fn names(state: &ApiState, letters: &[dead_letter::Model]) -> Result<HashM
     Ok(named.collect())
 }
 
+/// What a form says, where a name may stand several times.
+type Fields = Vec<(String, String)>;
+
+/// Where a dead letter is shown: in its conversation, or in the list of all.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Fields {
-    class: Option<String>,
-    dry: Option<bool>,
-    /// Where the next of many begin.
-    cursor: Option<String>,
+pub(super) struct Place {
+    #[serde(default)]
+    list: bool,
 }
 
 /// `GET /console/failed/{letterId}`: a dead letter as it is now, as a fragment.
@@ -100,6 +134,7 @@ pub(super) async fn letter(
     State(state): State<ApiState>,
     visitor: Visitor,
     Id(id): Id<DeadLetterId>,
+    Params(place): Params<Place>,
     headers: HeaderMap,
 ) -> Response {
     if wants_page(&headers) {
@@ -109,17 +144,36 @@ pub(super) async fn letter(
         visitor.require(Permission::Read)?;
         let connections = state.store.connections(&visitor.subaccount, None).await?;
         let letter = failures::find(&state, &connections, id).await?;
+        if !place.list {
+            return Ok(dmrelay_console::letter(&visitor.person(), &DeadLetterView::of(&letter), None));
+        }
         let names = names(&state, std::slice::from_ref(&letter)).await?;
         Ok(shown(&visitor.person(), &letter, &names))
     };
     reading.await.map_or_else(|problem: Problem| trouble(&problem), html)
 }
 
-/// What a person wants to do with one dead letter.
+/// What a person wants to do with dead letters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Deed {
+    /// Nothing: to see what a replay would do.
+    Foresee,
     Replay,
     Discard,
+}
+
+impl Deed {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Foresee => "foresee",
+            Self::Replay => "replay",
+            Self::Discard => "discard",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Foresee, Self::Replay, Self::Discard].into_iter().find(|deed| deed.as_str() == word)
+    }
 }
 
 pub(super) async fn replay(Id(id): Id<DeadLetterId>, call: Call<Fields>) -> Response {
@@ -138,65 +192,97 @@ async fn one(
     visitor.require(Permission::Replay)?;
     let connections = state.store.connections(&visitor.subaccount, None).await?;
     let letter = failures::find(state, &connections, id).await?;
-    match deed {
-        Deed::Replay => {
-            let replay = failures::replay(state, &connections, &letter, Some(&visitor.actor)).await?;
-            if let Some(why) = failures::hindrance(&replay) {
-                let title = "It cannot be replayed now";
-                return Err(Problem::new(StatusCode::CONFLICT, "not-replayable", title).detail(why));
-            }
-        }
-        Deed::Discard => {
-            if !state.store.discard(&letter, &visitor.actor).await? {
-                return Err(failures::not_open());
-            }
-        }
+    if let Some(why) = done((state, visitor), &connections, &letter, deed).await? {
+        let title = "It cannot be replayed now";
+        return Err(match deed {
+            Deed::Discard => failures::not_open(),
+            _ => Problem::new(StatusCode::CONFLICT, "not-replayable", title).detail(why),
+        });
     }
     let fresh = failures::find(state, &connections, id).await?;
     let names = names(state, std::slice::from_ref(&fresh)).await?;
     Ok(shown(&visitor.person(), &fresh, &names))
 }
 
-/// `POST /console/failed/replay`: all of a class, or what would become of them.
-pub(super) async fn replay_all(call: Call<Fields>) -> Response {
-    call.answer(many(&call).await, FAILED)
+/// Does it; or why it was not done.
+async fn done(
+    (state, visitor): (&ApiState, &Visitor),
+    connections: &[Connection],
+    letter: &dead_letter::Model,
+    deed: Deed,
+) -> Result<Option<&'static str>, Problem> {
+    if deed == Deed::Discard {
+        let is_done = state.store.discard(letter, &visitor.actor).await?;
+        return Ok((!is_done).then_some("it was already replayed or discarded"));
+    }
+    let actor = Some(&visitor.actor).filter(|_| deed == Deed::Replay);
+    let replay = failures::replay(state, connections, letter, actor).await?;
+    Ok(failures::hindrance(&replay))
 }
 
-async fn many(Call { state, visitor, fields, .. }: &Call<Fields>) -> Result<Markup, Problem> {
+/// `POST /console/failed/many`: those that are selected, or all that match, some at a time.
+pub(super) async fn many(call: Call<Fields>) -> Response {
+    call.answer(Box::pin(step(&call)).await, FAILED)
+}
+
+async fn step(Call { state, visitor, fields, .. }: &Call<Fields>) -> Result<Markup, Problem> {
     visitor.require(Permission::Replay)?;
-    let class = fields.class.clone().filter(|class| FailureClass::parse(class).is_some());
-    let class = class.ok_or_else(|| Problem::invalid("/class", "must be a failure class"))?;
+    let field =
+        |wanted: &str| fields.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+    let number = |name: &str| field(name).and_then(|text| text.parse::<u64>().ok());
+    let deed = field("deed").and_then(Deed::parse);
+    let deed = deed.ok_or_else(|| Problem::invalid("/deed", "must be foresee, replay or discard"))?;
+    let sieve = serde_urlencoded::from_str::<Query>(field("sieve").unwrap_or_default());
+    let sieve = sieve.map_err(|_| Problem::invalid("/sieve", "must be what the page shows"))?.sieve();
     let connections = state.store.connections(&visitor.subaccount, None).await?;
-    let is_dry = fields.dry.unwrap_or(true);
     let mut errors = ValidationErrors::default();
-    let cursor = fields.cursor.as_deref().filter(|cursor| !cursor.is_empty());
-    let before = paging::read_id(cursor, &mut errors);
+    let before = paging::read_id(field("cursor").filter(|cursor| !cursor.is_empty()), &mut errors);
     errors.end()?;
-    let of_class = of_class(visitor, &connections, Some(class.clone()), BULK_MAX);
-    let page = state.store.dead_letter_page(&DeadLetterFilter { before, ..of_class }).await?;
-    let actor = Some(&visitor.actor).filter(|_| !is_dry);
-    let mut done = Vec::new();
-    let mut refused: BTreeMap<&str, usize> = BTreeMap::new();
-    for letter in &page.items {
-        let replay = failures::replay(state, &connections, letter, actor).await?;
-        match failures::hindrance(&replay) {
-            None => done.push(letter.id),
+    let (letters, next, total) = if field("all").is_some() {
+        let filter = DeadLetterFilter { before, ..through(&sieve, visitor, &connections, STEP) };
+        let page = state.store.dead_letter_page(&filter).await?;
+        (page.items, page.next.map(paging::write_id), number("total").unwrap_or(page.total))
+    } else {
+        let mut chosen = Vec::new();
+        for (_, id) in
+            fields.iter().filter(|(name, _)| name == "letter").take(usize::try_from(PAGE).unwrap_or(0))
+        {
+            let id = id.parse().map_err(|_| Problem::invalid("/letter", "must be a dead letter's id"))?;
+            chosen.push(failures::find(state, &connections, DeadLetterId(id)).await?);
+        }
+        if chosen.is_empty() {
+            return Err(Problem::invalid("/letter", "select some, or all that match"));
+        }
+        let total = u64::try_from(chosen.len()).unwrap_or(0);
+        (chosen, None, total)
+    };
+    let (mut well, mut refused) = (0, BTreeMap::<&str, usize>::new());
+    for letter in &letters {
+        match done((state, visitor), &connections, letter, deed).await? {
+            None => well += 1,
             Some(why) => *refused.entry(why).or_default() += 1,
         }
     }
+    let skipped: usize = refused.values().sum();
     let refused: Vec<_> = refused.into_iter().map(|(why, count)| (why.to_owned(), count)).collect();
+    let outcome = Outcome {
+        deed: deed.as_str(),
+        done: number("done").unwrap_or(0) + well,
+        skipped: number("skipped").unwrap_or(0) + u64::try_from(skipped).unwrap_or(0),
+        total,
+        refused: &refused,
+        sieve: &sieve,
+        next: next.as_deref(),
+    };
     let person = visitor.person();
-    let next = page.next.map(paging::write_id);
-    let outcome =
-        Outcome { is_dry, replayed: done.len(), refused: &refused, class: &class, next: next.as_deref() };
-    let mut replayed = Vec::new();
-    for id in done.into_iter().filter(|_| !is_dry) {
-        replayed.push(failures::find(state, &connections, id).await?);
+    let mut changed = Vec::new();
+    for letter in letters.iter().filter(|_| deed != Deed::Foresee) {
+        changed.push(failures::find(state, &connections, letter.id).await?);
     }
-    let names = names(state, &replayed).await?;
+    let names = names(state, &changed).await?;
     Ok(maud::html! {
         (dmrelay_console::outcome(&person, &outcome))
-        @for letter in &replayed { (shown(&person, letter, &names)) }
+        @for letter in &changed { (shown(&person, letter, &names)) }
     })
 }
 

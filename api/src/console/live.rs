@@ -11,16 +11,13 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::response::sse::Event;
-use dmrelay_console::{Person, Place, bubble, changed, fetch, head, row, thinking, words};
+use dmrelay_console::words::{self, EVENTS};
+use dmrelay_console::{Person, Place, bubble, changed, event_row, fetch, head, row, thinking};
 use dmrelay_domain::permission::Permission;
 use dmrelay_domain::states::ActivityKind;
 use serde::Deserialize;
 use std::sync::Arc;
 use uuid::Uuid;
-
-/// Lists that pages show and fetch anew.
-const BROADCASTS: &str = "/console/broadcasts?part=list";
-const COMMENTS: &str = "/console/comments?part=list";
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -43,8 +40,15 @@ struct Shown {
     person: Person,
     place: Place,
     chat: Option<Uuid>,
-    /// What the page fetches whatever happens.
-    tail: Option<String>,
+    tail: Option<Tail>,
+}
+
+/// What a page without a conversation shows.
+enum Tail {
+    /// It is fetched anew when such a thing happens.
+    Fetched(String, fn(LiveEventKind) -> bool),
+    /// The events themselves.
+    Events,
 }
 
 pub(super) async fn live(
@@ -62,7 +66,7 @@ pub(super) async fn live(
             let value = HeaderValue::from_str(&after.to_string());
             headers.insert(LAST_EVENT_ID, value.unwrap_or(HeaderValue::from_static("")));
         }
-        let tail = query.tail.as_deref().and_then(tail);
+        let tail = query.tail.as_deref().and_then(|word| tail(word, &place.q));
         let shown = Shown { person: visitor.person(), place, chat: query.chat, tail };
         let Visitor { subaccount, actor, credential, .. } = visitor;
         let reader = Reader {
@@ -77,18 +81,26 @@ pub(super) async fn live(
     opening.await.unwrap_or_else(|problem: Problem| trouble(&problem))
 }
 
-/// What a page fetches whatever happens: the list that it shows.
-fn tail(word: &str) -> Option<String> {
-    let page = match word {
-        "broadcasts" => Some(BROADCASTS),
-        "comments" => Some(COMMENTS),
-        _ => None,
+/// What the page of this word shows; `sieve` says which part of it.
+fn tail(word: &str, sieve: &str) -> Option<Tail> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-=&".contains(&byte);
+    let sieve = Some(sieve).filter(|sieve| sieve.bytes().all(is_plain)).unwrap_or_default();
+    let fetched = |page: &str, is_of: fn(LiveEventKind) -> bool| {
+        Some(Tail::Fetched(format!("/console/{page}?part=list&{sieve}"), is_of))
     };
-    if let Some(page) = page {
-        return Some(page.to_owned());
+    match word {
+        "broadcasts" => fetched("broadcasts", |kind| kind == LiveEventKind::BroadcastUpdated),
+        "comments" => fetched("comments", |kind| kind == LiveEventKind::CommentUpdated),
+        "accounts" => fetched("accounts", |kind| kind == LiveEventKind::ConnectionState),
+        "failed" => fetched("failed", |kind| {
+            matches!(kind, LiveEventKind::DeadLetterOpened | LiveEventKind::DeadLetterClosed)
+        }),
+        EVENTS => Some(Tail::Events),
+        word => {
+            let is_group = words::ACTIVITY_GROUPS.iter().any(|(group, _)| *group == word);
+            is_group.then(|| Tail::Fetched(format!("/console/activity?part=rows&group={word}"), |_| true))
+        }
     }
-    let is_group = words::ACTIVITY_GROUPS.iter().any(|(group, _)| *group == word);
-    is_group.then(|| format!("/console/activity?part=rows&group={word}"))
 }
 
 impl Shown {
@@ -97,15 +109,21 @@ impl Shown {
         let is_open = event.chat_id.is_some() && event.chat_id == self.chat;
         let event_id = event.id.to_string();
         if let Some(tail) = &self.tail {
-            let is_of_page = match tail.as_str() {
-                BROADCASTS => event.kind == LiveEventKind::BroadcastUpdated,
-                COMMENTS => event.kind == LiveEventKind::CommentUpdated,
-                _ => true,
+            let markup = match tail {
+                Tail::Events => {
+                    event_row(event.name(), event.at.as_deref(), &serde_json::to_value(event).ok()?)
+                }
+                Tail::Fetched(address, is_of) if is_of(event.kind) => {
+                    let closed =
+                        event.dead_letter_id.filter(|_| event.kind == LiveEventKind::DeadLetterClosed);
+                    maud::html! {
+                        (fetch(address))
+                        @if let Some(letter) = closed { (fetch(&format!("/console/failed/{letter}?list=true"))) }
+                    }
+                }
+                Tail::Fetched(..) => return None,
             };
-            if !is_of_page {
-                return None;
-            }
-            return Some(Event::default().id(event_id).event("fragments").data(fetch(tail).into_string()));
+            return Some(Event::default().id(event_id).event("fragments").data(markup.into_string()));
         }
         let markup = maud::html! {
             @if let Some(chat) = &event.chat {

@@ -71,7 +71,7 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/chats/{chatId}/notes", post(panel::add_note))
         .route("/console/chats/{chatId}/notes/{noteId}/delete", post(panel::delete_note))
         .route("/console/failed", get(failed::show))
-        .route("/console/failed/replay", post(failed::replay_all))
+        .route("/console/failed/many", post(failed::many))
         .route("/console/failed/{letterId}", get(failed::letter))
         .route("/console/failed/{letterId}/replay", post(failed::replay))
         .route("/console/failed/{letterId}/discard", post(failed::discard))
@@ -87,6 +87,7 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/accounts", get(accounts::show))
         .route("/console/accounts/sheet", get(accounts::sheet))
         .route("/console/accounts/connect", post(accounts::connect))
+        .route("/console/accounts/{connectionId}/login", post(accounts::log_in))
         .route("/console/accounts/{connectionId}/qr", get(accounts::qr))
         .route("/console/accounts/{connectionId}/profile", get(profile::show).post(profile::set))
         .route(

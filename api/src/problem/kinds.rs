@@ -2,8 +2,8 @@
 //! docs/api.md has the same table, which a test holds.
 
 use dmrelay_views::enums;
-use utoipa::openapi::ObjectBuilder;
 use serde_json::{Map, Value, json};
+use utoipa::openapi::ObjectBuilder;
 
 /// The path of the page that explains the problems.
 pub(crate) const PAGE: &str = "/api/problems";
@@ -316,7 +316,13 @@ impl Extras {
             }
             Self::Permission => vec![
                 ("permission", words(enums::permission(), "The permission that the call requires.")),
-                ("role", words(enums::role(), "The caller's role in the subaccount; absent if they have none there.")),
+                (
+                    "role",
+                    words(
+                        enums::role(),
+                        "The caller's role in the subaccount; absent if they have none there.",
+                    ),
+                ),
             ],
             Self::ConnectionStatus => {
                 vec![("connectionStatus", words(enums::connection_status(), "The state of the connection."))]

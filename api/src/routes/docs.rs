@@ -44,7 +44,10 @@ pub(super) fn router(document: &Value, state: &ApiState) -> Router<ApiState> {
         )
         .route(PAGE, get(|| async { problems() }))
         .route(GUIDE, get(|State(state): State<ApiState>| async move { guide::page(&state) }))
-        .route(&format!("{GUIDE}/{{name}}"), get(|Path(name): Path<String>| async move { guide::document(&name) }))
+        .route(
+            &format!("{GUIDE}/{{name}}"),
+            get(|Path(name): Path<String>| async move { guide::document(&name) }),
+        )
         .route("/api/docs", get(|| async { Redirect::permanent("/api/docs/") }))
         .route("/api/docs/", get(|| async { index() }))
         .route("/api/docs/start.js", get(|| async { own("text/javascript", START) }))

@@ -54,7 +54,13 @@ export const apply = (html, isAnswer = false) => {
     } else continue;
     placed.push(part);
   }
-  for (const part of placed) localize(part);
+  for (const part of placed) {
+    localize(part);
+    // What takes several calls goes on by itself.
+    for (const form of part.querySelectorAll("form")) if (form.dataset.go !== undefined) form.requestSubmit();
+    const { most } = part.parentElement?.dataset ?? {};
+    while (most && part.parentElement && part.parentElement.childElementCount > Number(most)) part.parentElement.lastElementChild?.remove();
+  }
   parted();
   // Whether people may write has changed: the composer is another one. Drafts are kept.
   const head = placed.find((part) => part.id === "head");
@@ -72,10 +78,12 @@ const keepTyped = (old, fresh) => {
   /** @type {NodeListOf<HTMLInputElement>} */
   const fields = old.querySelectorAll("input:not([type=hidden]), textarea");
   for (const field of fields) {
+    const value = field.type === "checkbox" ? `[value="${field.value}"]` : "";
     /** @type {HTMLInputElement | null | undefined} */
-    const same = mate(field, old, fresh)?.querySelector(`${field.tagName}[name="${field.name}"]`);
+    const same = mate(field, old, fresh)?.querySelector(`${field.tagName}[name="${field.name}"]${value}`);
     if (!same) continue;
-    if (field.value !== field.defaultValue) same.value = field.value;
+    if (field.type === "checkbox") same.checked = field.checked;
+    else if (field.value !== field.defaultValue) same.value = field.value;
     if (field === document.activeElement) focused = same;
   }
   // What was opened stays open.
@@ -330,6 +338,20 @@ const refresh = async (part) => {
 let seen = body.dataset.since ?? "";
 let offline = 0;
 
+/** Resolves while nobody has paused what comes. @type {Promise<void>} */
+let goesOn = Promise.resolve();
+for (const button of document.querySelectorAll("button[data-pause]")) {
+  if (!(button instanceof HTMLButtonElement)) continue;
+  const [pause, goOn] = [button.textContent, button.dataset.pause ?? ""];
+  /** @type {(() => void) | null} */
+  let end = null;
+  button.addEventListener("click", () => {
+    if (end) end();
+    else goesOn = new Promise((done) => (end = () => (end = null, done())));
+    button.textContent = end ? goOn : pause;
+  });
+}
+
 const listen = () => {
   const inbox = document.getElementById("inbox") ?? document.querySelector("[data-tail]");
   if (!(inbox instanceof HTMLElement) || !body.dataset.live) return;
@@ -347,6 +369,7 @@ const listen = () => {
   });
   source.addEventListener("fragments", async (event) => {
     await released();
+    await goesOn;
     seen = event.lastEventId || seen;
     const placed = apply(event.data);
     if (placed.some((part) => part.classList.contains("customer"))) markRead();
@@ -387,6 +410,16 @@ document.addEventListener("submit", async (event) => {
     say(problem);
   } finally {
     if (button) button.disabled = false;
+  }
+});
+
+document.addEventListener("change", (event) => {
+  const field = event.target;
+  if (!(field instanceof HTMLInputElement || field instanceof HTMLSelectElement)) return;
+  if (field.form?.dataset.auto !== undefined) field.form.requestSubmit();
+  if (!(field instanceof HTMLInputElement) || field.dataset.all === undefined) return;
+  for (const box of field.form?.elements ?? []) {
+    if (box instanceof HTMLInputElement && box.name === "letter") [box.checked, box.disabled] = [field.checked, field.checked];
   }
 });
 

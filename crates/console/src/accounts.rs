@@ -26,6 +26,7 @@ pub fn accounts(
     (accounts, next): (&[Account], Option<&str>),
     (agents, logins): (&[String], &[Login]),
     outcome: Option<(&str, Option<&str>)>,
+    here: usize,
 ) -> Markup {
     html! {
         main id="main" class="sheet" {
@@ -35,13 +36,22 @@ pub fn accounts(
                     (text::connect_outcome(status, error))
                 }
             }
-            ul class="cards" { @for account in accounts { (card(person, account)) } }
+            (cards(person, accounts, here))
             @if !accounts.is_empty() { p { a href={ (BASE) "/accounts/sheet" } { (text::SHEET) } } }
             @if let Some(next) = next { a class="more" href=(next) { (words::MORE) } }
             @if accounts.is_empty() {
                 div class="nothing" { p class="big" { (text::NO_ACCOUNT) } p { (text::NO_ACCOUNT_HINT) } }
             }
             @if person.may(Permission::Connect) && !logins.is_empty() { (connect(person, agents, logins)) }
+        }
+    }
+}
+
+/// The accounts of a page, as a fragment that is kept live.
+pub fn cards(person: &Person, accounts: &[Account], page: usize) -> Markup {
+    html! {
+        ul class="cards" id="accounts" data-tail="accounts" data-q={ "page=" (page) } {
+            @for account in accounts { (card(person, account)) }
         }
     }
 }
@@ -69,11 +79,22 @@ pub fn card(person: &Person, account: &Account) -> Markup {
                     dt { (text::TOKEN_UNTIL) } dd { time datetime=(at) data-day { (at) } }
                 }
             }
+            @if person.may(Permission::Connect) && connection.status != "connected" { (log_in_again(person, connection)) }
             @if is_live {
                 (checks(&account.health))
                 @if let Some(links) = &account.links { (entry_points(connection, links)) }
                 (acts(person, connection))
             }
+        }
+    }
+}
+
+/// The way out for an account that does not work any more: its owner logs in at Meta.
+fn log_in_again(person: &Person, connection: &ConnectionView) -> Markup {
+    html! {
+        form class="again" method="post" action={ (BASE) "/accounts/" (connection.connection_id) "/login" } {
+            input type="hidden" name="csrf" value=(person.csrf);
+            button class="take" { (text::LOG_IN_AGAIN) }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What was done and what happened, the newest first.
 
 use crate::page::curl;
-use crate::words::{self, activity as text};
+use crate::words::{self, EVENTS, activity as text};
 use crate::{BASE, Person};
 use dmrelay_views::ActivityView;
 use maud::{Markup, html};
@@ -18,6 +18,8 @@ pub struct Activities<'a> {
     pub group: &'a str,
     /// The entries, the newest first.
     pub entries: &'a [ActivityView],
+    /// The kinds of the group, as the API wants them: `&kind=…` for each.
+    pub kinds: &'a str,
     /// The cursor of the next page.
     pub next: Option<String>,
     /// Whether this is the first page, which is kept live.
@@ -37,13 +39,38 @@ pub fn activities(page: &Activities<'_>) -> Markup {
                     }
                 }
             }
-            (rows(page))
+            @if page.group == EVENTS { (events()) } @else { (rows(page)) }
             @if let Some(next) = &page.next {
                 a class="more" href={ (BASE) "/activity?group=" (page.group) "&cursor=" (next) } {
                     (words::MORE)
                 }
             }
-            (curl(page.person, "activities?limit=50"))
+            @if page.group == EVENTS { (curl(page.person, "events?include=message,chat")) }
+            @else { (curl(page.person, &format!("activities?limit=50{}", page.kinds))) }
+        }
+    }
+}
+
+/// The tail of events: the newest first, as they come.
+fn events() -> Markup {
+    html! {
+        p { button type="button" class="small" data-pause=(text::GO_ON) { (text::PAUSE) } }
+        ol id="events" class="activities events" data-tail=(EVENTS) data-most="200" {
+            li class="empty" { (text::NO_EVENT) }
+        }
+    }
+}
+
+/// An event as an integrator gets it, as a fragment.
+pub fn event_row(name: &str, at: Option<&str>, event: &Value) -> Markup {
+    html! {
+        li id={ "v-" (event["id"].as_str().unwrap_or_default()) } data-into="events" data-place="first" data-at=[at] {
+            time datetime=[at] data-ago { (at.unwrap_or_default()) }
+            code { (name) }
+            details {
+                summary { (event["actor"].as_str().unwrap_or_default()) }
+                pre tabindex="0" { code { (serde_json::to_string_pretty(event).unwrap_or_default()) } }
+            }
         }
     }
 }

@@ -29,12 +29,12 @@ mod thread;
 mod trace;
 pub mod words;
 
-pub use accounts::{Account, Login, accounts, card};
-pub use activity::{Activities, activities, rows};
+pub use accounts::{Account, Login, accounts, card, cards};
+pub use activity::{Activities, activities, event_row, rows};
 pub use broadcasts::{Broadcasts, broadcasts, fresh_id, reach, sent};
 pub use comments::{Comments, card as comment_card, comments, list as comment_list};
 pub use draft::{Draft, preview};
-pub use failed::{Failed, Outcome, failed, letter, outcome};
+pub use failed::{Failed, Outcome, Sieve, failed, letter, news, outcome};
 pub use inbox::{Inbox, Place, Selected, count_of, folders, list, more, row};
 pub use keys::{keys, list as key_list, made};
 pub use maud::Markup;

@@ -1,7 +1,7 @@
 //! The frame of every page.
 
-use crate::words::{self, page as text, scripts};
 use crate::icons::{self, icon};
+use crate::words::{self, page as text, scripts};
 use crate::{BASE, assets};
 use dmrelay_domain::permission::{Permission, Role};
 use maud::{DOCTYPE, Markup, html};
@@ -151,7 +151,9 @@ pub fn trouble(person: Option<&Person>, status: u16, told: &str) -> Markup {
         p { a class="button" href={ (BASE) "/inbox" } { (text::TO_INBOX) } }
     };
     match person {
-        Some(person) => framed(None, headline, person, &html! { main id="main" class="sheet lost" { (body) } }),
+        Some(person) => {
+            framed(None, headline, person, &html! { main id="main" class="sheet lost" { (body) } })
+        }
         None => document(headline, &html! { body class="enter" { main { (body) } } }),
     }
 }

@@ -301,19 +301,21 @@ fn ticks(message: &MessageView) -> Markup {
 
 /// What is wrong with a message, in words.
 fn trouble(message: &MessageView) -> Markup {
-    let failure = message.error.as_ref().map(|error| words::failed::failure(&error.class));
+    let failure = message.error.as_ref().map(|error| {
+        format!("{} {}", words::failed::failure(&error.class), words::failed::advice(&error.class))
+    });
     let reason = message.reason.as_deref().filter(|reason| !matches!(*reason, "unsent" | "rule"));
     html! {
         @match message.status.as_str() {
             "unknown" => p class="trouble amber" { (text::status("unknown")) },
-            "failed" => p class="trouble" { (text::not_sent(failure.unwrap_or_default())) },
+            "failed" => p class="trouble" { (text::not_sent(&failure.unwrap_or_default())) },
             "suppressed" | "cancelled" => p class="trouble held" {
                 (text::not_sent_because(message.reason.as_deref().map_or(text::HELD_BACK, text::reason)))
             },
             "received" => @if let Some(reason) = reason {
                 p class="trouble held" { (text::not_answered_because(text::reason(reason))) }
             } @else if let Some(failure) = failure {
-                p class="trouble" { (text::not_answered(failure)) }
+                p class="trouble" { (text::not_answered(&failure)) }
             },
             _ => {},
         }

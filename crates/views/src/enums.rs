@@ -7,9 +7,9 @@ use dmrelay_domain::notification::{Channel, IncidentKind, NotificationState, Not
 use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_domain::settings::RuleAction;
 use dmrelay_domain::states::{
-    ActivityKind, AgentChatStatus, Author, BroadcastState, ChatMode, CheckName, CheckState, CommentKind, CommentState,
-    ConnectSessionStatus, ConnectionStatus, DeedState, Direction, Folder, LoginKind, MessageStatus,
-    PageChoice, RecipientState, Skipped, TurnState,
+    ActivityKind, AgentChatStatus, Author, BroadcastState, ChatMode, CheckName, CheckState, CommentKind,
+    CommentState, ConnectSessionStatus, ConnectionStatus, DeedState, Direction, Folder, LoginKind,
+    MessageStatus, PageChoice, RecipientState, Skipped, TurnState,
 };
 use dmrelay_store::Call;
 use serde_json::Value;

@@ -55,6 +55,7 @@ pub(crate) const ON: &str = "on";
 pub(crate) const OFF: &str = "off";
 pub(crate) const SAVE: &str = "Save";
 
+pub(crate) const LOG_IN_AGAIN: &str = "Log in again";
 pub(crate) const CONNECT: &str = "Connect an account";
 pub(crate) const CONNECT_HINT: &str = "You log in at Meta as the owner of the account, and come back here.";
 pub(crate) const FIRST_AGENT: &str = "Agent that answers";

@@ -1,13 +1,22 @@
 //! What was done and what happened.
 
 /// Groups of activities: their word in the address, and their name.
-pub const ACTIVITY_GROUPS: [(&str, &str); 5] = [
+pub const ACTIVITY_GROUPS: [(&str, &str); 6] = [
     ("", "Everything"),
     ("chats", "Conversations"),
     ("accounts", "Accounts"),
     ("failures", "Failures"),
     ("access", "Access"),
+    (EVENTS, "Live events"),
 ];
+
+/// The word of the group that shows events as an integrator gets them.
+pub const EVENTS: &str = "events";
+
+pub(crate) const NO_EVENT: &str =
+    "What happens from now on is shown here, as the API's stream of events tells it.";
+pub(crate) const PAUSE: &str = "Pause";
+pub(crate) const GO_ON: &str = "Go on";
 
 pub(crate) const GROUPS: &str = "What is shown";
 pub(crate) const CONVERSATION: &str = "conversation";

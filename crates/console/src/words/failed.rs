@@ -2,11 +2,19 @@
 
 pub(crate) const NOTHING: &str = "Nothing has failed.";
 pub(crate) const NOTHING_HINT: &str = "What cannot be delivered or answered is kept here with its reason.";
-pub(crate) const ALL: &str = "‹ All";
+pub(crate) const TO_INBOX: &str = "Go to the inbox";
+pub(crate) const SEE_CLOSED: &str = "What was replayed before";
+pub(crate) const NONE_MATCHES: &str = "Nothing of this kind.";
 pub(crate) const DRY_RUN: &str = "What would happen?";
-pub(crate) const REPLAY_ALL: &str = "Replay all";
-pub(crate) const CONFIRM_REPLAY_ALL: &str = "Replay all of this kind? What they say is sent to customers.";
+pub(crate) const REPLAY_SELECTED: &str = "Replay selected";
+pub(crate) const DISCARD_SELECTED: &str = "Discard selected";
+pub(crate) const CONFIRM_REPLAY_ALL: &str =
+    "Replay all that are selected? What they say is sent to customers.";
+pub(crate) const CONFIRM_DISCARD_ALL: &str =
+    "Discard all that are selected? They cannot be replayed any more.";
+pub(crate) const CONFIRM_DISCARD: &str = "Discard this? It cannot be replayed any more.";
 pub(crate) const NEXT: &str = "Go on with the next ones";
+pub(crate) const PROGRESS: &str = "Progress";
 /// A customer whose name is not known.
 pub(crate) const A_CUSTOMER: &str = "a customer";
 /// Around the customer.
@@ -14,14 +22,48 @@ pub(crate) const WITH: &str = "with {}";
 pub(crate) const REPLAY: &str = "Replay";
 pub(crate) const DISCARD: &str = "Discard";
 
-/// How many were replayed, or would be.
-pub(crate) fn replayed(count: usize, is_dry: bool) -> String {
-    if is_dry { format!("{count} would be replayed.") } else { format!("{count} were replayed.") }
+pub(crate) const STATE: &str = "State";
+pub(crate) const KIND: &str = "Kind";
+pub(crate) const ACCOUNT: &str = "Account";
+pub(crate) const ALL_KINDS: &str = "All kinds";
+pub(crate) const ALL_ACCOUNTS: &str = "All accounts";
+pub(crate) const FILTER: &str = "Filter";
+/// States with their words in the address.
+pub(crate) const STATES: [(&str, &str); 3] =
+    [("open", "Open"), ("replayed", "Replayed"), ("discarded", "Discarded")];
+
+/// How many fit.
+pub(crate) fn found(count: &str) -> String {
+    format!("{count} found")
 }
 
-/// How many were not replayed, and why.
-pub(crate) fn skipped(count: usize, why: &str) -> String {
-    format!("{count} skipped: {why}.")
+/// Selects all that fit, also those that are not on the page.
+pub(crate) fn all_matching(count: &str) -> String {
+    format!("All {count} that match")
+}
+
+/// A tick box; its dead letter is named by its id.
+pub(crate) fn select(id: &str) -> String {
+    format!("Select {id}")
+}
+
+/// For how many something was done, or would be.
+pub(crate) fn outcome(deed: &str, count: u64) -> String {
+    match deed {
+        "replay" => format!("{count} replayed."),
+        "discard" => format!("{count} discarded."),
+        _ => format!("{count} would be replayed."),
+    }
+}
+
+/// For how many it was not done.
+pub(crate) fn skipped(count: u64) -> String {
+    format!("{count} skipped.")
+}
+
+/// Why not.
+pub(crate) fn because(count: usize, why: &str) -> String {
+    format!("{count}: {why}.")
 }
 
 /// What failed.
@@ -51,16 +93,30 @@ pub(crate) fn class(class: &str) -> String {
     }
 }
 
-/// What to do about a failure of this class.
+/// What happened in a failure of this class.
 pub(crate) fn failure(class: &str) -> &'static str {
     match class {
-        "window_closed" => "The 24-hour window had closed. The customer must write again.",
+        "window_closed" => "Meta's 24-hour window had closed.",
         "gone" => "The customer cannot be reached any more.",
-        "invalid" => "It was rejected as invalid. Fix the cause before you replay it.",
-        "reauth" => "The account must be connected again.",
-        "restricted" => "Instagram restricts the account at the moment.",
+        "invalid" => "It was rejected as invalid.",
+        "reauth" => "The account's login had expired.",
+        "restricted" => "Instagram restricted the account.",
         "agent_refused" => "The agent's provider refused the question.",
         "ambiguous" => "Whether it arrived could not be found out.",
         _ => "The service failed for too long.",
+    }
+}
+
+/// What to do about a failure of this class.
+pub(crate) fn advice(class: &str) -> &'static str {
+    match class {
+        "window_closed" => "Wait until the customer writes again, then answer there. Discard this.",
+        "gone" => "They blocked the account or deleted theirs. Discard it.",
+        "invalid" => "Read what was wrong, mend the agent or the message, then replay.",
+        "reauth" => "Log in again under Accounts, then replay.",
+        "restricted" => "Open the Instagram app, see what it says, and replay when the restriction is over.",
+        "agent_refused" => "Check the agent and its key at the provider, then replay.",
+        "ambiguous" => "Look in the Instagram app. Replay it only if it is not there.",
+        _ => "Replay it once the service works again.",
     }
 }

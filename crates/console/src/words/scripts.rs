@@ -15,5 +15,6 @@ pub(crate) const SEARCH_FOR: &str = "Search for “{}”";
 pub(crate) const OK: &str = "Yes";
 pub(crate) const CANCEL: &str = "Cancel";
 /// The session has ended while the page was open.
-pub(crate) const SIGNED_OUT: &str = "You are signed out. Sign in again in another tab: what you have typed here stays.";
+pub(crate) const SIGNED_OUT: &str =
+    "You are signed out. Sign in again in another tab: what you have typed here stays.";
 pub(crate) const SIGN_IN: &str = "Sign in";

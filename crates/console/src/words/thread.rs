@@ -81,7 +81,10 @@ pub(crate) fn take_over_hint(hours: Option<u32>) -> String {
 
 /// The same, where somebody has it already.
 pub(crate) fn keep(hours: Option<u32>) -> String {
-    hours.map_or_else(|| "Keep until I give it back".to_owned(), |hours| format!("Keep for {hours} h from now"))
+    hours.map_or_else(
+        || "Keep until I give it back".to_owned(),
+        |hours| format!("Keep for {hours} h from now"),
+    )
 }
 
 /// The role of the person does not let them write.

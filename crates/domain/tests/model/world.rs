@@ -6,7 +6,8 @@ use crate::step::{End, Step};
 use crate::task::{Task, Tasks, brief};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::conversation::{
-    Body, Claim, Command, Fact, Orphan, Pause, Policy, Received, Release, SendByHuman, StartTurn, TakeOver, Tracked,
+    Body, Claim, Command, Fact, Orphan, Pause, Policy, Received, Release, SendByHuman, StartTurn, TakeOver,
+    Tracked,
 };
 use dmrelay_domain::event::{self, Container};
 use dmrelay_domain::ids::{EventId, MessageId, TurnId, WorkerId};

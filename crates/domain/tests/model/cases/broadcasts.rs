@@ -1,7 +1,7 @@
 //! Broadcasts: once, and never over a conversation.
 
 use super::*;
-use dmrelay_domain::conversation::{Broadcast, BroadcastContent, TakeOver, Pause};
+use dmrelay_domain::conversation::{Broadcast, BroadcastContent, Pause, TakeOver};
 use dmrelay_domain::ids::BroadcastId;
 use dmrelay_domain::outgoing::Template;
 use dmrelay_domain::states::Skipped;

@@ -1,7 +1,7 @@
 //! Directives of the agent, and rules of the connection's settings.
 
 use super::*;
-use dmrelay_domain::conversation::{Saved, TakeOver, Pause};
+use dmrelay_domain::conversation::{Pause, Saved, TakeOver};
 use dmrelay_domain::ids::TemplateId;
 use dmrelay_domain::outgoing::Template;
 use dmrelay_domain::settings::Rule;
