@@ -94,6 +94,7 @@ async fn a_chat_shows_what_happened_in_it(backend: Backend) -> Result<()> {
         events,
         [
             "webhook_received",
+            "stored",
             "agent_asked",
             "agent_answered",
             "queued",

@@ -9,11 +9,13 @@ use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
 use dmrelay_console::{Activities, Markup, Tab, words};
+use dmrelay_domain::ids::ChatId;
 use dmrelay_domain::permission::Permission;
 use dmrelay_domain::states::ActivityKind;
 use dmrelay_store::ActivityFilter;
 use dmrelay_views::ActivityView;
 use serde::Deserialize;
+use std::collections::{HashMap, HashSet};
 
 /// Entries on a page.
 const PAGE: u64 = 50;
@@ -55,12 +57,17 @@ async fn page(state: &ApiState, visitor: &Visitor, query: Query) -> Result<Marku
     let kinds: String = filter.kinds.iter().map(|kind| format!("&kind={}", kind.as_str())).collect();
     let found = state.store.activities(&filter).await?;
     let entries: Vec<ActivityView> = found.items.iter().map(ActivityView::of).collect();
+    let ids = entries.iter().filter_map(|entry| entry.details["chatId"].as_str()?.parse().ok().map(ChatId));
+    let chats = state.store.chats_named(ids.collect::<HashSet<_>>()).await?.into_iter();
+    let names: HashMap<String, String> =
+        chats.filter_map(|chat| Some((chat.id.to_string(), chat.name.or(chat.username)?))).collect();
     let person = visitor.person();
     let page = Activities {
         person: &person,
         group: &query.group,
         entries: &entries,
         kinds: &kinds,
+        names: &names,
         next: found.next.map(paging::write_id).filter(|_| query.group != words::EVENTS),
         is_first: before.is_none(),
     };

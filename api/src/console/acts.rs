@@ -99,7 +99,8 @@ impl<'a> Act<'a> {
         let row = pages::find(state, &connections, id).await?;
         let connection = all.into_iter().find(|one| one.id == row.connection_id);
         let connection = connection.ok_or_else(|| Problem::not_found("the chat's connection is gone"))?;
-        Ok(Self { state, visitor, connections, connection, row, place: place(headers) })
+        let place = Place { has_accounts: connections.len() > 1, ..place(headers) };
+        Ok(Self { state, visitor, connections, connection, row, place })
     }
 
     /// Sends a message in it, once for each key, and shows it.
@@ -136,7 +137,7 @@ impl<'a> Act<'a> {
 /// Where the script says that the person is.
 fn place(headers: &HeaderMap) -> Place {
     let told = headers.get("x-place").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut place = Place { folder: "all".to_owned(), q: String::new() };
+    let mut place = Place { folder: "all".to_owned(), ..Place::default() };
     for (name, value) in url::form_urlencoded::parse(told.as_bytes()) {
         match name.as_ref() {
             "folder" => place.folder = value.into_owned(),

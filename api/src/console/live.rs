@@ -60,8 +60,9 @@ pub(super) async fn live(
     let opening = async {
         visitor.require(Permission::Read)?;
         let known = state.store.connections(&visitor.subaccount, None).await?;
-        let known = known.iter().map(|connection| connection.id).collect();
-        let place = Place { folder: query.folder.unwrap_or_else(|| "all".to_owned()), q: query.q };
+        let known: Vec<_> = known.iter().map(|connection| connection.id).collect();
+        let folder = query.folder.unwrap_or_else(|| "all".to_owned());
+        let place = Place { folder, q: query.q, has_accounts: known.len() > 1 };
         if let (Some(after), false) = (query.after, headers.contains_key(LAST_EVENT_ID)) {
             let value = HeaderValue::from_str(&after.to_string());
             headers.insert(LAST_EVENT_ID, value.unwrap_or(HeaderValue::from_static("")));

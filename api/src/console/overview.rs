@@ -17,6 +17,7 @@ use serde::Deserialize;
 pub(super) struct Query {
     #[serde(default)]
     range: String,
+    part: Option<String>,
 }
 
 pub(super) async fn show(
@@ -25,13 +26,17 @@ pub(super) async fn show(
     Params(query): Params<Query>,
 ) -> Response {
     let range = Range::parse(&query.range).unwrap_or(Range::Hour);
-    page(&state, &visitor, range).await.map_or_else(|problem| trouble(&problem), html)
+    let is_part = query.part.as_deref() == Some("state");
+    page(&state, &visitor, range, is_part).await.map_or_else(|problem| trouble(&problem), html)
 }
 
-async fn page(state: &ApiState, visitor: &Visitor, range: Range) -> Result<Markup, Problem> {
+async fn page(state: &ApiState, visitor: &Visitor, range: Range, is_part: bool) -> Result<Markup, Problem> {
     visitor.require(Permission::Read)?;
     let _permit = state.readers.permit(&visitor.subaccount).await?;
     let overview = services::overview::overview(state, &visitor.subaccount, range).await?;
+    if is_part {
+        return Ok(dmrelay_console::overview_state(&overview));
+    }
     let person = visitor.person();
     Ok(dmrelay_console::shell(Tab::Overview, &person, &dmrelay_console::overview(&person, &overview)))
 }

@@ -42,6 +42,7 @@ impl Query {
         Place {
             folder: self.folder.as_ref().filter(is_known).cloned().unwrap_or_else(|| "all".to_owned()),
             q: self.q.as_deref().unwrap_or_default().trim().chars().take(paging::TEXT_MAX / 4).collect(),
+            has_accounts: false,
         }
     }
 }
@@ -58,8 +59,9 @@ pub(super) async fn inbox(
 async fn render(state: &ApiState, visitor: &Visitor, query: &Query) -> Result<Response, Problem> {
     visitor.require(Permission::Read)?;
     let _permit = state.readers.permit(&visitor.subaccount).await?;
-    let (place, person) = (query.place(), visitor.person());
+    let person = visitor.person();
     let connections = ids(&state.store.connections(&visitor.subaccount, None).await?);
+    let place = Place { has_accounts: connections.len() > 1, ..query.place() };
     let chat = query.chat.map(ChatId);
     match query.part.as_deref() {
         Some("folders") => Ok(html(folders(state, visitor, &connections, &place).await?)),

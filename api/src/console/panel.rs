@@ -13,13 +13,16 @@ use dmrelay_console::{Markup, Panel, row};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ChatId, ConnectionId, NoteId};
 use dmrelay_domain::permission::Permission;
-use dmrelay_store::Triage;
 use dmrelay_store::entity::chat;
+use dmrelay_store::{ChatFilter, Triage};
 use dmrelay_views::{ChatView, NoteView};
 use uuid::Uuid;
 
 /// Notes in the panel.
 const NOTES: u64 = 20;
+
+/// Chats with other accounts in the panel.
+const OTHERS: u64 = 10;
 
 /// The longest snooze, in hours: REST knows any time.
 const SNOOZE_MAX: u32 = 24 * 30;
@@ -35,13 +38,30 @@ pub(super) async fn render(
     let notes: Vec<NoteView> = notes.items.iter().map(NoteView::of).collect();
     let is_mine = chat.assignee.as_deref() == Some(triage::person(&visitor.actor));
     let person = visitor.person();
-    Ok(dmrelay_console::panel(&Panel {
-        person: &person,
-        chat,
-        is_mine,
-        notes: &notes,
-        has_other_accounts: connections.len() > 1,
-    }))
+    let others = others(state, visitor, connections, chat).await?;
+    Ok(dmrelay_console::panel(&Panel { person: &person, chat, is_mine, notes: &notes, others: &others }))
+}
+
+/// The customer's chats with other accounts, which know them by other ids: by the handle.
+async fn others(
+    state: &ApiState,
+    visitor: &Visitor,
+    connections: &[ConnectionId],
+    chat: &ChatView,
+) -> Result<Vec<ChatView>, Problem> {
+    let Some(username) = chat.username.as_ref().filter(|_| connections.len() > 1) else {
+        return Ok(Vec::new());
+    };
+    let filter = ChatFilter {
+        connections: connections.to_vec(),
+        q: Some(username.clone()),
+        limit: OTHERS,
+        ..ChatFilter::default()
+    };
+    let found = chats::page(state, &visitor.actor, filter).await?.items.into_iter();
+    let is_theirs =
+        |other: &ChatView| other.username.as_ref() == Some(username) && other.chat_id != chat.chat_id;
+    Ok(found.filter(is_theirs).collect())
 }
 
 /// `POST /console/chats/{chatId}/triage`: assigns, tags or snoozes.

@@ -88,7 +88,7 @@ pub(super) async fn follow_link(
     if let Some(demo) = state.options.demo.as_ref().filter(|demo| demo.redeem(&code)) {
         let subaccount = SubaccountId::parse(&demo.subaccount).map_err(|_| Problem::not_found("the demo"))?;
         let system = Actor::from("system");
-        let cookie = begin(&state, (subaccount, Role::Admin), Who::named("You"), (&system, None)).await?;
+        let cookie = begin(&state, (subaccount, Role::Owner), Who::named("You"), (&system, None)).await?;
         return Ok(with_cookie(go_to("/console/inbox"), cookie));
     }
     if recognize(&state, &headers).await.is_ok() {

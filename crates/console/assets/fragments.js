@@ -238,6 +238,8 @@ const toEnd = () => {
 const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
 const date = new Intl.DateTimeFormat([], { weekday: "short", day: "numeric", month: "short" });
 const whole = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "short" });
+const exact = new Intl.DateTimeFormat([], { timeStyle: "medium" });
+const day = new Intl.DateTimeFormat([], { weekday: "short", hour: "2-digit" });
 const today = () => new Date().toDateString();
 
 /** @param {HTMLTimeElement} time */
@@ -247,24 +249,43 @@ const show = (time) => {
   time.title = at.toLocaleString();
   const isToday = at.toDateString() === today();
   if (time.dataset.ago !== undefined) time.textContent = whole.format(at);
-  else if (time.dataset.left !== undefined) time.textContent = left(at.getTime() - Date.now());
+  else if (time.dataset.left !== undefined) time.textContent = fill(page.left, span(at.getTime() - Date.now()));
+  else if (time.dataset.since !== undefined) time.textContent = fill(page.ago, span(Date.now() - at.getTime()));
+  else if (time.dataset.exact !== undefined) time.textContent = exact.format(at);
+  else if (time.dataset.axis !== undefined) time.textContent = isToday ? clock.format(at) : day.format(at);
   else if (time.dataset.day !== undefined) time.textContent = isToday ? fill(page.today) : date.format(at);
   else time.textContent = time.closest(".row") && !isToday ? date.format(at) : clock.format(at);
 };
 
 /** @param {number} millis */
-const left = (millis) => {
+const span = (millis) => {
   const minutes = Math.max(0, Math.ceil(millis / 60000));
   const hours = Math.floor(minutes / 60);
   const inHours = hours && fill(page.hours, hours);
   const inMinutes = (minutes % 60 || !hours) && fill(page.minutes, minutes % 60);
-  return fill(page.left, [inHours, inMinutes].filter(Boolean).join(" "));
+  return [inHours, inMinutes].filter(Boolean).join(" ");
 };
 
 /** @param {ParentNode & Element} root */
 const localize = (root) => {
   if (root instanceof HTMLTimeElement) show(root);
   for (const time of root.querySelectorAll("time")) show(time);
+  for (const bar of /** @type {NodeListOf<SVGElement>} */ (root.querySelectorAll("g[data-at]"))) {
+    const title = bar.querySelector("title");
+    const words = (bar.dataset.words ??= title?.textContent ?? "");
+    if (title) title.textContent = `${whole.format(new Date(bar.dataset.at ?? ""))}: ${words}`;
+  }
+  // What is fetched every few seconds, while somebody looks.
+  for (const part of /** @type {NodeListOf<HTMLElement>} */ (root.parentElement?.querySelectorAll("[data-every]") ?? [])) {
+    if (part.dataset.begun !== undefined) continue;
+    part.dataset.begun = "";
+    const again = () => {
+      if (!part.isConnected) return;
+      if (document.visibilityState === "visible") fetchSoon(part.dataset.again ?? "");
+      setTimeout(again, Number(part.dataset.every) * 1000);
+    };
+    setTimeout(again, Number(part.dataset.every) * 1000);
+  }
 };
 
 /** What went wrong, in words. @param {string} text @param {Response} response */

@@ -68,6 +68,8 @@ pub fn card(person: &Person, account: &Account) -> Markup {
                 @if connection.bot_paused { span class="pill paused" { (text::BOT_PAUSED) } }
             }
             @if let Some(reason) = &connection.status_reason { p class="quiet" { (reason) } }
+            div class="body" {
+            div {
             dl {
                 dt { (text::AGENT) } dd class="code" { (connection.agent_id) }
                 dt { (text::LAST_EVENT) }
@@ -80,10 +82,14 @@ pub fn card(person: &Person, account: &Account) -> Markup {
                 }
             }
             @if person.may(Permission::Connect) && connection.status != "connected" { (log_in_again(person, connection)) }
+            @if is_live { (checks(&account.health)) }
+            }
             @if is_live {
-                (checks(&account.health))
-                @if let Some(links) = &account.links { (entry_points(connection, links)) }
-                (acts(person, connection))
+                div {
+                    @if let Some(links) = &account.links { (entry_points(connection, links)) }
+                    (acts(person, connection))
+                }
+            }
             }
         }
     }

@@ -6,6 +6,7 @@ use crate::{BASE, Person};
 use dmrelay_views::ActivityView;
 use maud::{Markup, html};
 use serde_json::Value;
+use std::collections::HashMap;
 
 /// Details of an entry that are shown.
 const DETAILS: usize = 4;
@@ -20,6 +21,8 @@ pub struct Activities<'a> {
     pub entries: &'a [ActivityView],
     /// The kinds of the group, as the API wants them: `&kind=…` for each.
     pub kinds: &'a str,
+    /// The customers' names, by the ids of their chats.
+    pub names: &'a HashMap<String, String>,
     /// The cursor of the next page.
     pub next: Option<String>,
     /// Whether this is the first page, which is kept live.
@@ -79,25 +82,26 @@ pub fn event_row(name: &str, at: Option<&str>, event: &Value) -> Markup {
 pub fn rows(page: &Activities<'_>) -> Markup {
     html! {
         ol id="activities" class="activities" data-tail=[page.is_first.then_some(page.group)] {
-            @for entry in page.entries { (row(entry)) }
+            @for entry in page.entries { (row(page, entry)) }
             @if page.entries.is_empty() { li class="empty" { (text::EMPTY) } }
         }
     }
 }
 
-fn row(entry: &ActivityView) -> Markup {
+fn row(page: &Activities<'_>, entry: &ActivityView) -> Markup {
     let chat = entry.details["chatId"].as_str();
     html! {
         li id={ "a-" (entry.activity_id) } {
             time datetime=(entry.at) data-ago { (entry.at) }
-            span class="actor" { (entry.actor) }
+            span class="actor" { (words::thread::actor(&entry.actor)) }
             span {
                 strong { (text::kind(&entry.kind)) }
                 @if let Some(chat) = chat {
-                    " · " a href={ (BASE) "/inbox?chat=" (chat) } { (text::CONVERSATION) }
+                    @let name = page.names.get(chat).map_or(text::CONVERSATION, String::as_str);
+                    " · " a href={ (BASE) "/inbox?chat=" (chat) } { (name) }
                 }
                 @for (name, value) in details(&entry.details) {
-                    " " span class="quiet" { (name) " " (value) }
+                    " " span class="quiet" { (text::detail(name, &value)) }
                 }
             }
         }

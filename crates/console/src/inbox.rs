@@ -13,6 +13,8 @@ pub struct Place {
     pub folder: String,
     /// What is searched for.
     pub q: String,
+    /// Whether there are several accounts, so that rows say whose they are.
+    pub has_accounts: bool,
 }
 
 /// The page of an inbox.
@@ -87,6 +89,7 @@ impl Inbox<'_> {
                     (list(self.place, self.chats, self.next.as_deref(), selected))
                 }
                 main id="main" class="conversation" {
+                    @if selected.is_none() { h1 class="unseen" { (words::INBOX) } }
                     @match &self.selected {
                         Some(selected) => (selected.panes),
                         None => div class="nothing" {
@@ -130,7 +133,16 @@ pub fn list(place: &Place, chats: &[ChatView], next: Option<&str>, selected: Opt
     html! {
         div id="chats" class="rows" {
             (more(place, chats, next, selected))
-            @if chats.is_empty() { p class="empty" { (empty) } }
+            @if chats.is_empty() {
+                div class="empty" {
+                    p { (empty) }
+                    @if place.folder != "all" || !place.q.is_empty() {
+                        p { a href={ (BASE) "/inbox" } { (text::SEE_ALL) } }
+                    } @else {
+                        p { a href={ (BASE) "/accounts" } { (text::SEE_ACCOUNTS) } }
+                    }
+                }
+            }
         }
     }
 }
@@ -165,6 +177,9 @@ pub fn row(place: &Place, chat: &ChatView, is_selected: bool) -> Markup {
                     span class={ "pill need " (reason) } { (text::needs_human(reason)) }
                 } @else if chat.mode == "human" {
                     span class="pill human" { (text::TAKEN_OVER) }
+                }
+                @if let (Some(account), true) = (&chat.account_username, place.has_accounts) {
+                    span class="pill" { "@" (account) }
                 }
                 @for tag in &chat.tags { span class="pill tag" { (tag) } }
                 @if chat.unread_count > 0 {
@@ -222,7 +237,7 @@ mod tests {
 
     #[test]
     fn an_address_keeps_folder_and_search() {
-        let place = Place { folder: "failed".to_owned(), q: "Ada & <b>".to_owned() };
+        let place = Place { folder: "failed".to_owned(), q: "Ada & <b>".to_owned(), ..Place::default() };
         let chat = Uuid::nil();
         assert_eq!(
             place.address(Some(chat)),

@@ -39,7 +39,7 @@ pub use inbox::{Inbox, Place, Selected, count_of, folders, list, more, row};
 pub use keys::{keys, list as key_list, made};
 pub use maud::Markup;
 pub use notifications::{Notifications, notifications, secret, told};
-pub use overview::overview;
+pub use overview::{overview, state as overview_state};
 pub use page::{Person, Tab, leave_to, shell, trouble};
 pub use panel::{Panel, panel};
 pub use phone::{DemoButton, DemoCard, DemoMessage, DemoTrouble, Phone, phone, troubles};

@@ -6,12 +6,15 @@ use crate::{BASE, Person};
 use dmrelay_views::{OverviewBar, OverviewCounts, OverviewView, Range};
 use maud::{Markup, html};
 
-/// The size of the chart, and the room below it for times.
+/// The size of the chart, which is stretched to its room.
 const WIDTH: i64 = 960;
-/// Room at the left, for numbers.
-const SIDE: i64 = 36;
 const HEIGHT: i64 = 180;
-const FOOT: i64 = 22;
+
+/// Times below the chart.
+const TIMES: usize = 6;
+
+/// How often the page fetches it anew, in seconds.
+const EVERY: u32 = 10;
 
 /// The page's panes.
 pub fn overview(person: &Person, overview: &OverviewView) -> Markup {
@@ -28,10 +31,28 @@ pub fn overview(person: &Person, overview: &OverviewView) -> Markup {
                     }
                 }
             }
+            (state(overview))
+            (curl(person, &format!("overview?range={}", overview.range)))
+            @if overview.accounts.is_empty() {
+                div class="nothing" {
+                    p class="big" { (text::NO_ACCOUNT) }
+                    p { a href={ (BASE) "/accounts" } { (text::CONNECT_ONE) } }
+                }
+            }
+        }
+    }
+}
+
+/// The figures, as a fragment that is fetched every few seconds.
+pub fn state(overview: &OverviewView) -> Markup {
+    let again = format!("{BASE}/overview?part=state&range={}", overview.range);
+    html! {
+        div id="state" data-every=(EVERY) data-again=(again) {
             (figures(overview))
             @if let Some(since) = &overview.waiting_since {
-                p class="quiet" {
-                    (fill(text::LONGEST_WAIT, &html! { time datetime=(since) data-ago { (since) } }))
+                p class="hint" {
+                    (fill(text::LONGEST_WAIT, &html! { time datetime=(since) data-since { (since) } }))
+                    " " a href={ (BASE) "/inbox?folder=unanswered" } { (text::SEE_WAITING) }
                 }
             }
             @for breaker in &overview.breakers {
@@ -46,23 +67,18 @@ pub fn overview(person: &Person, overview: &OverviewView) -> Markup {
                 }
             }
             section class="chart" {
-                h2 { (text::MESSAGES) }
-                (chart(&overview.bars, overview.range))
-                p class="legend" {
-                    span class="in" { (text::FROM_CUSTOMERS) }
-                    span class="out" { (text::SENT) }
-                    span class="bad" { (text::FAILED) }
+                header class="top" {
+                    h2 { (text::MESSAGES) }
+                    p class="legend" {
+                        span class="in" { (text::FROM_CUSTOMERS) }
+                        span class="out" { (text::SENT) }
+                        span class="bad" { (text::FAILED) }
+                    }
                 }
+                (chart(&overview.bars))
                 @if !overview.is_complete { p class="quiet" { (text::INCOMPLETE) } }
             }
-            @if overview.accounts.len() > 1 { (accounts(overview)) }
-            (curl(person, &format!("overview?range={}", overview.range)))
-            @if overview.accounts.is_empty() {
-                div class="nothing" {
-                    p class="big" { (text::NO_ACCOUNT) }
-                    p { a href={ (BASE) "/accounts" } { (text::CONNECT_ONE) } }
-                }
-            }
+            @if !overview.accounts.is_empty() { (accounts(overview)) }
         }
     }
 }
@@ -96,43 +112,44 @@ fn share(counts: &OverviewCounts) -> String {
     counts.answered_share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", share * 100.0))
 }
 
-/// Bars that stand on one another: from customers upwards, what was sent above, failures on top.
-fn chart(bars: &[OverviewBar], range: &str) -> Markup {
-    let most = bars.iter().map(|bar| bar.received + bar.sent + bar.failed).max().unwrap_or(0).max(4);
+/// Two bars beside one another for each time: from customers, and what was sent with failures on top. Numbers and times stand
+/// beside the drawing, so that they keep their size.
+fn chart(bars: &[OverviewBar]) -> Markup {
+    let most = bars.iter().map(|bar| bar.received.max(bar.sent + bar.failed)).max().unwrap_or(0).max(4);
+    let most = (most + 3) / 4 * 4;
     let count = i64::try_from(bars.len()).unwrap_or(1).max(1);
-    let left = |n: usize| SIDE + i64::try_from(n).unwrap_or(0) * (WIDTH - SIDE) / count;
-    let width = ((WIDTH - SIDE) / count - 2).max(2);
+    let left = |n: usize| i64::try_from(n).unwrap_or(0) * WIDTH / count;
+    let width = (WIDTH / count * 2 / 5).clamp(2, 24);
     let height = |messages: i64| messages * HEIGHT / most;
     let total = |of: fn(&OverviewBar) -> i64| bars.iter().map(of).sum::<i64>();
     let label = text::chart(total(|bar| bar.received), total(|bar| bar.sent), total(|bar| bar.failed));
-    let every = (bars.len() / 6).max(1);
+    let every = (bars.len() / TIMES).max(1);
     html! {
-        svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT + FOOT) } role="img" aria-label=(label) {
-            @for part in 0..=2 {
-                @let y = HEIGHT - HEIGHT * part / 2;
-                line class="grid" x1=(SIDE) x2=(WIDTH) y1=(y) y2=(y) {}
-                text class="axis" x=(SIDE - 6) y=(y + if part == 2 { 11 } else { 0 }) text-anchor="end" {
-                    (most * part / 2)
+        div class="plot" {
+            ol class="numbers" aria-hidden="true" { @for part in (0..=4).rev() { li { (most * part / 4) } } }
+            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(label) {
+                @for part in 0..=4 {
+                    @let y = HEIGHT - HEIGHT * part / 4;
+                    line class="grid" x1="0" x2=(WIDTH) y1=(y) y2=(y) {}
                 }
-            }
-            @for (n, bar) in bars.iter().enumerate() {
-                @if bar.received + bar.sent + bar.failed > 0 {
-                    g {
-                        title { (text::bar(bar)) }
-                        @let inner = height(bar.received);
-                        @let outer = height(bar.received + bar.sent);
-                        @let top = height(bar.received + bar.sent + bar.failed);
-                        @let layers = [("in", 0, inner), ("out", inner, outer), ("bad", outer, top)];
-                        @for (class, from, to) in layers {
-                            rect class=(class) x=(left(n)) width=(width) y=(HEIGHT - to) height=(to - from) {}
+                @for (n, bar) in bars.iter().enumerate() {
+                    @if bar.received + bar.sent + bar.failed > 0 {
+                        g data-at=(bar.at) {
+                            title { (text::bar(bar)) }
+                            rect class="room" x=(left(n)) width=(WIDTH / count) y="0" height=(HEIGHT) {}
+                            @let (inner, outer) = (height(bar.sent), height(bar.sent + bar.failed));
+                            @let bars = [
+                                ("in", 0, 0, height(bar.received)), ("out", width, 0, inner), ("bad", width, inner, outer),
+                            ];
+                            @for (class, right, from, to) in bars {
+                                rect class=(class) x=(left(n) + right) width=(width) y=(HEIGHT - to) height=(to - from) {}
+                            }
                         }
                     }
                 }
-                @if n % every == 0 {
-                    text class="axis" x=(left(n)) y=(HEIGHT + FOOT - 6) {
-                        (bar.at.get(if range == "week" { 5..10 } else { 11..16 }).unwrap_or_default())
-                    }
-                }
+            }
+            p class="times" {
+                @for bar in bars.iter().step_by(every) { time datetime=(bar.at) data-axis { (bar.at) } }
             }
         }
     }

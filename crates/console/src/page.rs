@@ -266,6 +266,7 @@ pub(crate) fn document(title: &str, body: &Markup) -> Markup {
             data-hours=(scripts::HOURS)
             data-minutes=(scripts::MINUTES)
             data-left=(scripts::LEFT)
+            data-ago=(scripts::AGO)
             data-error=(scripts::ERROR)
             data-go-to=(scripts::GO_TO)
             data-go-to-hint=(scripts::GO_TO_HINT)

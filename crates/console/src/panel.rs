@@ -1,6 +1,6 @@
 //! What is known of the customer, and what colleagues tell one another.
 
-use crate::inbox::{Place, avatar, moment, name_of};
+use crate::inbox::{avatar, moment, name_of};
 use crate::page::fill;
 use crate::words::panel as text;
 use crate::{BASE, Person};
@@ -18,8 +18,8 @@ pub struct Panel<'a> {
     pub is_mine: bool,
     /// The newest notes.
     pub notes: &'a [NoteView],
-    /// Whether customers may have chats with other accounts.
-    pub has_other_accounts: bool,
+    /// Their chats with other accounts.
+    pub others: &'a [ChatView],
 }
 
 /// The panel, as a fragment.
@@ -53,10 +53,16 @@ pub fn panel(all: &Panel<'_>) -> Markup {
                         (chat.created_at.get(..10).unwrap_or_default())
                     }
                 }
-                @if let (Some(username), true) = (&chat.username, all.has_other_accounts) {
-                    @let everywhere = Place { folder: "all".to_owned(), q: username.clone() };
+                @if !all.others.is_empty() {
                     dt { (text::OTHER_CHATS) }
-                    dd { a href=(everywhere.address(None)) { (text::LOOK_IN_ALL_ACCOUNTS) } }
+                    @for other in all.others {
+                        dd {
+                            a href={ (BASE) "/inbox?chat=" (other.chat_id) } {
+                                "@" (other.account_username.as_deref().unwrap_or_default())
+                            }
+                            @if let Some(at) = &other.last_message_at { " · " time datetime=(at) data-ago { (at) } }
+                        }
+                    }
                 }
             }
             (notes(all, may_change))

@@ -327,7 +327,7 @@ pub fn changed(id: Uuid, at: &str, is_bots: bool, by: &str) -> Markup {
     html! {
         li class="line" id={ "e-" (id) } data-into="messages" data-at=(at) {
             @if is_bots { (text::BOT_ANSWERS_AGAIN) } @else { (text::BOT_IS_SILENT) }
-            " · " (by) " · " (moment(at))
+            " · " (text::actor(by)) " · " (moment(at))
         }
     }
 }
@@ -363,6 +363,17 @@ fn picker(person: &Person, chat: &ChatView, templates: &[TemplateView]) -> Marku
     }
 }
 
+/// Why a human cannot write, and what helps.
+fn locked(chat: &ChatView) -> Markup {
+    match (chat.can_send.reason, &chat.window_expires_at) {
+        (Some("not_connected"), _) => {
+            fill(text::NOT_CONNECTED, &html! { a href={ (BASE) "/accounts" } { (text::CONNECT_AGAIN) } })
+        }
+        (_, Some(at)) => fill(text::WINDOW_CLOSED, &html! { time datetime=(at) data-ago { (at) } }),
+        _ => html! { (text::WINDOW_NEVER_OPEN) },
+    }
+}
+
 fn composer(person: &Person, chat: &ChatView, templates: &[TemplateView]) -> Markup {
     let can = &chat.can_send;
     html! {
@@ -376,7 +387,7 @@ fn composer(person: &Person, chat: &ChatView, templates: &[TemplateView]) -> Mar
                @if !person.may(Permission::Send) {
                    p class="locked" { (text::role_cannot_write(person.role.as_str())) }
                } @else if !can.allowed {
-                   p class="locked" { (text::locked(can.reason)) }
+                   p class="locked" { (locked(chat)) }
                } @else {
     input type="hidden" name="csrf" value=(person.csrf);
                    p id="replying" hidden {

@@ -1,6 +1,5 @@
 //! What happened to a message, on one line of time.
 
-use crate::inbox::moment;
 use crate::page::fill;
 use crate::words::{self, trace as text};
 use dmrelay_views::{TimelineEntry, TimelineEvent};
@@ -34,7 +33,7 @@ pub fn trace(trace: &Trace<'_>) -> Markup {
                         span class="dot" aria-hidden="true" {}
                         span { (step.name) @if let Some(detail) = step.detail { " · " (detail) } }
                         span class="ms" {
-                            @if step.since > 0 { "+" (text::duration(step.took)) } @else { (moment(step.at)) }
+                            @if step.since > 0 { "+" (text::duration(step.took)) } @else { time datetime=(step.at) data-exact { (step.at) } }
                         }
                         span class="ms" { (text::duration(step.since)) }
                     }
@@ -49,6 +48,7 @@ pub fn trace(trace: &Trace<'_>) -> Markup {
 }
 
 struct Step<'a> {
+    event: TimelineEvent,
     name: &'static str,
     class: &'static str,
     at: &'a str,
@@ -65,6 +65,7 @@ fn steps(entries: &[TimelineEntry]) -> Vec<Step<'_>> {
     let before = times.iter().take(1).chain(&times);
     let all = entries.iter().zip(&times).zip(before);
     all.map(|((entry, at), before)| Step {
+        event: entry.event,
         name: text::step(entry.event),
         class: class(entry.event),
         at: &entry.at,
@@ -77,7 +78,7 @@ fn steps(entries: &[TimelineEntry]) -> Vec<Step<'_>> {
 
 fn class(event: TimelineEvent) -> &'static str {
     match event {
-        TimelineEvent::WebhookReceived => "in",
+        TimelineEvent::WebhookReceived | TimelineEvent::Stored => "in",
         TimelineEvent::AgentAsked | TimelineEvent::AgentAnswered | TimelineEvent::BotResumed => "agent",
         TimelineEvent::Queued
         | TimelineEvent::SendStarted
@@ -91,24 +92,34 @@ fn class(event: TimelineEvent) -> &'static str {
     }
 }
 
-/// The steps on one line. Reading may come hours later: the line ends with what comes before it.
+/// The steps on one line, each with room for the name of what came before it. Reading may come hours later: the line ends with
+/// what comes before it.
 fn drawing(steps: &[Step<'_>]) -> Markup {
     let shown: Vec<&Step<'_>> = steps.iter().filter(|step| step.class != "read").collect();
     let whole = shown.iter().map(|step| step.since).max().unwrap_or_default().max(1);
+    let gaps = u32::try_from(shown.len().saturating_sub(1)).unwrap_or_default();
+    // Half of the line is shared out equally, the other half by time.
+    let room = WIDTH - 2.0 * MARGIN;
     #[expect(clippy::cast_precision_loss, reason = "pixels")]
-    let place = |since: i64| MARGIN + (WIDTH - 2.0 * MARGIN) * since as f64 / whole as f64;
+    let place = |(n, step): (usize, &&Step<'_>)| {
+        let equal = n as f64 / f64::from(gaps.max(1));
+        MARGIN + room * (equal + step.since as f64 / whole as f64) / 2.0
+    };
+    let places: Vec<f64> = shown.iter().enumerate().map(place).collect();
     html! {
-        svg viewBox={ "0 0 " (WIDTH) " 48" } role="img" aria-label=(text::took(whole)) {
-            line x1=(MARGIN) x2=(WIDTH - MARGIN) y1="20" y2="20" class="axis" {}
-            @for pair in shown.windows(2) {
-                line x1=(place(pair[0].since)) x2=(place(pair[1].since)) y1="20" y2="20"
-                    class={ "part " (pair[1].class) } {}
+        svg viewBox={ "0 0 " (WIDTH) " 64" } role="img" aria-label=(text::took(whole)) {
+            line x1=(MARGIN) x2=(WIDTH - MARGIN) y1="32" y2="32" class="axis" {}
+            @for (pair, at) in shown.windows(2).zip(places.windows(2)) {
+                line x1=(at[0]) x2=(at[1]) y1="32" y2="32" class={ "part " (pair[1].class) } {}
+                @if let Some(name) = text::between(pair[0].event, pair[1].event) {
+                    @let middle = f64::midpoint(at[0], at[1]);
+                    text x=(middle) y="18" text-anchor="middle" { (name) }
+                    @if pair[1].took > 0 { text x=(middle) y="54" text-anchor="middle" { (text::duration(pair[1].took)) } }
+                }
             }
-            @for step in &shown {
-                circle cx=(place(step.since)) cy="20" r="6" class=(step.class) { title { (step.name) } }
+            @for (step, at) in shown.iter().zip(&places) {
+                circle cx=(at) cy="32" r="6" class=(step.class) { title { (step.name) } }
             }
-            text x=(MARGIN) y="42" { "0" }
-            text x=(WIDTH - MARGIN) y="42" text-anchor="end" { (text::duration(whole)) }
         }
     }
 }

@@ -6,7 +6,6 @@ use dmrelay_domain::ids::{MessageId, TurnId};
 use dmrelay_domain::states::{ActivityKind, Author, Direction, MessageStatus, TurnState};
 use dmrelay_store::entity::{activity, message, turn};
 use serde::Serialize;
-use std::iter;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -38,6 +37,8 @@ pub struct TimelineEntry {
 pub enum TimelineEvent {
     /// Meta's webhook with the message arrived.
     WebhookReceived,
+    /// A worker stored the message in its conversation.
+    Stored,
     /// The agent is not asked about the message.
     NotAsked,
     /// The agent was asked.
@@ -130,7 +131,8 @@ fn of_message(row: &message::Model) -> Vec<Moment> {
         let not_asked = reason_of(row).map(|reason| {
             Moment::of_message(row, row.received_at, TimelineEvent::NotAsked).with(Some(reason))
         });
-        return iter::once(received).chain(not_asked).collect();
+        let stored = Moment::of_message(row, row.created_at.max(row.received_at), TimelineEvent::Stored);
+        return [received, stored].into_iter().chain(not_asked).collect();
     }
     let mut moments = Vec::new();
     if matches!(row.author.known(), Some(Author::Native | Author::Automation)) {
@@ -145,10 +147,16 @@ fn of_message(row: &message::Model) -> Vec<Moment> {
         (row.confirmed_at, TimelineEvent::EchoReceived),
         (row.read_at, TimelineEvent::Read),
     ];
-    moments.extend(later.into_iter().filter_map(|(at, event)| Some(Moment::of_message(row, at?, event))));
+    let attempt = |event| {
+        (event == TimelineEvent::SendStarted && row.attempt > 1).then(|| format!("attempt {}", row.attempt))
+    };
+    let known = later.into_iter().filter_map(|(at, event)| Some((at?, event)));
+    moments.extend(known.map(|(at, event)| Moment::of_message(row, at, event).with(attempt(event))));
     if matches!(row.status.known(), Some(Failed | Suppressed | Cancelled | Unknown)) {
         let last = row.started_at.unwrap_or(row.created_at);
         let class = row.error_class.as_ref().map(ToString::to_string);
+        let code = row.error_code.as_deref().map(|code| format!(", code {code}")).unwrap_or_default();
+        let class = class.map(|class| format!("{class}{code}"));
         let why = class.or_else(|| reason_of(row)).unwrap_or_else(|| row.status.to_string());
         moments.push(Moment::of_message(row, last, TimelineEvent::NotSent).with(Some(why)));
     }

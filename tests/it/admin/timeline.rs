@@ -36,6 +36,7 @@ async fn steps_are_listed_in_order_without_message_text() -> Result<()> {
         what,
         [
             "webhook_received",
+            "stored",
             "agent_asked",
             "agent_answered",
             "queued",

@@ -26,3 +26,23 @@ pub(crate) const EMPTY: &str = "Nothing has happened yet.";
 pub(crate) fn kind(kind: &str) -> String {
     super::sentence_case(&kind.trim_start_matches("INSTAGRAM_").to_lowercase())
 }
+
+/// A detail: its name and what it says, in words.
+pub(crate) fn detail(name: &str, value: &str) -> String {
+    let plain = |word: &str| word.replace('_', " ");
+    match name {
+        "kind" => super::kind(value).to_lowercase(),
+        "class" => super::failed::class(value),
+        "outcome" | "status" | "state" | "deed" => plain(value),
+        _ => {
+            let mut label = String::new();
+            for letter in name.chars() {
+                if letter.is_uppercase() {
+                    label.push(' ');
+                }
+                label.extend(letter.to_lowercase());
+            }
+            format!("{label}: {}", plain(value))
+        }
+    }
+}

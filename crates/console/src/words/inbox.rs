@@ -20,6 +20,8 @@ pub(crate) const SEARCH: &str = "Search by name or handle";
 pub(crate) const CHOOSE: &str = "Choose a conversation";
 pub(crate) const CHOOSE_HINT: &str =
     "j and k move through the list, Enter opens, r writes, t takes over, Ctrl-K leads anywhere.";
+pub(crate) const SEE_ALL: &str = "See all conversations";
+pub(crate) const SEE_ACCOUNTS: &str = "See the accounts, or connect one";
 pub(crate) const TAKEN_OVER: &str = "Taken over";
 /// A customer without a name and a handle.
 pub(crate) const NAMELESS: &str = "Instagram user";

@@ -15,6 +15,7 @@ pub(crate) const TO_BE_SENT: &str = "To be sent";
 pub(crate) const TO_BE_SENT_HINT: &str = "conversations";
 /// Around the time.
 pub(crate) const LONGEST_WAIT: &str = "The customer who has waited longest wrote {}.";
+pub(crate) const SEE_WAITING: &str = "See who waits";
 
 /// Follows the service that is not called; around the time.
 pub(crate) const NOT_CALLED_UNTIL: &str =
@@ -64,10 +65,9 @@ pub(crate) fn chart(received: i64, sent: i64, failed: i64) -> String {
     format!("In all {received} messages from customers, {sent} sent, {failed} failed")
 }
 
-/// A bar of the chart in words.
+/// A bar of the chart in words; the script puts its time before them.
 pub(crate) fn bar(bar: &OverviewBar) -> String {
-    let at = bar.at.get(..16).unwrap_or_default().replace('T', " ");
-    format!("{at} UTC: {} received, {} sent, {} failed", bar.received, bar.sent, bar.failed)
+    format!("{} received, {} sent, {} failed", bar.received, bar.sent, bar.failed)
 }
 
 /// A time to a reply.

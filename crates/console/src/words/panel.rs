@@ -9,7 +9,6 @@ pub(crate) const WINDOW_OPEN: &str = "open, {}";
 pub(crate) const WINDOW_CLOSED: &str = "closed";
 pub(crate) const SINCE: &str = "Since";
 pub(crate) const OTHER_CHATS: &str = "Other chats";
-pub(crate) const LOOK_IN_ALL_ACCOUNTS: &str = "Look in all accounts";
 
 pub(crate) const ASSIGNED_TO: &str = "Assigned to";
 pub(crate) const YOU: &str = "you";

@@ -5,6 +5,8 @@ pub(crate) const TODAY: &str = "Today";
 pub(crate) const HOURS: &str = "{} h";
 pub(crate) const MINUTES: &str = "{} min";
 pub(crate) const LEFT: &str = "{} left";
+/// A time that has gone by, as in `3 h 20 min ago`.
+pub(crate) const AGO: &str = "{} ago";
 /// An answer without a text has only its status.
 pub(crate) const ERROR: &str = "Error {}";
 /// The palette, which Ctrl-K opens.

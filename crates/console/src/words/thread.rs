@@ -92,11 +92,24 @@ pub(crate) fn role_cannot_write(role: &str) -> String {
     format!("Your role ({role}) does not include writing to customers.")
 }
 
-/// Why a human cannot write.
-pub(crate) fn locked(reason: Option<&str>) -> &'static str {
-    match reason {
-        Some("not_connected") => "The account is not connected. Connect it again to write.",
-        _ => "Meta's 24-hour reply window has closed. You can reply once the customer writes again.",
+/// A human cannot write; around the link to the accounts.
+pub(crate) const NOT_CONNECTED: &str = "The account is not connected. {}";
+pub(crate) const CONNECT_AGAIN: &str = "Connect it again to write.";
+/// A human cannot write; around the time.
+pub(crate) const WINDOW_CLOSED: &str =
+    "Meta's 24-hour reply window closed {}. You can reply once the customer writes again.";
+pub(crate) const WINDOW_NEVER_OPEN: &str = "You can reply once the customer writes.";
+
+/// Who did something, from the word that is stored.
+pub(crate) fn actor(actor: &str) -> &str {
+    match actor {
+        "user" => "the customer",
+        "agent" => "the bot",
+        "system" => "dmrelay",
+        "meta" => "Meta",
+        "rule" => "a rule",
+        "person" => "somebody",
+        other => other,
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) const TRACE_ID: &str = "Trace {}";
 pub(crate) fn step(event: TimelineEvent) -> &'static str {
     match event {
         TimelineEvent::WebhookReceived => "Webhook received",
+        TimelineEvent::Stored => "Stored",
         TimelineEvent::NotAsked => "Not asked",
         TimelineEvent::AgentAsked => "Agent asked",
         TimelineEvent::AgentAnswered => "Agent answered",
@@ -22,6 +23,22 @@ pub(crate) fn step(event: TimelineEvent) -> &'static str {
         TimelineEvent::NotSent => "Not sent",
         TimelineEvent::BotPaused => "Bot silent",
         TimelineEvent::BotResumed => "Bot answers",
+    }
+}
+
+/// What went on between two steps; `None` if it has no name.
+pub(crate) fn between(from: TimelineEvent, to: TimelineEvent) -> Option<&'static str> {
+    use TimelineEvent::{
+        AgentAnswered, AgentAsked, EchoReceived, Queued, SendStarted, Sent, Stored, WebhookReceived,
+    };
+    match (from, to) {
+        (WebhookReceived, Stored) => Some("stored"),
+        (Stored, AgentAsked) => Some("debounce"),
+        (AgentAsked, AgentAnswered) => Some("agent"),
+        (AgentAnswered | Queued, Queued | SendStarted) => Some("queue"),
+        (SendStarted, Sent) => Some("Graph"),
+        (Sent, EchoReceived) => Some("echo"),
+        _ => None,
     }
 }
 
