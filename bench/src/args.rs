@@ -33,6 +33,8 @@ pub(crate) enum Command {
     /// Send a broadcast to many customers: how much longer others wait for answers meanwhile, and whether everybody gets it once although
     /// all workers are killed again and again.
     Broadcast(Broadcast),
+    /// Open many chats, and measure the console: its pages against the same with few chats, and how soon a message is shown.
+    Console(Console),
     /// Serve the floor.
     #[command(hide = true)]
     Floor(Floor),
@@ -120,6 +122,26 @@ pub(crate) struct Broadcast {
     pub(crate) dir: Option<PathBuf>,
 }
 
+/// A console with many chats.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Console {
+    /// Chats of the account.
+    #[arg(long, default_value_t = 10_000, value_parser = value_parser!(u32).range(100..=1_000_000))]
+    pub(crate) chats: u32,
+    /// Calls of each page.
+    #[arg(long, default_value_t = 100, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub(crate) calls: u32,
+    /// Messages that are watched live.
+    #[arg(long, default_value_t = 60, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub(crate) messages: u32,
+    /// WORKER_CONCURRENCY of the worker.
+    #[arg(long, default_value_t = 256, value_parser = value_parser!(u16).range(1..=i64::from(MOST_CONCURRENCY)))]
+    pub(crate) worker_concurrency: u16,
+    /// Where the databases are made; the system's temporary folder if not given.
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
 /// How much load, and for how long.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Load {
@@ -199,6 +221,12 @@ impl Load {
 }
 
 impl Broadcast {
+    pub(crate) fn folder(&self) -> PathBuf {
+        folder(self.dir.as_ref())
+    }
+}
+
+impl Console {
     pub(crate) fn folder(&self) -> PathBuf {
         folder(self.dir.as_ref())
     }

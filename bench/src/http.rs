@@ -3,8 +3,9 @@
 use anyhow::Result;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Method, Request, header};
+use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
@@ -27,10 +28,15 @@ impl Connection {
         Ok(Self { requests })
     }
 
+    /// Sends a request; gives the answer as soon as it begins.
+    pub(crate) async fn begin(&mut self, request: Whole) -> Result<Response<Incoming>> {
+        self.requests.ready().await?;
+        Ok(self.requests.send_request(request).await?)
+    }
+
     /// Sends a request and reads the whole answer; gives its status and its body.
     pub(crate) async fn exchange(&mut self, request: Whole) -> Result<(u16, Bytes)> {
-        self.requests.ready().await?;
-        let answer = self.requests.send_request(request).await?;
+        let answer = self.begin(request).await?;
         let status = answer.status().as_u16();
         Ok((status, answer.into_body().collect().await?.to_bytes()))
     }

@@ -3,6 +3,7 @@
 
 mod args;
 mod broadcast;
+mod console;
 mod counts;
 mod floor;
 mod generator;
@@ -48,6 +49,7 @@ async fn work(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Floor(floor)) => floor::serve(floor).await.map(|()| ExitCode::SUCCESS),
         Some(Command::Scale(scale)) => scale::run(scale).await,
         Some(Command::Broadcast(broadcast)) => broadcast::run(broadcast).await,
+        Some(Command::Console(console)) => console::run(console).await,
         None => run::run(args.load).await,
     }
 }

@@ -52,7 +52,7 @@ impl Percentiles {
         Self { p50: at(50), p95: at(95), p99: at(99), max: at(100) }
     }
 
-    fn of(mut times: Vec<Duration>) -> Self {
+    pub(crate) fn of(mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
         Self::new(|percent| {
             let at = (times.len() * percent).div_ceil(100).saturating_sub(1);

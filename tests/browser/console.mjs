@@ -9,7 +9,9 @@ import { launch } from "./chromium.mjs";
 const pictures = process.env.CONSOLE_PICTURES;
 const { url, key, control, account, ada, bob } = JSON.parse(process.argv[2]);
 const browser = await launch();
-const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-GB" });
+// Days begin where the reader is, and that is not where the server is.
+const timezoneId = new Date().getUTCHours() < 12 ? "America/Los_Angeles" : "Pacific/Auckland";
+const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-GB", timezoneId });
 const page = await context.newPage();
 page.setDefaultTimeout(15_000);
 const complaints = [];
@@ -65,6 +67,7 @@ await page.locator("#messages .bubble").first().waitFor();
 await says(ada, "Is <b>this</b> live?");
 await seen("Is <b>this</b> live?");
 await seen("Answer to: Is <b>this</b> live?");
+assert.deepEqual(await page.locator("#messages .day").allInnerTexts(), ["Today"]);
 await says(bob, "I am new here");
 await page.locator(".row", { hasText: "I am new here" }).waitFor();
 await check("inbox");
@@ -223,6 +226,39 @@ await page.keyboard.press("Enter");
 await page.waitForURL("**/console/accounts");
 await page.goBack();
 await page.locator("#messages .bubble").first().waitFor();
+
+// Who is cut off sees it, and who is back again, too.
+await page.route("**/console/live*", (route) => route.abort());
+await page.reload();
+await page.getByText("Connection lost").waitFor();
+await page.unroute("**/console/live*");
+await page.getByText("Connection lost").waitFor({ state: "hidden" });
+
+// Whoever is signed out meanwhile signs in beside the page: what was typed goes out.
+const beside = await context.newPage();
+await beside.goto(`${url}/console/inbox`);
+await beside.getByRole("button", { name: "Sign out" }).click();
+await page.locator("#text").fill("Typed before");
+await page.keyboard.press("Enter");
+await page.getByText("You are signed out.").waitFor();
+await beside.getByLabel("Your name").fill("Anna Berg");
+await beside.getByLabel("API key").fill(key);
+await beside.getByText("I use the operator's bootstrap key").click();
+await beside.getByLabel("Subaccount").fill("acme");
+await beside.getByRole("button", { name: "Sign in" }).click();
+await beside.locator(".row").first().waitFor();
+await beside.close();
+await page.locator("#messages .bubble.colleague.is-sent", { hasText: "Typed before" }).waitFor();
+await page.locator("dialog[open]").waitFor({ state: "detached" });
+complaints.splice(0, complaints.length, ...complaints.filter((one) => !/ERR_FAILED|401/.test(one)));
+
+// A dialog has an address: it is open after a reload, too.
+await page.locator("#messages .bubble.bot .meta a").last().click();
+await page.locator("dialog[open]").waitFor();
+await page.reload();
+await page.locator("dialog[open] li", { hasText: "Stored" }).waitFor();
+await page.keyboard.press("Escape");
+await page.waitForURL((address) => !address.search.includes("show="));
 
 // A script in a message is text.
 assert.equal(await page.locator("#messages b").count(), 0);

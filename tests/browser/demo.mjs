@@ -209,7 +209,7 @@ await page.getByRole("button", { name: "Give back" }).waitFor();
 await page.locator("#text").waitFor();
 await page.getByRole("button", { name: "25 hours" }).click();
 await page.locator("#composer", { hasText: "24-hour reply window closed" }).waitFor();
-await page.locator("#messages .line", { hasText: "The bot answers again · system" }).waitFor();
+await page.locator("#messages .line", { hasText: "The bot answers again · dmrelay" }).waitFor();
 // What was then is told as it was then, although the page's stream tells it anew.
 await page.locator("#messages .line", { hasText: "The bot is silent · You" }).last().waitFor();
 // Two takeovers, and the end of each: what the rule sent to whoever commented is none.

@@ -35,7 +35,7 @@ pub(crate) fn between(from: TimelineEvent, to: TimelineEvent) -> Option<&'static
         (WebhookReceived, Stored) => Some("stored"),
         (Stored, AgentAsked) => Some("debounce"),
         (AgentAsked, AgentAnswered) => Some("agent"),
-        (AgentAnswered | Queued, Queued | SendStarted) => Some("queue"),
+        (Queued, SendStarted) => Some("queue"),
         (SendStarted, Sent) => Some("Graph"),
         (Sent, EchoReceived) => Some("echo"),
         _ => None,
