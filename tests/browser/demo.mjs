@@ -8,7 +8,7 @@ import { launch } from "./chromium.mjs";
 
 const pictures = process.env.CONSOLE_PICTURES;
 const vase = new URL("../../crates/simulator/assets/vase.png", import.meta.url).pathname;
-const { link } = JSON.parse(process.argv[2]);
+const { link, docs } = JSON.parse(process.argv[2]);
 const origin = new URL(link).origin;
 const browser = await launch();
 const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-GB" });
@@ -217,6 +217,13 @@ const lines = await page.locator("#messages .line").allTextContents();
 assert.equal(lines.length, 4, lines.join("\n"));
 await picture("console-closed");
 
+// Who asks for a person gets one: the shop's agent hands over, and the conversation waits for a human.
+await page.goto(`${origin}/console/inbox`);
+await say("I want to talk to a person");
+await page.locator(".row .pill.need", { hasText: "Handed over to you" }).waitFor();
+await page.goto(`${origin}/console/inbox?folder=needs_human`);
+await page.locator(".row").first().waitFor();
+
 // Notifications.
 await page.goto(`${origin}/console/notifications`);
 await page.getByRole("heading", { name: "Notifications", exact: true }).waitFor();
@@ -249,6 +256,28 @@ await page.locator(".print img").first().waitFor();
 assert.ok(await page.locator(".print img").first().evaluate((image) => image.complete && image.naturalWidth > 0));
 await check("codes");
 await picture("console-codes");
+
+// In a window of a laptop the phone is a drawer.
+await page.setViewportSize({ width: 1200, height: 800 });
+await page.goto(`${origin}/console/inbox`);
+assert.equal(await phone.isVisible(), false);
+await page.getByRole("button", { name: "You as a customer" }).click();
+await phone.waitFor();
+
+// Events as an integrator gets them.
+await page.setViewportSize({ width: 1440, height: 900 });
+await page.goto(`${origin}/console/activity?group=events`);
+const second = await context.newPage();
+await second.goto(`${origin}/console/inbox`);
+await second.locator("#phone-text").fill("Is anybody there?");
+await second.locator("#phone-text").press("Enter");
+await page.locator("#events li", { hasText: "message.received" }).waitFor();
+await check("events");
+
+// The page of the API keeps the key of its link.
+await second.goto(docs);
+await second.waitForFunction(() => localStorage.getItem("authorized")?.includes("dmr_"));
+await second.close();
 
 console.log(JSON.stringify({ complaints, lately, chat }));
 await browser.close();

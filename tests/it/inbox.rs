@@ -17,6 +17,7 @@ on_both_backends!(
     a_customer_whose_answer_was_held_back_waits_for_a_human,
     while_the_agent_is_paused_customers_wait_for_humans,
     folders_hold_what_the_chats_themselves_say,
+    chats_are_listed_in_the_order_that_is_asked_for,
     the_inbox_of_a_subaccount_has_the_chats_of_all_its_agents,
     people_assign_tag_and_snooze_chats,
     notes_are_for_the_people_of_the_inbox,
@@ -206,6 +207,41 @@ async fn a_message_is_found_by_its_id(backend: Backend) -> Result<()> {
     }
     let none = relay.rest.get("messages/00000000-0000-7000-8000-000000000000").await?;
     assert_eq!((none.status, &none.json["type"]), (404, &json!("urn:dmrelay:problem:not-found")));
+    relay.end().await
+}
+
+async fn chats_are_listed_in_the_order_that_is_asked_for(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    for user in [ADA, BOB, CLEO] {
+        relay.simulator.say(ACCOUNT, user, "hello");
+        relay.replies(user, 1).await?;
+    }
+    relay.settled().await?;
+    let now = relay.store.now().await?;
+    for (user, hours) in [(ADA, 2), (BOB, -1), (CLEO, 1)] {
+        let ends = now + hours * 3_600_000;
+        let sql = format!("UPDATE chats SET window_expires_at = {ends} WHERE instagram_user_id = '{user}'");
+        relay.store.connection().execute_unprepared(&sql).await?;
+    }
+    for (sort, users) in [
+        ("newest", vec![CLEO, BOB, ADA]),
+        ("oldest", vec![ADA, BOB, CLEO]),
+        // Bob's window is closed.
+        ("window", vec![CLEO, ADA]),
+    ] {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = relay.rest.get(&format!("chats?sort={sort}&limit=1{cursor}")).await?;
+            anyhow::ensure!(page.status == 200, "{}", page.text);
+            assert_eq!(page.json["total"], users.len(), "{sort}");
+            seen.extend(page.json["items"][0]["instagramUserId"].as_str().map(str::to_owned));
+            let Some(next) = page.json["nextCursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(seen, users, "{sort}");
+    }
+    let odd = relay.rest.get("chats?sort=odd").await?;
+    assert_eq!((odd.status, &odd.json["errors"][0]["parameter"]), (422, &json!("sort")), "{}", odd.text);
     relay.end().await
 }
 

@@ -86,14 +86,17 @@ async fn a_newcomer_plays_the_customer_in_a_browser() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (api, simulator) = (Port::reserve()?, Port::reserve()?);
     let quick = start(folder.path(), (&api, &simulator), &[], "browser.log")?;
-    let link = until("the link", WITHIN, async || {
+    let links = until("the links", WITHIN, async || {
         let output = quick.output();
         let ready = output.contains("Ctrl-C ends it");
-        let link = output.split_whitespace().find(|word| word.contains("/console/enter?code="));
-        Ok(link.filter(|_| ready).map(str::to_owned))
+        let word = |part: &str| output.split_whitespace().find(|word| word.contains(part)).map(str::to_owned);
+        let links = word("/console/enter?code=").zip(word("/api/docs/#key="));
+        Ok(links.filter(|_| ready))
     })
     .await?;
-    let seen: Value = serde_json::from_slice(&browser::run("demo.mjs", &json!({ "link": link })).await?)?;
+    let (link, docs) = links;
+    let given = json!({ "link": link, "docs": docs });
+    let seen: Value = serde_json::from_slice(&browser::run("demo.mjs", &given).await?)?;
     assert_eq!(seen["complaints"], json!([]));
     println!("live messages took {} ms", seen["lately"]);
     Ok(())

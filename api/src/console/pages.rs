@@ -12,7 +12,7 @@ use axum::response::Response;
 use dmrelay_console::{Entry, Inbox, Markup, Person, Phone, Place, Selected, Tab, Thread, count_of, words};
 use dmrelay_domain::ids::{ChatId, ConnectionId, MessageId, SubaccountId};
 use dmrelay_domain::permission::Permission;
-use dmrelay_domain::states::{ActivityKind, ChatMode, TurnState};
+use dmrelay_domain::states::{ActivityKind, ChatMode, ChatSort, TurnState};
 use dmrelay_store::entity::chat;
 use dmrelay_store::{Assigned, ChatFilter, DeadLetterFilter, Folder};
 use dmrelay_views::{ChatView, DeadLetterView, MessageView, time};
@@ -129,7 +129,15 @@ fn of_folder(folder: &str, visitor: &Visitor) -> ChatFilter {
             let assigned = Some(Assigned::To(triage::person(&visitor.actor).to_owned()));
             ChatFilter { assigned, ..ChatFilter::default() }
         }
-        folder => ChatFilter { folder: Folder::parse(folder), ..ChatFilter::default() },
+        folder => {
+            // Whoever waits longest, and whatever ends soonest, stands first.
+            let sort = match folder {
+                "unanswered" => Some(ChatSort::Oldest),
+                "window_closing" => Some(ChatSort::Window),
+                _ => None,
+            };
+            ChatFilter { folder: Folder::parse(folder), sort, ..ChatFilter::default() }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::Json;
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::ids::{ConnectionId, InstagramUserId};
-use dmrelay_domain::states::ChatMode;
+use dmrelay_domain::states::{ChatMode, ChatSort};
 use dmrelay_store::{Assigned, ChatFilter, Folder};
 use dmrelay_views::{ChatView, List, enums};
 use serde::Deserialize;
@@ -32,20 +32,24 @@ pub(super) struct Query {
     /// Who answers: the agent or a human agent.
     #[param(schema_with = enums::chat_mode)]
     mode: Option<String>,
-    /// Why the chat needs a human's attention: `window_closed`, `runaway`.
-    #[param(min_length = 1, max_length = 200)]
+    /// Why the chat needs a human's attention: `handover`, `runaway`, or a failure class.
+    #[param(schema_with = enums::flag)]
     flag: Option<String>,
     /// Only chats of this folder. `needs_human`: as `needsHuman` says; `unanswered`: the customer wrote last; `failed`: with open dead
     /// letters; `window_closing`: Meta's window ends within four hours.
     #[param(schema_with = enums::folder)]
     folder: Option<String>,
+    /// In which order: `newest`, by default, by the last message, the newest first; `oldest`, the other way round, so that in `unanswered`
+    /// whoever has waited longest comes first; `window`, chats whose reply window ends soonest, without those whose window is closed.
+    #[param(schema_with = enums::chat_sort)]
+    sort: Option<String>,
     /// Only chats assigned to this person; `me` for the caller, `none` for those that nobody looks after.
     #[param(min_length = 1, max_length = 200)]
     assignee: Option<String>,
     /// Only chats with this tag.
     #[param(min_length = 1, max_length = 200)]
     tag: Option<String>,
-    /// Cursor: the `nextCursor` of the previous page. A chat that receives a message meanwhile moves to the
+    /// Cursor: the `nextCursor` of the previous page, in the same order. A chat that receives a message meanwhile moves to the
     /// first page.
     #[param(max_length = 64)]
     cursor: Option<String>,
@@ -111,6 +115,8 @@ fn filter(query: Query, reader: &Actor) -> Result<ChatFilter, Problem> {
     }
     let modes = ChatMode::ALL.iter().map(|word| word.as_str());
     let folders = Folder::ALL.iter().map(|word| word.as_str());
+    let sorts = ChatSort::ALL.iter().map(|word| word.as_str());
+    let sort = paging::word("sort", query.sort, sorts, &mut errors);
     let folder = paging::word("folder", query.folder, folders, &mut errors);
     let filter = ChatFilter {
         user: query.instagram_user_id,
@@ -118,6 +124,7 @@ fn filter(query: Query, reader: &Actor) -> Result<ChatFilter, Problem> {
         mode: paging::word("mode", query.mode, modes, &mut errors),
         flag: paging::text("flag", query.flag, &mut errors),
         folder: folder.as_deref().and_then(Folder::parse),
+        sort: sort.as_deref().and_then(ChatSort::parse),
         assigned: paging::text("assignee", query.assignee, &mut errors).map(|who| assigned(who, reader)),
         tag: paging::text("tag", query.tag, &mut errors),
         before: paging::read_time_and_id(query.cursor.as_deref(), &mut errors),

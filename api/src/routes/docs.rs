@@ -27,6 +27,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 const START: &str = include_str!("docs/start.js");
 const ICON: &str = include_str!("docs/icon.svg");
 
+/// The customer of the examples.
+const EXAMPLE_CUSTOMER: &str = "200000000000001";
+
 /// The document and the page.
 pub(super) fn router(document: &Value, state: &ApiState) -> Router<ApiState> {
     let mut document = document.clone();
@@ -35,7 +38,12 @@ pub(super) fn router(document: &Value, state: &ApiState) -> Router<ApiState> {
     if let Some(demo) = &state.options.demo {
         fill_in(&mut document, demo);
     }
-    let text = Bytes::from(document.to_string());
+    let text = match &state.options.demo {
+        // Calls can be tried as they stand.
+        Some(demo) => document.to_string().replace(EXAMPLE_CUSTOMER, demo.customer.user()),
+        None => document.to_string(),
+    };
+    let text = Bytes::from(text);
     let config = Arc::new(Config::from(DOCUMENT));
     Router::new()
         .route(

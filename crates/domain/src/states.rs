@@ -300,6 +300,18 @@ words!(
 );
 
 words!(
+    /// In which order chats are listed.
+    ChatSort {
+        /// Those with the newest messages first.
+        Newest = "newest",
+        /// Those with the oldest last messages first: in `unanswered`, whoever has waited longest.
+        Oldest = "oldest",
+        /// Those first whose reply window ends soonest; chats whose window is closed are left out.
+        Window = "window",
+    }
+);
+
+words!(
     /// The direction of a message.
     Direction {
         /// From the Instagram user.

@@ -7,7 +7,7 @@ use crate::triage::{has_tag, is_assigned};
 use crate::{ActivityKind, Assigned, Result, Store, dead_letters};
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::{ChatId, ConnectionId, TurnId};
-use dmrelay_domain::states::{ChatMode, DeadLetterState, Direction, Folder};
+use dmrelay_domain::states::{ChatMode, ChatSort, DeadLetterState, Direction, Folder};
 use dmrelay_entity::{activity, chat, dead_letter, instagram_connection, message, turn};
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, Query, SelectStatement};
 use sea_orm::{
@@ -37,7 +37,9 @@ pub struct ChatFilter {
     pub assigned: Option<Assigned>,
     /// With this tag.
     pub tag: Option<String>,
-    /// After this one in the list: its last message's time, and its id.
+    /// In this order.
+    pub sort: Option<ChatSort>,
+    /// After this one in the list: the time by which it is sorted, and its id.
     pub before: Option<(Millis, ChatId)>,
     /// At most so many.
     pub limit: u64,
@@ -82,8 +84,23 @@ struct CountsRow {
     turns: i64,
 }
 
+/// The column of an order that goes upwards.
+trait Upwards {
+    fn column_upwards(self) -> Option<chat::Column>;
+}
+
+impl Upwards for ChatSort {
+    fn column_upwards(self) -> Option<chat::Column> {
+        match self {
+            Self::Newest => None,
+            Self::Oldest => Some(chat::Column::LastMessageAt),
+            Self::Window => Some(chat::Column::WindowExpiresAt),
+        }
+    }
+}
+
 impl Store {
-    /// A page of chats, newest activity first.
+    /// A page of chats, in the order that is asked for.
     pub async fn chats(&self, filter: &ChatFilter) -> Result<Page<chat::Model, (Millis, ChatId)>> {
         if filter.connections.is_empty() {
             return Ok(Page::empty());
@@ -105,7 +122,19 @@ impl Store {
             .apply_if(filter.tag.as_deref(), |select, tag| select.filter(has_tag(tag)))
             .apply_if(filter.q.as_deref(), |select, q| select.filter(contains(q)));
         let all = wanted.clone().filter(is_of(&filter.connections));
+        let sort = filter.sort.unwrap_or(ChatSort::Newest);
+        let (all, wanted) = match sort {
+            ChatSort::Window => {
+                let is_open = chat::Column::WindowExpiresAt.into_expr().gt(self.clock());
+                (all.filter(is_open.clone()), wanted.filter(is_open))
+            }
+            _ => (all, wanted),
+        };
         let page = wanted.apply_if(filter.before, |select, (at, id)| {
+            if let Some(column) = sort.column_upwards() {
+                let later = column.gt(at).or(chat::Column::Id.gt(id));
+                return select.filter(column.gte(at)).filter(later);
+            }
             let later = chat::Column::LastMessageAt.lt(at).or(chat::Column::Id.lt(id));
             // The first half alone is what the index can begin at.
             select.filter(chat::Column::LastMessageAt.lte(at)).filter(later)
@@ -113,7 +142,12 @@ impl Store {
         let order = [chat::Column::LastMessageAt, chat::Column::Id];
         let of = (filter.connections.as_slice(), chat::Column::ConnectionId);
         let size = (filter.limit.saturating_add(1), filter.skip);
-        let query = if filter.connections.len() > EACH_MAX {
+        let query = if let Some(column) = sort.column_upwards() {
+            let (limit, skip) = size;
+            let page =
+                page.filter(is_of(&filter.connections)).order_by_asc(column).order_by_asc(chat::Column::Id);
+            page.limit(limit).offset(skip).into_query()
+        } else if filter.connections.len() > EACH_MAX {
             newest_of_all(page.filter(is_of(&filter.connections)), size)
         } else {
             of_each(page.as_query(), &order, of, size)
@@ -125,7 +159,13 @@ impl Store {
         } else {
             (self.count(all).await?, self.list_rows(&query).await?)
         };
-        Ok(Page::of(items, filter.limit, total, |chat: &chat::Model| (chat.last_message_at, chat.id)))
+        Ok(Page::of(items, filter.limit, total, |chat: &chat::Model| {
+            let at = match sort {
+                ChatSort::Window => chat.window_expires_at.unwrap_or_default(),
+                ChatSort::Newest | ChatSort::Oldest => chat.last_message_at,
+            };
+            (at, chat.id)
+        }))
     }
 
     /// What holds of the chats of a folder. What an inbox shows of a chat says the same.

@@ -7,9 +7,9 @@ use dmrelay_domain::notification::{Channel, IncidentKind, NotificationState, Not
 use dmrelay_domain::permission::{Permission, Role};
 use dmrelay_domain::settings::RuleAction;
 use dmrelay_domain::states::{
-    ActivityKind, AgentChatStatus, Author, BroadcastState, ChatMode, CheckName, CheckState, CommentKind,
-    CommentState, ConnectSessionStatus, ConnectionStatus, DeedState, Direction, Folder, LoginKind,
-    MessageStatus, PageChoice, RecipientState, Skipped, TurnState,
+    ActivityKind, AgentChatStatus, Author, BroadcastState, ChatMode, ChatSort, CheckName, CheckState,
+    CommentKind, CommentState, ConnectSessionStatus, ConnectionStatus, DeedState, Direction, Folder,
+    LoginKind, MessageStatus, PageChoice, RecipientState, Skipped, TurnState,
 };
 use dmrelay_store::Call;
 use serde_json::Value;
@@ -33,6 +33,7 @@ schemas! {
     chat_mode: ChatMode,
     agent_chat_status: AgentChatStatus,
     folder: Folder,
+    chat_sort: ChatSort,
     direction: Direction,
     author: Author,
     message_status: MessageStatus,
