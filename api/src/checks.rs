@@ -5,6 +5,7 @@
 //! would check them all, but name the faults in words of JSON Schema, each of which would have to be put into the API's.
 
 use crate::problem::{Problem, ValidationErrors};
+use crate::services::triage::checked_language;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -360,6 +361,9 @@ fn known_pattern(pattern: &str) -> Option<Pattern> {
             |text| (1..=64).contains(&text.len()) && is_word(text) && !text.contains(['.', '-']),
             "letters, digits and _ only, at most 64",
         )),
+        "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$" => {
+            Some((|text| checked_language(text).is_ok(), "a language tag as in BCP 47: de, pt-br"))
+        }
         "^[A-Z_]+(,[A-Z_]+)*$" => Some((
             |text| {
                 let is_kind = |kind: &str| kind.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');

@@ -38,7 +38,8 @@ pub(crate) async fn bounded(State(state): State<ApiState>, mut request: Request,
     };
     let mut response = answer(&state, request, next).instrument(span).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        *response.body_mut() = Body::from(problem.document(Some(trace)));
+        let base = state.options.api.public_url.as_str().trim_end_matches('/');
+        *response.body_mut() = Body::from(problem.document(Some(trace), base));
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     if let Ok(value) = HeaderValue::from_str(&trace.to_string()) {

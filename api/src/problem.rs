@@ -227,8 +227,8 @@ pub(crate) struct Refused {
 }
 
 impl Problem {
-    /// The document; `trace` is the id of the call.
-    pub(crate) fn document(&self, trace: Option<TraceId>) -> String {
+    /// The document; `trace` is the id of the call, and `base` this server's URL, without a slash at the end.
+    pub(crate) fn document(&self, trace: Option<TraceId>, base: &str) -> String {
         let Parts { status, kind, title, detail, errors, more, .. } = &*self.0;
         debug_assert!(
             kinds::kind_of(kind).is_some_and(|known| {
@@ -242,7 +242,7 @@ impl Problem {
         body.insert("code".to_owned(), json!(kind));
         body.insert("title".to_owned(), json!(title));
         body.insert("status".to_owned(), json!(status.as_u16()));
-        body.insert("docUrl".to_owned(), json!(format!("{PAGE}#{kind}")));
+        body.insert("docUrl".to_owned(), json!(format!("{base}{PAGE}#{kind}")));
         if !detail.is_empty() {
             body.insert("detail".to_owned(), json!(detail));
         }
@@ -258,7 +258,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let json = self.document(None);
+        let json = self.document(None, "");
         let Parts { status, kind, retry_after, .. } = &*self.0;
         let (status, kind, retry_after) = (*status, *kind, *retry_after);
         let mut response =

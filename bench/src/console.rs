@@ -46,8 +46,10 @@ pub(crate) async fn run(args: Console) -> Result<ExitCode> {
     let simulator = Simulator::start(Options::default()).await.context("the simulator did not start")?;
     simulator.configure(|settings| settings.retell.default_agent.latency_ms = 0);
     let plan = Plan::new("console", args.worker_concurrency)
-        .with("REST_RATE_PER_KEY", "1000000")
-        .with("REST_RATE_PER_ADDRESS", "1000000");
+        .with("RATE_PER_PRINCIPAL", "1000000")
+        .with("BURST_PER_PRINCIPAL", "1000000")
+        .with("RATE_PER_ADDRESS", "1000000")
+        .with("BURST_PER_ADDRESS", "1000000");
     let mut stack = Stack::start(&servers, &simulator, plan).await?;
     stack.hire(1).await?;
     let everybody = pipeline::people(args.chats.max(FEW + 1));

@@ -54,7 +54,7 @@ async fn page(state: &ApiState, visitor: &Visitor, query: Query) -> Result<Marku
         limit: PAGE,
         skip: 0,
     };
-    let kinds: String = filter.kinds.iter().map(|kind| format!("&kind={}", kind.as_str())).collect();
+    let kinds = filter.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(",");
     let found = state.store.activities(&filter).await?;
     let entries: Vec<ActivityView> = found.items.iter().map(ActivityView::of).collect();
     let ids = entries.iter().filter_map(|entry| entry.details["chatId"].as_str()?.parse().ok().map(ChatId));

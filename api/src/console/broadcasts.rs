@@ -3,7 +3,7 @@
 use super::call::Call;
 use super::draft;
 use super::visitor::Visitor;
-use super::{accounts, html, trouble};
+use super::{accounts, html, some_agent, trouble};
 use crate::extract::Params;
 use crate::problem::{Problem, ValidationErrors};
 use crate::routes::is_live;
@@ -96,6 +96,7 @@ async fn page(
     let saved: Vec<TemplateView> = saved.iter().map(templates::view).collect();
     Ok(render(&Broadcasts {
         person: &visitor.person(),
+        agent: some_agent(&connections),
         accounts: &accounts,
         templates: &saved,
         all: &all,

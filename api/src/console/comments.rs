@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::visitor::Visitor;
-use super::{html, trouble};
+use super::{html, some_agent, trouble};
 use crate::extract::{Id, Params};
 use crate::problem::{Problem, ValidationErrors};
 use crate::routes::paging;
@@ -53,8 +53,9 @@ async fn page(state: &ApiState, visitor: &Visitor, query: Query) -> Result<Marku
     let mut errors = ValidationErrors::default();
     let before = paging::read_id(query.cursor.as_deref(), &mut errors);
     errors.end()?;
-    let connections = state.store.connections(&visitor.subaccount, None).await?;
-    let connections: Vec<ConnectionId> = connections.iter().map(|connection| connection.id).collect();
+    let all_connections = state.store.connections(&visitor.subaccount, None).await?;
+    let agent = some_agent(&all_connections);
+    let connections: Vec<ConnectionId> = all_connections.iter().map(|connection| connection.id).collect();
     let media = Some(query.post.clone()).filter(|post| !post.is_empty());
     let filter = CommentFilter { connections, media, ..CommentFilter::default() };
     let found = state.store.comments(&filter, (before, PAGE, 0)).await?;
@@ -62,6 +63,7 @@ async fn page(state: &ApiState, visitor: &Visitor, query: Query) -> Result<Marku
     let person = visitor.person();
     let page = Comments {
         person: &person,
+        agent,
         all: &all,
         next: found.next.map(paging::write_id),
         post: &query.post,

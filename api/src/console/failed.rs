@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::visitor::{Visitor, wants_page};
-use super::{go_to, html, trouble};
+use super::{go_to, html, some_agent, trouble};
 use crate::extract::{Id, Params};
 use crate::problem::{Problem, ValidationErrors};
 use crate::routes::{ids, paging};
@@ -86,6 +86,7 @@ async fn page(state: &ApiState, visitor: &Visitor, query: Query) -> Result<Marku
     let person = visitor.person();
     let page = Failed {
         person: &person,
+        agent: some_agent(&connections),
         classes: &classes,
         sieve: &sieve,
         accounts: &accounts,

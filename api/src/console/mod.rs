@@ -35,6 +35,7 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use dmrelay_console::{Markup, Person, assets};
+use dmrelay_store::Connection;
 use std::sync::{Arc, OnceLock};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -140,6 +141,11 @@ async fn asset(Path((digest, name)): Path<(String, String)>) -> Response {
     let headers =
         [(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
     (headers, asset.text).into_response()
+}
+
+/// An agent of the subaccount, to show calls that belong to one.
+fn some_agent(connections: &[Connection]) -> &str {
+    connections.first().map_or("AGENT_ID", |connection| connection.agent.as_str())
 }
 
 /// A page, or fragments of one.

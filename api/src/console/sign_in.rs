@@ -126,7 +126,7 @@ fn check_origin(state: &ApiState, headers: &HeaderMap) -> Result<(), Problem> {
 
 async fn begin_with_key(state: &ApiState, entry: Entry) -> Result<HeaderValue, Problem> {
     let name = entry.name.trim();
-    if !api_key::is_name(name) {
+    if !api_key::is_name_of_person(name) {
         return Err(Problem::invalid("/name", "must be 1 to 100 bytes of printable text"));
     }
     let principal = Principal::of_credential(state, entry.key.trim()).await?;

@@ -28,6 +28,7 @@ pub(crate) enum Extras {
     Permission,
     ConnectionStatus,
     Connections,
+    Window,
     Agent,
     Account,
     Graph,
@@ -114,7 +115,12 @@ pub(crate) static KINDS: &[Kind] = &[
         "connected to another agent of the same subaccount; `agentId` names it",
         Extras::Agent,
     ),
-    kind("window-closed", &[409], "Meta's 24 hours since the user's last message are over", Extras::None),
+    kind(
+        "window-closed",
+        &[409],
+        "Meta's 24 hours since the user's last message are over; `windowExpiresAt` says since when",
+        Extras::Window,
+    ),
     kind("not-open", &[409], "the dead letter is already replayed or discarded", Extras::None),
     kind("not-replayable", &[409], "the dead letter cannot be replayed now; `detail` says why", Extras::None),
     kind("template-name-taken", &[409], "another template of the subaccount has this name", Extras::None),
@@ -270,12 +276,13 @@ pub(crate) static KINDS: &[Kind] = &[
 ];
 
 impl Extras {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::None,
         Self::Errors,
         Self::Permission,
         Self::ConnectionStatus,
         Self::Connections,
+        Self::Window,
         Self::Agent,
         Self::Account,
         Self::Graph,
@@ -291,6 +298,7 @@ impl Extras {
             Self::Permission => "ForbiddenProblem",
             Self::ConnectionStatus => "NotConnectedProblem",
             Self::Connections => "AmbiguousConnectionProblem",
+            Self::Window => "WindowProblem",
             Self::Agent => "AgentProblem",
             Self::Account => "WrongAccountProblem",
             Self::Graph => "GraphProblem",
@@ -331,6 +339,13 @@ impl Extras {
                 let items = json!({ "$ref": "#/components/schemas/Connection" });
                 let what = "The agent's connections; name one with `connectionId`.";
                 vec![("connections", json!({ "type": "array", "items": items, "description": what }))]
+            }
+            Self::Window => {
+                let what = "When the window closed; absent if the user has never written.";
+                vec![(
+                    "windowExpiresAt",
+                    json!({ "type": "string", "format": "date-time", "description": what }),
+                )]
             }
             Self::Agent => vec![("agentId", text("The agent it is about."))],
             Self::Account => vec![

@@ -8,7 +8,7 @@ use crate::state::ApiState;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Json;
-use dmrelay_domain::api_key::{self, NAME_MAX, is_name};
+use dmrelay_domain::api_key::{self, NAME_MAX, is_name, is_name_of_person};
 use dmrelay_domain::clock::duration;
 use dmrelay_domain::ids::SessionId;
 use dmrelay_domain::permission::Role;
@@ -116,6 +116,9 @@ pub(super) async fn create(
         if !is_name(text) {
             errors.at(pointer, format!("must be 1 to {NAME_MAX} bytes of printable text"));
         }
+    }
+    if is_name(&request.name) && !is_name_of_person(&request.name) {
+        errors.at("/name", "is what dmrelay calls something that is no person");
     }
     let role = Role::parse(&request.role).filter(|role| *role != Role::Owner);
     let role = errors.check("/role", role.ok_or("must be viewer, operator or admin"));

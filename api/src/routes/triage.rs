@@ -14,7 +14,7 @@ use axum::response::Json;
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ChatId, NoteId};
 use dmrelay_store::Triage;
-use dmrelay_views::{ChatView, List, NoteView};
+use dmrelay_views::{ChatView, List, NoteView, enums};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -28,10 +28,10 @@ pub(super) struct ChangeChat {
     #[serde(default)]
     assignee: Change<String>,
     /// All tags of the chat, at most 20 of 50 bytes.
-    #[schema(max_items = 20, example = json!(["vip", "returns"]))]
+    #[schema(schema_with = enums::tags)]
     tags: Option<Vec<String>>,
     /// The customer's language, as a tag of BCP 47: audiences of broadcasts may ask for it. Null if it is not known.
-    #[schema(value_type = Option<String>, min_length = 2, max_length = 35, example = "de")]
+    #[schema(value_type = Option<String>, min_length = 2, max_length = 35, pattern = "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", example = "de")]
     #[serde(default)]
     language: Change<String>,
     /// Until when the chat is hidden from all folders but `snoozed`; a message ends it sooner. Null ends it now.

@@ -6,7 +6,7 @@ use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::http::StatusCode;
 use dmrelay_domain::actor::Actor;
-use dmrelay_domain::clock::{Clock, SystemClock, millis};
+use dmrelay_domain::clock::{Clock, Millis, SystemClock, millis};
 use dmrelay_domain::conversation::{Body, Policy, Refusal, Reply, SendByHuman};
 use dmrelay_domain::event::ReplyTo;
 use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId, TemplateId};
@@ -112,7 +112,7 @@ pub(crate) async fn send(
         applied => applied?,
     };
     match applied.reply {
-        Reply::Refused(Refusal::WindowClosed) => return Err(window_closed()),
+        Reply::Refused(Refusal::WindowClosed) => return Err(window_closed(chat.window_expires_at)),
         Reply::Refused(_) => return Err(not_connected(ConnectionStatus::Disconnected)),
         _ => {}
     }
@@ -143,10 +143,14 @@ fn not_connected(status: ConnectionStatus) -> Problem {
         .with("connectionStatus", status.as_str())
 }
 
-fn window_closed() -> Problem {
+fn window_closed(since: Option<Millis>) -> Problem {
     let title = "Meta's 24 hours since the user's last message are over";
-    Problem::new(StatusCode::CONFLICT, "window-closed", title)
-        .detail("the user must write again before they can be answered")
+    let problem = Problem::new(StatusCode::CONFLICT, "window-closed", title)
+        .detail("the user must write again before they can be answered");
+    match since.and_then(dmrelay_views::time) {
+        Some(since) => problem.with("windowExpiresAt", since),
+        None => problem,
+    }
 }
 
 /// The message sent before with the same key.

@@ -571,4 +571,5 @@ listen();
 const asked = new URLSearchParams(location.search);
 if (asked.has("panel")) document.getElementById("inbox")?.setAttribute("data-show-panel", "");
 const shown = asked.get("show");
-if (shown?.startsWith("/console/")) open(shown).catch(say);
+// Only dialogs: whoever sends a link does not choose what is put into the page.
+if (shown && /^\/console\/(chats\/[^/]+\/trace|accounts\/[^/]+\/(profile|rules))(\?|$)/.test(shown)) open(shown).catch(say);

@@ -1,6 +1,6 @@
 //! The connected accounts: whether they work, and what to do if not.
 
-use crate::page::fill;
+use crate::page::{curl, fill, of_agent};
 use crate::words::{self, accounts as text};
 use crate::{BASE, Person};
 use dmrelay_domain::permission::Permission;
@@ -43,6 +43,7 @@ pub fn accounts(
                 div class="nothing" { p class="big" { (text::NO_ACCOUNT) } p { (text::NO_ACCOUNT_HINT) } }
             }
             @if person.may(Permission::Connect) && !logins.is_empty() { (connect(person, agents, logins)) }
+            @if let Some(agent) = agents.first() { (curl(person, &of_agent(agent, "connections"))) }
         }
     }
 }

@@ -19,7 +19,7 @@ pub struct Activities<'a> {
     pub group: &'a str,
     /// The entries, the newest first.
     pub entries: &'a [ActivityView],
-    /// The kinds of the group, as the API wants them: `&kind=…` for each.
+    /// The kinds of the group, as the API wants them; empty for all.
     pub kinds: &'a str,
     /// The customers' names, by the ids of their chats.
     pub names: &'a HashMap<String, String>,
@@ -49,7 +49,10 @@ pub fn activities(page: &Activities<'_>) -> Markup {
                 }
             }
             @if page.group == EVENTS { (curl(page.person, "events?include=message,chat")) }
-            @else { (curl(page.person, &format!("activities?limit=50{}", page.kinds))) }
+            @else {
+                @let kinds = if page.kinds.is_empty() { String::new() } else { format!("&kind={}", page.kinds) };
+                (curl(page.person, &format!("activities?limit=50{kinds}")))
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::content::message;
 use crate::draft::{Draft, fields, preview};
-use crate::page::curl;
+use crate::page::{curl, of_agent};
 use crate::words::{self, broadcasts as text};
 use crate::{BASE, Person};
 use dmrelay_domain::permission::Permission;
@@ -15,6 +15,8 @@ use uuid::Uuid;
 pub struct Broadcasts<'a> {
     /// Who looks.
     pub person: &'a Person,
+    /// One of their agents, to show the same over REST.
+    pub agent: &'a str,
     /// The accounts that can send: their ids and handles.
     pub accounts: &'a [(Uuid, String)],
     /// The saved messages.
@@ -34,7 +36,7 @@ pub fn broadcasts(page: &Broadcasts<'_>) -> Markup {
             p class="quiet" { (text::INTRO) }
             @if may && !page.accounts.is_empty() { (create(page)) }
             (sent(page))
-            (curl(page.person, "chat-agents/{agentId}/instagram/broadcasts"))
+            (curl(page.person, &of_agent(page.agent, "broadcasts")))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Comments on posts of the accounts, and mentions of them.
 
 use crate::content::message;
-use crate::page::curl;
+use crate::page::{curl, of_agent};
 use crate::words::{self, comments as text};
 use crate::{BASE, Person};
 use dmrelay_domain::permission::Permission;
@@ -12,6 +12,8 @@ use maud::{Markup, html};
 pub struct Comments<'a> {
     /// Who looks.
     pub person: &'a Person,
+    /// One of their agents, to show the same over REST.
+    pub agent: &'a str,
     /// The comments, newest first.
     pub all: &'a [CommentView],
     /// The cursor of the next page.
@@ -35,7 +37,7 @@ pub fn comments(page: &Comments<'_>) -> Markup {
             @if let Some(next) = &page.next {
                 a class="more" href={ (BASE) "/comments?post=" (page.post) "&cursor=" (next) } { (words::MORE) }
             }
-            (curl(page.person, "chat-agents/{agentId}/instagram/comments"))
+            (curl(page.person, &of_agent(page.agent, "comments")))
         }
     }
 }

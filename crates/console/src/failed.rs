@@ -1,7 +1,7 @@
 //! What failed for good, by what to do about it.
 
 use crate::inbox::moment;
-use crate::page::{curl, fill};
+use crate::page::{curl, fill, of_agent};
 use crate::words::{self, failed as text};
 use crate::{BASE, Person};
 use dmrelay_domain::permission::Permission;
@@ -34,6 +34,8 @@ impl Sieve {
 pub struct Failed<'a> {
     /// Who looks.
     pub person: &'a Person,
+    /// One of their agents, to show the same over REST.
+    pub agent: &'a str,
     /// The classes with how many open ones there are of each.
     pub classes: &'a [(String, u64)],
     /// What is shown.
@@ -56,7 +58,7 @@ pub fn failed(page: &Failed<'_>) -> Markup {
         main id="main" class="sheet" {
             h1 { (words::FAILED) }
             (found(page))
-            (curl(page.person, &format!("dead-letters?state={}", page.sieve.state)))
+            (curl(page.person, &of_agent(page.agent, &format!("dead-letters?state={}", page.sieve.state))))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The inbox: folders, the list of a folder, and beside them a conversation.
 
+use crate::page::curl;
 use crate::words::{self, inbox as text};
 use crate::{BASE, Person};
 use dmrelay_views::{ChatView, MessageView};
@@ -53,6 +54,19 @@ pub fn count_of(total: u64, is_exact: bool) -> String {
 }
 
 impl Place {
+    /// The same list over REST.
+    fn call(&self) -> String {
+        let wanted = match self.folder.as_str() {
+            "all" => String::new(),
+            mode @ ("bot" | "human") => format!("?mode={mode}"),
+            "mine" => "?assignee=me".to_owned(),
+            "unanswered" => "?folder=unanswered&sort=oldest".to_owned(),
+            "window_closing" => "?folder=window_closing&sort=window".to_owned(),
+            folder => format!("?folder={folder}"),
+        };
+        format!("chats{wanted}")
+    }
+
     /// The address of a conversation here, or of the list.
     pub fn address(&self, chat: Option<Uuid>) -> String {
         let mut address = format!("{BASE}/inbox?folder={}", self.folder);
@@ -79,7 +93,10 @@ impl Inbox<'_> {
             div class={ "panes" @if self.aside.is_some() { " with-phone" } } id="inbox"
                 data-open=[selected.is_some().then_some("")] data-folder=(self.place.folder)
                 data-q=(self.place.q) data-chat=[selected] {
-                nav class="folders" aria-label=(text::FOLDERS_LABEL) { (folders(self.place, self.counts)) }
+                nav class="folders" aria-label=(text::FOLDERS_LABEL) {
+                    (folders(self.place, self.counts))
+                    (curl(self.person, &self.place.call()))
+                }
                 section class="list" aria-label=(text::CONVERSATIONS) {
                     form class="search" role="search" action={ (BASE) "/inbox" } {
                         input type="hidden" name="folder" value=(self.place.folder);

@@ -251,6 +251,11 @@ pub(crate) fn curl(person: &Person, path: &str) -> Markup {
     }
 }
 
+/// The path of a call that belongs to an agent.
+pub(crate) fn of_agent(agent: &str, path: &str) -> String {
+    format!("chat-agents/{agent}/instagram/{path}")
+}
+
 /// A sentence of `words` with an element in the place of its `{}`.
 pub(crate) fn fill(sentence: &str, element: &Markup) -> Markup {
     let (before, after) = sentence.split_once("{}").unwrap_or((sentence, ""));

@@ -1,7 +1,7 @@
 //! What is known of the customer, and what colleagues tell one another.
 
 use crate::inbox::{avatar, moment, name_of};
-use crate::page::fill;
+use crate::page::{curl, fill, of_agent};
 use crate::words::panel as text;
 use crate::{BASE, Person};
 use dmrelay_domain::permission::Permission;
@@ -66,6 +66,7 @@ pub fn panel(all: &Panel<'_>) -> Markup {
                 }
             }
             (notes(all, may_change))
+            (curl(person, &of_agent(&chat.agent_id, &format!("chats/{}", chat.chat_id))))
         }
     }
 }

@@ -11,6 +11,14 @@ pub fn is_name(name: &str) -> bool {
     !name.trim().is_empty() && name.len() <= NAME_MAX && name.chars().all(is_printable)
 }
 
+/// Who is no person: those are the actors of what happens by itself.
+const NO_PERSONS: [&str; 6] = ["user", "agent", "system", "meta", "rule", "command line"];
+
+/// Whether a person can be called that: nobody is taken for the agent, or for dmrelay.
+pub fn is_name_of_person(name: &str) -> bool {
+    is_name(name) && !NO_PERSONS.contains(&name.trim().to_lowercase().as_str())
+}
+
 /// What the token of a session begins with.
 const SESSION_PREFIX: &str = "dms_";
 
@@ -45,6 +53,7 @@ mod tests {
         for name in ["frontend", "Büro 3", "経理"] {
             assert!(is_name(name), "{name:?}");
         }
+        assert!(is_name_of_person("Ada") && !is_name_of_person(" System ") && !is_name_of_person(""));
         for name in ["", "  ", "a\nb", "a\u{202e}b", "a\u{200b}b", "\u{feff}a"] {
             assert!(!is_name(name), "{name:?}");
         }

@@ -77,6 +77,15 @@ pub fn permissions() -> ArrayBuilder {
     ArrayBuilder::new().items(permission())
 }
 
+/// The tags of a chat.
+pub fn tags() -> ArrayBuilder {
+    let tag = ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::String))
+        .min_length(Some(1))
+        .max_length(Some(50));
+    ArrayBuilder::new().items(tag).max_items(Some(20))
+}
+
 /// A list of kinds of incidents.
 pub fn incident_kinds() -> ArrayBuilder {
     ArrayBuilder::new().items(incident_kind())

@@ -1,7 +1,7 @@
 //! Texts of the page of broadcasts.
 
 pub(crate) const INTRO: &str = "One message for many customers: those whose 24-hour window is open, never over a conversation that is \
-    under way, and never to who wrote STOP.";
+    under way, and never to anybody who wrote STOP.";
 pub(crate) const NONE: &str = "No broadcast yet.";
 pub(crate) const NEW: &str = "A new broadcast";
 pub(crate) const NAME: &str = "Name";
