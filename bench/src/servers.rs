@@ -152,6 +152,14 @@ impl Postgres {
         url(self.addr, database)
     }
 
+    /// Counts what is in a database that was filled in a minute, as autovacuum does where it grows: without that, the planner takes its tables
+    /// for empty.
+    pub(crate) async fn analyze(&self, database: &str) -> Result<()> {
+        let mut connection = PgConnection::connect(&self.url(database)).await?;
+        query("ANALYZE").execute(&mut connection).await?;
+        Ok(())
+    }
+
     /// Writes everything to disk, so that what follows starts alike.
     pub(crate) async fn checkpoint(&self) -> Result<()> {
         let mut connection = PgConnection::connect(&url(self.addr, "postgres")).await?;

@@ -10,7 +10,7 @@ const pictures = process.env.CONSOLE_PICTURES;
 const { url, key, control, account, ada, bob } = JSON.parse(process.argv[2]);
 const browser = await launch();
 // Days begin where the reader is, and that is not where the server is.
-const timezoneId = new Date().getUTCHours() < 12 ? "America/Los_Angeles" : "Pacific/Auckland";
+const timezoneId = new Date().getUTCHours() < 12 ? "Etc/GMT+12" : "Etc/GMT-14";
 const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-GB", timezoneId });
 const page = await context.newPage();
 page.setDefaultTimeout(15_000);
@@ -122,15 +122,15 @@ await page.locator(".letter").waitFor();
 await check("failed");
 await picture("console-failed");
 await page.getByRole("link", { name: /^1 / }).click();
-await page.getByLabel("All 1 that match").check();
+await page.getByLabel(/All matching/).check();
 await page.getByRole("button", { name: "What would happen?" }).click();
 await page.getByText("1 would be replayed.").waitFor();
 // Another one comes while one looks; it is selected, and discarded.
 await faulty({ operation: "completion", mode: "before", status: 400 });
 await says(bob, "Where is mine?");
 await page.locator(".letter").nth(1).waitFor();
-await page.getByLabel("All 1 that match").uncheck();
-await page.getByLabel(/^Select /).first().check();
+await page.getByLabel(/All matching/).uncheck();
+await page.getByLabel(/^Select: /).first().check();
 await page.getByRole("button", { name: "Discard selected" }).click();
 await page.getByRole("button", { name: "Yes" }).click();
 await page.getByText("1 discarded.").waitFor();

@@ -184,6 +184,7 @@ await comments.getByLabel("Text to send").first().fill("It is 65. Shall we put o
 await rules.getByRole("button", { name: "Save" }).click();
 await rules.getByText("Saved.").waitFor();
 assert.equal(await rules.getByLabel("Keywords, one per line; empty for any comment").first().inputValue(), "how much");
+assert.ok(await rules.getByLabel("use").first().isChecked(), "what was saved is shown as saved");
 await picture("console-rules");
 await check("rules");
 await page.goto(`${origin}/console/inbox`);
@@ -271,7 +272,7 @@ const second = await context.newPage();
 await second.goto(`${origin}/console/inbox`);
 await second.locator("#phone-text").fill("Is anybody there?");
 await second.locator("#phone-text").press("Enter");
-await page.locator("#events li", { hasText: "message.received" }).waitFor();
+await page.locator("#events li", { hasText: "message.received" }).first().waitFor();
 await check("events");
 
 // The page of the API keeps the key of its link.

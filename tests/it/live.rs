@@ -45,6 +45,9 @@ async fn events_are_delivered_live(backend: Backend) -> Result<()> {
     assert!(mode["mode"]["resumeAt"].is_string(), "{mode}");
     let held = relay.rest.post(&format!("chats/{chat}/takeover"), json!({"untilReleased": true})).await?;
     assert_eq!((&held.json["mode"], &held.json["resumeAt"]), (&json!("human"), &json!(null)));
+    // Taking it over as usual does not end that.
+    let again = relay.rest.post(&format!("chats/{chat}/takeover"), json!({})).await?;
+    assert_eq!(again.json["resumeAt"], json!(null));
     let both = json!({"untilReleased": true, "hours": 2});
     let refused = relay.rest.post(&format!("chats/{chat}/takeover"), both).await?;
     assert_eq!((refused.status, &refused.json["errors"][0]["pointer"]), (422, &json!("/hours")));

@@ -239,25 +239,30 @@ async fn step(Call { state, visitor, fields, .. }: &Call<Fields>) -> Result<Mark
     let mut errors = ValidationErrors::default();
     let before = paging::read_id(field("cursor").filter(|cursor| !cursor.is_empty()), &mut errors);
     errors.end()?;
+    let mut refused = BTreeMap::<&str, usize>::new();
     let (letters, next, total) = if field("all").is_some() {
         let filter = DeadLetterFilter { before, ..through(&sieve, visitor, &connections, STEP) };
         let page = state.store.dead_letter_page(&filter).await?;
         (page.items, page.next.map(paging::write_id), number("total").unwrap_or(page.total))
     } else {
-        let mut chosen = Vec::new();
-        for (_, id) in
-            fields.iter().filter(|(name, _)| name == "letter").take(usize::try_from(PAGE).unwrap_or(0))
-        {
+        let (mut chosen, mut gone) = (Vec::new(), 0);
+        for (_, id) in fields.iter().filter(|(name, _)| name == "letter") {
             let id = id.parse().map_err(|_| Problem::invalid("/letter", "must be a dead letter's id"))?;
-            chosen.push(failures::find(state, &connections, DeadLetterId(id)).await?);
+            match state.store.dead_letter(&ids(&connections), DeadLetterId(id)).await? {
+                Some(letter) => chosen.push(letter),
+                None => gone += 1,
+            }
         }
-        if chosen.is_empty() {
+        if chosen.is_empty() && gone == 0 {
             return Err(Problem::invalid("/letter", "select some, or all that match"));
         }
-        let total = u64::try_from(chosen.len()).unwrap_or(0);
+        let total = u64::try_from(chosen.len() + gone).unwrap_or(0);
+        if gone > 0 {
+            refused.insert("it is gone", gone);
+        }
         (chosen, None, total)
     };
-    let (mut well, mut refused) = (0, BTreeMap::<&str, usize>::new());
+    let mut well = 0;
     for letter in &letters {
         match done((state, visitor), &connections, letter, deed).await? {
             None => well += 1,
@@ -268,8 +273,8 @@ async fn step(Call { state, visitor, fields, .. }: &Call<Fields>) -> Result<Mark
     let refused: Vec<_> = refused.into_iter().map(|(why, count)| (why.to_owned(), count)).collect();
     let outcome = Outcome {
         deed: deed.as_str(),
-        done: number("done").unwrap_or(0) + well,
-        skipped: number("skipped").unwrap_or(0) + u64::try_from(skipped).unwrap_or(0),
+        done: number("done").unwrap_or(0).saturating_add(well),
+        skipped: number("skipped").unwrap_or(0).saturating_add(u64::try_from(skipped).unwrap_or(0)),
         total,
         refused: &refused,
         sieve: &sieve,
@@ -290,5 +295,5 @@ async fn step(Call { state, visitor, fields, .. }: &Call<Fields>) -> Result<Mark
 /// A dead letter with its customer's name.
 fn shown(person: &Person, letter: &dead_letter::Model, names: &HashMap<ChatId, String>) -> Markup {
     let customer = letter.chat_id.and_then(|id| names.get(&id)).map(String::as_str);
-    dmrelay_console::letter(person, &DeadLetterView::of(letter), customer)
+    dmrelay_console::listed(person, &DeadLetterView::of(letter), customer)
 }

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::response::sse::Event;
 use dmrelay_console::words::{self, EVENTS};
-use dmrelay_console::{Person, Place, bubble, changed, event_row, fetch, head, row, thinking};
+use dmrelay_console::{Person, Place, bubble, changed, event_row, fetch, fetch_of, head, row, thinking};
 use dmrelay_domain::permission::Permission;
 use dmrelay_domain::states::ActivityKind;
 use serde::Deserialize;
@@ -119,7 +119,7 @@ impl Shown {
                         event.dead_letter_id.filter(|_| event.kind == LiveEventKind::DeadLetterClosed);
                     maud::html! {
                         (fetch(address))
-                        @if let Some(letter) = closed { (fetch(&format!("/console/failed/{letter}?list=true"))) }
+                        @if let Some(letter) = closed { (fetch_of(&format!("letter-{letter}"), &format!("/console/failed/{letter}?list=true"))) }
                     }
                 }
                 Tail::Fetched(..) => return None,

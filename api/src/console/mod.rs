@@ -33,7 +33,7 @@ use axum::extract::{DefaultBodyLimit, Path, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use dmrelay_console::{Markup, Person, assets};
 use dmrelay_store::Connection;
 use std::sync::{Arc, OnceLock};
@@ -106,6 +106,7 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/demo/say", post(acts::say))
         .route("/console/demo/pass", post(acts::let_pass))
         .route("/console/demo/trouble", post(acts::make_trouble))
+        .route("/console/{*nowhere}", any(|| async { Problem::not_found("the console has no such page") }))
         .layer(middleware::from_fn(private))
         .route("/console/assets/{digest}/{name}", get(asset))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
@@ -120,9 +121,16 @@ async fn private(mut request: Request, next: Next) -> Response {
     let seat = Seat::default();
     request.extensions_mut().insert(seat.clone());
     let mut response = next.run(request).await;
-    if let Some(Told(words)) = response.extensions_mut().remove().filter(|_| wants_page) {
+    let told = response.extensions().get::<Problem>().map(Problem::told);
+    let words = response.extensions_mut().remove().map(|Told(words)| words).or(told).filter(|_| wants_page);
+    if let Some(words) = words {
+        // Nobody makes a document of it any more.
+        response.extensions_mut().remove::<Problem>();
         let page = dmrelay_console::trouble(seat.0.get(), response.status().as_u16(), &words);
         *response.body_mut() = Html(page.into_string()).into_response().into_body();
+        let html = HeaderValue::from_static("text/html; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, html);
+        response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     let headers = response.headers_mut();
     // Media have stricter ones.

@@ -130,7 +130,7 @@ fn of_folder(folder: &str, visitor: &Visitor) -> ChatFilter {
             ChatFilter { assigned, ..ChatFilter::default() }
         }
         folder => {
-            // Whoever waits longest, and whatever ends soonest, stands first.
+            // The oldest message, and whatever ends soonest, stands first.
             let sort = match folder {
                 "unanswered" => Some(ChatSort::Oldest),
                 "window_closing" => Some(ChatSort::Window),

@@ -127,7 +127,10 @@ fn check_origin(state: &ApiState, headers: &HeaderMap) -> Result<(), Problem> {
 async fn begin_with_key(state: &ApiState, entry: Entry) -> Result<HeaderValue, Problem> {
     let name = entry.name.trim();
     if !api_key::is_name_of_person(name) {
-        return Err(Problem::invalid("/name", "must be 1 to 100 bytes of printable text"));
+        return Err(Problem::invalid(
+            "/name",
+            "must be 1 to 100 bytes of printable text, and no reserved name such as system",
+        ));
     }
     let principal = Principal::of_credential(state, entry.key.trim()).await?;
     let demo = state.options.demo.as_ref().map(|demo| demo.subaccount.as_str());

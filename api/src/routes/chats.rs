@@ -39,8 +39,8 @@ pub(super) struct Query {
     /// letters; `window_closing`: Meta's window ends within four hours.
     #[param(schema_with = enums::folder)]
     folder: Option<String>,
-    /// In which order: `newest`, by default, by the last message, the newest first; `oldest`, the other way round, so that in `unanswered`
-    /// whoever has waited longest comes first; `window`, chats whose reply window ends soonest, without those whose window is closed.
+    /// In which order: `newest`, by default, by the last message, the newest first; `oldest`, the other way
+    /// round; `window`, chats whose reply window ends soonest, without those whose window is closed.
     #[param(schema_with = enums::chat_sort)]
     sort: Option<String>,
     /// Only chats assigned to this person; `me` for the caller, `none` for those that nobody looks after.

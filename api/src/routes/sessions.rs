@@ -118,7 +118,7 @@ pub(super) async fn create(
         }
     }
     if is_name(&request.name) && !is_name_of_person(&request.name) {
-        errors.at("/name", "is what dmrelay calls something that is no person");
+        errors.at("/name", "is a reserved name");
     }
     let role = Role::parse(&request.role).filter(|role| *role != Role::Owner);
     let role = errors.check("/role", role.ok_or("must be viewer, operator or admin"));

@@ -5,7 +5,7 @@ use crate::settings::TAKEOVER_MAX;
 use crate::state::ApiState;
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::clock::millis;
-use dmrelay_domain::conversation::Pause;
+use dmrelay_domain::conversation::{Pause, Policy};
 use dmrelay_domain::ids::ChatId;
 use dmrelay_store::Connection;
 use dmrelay_store::entity::chat;
@@ -34,16 +34,17 @@ pub(crate) async fn take_over(
     lasts: For,
 ) -> Result<chat::Model, Problem> {
     let hours = |hours: u32| Pause::For(millis(Duration::from_hours(hours.into())));
-    let usual = connection.settings.takeover_hours.unwrap_or(state.options.defaults.takeover_hours);
     let pause = match lasts {
         For::Hours(asked) if !(1..=TAKEOVER_MAX).contains(&asked) => {
             return Err(Problem::invalid("/hours", format!("must be 1 to {TAKEOVER_MAX}")));
         }
         For::Hours(asked) => hours(asked),
-        For::Usual => hours(usual),
+        For::Usual => Pause::Usual,
         For::UntilReleased => Pause::UntilReleased,
     };
-    state.store.take_over_chat(connection, chat, actor, pause).await?.ok_or_else(gone)
+    let usual = connection.settings.takeover_hours.unwrap_or(state.options.defaults.takeover_hours);
+    let policy = Policy { takeover: millis(Duration::from_hours(usual.into())), ..Policy::default() };
+    state.store.take_over_chat(connection, chat, actor, (pause, policy)).await?.ok_or_else(gone)
 }
 
 /// The agent answers in a chat again.

@@ -92,8 +92,10 @@ export class Client {
     return this.#call("GET", "/messages", { query, signal });
   }
 
-  takeOver(chatId: string, hours?: number): Promise<Chat> {
-    return this.#call("POST", `/chats/${encodeURIComponent(chatId)}/takeover`, { body: { hours } });
+  /** For so many hours, as long as the settings say, or until `release`. */
+  takeOver(chatId: string, lasts?: number | "untilReleased"): Promise<Chat> {
+    const body = lasts === "untilReleased" ? { untilReleased: true } : { hours: lasts };
+    return this.#call("POST", `/chats/${encodeURIComponent(chatId)}/takeover`, { body });
   }
 
   release(chatId: string): Promise<Chat> {

@@ -12,7 +12,8 @@ const form = /** @type {HTMLFormElement | null} */ (document.getElementById("com
 const text = /** @type {HTMLTextAreaElement | null} */ (document.getElementById("text"));
 
 if (form && text) {
-  const key = `draft:${form.dataset.chat}`;
+  const { subaccount, name } = document.body.dataset;
+  const key = `draft:${subaccount}:${name}:${form.dataset.chat}`;
   const button = /** @type {HTMLButtonElement} */ (document.getElementById("send"));
   const bytes = /** @type {HTMLElement} */ (document.getElementById("bytes"));
 
@@ -163,6 +164,11 @@ function choice(label, act) {
   made.addEventListener("click", act);
   return made;
 }
+
+// Drafts are for whoever wrote them.
+document.querySelector("header form[action$='/sign-out']")?.addEventListener("submit", () => {
+  for (const key of Object.keys(localStorage)) if (key.startsWith("draft:")) localStorage.removeItem(key);
+});
 
 /** A key for a message: also where the page has no secure origin. */
 function newKey() {

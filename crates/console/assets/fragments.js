@@ -28,6 +28,7 @@ export const apply = (html, isAnswer = false) => {
       continue;
     }
     if (part.dataset.fetch) {
+      if (part.dataset.of && !document.getElementById(part.dataset.of)) continue;
       fetchSoon(part.dataset.fetch);
       continue;
     }
@@ -35,10 +36,10 @@ export const apply = (html, isAnswer = false) => {
     if (isAnswer && old?.classList.contains("bubble")) continue;
     const into = part.dataset.into ? document.getElementById(part.dataset.into) : null;
     if (old && part.dataset.place === "first" && into) {
-      const hadFocus = old === document.activeElement;
+      const focused = old === document.activeElement ? part : keepTyped(old, part);
       old.remove();
       into.insertBefore(part, before(into, part.dataset.at));
-      if (hadFocus) part.focus();
+      focused?.focus();
     } else if (old) {
       const focused = keepTyped(old, part);
       old.replaceWith(part);
@@ -57,7 +58,7 @@ export const apply = (html, isAnswer = false) => {
   for (const part of placed) {
     localize(part);
     // What takes several calls goes on by itself.
-    for (const form of part.querySelectorAll("form")) if (form.dataset.go !== undefined) form.requestSubmit();
+    if (part.id === "bulk") part.querySelector("form")?.requestSubmit();
     const { most } = part.parentElement?.dataset ?? {};
     while (most && part.parentElement && part.parentElement.childElementCount > Number(most)) part.parentElement.lastElementChild?.remove();
   }
@@ -66,28 +67,40 @@ export const apply = (html, isAnswer = false) => {
   const head = placed.find((part) => part.id === "head");
   const writes = document.getElementById("composer")?.dataset.open;
   if (head instanceof HTMLElement && writes !== undefined && head.dataset.open !== writes) location.reload();
+  const hint = document.querySelector("#hint time[data-left]");
+  if (head instanceof HTMLElement && head.dataset.until && hint instanceof HTMLTimeElement) {
+    hint.dateTime = head.dataset.until;
+    localize(hint);
+  }
   if (scroll && wasAtEnd) scroll.scrollTop = scroll.scrollHeight;
   else if (isNew) toldOfNew();
   return placed;
 };
+
+/** What a field had at first. @param {HTMLInputElement | HTMLSelectElement} field */
+const initial = (field) =>
+  field instanceof HTMLSelectElement
+    ? ([...field.options].find((option) => option.defaultSelected) ?? field.options[0])?.value
+    : field.defaultValue;
 
 /** What is being typed goes over to what replaces it. @param {Element} old @param {Element} fresh */
 const keepTyped = (old, fresh) => {
   /** @type {HTMLElement | null} */
   let focused = null;
   /** @type {NodeListOf<HTMLInputElement>} */
-  const fields = old.querySelectorAll("input:not([type=hidden]), textarea");
+  const fields = old.querySelectorAll("input:not([type=hidden]), textarea, select");
   for (const field of fields) {
     const value = field.type === "checkbox" ? `[value="${field.value}"]` : "";
     /** @type {HTMLInputElement | null | undefined} */
     const same = mate(field, old, fresh)?.querySelector(`${field.tagName}[name="${field.name}"]${value}`);
     if (!same) continue;
-    if (field.type === "checkbox") same.checked = field.checked;
-    else if (field.value !== field.defaultValue) same.value = field.value;
+    if (field.type === "checkbox") {
+      if (field.checked !== field.defaultChecked) same.checked = field.checked;
+    } else if (field.value !== initial(field)) same.value = field.value;
     if (field === document.activeElement) focused = same;
   }
   // What was opened stays open.
-  for (const part of old.querySelectorAll("details[open]")) {
+  for (const part of old.querySelectorAll("details[open]:not(.menu)")) {
     const home = part.parentElement?.closest("[id]") ?? old;
     const place = [...home.querySelectorAll("details")].indexOf(/** @type {HTMLDetailsElement} */ (part));
     const same = mate(part, old, fresh)?.querySelectorAll("details")[place];
@@ -281,7 +294,7 @@ const localize = (root) => {
     part.dataset.begun = "";
     const again = () => {
       if (!part.isConnected) return;
-      if (document.visibilityState === "visible") fetchSoon(part.dataset.again ?? "");
+      if (document.visibilityState === "visible" && !document.querySelector("dialog.ask")) fetchSoon(part.dataset.again ?? "");
       setTimeout(again, Number(part.dataset.every) * 1000);
     };
     setTimeout(again, Number(part.dataset.every) * 1000);
@@ -308,7 +321,8 @@ export const fetchFragments = async (url, init = {}) => {
     return fetchFragments(url, init);
   }
   const text = await response.text();
-  if (response.ok) return text;
+  const isHtml = !text || response.headers.get("content-type")?.startsWith("text/html") || url.includes("/whoami");
+  if (response.ok && isHtml) return text;
   throw new Error(said(text, response) || fill(page.error, response.status));
 };
 
@@ -436,8 +450,6 @@ document.addEventListener("submit", async (event) => {
 
 document.addEventListener("change", (event) => {
   const field = event.target;
-  if (!(field instanceof HTMLInputElement || field instanceof HTMLSelectElement)) return;
-  if (field.form?.dataset.auto !== undefined) field.form.requestSubmit();
   if (!(field instanceof HTMLInputElement) || field.dataset.all === undefined) return;
   for (const box of field.form?.elements ?? []) {
     if (box instanceof HTMLInputElement && box.name === "letter") [box.checked, box.disabled] = [field.checked, field.checked];
@@ -558,10 +570,12 @@ localize(body);
 parted();
 // When Instagram's window closes, the composer says so.
 const closes = document.querySelector("#hint time[data-left]");
-if (closes instanceof HTMLTimeElement) {
-  const millis = new Date(closes.dateTime).getTime() - Date.now();
-  if (millis > 0) setTimeout(() => location.reload(), millis + 500);
-}
+const millisLeft = () => (closes instanceof HTMLTimeElement ? new Date(closes.dateTime).getTime() - Date.now() : 0);
+const watchWindow = () => {
+  if (millisLeft() <= 0) location.reload();
+  else setTimeout(watchWindow, Math.min(millisLeft() + 500, 2 ** 31 - 1));
+};
+if (millisLeft() > 0) setTimeout(watchWindow, Math.min(millisLeft() + 500, 2 ** 31 - 1));
 toEnd();
 const phone = document.getElementById("phone-messages");
 if (phone) phone.scrollTop = phone.scrollHeight;
@@ -572,4 +586,6 @@ const asked = new URLSearchParams(location.search);
 if (asked.has("panel")) document.getElementById("inbox")?.setAttribute("data-show-panel", "");
 const shown = asked.get("show");
 // Only dialogs: whoever sends a link does not choose what is put into the page.
-if (shown && /^\/console\/(chats\/[^/]+\/trace|accounts\/[^/]+\/(profile|rules))(\?|$)/.test(shown)) open(shown).catch(say);
+const address = new URL(shown ?? "", location.href);
+const isDialog = /^\/console\/(chats\/[\da-f-]{36}\/trace|accounts\/[\da-f-]{36}\/(profile|rules))$/.test(address.pathname);
+if (shown && isDialog && address.origin === location.origin) open(address.href).catch(say);

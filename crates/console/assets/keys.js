@@ -86,6 +86,9 @@ document.addEventListener("keydown", (event) => {
   // A dialog has its own keys.
   if (document.querySelector("dialog[open]")) return;
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+  const menu = document.querySelector("details.menu[open]");
+  if (event.key === "Escape" && menu) return menu.removeAttribute("open");
+  if (event.key === "Escape" && document.querySelector(":popover-open")) return;
   const run = keys[event.key];
   if (!run) return;
   event.preventDefault();

@@ -14,10 +14,7 @@ const element = (tag, className, text = "", ...children) => {
 /** @param {string | undefined} text @param {string} [className] */
 const button = (text, className = "") => /** @type {HTMLButtonElement} */ (element("button", className, text));
 
-/** How long a notice stays, in milliseconds. */
-const STAYS = 12_000;
-
-/** Says that something went wrong. @param {unknown} what */
+/** Says that something went wrong, until it is closed. @param {unknown} what */
 export const say = (what) => {
   const list = document.getElementById("notices");
   if (!list) return;
@@ -26,7 +23,6 @@ export const say = (what) => {
   const notice = element("p", "notice", what instanceof Error ? what.message : String(what), close);
   notice.role = "alert";
   close.addEventListener("click", () => notice.remove());
-  setTimeout(() => notice.remove(), STAYS);
   // Above an open dialog, which covers everything else.
   (document.querySelector("dialog[open]") ?? list).append(notice);
 };
@@ -40,13 +36,14 @@ export const sure = (question) =>
     const form = /** @type {HTMLFormElement} */ (element("form", "acts", "", no, yes));
     form.method = "dialog";
     const dialog = /** @type {HTMLDialogElement} */ (element("dialog", "ask", "", element("p", "", question), form));
+    dialog.ariaLabel = question;
     dialog.addEventListener("close", () => {
       dialog.remove();
       answer(dialog.returnValue === "yes");
     });
     document.body.append(dialog);
     dialog.showModal();
-    yes.focus();
+    no.focus();
   });
 
 /** The one question that stands, however many calls wait for it. @type {Promise<void> | null} */
@@ -62,7 +59,9 @@ const enter = () =>
       link.href = "/console/sign-in";
       link.target = "_blank";
       const dialog = /** @type {HTMLDialogElement} */ (element("dialog", "ask", "", element("p", "", page.signedOut), link));
-      dialog.addEventListener("cancel", (event) => event.preventDefault());
+      dialog.ariaLabel = page.signedOut ?? "";
+      // Until somebody has signed in there is nothing else to do.
+      dialog.addEventListener("close", () => dialog.isConnected && dialog.showModal());
       document.body.append(dialog);
       dialog.showModal();
       const look = async () => {
@@ -75,6 +74,7 @@ const enter = () =>
         // Somebody else has signed in: this page is not theirs.
         if (name !== dataset.name || subaccount !== dataset.subaccount) return location.assign("/console/inbox");
         dataset.csrf = csrf;
+        for (const field of document.querySelectorAll("input[name=csrf]")) if (field instanceof HTMLInputElement) field.value = csrf;
         dialog.remove();
         done();
       };

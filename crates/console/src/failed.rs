@@ -30,6 +30,20 @@ impl Sieve {
     }
 }
 
+impl Sieve {
+    /// The same over REST, for one agent.
+    fn call(&self) -> String {
+        let mut call = format!("dead-letters?state={}", self.state);
+        let account = self.account.map(|id| id.to_string()).unwrap_or_default();
+        for (name, value) in [("class", &self.class), ("kind", &self.kind), ("connectionId", &account)] {
+            if !value.is_empty() {
+                call.extend(["&", name, "=", value]);
+            }
+        }
+        call
+    }
+}
+
 /// The page.
 pub struct Failed<'a> {
     /// Who looks.
@@ -58,7 +72,7 @@ pub fn failed(page: &Failed<'_>) -> Markup {
         main id="main" class="sheet" {
             h1 { (words::FAILED) }
             (found(page))
-            (curl(page.person, &of_agent(page.agent, &format!("dead-letters?state={}", page.sieve.state))))
+            (curl(page.person, &of_agent(page.agent, &page.sieve.call())))
         }
     }
 }
@@ -83,7 +97,7 @@ fn found(page: &Failed<'_>) -> Markup {
 
 /// What has changed, as fragments: how many there are, and the newest.
 pub fn news(page: &Failed<'_>) -> Markup {
-    html! { (tiles(page)) (count(page)) (letters(page)) }
+    html! { (tiles(page)) (count(page)) (matching(page)) (letters(page)) }
 }
 
 fn tiles(page: &Failed<'_>) -> Markup {
@@ -92,6 +106,10 @@ fn tiles(page: &Failed<'_>) -> Markup {
 
 fn count(page: &Failed<'_>) -> Markup {
     html! { span class="quiet" id="found" { (text::found(page.total)) } }
+}
+
+fn matching(page: &Failed<'_>) -> Markup {
+    html! { span id="matching" { (text::all_matching(page.total)) } }
 }
 
 fn nothing(page: &Failed<'_>) -> Markup {
@@ -112,8 +130,9 @@ fn nothing(page: &Failed<'_>) -> Markup {
 
 fn tile(sieve: &Sieve, class: &str, count: u64) -> Markup {
     let is_shown = sieve.class == class;
-    // A second click shows all again.
-    let wanted = Sieve { class: if is_shown { String::new() } else { class.to_owned() }, ..sieve.clone() };
+    // The number is that of all open ones. A second click shows every class again.
+    let class_wanted = if is_shown { String::new() } else { class.to_owned() };
+    let wanted = Sieve { class: class_wanted, state: "open".to_owned(), ..Sieve::default() };
     html! {
         li {
             a href={ (BASE) "/failed?" (wanted.query()) } aria-current=[is_shown.then_some("true")] {
@@ -133,7 +152,7 @@ fn sieve(page: &Failed<'_>) -> Markup {
         html! { option value=(value) selected[value == now] { (name) } }
     };
     html! {
-        form class="sieve" action={ (BASE) "/failed" } data-auto {
+        form class="sieve" action={ (BASE) "/failed" } {
             input type="hidden" name="class" value=(class);
             select name="state" aria-label=(text::STATE) {
                 @for (word, name) in text::STATES { (option(word, name, state)) }
@@ -149,7 +168,7 @@ fn sieve(page: &Failed<'_>) -> Markup {
                     @for (id, handle) in page.accounts { (option(&id.to_string(), &format!("@{handle}"), &now)) }
                 }
             }
-            noscript { button { (text::FILTER) } }
+            button { (text::FILTER) }
             (count(page))
         }
     }
@@ -166,7 +185,7 @@ fn bulk(page: &Failed<'_>) -> Markup {
             input type="hidden" name="sieve" value=(page.sieve.query());
             label class="tick" {
                 input type="checkbox" name="all" value="true" data-all;
-                " " (text::all_matching(page.total))
+                " " (matching(page))
             }
             (deed("foresee", None, None, text::DRY_RUN))
             (deed("replay", Some(text::CONFIRM_REPLAY_ALL), Some("take"), text::REPLAY_SELECTED))
@@ -199,8 +218,8 @@ pub fn outcome(person: &Person, outcome: &Outcome<'_>) -> Markup {
     html! {
         div id="bulk" role="status" {
             @if let Some(next) = next {
-                progress max=(total) value=(done + skipped) aria-label=(text::PROGRESS) {}
-                form method="post" action={ (BASE) "/failed/many" } data-post data-go {
+                progress max=(total) value=(done.saturating_add(skipped)) aria-label=(text::PROGRESS) {}
+                form method="post" action={ (BASE) "/failed/many" } data-post {
                     input type="hidden" name="csrf" value=(person.csrf);
                     input type="hidden" name="sieve" value=(sieve.query());
                     input type="hidden" name="all" value="true";
@@ -209,7 +228,7 @@ pub fn outcome(person: &Person, outcome: &Outcome<'_>) -> Markup {
                     input type="hidden" name="done" value=(done);
                     input type="hidden" name="skipped" value=(skipped);
                     input type="hidden" name="total" value=(total);
-                    noscript { button { (text::NEXT) } }
+                    button class="small" { (text::NEXT) }
                 }
             }
             p {
@@ -224,9 +243,14 @@ pub fn outcome(person: &Person, outcome: &Outcome<'_>) -> Markup {
 fn letters(page: &Failed<'_>) -> Markup {
     html! {
         @for (letter, customer) in page.letters {
-            (self::letter(page.person, letter, Some(customer.as_deref().unwrap_or(text::A_CUSTOMER))))
+            (listed(page.person, letter, customer.as_deref()))
         }
     }
+}
+
+/// A dead letter of the list, with its customer if there is one with a name.
+pub fn listed(person: &Person, letter: &DeadLetterView, customer: Option<&str>) -> Markup {
+    self::letter(person, letter, Some(customer.unwrap_or(text::A_CUSTOMER)))
 }
 
 /// A dead letter, as a fragment. In a conversation it stands without its customer, and cannot be selected.
@@ -242,7 +266,7 @@ pub fn letter(person: &Person, letter: &DeadLetterView, customer: Option<&str>) 
             div {
                 @if may_act && customer.is_some() {
                     input type="checkbox" name="letter" form="many" value=(letter.dead_letter_id)
-                        aria-label=(text::select(&letter.dead_letter_id.to_string()));
+                        aria-label=(text::select(text::kind(&letter.kind), customer.unwrap_or_default(), &letter.created_at));
                 }
                 strong { (text::kind(&letter.kind)) }
                 @if let (Some(chat), Some(customer)) = (letter.chat_id, customer) {

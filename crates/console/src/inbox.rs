@@ -64,7 +64,18 @@ impl Place {
             "window_closing" => "?folder=window_closing&sort=window".to_owned(),
             folder => format!("?folder={folder}"),
         };
-        format!("chats{wanted}")
+        let sign = if wanted.is_empty() { '?' } else { '&' };
+        let q = if self.q.is_empty() { String::new() } else { format!("{sign}q={}", self.escaped()) };
+        format!("chats{wanted}{q}")
+    }
+
+    /// What is searched for, as an address wants it.
+    fn escaped(&self) -> String {
+        let escape = |byte: u8| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        };
+        self.q.bytes().map(escape).collect()
     }
 
     /// The address of a conversation here, or of the list.
@@ -72,10 +83,7 @@ impl Place {
         let mut address = format!("{BASE}/inbox?folder={}", self.folder);
         if !self.q.is_empty() {
             address.push_str("&q=");
-            address.extend(self.q.bytes().map(|byte| match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
-                byte => format!("%{byte:02X}"),
-            }));
+            address.push_str(&self.escaped());
         }
         if let Some(chat) = chat {
             address.push_str("&chat=");

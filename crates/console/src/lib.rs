@@ -34,7 +34,7 @@ pub use activity::{Activities, activities, event_row, rows};
 pub use broadcasts::{Broadcasts, broadcasts, fresh_id, reach, sent};
 pub use comments::{Comments, card as comment_card, comments, list as comment_list};
 pub use draft::{Draft, preview};
-pub use failed::{Failed, Outcome, Sieve, failed, letter, news, outcome};
+pub use failed::{Failed, Outcome, Sieve, failed, letter, listed, news, outcome};
 pub use inbox::{Inbox, Place, Selected, count_of, folders, list, more, row};
 pub use keys::{keys, list as key_list, made};
 pub use maud::Markup;
@@ -54,6 +54,11 @@ pub use trace::{Trace, trace};
 /// Tells the page to fetch fragments.
 pub fn fetch(address: &str) -> Markup {
     maud::html! { i hidden data-fetch=(address) {} }
+}
+
+/// Tells the page to fetch fragments, if it shows the element with this id.
+pub fn fetch_of(id: &str, address: &str) -> Markup {
+    maud::html! { i hidden data-of=(id) data-fetch=(address) {} }
 }
 
 /// Tells the page to load itself anew: more has changed than fragments show.

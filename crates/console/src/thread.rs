@@ -102,7 +102,8 @@ fn rest(person: &Person, entries: &[Entry<'_>]) -> Markup {
 pub fn head(person: &Person, chat: &ChatView, back: &str) -> Markup {
     let name = name_of(chat);
     html! {
-        div class="head" id="head" data-chat=(chat.chat_id) data-open=(chat.can_send.allowed) {
+        div class="head" id="head" data-chat=(chat.chat_id) data-open=(chat.can_send.allowed)
+            data-until=[chat.can_send.until.as_deref()] {
             a class="back" href=(back) aria-label=(text::BACK) { "‹" }
             (avatar(name, chat))
             div class="whom" {
@@ -130,7 +131,7 @@ fn mode(person: &Person, chat: &ChatView) -> Markup {
             @if chat.mode == "bot" {
                 span class="pill bot" { (text::BOT_ANSWERS) }
                 @if may_change {
-                    (taking(person, chat, Some(12), html! { button class="take" title=(text::take_over_hint(Some(12))) { (text::take_over(Some(12))) } }))
+                    (taking(person, chat, Some(12), &html! { button class="take" title=(text::take_over_hint(Some(12))) { (text::take_over(Some(12))) } }))
                     (spans(person, chat, [Some(1), None], text::take_over))
                 }
             } @else {
@@ -148,7 +149,8 @@ fn mode(person: &Person, chat: &ChatView) -> Markup {
                             (text::GIVE_BACK) span class="long" { " " (text::GIVE_BACK_TO_BOT) }
                         }
                     }
-                    (spans(person, chat, [Some(1), Some(12), None], text::keep))
+                    @let has_it = chat.mode == "human" && chat.flag.is_none();
+                    (spans(person, chat, [Some(1), Some(12), None], if has_it { text::keep } else { text::take_over }))
                 }
             }
         }
@@ -156,7 +158,7 @@ fn mode(person: &Person, chat: &ChatView) -> Markup {
 }
 
 /// A form that takes the conversation over for so many hours, or until it is given back.
-fn taking(person: &Person, chat: &ChatView, hours: Option<u32>, button: Markup) -> Markup {
+fn taking(person: &Person, chat: &ChatView, hours: Option<u32>, button: &Markup) -> Markup {
     html! {
         form method="post" action={ (BASE) "/chats/" (chat.chat_id) "/takeover" } data-post {
             input type="hidden" name="csrf" value=(person.csrf);
@@ -181,7 +183,7 @@ fn spans<const N: usize>(
             summary aria-label=(text::HOW_LONG) title=(text::HOW_LONG) { "▾" }
             div {
                 @for hours in spans {
-                    (taking(person, chat, hours, html! { button title=(text::take_over_hint(hours)) { (name(hours)) } }))
+                    (taking(person, chat, hours, &html! { button title=(text::take_over_hint(hours)) { (name(hours)) } }))
                 }
             }
         }

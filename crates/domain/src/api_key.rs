@@ -12,9 +12,10 @@ pub fn is_name(name: &str) -> bool {
 }
 
 /// Who is no person: those are the actors of what happens by itself.
-const NO_PERSONS: [&str; 6] = ["user", "agent", "system", "meta", "rule", "command line"];
+const NO_PERSONS: [&str; 10] =
+    ["user", "agent", "system", "meta", "rule", "person", "command line", "dmrelay", "bot", "the bot"];
 
-/// Whether a person can be called that: nobody is taken for the agent, or for dmrelay.
+/// Whether a person can be called that, who is not to be taken for the agent or for dmrelay.
 pub fn is_name_of_person(name: &str) -> bool {
     is_name(name) && !NO_PERSONS.contains(&name.trim().to_lowercase().as_str())
 }

@@ -304,7 +304,7 @@ words!(
     ChatSort {
         /// Those with the newest messages first.
         Newest = "newest",
-        /// Those with the oldest last messages first: in `unanswered`, whoever has waited longest.
+        /// Those with the oldest last messages first.
         Oldest = "oldest",
         /// Those first whose reply window ends soonest; chats whose window is closed are left out.
         Window = "window",

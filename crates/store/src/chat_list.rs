@@ -23,6 +23,8 @@ pub struct ChatFilter {
     pub connections: Vec<ConnectionId>,
     /// Of this Instagram user.
     pub user: Option<String>,
+    /// Whose user has this handle.
+    pub username: Option<String>,
     /// Whose user's handle, name or id contains this, whatever the case of its letters.
     pub q: Option<String>,
     /// How long a statement of such a search may take; zero for as long as any.
@@ -50,7 +52,9 @@ pub struct ChatFilter {
 impl ChatFilter {
     /// Whether many chats may have to be looked at to find a few.
     pub fn is_search(&self) -> bool {
-        self.q.is_some() || self.folder.is_some() || self.assigned.is_some() || self.tag.is_some()
+        let is_sorted = self.sort.is_some_and(|sort| sort != ChatSort::Newest);
+        let is_filtered = self.folder.is_some() || self.assigned.is_some() || self.tag.is_some();
+        self.q.is_some() || self.username.is_some() || is_filtered || is_sorted
     }
 }
 
@@ -114,6 +118,9 @@ impl Store {
         let wanted = chat::Entity::find()
             .apply_if(filter.user.as_deref(), |select, user| {
                 select.filter(chat::Column::InstagramUserId.eq(user))
+            })
+            .apply_if(filter.username.as_deref(), |select, name| {
+                select.filter(chat::Column::Username.eq(name))
             })
             .apply_if(filter.mode.as_deref(), |select, mode| select.filter(chat::Column::Mode.eq(mode)))
             .apply_if(filter.flag.as_deref(), |select, flag| select.filter(chat::Column::Flag.eq(flag)))

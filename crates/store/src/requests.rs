@@ -74,10 +74,10 @@ impl Store {
         connection: &Connection,
         chat: ChatId,
         actor: &Actor,
-        pause: Pause,
+        (pause, policy): (Pause, Policy),
     ) -> Result<Option<chat::Model>> {
         let take_over = TakeOver { actor: actor.clone(), pause };
-        self.change_chat(connection, chat, Command::TakeOver(take_over)).await
+        self.change_chat((connection, policy), chat, Command::TakeOver(take_over)).await
     }
 
     /// A chat of the connection goes back to the agent, which answers what is unanswered since.
@@ -90,12 +90,13 @@ impl Store {
         chat: ChatId,
         actor: &Actor,
     ) -> Result<Option<chat::Model>> {
-        self.change_chat(connection, chat, Command::Release(Release::By(actor.clone()))).await
+        let command = Command::Release(Release::By(actor.clone()));
+        self.change_chat((connection, Policy::default()), chat, command).await
     }
 
     async fn change_chat(
         &self,
-        connection: &Connection,
+        (connection, policy): (&Connection, Policy),
         chat: ChatId,
         command: Command,
     ) -> Result<Option<chat::Model>> {
@@ -103,7 +104,7 @@ impl Store {
         if known.is_none() {
             return Ok(None);
         }
-        self.command(Policy::default(), chat, command).await?;
+        self.command(policy, chat, command).await?;
         Ok(chat::Entity::find_by_id(chat).one(&self.writer()).await?)
     }
 

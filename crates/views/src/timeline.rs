@@ -126,12 +126,12 @@ pub fn timeline(
 fn of_message(row: &message::Model) -> Vec<Moment> {
     use MessageStatus::{Cancelled, Failed, Suppressed, Unknown};
     if row.direction == Direction::Inbound {
+        let stored_at = row.created_at.max(row.received_at);
         let received =
             Moment::of_message(row, row.received_at, TimelineEvent::WebhookReceived).with(lateness(row));
-        let not_asked = reason_of(row).map(|reason| {
-            Moment::of_message(row, row.received_at, TimelineEvent::NotAsked).with(Some(reason))
-        });
-        let stored = Moment::of_message(row, row.created_at.max(row.received_at), TimelineEvent::Stored);
+        let not_asked = reason_of(row)
+            .map(|reason| Moment::of_message(row, stored_at, TimelineEvent::NotAsked).with(Some(reason)));
+        let stored = Moment::of_message(row, stored_at, TimelineEvent::Stored);
         return [received, stored].into_iter().chain(not_asked).collect();
     }
     let mut moments = Vec::new();

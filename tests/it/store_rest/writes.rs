@@ -2,7 +2,7 @@
 
 use super::{Base, HOUR, connect, details, queued, said};
 use anyhow::{Context, Result};
-use dmrelay_domain::conversation::Pause;
+use dmrelay_domain::conversation::{Pause, Policy};
 use dmrelay_domain::ids::{ChatId, SubaccountId};
 use dmrelay_domain::permission::Role;
 use dmrelay_domain::states::MessageStatus;
@@ -187,16 +187,16 @@ async fn a_chat_is_taken_over_and_released(backend: Backend) -> Result<()> {
     let reply = base.add(&base.connection, "7", queued("answer")).await?;
     base.adjust("7", super::Adjusted::await_answer).await?;
     let chat = base.chat("7").await?;
-    let pause = Pause::For(2 * HOUR);
+    let pause = || (Pause::For(2 * HOUR), Policy::default());
     let foreign = connect(store, "other", "2").await?;
-    assert_eq!(store.take_over_chat(&foreign, chat.id, &"eve".into(), pause).await?, None);
+    assert_eq!(store.take_over_chat(&foreign, chat.id, &"eve".into(), pause()).await?, None);
     assert_eq!(store.release_chat(&foreign, chat.id, &"eve".into()).await?, None);
     // The agent has it: nothing to release, and nothing to log.
     let same = store.release_chat(&base.connection, chat.id, &"key ada".into()).await?.context("the chat")?;
     assert_eq!(same.turn_due_at, chat.turn_due_at);
 
     let since = store.now().await?;
-    let taken = store.take_over_chat(&base.connection, chat.id, &"key ada".into(), pause).await?;
+    let taken = store.take_over_chat(&base.connection, chat.id, &"key ada".into(), pause()).await?;
     let taken = taken.context("the chat")?;
     assert_eq!((taken.mode.as_str(), taken.mode_reason.as_deref()), ("human", Some("api")));
     assert!(taken.resume_at.is_some_and(|at| at >= since + 2 * HOUR && at <= since + 3 * HOUR));

@@ -13,10 +13,9 @@ pub const ACTIVITY_GROUPS: [(&str, &str); 6] = [
 /// The word of the group that shows events as an integrator gets them.
 pub const EVENTS: &str = "events";
 
-pub(crate) const NO_EVENT: &str =
-    "What happens from now on is shown here, as the API's stream of events tells it.";
+pub(crate) const NO_EVENT: &str = "New events appear here as they happen, exactly as the API streams them.";
 pub(crate) const PAUSE: &str = "Pause";
-pub(crate) const GO_ON: &str = "Go on";
+pub(crate) const GO_ON: &str = "Resume";
 
 pub(crate) const GROUPS: &str = "What is shown";
 pub(crate) const CONVERSATION: &str = "conversation";
@@ -42,7 +41,7 @@ pub(crate) fn detail(name: &str, value: &str) -> String {
                 }
                 label.extend(letter.to_lowercase());
             }
-            format!("{label}: {}", plain(value))
+            format!("{label}: {value}")
         }
     }
 }

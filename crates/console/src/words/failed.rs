@@ -3,17 +3,15 @@
 pub(crate) const NOTHING: &str = "Nothing has failed.";
 pub(crate) const NOTHING_HINT: &str = "What cannot be delivered or answered is kept here with its reason.";
 pub(crate) const TO_INBOX: &str = "Go to the inbox";
-pub(crate) const SEE_CLOSED: &str = "What was replayed before";
-pub(crate) const NONE_MATCHES: &str = "Nothing of this kind.";
+pub(crate) const SEE_CLOSED: &str = "See replayed items";
+pub(crate) const NONE_MATCHES: &str = "No matches.";
 pub(crate) const DRY_RUN: &str = "What would happen?";
 pub(crate) const REPLAY_SELECTED: &str = "Replay selected";
 pub(crate) const DISCARD_SELECTED: &str = "Discard selected";
-pub(crate) const CONFIRM_REPLAY_ALL: &str =
-    "Replay all that are selected? What they say is sent to customers.";
-pub(crate) const CONFIRM_DISCARD_ALL: &str =
-    "Discard all that are selected? They cannot be replayed any more.";
-pub(crate) const CONFIRM_DISCARD: &str = "Discard this? It cannot be replayed any more.";
-pub(crate) const NEXT: &str = "Go on with the next ones";
+pub(crate) const CONFIRM_REPLAY_ALL: &str = "Replay the selected items? Customers will receive the messages.";
+pub(crate) const CONFIRM_DISCARD_ALL: &str = "Discard the selected items? This can't be undone.";
+pub(crate) const CONFIRM_DISCARD: &str = "Discard this? This can't be undone.";
+pub(crate) const NEXT: &str = "Continue";
 pub(crate) const PROGRESS: &str = "Progress";
 /// A customer whose name is not known.
 pub(crate) const A_CUSTOMER: &str = "a customer";
@@ -39,12 +37,12 @@ pub(crate) fn found(count: &str) -> String {
 
 /// Selects all that fit, also those that are not on the page.
 pub(crate) fn all_matching(count: &str) -> String {
-    format!("All {count} that match")
+    format!("All matching ({count})")
 }
 
-/// A tick box; its dead letter is named by its id.
-pub(crate) fn select(id: &str) -> String {
-    format!("Select {id}")
+/// A tick box, by what it selects.
+pub(crate) fn select(kind: &str, customer: &str, at: &str) -> String {
+    format!("Select: {kind}, {customer}, {}", at.get(..16).unwrap_or(at).replace('T', " "))
 }
 
 /// For how many something was done, or would be.
@@ -112,7 +110,7 @@ pub(crate) fn advice(class: &str) -> &'static str {
     match class {
         "window_closed" => "Wait until the customer writes again, then answer there. Discard this.",
         "gone" => "They blocked the account or deleted theirs. Discard it.",
-        "invalid" => "Read what was wrong, mend the agent or the message, then replay.",
+        "invalid" => "Read what was wrong, fix the agent or the message, then replay.",
         "reauth" => "Log in again under Accounts, then replay.",
         "restricted" => "Open the Instagram app, see what it says, and replay when the restriction is over.",
         "agent_refused" => "Check the agent and its key at the provider, then replay.",

@@ -15,7 +15,7 @@ pub(crate) const TO_BE_SENT: &str = "To be sent";
 pub(crate) const TO_BE_SENT_HINT: &str = "conversations";
 /// Around the time.
 pub(crate) const LONGEST_WAIT: &str = "The customer who has waited longest wrote {}.";
-pub(crate) const SEE_WAITING: &str = "See who waits";
+pub(crate) const SEE_WAITING: &str = "See who is waiting";
 
 /// Follows the service that is not called; around the time.
 pub(crate) const NOT_CALLED_UNTIL: &str =

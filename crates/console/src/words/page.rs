@@ -16,10 +16,10 @@ pub(crate) const OVER_REST: &str = "Over REST";
 pub(crate) fn headline(status: u16) -> &'static str {
     match status {
         403 => "Your role does not include this",
-        404 => "This is not here, or not any more",
-        429 => "That was too much at once",
-        400..=499 => "This did not work",
-        _ => "Something went wrong on our side",
+        404 => "Not found",
+        429 => "Too many requests",
+        400..=499 => "This request cannot be carried out",
+        _ => "Something went wrong",
     }
 }
 

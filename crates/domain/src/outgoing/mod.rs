@@ -253,7 +253,8 @@ impl Check {
             return None;
         };
         for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-            self.at(format!("{pointer}/{name}"), "is not a field of this object");
+            let escaped = name.replace('~', "~0").replace('/', "~1");
+            self.at(format!("{pointer}/{escaped}"), "is not a field of this object");
         }
         Some(fields)
     }

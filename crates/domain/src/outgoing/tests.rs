@@ -27,7 +27,7 @@ fn what_graph_rejects_is_rejected_with_its_place() {
         (json!({"text": 5}), vec!["/text"]),
         (json!({"text": "a\u{0}"}), vec![""]),
         (json!({"text": "ä".repeat(501)}), vec!["/text"]),
-        (json!({"text": "a", "unknown": 1}), vec![""]),
+        (json!({"text": "a", "unknown": 1}), vec!["/unknown"]),
         (json!({"text": "a", "quick_replies": []}), vec!["/quick_replies"]),
         (json!({"text": "a", "attachment": image}), vec!["/attachment"]),
         (
