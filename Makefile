@@ -178,6 +178,10 @@ $(PEER)/node_modules/.package-lock.json: $(PEER)/package.json $(PEER)/package-lo
 	cd $(PEER) && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+.PHONY: pictures
+pictures: browser bins ## Take the pictures of the console in docs/images anew, while a browser plays its users
+	CONSOLE_PICTURES=$(CURDIR)/docs/images $(CARGO) test --workspace --test it -- in_a_browser
+
 .PHONY: clean
 clean: ## Remove what was built; ./data stays
 	$(CARGO) clean

@@ -14,7 +14,7 @@ await page.goto(`${url}/console/failed`);
 await page.getByRole("button", { name: `Sign in with ${provider}` }).or(page.getByRole("link", { name: `Sign in with ${provider}` })).click();
 await page.getByRole("link", { name: "Log in as Ada" }).click();
 await page.waitForURL("**/console/failed");
-await page.getByText("Ada Byron").waitFor();
+await page.getByRole("banner").getByText("Ada Byron").waitFor();
 // The session is in a cookie that scripts cannot read, and goes with the sign-out.
 assert.equal(await page.evaluate(() => document.cookie), "");
 await page.getByRole("button", { name: "Sign out" }).click();

@@ -1,6 +1,6 @@
 //! The frame of every page.
 
-pub(crate) const SKIP: &str = "Skip to the conversations";
+pub(crate) const SKIP: &str = "Skip to the content";
 pub(crate) const OFFLINE: &str = "Connection lost. Reconnecting… What you see may be out of date.";
 pub(crate) const NAVIGATION: &str = "Console";
 pub(crate) const API: &str = "API";
