@@ -236,6 +236,10 @@ async fn what_failed_is_replayed_and_discarded(backend: Backend) -> Result<()> {
     assert!(page.contains(&letters[1]) && page.contains("Discarded by Anna Berg"), "{page}");
     // A later step counts on from the one before.
     fails(&relay, &["again"; 3]).await?;
+    // What failed after the first step is not touched.
+    let early = [("deed", "replay"), ("all", "true"), ("done", "25"), ("total", "28"), ("until", "1")];
+    let (status, told, _) = fragment("/console/failed/many", &early).await?;
+    assert!(status == 200 && told.contains("25 replayed."), "{status} {told}");
     let many = [
         ("deed", "replay"),
         ("all", "true"),

@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use dmrelay_console::{Failed, Markup, Outcome, Person, Sieve, Tab};
+use dmrelay_domain::clock::Millis;
 use dmrelay_domain::failure::FailureClass;
 use dmrelay_domain::ids::{ChatId, DeadLetterId};
 use dmrelay_domain::permission::Permission;
@@ -239,9 +240,16 @@ async fn step(Call { state, visitor, fields, .. }: &Call<Fields>) -> Result<Mark
     let mut errors = ValidationErrors::default();
     let before = paging::read_id(field("cursor").filter(|cursor| !cursor.is_empty()), &mut errors);
     errors.end()?;
+    // What fails while many are gone through is not among them.
+    let until = match field("until").and_then(|text| text.parse::<Millis>().ok()) {
+        Some(until) => until,
+        None => state.store.now().await?,
+    };
     let mut refused = BTreeMap::<&str, usize>::new();
     let (letters, next, total) = if field("all").is_some() {
-        let filter = DeadLetterFilter { before, ..through(&sieve, visitor, &connections, STEP) };
+        let created_before = Some(until);
+        let filter =
+            DeadLetterFilter { before, created_before, ..through(&sieve, visitor, &connections, STEP) };
         let page = state.store.dead_letter_page(&filter).await?;
         (page.items, page.next.map(paging::write_id), number("total").unwrap_or(page.total))
     } else {
@@ -279,6 +287,7 @@ async fn step(Call { state, visitor, fields, .. }: &Call<Fields>) -> Result<Mark
         refused: &refused,
         sieve: &sieve,
         next: next.as_deref(),
+        until,
     };
     let person = visitor.person();
     let mut changed = Vec::new();

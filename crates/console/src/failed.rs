@@ -210,11 +210,13 @@ pub struct Outcome<'a> {
     pub sieve: &'a Sieve,
     /// Where the next ones begin.
     pub next: Option<&'a str>,
+    /// Of which time they are at most, in milliseconds.
+    pub until: i64,
 }
 
 /// How far it has come, as a fragment: while there is more, the page goes on by itself.
 pub fn outcome(person: &Person, outcome: &Outcome<'_>) -> Markup {
-    let Outcome { deed, done, skipped, total, refused, sieve, next } = *outcome;
+    let Outcome { deed, done, skipped, total, refused, sieve, next, until } = *outcome;
     html! {
         div id="bulk" role="status" {
             @if let Some(next) = next {
@@ -225,6 +227,7 @@ pub fn outcome(person: &Person, outcome: &Outcome<'_>) -> Markup {
                     input type="hidden" name="all" value="true";
                     input type="hidden" name="deed" value=(deed);
                     input type="hidden" name="cursor" value=(next);
+                    input type="hidden" name="until" value=(until);
                     input type="hidden" name="done" value=(done);
                     input type="hidden" name="skipped" value=(skipped);
                     input type="hidden" name="total" value=(total);
