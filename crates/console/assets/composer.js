@@ -143,7 +143,7 @@ if (form && text) {
     item.append(trouble, choice(form.dataset.tryAgain, again), choice(form.dataset.discard, discard));
   };
 
-  // What was typed and is not known to be stored survives a reload, with its key.
+  // What is not known to be stored survives a reload, with its key.
   const waiting = `pending:${form.dataset.chat}`;
   /** @returns {{ id: string, words: string, replyTo?: string }[]} */
   const kept = () => JSON.parse(sessionStorage.getItem(waiting) ?? "[]");

@@ -1,6 +1,6 @@
 // Keeps the page live: fragments come over Server-Sent Events, and as answers to forms.
 // @ts-check
-import { say, signedIn, sure } from "./notices.js";
+import { say, signedIn, sure, token } from "./notices.js";
 import { fill, page } from "./words.js";
 
 const body = document.body;
@@ -115,10 +115,7 @@ const mate = (part, old, fresh) => {
   return home && home !== old ? fresh.querySelector(`#${CSS.escape(home.id)}`) : fresh;
 };
 
-/**
- * While a pointer is down nothing is replaced: a click would miss what was pressed, and a selection would be lost.
- * @type {{ over: Promise<void>, end: () => void } | null}
- */
+/** While a pointer is down nothing is replaced: a click would miss it. @type {{ over: Promise<void>, end: () => void } | null} */
 let press = null;
 /** Resolves when no pointer is down, in the order of the calls. */
 const released = () => press?.over ?? Promise.resolve();
@@ -176,17 +173,14 @@ const before = (into, at) => {
   return all.find((one) => !one.dataset.at || !at || one.dataset.at <= at) ?? null;
 };
 
-/**
- * What belongs above the oldest message that is shown comes when older ones are asked for.
- * @param {HTMLElement} into @param {HTMLElement} part
- */
+/** Whether older messages bring it, when they are asked for. @param {HTMLElement} into @param {HTMLElement} part */
 const isAbove = (into, part) => {
   if (into.id !== "messages" || !document.getElementById("older")) return false;
   const oldest = into.querySelector("[data-at]");
   return oldest instanceof HTMLElement && !!part.dataset.at && part.dataset.at < (oldest.dataset.at ?? "");
 };
 
-/** A line above each new day of a conversation, as days begin where the reader is. */
+/** A line above each new day, as days begin where the reader is. */
 const parted = () => {
   const list = document.getElementById("messages");
   let day = "";
@@ -320,6 +314,9 @@ export const fetchFragments = async (url, init = {}) => {
     await signedIn();
     return fetchFragments(url, init);
   }
+  // Somebody has signed in again in another tab, just before.
+  const sent = ours["x-csrf-token"];
+  if (response.status === 403 && ![undefined, sent].includes(await token())) return fetchFragments(url, init);
   const text = await response.text();
   const isHtml = !text || response.headers.get("content-type")?.startsWith("text/html") || url.includes("/whoami");
   if (response.ok && isHtml) return text;
@@ -429,7 +426,7 @@ document.addEventListener("submit", async (event) => {
   if (!(form instanceof HTMLFormElement) || form.dataset.post === undefined) return;
   event.preventDefault();
   const wanted = form.dataset.confirm ?? event.submitter?.dataset.confirm;
-  // Before the button is disabled: then it would say nothing.
+  // A disabled button would say nothing.
   const data = new URLSearchParams(/** @type {any} */ (new FormData(form, event.submitter)));
   if (wanted && !(await sure(wanted))) return;
   const button = event.submitter instanceof HTMLButtonElement ? event.submitter : form.querySelector("button");
@@ -483,7 +480,7 @@ const open = async (address) => {
   }
 };
 
-/** Writes a state into the page's address, so that it can be sent to a colleague. @param {string} name @param {string} [value] */
+/** Writes a state into the page's address. @param {string} name @param {string} [value] */
 const mark = (name, value) => {
   const url = new URL(location.href);
   if (value === undefined) url.searchParams.delete(name);
@@ -556,26 +553,23 @@ document.getElementById("scroll")?.addEventListener("scroll", (event) => {
   staysAtEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 40;
   if (staysAtEnd) toEnd();
 });
-// A picture takes its room once it is there.
 document.getElementById("scroll")?.addEventListener("load", () => staysAtEnd && toEnd(), true);
 
-// A page that the browser has kept is shown as it was.
 addEventListener("pageshow", () => document.getElementById("thread")?.removeAttribute("aria-busy"));
 
+// When Instagram's window closes, the composer says so.
+const isClosed = () => {
+  const end = document.querySelector("#hint time[data-left]");
+  return end instanceof HTMLTimeElement && new Date(end.dateTime) < new Date();
+};
+const wasClosed = isClosed();
 setInterval(() => {
   localize(body);
   parted();
+  if (!wasClosed && isClosed()) location.reload();
 }, 30000);
 localize(body);
 parted();
-// When Instagram's window closes, the composer says so.
-const closes = document.querySelector("#hint time[data-left]");
-const millisLeft = () => (closes instanceof HTMLTimeElement ? new Date(closes.dateTime).getTime() - Date.now() : 0);
-const watchWindow = () => {
-  if (millisLeft() <= 0) location.reload();
-  else setTimeout(watchWindow, Math.min(millisLeft() + 500, 2 ** 31 - 1));
-};
-if (millisLeft() > 0) setTimeout(watchWindow, Math.min(millisLeft() + 500, 2 ** 31 - 1));
 toEnd();
 const phone = document.getElementById("phone-messages");
 if (phone) phone.scrollTop = phone.scrollHeight;

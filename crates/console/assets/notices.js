@@ -52,6 +52,19 @@ let entering = null;
 /** Resolves when somebody has signed in again, elsewhere: what was typed here stays. */
 export const signedIn = () => (entering ??= enter().finally(() => (entering = null)));
 
+/** What forms of the session carry that there is now; none if nobody is signed in. @returns {Promise<string | undefined>} */
+export const token = async () => {
+  const response = await fetch("/console/whoami", { headers: { "x-fragment": "1" } }).catch(() => null);
+  if (!response?.ok) return;
+  const { csrf, name, subaccount } = await response.json();
+  const { dataset } = document.body;
+  // Somebody else has signed in: this page is not theirs.
+  if (name !== dataset.name || subaccount !== dataset.subaccount) return void location.assign("/console/inbox");
+  dataset.csrf = csrf;
+  for (const field of document.querySelectorAll("input[name=csrf]")) if (field instanceof HTMLInputElement) field.value = csrf;
+  return csrf;
+};
+
 const enter = () =>
   /** @type {Promise<void>} */ (
     new Promise((done) => {
@@ -65,16 +78,9 @@ const enter = () =>
       document.body.append(dialog);
       dialog.showModal();
       const look = async () => {
-        const response = await fetch("/console/whoami", { headers: { "x-fragment": "1" } }).catch(() => null);
-        if (!response?.ok) return;
+        if (!(await token())) return;
         clearInterval(looking);
         removeEventListener("focus", look);
-        const { csrf, name, subaccount } = await response.json();
-        const { dataset } = document.body;
-        // Somebody else has signed in: this page is not theirs.
-        if (name !== dataset.name || subaccount !== dataset.subaccount) return location.assign("/console/inbox");
-        dataset.csrf = csrf;
-        for (const field of document.querySelectorAll("input[name=csrf]")) if (field instanceof HTMLInputElement) field.value = csrf;
         dialog.remove();
         done();
       };
