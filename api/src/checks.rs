@@ -6,6 +6,7 @@
 
 use crate::problem::{Problem, ValidationErrors};
 use crate::services::triage::checked_language;
+use dmrelay_domain::text::pointer_token;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -297,7 +298,7 @@ impl<'a> Faults<'a> {
 
 /// The pointer of a member.
 fn below(pointer: &str, name: &str) -> String {
-    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+    format!("{pointer}/{}", pointer_token(name))
 }
 
 fn suggestion(name: &str, names: Names<'_>) -> String {

@@ -7,6 +7,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use dmrelay_domain::text::pointer_token;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 use std::str::FromStr;
@@ -86,22 +87,18 @@ fn pointer(path: &Path, what: &str) -> String {
         .iter()
         .map(|segment| match segment {
             Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => format!("/{}", escaped(key)),
+            Segment::Map { key } => format!("/{}", pointer_token(key)),
             Segment::Enum { .. } | Segment::Unknown => String::new(),
         })
         .collect();
     let named = ["missing field `", "unknown field `"].iter().find_map(|start| what.strip_prefix(start));
     if let Some((name, _)) = named.and_then(|rest| rest.split_once('`')) {
-        let name = format!("/{}", escaped(name));
+        let name = format!("/{}", pointer_token(name));
         if !pointer.ends_with(&name) {
             pointer.push_str(&name);
         }
     }
     pointer
-}
-
-fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 fn unread(rejection: &BytesRejection) -> Problem {

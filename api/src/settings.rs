@@ -5,6 +5,7 @@ use crate::state::ApiState;
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::settings::RuleAction;
 use dmrelay_domain::split;
+use dmrelay_domain::text::pointer_token;
 use dmrelay_store::Settings;
 use dmrelay_views::{
     CommentRuleView, ConnectionSettings, RuleView, cleaned, enums, stored_taps, stored_words,
@@ -209,11 +210,6 @@ fn rules(settings: &ConnectionSettings) -> impl Iterator<Item = (String, &RuleVi
     let comments = settings.comment_rules.iter().flatten().enumerate();
     let comments = comments.map(|(n, rule)| (format!("/commentRules/{n}/reply"), &rule.reply));
     taps.chain(stories).chain(comments)
-}
-
-/// A name in a JSON pointer (RFC 6901).
-fn pointer_token(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 fn check_rules(settings: &ConnectionSettings, at: &str, errors: &mut ValidationErrors) {

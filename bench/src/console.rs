@@ -26,7 +26,7 @@ const FEW: u32 = 50;
 const AT_ONCE: usize = 256;
 
 /// How long a message may take to be shown.
-const PATIENCE: Duration = Duration::from_secs(20);
+const SHOWN_WITHIN: Duration = Duration::from_secs(20);
 
 /// The pages that are measured, with their names.
 const PAGES: [(&str, &str); 4] = [
@@ -140,7 +140,7 @@ async fn live(
     for number in 0..messages {
         let words = format!("Live {number}.");
         simulator.say(&who.account, &who.user, &words);
-        let seen = timeout(PATIENCE, shown(&mut stream, &format!("<p>{words}"))).await;
+        let seen = timeout(SHOWN_WITHIN, shown(&mut stream, &format!("<p>{words}"))).await;
         let (at, committed) = seen.context("a message was not shown")??;
         delays.push(at.duration_since(committed).unwrap_or_default());
         sleep(Duration::from_millis(137)).await;

@@ -231,7 +231,7 @@ async fn what_failed_is_replayed_and_discarded(backend: Backend) -> Result<()> {
     let selected = [("deed", "discard"), ("letter", letters[0].as_str()), ("letter", letters[1].as_str())];
     let (status, told, _) = fragment("/console/failed/many", &selected).await?;
     assert!(status == 200 && told.contains("1 discarded.") && told.contains("1 skipped."), "{status} {told}");
-    // What was done stays to be seen, and by whom.
+    // What was done is still listed, with who did it.
     let (_, page, _) = person.get("/console/failed?state=discarded").await?;
     assert!(page.contains(&letters[1]) && page.contains("Discarded by Anna Berg"), "{page}");
     // A later step counts on from the one before.
@@ -611,7 +611,7 @@ async fn owners_make_and_revoke_keys(backend: Backend) -> Result<()> {
     // Nobody else gets there.
     let mut admin = Person::at(&relay)?;
     admin.sign_in(&key(&relay, "acme", Role::Admin).await?).await?;
-    // What is refused is told on a page, from which one goes on.
+    // A refused page says why, and keeps the navigation.
     let (status, page, _) = admin.get("/console/keys").await?;
     assert!(
         status == 403 && page.contains("the role admin does not") && page.contains("id=\"pages\""),

@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::visitor::Visitor;
-use super::{html, trouble};
+use super::{handle_of, html, trouble};
 use crate::access::Scope;
 use crate::connect::apps;
 use crate::connect::session::{self, NewSession, Wishes};
@@ -67,6 +67,9 @@ async fn page(state: &ApiState, visitor: &Visitor, returned: &Returned) -> Resul
     for connection in shown {
         accounts.push(account(state, connection).await?);
     }
+    if returned.part.as_deref() == Some("list") {
+        return Ok(dmrelay_console::cards(&visitor.person(), &accounts, returned.page));
+    }
     let is_last = all.len() <= returned.page.saturating_add(1).saturating_mul(PAGE);
     let next = (!is_last).then(|| format!("/console/accounts?page={}", returned.page.saturating_add(1)));
     let agents: BTreeSet<String> = all.iter().map(|connection| connection.agent.to_string()).collect();
@@ -79,9 +82,6 @@ async fn page(state: &ApiState, visitor: &Visitor, returned: &Returned) -> Resul
     let (person, agents) = (visitor.person(), agents.into_iter().collect::<Vec<_>>());
     let outcome =
         returned.connect_status.as_deref().map(|status| (status, returned.connect_error.as_deref()));
-    if returned.part.as_deref() == Some("list") {
-        return Ok(dmrelay_console::cards(&person, &accounts, returned.page));
-    }
     let (listed, offered) = ((accounts.as_slice(), next.as_deref()), (agents.as_slice(), logins.as_slice()));
     let body = dmrelay_console::accounts(&person, listed, offered, outcome, returned.page);
     Ok(dmrelay_console::shell(Tab::Accounts, &person, &body))
@@ -196,7 +196,7 @@ pub(super) async fn act(Path((id, deed)): Path<(Uuid, String)>, call: Call<Field
             }
             "disconnect" => {
                 visitor.require(Permission::Connect)?;
-                let handle = connection.row.username.as_deref().unwrap_or(connection.account.as_str());
+                let handle = handle_of(&connection);
                 let typed = fields.handle.as_deref().unwrap_or_default().trim().trim_start_matches('@');
                 if typed != handle {
                     return Err(Problem::invalid("/handle", format!("type {handle} to confirm")));

@@ -233,7 +233,7 @@ pub(super) async fn take_over(Id(id): Id<ChatId>, call: Call<Fields>) -> Respons
     let taking = async {
         let act = Act::begin(&call, Permission::TakeOver, id).await?;
         let Fields { hours, until_released, .. } = call.fields;
-        let lasts = if until_released { For::UntilReleased } else { hours.map_or(For::Usual, For::Hours) };
+        let lasts = For::asked(hours, until_released);
         let actor = &act.visitor.actor;
         let taken = takeover::take_over(act.state, &act.connection, act.row.id, actor, lasts).await?;
         act.changed(&taken).await

@@ -3,7 +3,7 @@
 use super::call::Call;
 use super::draft;
 use super::visitor::Visitor;
-use super::{accounts, html, some_agent, trouble};
+use super::{accounts, handle_of, html, some_agent, trouble};
 use crate::extract::Params;
 use crate::problem::{Problem, ValidationErrors};
 use crate::routes::is_live;
@@ -87,11 +87,7 @@ async fn page(
         all.push(BroadcastView::of(row, Some(&counts)));
     }
     let live = connections.iter().filter(|connection| is_live(connection));
-    let accounts: Vec<(Uuid, String)> = live
-        .map(|one| {
-            (one.id.0, one.row.username.clone().unwrap_or_else(|| one.row.instagram_account_id.clone()))
-        })
-        .collect();
+    let accounts: Vec<(Uuid, String)> = live.map(|one| (one.id.0, handle_of(one).to_owned())).collect();
     let saved = state.store.templates(&visitor.subaccount).await?;
     let saved: Vec<TemplateView> = saved.iter().map(templates::view).collect();
     Ok(render(&Broadcasts {

@@ -5,13 +5,13 @@ use super::visitor::Visitor;
 use super::{html, some_agent, trouble};
 use crate::extract::{Id, Params};
 use crate::problem::{Problem, ValidationErrors};
-use crate::routes::paging;
+use crate::routes::{ids, paging};
 use crate::services::comments::{self, Wanted};
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Response;
 use dmrelay_console::{Comments, Markup, Tab};
-use dmrelay_domain::ids::{CommentId, ConnectionId};
+use dmrelay_domain::ids::CommentId;
 use dmrelay_domain::permission::Permission;
 use dmrelay_store::CommentFilter;
 use dmrelay_views::CommentView;
@@ -53,17 +53,15 @@ async fn page(state: &ApiState, visitor: &Visitor, query: Query) -> Result<Marku
     let mut errors = ValidationErrors::default();
     let before = paging::read_id(query.cursor.as_deref(), &mut errors);
     errors.end()?;
-    let all_connections = state.store.connections(&visitor.subaccount, None).await?;
-    let agent = some_agent(&all_connections);
-    let connections: Vec<ConnectionId> = all_connections.iter().map(|connection| connection.id).collect();
+    let connections = state.store.connections(&visitor.subaccount, None).await?;
     let media = Some(query.post.clone()).filter(|post| !post.is_empty());
-    let filter = CommentFilter { connections, media, ..CommentFilter::default() };
+    let filter = CommentFilter { connections: ids(&connections), media, ..CommentFilter::default() };
     let found = state.store.comments(&filter, (before, PAGE, 0)).await?;
     let all: Vec<CommentView> = found.items.iter().map(CommentView::of).collect();
     let person = visitor.person();
     let page = Comments {
         person: &person,
-        agent,
+        agent: some_agent(&connections),
         all: &all,
         next: found.next.map(paging::write_id),
         post: &query.post,

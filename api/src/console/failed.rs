@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::visitor::{Visitor, wants_page};
-use super::{go_to, html, some_agent, trouble};
+use super::{go_to, handle_of, html, some_agent, trouble};
 use crate::extract::{Id, Params};
 use crate::problem::{Problem, ValidationErrors};
 use crate::routes::{ids, paging};
@@ -82,8 +82,7 @@ async fn page(state: &ApiState, visitor: &Visitor, query: Query) -> Result<Marku
         .map(|letter| (DeadLetterView::of(letter), letter.chat_id.and_then(|id| names.get(&id).cloned())))
         .collect();
     let next = found.next.map(|next| format!("{FAILED}?{}&cursor={}", sieve.query(), paging::write_id(next)));
-    let handle = |one: &Connection| one.row.username.clone().unwrap_or_else(|| one.account.to_string());
-    let accounts: Vec<_> = connections.iter().map(|one| (one.id.0, handle(one))).collect();
+    let accounts: Vec<_> = connections.iter().map(|one| (one.id.0, handle_of(one).to_owned())).collect();
     let person = visitor.person();
     let page = Failed {
         person: &person,
@@ -253,10 +252,10 @@ async fn step(Call { state, visitor, fields, .. }: &Call<Fields>) -> Result<Mark
         let page = state.store.dead_letter_page(&filter).await?;
         (page.items, page.next.map(paging::write_id), number("total").unwrap_or(page.total))
     } else {
-        let (mut chosen, mut gone) = (Vec::new(), 0);
+        let (ids, mut chosen, mut gone) = (ids(&connections), Vec::new(), 0);
         for (_, id) in fields.iter().filter(|(name, _)| name == "letter") {
             let id = id.parse().map_err(|_| Problem::invalid("/letter", "must be a dead letter's id"))?;
-            match state.store.dead_letter(&ids(&connections), DeadLetterId(id)).await? {
+            match state.store.dead_letter(&ids, DeadLetterId(id)).await? {
                 Some(letter) => chosen.push(letter),
                 None => gone += 1,
             }

@@ -156,6 +156,11 @@ fn some_agent(connections: &[Connection]) -> &str {
     connections.first().map_or("AGENT_ID", |connection| connection.agent.as_str())
 }
 
+/// What people call an account: its handle, or its id while that is not known.
+fn handle_of(connection: &Connection) -> &str {
+    connection.row.username.as_deref().unwrap_or(connection.account.as_str())
+}
+
 /// A page, or fragments of one.
 fn html(markup: Markup) -> Response {
     Html(markup.into_string()).into_response()

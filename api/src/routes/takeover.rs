@@ -49,8 +49,7 @@ pub(super) async fn take_over(
         TakeOver { hours: Some(_), until_released: true } => {
             return Err(Problem::invalid("/hours", "must be left out if untilReleased is true"));
         }
-        TakeOver { until_released: true, .. } => For::UntilReleased,
-        TakeOver { hours, .. } => hours.map_or(For::Usual, For::Hours),
+        TakeOver { hours, until_released } => For::asked(hours, until_released),
     };
     let (connection, chat) = with_connection(&state, &scope, id).await?;
     let taken = services::takeover::take_over(&state, &connection, chat.id, &scope.actor, asked).await?;

@@ -1,13 +1,13 @@
 //! A human writes to a customer.
 
-use super::{remote, templates, uploads};
+use super::{remote, takeover, templates, uploads};
 use crate::idempotency;
 use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::http::StatusCode;
 use dmrelay_domain::actor::Actor;
-use dmrelay_domain::clock::{Clock, Millis, SystemClock, millis};
-use dmrelay_domain::conversation::{Body, Policy, Refusal, Reply, SendByHuman};
+use dmrelay_domain::clock::{Clock, Millis, SystemClock};
+use dmrelay_domain::conversation::{Body, Refusal, Reply, SendByHuman};
 use dmrelay_domain::event::ReplyTo;
 use dmrelay_domain::ids::{ChatId, InstagramUserId, MessageId, TemplateId};
 use dmrelay_domain::outgoing::{InvalidMessage, Outgoing};
@@ -18,7 +18,6 @@ use dmrelay_store::Connection;
 use dmrelay_store::entity::{chat, message};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::Duration;
 use uuid::Uuid;
 
 /// A validated message, which may be sent if the chat's window is open.
@@ -94,8 +93,7 @@ pub(crate) async fn send(
     check_login(&outgoing, connection)?;
     remote::check(state, outgoing.as_json(), "/message").await?;
     let message = MessageId::new();
-    let hours = connection.settings.takeover_hours.unwrap_or(state.options.defaults.takeover_hours);
-    let policy = Policy { takeover: millis(Duration::from_hours(hours.into())), ..Policy::default() };
+    let policy = takeover::policy(state, connection);
     let attachments = uploads::shown(state, connection, outgoing.as_json()).await?;
     let body =
         Body { reply_to: reply_to.map(as_json), metadata: template, attachments, ..Body::of(&outgoing) };

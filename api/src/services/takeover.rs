@@ -22,6 +22,19 @@ pub(crate) enum For {
     UntilReleased,
 }
 
+impl For {
+    /// What a call asks for: until it is released, or so many hours if it names some.
+    pub(crate) fn asked(hours: Option<u32>, until_released: bool) -> Self {
+        if until_released { Self::UntilReleased } else { hours.map_or(Self::Usual, Self::Hours) }
+    }
+}
+
+/// How long takeovers of a connection usually last.
+pub(crate) fn policy(state: &ApiState, connection: &Connection) -> Policy {
+    let hours = connection.settings.takeover_hours.unwrap_or(state.options.defaults.takeover_hours);
+    Policy { takeover: millis(Duration::from_hours(hours.into())), ..Policy::default() }
+}
+
 /// A human takes over a chat.
 ///
 /// # Errors
@@ -42,9 +55,11 @@ pub(crate) async fn take_over(
         For::Usual => Pause::Usual,
         For::UntilReleased => Pause::UntilReleased,
     };
-    let usual = connection.settings.takeover_hours.unwrap_or(state.options.defaults.takeover_hours);
-    let policy = Policy { takeover: millis(Duration::from_hours(usual.into())), ..Policy::default() };
-    state.store.take_over_chat(connection, chat, actor, (pause, policy)).await?.ok_or_else(gone)
+    state
+        .store
+        .take_over_chat(connection, chat, actor, (pause, policy(state, connection)))
+        .await?
+        .ok_or_else(gone)
 }
 
 /// The agent answers in a chat again.

@@ -7,6 +7,11 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "")) } else { Cow::Borrowed(text) }
 }
 
+/// A name as a token of a JSON pointer (RFC 6901, section 3).
+pub fn pointer_token(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
 /// Truncates to at most `max` bytes, at a character boundary.
 pub fn truncate(text: &str, max: usize) -> &str {
     if text.len() <= max {

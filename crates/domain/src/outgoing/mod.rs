@@ -7,6 +7,7 @@ mod template;
 pub use template::{NotFilled, Template};
 
 use crate::split::MAX_BYTES;
+use crate::text::pointer_token;
 use serde_json::{Map, Value, json};
 use std::fmt;
 use url::Url;
@@ -253,8 +254,7 @@ impl Check {
             return None;
         };
         for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-            let escaped = name.replace('~', "~0").replace('/', "~1");
-            self.at(format!("{pointer}/{escaped}"), "is not a field of this object");
+            self.at(format!("{pointer}/{}", pointer_token(name)), "is not a field of this object");
         }
         Some(fields)
     }
