@@ -2,6 +2,7 @@
 
 use super::Conversation;
 use super::effect::Reply;
+use super::marks::merged;
 use super::rows::{Body, Message};
 use super::takeover::ModeReason;
 use crate::clock::Millis;
@@ -24,10 +25,14 @@ impl Conversation {
     /// Records a private reply in the conversation with whoever wrote the comment. Its echo may have come before, and been taken for a
     /// human's.
     pub(super) fn private_reply(&mut self, reply: PrivateReply) -> Reply {
-        let PrivateReply { mid, body, author, at } = reply;
+        let PrivateReply { mid, mut body, author, at } = reply;
         let is_this = |message: &Message| message.mid.as_deref() == Some(mid.as_str());
-        if self.live().any(|message| is_this(message) && message.author == author) {
-            return Reply::Done;
+        if let Some(known) = self.live().find(|message| is_this(message)) {
+            // An echo knows the message, and not yet its comment.
+            body.metadata = merged(known.body.metadata.as_deref(), body.metadata.as_deref());
+            if known.author == author && known.body.metadata == body.metadata {
+                return Reply::Done;
+            }
         }
         // An agent that answered the comment did so elsewhere: the first question here tells it.
         self.chat.recall |= self.chat.agent_chat_id.is_none();

@@ -1,7 +1,7 @@
 //! What Instagram sends on its own, and what was taken back while it was thought a human's.
 
 use super::*;
-use dmrelay_domain::conversation::fingerprint;
+use dmrelay_domain::conversation::{Body, PrivateReply, fingerprint};
 
 const INSTANT: &str = "Thanks! We reply soon.";
 const AWAY: &str = "We are closed.";
@@ -186,4 +186,32 @@ fn a_read_that_overtakes_a_message_of_the_app_counts() {
     case.raw(&read);
     let applied = case.echo("native", "Ada here");
     assert_eq!(applied.read_up_to.map(|(_, at)| at), Some(NOW));
+}
+
+#[test]
+fn a_private_reply_whose_echo_came_first_still_tells_its_comment() {
+    let mut case = Case::new();
+    let said = |metadata: Option<&str>| {
+        let text = Some("It is 20 EUR.".to_owned());
+        let body =
+            Body { kind: "text".to_owned(), text, metadata: metadata.map(str::to_owned), ..Body::default() };
+        Command::PrivateReply(PrivateReply { mid: "ours".to_owned(), body, author: Author::Rule, at: NOW })
+    };
+    // As the echo of a call under way is recorded.
+    case.apply(said(None));
+    let comment = r#"{"comment":{"id":"c"}}"#;
+    for _ in 0..2 {
+        case.apply(said(Some(comment)));
+        let [reply] = &case.db.messages[..] else { panic!("{:?}", case.db.messages) };
+        assert_eq!((reply.author, reply.body.metadata.as_deref()), (Author::Rule, Some(comment)));
+    }
+    // What became of it meanwhile stays.
+    case.raw(&json!({
+        "sender": {"id": "200"}, "recipient": {"id": "17"}, "timestamp": NOW,
+        "reaction": {"mid": "ours", "action": "react", "emoji": "x"},
+    }));
+    let known = case.db.messages[0].body.metadata.clone();
+    assert!(known.as_deref().is_some_and(|known| known.contains("reaction")), "{known:?}");
+    case.apply(said(Some(comment)));
+    assert_eq!(case.db.messages[0].body.metadata, known);
 }
