@@ -4,16 +4,22 @@
 //! Only the keywords of JSON Schema (draft 2020-12) that the document uses in requests are known; a test holds that. A library
 //! would check them all, but name the faults in words of JSON Schema, each of which would have to be put into the API's.
 
+mod rules;
+
+pub(crate) use rules::{CHECKED_AS, PLACES};
+
+use crate::access::Tenant;
 use crate::problem::{Problem, ValidationErrors};
 use crate::services::triage::checked_language;
+use crate::state::ApiState;
 use dmrelay_domain::text::pointer_token;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use url::form_urlencoded;
 
-/// Names members of an object of which one must be there.
-pub(crate) const ONE_OF_REQUIRED: &str = "x-required-one-of";
+/// Names members of an object of which exactly one must be there.
+pub(crate) const ONE_OF_REQUIRED: &str = "x-exactly-one-of";
 
 /// What a call accepts.
 #[derive(Debug, Clone, Default)]
@@ -46,15 +52,33 @@ impl Checks {
         named.collect()
     }
 
-    /// Fails with every fault of a body.
-    pub(crate) fn body(&self, value: &Value) -> Result<(), Problem> {
-        let Parts { schemas, body: Some(schema), .. } = &*self.0 else { return Ok(()) };
-        let faults = Faults::of(schemas, schema, value);
+    /// Fails with every fault of a body that a tenant sent.
+    pub(crate) async fn body(
+        &self,
+        (state, tenant): (&ApiState, &Tenant),
+        value: &Value,
+    ) -> Result<(), Problem> {
+        let faults = self.faults(value);
         let mut errors = ValidationErrors::default();
-        for (pointer, what) in faults {
-            errors.at(&pointer, what);
+        for (pointer, what) in &faults.all {
+            errors.at(pointer, what);
+        }
+        for (pointer, rule) in &faults.rules {
+            if let Some(value) = sound(value, pointer, &faults.all) {
+                rules::apply((state, tenant), (rule, &value), pointer, &mut errors).await?;
+            }
         }
         errors.end()
+    }
+
+    /// What the schema shows of a body.
+    fn faults(&self, value: &Value) -> Faults<'_> {
+        let Parts { schemas, body, .. } = &*self.0;
+        let mut faults = Faults::new(schemas);
+        if let Some(schema) = body {
+            faults.check(schema, value, "");
+        }
+        faults
     }
 
     /// Fails with every fault of a query string.
@@ -72,7 +96,9 @@ impl Checks {
                 errors.parameter(&name, "is given more than once");
                 continue;
             }
-            for (_, what) in Faults::of(&self.0.schemas, schema, &typed(schema, &value)) {
+            let mut faults = Faults::new(&self.0.schemas);
+            faults.check(schema, &typed(schema, &value), "");
+            for (_, what) in faults.all {
                 errors.parameter(&name, what);
             }
             seen.push(name);
@@ -120,17 +146,34 @@ fn types_of(schema: &Value) -> Vec<&str> {
     }
 }
 
+/// The value at `pointer` of a body without its members that have faults; none if it has faults itself.
+fn sound(body: &Value, pointer: &str, faults: &[(String, String)]) -> Option<Value> {
+    let mut value = body.pointer(pointer)?.clone();
+    for place in faults.iter().filter_map(|(place, _)| place.strip_prefix(pointer)) {
+        match place.split_once('/') {
+            None if place.is_empty() => return None,
+            Some(("", below)) => {
+                let member = below.split('/').next()?;
+                value.as_object_mut()?.remove(&member.replace("~1", "/").replace("~0", "~"));
+            }
+            // Another member, whose name begins alike.
+            _ => {}
+        }
+    }
+    Some(value)
+}
+
 /// Collects faults, each with a JSON pointer (RFC 6901).
 struct Faults<'a> {
     schemas: &'a Value,
     all: Vec<(String, String)>,
+    /// Values that the schema wants checked by a rule, and the rule's name.
+    rules: Vec<(String, String)>,
 }
 
 impl<'a> Faults<'a> {
-    fn of(schemas: &'a Value, schema: &'a Value, value: &Value) -> Vec<(String, String)> {
-        let mut faults = Self { schemas, all: Vec::new() };
-        faults.check(schema, value, "");
-        faults.all
+    fn new(schemas: &'a Value) -> Self {
+        Self { schemas, all: Vec::new(), rules: Vec::new() }
     }
 
     fn at(&mut self, pointer: &str, what: impl Into<String>) {
@@ -139,6 +182,12 @@ impl<'a> Faults<'a> {
 
     fn check(&mut self, schema: &'a Value, value: &Value, pointer: &str) {
         let schema = self.resolved(schema);
+        if let Some(rule) = schema[CHECKED_AS].as_str() {
+            self.rules.push((pointer.to_owned(), rule.to_owned()));
+            if value.is_object() && rules::knows_all(rule) {
+                return;
+            }
+        }
         for branch in ["oneOf", "anyOf"] {
             if let Some(branches) = schema[branch].as_array() {
                 self.check_branches(branches, value, pointer);
@@ -172,15 +221,16 @@ impl<'a> Faults<'a> {
             types.is_empty() || types.iter().any(|name| is_of_type(name, value))
         };
         let fitting = branches.iter().filter(fits).map(|branch| {
-            let mut faults = Self { schemas: self.schemas, all: Vec::new() };
+            let mut faults = Self::new(self.schemas);
             faults.check(branch, value, pointer);
-            faults.all
+            faults
         });
-        let Some(nearest) = fitting.min_by_key(Vec::len) else {
+        let Some(nearest) = fitting.min_by_key(|faults| faults.all.len()) else {
             let types: Vec<&str> = branches.iter().flat_map(|branch| types_of(branch)).collect();
             return self.at(pointer, format!("must be {}", in_words(&types)));
         };
-        self.all.extend(nearest);
+        self.all.extend(nearest.all);
+        self.rules.extend(nearest.rules);
     }
 
     /// The schema that a reference names, or the schema itself.
@@ -269,10 +319,17 @@ impl<'a> Faults<'a> {
         // One of them, in words that JSON Schema has no short form for.
         let either: Vec<&str> =
             schema[ONE_OF_REQUIRED].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        if let [first, others @ ..] = &either[..]
-            && !either.iter().any(|name| members.contains_key(*name))
-        {
-            self.at(&below(pointer, first), format!("is required, unless {} is given", others.join(" or ")));
+        let is_given = |name: &&str| members.get(*name).is_some_and(|member| !member.is_null());
+        let given: Vec<&str> = either.iter().copied().filter(is_given).collect();
+        match (&either[..], &given[..]) {
+            ([first, others @ ..], []) => self
+                .at(&below(pointer, first), format!("is required, unless {} is given", others.join(" or "))),
+            (_, [first, others @ ..]) => {
+                for name in others {
+                    self.at(&below(pointer, name), format!("cannot be given together with {first}"));
+                }
+            }
+            ([], []) => {}
         }
         let properties = schema["properties"].as_object();
         for (name, member) in members {
@@ -387,7 +444,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// What the checks know, and what says nothing about what is valid.
-    const KEYWORDS: [&str; 27] = [
+    const KEYWORDS: [&str; 28] = [
         "$ref",
         "oneOf",
         "anyOf",
@@ -405,6 +462,7 @@ mod tests {
         "items",
         "required",
         ONE_OF_REQUIRED,
+        CHECKED_AS,
         "properties",
         "additionalProperties",
         "minProperties",
@@ -431,6 +489,7 @@ mod tests {
             assert!(KEYWORDS.contains(&keyword.as_str()), "{keyword} is not checked: {schema}");
             match keyword.as_str() {
                 "pattern" => assert!(known_pattern(value.as_str().unwrap()).is_some(), "{value}"),
+                CHECKED_AS => assert!(rules::is_known(value.as_str().unwrap()), "{value}"),
                 "format" => assert!(FORMATS.contains(&value.as_str().unwrap()), "{value}"),
                 "properties" => value.as_object().unwrap().values().for_each(|one| walk(schemas, one, seen)),
                 "oneOf" | "anyOf" | "allOf" => {
@@ -455,18 +514,17 @@ mod tests {
     }
 
     fn faults(operation: &str, body: &Value) -> String {
-        match Checks::of(&crate::openapi_document())[operation].body(body) {
-            Ok(()) => String::new(),
-            Err(problem) => problem.told(),
-        }
+        let all = Checks::of(&crate::openapi_document());
+        let faults = all[operation].faults(body).all.into_iter();
+        faults.map(|(pointer, what)| format!("{pointer}: {what}")).collect::<Vec<_>>().join("; ")
     }
 
     #[test]
     fn all_faults_are_told_at_once_in_words() {
-        let body = json!({ "to": "12/34", "mesage": "x", "connectionId": 5, "sentBy": "" });
+        let body = json!({ "instagramUserId": "12/34", "mesage": "x", "connectionId": 5, "sentBy": "" });
         let told = faults("sendMessage", &body);
         for fault in [
-            "/to: must be digits only, at most 32",
+            "/instagramUserId: must be digits only, at most 32",
             "/message: is required",
             "/mesage: is not a field of this object; did you mean message?",
             "/connectionId: must be a string, or null",
@@ -474,8 +532,8 @@ mod tests {
         ] {
             assert!(told.contains(fault), "{fault}: {told}");
         }
-        assert_eq!(faults("sendMessage", &json!({ "to": "1", "message": "x" })), "");
-        let told = faults("sendMessage", &json!({ "to": "1", "message": 7 }));
+        assert_eq!(faults("sendMessage", &json!({ "instagramUserId": "1", "message": "x" })), "");
+        let told = faults("sendMessage", &json!({ "instagramUserId": "1", "message": 7 }));
         assert!(told.contains("/message: must be a string, or an object"), "{told}");
         let told =
             faults("changeSettings", &json!({ "takeoverHours": 1.5, "debounceMs": 70_000, "typing": "yes" }));

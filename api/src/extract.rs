@@ -1,7 +1,9 @@
 //! Extractors for bodies, query strings and ids that report validation errors.
 
+use crate::access::Tenant;
 use crate::checks::Checks;
 use crate::problem::Problem;
+use crate::state::ApiState;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
@@ -25,29 +27,29 @@ pub(crate) struct Params<T>(pub(crate) T);
 /// The id at the end of a path, or before its last segment.
 pub(crate) struct Id<I>(pub(crate) I);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<ApiState> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
         is_json(request.headers())?;
-        let checks = request.extensions().get::<Checks>().cloned();
+        let checks = checks_of(&request);
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
-        parse(&bytes, checks.as_ref()).map(Body)
+        parse(&bytes, checks, state).await.map(Body)
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MaybeBody<T> {
+impl<T: DeserializeOwned> FromRequest<ApiState> for MaybeBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
         let json = is_json(request.headers());
-        let checks = request.extensions().get::<Checks>().cloned();
+        let checks = checks_of(&request);
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
         if bytes.is_empty() {
             return Ok(Self(None));
         }
         json?;
-        parse(&bytes, checks.as_ref()).map(Self)
+        parse(&bytes, checks, state).await.map(Self)
     }
 }
 
@@ -65,7 +67,17 @@ fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     ))
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8], checks: Option<&Checks>) -> Result<T, Problem> {
+/// What the call of a tenant accepts.
+fn checks_of(request: &Request) -> Option<(Checks, Tenant)> {
+    let extensions = request.extensions();
+    extensions.get::<Checks>().cloned().zip(extensions.get::<Tenant>().cloned())
+}
+
+async fn parse<T: DeserializeOwned>(
+    bytes: &[u8],
+    checks: Option<(Checks, Tenant)>,
+    state: &ApiState,
+) -> Result<T, Problem> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Problem::malformed("the body is empty; it must be JSON"));
     }
@@ -73,7 +85,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], checks: Option<&Checks>) -> Result<T
     let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|err| {
         Problem::malformed(format!("the body is not JSON, at line {} column {}", err.line(), err.column()))
     })?;
-    checks.map_or(Ok(()), |checks| checks.body(&value))?;
+    if let Some((checks, tenant)) = checks {
+        checks.body((state, &tenant), &value).await?;
+    }
     serde_path_to_error::deserialize(value).map_err(|err| {
         let what = err.inner().to_string();
         Problem::invalid(&pointer(err.path(), &what), what)

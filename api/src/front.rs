@@ -38,7 +38,7 @@ pub(crate) async fn bounded(State(state): State<ApiState>, mut request: Request,
     };
     let mut response = answer(&state, request, next).instrument(span).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        let base = state.options.api.public_url.as_str().trim_end_matches('/');
+        let base = state.base();
         *response.body_mut() = Body::from(problem.document(Some(trace), base));
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }

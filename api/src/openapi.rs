@@ -1,7 +1,7 @@
 //! The OpenAPI 3.1 document, generated from the handlers. What all operations share is added here: security,
 //! path parameters, the `Idempotency-Key` header, and problem responses.
 
-use crate::checks::ONE_OF_REQUIRED;
+use crate::checks::{CHECKED_AS, ONE_OF_REQUIRED, PLACES};
 use crate::idempotency::KEY_MAX;
 use crate::problem;
 use dmrelay_domain::permission::Permission;
@@ -17,6 +17,13 @@ const PERMISSION: &str = "x-permission";
 
 /// The HTTP methods in use.
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
+/// Bodies in which exactly one of several members is wanted.
+const EITHER: [(&str, [&str; 2]); 3] = [
+    ("CreateBroadcast", ["message", "templateId"]),
+    ("CreateTarget", ["url", "email"]),
+    ("Send", ["message", "templateId"]),
+];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -98,11 +105,22 @@ pub(crate) fn complete(openapi: &utoipa::openapi::OpenApi) -> Value {
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         schemas.extend(problem::schemas());
     }
-    // JSON Schema says it with `anyOf`, of which generators make types that nobody wants.
-    document["components"]["schemas"]["Send"][ONE_OF_REQUIRED] = json!(["message", "templateId"]);
+    let schemas = &mut document["components"]["schemas"];
+    // JSON Schema says it with `oneOf`, of which generators make types that nobody wants.
+    for (name, either) in EITHER {
+        schemas[name][ONE_OF_REQUIRED] = json!(either);
+    }
+    for (schema, property, rule) in PLACES {
+        let schema = &mut schemas[schema];
+        let place = match property {
+            Some(name) => &mut schema["properties"][name],
+            None => schema,
+        };
+        place[CHECKED_AS] = json!(rule);
+    }
     describe(&mut document);
     show_examples(&mut document);
-    add_webhooks(&mut document);
+    add_written(&mut document);
     forget_unused_responses(&mut document);
     // As it is served, the document names the server itself.
     document["servers"] =
@@ -381,13 +399,14 @@ fn is_union(property: &Value) -> bool {
     branches.is_some_and(|branches| branches.iter().any(|branch| !branch["description"].is_null()))
 }
 
-/// Adds what is sent to the webhooks of notification targets.
-fn add_webhooks(document: &mut Value) {
+/// Adds what is sent to the webhooks of notification targets, and what is stored as JSON.
+fn add_written(document: &mut Value) {
     document["webhooks"] = serde_json::from_str(include_str!("openapi/webhooks.json")).unwrap_or_default();
-    let schemas: Map<String, Value> =
-        serde_json::from_str(include_str!("openapi/webhook-schemas.json")).unwrap_or_default();
+    let texts = [include_str!("openapi/webhook-schemas.json"), include_str!("openapi/message-schemas.json")];
     if let Some(all) = document["components"]["schemas"].as_object_mut() {
-        all.extend(schemas);
+        for text in texts {
+            all.extend(serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default());
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use dmrelay_views::{
     CommentRuleView, ConnectionSettings, RuleView, cleaned, enums, stored_taps, stored_words,
 };
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -192,6 +193,22 @@ pub(crate) fn check(settings: &ConnectionSettings, at: &str, errors: &mut Valida
         check_variables(variables, &format!("{at}/agentVariables"), errors);
     }
     check_rules(settings, at, errors);
+}
+
+/// The same for settings as JSON, of which a subaccount's templates are part.
+///
+/// # Errors
+/// If the database cannot be read.
+pub(crate) async fn check_json(
+    state: &ApiState,
+    subaccount: &SubaccountId,
+    (value, at): (&Value, &str),
+    errors: &mut ValidationErrors,
+) -> Result<(), Problem> {
+    let Ok(change) = serde_json::from_value::<ChangeSettings>(value.clone()) else { return Ok(()) };
+    let values = change.values();
+    check(&values, at, errors);
+    check_templates(state, subaccount, (&values, at), errors).await
 }
 
 /// Checks what a customer is told, or what Instagram tells them.

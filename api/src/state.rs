@@ -308,6 +308,11 @@ impl Deref for ApiState {
 }
 
 impl ApiState {
+    /// This server's URL, without a slash at the end.
+    pub(crate) fn base(&self) -> &str {
+        self.options.api.public_url.as_str().trim_end_matches('/')
+    }
+
     /// The tokens of these settings, if their secret may have changed. Keys fetched from JWKS_URL stay.
     ///
     /// # Errors

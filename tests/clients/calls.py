@@ -23,12 +23,12 @@ assert chat.can_send.allowed, chat
 # Bodies that may be left out are left out, or given.
 assert take_over_chat.sync(**place, chat_id=chat.chat_id).mode == "human"
 assert take_over_chat.sync(**place, chat_id=chat.chat_id, body=TakeOver(hours=1)).resume_at
-body = Send(to=told["customer"], message="By a generated client")
+body = Send(instagram_user_id=told["customer"], message="By a generated client")
 sent = send_message.sync(**place, body=body, idempotency_key="python-1")
 assert sent.message_id, sent
 assert release_chat.sync(**place, chat_id=chat.chat_id).mode == "bot"
 
-refused = send_message.sync_detailed(**place, body=Send(to="none", message=""))
+refused = send_message.sync_detailed(**place, body=Send(instagram_user_id="none", message=""))
 assert refused.status_code == 422 and refused.parsed.code == "invalid-request", refused
 picture = get_qr_code.sync_detailed(**place)
 assert picture.content.startswith(b"<"), picture.content[:20]

@@ -23,7 +23,7 @@ assert.ok(again.data.resumeAt);
 
 const sent = await api.sendMessage({
   path,
-  body: { to: customer, message: "By a generated client" },
+  body: { instagramUserId: customer, message: "By a generated client" },
   headers: { "Idempotency-Key": "hey-1" },
   throwOnError: true,
 });
@@ -32,7 +32,7 @@ const released = await api.releaseChat({ ...target, throwOnError: true });
 assert.equal(released.data.mode, "bot");
 
 // A problem has its type.
-const refused = await api.sendMessage({ path, body: { to: "none", message: "" } });
+const refused = await api.sendMessage({ path, body: { instagramUserId: "none", message: "" } });
 assert.equal(refused.response?.status, 422);
 assert.ok(refused.error && "code" in refused.error && refused.error.code === "invalid-request");
 

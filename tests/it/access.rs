@@ -357,7 +357,7 @@ async fn ids_of_another_subaccount_are_not_found(backend: Backend) -> Result<()>
         (
             "POST",
             "send".to_owned(),
-            Some(json!({ "connectionId": connection, "to": "200000000000001", "message": "x" })),
+            Some(json!({ "connectionId": connection, "instagramUserId": "200000000000001", "message": "x" })),
             404,
         ),
         ("POST", "dead-letters/replay".to_owned(), Some(json!({ "ids": [id] })), 200),
@@ -411,14 +411,18 @@ async fn validation_errors_name_the_field(backend: Backend) -> Result<()> {
         ("", 400, None),
         ("{", 400, None),
         ("[]", 422, Some("")),
-        ("{}", 422, Some("/to")),
-        (r#"{"to":"1"}"#, 422, Some("/message")),
-        (r#"{"to":1,"message":"x"}"#, 422, Some("/to")),
-        (r#"{"to":"1","message":""}"#, 422, Some("/message")),
-        (r#"{"to":"x","message":"x"}"#, 422, Some("/to")),
-        (r#"{"to":"1","message":"x","unknown":1}"#, 422, Some("/unknown")),
-        (r#"{"to":"1","message":{"attachment":{"type":"exe"}}}"#, 422, Some("/message/attachment/type")),
-        (&json!({"to": "1", "message": "x".repeat(2_000)}).to_string(), 413, None),
+        ("{}", 422, Some("/instagramUserId")),
+        (r#"{"instagramUserId":"1"}"#, 422, Some("/message")),
+        (r#"{"instagramUserId":1,"message":"x"}"#, 422, Some("/instagramUserId")),
+        (r#"{"instagramUserId":"1","message":""}"#, 422, Some("/message")),
+        (r#"{"instagramUserId":"x","message":"x"}"#, 422, Some("/instagramUserId")),
+        (r#"{"instagramUserId":"1","message":"x","unknown":1}"#, 422, Some("/unknown")),
+        (
+            r#"{"instagramUserId":"1","message":{"attachment":{"type":"exe"}}}"#,
+            422,
+            Some("/message/attachment/type"),
+        ),
+        (&json!({"instagramUserId": "1", "message": "x".repeat(2_000)}).to_string(), 413, None),
     ] {
         let answer = post(body).await?;
         let place = answer.json["errors"][0]["pointer"].as_str();

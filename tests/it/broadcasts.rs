@@ -119,7 +119,7 @@ async fn a_broadcast_reaches_those_it_may_reach_once(backend: Backend) -> Result
     assert!(told(&relay, dan).is_empty() && told(&relay, sue).is_empty());
     let message = relay.messages(ada).await?.pop().context("no message")?;
     assert_eq!(
-        (&message["author"], &message["metadata"]["broadcast"]["id"]),
+        (&message["author"], &message["metadata"]["broadcast"]["broadcastId"]),
         (&json!("broadcast"), &json!(id))
     );
     // The agent learns of it with the customer's next message, and nobody is taken for a human who wrote it.

@@ -101,6 +101,19 @@ async fn a_typescript_client_is_generated_and_works() -> Result<()> {
     check(relay, &seen).await
 }
 
+/// The package that the guide uses, as `make frontend-examples` built it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_package_for_typescript_works() -> Result<()> {
+    let built = folder().join("../../clients/typescript/dist/index.js");
+    ensure!(
+        built.exists(),
+        "the package is not built: `make frontend-examples` builds it, with Node.js and npm's registry"
+    );
+    let (relay, told) = relay().await?;
+    let seen = printed("node", &["package.mjs", &told], Path::new("/nonexistent")).await?;
+    check(relay, &seen).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_python_client_is_generated_and_works() -> Result<()> {
     let python = installed()?;

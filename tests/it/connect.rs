@@ -1,11 +1,12 @@
 //! Connecting, disconnecting, and the frontend's view of it.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use dmrelay_simulator::{AccountSpec, Fault, FaultMode, Operation, Service, TokenState, WebhookTarget};
 use dmrelay_tests::relay::{Backend, Relay};
 use dmrelay_tests::rest::{ACCOUNT, APP_SECRET, TOKEN, connect_body, text_webhook};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
+use std::time::Duration;
 
 on_both_backends!(
     connecting_answers_with_links_and_subscribes,
@@ -40,6 +41,35 @@ async fn connecting_answers_with_links_and_subscribes(backend: Backend) -> Resul
     assert!(png.text.contains("PNG"), "{}", png.text);
     let odd = relay.rest.get("qr-code?link=story&ref=a%20b").await?;
     assert_eq!((odd.status, &odd.json["errors"][0]["parameter"]), (422, &json!("link")));
+    let small = relay.rest.get(&format!("qr-code?format=png&size=64&ref={}", "a".repeat(900))).await?;
+    assert_eq!(
+        (small.status, &small.json["errors"][0]["parameter"]),
+        (422, &json!("size")),
+        "{}",
+        small.text
+    );
+    // The same pictures for pages that have no key: of every origin.
+    let browser = reqwest::Client::builder().timeout(Duration::from_secs(20)).build()?;
+    let get = async |address: String| browser.get(address).send().await;
+    for (which, ending) in [("directMessage", "&ref=summer_1"), ("profile", "")] {
+        let address = json["links"]["qrCodes"][which].as_str().context("no address")?;
+        assert!(address.ends_with(ending), "{address}");
+        for (more, kind) in [("", "image/svg+xml"), ("&format=png&size=512", "image/png")] {
+            let shown = get(format!("{address}{more}")).await?;
+            assert_eq!((shown.status().as_u16(), shown.headers()["content-type"].to_str()?), (200, kind));
+            assert_eq!(shown.headers()["cross-origin-resource-policy"], "cross-origin");
+            let bytes = shown.bytes().await?;
+            assert!(!bytes.is_empty());
+            if which == "directMessage" && more.is_empty() {
+                assert_eq!(bytes, svg.text.as_bytes());
+            }
+        }
+        assert_eq!(get(format!("{address}&size=5")).await?.status(), 422);
+    }
+    let unknown = "00000000-0000-7000-8000-000000000000";
+    let address = json["links"]["qrCodes"]["profile"].as_str().unwrap_or_default();
+    let address = address.replace(json["connectionId"].as_str().unwrap_or_default(), unknown);
+    assert_eq!(get(address).await?.status(), 404);
     assert!(json["webhook"]["callbackUrl"].as_str().is_some_and(|url| url.ends_with("/instagram/webhook")));
     assert!(!answer.text.contains(TOKEN) && !answer.text.contains("own-verify-token"));
     let fields = relay.simulator.subscribed_fields(ACCOUNT).unwrap_or_default();

@@ -92,7 +92,7 @@ async fn a_dead_letter_is_discarded(backend: Backend) -> Result<()> {
 async fn nothing_is_replayed_after_a_takeover(backend: Backend) -> Result<()> {
     let relay = refused(backend).await?;
     let letter = dead_letters(&relay, 1).await?.remove(0);
-    relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
+    relay.rest.post("send", json!({"instagramUserId": USER, "message": "Ada here"})).await?;
     relay.replies(USER, 1).await?;
     let chat = letter["chatId"].as_str().context("chat")?;
     assert_eq!(relay.rest.post(&format!("chats/{chat}/release"), json!({})).await?.status, 200);

@@ -284,7 +284,7 @@ async fn folders_hold_what_the_chats_themselves_say(backend: Backend) -> Result<
         assert_eq!(folder(&relay, "unanswered").await?.contains(&user), inbound, "{one}");
     }
     // A human answers Ada, and somebody discards Bob's failure.
-    assert_eq!(relay.rest.post("send", json!({"to": ADA, "message": "yes"})).await?.status, 202);
+    assert_eq!(relay.rest.post("send", json!({"instagramUserId": ADA, "message": "yes"})).await?.status, 202);
     let letter = relay.rest.get("dead-letters").await?.json["items"][0]["deadLetterId"].clone();
     let discard = format!("dead-letters/{}/discard", letter.as_str().context("no letter")?);
     relay.rest.post(&discard, json!({})).await?;

@@ -207,7 +207,7 @@ async fn events_carry_states(backend: Backend) -> Result<()> {
     assert_eq!((&unsent["message"]["kind"], &unsent["message"]["text"]), (&json!("unsent"), &json!(null)));
 
     let chat = sent["chatId"].as_str().context("chat")?;
-    relay.rest.post("send", json!({"to": USER, "message": {"text": "Ada here"}})).await?;
+    relay.rest.post("send", json!({"instagramUserId": USER, "message": {"text": "Ada here"}})).await?;
     let mode = stream.next("chat.mode").await?;
     assert_eq!((&mode["mode"]["mode"], &mode["mode"]["reason"]), (&json!("human"), &json!("send")));
     assert!(mode["mode"]["resumeAt"].is_string(), "{mode}");

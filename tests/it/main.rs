@@ -29,6 +29,7 @@ mod agent_faults;
 mod backfill;
 mod backup;
 mod base;
+mod bodies;
 mod breakers;
 mod broadcasts;
 mod browser;

@@ -74,7 +74,7 @@ async fn a_paused_bot_waits_and_human_agents_do_not(backend: Backend) -> Result<
     let paused = change(&relay, json!({"botPaused": true})).await?;
     assert_eq!((paused.status, &paused.json["botPaused"]), (200, &json!(true)), "{}", paused.text);
     relay.simulator.say(ACCOUNT, "200000000000002", "anybody there?");
-    let answer = relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
+    let answer = relay.rest.post("send", json!({"instagramUserId": USER, "message": "Ada here"})).await?;
     assert_eq!(answer.status, 202, "{}", answer.text);
     assert_eq!(relay.replies(USER, 2).await?[1], "Ada here");
     assert!(relay.sent("200000000000002").is_empty());
@@ -99,10 +99,14 @@ async fn activities_record_who_did_what(backend: Backend) -> Result<()> {
     relay.replies(USER, 1).await?;
     // Meta has the reply a moment before it is recorded.
     relay.settled().await?;
-    let sent = relay.rest.post("send", json!({"to": USER, "message": "Ada here", "sentBy": "Ada"})).await?;
+    let sent = relay
+        .rest
+        .post("send", json!({"instagramUserId": USER, "message": "Ada here", "sentBy": "Ada"}))
+        .await?;
     relay.replies(USER, 2).await?;
     for name in ["", " ", "a\nb", "a\u{202e}b"] {
-        let refused = relay.rest.post("send", json!({"to": USER, "message": "x", "sentBy": name})).await?;
+        let refused =
+            relay.rest.post("send", json!({"instagramUserId": USER, "message": "x", "sentBy": name})).await?;
         assert_eq!((refused.status, &refused.json["errors"][0]["pointer"]), (422, &json!("/sentBy")));
     }
     relay.settled().await?;
@@ -200,7 +204,7 @@ async fn two_accounts_of_one_agent_are_separate(backend: Backend) -> Result<()> 
     let id = connected.json["connectionId"].as_str().context("id")?;
     for (method, path, body) in [
         ("GET", "status", None),
-        ("POST", "send", Some(json!({"to": USER, "message": "x"}))),
+        ("POST", "send", Some(json!({"instagramUserId": USER, "message": "x"}))),
         ("PATCH", "settings", Some(json!({"typing": false}))),
         ("POST", "disconnect", None),
     ] {
@@ -296,7 +300,7 @@ async fn an_idempotency_key_belongs_to_one_agent_and_outlives_a_disconnect(backe
         (422, &json!("urn:dmrelay:problem:idempotency-key-reused"))
     );
     // A repeated send gets the first response, whatever happened to the account.
-    let send = json!({"to": USER, "message": "Ada here"}).to_string().into_bytes();
+    let send = json!({"instagramUserId": USER, "message": "Ada here"}).to_string().into_bytes();
     let headers = [("idempotency-key", "s")];
     let sent = relay.rest.request("POST", &agent_path("send"), Some(send.clone()), &headers).await?;
     assert_eq!(sent.status, 202, "{}", sent.text);

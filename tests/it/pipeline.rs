@@ -202,7 +202,8 @@ async fn a_column_of_a_later_version_is_ignored(backend: Backend) -> Result<()> 
         let answer = relay.rest.get(path).await?;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
     }
-    let sent = relay.rest.post("send", serde_json::json!({"to": USER, "message": "Ada"})).await?;
+    let sent =
+        relay.rest.post("send", serde_json::json!({"instagramUserId": USER, "message": "Ada"})).await?;
     assert_eq!(sent.status, 202, "{}", sent.text);
     assert_eq!(relay.replies(USER, 3).await?.len(), 3);
     relay.end().await

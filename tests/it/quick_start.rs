@@ -49,8 +49,9 @@ async fn yesterdays_customer_can_be_answered_after_a_restart() -> Result<()> {
     assert_eq!(list["total"], 2, "one of each start: {list}");
     let customer = list["items"][1]["instagramUserId"].as_str().context("no customer")?.to_owned();
     // A human writes to the customer of the first start, and the simulated Meta still knows them.
-    let message =
-        json!({"to": customer, "message": "We are open from ten to four."}).to_string().into_bytes();
+    let message = json!({"instagramUserId": customer, "message": "We are open from ten to four."})
+        .to_string()
+        .into_bytes();
     let sent = rest.request("POST", &format!("{BASE}/send"), Some(message), &[]).await?;
     assert_eq!(sent.status, 202, "{}", sent.text);
     let last = until("the message is sent", WITHIN, async || {

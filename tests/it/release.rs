@@ -39,7 +39,7 @@ async fn messages_answered_by_a_human_stay_answered_after_a_release(backend: Bac
     relay.simulator.say(ACCOUNT, USER, "are you open?");
     let asked = |record: &dmrelay_simulator::Record| record.calls_of("retell.completion") == 2;
     relay.simulator.wait_for("the question", DEADLINE, asked).await?;
-    let sent = relay.rest.post("send", json!({"to": USER, "message": "Yes, Ada"})).await?;
+    let sent = relay.rest.post("send", json!({"instagramUserId": USER, "message": "Yes, Ada"})).await?;
     assert_eq!(sent.status, 202, "{}", sent.text);
     // Released before the agent has answered.
     release(&relay, &chat).await?;
@@ -66,7 +66,7 @@ async fn a_waiting_question_is_not_asked_after_a_human_answered(backend: Backend
         Ok(turns.iter().any(|turn| turn["state"] == json!("waiting")).then_some(()))
     })
     .await?;
-    relay.rest.post("send", json!({"to": USER, "message": "Yes, Ada"})).await?;
+    relay.rest.post("send", json!({"instagramUserId": USER, "message": "Yes, Ada"})).await?;
     relay.replies(USER, 2).await?;
     release(&relay, &chat).await?;
     relay.simulator.clear_faults(Some(fault));

@@ -103,7 +103,7 @@ async fn an_agent_hands_over_to_a_human_who_is_told(backend: Backend) -> Result<
     relay.simulator.say(ACCOUNT, USER, "hello?");
     relay.settled().await?;
     assert_eq!(relay.asked().len(), 1);
-    let sent = relay.rest.post("send", json!({"to": USER, "message": "Ada here."})).await?;
+    let sent = relay.rest.post("send", json!({"instagramUserId": USER, "message": "Ada here."})).await?;
     assert_eq!(sent.status, 202, "{}", sent.text);
     relay.replies(USER, 2).await?;
     assert_eq!(chat(&relay).await?["needsHuman"]["needed"], false);

@@ -32,7 +32,7 @@ async fn greeted(backend: Backend) -> Result<Relay> {
 
 async fn a_human_agents_message_is_sent_and_silences_the_agent(backend: Backend) -> Result<()> {
     let relay = greeted(backend).await?;
-    let answer = relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
+    let answer = relay.rest.post("send", json!({"instagramUserId": USER, "message": "Ada here"})).await?;
     assert_eq!((answer.status, &answer.json["status"]), (202, &json!("queued")), "{}", answer.text);
     assert_eq!(relay.replies(USER, 2).await?[1], "Ada here");
     relay.simulator.say(ACCOUNT, USER, "thanks");
@@ -47,7 +47,7 @@ async fn a_human_agents_message_is_sent_and_silences_the_agent(backend: Backend)
 async fn the_same_idempotency_key_sends_once(backend: Backend) -> Result<()> {
     let relay = greeted(backend).await?;
     let send = |text: &str| {
-        let body = json!({"to": USER, "message": text}).to_string().into_bytes();
+        let body = json!({"instagramUserId": USER, "message": text}).to_string().into_bytes();
         let rest = relay.rest.clone();
         async move { rest.request("POST", &agent_path("send"), Some(body), &[("idempotency-key", "k-1")]).await }
     };
@@ -96,7 +96,7 @@ async fn richer_messages_are_sent_as_they_are(backend: Backend) -> Result<()> {
         ),
     ];
     for message in &messages {
-        let answer = relay.rest.post("send", json!({"to": USER, "message": message})).await?;
+        let answer = relay.rest.post("send", json!({"instagramUserId": USER, "message": message})).await?;
         assert_eq!(answer.status, 202, "{}", answer.text);
     }
     relay.replies(USER, 1 + messages.len()).await?;
@@ -135,18 +135,18 @@ async fn what_instagram_would_refuse_is_refused_with_every_fault(backend: Backen
     let relay = greeted(backend).await?;
     let card = json!({"title": "", "buttons": [{"type": "web_url", "title": "Look", "url": "http://x"}]});
     let message = json!({"attachment": {"type": "template", "payload": {"template_type": "generic", "elements": [card]}}});
-    let answer = relay.rest.post("send", json!({"to": USER, "message": message})).await?;
+    let answer = relay.rest.post("send", json!({"instagramUserId": USER, "message": message})).await?;
     let pointers: Vec<&Value> =
         answer.json["errors"].as_array().into_iter().flatten().map(|fault| &fault["pointer"]).collect();
     let at = "/message/attachment/payload/elements/0";
     assert_eq!(answer.status, 422, "{}", answer.text);
     assert_eq!(pointers, [&json!(format!("{at}/title")), &json!(format!("{at}/buttons/0/url"))]);
     let voice = json!({"attachment": {"type": "audio", "payload": {"url": "https://example.com/a.ogg"}}});
-    let answer = relay.rest.post("send", json!({"to": USER, "message": voice})).await?;
+    let answer = relay.rest.post("send", json!({"instagramUserId": USER, "message": voice})).await?;
     assert!(answer.status == 422 && answer.text.contains("takes no ogg as audio"), "{}", answer.text);
     // Meta sends product templates for accounts with Facebook Login only.
     let product = json!({"attachment": {"type": "template", "payload": {"template_type": "product", "elements": [{"id": "1"}]}}});
-    let answer = relay.rest.post("send", json!({"to": USER, "message": product})).await?;
+    let answer = relay.rest.post("send", json!({"instagramUserId": USER, "message": product})).await?;
     assert!(answer.status == 422 && answer.text.contains("Facebook Login"), "{}", answer.text);
     assert_eq!(relay.sent(USER).len(), 1);
     relay.end().await
@@ -156,7 +156,7 @@ async fn a_message_can_reply_to_another(backend: Backend) -> Result<()> {
     let relay = greeted(backend).await?;
     let question = relay.messages(USER).await?.into_iter().find(|message| message["author"] == "user");
     let question = question.context("no question")?;
-    let body = json!({"to": USER, "message": "Yes!", "replyTo": question["messageId"]});
+    let body = json!({"instagramUserId": USER, "message": "Yes!", "replyTo": question["messageId"]});
     let answer = relay.rest.post("send", body.clone()).await?;
     assert_eq!(answer.status, 202, "{}", answer.text);
     relay.replies(USER, 2).await?;
@@ -186,8 +186,10 @@ async fn a_message_can_reply_to_another(backend: Backend) -> Result<()> {
     // Only to what this customer's conversation has.
     relay.simulator.say(ACCOUNT, "200000000000002", "hi");
     relay.replies("200000000000002", 1).await?;
-    let other = json!({"to": "200000000000002", "message": "x", "replyTo": question["messageId"]});
-    let unknown = json!({"to": USER, "message": "x", "replyTo": "00000000-0000-7000-8000-000000000000"});
+    let other =
+        json!({"instagramUserId": "200000000000002", "message": "x", "replyTo": question["messageId"]});
+    let unknown =
+        json!({"instagramUserId": USER, "message": "x", "replyTo": "00000000-0000-7000-8000-000000000000"});
     for body in [other, unknown] {
         let answer = relay.rest.post("send", body).await?;
         assert!(answer.status == 422 && answer.text.contains("/replyTo"), "{}", answer.text);
@@ -268,13 +270,13 @@ async fn a_customer_sees_that_somebody_reads_and_writes(backend: Backend) -> Res
 
 async fn unanswerable_recipients_are_rejected_at_once(backend: Backend) -> Result<()> {
     let relay = greeted(backend).await?;
-    let stranger = relay.rest.post("send", json!({"to": "299", "message": "hi"})).await?;
+    let stranger = relay.rest.post("send", json!({"instagramUserId": "299", "message": "hi"})).await?;
     assert_eq!(
         (stranger.status, &stranger.json["type"]),
         (404, &json!("urn:dmrelay:problem:unknown-recipient"))
     );
     relay.store.connection().execute_unprepared("UPDATE chats SET window_expires_at = 1").await?;
-    let late = relay.rest.post("send", json!({"to": USER, "message": "hi"})).await?;
+    let late = relay.rest.post("send", json!({"instagramUserId": USER, "message": "hi"})).await?;
     assert_eq!((late.status, &late.json["type"]), (409, &json!("urn:dmrelay:problem:window-closed")));
     assert_eq!(relay.sent(USER).len(), 1);
     relay.end().await
@@ -288,7 +290,10 @@ async fn an_answer_in_progress_is_not_sent_after_a_human_writes(backend: Backend
         .simulator
         .wait_for("the question", Duration::from_secs(10), |record| record.calls_of("retell.completion") == 2)
         .await?;
-    assert_eq!(relay.rest.post("send", json!({"to": USER, "message": "I am here"})).await?.status, 202);
+    assert_eq!(
+        relay.rest.post("send", json!({"instagramUserId": USER, "message": "I am here"})).await?.status,
+        202
+    );
     relay.settled().await?;
     assert_eq!(relay.sent(USER), ["Answer to: hello", "I am here"]);
     relay.end().await

@@ -48,7 +48,10 @@ async fn a_person_works_with_a_token_of_their_own(backend: Backend) -> Result<()
     assert_eq!((&me["actor"], &me["role"]), (&json!("Ada Byron"), &json!("operator")), "{me}");
     assert_eq!(me["actorId"], "session:acme:ada@example.com");
     // Messages and activities name the person, and what they have read is their own.
-    assert_eq!(ada.post("send", json!({"to": ADA, "message": "Hi, Ada here"})).await?.status, 202);
+    assert_eq!(
+        ada.post("send", json!({"instagramUserId": ADA, "message": "Hi, Ada here"})).await?.status,
+        202
+    );
     relay.settled().await?;
     let chat = ada.get("chats").await?.json["items"][0].clone();
     assert_eq!(
@@ -112,8 +115,8 @@ async fn a_session_gives_no_more_than_its_maker_has(backend: Backend) -> Result<
     for (more, pointer) in [
         (json!({"role": "owner"}), "/role"),
         (json!({"role": "king"}), "/role"),
-        (json!({"minutes": 721}), "/minutes"),
-        (json!({"minutes": 0}), "/minutes"),
+        (json!({"ttl": 43_201}), "/ttl"),
+        (json!({"ttl": 0}), "/ttl"),
         (json!({"subject": ""}), "/subject"),
         (json!({"name": "a\nb"}), "/name"),
     ] {
@@ -142,7 +145,7 @@ async fn a_session_made_with_a_token_ends_with_it(backend: Backend) -> Result<()
     let claims = token::claims(&json!({"role": "admin", "subaccounts": ["acme"]}));
     let ends = claims["exp"].as_i64().context("no exp")? * 1_000;
     let admin = relay.rest.with_key(Some(&token::sign(&claims)));
-    let made = create(&admin, json!({"subject": "ada", "name": "Ada", "minutes": 720})).await?;
+    let made = create(&admin, json!({"subject": "ada", "name": "Ada", "ttl": 43_200})).await?;
     assert_eq!(made.status, 201, "{}", made.text);
     let session_ends = dmrelay_views::parse_time(made.json["expiresAt"].as_str().context("no time")?);
     let session_ends = session_ends.map_err(anyhow::Error::msg)?;

@@ -156,7 +156,7 @@ async fn human_agents_write_while_the_account_is_paused(backend: Backend) -> Res
     relay.change_settings(json!({"botPaused": true})).await?;
     relay.simulator.say(ACCOUNT, OTHER, "I wait");
     until_last_is(&relay, OTHER, "received").await?;
-    let answer = relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
+    let answer = relay.rest.post("send", json!({"instagramUserId": USER, "message": "Ada here"})).await?;
     assert_eq!(answer.status, 202, "{}", answer.text);
     assert_eq!(relay.replies(USER, 2).await?[1], "Ada here");
     // Its echo would confirm what is queued again.
@@ -211,8 +211,14 @@ async fn events_of_a_message_are_logged_once(backend: Backend) -> Result<()> {
     let relay = greeted(backend).await?;
     // Its echo shows that it was sent; the call does not.
     relay.simulator.add_fault(Fault::graph(Operation::Send, FaultMode::DropAfter));
-    assert_eq!(relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?.status, 202);
-    assert_eq!(relay.rest.post("send", json!({"to": USER, "message": "and here"})).await?.status, 202);
+    assert_eq!(
+        relay.rest.post("send", json!({"instagramUserId": USER, "message": "Ada here"})).await?.status,
+        202
+    );
+    assert_eq!(
+        relay.rest.post("send", json!({"instagramUserId": USER, "message": "and here"})).await?.status,
+        202
+    );
     relay.replies(USER, 3).await?;
     relay.settled().await?;
     relay.simulator.act(Act::new(ACCOUNT, USER, Action::native("from the app")));
@@ -290,7 +296,10 @@ async fn no_fallback_is_sent_after_a_takeover_or_too_late(backend: Backend) -> R
 
 async fn the_agent_is_told_what_was_said_meanwhile(backend: Backend) -> Result<()> {
     let relay = greeted(backend).await?;
-    assert_eq!(relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?.status, 202);
+    assert_eq!(
+        relay.rest.post("send", json!({"instagramUserId": USER, "message": "Ada here"})).await?.status,
+        202
+    );
     relay.replies(USER, 2).await?;
     relay.simulator.say(ACCOUNT, USER, "thanks\nAda");
     until_last_is(&relay, USER, "received").await?;
@@ -339,7 +348,7 @@ async fn human_agents_answer_after_a_day_with_the_tag_and_the_agent_never(backen
     const HOUR_MS: i64 = 3_600_000;
     let relay = greeted(backend).await?;
     let send = async |text: &str| {
-        let answer = relay.rest.post("send", json!({"to": USER, "message": text})).await?;
+        let answer = relay.rest.post("send", json!({"instagramUserId": USER, "message": text})).await?;
         let problem =
             answer.json["type"].as_str().map(|kind| kind.rsplit(':').next().unwrap_or_default().to_owned());
         anyhow::Ok(problem.unwrap_or_else(|| answer.status.to_string()))

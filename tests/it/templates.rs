@@ -113,7 +113,7 @@ async fn a_saved_message_is_sent_with_its_values(backend: Backend) -> Result<()>
     assert_eq!((seen.status, pointers(&seen)), (422, vec!["/variables/name"]), "{}", seen.text);
     // The customer has a name; the order is to be given.
     let send = async |more: Value| {
-        let mut body = json!({"to": USER, "templateId": id});
+        let mut body = json!({"instagramUserId": USER, "templateId": id});
         body.as_object_mut().context("no body")?.extend(more.as_object().cloned().unwrap_or_default());
         relay.rest.post("send", body).await
     };
@@ -132,10 +132,10 @@ async fn a_saved_message_is_sent_with_its_values(backend: Backend) -> Result<()>
     assert_eq!(payload["buttons"][0]["url"], "https://shop.example/4%2F7");
     let known = relay.messages(USER).await?;
     let metadata = &known.last().context("no message")?["metadata"];
-    assert_eq!(metadata["template"], json!({"id": id, "version": 1}));
+    assert_eq!(metadata["template"], json!({"templateId": id, "version": 1}));
     let unknown = relay
         .rest
-        .post("send", json!({"to": USER, "templateId": "00000000-0000-7000-8000-000000000000"}))
+        .post("send", json!({"instagramUserId": USER, "templateId": "00000000-0000-7000-8000-000000000000"}))
         .await?;
     assert_eq!(unknown.status, 404, "{}", unknown.text);
     relay.end().await
@@ -145,7 +145,7 @@ async fn a_repeated_call_sends_once_whatever_becomes_of_the_template(backend: Ba
     let relay = greeted(backend).await?;
     let id = saved(&relay, "Hello", json!("Hello {{name}}")).await?;
     let send = async || {
-        let body = json!({"to": USER, "templateId": id}).to_string().into_bytes();
+        let body = json!({"instagramUserId": USER, "templateId": id}).to_string().into_bytes();
         relay.rest.request("POST", &agent_path("send"), Some(body), &[("idempotency-key", "k-1")]).await
     };
     let first = send().await?;

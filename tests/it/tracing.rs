@@ -148,7 +148,7 @@ async fn a_call_of_the_frontend_has_a_trace_too() -> Result<()> {
     replied(&cluster, 1).await?;
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let given = format!("00-{trace}-00f067aa0ba902b7-01");
-    let body = json!({ "to": USER, "message": "a person speaks" }).to_string().into_bytes();
+    let body = json!({ "instagramUserId": USER, "message": "a person speaks" }).to_string().into_bytes();
     let answer =
         cluster.rest.request("POST", &agent_path("send"), Some(body), &[("traceparent", &given)]).await?;
     assert_eq!((answer.status, answer.header("trace-id")), (202, trace), "{}", answer.text);

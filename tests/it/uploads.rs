@@ -54,7 +54,7 @@ async fn a_file_is_uploaded_once_and_sent_often(backend: Backend) -> Result<()> 
     relay.replies(USER, 1).await?;
     let image = |id: &str| json!({"attachment": {"type": "image", "payload": {"attachment_id": id}}});
     for n in 2..4 {
-        let sent = relay.rest.post("send", json!({"to": USER, "message": image(&id)})).await?;
+        let sent = relay.rest.post("send", json!({"instagramUserId": USER, "message": image(&id)})).await?;
         ensure!(sent.status == 202, "{}", sent.text);
         relay.replies(USER, n).await?;
     }
@@ -68,7 +68,7 @@ async fn a_file_is_uploaded_once_and_sent_often(backend: Backend) -> Result<()> 
     assert_eq!(shown, [&json!([{"type": "image", "mediaId": media}]); 2]);
     // As something else Meta does not take it.
     let file = json!({"attachment": {"type": "file", "payload": {"attachment_id": id}}});
-    let sent = relay.rest.post("send", json!({"to": USER, "message": file})).await?;
+    let sent = relay.rest.post("send", json!({"instagramUserId": USER, "message": file})).await?;
     ensure!(sent.status == 202, "{}", sent.text);
     until("the failure", WITHIN, async || {
         let messages = relay.messages(USER).await?;

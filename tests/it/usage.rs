@@ -45,7 +45,7 @@ async fn messages_turns_and_questions_are_counted_and_stay_counted(backend: Back
     relay.replies(USER, 1).await?;
     relay.simulator.say(ACCOUNT, USER, "and?");
     relay.replies(USER, 2).await?;
-    let sent = relay.rest.post("send", json!({"to": USER, "message": "Ada here"})).await?;
+    let sent = relay.rest.post("send", json!({"instagramUserId": USER, "message": "Ada here"})).await?;
     ensure!(sent.status < 300, "{}", sent.text);
     let totals = json!({
         "received": 2, "sentByAgent": 2, "sentByPeople": 1, "failed": 0, "turns": 2, "questions": 3,

@@ -326,7 +326,7 @@ impl Work<'_> {
             Some(Ok(replies)) => {
                 ctx.breakers.passed(&keys, began).await;
                 let Some(message) = first_text(&replies) else {
-                    self.end(CommentState::Skipped, Some("the agent says nothing"), None).await?;
+                    self.end(CommentState::Skipped, Some("no_answer"), None).await?;
                     return Ok(Err(Next::Over));
                 };
                 let text = message.as_json().to_string();

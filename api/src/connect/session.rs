@@ -27,6 +27,28 @@ use uuid::Uuid;
 /// Where Meta sends people back to, below PUBLIC_URL: what must be registered with each app.
 pub(crate) const CALLBACK: &str = "/oauth/instagram/callback";
 
+/// Longest address to return to, in bytes.
+const URL_MAX: usize = 2_000;
+
+/// Checks where the browser goes in the end.
+pub(crate) fn checked_return_url(state: &ApiState, text: &str) -> Result<(), String> {
+    let url = Url::parse(text).ok().filter(|_| text.len() <= URL_MAX);
+    let url = url.ok_or_else(|| format!("must be an address of at most {URL_MAX} bytes"))?;
+    if state.options.api.login.may_return_to(&url) {
+        Ok(())
+    } else {
+        Err("is not one that the operator allows (CONNECT_RETURN_URLS)".to_owned())
+    }
+}
+
+/// Checks whether a link may take an account over from another subaccount.
+pub(crate) fn checked_transfer(state: &ApiState, wanted: bool) -> Result<(), &'static str> {
+    if wanted && !state.options.api.login.connect_transfer {
+        return Err("is not allowed here with a link (CONNECT_TRANSFER); disconnect the account there first");
+    }
+    Ok(())
+}
+
 /// What a session is begun with.
 pub(crate) struct NewSession {
     pub(crate) login: Option<LoginKind>,
@@ -412,7 +434,7 @@ fn foreign() -> Problem {
 
 /// Where Meta sends people back to.
 pub(crate) fn redirect(state: &ApiState) -> Result<Url, Problem> {
-    let base = state.options.api.public_url.as_str().trim_end_matches('/');
+    let base = state.base();
     Url::parse(&format!("{base}{CALLBACK}")).map_err(|err| {
         tracing::error!(error = %err, "PUBLIC_URL gives no address for logins");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "PUBLIC_URL is not usable")

@@ -10,16 +10,15 @@ use crate::extract::Params;
 use crate::problem::{Problem, ValidationErrors};
 use crate::routes::is_live;
 use crate::services::connections::{self, Disconnecting};
+use crate::services::qr::{Picture, picture};
 use crate::settings::{self, ChangeSettings};
 use crate::state::ApiState;
 use axum::extract::{Path, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use dmrelay_console::{Account, Login, Markup, Printed, Tab};
 use dmrelay_domain::ids::{AgentId, ConnectionId, InstagramAccountId};
 use dmrelay_domain::permission::Permission;
 use dmrelay_domain::states::{LoginKind, PageChoice};
-use dmrelay_instagram::links;
 use dmrelay_store::Connection;
 use dmrelay_views::{ConnectionView, EntryPoints, HealthView};
 use serde::Deserialize;
@@ -92,7 +91,7 @@ async fn account(state: &ApiState, connection: &Connection) -> Result<Account, P
     Ok(Account {
         connection: ConnectionView::of(connection, Some(state.options.defaults)),
         health: HealthView::of(&checks),
-        links: EntryPoints::of(connection, None)?,
+        links: EntryPoints::of(connection, None, "")?,
     })
 }
 
@@ -111,21 +110,15 @@ pub(super) async fn sheet(State(state): State<ApiState>, visitor: Visitor) -> Re
         let mut printed: Vec<Printed> = Vec::new();
         for connection in all.iter().filter(|connection| is_live(connection)) {
             // An account without a handle has no links.
-            if let (Some(handle), Some(_)) = (&connection.row.username, EntryPoints::of(connection, None)?) {
+            if let (Some(handle), Some(_)) =
+                (&connection.row.username, EntryPoints::of(connection, None, "")?)
+            {
                 printed.push((connection.id.0, handle.clone()));
             }
         }
         Ok(dmrelay_console::qr_sheet(&printed))
     };
     printing.await.map_or_else(|problem: Problem| trouble(&problem), html)
-}
-
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Picture {
-    #[serde(default)]
-    link: String,
-    #[serde(default)]
-    format: String,
 }
 
 /// `GET /console/accounts/{connectionId}/qr`.
@@ -138,17 +131,10 @@ pub(super) async fn qr(
     let drawing = async {
         visitor.require(Permission::Read)?;
         let connection = find(&state, &visitor, id).await?;
-        let links = EntryPoints::of(&connection, None)?;
-        let links =
-            links.ok_or_else(|| Problem::not_found("the account has no handle, or is disconnected"))?;
-        let link = if query.link == "profile" { links.profile } else { links.direct_message };
-        Ok::<_, Problem>(match query.format.as_str() {
-            "png" => ("image/png", links::qr_png(&link)?),
-            _ => ("image/svg+xml", links::qr_svg(&link)?.into_bytes()),
-        })
+        picture(&connection, &query)
     };
     match drawing.await {
-        Ok((kind, bytes)) => ([(header::CONTENT_TYPE, kind)], bytes).into_response(),
+        Ok(drawn) => drawn,
         Err(problem) => trouble(&problem),
     }
 }

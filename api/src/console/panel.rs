@@ -84,7 +84,7 @@ fn wanted(
     let mut errors = ValidationErrors::default();
     let assignee = fields.assignee.clone().map(|who| {
         let who = Some(who).filter(|who| !who.is_empty());
-        who.map(|who| triage::checked_assignee(who, &visitor.actor, &mut errors))
+        who.map(|who| triage::assignee(who, &visitor.actor, &mut errors))
     });
     // One at a time: colleagues may tag it at the same moment.
     let added = triage::checked_tags(fields.tag.as_deref().into_iter(), &mut errors);

@@ -127,7 +127,7 @@ pub(super) async fn recognize(state: &ApiState, headers: &HeaderMap) -> Result<V
         return Err(Problem::rate_limited(&rate));
     }
     let (actor, credential) = (principal.actor(), principal.credential.clone());
-    let api = state.options.api.public_url.as_str().trim_end_matches('/').to_owned();
+    let api = state.base().to_owned();
     Ok(Visitor { subaccount, role, actor, credential, csrf: csrf_of(token), api, now: state.clock.now() })
 }
 

@@ -4,7 +4,7 @@ use super::Entry;
 use dmrelay_domain::states::ActivityKind;
 use dmrelay_store::entity::{chat, message};
 use dmrelay_store::{Connection, Result, Store};
-use dmrelay_views::{ChatView, MessageView, enums, time, timed};
+use dmrelay_views::{ChatView, MessageView, enums, mode_reason, time, timed};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -155,6 +155,7 @@ pub(crate) struct LiveMode {
     #[schema(schema_with = enums::chat_mode)]
     pub(crate) mode: String,
     /// As `modeReason` of the chat.
+    #[schema(schema_with = enums::mode_reason_or_null)]
     reason: Option<String>,
     /// When the agent resumes on its own.
     #[schema(format = DateTime)]
@@ -363,7 +364,7 @@ impl LiveMode {
     fn of(chat: &chat::Model) -> Self {
         Self {
             mode: chat.mode.to_string(),
-            reason: chat.mode_reason.clone(),
+            reason: mode_reason(chat),
             resume_at: chat.resume_at.and_then(time),
         }
     }

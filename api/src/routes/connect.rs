@@ -5,19 +5,16 @@ use crate::access::Scope;
 use crate::connect::{self, Applicant};
 use crate::extract::Body;
 use crate::problem::{Problem, ValidationErrors};
-use crate::settings;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use dmrelay_domain::ids::{InstagramAccountId, InstagramUserId, PageId, SubaccountId};
+use dmrelay_domain::ids::{InstagramAccountId, InstagramUserId, PageId};
 use dmrelay_domain::secret::Secret;
 use dmrelay_domain::states::LoginKind;
-use dmrelay_instagram::links;
 use dmrelay_store::Connection;
 use dmrelay_views::{ConnectionSettings, ConnectionView, EntryPoints, WebhookView, enums};
 use serde::{Deserialize, Serialize};
-use std::ops::RangeInclusive;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -73,12 +70,6 @@ pub(crate) struct Connected {
     webhook: WebhookView,
 }
 
-/// Maximum lengths of secrets, in bytes.
-const TOKEN_MAX: usize = 4_096;
-pub(super) const SECRET_MAX: usize = 512;
-/// Minimum length of the verification token, which keeps others from answering the handshake, and of app secrets.
-pub(super) const SECRET_MIN: usize = 8;
-
 /// A validated request.
 struct Checked {
     account: InstagramAccountId,
@@ -103,7 +94,7 @@ pub(super) async fn connect(
     scope: Scope,
     Body(request): Body<Connect>,
 ) -> Result<(StatusCode, Json<Connected>), Problem> {
-    let Checked { account, page, login } = check(&state, &scope.subaccount, &request).await?;
+    let Checked { account, page, login } = check(&request)?;
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     let applicant = Applicant {
         login,
@@ -121,26 +112,15 @@ pub(super) async fn connect(
     };
     let connection = connect::connect(&state, &scope, applicant).await?;
     let connected = Connected {
-        links: EntryPoints::of(&connection, request.reference.as_deref())?,
+        links: EntryPoints::of(&connection, request.reference.as_deref(), state.base())?,
         webhook: WebhookView { callback_url: callback_url(&state, &connection) },
         connection: ConnectionView::of(&connection, Some(state.options.defaults)),
     };
     Ok((StatusCode::CREATED, Json(connected)))
 }
 
-async fn check(state: &ApiState, subaccount: &SubaccountId, request: &Connect) -> Result<Checked, Problem> {
+fn check(request: &Connect) -> Result<Checked, Problem> {
     let mut errors = ValidationErrors::default();
-    printable("/accessToken", request.access_token.expose(), 1..=TOKEN_MAX, &mut errors);
-    let secret = SECRET_MIN..=SECRET_MAX;
-    printable(
-        "/webhookVerificationToken",
-        request.webhook_verification_token.expose(),
-        secret.clone(),
-        &mut errors,
-    );
-    if let Some(own) = &request.app_secret {
-        printable("/appSecret", own.expose(), secret, &mut errors);
-    }
     let account = InstagramAccountId::parse(&request.instagram_account_id).map_err(|err| err.why);
     let account = errors.check("/instagramAccountId", account);
     let page = errors
@@ -158,35 +138,15 @@ async fn check(state: &ApiState, subaccount: &SubaccountId, request: &Connect) -
     if !request.meta_user_id.as_ref().is_none_or(is_id) {
         errors.at("/metaUserId", "must be 1 to 32 digits");
     }
-    if let Some(reference) = &request.reference {
-        // Any username will do: only the ref is validated.
-        errors.check("/ref", links::direct_message("a", Some(reference)));
-    }
-    if let Some(chosen) = &request.settings {
-        settings::check(chosen, "/settings", &mut errors);
-        settings::check_templates(state, subaccount, (chosen, "/settings"), &mut errors).await?;
-    }
     errors.end()?;
     let checked = account.zip(page).zip(login);
     let ((account, page), login) = checked.ok_or_else(|| Problem::invalid("", "is not valid"))?;
     Ok(Checked { account, page, login })
 }
 
-pub(super) fn printable(
-    pointer: &str,
-    text: &str,
-    range: RangeInclusive<usize>,
-    errors: &mut ValidationErrors,
-) {
-    if !range.contains(&text.len()) || !text.chars().all(|c| c.is_ascii_graphic()) {
-        let (least, most) = (range.start(), range.end());
-        errors.at(pointer, format!("must be {least} to {most} printable characters without spaces"));
-    }
-}
-
 /// The URL to paste into Meta's dashboard.
 pub(super) fn callback_url(state: &ApiState, connection: &Connection) -> String {
-    let base = state.options.api.public_url.as_str().trim_end_matches('/');
+    let base = state.base();
     let (subaccount, agent) = (&connection.subaccount, &connection.agent);
     format!("{base}/api/database/{subaccount}/chat-agents/{agent}/instagram/webhook")
 }

@@ -4,14 +4,13 @@ use super::oauth::to_its_end;
 use crate::access::{Credential, Scope};
 use crate::connect::session::{self, NewSession, Next, Wishes};
 use crate::extract::{Body, Id};
-use crate::problem::{Problem, ValidationErrors};
-use crate::settings;
+use crate::problem::{KINDS, Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use dmrelay_domain::ids::{InstagramAccountId, SubaccountId};
+use dmrelay_domain::ids::InstagramAccountId;
 use dmrelay_domain::states::{ConnectSessionStatus, LoginKind, PageChoice};
 use dmrelay_store::SessionEnd;
 use dmrelay_store::entity::connect_session::Model;
@@ -19,10 +18,8 @@ use dmrelay_views::{ConnectionSettings, enums, time};
 use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
+use utoipa::openapi::ObjectBuilder;
 use uuid::Uuid;
-
-/// Longest address to return to, in bytes.
-const URL_MAX: usize = 2_000;
 
 /// A request to let somebody connect an account by logging in at Meta.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -64,6 +61,11 @@ pub(super) struct BegunConnectSession {
     url: String,
 }
 
+/// Why logins fail, or null.
+fn session_error_or_null() -> ObjectBuilder {
+    enums::or_null(enums::one_of(KINDS.iter().map(|kind| kind.code)))
+}
+
 /// A connect session.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -75,7 +77,7 @@ pub(super) struct ConnectSessionView {
     #[schema(schema_with = enums::login_kind)]
     login_kind: String,
     /// Why it failed: the word of a problem type.
-    #[schema(example = "missing-permission")]
+    #[schema(schema_with = session_error_or_null)]
     error: Option<String>,
     /// The same, for people.
     error_detail: Option<String>,
@@ -131,47 +133,26 @@ pub(super) async fn create(
     Extension(credential): Extension<Credential>,
     Body(request): Body<NewConnectSession>,
 ) -> Result<(StatusCode, Json<BegunConnectSession>), Problem> {
-    let new = check(&state, &scope.subaccount, request).await?;
+    let new = check(request)?;
     let (session, url) = session::begin(&state, (&scope, &credential), new).await?;
     let session = view(&state, &session)?;
     Ok((StatusCode::CREATED, Json(BegunConnectSession { session, url: url.into() })))
 }
 
-async fn check(
-    state: &ApiState,
-    subaccount: &SubaccountId,
-    request: NewConnectSession,
-) -> Result<NewSession, Problem> {
+fn check(request: NewConnectSession) -> Result<NewSession, Problem> {
     let mut errors = ValidationErrors::default();
     let login = request.login_kind.as_deref();
     let login = login.map(|word| LoginKind::parse(word).ok_or("must be instagram or facebook"));
     let login = errors.check("/loginKind", login.transpose()).flatten();
     let account = request.instagram_account_id.as_deref().map(InstagramAccountId::parse).transpose();
     let account = errors.check("/instagramAccountId", account.map_err(|err| err.why)).flatten();
-    let return_url = request.return_url.as_deref().and_then(|text| {
-        let url = Url::parse(text).ok().filter(|_| text.len() <= URL_MAX);
-        if url.is_none() {
-            errors.at("/returnUrl", format!("must be an address of at most {URL_MAX} bytes"));
-        } else if !url.as_ref().is_some_and(|url| state.options.api.login.may_return_to(url)) {
-            errors.at("/returnUrl", "is not one that the operator allows (CONNECT_RETURN_URLS)");
-        }
-        url
-    });
+    let return_url = request.return_url.as_deref().map(Url::parse).transpose();
+    let return_url = errors.check("/returnUrl", return_url).flatten();
     let choice = request.page_choice.as_deref().unwrap_or(PageChoice::Hosted.as_str());
     let choice = PageChoice::parse(choice).ok_or("must be hosted or frontend");
     let page_choice = errors.check("/pageChoice", choice).unwrap_or(PageChoice::Hosted);
-    if page_choice == PageChoice::Frontend && request.return_url.is_none() {
+    if page_choice == PageChoice::Frontend && return_url.is_none() {
         errors.at("/pageChoice", "frontend needs a returnUrl");
-    }
-    if request.transfer && !state.options.api.login.connect_transfer {
-        errors.at(
-            "/transfer",
-            "is not allowed here with a link (CONNECT_TRANSFER); disconnect the account there first",
-        );
-    }
-    if let Some(chosen) = &request.settings {
-        settings::check(chosen, "/settings", &mut errors);
-        settings::check_templates(state, subaccount, (chosen, "/settings"), &mut errors).await?;
     }
     errors.end()?;
     let wishes = Wishes {

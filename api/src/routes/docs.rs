@@ -33,7 +33,7 @@ const EXAMPLE_CUSTOMER: &str = "200000000000001";
 /// The document and the page.
 pub(super) fn router(document: &Value, state: &ApiState) -> Router<ApiState> {
     let mut document = document.clone();
-    let base = state.options.api.public_url.as_str().trim_end_matches('/').to_owned();
+    let base = state.base().to_owned();
     document["servers"] = json!([{ "url": base, "description": "This server" }]);
     if let Some(demo) = &state.options.demo {
         fill_in(&mut document, demo);

@@ -29,7 +29,7 @@ pub(super) fn document(name: &str) -> Response {
 
 /// The page, with the address of this server and, in the demo, its ids.
 pub(super) fn page(state: &ApiState) -> Response {
-    let base = state.options.api.public_url.as_str().trim_end_matches('/');
+    let base = state.base();
     let demo = state.options.demo.as_ref();
     let subaccount = demo.map_or("acme", |demo| demo.subaccount.as_str());
     let agent = demo.map_or("agent_acme", |demo| demo.agent.as_str());

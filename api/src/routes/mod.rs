@@ -234,6 +234,7 @@ pub(crate) fn router(state: &ApiState) -> Router {
         .route(session::CALLBACK, get(oauth::callback))
         .route(oauth::CHOICE, post(oauth::choose))
         .route("/media/{mediaId}", get(media::linked))
+        .route("/qr-code/{connectionId}", get(qr_code::public))
         .route("/data-deletion/{code}", get(privacy::deletion_status))
         .fallback(|| async { Problem::not_found("no route has this path") })
         .layer(DefaultBodyLimit::max(state.options.api.api_max_bytes))

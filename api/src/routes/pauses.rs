@@ -9,18 +9,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
 use dmrelay_domain::ids::{InstagramAccountId, SubaccountId};
-use dmrelay_domain::text::is_printable;
 use dmrelay_store::{Call, Connection, NewPause, Pause, PauseKey, PauseScope};
 use dmrelay_views::PauseView;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;
-
-/// Longest pause that ends by itself, in minutes: 30 days.
-const MINUTES_MAX: u32 = 43_200;
-
-/// Maximum length of a reason, in characters.
-const REASON_MAX: usize = 200;
 
 /// A call that can be paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
@@ -94,16 +87,6 @@ pub(super) async fn pause(
     Body(request): Body<PauseCalls>,
 ) -> Result<Json<Pauses>, Problem> {
     let mut errors = ValidationErrors::default();
-    if request.minutes.is_some_and(|minutes| !(1..=MINUTES_MAX).contains(&minutes)) {
-        errors.at("/minutes", format!("must be 1 to {MINUTES_MAX}"));
-    }
-    let is_reason = |text: &String| text.chars().count() <= REASON_MAX && text.chars().all(is_printable);
-    if request.reason.as_ref().is_some_and(|reason| !is_reason(reason)) {
-        errors.at(
-            "/reason",
-            format!("must have at most {REASON_MAX} characters, and none that controls a terminal"),
-        );
-    }
     let keys = keys(&tenant, request.calls.as_deref(), request.instagram_account_id.as_deref(), &mut errors);
     errors.end()?;
     let of = account(&state, &tenant, &keys).await?;

@@ -121,7 +121,7 @@ async fn deletion(
     }
     tx.commit().await?;
     state.snapshots.refresh().await?;
-    let base = state.options.api.public_url.as_str().trim_end_matches('/');
+    let base = state.base();
     let url = format!("{base}/data-deletion/{code}");
     Ok(Json(json!({ "url": url, "confirmation_code": code })).into_response())
 }

@@ -5,7 +5,7 @@ use super::select;
 use crate::access::Scope;
 use crate::extract::Body;
 use crate::idempotency;
-use crate::problem::Problem;
+use crate::problem::{Problem, ValidationErrors};
 use crate::services::{
     self,
     send::{Sent, Wanted, What, sent_before},
@@ -15,9 +15,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
-use dmrelay_domain::api_key;
 use dmrelay_domain::ids::{ChatId, ConnectionId, InstagramUserId, MessageId, TemplateId};
-use dmrelay_domain::outgoing::Outgoing;
 use dmrelay_domain::states::MessageStatus;
 use dmrelay_domain::trace::TraceId;
 use dmrelay_store::Connection;
@@ -35,7 +33,7 @@ use uuid::Uuid;
 pub(super) struct Send {
     /// The Instagram user, who must have written before.
     #[schema(pattern = "^[0-9]{1,32}$", example = "200000000000001")]
-    to: String,
+    instagram_user_id: String,
     /// A text of at most 1,000 bytes, or Graph's own `message` object: a `text` with or without `quick_replies`; an `attachment`, which is
     /// an image, video, audio or PDF by https `url` or `attachment_id`, a `template`, a `like_heart` or a `MEDIA_SHARE`; or several images as
     /// `attachments`. The guide to messages has each kind with its limits.
@@ -72,10 +70,9 @@ pub(super) fn message_schema() -> utoipa::openapi::schema::Schema {
         .schema_type(SchemaType::Type(Type::String))
         .min_length(Some(1))
         .max_length(Some(1_000));
-    let object = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Object)).min_properties(Some(1));
     OneOfBuilder::new()
         .item(text)
-        .item(object)
+        .item(enums::graph_message())
         .description(Some("A text, or Graph's `message` object."))
         .examples([serde_json::json!("Your parcel is on its way.")])
         .build()
@@ -122,27 +119,30 @@ pub(super) async fn send(
 }
 
 fn check(request: &Send, headers: &HeaderMap) -> Result<Wanted, Problem> {
-    let to = InstagramUserId::parse(&request.to).map_err(|err| Problem::invalid("/to", err.why))?;
+    let mut errors = ValidationErrors::default();
+    let to = InstagramUserId::parse(&request.instagram_user_id).map_err(|err| err.why);
+    let to = errors.check("/instagramUserId", to);
     let what = match (&request.message, request.template_id) {
         (Some(message), None) => {
-            let outgoing = match message {
-                Value::String(text) => Outgoing::text(&dmrelay_domain::text::clean(text)),
-                other => Outgoing::from_json(other),
-            };
-            What::Message(outgoing.map_err(|err| services::send::faults("/message", err))?)
+            services::send::message_of(message, "/message", &mut errors).map(What::Message)
         }
-        (None, Some(id)) => What::Template { id: TemplateId(id), variables: request.variables.clone() },
+        (None, Some(id)) => Some(What::Template { id: TemplateId(id), variables: request.variables.clone() }),
         (Some(_), Some(_)) => {
-            return Err(Problem::invalid("/templateId", "cannot be given together with message"));
+            errors.at("/templateId", "cannot be given together with message");
+            None
         }
-        (None, None) => return Err(Problem::invalid("/message", "is required, unless templateId is given")),
+        (None, None) => {
+            errors.at("/message", "is required, unless templateId is given");
+            None
+        }
     };
-    let key = idempotency::key(headers)?;
-    if request.sent_by.as_deref().is_some_and(|name| !api_key::is_name(name)) {
-        let what = format!("must be 1 to {} bytes of printable text", api_key::NAME_MAX);
-        return Err(Problem::invalid("/sentBy", what));
+    if let Some(name) = request.sent_by.as_deref() {
+        errors.check("/sentBy", services::keys::checked_name(name));
     }
+    errors.end()?;
+    let key = idempotency::key(headers)?;
     let reply_to = request.reply_to.map(MessageId);
+    let (to, what) = to.zip(what).ok_or_else(|| Problem::invalid("", "is not valid"))?;
     Ok(Wanted { to, what, reply_to, key, sent_by: request.sent_by.clone() })
 }
 

@@ -4,18 +4,18 @@ use super::paging;
 use crate::access::{Credential, Tenant};
 use crate::extract::{Body, Id, Params};
 use crate::problem::{Problem, ValidationErrors};
+use crate::services::keys;
 use crate::state::ApiState;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Json;
-use dmrelay_domain::api_key::{self, NAME_MAX, is_name, is_name_of_person};
+use dmrelay_domain::api_key;
 use dmrelay_domain::clock::duration;
 use dmrelay_domain::ids::SessionId;
 use dmrelay_domain::permission::Role;
 use dmrelay_store::NewSession;
 use dmrelay_views::{List, SessionView, enums};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -46,10 +46,10 @@ pub(super) struct CreateSession {
     #[schema(schema_with = enums::session_role)]
     #[serde(default = "least_role")]
     role: String,
-    /// Lifetime in minutes: at most `SESSION_TIME_MAX` (12 hours); `SESSION_TIME` (60 minutes) if omitted. Created with a JWT, a session ends with it
-    /// at the latest.
-    #[schema(minimum = 1)]
-    minutes: Option<u32>,
+    /// Lifetime in seconds: at most `SESSION_TIME_MAX` (12 hours); `SESSION_TIME` (60 minutes) if omitted. Created with a JWT, a session
+    /// ends with it at the latest.
+    #[schema(minimum = 1, example = 3_600)]
+    ttl: Option<u32>,
 }
 
 /// A new session.
@@ -112,23 +112,13 @@ pub(super) async fn create(
     };
     let limits = &state.options.limits;
     let mut errors = ValidationErrors::default();
-    for (pointer, text) in [("/subject", &request.subject), ("/name", &request.name)] {
-        if !is_name(text) {
-            errors.at(pointer, format!("must be 1 to {NAME_MAX} bytes of printable text"));
-        }
-    }
-    if is_name(&request.name) && !is_name_of_person(&request.name) {
-        errors.at("/name", "is a reserved name");
-    }
+    errors.check("/subject", keys::checked_name(&request.subject));
+    errors.check("/name", keys::checked_person(&request.name));
     let role = Role::parse(&request.role).filter(|role| *role != Role::Owner);
     let role = errors.check("/role", role.ok_or("must be viewer, operator or admin"));
-    let time = request.minutes.map_or(limits.session_time.min(limits.session_time_max), |minutes| {
-        Duration::from_mins(minutes.into())
-    });
-    if time.is_zero() || time > limits.session_time_max {
-        errors.at("/minutes", format!("must be 1 to {}", limits.session_time_max.as_secs() / 60));
-    }
+    let time = errors.check("/ttl", keys::checked_ttl(&state, request.ttl.map(u64::from)));
     errors.end()?;
+    let time = time.unwrap_or(limits.session_time);
     let role = role.unwrap_or(Role::Viewer);
     let time = longest.map_or(time, |longest| time.min(longest));
     let (token, hash) = api_key::generate_session();

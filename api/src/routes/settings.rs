@@ -3,8 +3,8 @@
 use super::select;
 use crate::access::Scope;
 use crate::extract::Body;
-use crate::problem::{Problem, ValidationErrors};
-use crate::settings::{self, ChangeSettings};
+use crate::problem::Problem;
+use crate::settings::ChangeSettings;
 use crate::state::ApiState;
 use axum::extract::State;
 use axum::response::Json;
@@ -25,11 +25,6 @@ pub(super) async fn change_settings(
     scope: Scope,
     Body(change): Body<ChangeSettings>,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let mut errors = ValidationErrors::default();
-    let values = change.values();
-    settings::check(&values, "", &mut errors);
-    settings::check_templates(&state, &scope.subaccount, (&values, ""), &mut errors).await?;
-    errors.end()?;
     let connection = select(&state, &scope, change.connection_id).await?;
     let changed = state
         .store

@@ -79,7 +79,7 @@ pub(super) async fn status(
             .token_expires_at
             .map(|at| (at - state.clock.now()).div_euclid(DAY_MS)),
         queue: Queue { turns_due: backlog.turns, chats_sending: backlog.outboxes },
-        links: EntryPoints::of(&connection, query.reference.as_deref())?,
+        links: EntryPoints::of(&connection, query.reference.as_deref(), state.base())?,
         pauses: pauses::of_connection(&state, &connection).await?,
         health: HealthView::of(&checks),
         backfill: state.store.backfill(connection.id).await?.as_ref().map(BackfillView::of),

@@ -45,12 +45,8 @@ pub(super) async fn take_over(
     Id(id): Id<ChatId>,
     MaybeBody(request): MaybeBody<TakeOver>,
 ) -> Result<Json<ChatView>, Problem> {
-    let asked = match request.unwrap_or_default() {
-        TakeOver { hours: Some(_), until_released: true } => {
-            return Err(Problem::invalid("/hours", "must be left out if untilReleased is true"));
-        }
-        TakeOver { hours, until_released } => For::asked(hours, until_released),
-    };
+    let TakeOver { hours, until_released } = request.unwrap_or_default();
+    let asked = For::asked(hours, until_released);
     let (connection, chat) = with_connection(&state, &scope, id).await?;
     let taken = services::takeover::take_over(&state, &connection, chat.id, &scope.actor, asked).await?;
     Ok(Json(services::chats::view(&state, &scope.actor, &taken).await?))

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
 use dmrelay_domain::ids::TemplateId;
-use dmrelay_views::{List, TemplateVersionView, TemplateView};
+use dmrelay_views::{List, TemplateVersionView, TemplateView, enums};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ pub(super) struct Preview {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Previewed {
     /// Graph's `message` object, as it would be sent.
-    #[schema(value_type = Object)]
+    #[schema(schema_with = enums::graph_message)]
     message: Value,
 }
 

@@ -25,7 +25,7 @@ use utoipa::ToSchema;
 pub(super) struct ThreadView {
     /// `this_app`, `instagram_inbox`, `page_inbox`, `other_app`, `nobody`; `unknown` where the id of the account's own Meta app is not
     /// known here.
-    #[schema(example = "instagram_inbox")]
+    #[schema(schema_with = enums::thread_owner)]
     owner: &'static str,
     /// The app's id at Meta.
     app_id: Option<String>,

@@ -5,7 +5,7 @@ use super::takeover::with_connection;
 use crate::access::Scope;
 use crate::extract::{Body, Id, Params};
 use crate::problem::{Problem, ValidationErrors};
-use crate::services::triage::{self, checked_assignee, checked_tags};
+use crate::services::triage::{self, assignee, checked_tags, checked_time};
 use crate::settings::Change;
 use crate::state::ApiState;
 use axum::extract::{Path, State};
@@ -79,9 +79,11 @@ pub(super) async fn change(
 ) -> Result<Json<ChatView>, Problem> {
     let now = state.clock.now();
     let mut errors = ValidationErrors::default();
-    let assignee = request.assignee.map(|who| checked_assignee(who, &scope.actor, &mut errors));
+    let assignee = request.assignee.map(|who| assignee(who, &scope.actor, &mut errors));
     let tags = request.tags.map(|tags| checked_tags(tags.iter().map(String::as_str), &mut errors));
-    let snoozed_until = request.snoozed_until.map(|text| checked_time(&text, now, &mut errors));
+    let snoozed_until = request
+        .snoozed_until
+        .map(|text| errors.check("/snoozedUntil", checked_time(&text, now)).unwrap_or(Millis::MAX));
     let language = request
         .language
         .map(|tag| errors.check("/language", triage::checked_language(&tag)).unwrap_or_default());
@@ -153,12 +155,4 @@ pub(super) async fn delete_note(
 
 fn chat_id(text: &str) -> Result<ChatId, Problem> {
     text.parse().map_err(|_| Problem::parameter("chatId", "must be a UUID"))
-}
-
-fn checked_time(text: &str, now: Millis, errors: &mut ValidationErrors) -> Millis {
-    let at = errors.check("/snoozedUntil", dmrelay_views::parse_time(text)).unwrap_or(Millis::MAX);
-    if at <= now {
-        errors.at("/snoozedUntil", "must be in the future, or null");
-    }
-    at
 }

@@ -1,6 +1,6 @@
 //! Messages for many customers.
 
-use super::send::{check_connected, check_login, faults};
+use super::send::{check_connected, check_login};
 use super::templates;
 use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
@@ -32,6 +32,15 @@ pub(crate) struct Wanted {
     pub(crate) per_minute: Option<u32>,
 }
 
+/// How many messages a minute a broadcast sends.
+pub(crate) fn checked_pace(state: &ApiState, per_minute: Option<u64>) -> Result<u32, String> {
+    let limits = &state.options.limits;
+    let most = limits.broadcast_per_minute_max;
+    let Some(asked) = per_minute else { return Ok(limits.broadcast_per_minute.min(most)) };
+    let asked = u32::try_from(asked).ok().filter(|asked| (1..=most).contains(asked));
+    asked.ok_or_else(|| format!("must be 1 to {most} (BROADCAST_PER_MINUTE_MAX)"))
+}
+
 /// Makes a broadcast, which begins at its time.
 ///
 /// # Errors
@@ -48,12 +57,7 @@ pub(crate) async fn create(
     let audience = checked_audience(&wanted.audience, &mut errors);
     let starts_at = wanted.starts_at.as_deref();
     let starts_at = starts_at.and_then(|text| errors.check("/startsAt", dmrelay_views::parse_time(text)));
-    let limits = &state.options.limits;
-    let most = limits.broadcast_per_minute_max;
-    let per_minute = wanted.per_minute.unwrap_or(limits.broadcast_per_minute.min(most));
-    if !(1..=most).contains(&per_minute) {
-        errors.at("/perMinute", format!("must be 1 to {most} (BROADCAST_PER_MINUTE_MAX)"));
-    }
+    let per_minute = errors.check("/perMinute", checked_pace(state, wanted.per_minute.map(u64::from)));
     errors.end()?;
     let (message, template) = message_of(state, connection, &wanted).await?;
     check_variables(&message, &wanted.variables, connection)?;
@@ -64,7 +68,7 @@ pub(crate) async fn create(
         message: message.as_json().to_string(),
         variables: serde_json::to_string(&wanted.variables).unwrap_or_else(|_| "{}".to_owned()),
         template,
-        interval: Duration::from_mins(1) / per_minute,
+        interval: Duration::from_mins(1) / per_minute.unwrap_or(1),
         starts_at: starts_at.unwrap_or(0),
     };
     let row = match state.store.create_broadcast(connection, new, actor).await {
@@ -162,7 +166,7 @@ async fn message_of(
     match (&wanted.message, wanted.template) {
         (Some(_), Some(_)) => Err(Problem::invalid("/templateId", "cannot be combined with message")),
         (None, None) => Err(Problem::invalid("/message", "message or templateId is required")),
-        (Some(message), None) => Ok((Template::parse(message).map_err(|err| faults("/message", err))?, None)),
+        (Some(message), None) => Ok((templates::checked_message(message)?, None)),
         (None, Some(id)) => {
             let row = templates::find(state, &connection.subaccount, id).await;
             let row = row.map_err(|_| Problem::invalid("/templateId", "is no template of the subaccount"))?;

@@ -26,6 +26,14 @@ pub(crate) enum Wanted<'a> {
     Hide,
 }
 
+/// Checks the text of a public reply.
+pub(crate) fn checked_reply(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() || text.len() > MAX_BYTES {
+        return Err(format!("must be 1 to {MAX_BYTES} bytes of text"));
+    }
+    Ok(())
+}
+
 /// Does it with a comment of one of these accounts, and gives the comment as it is then.
 ///
 /// # Errors
@@ -43,10 +51,8 @@ pub(crate) async fn act(
     if row.kind != CommentKind::Comment {
         return Err(Problem::invalid("", "only comments on posts of the account are answered and hidden"));
     }
-    if let Wanted::Reply(text) = wanted
-        && (text.trim().is_empty() || text.len() > MAX_BYTES)
-    {
-        return Err(Problem::invalid("/text", format!("must be 1 to {MAX_BYTES} bytes of text")));
+    if let Wanted::Reply(text) = wanted {
+        checked_reply(text).map_err(|what| Problem::invalid("/text", what))?;
     }
     let access = access_of_live(state, connection)?;
     let (deed, timeout) =

@@ -1,6 +1,6 @@
 //! What failed for good: replaying it, or leaving it.
 
-use crate::problem::Problem;
+use crate::problem::{Problem, ValidationErrors};
 use crate::routes::ids;
 use crate::state::ApiState;
 use axum::http::StatusCode;
@@ -8,6 +8,17 @@ use dmrelay_domain::actor::Actor;
 use dmrelay_domain::ids::DeadLetterId;
 use dmrelay_store::entity::dead_letter;
 use dmrelay_store::{Connection, Replay};
+use serde_json::Value;
+
+/// Checks as JSON which dead letters to replay.
+pub(crate) fn check_json(value: &Value, errors: &mut ValidationErrors) {
+    let is_given = |name: &str| !value[name].is_null();
+    if is_given("ids")
+        && ["class", "kind", "createdBefore", "limit", "cursor"].iter().any(|name| is_given(name))
+    {
+        errors.at("/ids", "cannot be combined with class, kind, createdBefore, limit or cursor");
+    }
+}
 
 /// A dead letter of one of these connections.
 ///

@@ -10,6 +10,7 @@ use dmrelay_domain::actor::Actor;
 use dmrelay_instagram::{Access, IceBreakers, InboxProfile, Menu, MenuItem};
 use dmrelay_store::Connection;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::collections::HashSet;
 use url::Url;
 use utoipa::ToSchema;
@@ -112,7 +113,9 @@ pub(crate) async fn set(
     wanted: &Profile,
     actor: &Actor,
 ) -> Result<ProfileView, Problem> {
-    check(wanted)?;
+    let mut errors = ValidationErrors::default();
+    check(wanted, &mut errors);
+    errors.end()?;
     let access = access_of_live(state, connection)?;
     let set = state.graph.set_inbox_profile(&access, &wanted.for_meta()).await;
     set.map_err(|err| graph_problem(&err))?;
@@ -176,28 +179,36 @@ pub(crate) async fn view(
     Ok(ProfileView { wanted, at_meta, drift })
 }
 
-fn check(profile: &Profile) -> Result<(), Problem> {
-    let mut errors = ValidationErrors::default();
+/// Checks a profile as JSON.
+pub(crate) fn check_json(value: &Value, errors: &mut ValidationErrors) {
+    let list = |name: &str| value.get(name).cloned().unwrap_or_else(|| json!([]));
+    let whole = json!({ "iceBreakers": list("iceBreakers"), "persistentMenu": list("persistentMenu") });
+    if let Ok(profile) = serde_json::from_value(whole) {
+        check(&profile, errors);
+    }
+}
+
+fn check(profile: &Profile, errors: &mut ValidationErrors) {
     let locales: Vec<&str> = profile.ice_breakers.iter().map(|one| one.locale.as_str()).collect();
-    check_locales("/iceBreakers", &locales, &mut errors);
+    check_locales("/iceBreakers", &locales, errors);
     for (n, of) in profile.ice_breakers.iter().enumerate() {
         let at = format!("/iceBreakers/{n}/questions");
-        count(&at, of.questions.len(), QUESTIONS_MAX, &mut errors);
+        count(&at, of.questions.len(), QUESTIONS_MAX, errors);
         for (m, one) in of.questions.iter().enumerate() {
-            words(&format!("{at}/{m}/question"), &one.question, QUESTION_MAX, &mut errors);
-            words(&format!("{at}/{m}/payload"), &one.payload, PAYLOAD_MAX, &mut errors);
+            words(&format!("{at}/{m}/question"), &one.question, QUESTION_MAX, errors);
+            words(&format!("{at}/{m}/payload"), &one.payload, PAYLOAD_MAX, errors);
         }
     }
     let locales: Vec<&str> = profile.persistent_menu.iter().map(|one| one.locale.as_str()).collect();
-    check_locales("/persistentMenu", &locales, &mut errors);
+    check_locales("/persistentMenu", &locales, errors);
     for (n, of) in profile.persistent_menu.iter().enumerate() {
         let at = format!("/persistentMenu/{n}/items");
-        count(&at, of.items.len(), ITEMS_MAX, &mut errors);
+        count(&at, of.items.len(), ITEMS_MAX, errors);
         for (m, one) in of.items.iter().enumerate() {
-            words(&format!("{at}/{m}/title"), &one.title, TITLE_MAX, &mut errors);
+            words(&format!("{at}/{m}/title"), &one.title, TITLE_MAX, errors);
             match (&one.payload, &one.url) {
                 (Some(payload), None) => {
-                    words(&format!("{at}/{m}/payload"), payload, PAYLOAD_MAX, &mut errors);
+                    words(&format!("{at}/{m}/payload"), payload, PAYLOAD_MAX, errors);
                 }
                 (None, Some(url)) if Url::parse(url).is_ok_and(|url| url.scheme() == "https") => {}
                 (None, Some(_)) => errors.at(&format!("{at}/{m}/url"), "must be an https address"),
@@ -205,7 +216,6 @@ fn check(profile: &Profile) -> Result<(), Problem> {
             }
         }
     }
-    errors.end()
 }
 
 fn check_locales(pointer: &str, locales: &[&str], errors: &mut ValidationErrors) {

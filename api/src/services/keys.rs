@@ -9,6 +9,7 @@ use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::{ApiKeyId, SubaccountId};
 use dmrelay_domain::permission::Role;
 use dmrelay_store::NewApiKey;
+use std::time::Duration;
 
 /// A key that somebody wants.
 pub(crate) struct Wanted {
@@ -77,22 +78,63 @@ fn too_many(most: u64) -> Problem {
         .detail(format!("it has {most}; revoke one first"))
 }
 
+/// Checks the name of a key, or of a person.
+pub(crate) fn checked_name(name: &str) -> Result<(), String> {
+    if api_key::is_name(name) {
+        Ok(())
+    } else {
+        Err(format!("must be 1 to {NAME_MAX} bytes of printable text"))
+    }
+}
+
+/// Checks the name of a person.
+pub(crate) fn checked_person(name: &str) -> Result<(), String> {
+    checked_name(name)?;
+    if api_key::is_name_of_person(name) { Ok(()) } else { Err("is a reserved name".to_owned()) }
+}
+
+/// How long a session lasts, of which this many seconds were asked for.
+pub(crate) fn checked_ttl(state: &ApiState, seconds: Option<u64>) -> Result<Duration, String> {
+    let limits = &state.options.limits;
+    let most = limits.session_time_max;
+    match seconds.map(Duration::from_secs) {
+        None => Ok(limits.session_time.min(most)),
+        Some(time) if time.is_zero() || time > most => Err(format!("must be 1 to {}", most.as_secs())),
+        Some(time) => Ok(time),
+    }
+}
+
+/// Checks a secret of the caller's; its length is in the document.
+pub(crate) fn checked_secret(text: &str) -> Result<(), String> {
+    if text.chars().all(|c| c.is_ascii_graphic()) {
+        Ok(())
+    } else {
+        Err("must be printable characters of ASCII, without spaces".to_owned())
+    }
+}
+
+/// When a key is to expire.
+pub(crate) fn checked_expiry(state: &ApiState, at: Result<Millis, &str>) -> Result<Millis, String> {
+    let (at, now) = (at?, state.clock.now());
+    let most = state.options.limits.api_key_max_lifetime;
+    if at <= now {
+        return Err("must be in the future".to_owned());
+    }
+    if at > now.saturating_add(millis(most)) {
+        return Err(format!("must be within {} days", most.as_secs() / 86_400));
+    }
+    Ok(at)
+}
+
 fn check(wanted: &Wanted, state: &ApiState) -> Result<(Role, Millis), Problem> {
     let now = state.clock.now();
     let (usual, most) = (state.options.limits.api_key_lifetime, state.options.limits.api_key_max_lifetime);
     let mut errors = ValidationErrors::default();
-    if !api_key::is_name(&wanted.name) {
-        errors.at("/name", format!("must be 1 to {NAME_MAX} bytes of printable text"));
-    }
+    errors.check("/name", checked_name(&wanted.name));
     let role = Role::parse(&wanted.role).ok_or("must be viewer, operator, admin or owner");
     let role = errors.check("/role", role);
-    let expires_at = wanted.expires_at.and_then(|at| errors.check("/expiresAt", at));
-    if expires_at.is_some_and(|at| at <= now) {
-        errors.at("/expiresAt", "must be in the future");
-    }
-    if expires_at.is_some_and(|at| at > now.saturating_add(millis(most))) {
-        errors.at("/expiresAt", format!("must be within {} days", most.as_secs() / 86_400));
-    }
+    let expires_at = wanted.expires_at;
+    let expires_at = expires_at.and_then(|at| errors.check("/expiresAt", checked_expiry(state, at)));
     errors.end()?;
     let expires_at = expires_at.unwrap_or_else(|| now.saturating_add(millis(usual.min(most))));
     Ok((role.ok_or_else(Problem::forbidden)?, expires_at))

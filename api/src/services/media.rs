@@ -54,7 +54,7 @@ pub(crate) fn view(state: &ApiState, row: &Model) -> MediaView {
     let is_stored = row.state == MediaState::Stored;
     let link = |more: &str| {
         let token = BASE64_URL_SAFE_NO_PAD.encode(state.vault.seal(place(row.id), &until.to_be_bytes()));
-        let base = state.options.api.public_url.as_str().trim_end_matches('/');
+        let base = state.base();
         format!("{base}/media/{}?token={token}{more}", row.id)
     };
     let url = is_stored.then(|| link(""));

@@ -9,6 +9,7 @@ pub(crate) mod inbox_profile;
 pub(crate) mod keys;
 pub(crate) mod media;
 pub(crate) mod overview;
+pub(crate) mod qr;
 pub(crate) mod reactions;
 pub(crate) mod read;
 pub(crate) mod remote;

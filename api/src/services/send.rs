@@ -45,10 +45,24 @@ fn not_quotable() -> Problem {
 /// What is wrong with a message at `pointer` of the body.
 pub(crate) fn faults(pointer: &str, err: InvalidMessage) -> Problem {
     let mut errors = ValidationErrors::default();
+    add_faults(pointer, err, &mut errors);
+    errors.end().err().unwrap_or_else(|| Problem::invalid(pointer, "is not valid"))
+}
+
+/// Adds what is wrong with a message at `pointer` of the body.
+pub(crate) fn add_faults(pointer: &str, err: InvalidMessage, errors: &mut ValidationErrors) {
     for fault in err.faults {
         errors.at(&format!("{pointer}{}", fault.pointer), fault.what);
     }
-    errors.end().err().unwrap_or_else(|| Problem::invalid(pointer, "is not valid"))
+}
+
+/// The message at `pointer` of a body: a text, or Graph's `message` object.
+pub(crate) fn message_of(value: &Value, pointer: &str, errors: &mut ValidationErrors) -> Option<Outgoing> {
+    let outgoing = match value {
+        Value::String(text) => Outgoing::text(&dmrelay_domain::text::clean(text)),
+        other => Outgoing::from_json(other),
+    };
+    outgoing.map_err(|err| add_faults(pointer, err, errors)).ok()
 }
 
 /// What is to be sent.

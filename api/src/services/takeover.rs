@@ -1,6 +1,6 @@
 //! Who answers in a chat.
 
-use crate::problem::Problem;
+use crate::problem::{Problem, ValidationErrors};
 use crate::settings::TAKEOVER_MAX;
 use crate::state::ApiState;
 use dmrelay_domain::actor::Actor;
@@ -9,6 +9,7 @@ use dmrelay_domain::conversation::{Pause, Policy};
 use dmrelay_domain::ids::ChatId;
 use dmrelay_store::Connection;
 use dmrelay_store::entity::chat;
+use serde_json::Value;
 use std::time::Duration;
 
 /// How long a person wants to have a chat.
@@ -26,6 +27,13 @@ impl For {
     /// What a call asks for: until it is released, or so many hours if it names some.
     pub(crate) fn asked(hours: Option<u32>, until_released: bool) -> Self {
         if until_released { Self::UntilReleased } else { hours.map_or(Self::Usual, Self::Hours) }
+    }
+}
+
+/// Checks a takeover as JSON.
+pub(crate) fn check_json(value: &Value, errors: &mut ValidationErrors) {
+    if value["untilReleased"] == true && !value["hours"].is_null() {
+        errors.at("/hours", "must be left out if untilReleased is true");
     }
 }
 

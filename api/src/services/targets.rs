@@ -55,8 +55,8 @@ pub(crate) async fn create(
 ) -> Result<(notification_target::Model, Option<Secret<String>>), Problem> {
     let mut errors = ValidationErrors::default();
     let (channel, address) = match (wanted.url, wanted.email) {
-        (Some(url), None) => (Channel::Webhook, checked_url(state, &url, &mut errors)),
-        (None, Some(email)) => (Channel::Email, checked_email(state, email, &mut errors)),
+        (Some(url), None) => (Channel::Webhook, errors.check("/url", checked_url(state, &url))),
+        (None, Some(email)) => (Channel::Email, errors.check("/email", checked_email(state, &email))),
         (Some(_), Some(_)) => {
             errors.at("/email", "cannot be given together with url; create two targets");
             (Channel::Webhook, None)
@@ -66,7 +66,10 @@ pub(crate) async fn create(
             (Channel::Webhook, None)
         }
     };
-    let name = wanted.name.map(|name| checked_name(&name, &mut errors)).filter(|name| !name.is_empty());
+    let name = wanted
+        .name
+        .map(|name| errors.check("/name", checked_name(&name)).unwrap_or_default())
+        .filter(|name| !name.is_empty());
     let kinds = wanted.kinds.and_then(|kinds| checked_kinds(&kinds, &mut errors));
     errors.end()?;
     let id = NotificationTargetId::new();
@@ -106,8 +109,8 @@ pub(crate) async fn change(
     let is = |channel: Channel| row.channel == channel;
     let address = match (wanted.url, wanted.email) {
         (None, None) => None,
-        (Some(url), None) if is(Channel::Webhook) => checked_url(state, &url, &mut errors),
-        (None, Some(email)) if is(Channel::Email) => checked_email(state, email, &mut errors),
+        (Some(url), None) if is(Channel::Webhook) => errors.check("/url", checked_url(state, &url)),
+        (None, Some(email)) if is(Channel::Email) => errors.check("/email", checked_email(state, &email)),
         (Some(_), _) if !is(Channel::Webhook) => {
             errors.at("/url", "is for webhooks only; this target is an e-mail address");
             None
@@ -119,7 +122,7 @@ pub(crate) async fn change(
     };
     let change = TargetChange {
         address,
-        name: wanted.name.map(|name| checked_name(&name, &mut errors)),
+        name: wanted.name.map(|name| errors.check("/name", checked_name(&name)).unwrap_or_default()),
         kinds: wanted.kinds.map(|kinds| checked_kinds(&kinds, &mut errors).unwrap_or_default()),
         resolved: wanted.resolved,
         enabled: wanted.enabled,
@@ -218,30 +221,31 @@ fn seal(
     state.vault.seal(Place { table: "notification_targets", column, row }, secret.expose().as_bytes())
 }
 
-fn checked_url(state: &ApiState, url: &str, errors: &mut ValidationErrors) -> Option<String> {
+/// Where webhooks go.
+pub(crate) fn checked_url(state: &ApiState, url: &str) -> Result<String, String> {
     if url.len() > ADDRESS_BYTES_MAX {
-        errors.at("/url", format!("must have at most {ADDRESS_BYTES_MAX} bytes"));
-        return None;
+        return Err(format!("must have at most {ADDRESS_BYTES_MAX} bytes"));
     }
-    errors.check("/url", state.notifier.receiver(url)).map(String::from)
+    state.notifier.receiver(url).map(String::from)
 }
 
-fn checked_email(state: &ApiState, email: String, errors: &mut ValidationErrors) -> Option<String> {
+/// Where e-mails go.
+pub(crate) fn checked_email(state: &ApiState, email: &str) -> Result<String, String> {
     if !state.notifier.has_mail() {
-        errors.at("/email", "cannot be used: this installation has no mail server (SMTP_URL)");
-        return None;
+        return Err("cannot be used: this installation has no mail server (SMTP_URL)".to_owned());
     }
-    errors.check("/email", dmrelay_notify::parse_address(&email)).map(|()| email)
+    dmrelay_notify::parse_address(email).map(|()| email.to_owned())
 }
 
-fn checked_name(name: &str, errors: &mut ValidationErrors) -> String {
+/// What a target is called.
+pub(crate) fn checked_name(name: &str) -> Result<String, String> {
     let name = name.trim().to_owned();
     if name.chars().count() > NAME_CHARS_MAX || !name.chars().all(is_printable) {
-        let what =
-            format!("must have at most {NAME_CHARS_MAX} characters, and none that controls a terminal");
-        errors.at("/name", what);
+        return Err(format!(
+            "must have at most {NAME_CHARS_MAX} characters, and none that controls a terminal"
+        ));
     }
-    name
+    Ok(name)
 }
 
 /// The kinds, each once; `None` for all.

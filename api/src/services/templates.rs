@@ -99,9 +99,14 @@ pub(crate) fn checked_name(name: &str) -> Result<&str, String> {
     Ok(name)
 }
 
+/// A message with variables in its texts.
+pub(crate) fn checked_message(message: &Value) -> Result<Template, Problem> {
+    Template::parse(message).map_err(|err| faults("/message", err))
+}
+
 fn checked(Wanted { name, message }: Wanted<'_>) -> Result<NewTemplate, Problem> {
     let name = checked_name(name).map_err(|what| Problem::invalid("/name", what))?;
-    let template = Template::parse(message).map_err(|err| faults("/message", err))?;
+    let template = checked_message(message)?;
     Ok(NewTemplate { name: name.to_owned(), message: template.as_json().to_string() })
 }
 

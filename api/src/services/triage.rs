@@ -5,6 +5,7 @@ use crate::services::chats;
 use crate::state::ApiState;
 use dmrelay_domain::actor::Actor;
 use dmrelay_domain::api_key::is_name;
+use dmrelay_domain::clock::Millis;
 use dmrelay_domain::ids::{ChatId, NoteId};
 use dmrelay_domain::text::is_printable;
 use dmrelay_store::entity::{chat, chat_note};
@@ -50,12 +51,18 @@ pub(crate) async fn add_note(
     actor: &Actor,
     text: &str,
 ) -> Result<chat_note::Model, Problem> {
-    let text = dmrelay_domain::text::clean(text.trim()).into_owned();
-    if text.is_empty() || text.len() > NOTE_BYTES_MAX {
-        return Err(Problem::invalid("/text", format!("must be 1 to {NOTE_BYTES_MAX} bytes")));
-    }
+    let text = checked_note(text).map_err(|what| Problem::invalid("/text", what))?;
     let note = state.store.add_note(connection, chat, &text, actor).await?;
     note.ok_or_else(|| Problem::not_found("the chat is gone"))
+}
+
+/// The text of a note.
+pub(crate) fn checked_note(text: &str) -> Result<String, String> {
+    let text = dmrelay_domain::text::clean(text.trim()).into_owned();
+    if text.is_empty() || text.len() > NOTE_BYTES_MAX {
+        return Err(format!("must be 1 to {NOTE_BYTES_MAX} bytes"));
+    }
+    Ok(text)
 }
 
 /// Deletes a note.
@@ -75,15 +82,27 @@ pub(crate) async fn delete_note(
     }
 }
 
-/// Who is to look after a chat; `me` is the caller.
-pub(crate) fn checked_assignee(who: String, me: &Actor, errors: &mut ValidationErrors) -> String {
+/// Checks who is to look after a chat.
+pub(crate) fn checked_assignee(who: &str) -> Result<(), String> {
     let is_printable = !who.trim().is_empty() && who.chars().all(is_printable);
     if !is_printable || who.len() > ASSIGNEE_BYTES_MAX || who == NOBODY {
-        let what =
-            format!("must be 1 to {ASSIGNEE_BYTES_MAX} bytes of printable text, not {NOBODY:?}, or null");
-        errors.at("/assignee", what);
+        return Err(format!(
+            "must be 1 to {ASSIGNEE_BYTES_MAX} bytes of printable text, not {NOBODY:?}, or null"
+        ));
     }
+    Ok(())
+}
+
+/// Who is to look after a chat; `me` is the caller.
+pub(crate) fn assignee(who: String, me: &Actor, errors: &mut ValidationErrors) -> String {
+    errors.check("/assignee", checked_assignee(&who));
     if who == ME { person(me).to_owned() } else { who }
+}
+
+/// Until when a chat is put aside.
+pub(crate) fn checked_time(text: &str, now: Millis) -> Result<Millis, String> {
+    let at = dmrelay_views::parse_time(text)?;
+    if at <= now { Err("must be in the future, or null".to_owned()) } else { Ok(at) }
 }
 
 /// The caller, as colleagues name them: the subject of a session or a token, otherwise the id of a key.

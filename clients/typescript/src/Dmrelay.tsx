@@ -28,7 +28,7 @@ export function Dmrelay({ client, children }: { client: Client; children: ReactN
   useEffect(() => {
     const stop = new AbortController();
     follow({
-      url: client.eventsUrl,
+      url: `${client.eventsUrl}?include=message,chat`,
       token: client.token,
       signal: stop.signal,
       onEvent: (event) => listeners.current.forEach((listener) => listener.onEvent?.(event)),

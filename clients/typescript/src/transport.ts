@@ -14,11 +14,11 @@ export interface TransportOptions {
 }
 
 export interface Call {
-  /** What the answer is: JSON unless it says otherwise. */
-  answer?: "json" | "blob";
-  method: "GET" | "POST" | "PATCH" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   url: string;
   body?: unknown;
+  /** A file, in place of `body`. */
+  file?: Blob;
   /** Sent as `Idempotency-Key`: with it a write may be repeated. */
   key?: string;
   signal?: AbortSignal;
@@ -28,13 +28,12 @@ export interface Call {
 const TRIES = 4;
 const LONGEST_WAIT = 20_000;
 
-/** Makes the call and returns its JSON, or its bytes; throws a ProblemError, or fetch's error if there is no response. */
+/** Makes the call and returns its JSON; throws a ProblemError, or fetch's error if there is no response. */
 export async function request(options: TransportOptions, call: Call): Promise<unknown> {
   const pause = options.sleep ?? sleep;
   let renewed = false;
   for (let tries = 1; ; tries++) {
     const answer = await attempt(options, call, renewed);
-    if (answer instanceof Response && call.answer === "blob") return answer.blob();
     if (answer instanceof Response) return answer.status === 204 ? undefined : answer.json();
     call.signal?.throwIfAborted();
     const refused = answer instanceof ProblemError && answer.problem.status === 401;
@@ -50,21 +49,28 @@ export async function request(options: TransportOptions, call: Call): Promise<un
 
 /** A response, or what went wrong. */
 async function attempt(options: TransportOptions, call: Call, renew: boolean): Promise<unknown> {
-  const accept = call.answer === "blob" ? "*/*" : "application/json";
-  const headers = new Headers({ Accept: accept, Authorization: `Bearer ${await options.token(renew)}` });
+  const headers = new Headers({ Accept: "application/json", Authorization: `Bearer ${await options.token(renew)}` });
   if (call.body !== undefined) headers.set("Content-Type", "application/json");
   if (call.key !== undefined) headers.set("Idempotency-Key", call.key);
   try {
     const response = await (options.fetch ?? fetch)(call.url, {
       method: call.method,
       headers,
-      ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+      ...bodyOf(call),
       ...(call.signal === undefined ? {} : { signal: call.signal }),
     });
     return response.ok ? response : await problemOf(response);
   } catch (error) {
     return error;
   }
+}
+
+/** What is sent. A form sets its own content type. */
+function bodyOf({ body, file }: Call): { body?: BodyInit } {
+  if (file === undefined) return body === undefined ? {} : { body: JSON.stringify(body) };
+  const form = new FormData();
+  form.append("file", file);
+  return { body: form };
 }
 
 // region: repeat

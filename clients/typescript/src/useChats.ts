@@ -2,6 +2,7 @@
 
 import { useCallback } from "react";
 import { useDmrelay, useRefresh } from "./Dmrelay.tsx";
+import { withChat } from "./merge.ts";
 import type { Chat, Query } from "./types.ts";
 import { usePages, type Load, type Pages } from "./usePages.ts";
 
@@ -14,7 +15,19 @@ export function useChats(query: Omit<Query<"/chats">, "cursor" | "skip"> = {}): 
     [client, key],
   );
   const chats = usePages(load, (chat) => chat.chatId);
-  // Every event of a chat moves it to the top, or changes who answers.
-  useRefresh(chats.refresh, (event) => event.chatId != null);
+  useRefresh(chats.refresh, (event) => {
+    if (event.chatId == null) return false;
+    const { chat } = event;
+    // Whether a chat is in a folder, or is found, only the server knows.
+    if (chat == null || !isWhole(query)) return true;
+    if (query.connectionId == null || query.connectionId === chat.connectionId) chats.change((items) => withChat(items, chat));
+    return false;
+  });
   return chats;
+}
+
+/** Whether the query asks for every chat, in the usual order. */
+function isWhole(query: object): boolean {
+  const asked = Object.entries(query).filter(([, value]) => value != null && value !== "");
+  return asked.every(([name]) => name === "connectionId" || name === "limit");
 }

@@ -19,6 +19,8 @@ export interface Pages<T> {
   loadMore: () => void;
   /** Reloads all shown pages. */
   refresh: () => void;
+  /** Changes what is shown, by what an event told; reloads if that does not suffice. */
+  change: (by: (items: T[]) => T[] | undefined) => void;
 }
 
 /** `nameOf` identifies items: one that moved between two pages is shown once. */
@@ -28,23 +30,27 @@ export function usePages<T>(load: Load<T>, nameOf: (item: T) => string): Pages<T
   const [error, setError] = useState<unknown>();
   const running = useRef(new AbortController());
   const latest = useRef(shown);
+  const busy = useRef(false);
   const name = useRef(nameOf);
 
   const run = useCallback((from: Shown<T>, least: number) => {
     // The newest request counts; a late response to an older one is dropped.
     running.current.abort();
     const { signal } = (running.current = new AbortController());
+    busy.current = true;
     setLoading(true);
     setError(undefined);
     gather(load, name.current, from, least, signal).then(
       (gathered) => {
         if (signal.aborted) return;
+        busy.current = false;
         latest.current = gathered;
         setShown(gathered);
         setLoading(false);
       },
       (cause: unknown) => {
         if (signal.aborted) return;
+        busy.current = false;
         setError(cause);
         setLoading(false);
       },
@@ -62,10 +68,18 @@ export function usePages<T>(load: Load<T>, nameOf: (item: T) => string): Pages<T
   const refresh = useCallback(() => run({ items: [], cursor: undefined }, latest.current.items.length), [run]);
   const loadMore = useCallback(() => run(latest.current, latest.current.items.length + 1), [run]);
 
+  const change = useCallback((by: (items: T[]) => T[] | undefined) => {
+    const items = by(latest.current.items);
+    // A response that is under way may be older than the event.
+    if (items === undefined || busy.current) return refresh();
+    latest.current = { ...latest.current, items };
+    setShown(latest.current);
+  }, [refresh]);
+
   const hasMore = shown.cursor !== undefined;
   return useMemo(
-    () => ({ items: shown.items, loading, error, hasMore, loadMore, refresh }),
-    [shown, loading, error, hasMore, loadMore, refresh],
+    () => ({ items: shown.items, loading, error, hasMore, loadMore, refresh, change }),
+    [shown, loading, error, hasMore, loadMore, refresh, change],
   );
 }
 

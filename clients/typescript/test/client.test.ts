@@ -49,7 +49,7 @@ const noNetwork = (): never => {
 };
 const page = json(200, { items: [], total: 0, totalIsExact: true, limit: 50, skip: 0, nextCursor: null });
 const accepted = json(202, { messageId: "m", chatId: "c", status: "queued" });
-const message = { to: "200000000000001", message: "Hello" };
+const message = { instagramUserId: "200000000000001", message: "Hello" };
 
 test("a call carries the token and only the parameters that are given", async () => {
   const { client, seen } = clientOf(page);
@@ -58,6 +58,23 @@ test("a call carries the token and only the parameters that are given", async ()
   assert.equal(seen[0]?.url, `${base}/chats?q=ann+%26+bob`);
   assert.equal(seen[0]?.headers.get("Authorization"), "Bearer stale");
   assert.equal(seen[0]?.headers.get("Content-Type"), null);
+});
+
+test("paths are filled in, of the agent and of its subaccount", async () => {
+  const { client, seen } = clientOf(json(200, {}), json(201, {}), () => new Response(null, { status: 204 }), json(201, {}));
+  await client.changeChat("a/b", { tags: ["vip"], assignee: null });
+  await client.subaccount.createSession({ subject: "ada", name: "Ada", ttl: 600 });
+  assert.equal(await client.deleteNote("c", "n"), undefined);
+  await client.call("POST", "/comments/{commentId}/reply", { path: { commentId: "d" }, body: { text: "Thanks" }, key: "k" });
+  const root = "https://relay.example.com/api/database/acme";
+  const agent = `${root}/chat-agents/agent%20one/instagram`;
+  assert.deepEqual(seen.map(({ method, url, body }) => [method, url, body]), [
+    ["PATCH", `${agent}/chats/a%2Fb`, { tags: ["vip"], assignee: null }],
+    ["POST", `${root}/sessions`, { subject: "ada", name: "Ada", ttl: 600 }],
+    ["DELETE", `${agent}/chats/c/notes/n`, undefined],
+    ["POST", `${agent}/comments/d/reply`, { text: "Thanks" }],
+  ]);
+  assert.equal(seen[3]?.headers.get("Idempotency-Key"), "k");
 });
 
 test("a problem document is thrown with its type and its fields", async () => {

@@ -144,7 +144,7 @@ fn entry_points(connection: &ConnectionView, links: &EntryPoints) -> Markup {
                     img src=(code) alt=(text::qr_code(link)) width="112" height="112" loading="lazy";
                     figcaption {
                         a href=(link) rel="noreferrer" { (name) } br;
-                        a href={ (code) "&format=png" } download={ (file) ".png" } { (text::PNG) } " · "
+                        a href={ (code) "&format=png&size=1024" } download={ (file) ".png" } { (text::PNG) } " · "
                         a href=(code) download={ (file) ".svg" } { (text::SVG) }
                     }
                 }

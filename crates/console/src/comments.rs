@@ -70,6 +70,7 @@ pub fn card(person: &Person, comment: &CommentView) -> Markup {
             }
             p { (comment.text.as_deref().unwrap_or(text::NO_TEXT)) }
             @if let Some(reason) = &comment.reason { p class="quiet" { (text::reason(reason)) } }
+            @if let Some(error) = &comment.error { p class="quiet" { (error) } }
             @if !comment.reply.is_null() {
                 p class="caption" { (text::PRIVATE_REPLY) }
                 div class="bubble bot" { (message(&comment.reply)) }

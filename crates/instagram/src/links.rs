@@ -4,9 +4,6 @@ use qrcode::render::{svg, unicode};
 use qrcode::{Color, QrCode};
 use url::Url;
 
-/// The side of a module of a QR code as a PNG image, in pixels.
-const MODULE_PIXELS: usize = 8;
-
 /// The width of the light border around a QR code, in modules.
 const QUIET_ZONE: usize = 4;
 
@@ -22,9 +19,17 @@ pub enum InvalidLink {
     /// The ref contains characters ig.me does not accept, or is too long.
     #[error("ref must be at most 2083 letters, digits, '_', '=' or '-'")]
     Reference,
+}
+
+/// A QR code that cannot be drawn.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidCode {
     /// The link is too long for a QR code.
     #[error("the link is too long for a QR code")]
     TooLong,
+    /// The picture is too small for it.
+    #[error("must be at least {0} for this code")]
+    TooSmall(usize),
 }
 
 /// The link that opens a direct message to the account: `https://ig.me/m/<username>?ref=<ref>`.
@@ -59,53 +64,63 @@ fn address(base: &str, username: &str) -> Result<Url, InvalidLink> {
     Url::parse(&format!("{base}{username}")).map_err(|_| InvalidLink::Username)
 }
 
-/// The QR code of a link as an SVG document.
+/// The QR code of a link as an SVG document, which is shown with a side of `size` pixels.
 ///
 /// # Errors
-/// [`InvalidLink::TooLong`].
-pub fn qr_svg(link: &str) -> Result<String, InvalidLink> {
-    let code = QrCode::new(link).map_err(|_| InvalidLink::TooLong)?;
-    Ok(code.render::<svg::Color>().min_dimensions(256, 256).build())
+/// [`InvalidCode`].
+pub fn qr_svg(link: &str, size: u32) -> Result<String, InvalidCode> {
+    let code = QrCode::new(link).map_err(|_| InvalidCode::TooLong)?;
+    let drawn = code.render::<svg::Color>().quiet_zone(true).module_dimensions(1, 1).build();
+    // Drawn with a side of one for each module; of that the view box tells, the rest is the reader's.
+    let across = code.width() + 2 * QUIET_ZONE;
+    let sides = format!("width=\"{across}\" height=\"{across}\"");
+    Ok(drawn.replacen(&sides, &format!("width=\"{size}\" height=\"{size}\""), 1))
 }
 
-/// The QR code of a link as a PNG image, in black and white, with the quiet zone of ISO/IEC 18004 around it.
+/// The QR code of a link as a PNG image of `size` pixels across, in black and white, with at least the quiet zone of ISO/IEC 18004 around
+/// it.
 ///
 /// # Errors
-/// [`InvalidLink::TooLong`].
-pub fn qr_png(link: &str) -> Result<Vec<u8>, InvalidLink> {
-    let code = QrCode::new(link).map_err(|_| InvalidLink::TooLong)?;
-    let across = code.width() + 2 * QUIET_ZONE;
-    let size = across * MODULE_PIXELS;
+/// [`InvalidCode`].
+pub fn qr_png(link: &str, size: u32) -> Result<Vec<u8>, InvalidCode> {
+    let code = QrCode::new(link).map_err(|_| InvalidCode::TooLong)?;
+    let (side, width) = (usize::try_from(size).unwrap_or(usize::MAX), code.width());
+    // Modules are whole pixels, so that every scanner reads them: what is left goes to the border.
+    let module = side / (width + 2 * QUIET_ZONE);
+    if module == 0 {
+        return Err(InvalidCode::TooSmall(width + 2 * QUIET_ZONE));
+    }
+    let border = (side - module * width) / 2;
     let modules = code.to_colors();
+    let of_pixel = |pixel: usize| pixel.checked_sub(border).map(|at| at / module).filter(|at| *at < width);
     let is_dark = |x: usize, y: usize| {
-        let place =
-            |pixel: usize| (pixel / MODULE_PIXELS).checked_sub(QUIET_ZONE).filter(|at| *at < code.width());
-        place(x).zip(place(y)).is_some_and(|(x, y)| modules[y * code.width() + x] == Color::Dark)
+        let place = of_pixel(x).zip(of_pixel(y));
+        place.is_some_and(|(x, y)| modules[y * width + x] == Color::Dark)
     };
-    // One bit a pixel, eight pixels a byte: a line is `across` bytes long.
-    let mut pixels = Vec::with_capacity(size * across);
-    for y in 0..size {
-        let bytes = (0..across)
+    // One bit a pixel, lines filled up to whole bytes (W3C, "Portable Network Graphics", 7.2).
+    let bytes = side.div_ceil(8);
+    let mut pixels = Vec::with_capacity(side * bytes);
+    for y in 0..side {
+        let line = (0..bytes)
             .map(|byte| (0..8).fold(0_u8, |bits, bit| bits << 1 | u8::from(!is_dark(byte * 8 + bit, y))));
-        pixels.extend(bytes);
+        pixels.extend(line);
     }
     let mut file = Vec::new();
-    let side = u32::try_from(size).map_err(|_| InvalidLink::TooLong)?;
-    let mut encoder = png::Encoder::new(&mut file, side, side);
+    let mut encoder = png::Encoder::new(&mut file, size, size);
     encoder.set_color(png::ColorType::Grayscale);
     encoder.set_depth(png::BitDepth::One);
     let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
     // It is written to memory.
-    written.map_err(|_| InvalidLink::TooLong)?;
+    written.map_err(|_| InvalidCode::TooLong)?;
     Ok(file)
 }
 
 /// The QR code of a link, drawn for a terminal with a dark background.
 ///
 /// # Errors
-/// [`InvalidLink::TooLong`].
-pub fn qr_for_terminal(link: &str) -> Result<String, InvalidLink> {
-    let code = QrCode::new(link).map_err(|_| InvalidLink::TooLong)?;
+/// [`InvalidCode::TooLong`].
+pub fn qr_for_terminal(link: &str) -> Result<String, InvalidCode> {
+    let code = QrCode::new(link).map_err(|_| InvalidCode::TooLong)?;
     let dark = unicode::Dense1x2::Light;
     let light = unicode::Dense1x2::Dark;
     Ok(code.render::<unicode::Dense1x2>().dark_color(dark).light_color(light).build())
@@ -130,29 +145,36 @@ mod tests {
     #[test]
     fn a_qr_code_is_svg_and_png() {
         let link = "https://ig.me/m/my_shop";
-        assert!(qr_svg(link).unwrap().contains("<svg"));
-        let file = qr_png(link).unwrap();
-        let mut reader = png::Decoder::new(std::io::Cursor::new(&file)).read_info().unwrap();
-        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-        let info = reader.next_frame(&mut pixels).unwrap();
-        assert_eq!((info.width, info.bit_depth), (info.height, png::BitDepth::One));
-        assert!(info.width >= 256);
-        // The code that the picture shows is that of the link.
-        let across = usize::try_from(info.width).unwrap() / MODULE_PIXELS;
-        let line = |y: usize| &pixels[(y * MODULE_PIXELS + 4) * info.line_size..][..info.line_size];
-        let shown: Vec<bool> =
-            (0..across).flat_map(|y| line(y)[..across].iter().map(|byte| *byte == 0)).collect();
+        let drawing = qr_svg(link, 300).unwrap();
+        assert!(drawing.contains("<svg") && drawing.contains("width=\"300\" height=\"300\""), "{drawing}");
+        assert!(drawing.contains("viewBox=\"0 0 "), "{drawing}");
         let code = QrCode::new(link).unwrap();
-        let inner =
-            |index: usize| (index / code.width() + QUIET_ZONE) * across + index % code.width() + QUIET_ZONE;
-        let modules = code.to_colors();
-        assert!(
-            modules.iter().enumerate().all(|(index, color)| shown[inner(index)] == (*color == Color::Dark))
-        );
-        assert_eq!(
-            shown.iter().filter(|dark| **dark).count(),
-            modules.iter().filter(|one| **one == Color::Dark).count()
-        );
+        for size in [64, 250, 256, 1_001] {
+            let file = qr_png(link, size).unwrap();
+            let mut reader = png::Decoder::new(std::io::Cursor::new(&file)).read_info().unwrap();
+            let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+            let info = reader.next_frame(&mut pixels).unwrap();
+            assert_eq!((info.width, info.height, info.bit_depth), (size, size, png::BitDepth::One));
+            // The code that the picture shows is that of the link, in the middle.
+            let is_dark = |x: usize, y: usize| pixels[y * info.line_size + x / 8] >> (7 - x % 8) & 1 == 0;
+            let side = usize::try_from(size).unwrap();
+            let module = side / (code.width() + 2 * QUIET_ZONE);
+            let border = (side - module * code.width()) / 2;
+            assert!(border >= QUIET_ZONE * module);
+            let modules = code.to_colors();
+            for (index, color) in modules.iter().enumerate() {
+                let place = |at: usize| border + at * module + module / 2;
+                let shown = is_dark(place(index % code.width()), place(index / code.width()));
+                assert_eq!(shown, *color == Color::Dark, "{size}: {index}");
+            }
+            let dark = (0..side * side).filter(|at| is_dark(at % side, at / side)).count();
+            let wanted = modules.iter().filter(|one| **one == Color::Dark).count() * module * module;
+            assert_eq!(dark, wanted, "{size}");
+        }
+        let long = direct_message("my_shop", Some(&"a".repeat(900))).unwrap();
+        assert!(matches!(qr_png(&long, 64), Err(InvalidCode::TooSmall(least)) if least > 64));
+        let longest = direct_message("my_shop", Some(&"=".repeat(2_083))).unwrap();
+        assert_eq!(qr_svg(&longest, 256), Err(InvalidCode::TooLong));
         assert!(qr_for_terminal(link).unwrap().lines().count() > 10);
     }
 }

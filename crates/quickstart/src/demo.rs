@@ -82,7 +82,7 @@ pub(crate) async fn tell_how_to_go_on(system: &System) -> anyhow::Result<()> {
     println!(
         "  curl -s -X POST {base}/send -H 'authorization: Bearer {key}' -H 'content-type: application/json' \\"
     );
-    println!("    -d '{{\"to\":\"{customer}\",\"message\":\"This is Ada, I take over.\"}}'\n");
+    println!("    -d '{{\"instagramUserId\":\"{customer}\",\"message\":\"This is Ada, I take over.\"}}'\n");
     println!("Ctrl-C ends it; the next start continues with the same data.");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The search for messages that no webhook brought.
 
+use super::enums;
 use super::format::time;
 use dmrelay_store::entity::backfill::Model;
 use serde::Serialize;
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 pub struct BackfillView {
     /// Why all conversations that changed since `since` are being read, or were last: `resubscribed`, `refused`, `downtime`,
     /// `silence`, `import`, or `beat`: once an hour, or when much has changed. Null if nothing ever was.
+    #[schema(schema_with = enums::backfill_reason_or_null)]
     reason: Option<String>,
     /// Whether that is under way.
     is_running: bool,

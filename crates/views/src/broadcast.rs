@@ -29,7 +29,7 @@ pub struct BroadcastView {
     /// Whom it is for.
     pub audience: AudienceView,
     /// Graph's `message` object, with `{{variables}}`.
-    #[schema(value_type = Object)]
+    #[schema(schema_with = enums::graph_message)]
     pub message: Value,
     /// Values for its variables.
     pub variables: BTreeMap<String, String>,

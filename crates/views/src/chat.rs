@@ -42,12 +42,14 @@ pub struct ChatView {
     #[schema(schema_with = enums::agent_chat_status)]
     pub chat_status: String,
     /// Dynamic variables of the chat: `instagram_user_id` and `channel`.
-    #[schema(value_type = Option<Value>)]
+    #[schema(value_type = BTreeMap<String, String>)]
     pub metadata: Value,
     /// Who answers: the agent or a human agent.
     #[schema(schema_with = enums::chat_mode)]
     pub mode: String,
-    /// Why it is in this mode: `api`, `send`, `echo:` and a message id, `person` or `runaway`; null in mode `bot`.
+    /// Why it is in this mode: `api`, a takeover; `send`, a message through the API; `echo`, one in the Instagram app; `person`, several of
+    /// those; `handover`, the agent or a rule wanted it; `runaway`, there were too many turns in an hour. Null in mode `bot`.
+    #[schema(schema_with = enums::mode_reason_or_null)]
     pub mode_reason: Option<String>,
     /// When the agent resumes on its own; null in mode `bot`, and if the chat was taken over until it is released.
     #[schema(format = DateTime)]
@@ -197,7 +199,7 @@ impl ChatView {
             chat_status: row.chat_status.to_string(),
             metadata: parsed(Some(&row.metadata)),
             mode: row.mode.to_string(),
-            mode_reason: row.mode_reason.clone(),
+            mode_reason: mode_reason(row),
             resume_at: row.resume_at.and_then(time),
             flag: row.flag.clone(),
             window,
@@ -258,4 +260,10 @@ impl From<dmrelay_store::ChatCounts> for ChatCounts {
         let dmrelay_store::ChatCounts { received, sent, failed, waiting, turns } = counts;
         Self { received, sent, failed, waiting, turns }
     }
+}
+
+/// Why a chat is in its mode, in one word: a message in the Instagram app is kept with its id.
+pub fn mode_reason(chat: &chat::Model) -> Option<String> {
+    let reason = chat.mode_reason.as_deref()?;
+    Some(reason.split(':').next().unwrap_or(reason).to_owned())
 }

@@ -38,11 +38,14 @@ pub struct CommentView {
     /// What became of the private reply.
     #[schema(schema_with = enums::comment_state)]
     pub state: String,
-    /// Why: `too_old`, it may not be answered any more; `twin`, the same comment was told twice; `human_answers`, a human has the chat with
-    /// whoever wrote it; `disconnected`; or Meta's error.
+    /// Why it has no private reply: `too_old`, it may not be answered any more; `twin`, the same comment was told twice; `human_answers`,
+    /// a human has the chat with whoever wrote it; `disconnected`; `no_answer`, the agent says nothing.
+    #[schema(schema_with = enums::comment_reason_or_null)]
     pub reason: Option<String>,
+    /// What Meta said of a private reply that failed.
+    pub error: Option<String>,
     /// The private reply: Graph's `message` object.
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = enums::graph_message_or_null)]
     pub reply: Value,
     /// The chat that the private reply opened.
     pub chat_id: Option<Uuid>,
@@ -66,6 +69,11 @@ pub struct CommentView {
 impl CommentView {
     /// The view of a row.
     pub fn of(row: &comment::Model) -> Self {
+        let is_word = |text: &String| enums::COMMENT_REASONS.contains(&text.as_str());
+        let (reason, error) = match &row.reason {
+            Some(text) if is_word(text) => (Some(text.clone()), None),
+            other => (None, other.clone()),
+        };
         Self {
             comment_id: row.id.0,
             connection_id: row.connection_id.0,
@@ -78,7 +86,8 @@ impl CommentView {
             username: row.username.clone(),
             text: row.text.clone(),
             state: row.state.to_string(),
-            reason: row.reason.clone(),
+            reason,
+            error,
             reply: parsed(row.reply.as_ref()),
             chat_id: row.chat_id.map(|id| id.0),
             public_reply: row.public_reply.as_ref().map(ToString::to_string),

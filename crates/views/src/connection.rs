@@ -69,6 +69,20 @@ pub struct EntryPoints {
     /// Opens the account's profile.
     #[schema(example = "https://www.instagram.com/acme/")]
     pub profile: String,
+    /// Their QR codes as pictures, for `<img>`: whoever has the address sees them, without a key. `&format=png` and `&size=512` may be added.
+    pub qr_codes: QrCodes,
+}
+
+/// The addresses of QR codes, as SVG of 256 pixels.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QrCodes {
+    /// Of the link to the conversation.
+    #[schema(example = "https://dmrelay.example.com/qr-code/0190…?link=direct_message")]
+    pub direct_message: String,
+    /// Of the link to the profile.
+    #[schema(example = "https://dmrelay.example.com/qr-code/0190…?link=profile")]
+    pub profile: String,
 }
 
 /// The address to which Meta sends this connection's webhooks.
@@ -106,18 +120,30 @@ impl ConnectionView {
 }
 
 impl EntryPoints {
-    /// The links of a connected account; `None` if Graph gave no username.
+    /// The links of a connected account; `None` if Graph gave no username. `base` is this server's URL, without a slash at the end.
     ///
     /// # Errors
     /// If `reference` is not a valid `ref`.
-    pub fn of(connection: &Connection, reference: Option<&str>) -> Result<Option<Self>, InvalidLink> {
+    pub fn of(
+        connection: &Connection,
+        reference: Option<&str>,
+        base: &str,
+    ) -> Result<Option<Self>, InvalidLink> {
         let Some(username) = connection.row.username.as_deref() else { return Ok(None) };
         if connection.status == ConnectionStatus::Disconnected {
             return Ok(None);
         }
+        let code = |link: &str| format!("{base}/qr-code/{}?link={link}", connection.id);
+        // It is letters, digits, `_`, `=` and `-`.
+        let reference_of_code =
+            reference.map_or_else(String::new, |reference| format!("&ref={}", reference.replace('=', "%3D")));
         Ok(Some(Self {
             direct_message: links::direct_message(username, reference)?,
             profile: links::profile(username)?,
+            qr_codes: QrCodes {
+                direct_message: code("direct_message") + &reference_of_code,
+                profile: code("profile"),
+            },
         }))
     }
 }

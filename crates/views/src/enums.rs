@@ -13,7 +13,8 @@ use dmrelay_domain::states::{
 };
 use dmrelay_store::Call;
 use serde_json::Value;
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 
 macro_rules! schemas {
     ($($name:ident: $words:ty,)+) => {
@@ -221,6 +222,78 @@ pub fn overview_breaker() -> ObjectBuilder {
     one_of(["instagram", "agent"].into_iter())
 }
 
+/// Why a chat is in its mode, or null.
+pub fn mode_reason_or_null() -> ObjectBuilder {
+    or_null(one_of(["api", "send", "echo", "person", RUNAWAY, HANDOVER].into_iter()))
+}
+
+/// Who has a conversation at Meta.
+pub fn thread_owner() -> ObjectBuilder {
+    one_of(["this_app", "instagram_inbox", "page_inbox", "other_app", "nobody", "unknown"].into_iter())
+}
+
+/// The periods of budgets.
+pub fn budget_period() -> ObjectBuilder {
+    one_of(["hour", "day"].into_iter())
+}
+
+/// As what a file is sent.
+pub fn upload_kind() -> ObjectBuilder {
+    one_of(UPLOADS.into_iter())
+}
+
+/// What copies are kept of.
+pub fn medium_kind() -> ObjectBuilder {
+    one_of(UPLOADS.into_iter().chain(["media", "sticker", "profile"]))
+}
+
+const UPLOADS: [&str; 4] = ["image", "video", "audio", "file"];
+
+/// Why a comment has no private reply.
+pub const COMMENT_REASONS: [&str; 5] = ["too_old", "twin", "human_answers", "disconnected", "no_answer"];
+
+/// Why a comment has no private reply, or null.
+pub fn comment_reason_or_null() -> ObjectBuilder {
+    or_null(one_of(COMMENT_REASONS.into_iter()))
+}
+
+/// Why conversations are read, or null.
+pub fn backfill_reason_or_null() -> ObjectBuilder {
+    or_null(one_of(["resubscribed", "refused", "downtime", "silence", "import", "beat"].into_iter()))
+}
+
+/// Graph's `message` object.
+pub fn graph_message() -> Ref {
+    Ref::from_schema_name("GraphMessage")
+}
+
+/// The same, or null.
+pub fn graph_message_or_null() -> Schema {
+    ref_or_null("GraphMessage")
+}
+
+/// The attachments of a message, or null.
+pub fn attachments_or_null() -> ArrayBuilder {
+    ArrayBuilder::new()
+        .items(Ref::from_schema_name("Attachment"))
+        .schema_type(SchemaType::Array(vec![Type::Array, Type::Null]))
+}
+
+/// What a message replies to, or null.
+pub fn reply_to_or_null() -> Schema {
+    ref_or_null("ReplyTo")
+}
+
+/// The metadata of a message, or null.
+pub fn message_metadata_or_null() -> Schema {
+    ref_or_null("MessageMetadata")
+}
+
+fn ref_or_null(name: &str) -> Schema {
+    let null = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Null));
+    OneOfBuilder::new().item(null).item(Ref::from_schema_name(name)).build().into()
+}
+
 /// What became of a deed, or null.
 pub fn deed_state_or_null() -> ObjectBuilder {
     or_null(deed_state())
@@ -236,7 +309,8 @@ pub fn dead_letter_kind_or_null() -> ObjectBuilder {
     or_null(dead_letter_kind())
 }
 
-fn or_null(words: ObjectBuilder) -> ObjectBuilder {
+/// The same values, or null.
+pub fn or_null(words: ObjectBuilder) -> ObjectBuilder {
     let mut object = words.build();
     let values = object.enum_values.take().unwrap_or_default().into_iter().chain([Value::Null]);
     ObjectBuilder::from(object)

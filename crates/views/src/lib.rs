@@ -28,9 +28,9 @@ pub use backfill::BackfillView;
 pub use broadcast::{
     AudienceView, BroadcastProgress, BroadcastView, ReachView, RecipientView, SkippedReasons,
 };
-pub use chat::{CanSend, ChatCounts, ChatView, NeedsHuman, NoteView};
+pub use chat::{CanSend, ChatCounts, ChatView, NeedsHuman, NoteView, mode_reason};
 pub use comment::CommentView;
-pub use connection::{ConnectionView, EntryPoints, WebhookView};
+pub use connection::{ConnectionView, EntryPoints, QrCodes, WebhookView};
 pub use format::{parse_time, time, timed};
 pub use health::{CheckView, HealthView, worst};
 pub use media::{MediaView, UploadView};

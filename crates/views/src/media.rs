@@ -21,8 +21,8 @@ pub struct MediaView {
     /// Which attachment of the message it is, from 0.
     #[schema(minimum = 0)]
     pub position: i32,
-    /// Meta's word for it: `image`, `video`, `audio`, `file`, `sticker`; or `profile`, the picture of the customer.
-    #[schema(example = "image")]
+    /// Meta's word for it; or `profile`, the picture of the customer.
+    #[schema(schema_with = enums::medium_kind)]
     pub kind: String,
     /// How far the copy is: `pending`, `stored`, `expired` (Meta's link ended before it was fetched), or `failed`.
     #[schema(schema_with = enums::media_state)]
@@ -88,7 +88,7 @@ pub struct UploadView {
     #[schema(example = "1784140000000002")]
     pub attachment_id: String,
     /// The attachment `type` it is sent as: `image`, `video`, `audio` or `file`.
-    #[schema(example = "image")]
+    #[schema(schema_with = enums::upload_kind)]
     pub kind: String,
     /// What it is by its bytes.
     #[schema(example = "image/jpeg")]

@@ -41,16 +41,16 @@ pub struct MessageView {
     /// What it says.
     pub text: Option<String>,
     /// What is attached, as Meta describes it; with `mediaId` if a copy is kept, and `words` if it was put into words for the agent.
-    #[schema(value_type = Option<Vec<Value>>)]
+    #[schema(schema_with = enums::attachments_or_null)]
     pub attachments: Value,
     /// The message or story it replies to.
-    #[schema(value_type = Option<Value>)]
+    #[schema(schema_with = enums::reply_to_or_null)]
     pub reply_to: Value,
     /// What was sent, if more than text: Graph's `message` object.
-    #[schema(value_type = Option<Value>)]
+    #[schema(schema_with = enums::graph_message_or_null)]
     pub payload: Value,
-    /// Other metadata: reactions, referrals.
-    #[schema(value_type = Option<Value>)]
+    /// What else is known of it: reactions, edits, how the customer came, what it was made of.
+    #[schema(schema_with = enums::message_metadata_or_null)]
     pub metadata: Value,
     /// Meta's message id.
     pub mid: Option<String>,
@@ -156,7 +156,7 @@ impl MessageView {
             attachments: parsed(row.attachments.as_ref()),
             reply_to: parsed(row.reply_to.as_ref()),
             payload: parsed(row.payload.as_ref()),
-            metadata: parsed(row.metadata.as_ref()),
+            metadata: metadata(parsed(row.metadata.as_ref())),
             mid: row.mid.clone(),
             status: row.status.to_string(),
             error,
@@ -169,6 +169,25 @@ impl MessageView {
             created_at: always(row.created_at),
         }
     }
+}
+
+/// Metadata in the words of the API. What is marked for later, until the message itself comes, is nobody's business.
+fn metadata(mut metadata: Value) -> Value {
+    let Some(members) = metadata.as_object_mut() else { return metadata };
+    members.remove("readAt");
+    let mut rename = |of: &str, names: &[(&str, &str)]| {
+        let Some(part) = members.get_mut(of).and_then(Value::as_object_mut) else { return };
+        for (from, to) in names {
+            if let Some(value) = part.remove(*from) {
+                part.insert((*to).to_owned(), value);
+            }
+        }
+    };
+    rename("template", &[("id", "templateId")]);
+    rename("broadcast", &[("id", "broadcastId")]);
+    rename("comment", &[("commentId", "instagramCommentId"), ("id", "commentId")]);
+    rename("referral", &[("ad_id", "adId"), ("product_id", "productId")]);
+    if members.is_empty() { Value::Null } else { metadata }
 }
 
 /// Why a message is not answered, or was suppressed, in one word.

@@ -30,7 +30,7 @@ pub struct ActivityView {
     /// The connection it is of; null for what concerns the subaccount.
     pub connection_id: Option<Uuid>,
     /// Further details; never message text.
-    #[schema(value_type = Value)]
+    #[schema(value_type = Object)]
     pub details: Value,
     /// When it happened.
     #[schema(format = DateTime)]

@@ -1,5 +1,6 @@
 //! Saved messages.
 
+use super::enums;
 use super::format::{always, parsed};
 use dmrelay_store::entity::{template, template_version};
 use serde::Serialize;
@@ -21,7 +22,7 @@ pub struct TemplateView {
     #[schema(minimum = 1)]
     pub version: i32,
     /// Graph's `message` object, with `{{variables}}`.
-    #[schema(value_type = Object)]
+    #[schema(schema_with = enums::graph_message)]
     pub message: Value,
     /// The names of its variables.
     #[schema(example = json!(["name", "order"]))]
@@ -58,7 +59,7 @@ pub struct TemplateVersionView {
     #[schema(minimum = 1)]
     pub version: i32,
     /// What it said.
-    #[schema(value_type = Object)]
+    #[schema(schema_with = enums::graph_message)]
     pub message: Value,
     /// Who wrote it, by name.
     pub author: String,

@@ -1,5 +1,6 @@
 //! What was used, by account and day.
 
+use super::enums;
 use super::format::always;
 use dmrelay_domain::clock::Millis;
 use dmrelay_store::entity::usage_day;
@@ -63,7 +64,7 @@ pub struct UsageDayView {
 #[schema(as = TurnBudget)]
 pub struct TurnBudgetView {
     /// `hour` or `day` (UTC).
-    #[schema(example = "day")]
+    #[schema(schema_with = enums::budget_period)]
     period: &'static str,
     /// Turns of this period so far, of all accounts.
     used: i64,

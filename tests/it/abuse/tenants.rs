@@ -102,7 +102,12 @@ async fn an_owner_of_one_subaccount_changes_nothing_of_another(backend: Backend)
         ("POST", of(&format!("dead-letters/{letter}/replay")), json!({}), 404),
         ("POST", of(&format!("dead-letters/{letter}/discard")), json!({}), 404),
         ("POST", of("dead-letters/replay"), json!({}), 200),
-        ("POST", of("send"), json!({"to": USER, "message": "x", "connectionId": connection}), 404),
+        (
+            "POST",
+            of("send"),
+            json!({"instagramUserId": USER, "message": "x", "connectionId": connection}),
+            404,
+        ),
         ("POST", of("disconnect"), json!({"connectionId": connection}), 404),
         ("PATCH", of("settings"), json!({"connectionId": connection, "botPaused": true}), 404),
         ("POST", of("connect"), taken, 422),

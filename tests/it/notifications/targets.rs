@@ -139,7 +139,7 @@ async fn a_target_that_cannot_be_is_refused(backend: Backend) -> Result<()> {
     };
     for (body, pointer, why) in [
         (json!({}), "/url", "is required"),
-        (json!({"url": "https://a.example.com", "email": "a@example.com"}), "/email", "two targets"),
+        (json!({"url": "https://a.example.com", "email": "a@example.com"}), "/email", "together with url"),
         (json!({"url": "http://hooks.example.com"}), "/url", "https"),
         (json!({"url": "https://127.0.0.1:8080/x"}), "/url", "public address"),
         (json!({"url": "https://[::ffff:10.0.0.1]/"}), "/url", "public address"),

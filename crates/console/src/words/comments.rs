@@ -42,6 +42,7 @@ pub(crate) fn reason(reason: &str) -> String {
         "twin" => "The same comment was told twice.".to_owned(),
         "human_answers" => "A colleague is already talking to its author.".to_owned(),
         "disconnected" => "The account was disconnected.".to_owned(),
+        "no_answer" => "The agent had no answer.".to_owned(),
         other => other.to_owned(),
     }
 }

@@ -31,8 +31,8 @@ export function Composer({ chat, onSent }: { chat: Chat; onSent: () => void }): 
     setError(undefined);
     try {
       // 202: it is in the outbox. The outcome arrives as message.sent or message.failed.
-      const { connectionId, instagramUserId: to } = chat;
-      await client.send({ to, message, connectionId }, key.current);
+      const { connectionId, instagramUserId } = chat;
+      await client.send({ instagramUserId, message, connectionId }, key.current);
       change("");
       onSent();
     } catch (cause) {

@@ -6,7 +6,7 @@ import { type Made, ProblemError } from "dmrelay-client";
 import { ProblemNote } from "./ProblemNote.tsx";
 import { QrCode } from "./QrCode.tsx";
 
-type Connected = Made<"/connect", 201>;
+type Connected = Made<"/connect">;
 
 const FIELDS = [
   { name: "accessToken", label: "Access token", type: "password", required: true },
@@ -66,13 +66,13 @@ export function ConnectForm({ onConnected }: { onConnected?: () => void }): Reac
 }
 
 function Done({ connected }: { connected: Connected }): ReactNode {
-  const { connectionId, links, webhook, username } = connected;
+  const { links, webhook, username } = connected;
   return (
     <section>
       <h2>{username ? `@${username}` : "The account"} is connected</h2>
       <p>Callback URL for Meta's dashboard, if the account has its own Meta app: <code>{webhook.callbackUrl}</code></p>
-      {links && <QrCode link={links.directMessage} to="direct_message" label="Write to us" connectionId={connectionId} />}
-      {links && <QrCode link={links.profile} to="profile" label="Our profile" connectionId={connectionId} />}
+      {links && <QrCode link={links.directMessage} image={links.qrCodes.directMessage} label="Write to us" />}
+      {links && <QrCode link={links.profile} image={links.qrCodes.profile} label="Our profile" />}
     </section>
   );
 }

@@ -53,7 +53,7 @@ function Account({ status, onChange }: { status: Status; onChange: () => void })
         Disconnect
       </button>
       <ProblemNote error={error} />
-      {links && <QrCode link={links.directMessage} to="direct_message" label="Write to us" connectionId={connectionId} />}
+      {links && <QrCode link={links.directMessage} image={links.qrCodes.directMessage} label="Write to us" />}
     </>
   );
 }

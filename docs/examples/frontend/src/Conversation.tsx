@@ -5,7 +5,7 @@ import { Composer } from "./Composer.tsx";
 import { useThread } from "dmrelay-client/react";
 import { nameOf } from "./Inbox.tsx";
 import { ProblemNote } from "./ProblemNote.tsx";
-import type { Message } from "dmrelay-client";
+import type { Attachment, Message } from "dmrelay-client";
 
 export function Conversation({ chatId }: { chatId: string }): ReactNode {
   const { chat, messages, thinking, takeOver, release, error } = useThread(chatId);
@@ -43,20 +43,10 @@ function Bubble({ message }: { message: Message }): ReactNode {
       </small>
       {/* React shows text as text. Never insert message text into the page as HTML. */}
       <p style={{ whiteSpace: "pre-wrap" }}>{text ?? `[${kind}]`}</p>
-      {attachmentsOf(message).map((attachment, index) => <AttachmentLink key={index} attachment={attachment} />)}
+      {message.attachments?.map((attachment, index) => <AttachmentLink key={index} attachment={attachment} />)}
       {error && <small role="alert">{error.message ?? error.class}</small>}
     </li>
   );
-}
-
-interface Attachment {
-  type: string;
-  url?: string;
-  title?: string;
-}
-
-function attachmentsOf(message: Message): Attachment[] {
-  return Array.isArray(message.attachments) ? (message.attachments as Attachment[]) : [];
 }
 
 /** A link, not an image: Meta's URLs expire, and loading them tells Meta who looks. */

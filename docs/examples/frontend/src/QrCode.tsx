@@ -1,42 +1,21 @@
-// A link as a QR code. The API creates the picture; none of it is inserted into the page as HTML.
+// A link as a QR code. The API draws the picture, and serves it without a token; none of it is inserted into the page as HTML.
 
-import { useEffect, useState, type ReactNode } from "react";
-import { useDmrelay } from "dmrelay-client/react";
+import type { ReactNode } from "react";
 
 export interface QrCodeProps {
-  /** Where it leads, as `links` of the connection has it. */
+  /** Where it leads, and the address of the picture, as `links` of the connection has them. */
   link: string;
-  to: "direct_message" | "profile";
+  image: string;
   label: string;
-  connectionId?: string | undefined;
 }
 
-export function QrCode({ link, to, label, connectionId }: QrCodeProps): ReactNode {
-  const { client } = useDmrelay();
-  const [image, setImage] = useState<string>();
-  useEffect(() => {
-    const ended = new AbortController();
-    let url: string | undefined;
-    client.qrCode({ link: to, format: "png", connectionId }, ended.signal).then(
-      // An <img> executes nothing, whatever it contains.
-      (picture) => setImage((url = URL.createObjectURL(picture))),
-      () => setImage(undefined),
-    );
-    return () => {
-      ended.abort();
-      if (url) URL.revokeObjectURL(url);
-    };
-  }, [client, connectionId, to]);
-  return <Picture link={link} label={label} image={image} />;
-}
-
-export function Picture({ link, label, image }: { link: string; label: string; image: string | undefined }): ReactNode {
+export function QrCode({ link, image, label }: QrCodeProps): ReactNode {
   return (
     <figure>
-      {image && <img src={image} alt={`QR code of ${link}`} width={256} height={256} />}
+      <img src={image} alt={`QR code of ${link}`} width={256} height={256} />
       <figcaption>
-        {label}: <a href={link} rel="noreferrer">{link}</a>
-        {image && <> (<a href={image} download="instagram-qr.png">save the picture</a>)</>}
+        {label}: <a href={link} rel="noreferrer">{link}</a> (
+        <a href={`${image}&format=png&size=1024`} target="_blank" rel="noreferrer">as PNG, to print</a>)
       </figcaption>
     </figure>
   );
