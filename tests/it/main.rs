@@ -24,6 +24,7 @@ macro_rules! on_both_backends {
 
 mod abuse;
 mod access;
+mod addresses;
 mod admin;
 mod agent_faults;
 mod backfill;

@@ -15,7 +15,7 @@ use crate::settings::{self, ChangeSettings};
 use crate::state::ApiState;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use dmrelay_console::{Account, Login, Markup, Printed, Tab};
+use dmrelay_console::{Account, Here, Login, Markup, Printed, Tab};
 use dmrelay_domain::ids::{AgentId, ConnectionId, InstagramAccountId};
 use dmrelay_domain::permission::Permission;
 use dmrelay_domain::states::{LoginKind, PageChoice};
@@ -45,7 +45,26 @@ pub(super) struct Returned {
     /// The page of the list, from 0.
     #[serde(default)]
     page: usize,
+    /// Only this one.
+    account: Option<Uuid>,
     part: Option<String>,
+}
+
+impl Returned {
+    fn here(&self) -> Here {
+        self.account.map_or(Here::Page(self.page), Here::One)
+    }
+}
+
+/// `GET /console/accounts/{connectionId}`: one account, with its settings.
+pub(super) async fn show_one(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    Path(id): Path<Uuid>,
+    Params(returned): Params<Returned>,
+) -> Response {
+    let returned = Returned { account: Some(id), ..returned };
+    page(&state, &visitor, &returned).await.map_or_else(|problem| trouble(&problem), html)
 }
 
 pub(super) async fn show(
@@ -59,7 +78,13 @@ pub(super) async fn show(
 async fn page(state: &ApiState, visitor: &Visitor, returned: &Returned) -> Result<Markup, Problem> {
     visitor.require(Permission::Read)?;
     let _permit = state.readers.permit(&visitor.subaccount).await?;
-    let all = state.store.connections(&visitor.subaccount, None).await?;
+    let mut all = state.store.connections(&visitor.subaccount, None).await?;
+    if let Some(id) = returned.account {
+        all.retain(|connection| connection.id == ConnectionId(id));
+        if all.is_empty() {
+            return Err(Problem::not_found("this subaccount has no such account"));
+        }
+    }
     let (live, gone): (Vec<_>, Vec<_>) = all.iter().partition(|connection| is_live(connection));
     let shown = live.into_iter().chain(gone).skip(returned.page.saturating_mul(PAGE)).take(PAGE);
     let mut accounts = Vec::with_capacity(PAGE);
@@ -67,7 +92,7 @@ async fn page(state: &ApiState, visitor: &Visitor, returned: &Returned) -> Resul
         accounts.push(account(state, connection).await?);
     }
     if returned.part.as_deref() == Some("list") {
-        return Ok(dmrelay_console::cards(&visitor.person(), &accounts, returned.page));
+        return Ok(dmrelay_console::cards(&visitor.person(), &accounts, returned.here()));
     }
     let is_last = all.len() <= returned.page.saturating_add(1).saturating_mul(PAGE);
     let next = (!is_last).then(|| format!("/console/accounts?page={}", returned.page.saturating_add(1)));
@@ -82,7 +107,7 @@ async fn page(state: &ApiState, visitor: &Visitor, returned: &Returned) -> Resul
     let outcome =
         returned.connect_status.as_deref().map(|status| (status, returned.connect_error.as_deref()));
     let (listed, offered) = ((accounts.as_slice(), next.as_deref()), (agents.as_slice(), logins.as_slice()));
-    let body = dmrelay_console::accounts(&person, listed, offered, outcome, returned.page);
+    let body = dmrelay_console::accounts(&person, listed, offered, outcome, returned.here());
     Ok(dmrelay_console::shell(Tab::Accounts, &person, &body))
 }
 
@@ -193,7 +218,7 @@ pub(super) async fn act(Path((id, deed)): Path<(Uuid, String)>, call: Call<Field
             _ => return Err(Problem::not_found("there is nothing of this name to do")),
         }
         let fresh = find(state, visitor, id).await?;
-        Ok(dmrelay_console::card(&visitor.person(), &account(state, &fresh).await?))
+        Ok(dmrelay_console::card(&visitor.person(), &account(state, &fresh).await?, false))
     };
     call.answer(Box::pin(acting).await, ACCOUNTS)
 }

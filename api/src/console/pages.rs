@@ -1,13 +1,13 @@
 //! `GET /console/inbox`: the inbox, and its parts as fragments.
 
 use super::visitor::Visitor;
-use super::{html, panel, trouble};
+use super::{go_to, html, panel, trouble};
 use crate::extract::Params;
 use crate::problem::Problem;
 use crate::routes::{ids, paging};
 use crate::services::{self, triage};
 use crate::state::ApiState;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use dmrelay_console::{Entry, Inbox, Markup, Person, Phone, Place, Selected, Tab, Thread, count_of, words};
 use dmrelay_domain::ids::{ChatId, ConnectionId, MessageId, SubaccountId};
@@ -23,6 +23,9 @@ use uuid::Uuid;
 /// Chats on a page of the list, and messages on a page of a conversation.
 const PAGE: u64 = 50;
 
+/// The most messages that a page shows to reach back to one of them.
+const REACH_MAX: u64 = 2_000;
+
 /// Failures in a conversation.
 const LETTERS: u64 = 20;
 
@@ -33,6 +36,8 @@ pub(super) struct Query {
     chat: Option<Uuid>,
     cursor: Option<String>,
     before: Option<Uuid>,
+    /// A message that the page must show.
+    message: Option<Uuid>,
     part: Option<String>,
 }
 
@@ -75,8 +80,8 @@ async fn render(state: &ApiState, visitor: &Visitor, query: &Query) -> Result<Re
         }
         Some("older") => {
             let row = find(state, &connections, chat.unwrap_or_default()).await?;
-            let page =
-                Conversation::load((state, &visitor.subaccount), &row, query.before.map(MessageId)).await?;
+            let before = query.before.map(MessageId);
+            let page = Conversation::load((state, &visitor.subaccount), &row, (before, PAGE)).await?;
             Ok(html(dmrelay_console::older(&person, &page.entries(), page.older(&place).as_deref())))
         }
         Some("panel") => {
@@ -86,7 +91,9 @@ async fn render(state: &ApiState, visitor: &Visitor, query: &Query) -> Result<Re
         Some("phone") => Ok(html(phone(state, &person, &connections).await.unwrap_or_default())),
         _ => {
             let selected = match chat {
-                Some(chat) => Some(open(state, visitor, (&connections, chat), &place).await?),
+                Some(chat) => {
+                    Some(open(state, visitor, (&connections, chat), (&place, query.message)).await?)
+                }
                 None => None,
             };
             let aside = phone(state, &person, &connections).await;
@@ -193,9 +200,9 @@ impl Conversation {
     async fn load(
         (state, subaccount): (&ApiState, &SubaccountId),
         row: &chat::Model,
-        before: Option<MessageId>,
+        (before, most): (Option<MessageId>, u64),
     ) -> Result<Self, Problem> {
-        let page = services::thread::page(state, row, (before, PAGE, 0)).await?;
+        let page = services::thread::page(state, row, (before, most, 0)).await?;
         let is_thinking = page.turns.iter().any(|turn| turn.state.known() == Some(TurnState::Asking));
         let modes = page.modes.iter().map(|mode| ModeChange {
             id: mode.id.0,
@@ -236,15 +243,47 @@ impl Conversation {
     }
 }
 
+/// `GET /console/messages/{messageId}`: the conversation, at this message.
+pub(super) async fn message(
+    State(state): State<ApiState>,
+    visitor: Visitor,
+    Path(id): Path<Uuid>,
+) -> Response {
+    let finding = async {
+        visitor.require(Permission::Read)?;
+        let connections = ids(&state.store.connections(&visitor.subaccount, None).await?);
+        let row = state.store.message(MessageId(id)).await?;
+        let row = row.filter(|row| connections.contains(&row.connection_id) && row.kind != "stub");
+        let row = row.ok_or_else(|| Problem::not_found("this subaccount has no such message"))?;
+        Ok(go_to(&format!("/console/inbox?chat={}&message={id}#m-{id}", row.chat_id)))
+    };
+    finding.await.unwrap_or_else(|problem: Problem| trouble(&problem))
+}
+
+/// How many messages a page shows to reach back to this one, with some that came before it.
+async fn reaching(state: &ApiState, chat: ChatId, message: Option<Uuid>) -> Result<u64, Problem> {
+    let Some(message) = message else { return Ok(PAGE) };
+    let newer = state.store.messages_down_to(chat, MessageId(message)).await?;
+    if newer == 0 {
+        return Err(Problem::not_found("this conversation has no such message"));
+    }
+    if newer > REACH_MAX {
+        let what = format!("{newer} messages were written since; a page reaches back {REACH_MAX} of them");
+        return Err(Problem::not_found(&what));
+    }
+    Ok(PAGE.max(newer + PAGE / 2))
+}
+
 /// An open conversation. Whoever opens it has read it.
 async fn open(
     state: &ApiState,
     visitor: &Visitor,
     (connections, id): (&[ConnectionId], ChatId),
-    place: &Place,
+    (place, message): (&Place, Option<Uuid>),
 ) -> Result<Selected, Problem> {
     let row = find(state, connections, id).await?;
-    let conversation = Conversation::load((state, &visitor.subaccount), &row, None).await?;
+    let most = reaching(state, row.id, message).await?;
+    let conversation = Conversation::load((state, &visitor.subaccount), &row, (None, most)).await?;
     let reader = (&visitor.actor, visitor.may(Permission::Send));
     services::read::read(state, &row, reader, None).await?;
     let chat = services::chats::view(state, &visitor.actor, &row).await?;

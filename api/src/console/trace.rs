@@ -56,5 +56,5 @@ async fn of_message(
     let entries = dmrelay_views::timeline(&rows, &turns, &[]);
     let trace = message.trace_id.map(|trace| trace.to_string());
     let attempts = rows.iter().map(|row| row.attempt).max().unwrap_or_default();
-    Ok(dmrelay_console::trace(&Trace { entries: &entries, id: trace.as_deref(), attempts }))
+    Ok(dmrelay_console::trace(&Trace { entries: &entries, id: trace.as_deref(), attempts, message: id.0 }))
 }

@@ -570,7 +570,7 @@ setInterval(() => {
 }, 30000);
 localize(body);
 parted();
-toEnd();
+location.hash || toEnd();
 const phone = document.getElementById("phone-messages");
 if (phone) phone.scrollTop = phone.scrollHeight;
 void refresh("folders");

@@ -6,6 +6,7 @@ use crate::{BASE, Person};
 use dmrelay_domain::permission::Permission;
 use dmrelay_views::{ConnectionView, EffectiveSettings, EntryPoints, HealthView};
 use maud::{Markup, html};
+use uuid::Uuid;
 
 /// An account.
 pub struct Account {
@@ -20,51 +21,66 @@ pub struct Account {
 /// A login with which people connect accounts: its word, and its name.
 pub type Login = (&'static str, &'static str);
 
+/// Which accounts a page shows.
+#[derive(Debug, Clone, Copy)]
+pub enum Here {
+    /// Those of a page of the list, from 0.
+    Page(usize),
+    /// This one.
+    One(Uuid),
+}
+
 /// The page's panes. `agents` are those that accounts can be connected to.
 pub fn accounts(
     person: &Person,
     (accounts, next): (&[Account], Option<&str>),
     (agents, logins): (&[String], &[Login]),
     outcome: Option<(&str, Option<&str>)>,
-    here: usize,
+    here: Here,
 ) -> Markup {
+    let is_one = matches!(here, Here::One(_));
     html! {
         main id="main" class="sheet" {
             h1 { (words::ACCOUNTS) }
+            @if let Here::One(_) = here { p { a href={ (BASE) "/accounts" } { (text::ALL_ACCOUNTS) } } }
             @if let Some((status, error)) = outcome {
                 p class=[(status != "connected").then_some("problem")] role="status" {
                     (text::connect_outcome(status, error))
                 }
             }
             (cards(person, accounts, here))
-            @if !accounts.is_empty() { p { a href={ (BASE) "/accounts/sheet" } { (text::SHEET) } } }
+            @if !accounts.is_empty() && !is_one { p { a href={ (BASE) "/accounts/sheet" } { (text::SHEET) } } }
             @if let Some(next) = next { a class="more" href=(next) { (words::MORE) } }
             @if accounts.is_empty() {
                 div class="nothing" { p class="big" { (text::NO_ACCOUNT) } p { (text::NO_ACCOUNT_HINT) } }
             }
-            @if person.may(Permission::Connect) && !logins.is_empty() { (connect(person, agents, logins)) }
+            @if person.may(Permission::Connect) && !logins.is_empty() && !is_one { (connect(person, agents, logins)) }
             @if let Some(agent) = agents.first() { (curl(person, &of_agent(agent, "connections"))) }
         }
     }
 }
 
 /// The accounts of a page, as a fragment that is kept live.
-pub fn cards(person: &Person, accounts: &[Account], page: usize) -> Markup {
+pub fn cards(person: &Person, accounts: &[Account], here: Here) -> Markup {
+    let sieve = match here {
+        Here::Page(page) => format!("page={page}"),
+        Here::One(id) => format!("account={id}"),
+    };
     html! {
-        ul class="cards" id="accounts" data-tail="accounts" data-q={ "page=" (page) } {
-            @for account in accounts { (card(person, account)) }
+        ul class="cards" id="accounts" data-tail="accounts" data-q=(sieve) {
+            @for account in accounts { (card(person, account, matches!(here, Here::One(_)))) }
         }
     }
 }
 
-/// An account, as a fragment.
-pub fn card(person: &Person, account: &Account) -> Markup {
+/// An account, as a fragment. `is_open` is whether its settings are shown at once.
+pub fn card(person: &Person, account: &Account, is_open: bool) -> Markup {
     let connection = &account.connection;
     let is_live = connection.status != "disconnected";
     html! {
         li class="card" id={ "account-" (connection.connection_id) } {
             header {
-                h2 { "@" (handle_of(connection)) }
+                h2 { a href={ (BASE) "/accounts/" (connection.connection_id) } title=(text::THIS_ACCOUNT) { "@" (handle_of(connection)) } }
                 span class={ "pill status " (connection.status) } { (text::connection(&connection.status)) }
                 @if connection.bot_paused { span class="pill paused" { (text::BOT_PAUSED) } }
             }
@@ -88,7 +104,7 @@ pub fn card(person: &Person, account: &Account) -> Markup {
             @if is_live {
                 div {
                     @if let Some(links) = &account.links { (entry_points(connection, links)) }
-                    (acts(person, connection))
+                    (acts(person, connection, is_open))
                 }
             }
             }
@@ -154,7 +170,7 @@ fn entry_points(connection: &ConnectionView, links: &EntryPoints) -> Markup {
 }
 
 /// What the person may do with the account.
-fn acts(person: &Person, connection: &ConnectionView) -> Markup {
+fn acts(person: &Person, connection: &ConnectionView, is_open: bool) -> Markup {
     let (may_connect, may_configure) = (person.may(Permission::Connect), person.may(Permission::Configure));
     let act = |verb: &str| format!("{BASE}/accounts/{}/{verb}", connection.connection_id);
     html! {
@@ -165,7 +181,7 @@ fn acts(person: &Person, connection: &ConnectionView) -> Markup {
                 @else { (button(person, &act("pause"), text::PAUSE_BOT, false, None)) }
                 a class="button" href=(act("profile")) data-show { (words::profile::TITLE) }
                 a class="button" href=(act("rules")) data-show { (words::rules::TITLE) }
-                (settings(person, connection))
+                (settings(person, connection, is_open))
             }
             @if may_connect {
                 (another_agent(person, &act("agent")))
@@ -196,7 +212,7 @@ fn another_agent(person: &Person, action: &str) -> Markup {
 }
 
 /// The settings of an account, with what holds where a field is empty.
-fn settings(person: &Person, connection: &ConnectionView) -> Markup {
+fn settings(person: &Person, connection: &ConnectionView, is_open: bool) -> Markup {
     let set = &connection.settings;
     let texts = set.automatic_texts.as_deref().unwrap_or_default().join("\n");
     let variables = set.agent_variables.iter().flatten().map(|(name, value)| format!("{name}={value}"));
@@ -214,7 +230,7 @@ fn settings(person: &Person, connection: &ConnectionView) -> Markup {
         |of: fn(&EffectiveSettings) -> u32| effective.map(|all| of(all).to_string()).unwrap_or_default();
     let action = format!("{BASE}/accounts/{}/settings", connection.connection_id);
     html! {
-        details class="settings" {
+        details class="settings" open[is_open] {
             summary { (text::SETTINGS) }
             form method="post" action=(action) data-post {
                 input type="hidden" name="csrf" value=(person.csrf);

@@ -273,7 +273,7 @@ pub fn letter(person: &Person, letter: &DeadLetterView, customer: Option<&str>) 
                 }
                 strong { (text::kind(&letter.kind)) }
                 @if let (Some(chat), Some(customer)) = (letter.chat_id, customer) {
-                    " " (fill(text::WITH, &html! { a href={ (BASE) "/inbox?chat=" (chat) } { (customer) } }))
+                    " " (fill(text::WITH, &html! { a href=(conversation(letter, chat)) { (customer) } }))
                 }
                 " · " (moment(&letter.created_at))
                 " " span class="pill failed" { (text::class(&letter.class)) }
@@ -297,5 +297,13 @@ pub fn letter(person: &Person, letter: &DeadLetterView, customer: Option<&str>) 
                 },
             }
         }
+    }
+}
+
+/// Where the conversation is, at the message that failed.
+fn conversation(letter: &DeadLetterView, chat: Uuid) -> String {
+    match letter.kind.as_str() {
+        "message" => format!("{BASE}/messages/{}", letter.reference),
+        _ => format!("{BASE}/inbox?chat={chat}"),
     }
 }

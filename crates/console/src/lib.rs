@@ -29,7 +29,7 @@ mod thread;
 mod trace;
 pub mod words;
 
-pub use accounts::{Account, Login, accounts, card, cards};
+pub use accounts::{Account, Here, Login, accounts, card, cards};
 pub use activity::{Activities, activities, event_row, rows};
 pub use broadcasts::{Broadcasts, broadcasts, fresh_id, reach, sent};
 pub use comments::{Comments, card as comment_card, comments, list as comment_list};

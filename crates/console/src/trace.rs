@@ -1,9 +1,11 @@
 //! What happened to a message, on one line of time.
 
+use crate::BASE;
 use crate::page::fill;
 use crate::words::{self, trace as text};
 use dmrelay_views::{TimelineEntry, TimelineEvent};
 use maud::{Markup, html};
+use uuid::Uuid;
 
 /// A turn, or a message without one.
 pub struct Trace<'a> {
@@ -13,6 +15,8 @@ pub struct Trace<'a> {
     pub id: Option<&'a str>,
     /// The largest number of attempts to send one of its messages.
     pub attempts: i32,
+    /// The message whose trace was asked for.
+    pub message: Uuid,
 }
 
 /// The drawing's width, and how far its line is from its ends.
@@ -41,7 +45,8 @@ pub fn trace(trace: &Trace<'_>) -> Markup {
             }
             p class="quiet" {
                 @if trace.attempts > 1 { (text::attempts(trace.attempts)) " " }
-                @if let Some(id) = trace.id { (fill(text::TRACE_ID, &html! { code { (id) } })) }
+                @if let Some(id) = trace.id { (fill(text::TRACE_ID, &html! { code { (id) } })) " · " }
+                a href={ (BASE) "/messages/" (trace.message) } { (text::LINK) }
             }
         }
     }

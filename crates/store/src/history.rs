@@ -8,7 +8,9 @@ use dmrelay_domain::ids::{ChatId, ConnectionId, MessageId};
 use dmrelay_entity::chat;
 use dmrelay_entity::message::{self, Column, Entity};
 use sea_orm::sea_query::SelectStatement;
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait, Select};
+use sea_orm::{
+    ColumnTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait, Select,
+};
 use std::time::Duration;
 
 /// Which messages to list. What is missing does not filter.
@@ -135,6 +137,16 @@ impl Store {
         let message =
             Entity::find().filter(Column::ConnectionId.eq(connection)).filter(Column::IdempotencyKey.eq(key));
         Ok(message.one(&self.reader()).await?)
+    }
+
+    /// How many messages of a chat a page must have to reach back to this one; 0 if it is of another.
+    pub async fn messages_down_to(&self, chat: ChatId, id: MessageId) -> Result<u64> {
+        let of_chat = Entity::find().filter(Column::ChatId.eq(chat)).filter(Column::Kind.ne("stub"));
+        let is_there = of_chat.clone().filter(Column::Id.eq(id)).count(&self.reader()).await? > 0;
+        if !is_there {
+            return Ok(0);
+        }
+        Ok(of_chat.filter(Column::Id.gte(id)).count(&self.reader()).await?)
     }
 
     /// A message by its id.

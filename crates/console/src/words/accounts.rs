@@ -36,6 +36,8 @@ pub(crate) const DISCONNECT: &str = "Disconnect";
 pub(crate) const DISCONNECT_CONFIRM: &str =
     "Type {} to confirm. The history is kept; messages are no longer answered.";
 
+pub(crate) const ALL_ACCOUNTS: &str = "All accounts";
+pub(crate) const THIS_ACCOUNT: &str = "This account and its settings";
 pub(crate) const SETTINGS: &str = "Settings";
 pub(crate) const DEBOUNCE: &str = "Wait for more messages, in ms";
 pub(crate) const TAKEOVER: &str = "Bot stays silent after a human writes, in hours";

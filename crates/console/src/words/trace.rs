@@ -6,6 +6,9 @@ pub(crate) const TITLE: &str = "From the webhook to the customer";
 /// Around the id of the trace.
 pub(crate) const TRACE_ID: &str = "Trace {}";
 
+/// The address of the message, for colleagues.
+pub(crate) const LINK: &str = "Link to the message";
+
 /// What happened at a step.
 pub(crate) fn step(event: TimelineEvent) -> &'static str {
     match event {
