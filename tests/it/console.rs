@@ -369,7 +369,7 @@ async fn a_message_shows_how_it_went(backend: Backend) -> Result<()> {
         // Its address can be sent to a colleague.
         let (status, _, to) = person.get(&path).await?;
         let shown: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
-        assert_eq!((status, to), (303, format!("/console/inbox?chat={chat}&show={shown}")));
+        assert_eq!((status, to), (303, format!("/console/inbox?chat={chat}&message={id}&show={shown}")));
         let steps =
             ["Webhook received", "Agent asked", "Agent answered", "Reply queued", "Accepted by Instagram"];
         let places: Vec<Option<usize>> = steps.iter().map(|step| page.rfind(step)).collect();

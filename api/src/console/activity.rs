@@ -12,7 +12,7 @@ use dmrelay_console::{Activities, Markup, Tab, words};
 use dmrelay_domain::ids::ChatId;
 use dmrelay_domain::permission::Permission;
 use dmrelay_domain::states::ActivityKind;
-use dmrelay_store::ActivityFilter;
+use dmrelay_store::{ActivityFilter, Page};
 use dmrelay_views::ActivityView;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
@@ -55,7 +55,11 @@ async fn page(state: &ApiState, visitor: &Visitor, query: Query) -> Result<Marku
         skip: 0,
     };
     let kinds = filter.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(",");
-    let found = state.store.activities(&filter).await?;
+    // Live events show what comes, and nothing of before.
+    let found = match query.group.as_str() {
+        words::EVENTS => Page::empty(),
+        _ => state.store.activities(&filter).await?,
+    };
     let entries: Vec<ActivityView> = found.items.iter().map(ActivityView::of).collect();
     let ids = entries.iter().filter_map(|entry| entry.details["chatId"].as_str()?.parse().ok().map(ChatId));
     let chats = state.store.chats_named(ids.collect::<HashSet<_>>()).await?.into_iter();
@@ -68,7 +72,7 @@ async fn page(state: &ApiState, visitor: &Visitor, query: Query) -> Result<Marku
         entries: &entries,
         kinds: &kinds,
         names: &names,
-        next: found.next.map(paging::write_id).filter(|_| query.group != words::EVENTS),
+        next: found.next.map(paging::write_id),
         is_first: before.is_none(),
     };
     Ok(match query.part.as_deref() {

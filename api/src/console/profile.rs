@@ -26,7 +26,7 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> Response {
     if wants_page(&headers) {
-        return shown_in("/console/accounts", &format!("/console/accounts/{id}/profile"));
+        return shown_in(&format!("/console/accounts/{id}"), &format!("/console/accounts/{id}/profile"));
     }
     let showing = async {
         visitor.require(Permission::Configure)?;

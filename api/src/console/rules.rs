@@ -31,7 +31,7 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> Response {
     if wants_page(&headers) {
-        return shown_in("/console/accounts", &format!("/console/accounts/{id}/rules"));
+        return shown_in(&format!("/console/accounts/{id}"), &format!("/console/accounts/{id}/rules"));
     }
     let shown = async {
         visitor.require(Permission::Configure)?;

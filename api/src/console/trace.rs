@@ -29,7 +29,7 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> Response {
     if wants_page(&headers) {
-        let inbox = format!("/console/inbox?chat={chat}");
+        let inbox = format!("/console/inbox?chat={chat}&message={}", query.message);
         return shown_in(&inbox, &format!("/console/chats/{chat}/trace?message={}", query.message));
     }
     let found = of_message(&state, &visitor, (ChatId(chat), MessageId(query.message)));

@@ -1,7 +1,7 @@
 //! What the claims of a valid token grant.
 
 use super::{TokenError, invalid};
-use dmrelay_domain::api_key::is_name;
+use dmrelay_domain::api_key::is_name_of_person;
 use dmrelay_domain::clock::{Millis, millis};
 use dmrelay_domain::ids::SubaccountId;
 use dmrelay_domain::permission::Role;
@@ -102,7 +102,7 @@ impl Rules {
         let subject = subject.ok_or(wrong("its subject (sub) is missing or unusable"))?.to_owned();
         let name =
             ["name", "preferred_username", "email"].iter().filter_map(|claim| claims.get(*claim)?.as_str());
-        let name = name.map(str::trim).find(|name| is_name(name)).map(str::to_owned);
+        let name = name.map(str::trim).find(|name| is_name_of_person(name)).map(str::to_owned);
         Ok(Identity { subject, name, grants: self.grants(claims)?, agents: self.agents(claims)?, expires_at })
     }
 

@@ -27,7 +27,7 @@ pub(crate) const COUNTED: u64 = 1_000;
 
 impl<T, C> Page<T, C> {
     /// Nothing at all.
-    pub(crate) fn empty() -> Self {
+    pub fn empty() -> Self {
         Self { items: Vec::new(), total: 0, total_is_exact: true, next: None }
     }
 

@@ -18,6 +18,21 @@ async fn a_valid_token_gives_subject_grants_and_expiry() {
 }
 
 #[tokio::test]
+async fn a_person_is_called_what_a_person_can_be_called() {
+    for (name, other, known) in [
+        (" Ann ", "ann@example.com", Some("Ann")),
+        // The agent, and what happens by itself, are called that.
+        ("System", "ann@example.com", Some("ann@example.com")),
+        ("agent", "bot", None),
+        ("a\u{7}", "", None),
+    ] {
+        let mut claims = claims();
+        (claims["name"], claims["email"]) = (json!(name), json!(other));
+        assert_eq!(verify_claims(&claims).await.unwrap().name.as_deref(), known, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn grants_are_a_list_or_a_star_or_an_object() {
     let cases = [
         (json!(["acme", "beta"]), Some(Role::Operator), None),
