@@ -63,10 +63,19 @@ impl Checks {
         for (pointer, what) in &faults.all {
             errors.at(pointer, what);
         }
+        let is_told = |at: &str| faults.all.iter().any(|(place, _)| is_at_or_below(at, place));
         for (pointer, rule) in &faults.rules {
-            if let Some(value) = sound(value, pointer, &faults.all) {
-                rules::apply((state, tenant), (rule, &value), pointer, &mut errors).await?;
+            let Some(whole) = value.pointer(pointer).filter(|_| !is_told(pointer)) else { continue };
+            let mut found = ValidationErrors::default();
+            let mut is_read = rules::apply((state, tenant), (rule, whole), pointer, &mut found).await?;
+            // What has values of the wrong type is looked at without them, or without all that has such values inside.
+            for is_deep in [false, true] {
+                let sound = sound(whole, (pointer, is_deep), &faults.all).filter(|_| !is_read);
+                if let Some(sound) = sound {
+                    is_read = rules::apply((state, tenant), (rule, &sound), pointer, &mut found).await?;
+                }
             }
+            errors.take(found, |at| !is_told(at));
         }
         errors.end()
     }
@@ -146,20 +155,20 @@ fn types_of(schema: &Value) -> Vec<&str> {
     }
 }
 
-/// The value at `pointer` of a body without its members that have faults; none if it has faults itself.
-fn sound(body: &Value, pointer: &str, faults: &[(String, String)]) -> Option<Value> {
-    let mut value = body.pointer(pointer)?.clone();
-    for place in faults.iter().filter_map(|(place, _)| place.strip_prefix(pointer)) {
-        match place.split_once('/') {
-            None if place.is_empty() => return None,
-            Some(("", below)) => {
-                let member = below.split('/').next()?;
-                value.as_object_mut()?.remove(&member.replace("~1", "/").replace("~0", "~"));
-            }
-            // Another member, whose name begins alike.
-            _ => {}
-        }
-    }
+/// Whether a place of a body is another, or inside it.
+fn is_at_or_below(place: &str, other: &str) -> bool {
+    place.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The object at `pointer` of a body without its members that have faults, if `is_deep` also without those that have faults inside;
+/// `None` if it is no object.
+fn sound(whole: &Value, (pointer, is_deep): (&str, bool), faults: &[(String, String)]) -> Option<Value> {
+    let mut value = whole.clone();
+    let members = value.as_object_mut()?;
+    members.retain(|name, _| {
+        let member = below(pointer, name);
+        !faults.iter().any(|(place, _)| *place == member || is_deep && is_at_or_below(place, &member))
+    });
     Some(value)
 }
 
@@ -339,6 +348,8 @@ impl<'a> Faults<'a> {
                 self.at(&at, format!("the name must be {words}"));
             }
             match properties.and_then(|properties| properties.get(name)) {
+                // Where one of several is wanted, null is none.
+                Some(_) if member.is_null() && either.contains(&name.as_str()) => {}
                 Some(property) => self.check(property, member, &at),
                 None if schema["additionalProperties"] == false => {
                     let names = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();

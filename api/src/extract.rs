@@ -67,7 +67,7 @@ fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     ))
 }
 
-/// What the call of a tenant accepts.
+/// The checks of this operation, and the tenant that calls it.
 fn checks_of(request: &Request) -> Option<(Checks, Tenant)> {
     let extensions = request.extensions();
     extensions.get::<Checks>().cloned().zip(extensions.get::<Tenant>().cloned())

@@ -106,7 +106,7 @@ pub(crate) fn complete(openapi: &utoipa::openapi::OpenApi) -> Value {
         schemas.extend(problem::schemas());
     }
     let schemas = &mut document["components"]["schemas"];
-    // JSON Schema says it with `oneOf`, of which generators make types that nobody wants.
+    // JSON Schema says it with `oneOf`, for which generators emit unusable types.
     for (name, either) in EITHER {
         schemas[name][ONE_OF_REQUIRED] = json!(either);
     }
@@ -150,6 +150,10 @@ fn path_parameter(name: &str) -> Value {
         "loginKind" => {
             (json!({ "type": "string", "enum": ["instagram", "facebook"] }), "The login the app is for.")
         }
+        "instagramUserId" => (
+            json!({ "type": "string", "pattern": "^[0-9]{1,32}$" }),
+            "The customer, as the account sees them (IGSID).",
+        ),
         "agentId" => (json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$" }), "The chat agent."),
         _ => (json!({ "type": "string", "format": "uuid" }), "An id assigned by dmrelay."),
     };
@@ -289,7 +293,7 @@ fn problem(status: u16) -> Value {
         401 => ("A valid API key or token is required", "unauthenticated"),
         403 => ("The caller lacks the permission", "forbidden"),
         404 => ("Not found", "not-found"),
-        409 => ("The current state does not allow this", "idempotency-key-in-use"),
+        409 => ("The current state does not allow this", "not-connected"),
         413 => ("The body is too large", "too-large"),
         415 => ("The body is not JSON", "unsupported-media-type"),
         422 => ("The request is not valid; `errors` lists each problem", "invalid-request"),
@@ -298,17 +302,24 @@ fn problem(status: u16) -> Value {
         503 => ("The database, Meta or the identity provider is unavailable", "database-unavailable"),
         _ => ("The request timed out", "timeout"),
     };
+    let mut shown = json!({
+        "type": format!("urn:dmrelay:problem:{example}"),
+        "code": example,
+        "title": description,
+        "status": status,
+        "traceId": "0af7651916cd43dd8448eb211c80319c",
+        "docUrl": format!("https://dmrelay.example.com{}#{example}", problem::PAGE),
+    });
+    match status {
+        403 => shown["permission"] = json!(Permission::Send.as_str()),
+        422 => shown["errors"] = json!([{ "pointer": "/message", "detail": "is required" }]),
+        _ => {}
+    }
     let mut response = json!({
         "description": description,
         "content": { "application/problem+json": {
             "schema": { "$ref": "#/components/schemas/Problem" },
-            "example": {
-                "type": format!("urn:dmrelay:problem:{example}"),
-                "code": example,
-                "title": description,
-                "status": status,
-                "docUrl": format!("{}#{example}", problem::PAGE),
-            },
+            "example": shown,
         } },
     });
     if matches!(status, 429 | 503) {
@@ -452,6 +463,34 @@ fn collect_refs(value: &Value, names: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Indexing makes what is not there: a name that is wrong would become a member.
+    #[test]
+    fn the_checks_are_of_members_that_exist() {
+        let document = crate::openapi_document();
+        let schemas = &document["components"]["schemas"];
+        for (schema, property, rule) in PLACES {
+            let place = match property {
+                Some(name) => &schemas[schema]["properties"][name],
+                None => &schemas[schema],
+            };
+            let has_more = place.as_object().is_some_and(|members| {
+                members.keys().any(|name| ["type", "$ref", "oneOf", "properties"].contains(&name.as_str()))
+            });
+            assert!(has_more, "{schema}.{property:?}: {rule}");
+        }
+        for (schema, names) in EITHER {
+            for name in names {
+                assert!(schemas[schema]["properties"][name].is_object(), "{schema}.{name}");
+            }
+        }
+        // What connects an account is read as a change of its settings, too.
+        let names = |schema: &str| {
+            schemas[schema]["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        let changes = names("ChangeSettings");
+        assert!(names("ConnectionSettings").iter().all(|name| changes.contains(name)));
+    }
 
     #[test]
     fn everything_is_described() {

@@ -2,6 +2,7 @@
 
 mod kinds;
 
+use kinds::Extras;
 pub(crate) use kinds::{KINDS, PAGE, schemas};
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -35,7 +36,7 @@ struct Parts {
 pub(crate) struct ValidationError {
     /// JSON pointer (RFC 6901) into the body; empty for the whole body.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "/to")]
+    #[schema(example = "/instagramUserId")]
     pointer: Option<String>,
     /// Name of the path, query or header parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,6 +83,11 @@ impl ValidationErrors {
         checked: Result<T, impl std::fmt::Display>,
     ) -> Option<T> {
         checked.map_err(|err| self.parameter(name, err.to_string())).ok()
+    }
+
+    /// Adds those errors of the body whose places are wanted.
+    pub(crate) fn take(&mut self, others: Self, wants: impl Fn(&str) -> bool) {
+        self.0.extend(others.0.into_iter().filter(|one| one.pointer.as_deref().is_some_and(&wants)));
     }
 
     /// Fails if there are errors.
@@ -246,7 +252,7 @@ impl Problem {
         if !detail.is_empty() {
             body.insert("detail".to_owned(), json!(detail));
         }
-        if !errors.is_empty() {
+        if !errors.is_empty() || kinds::kind_of(kind).is_some_and(|known| known.extras == Extras::Errors) {
             body.insert("errors".to_owned(), json!(errors));
         }
         if let Some(trace) = trace {

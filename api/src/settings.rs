@@ -195,7 +195,7 @@ pub(crate) fn check(settings: &ConnectionSettings, at: &str, errors: &mut Valida
     check_rules(settings, at, errors);
 }
 
-/// The same for settings as JSON, of which a subaccount's templates are part.
+/// Checks settings given as JSON, and that the templates they name exist. False if they cannot be read.
 ///
 /// # Errors
 /// If the database cannot be read.
@@ -204,11 +204,12 @@ pub(crate) async fn check_json(
     subaccount: &SubaccountId,
     (value, at): (&Value, &str),
     errors: &mut ValidationErrors,
-) -> Result<(), Problem> {
-    let Ok(change) = serde_json::from_value::<ChangeSettings>(value.clone()) else { return Ok(()) };
+) -> Result<bool, Problem> {
+    let Ok(change) = serde_json::from_value::<ChangeSettings>(value.clone()) else { return Ok(false) };
     let values = change.values();
     check(&values, at, errors);
-    check_templates(state, subaccount, (&values, at), errors).await
+    check_templates(state, subaccount, (&values, at), errors).await?;
+    Ok(true)
 }
 
 /// Checks what a customer is told, or what Instagram tells them.
@@ -296,7 +297,7 @@ fn check_comment_rules<'a>(
         }
         let is_id = |id: &String| (1..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_digit());
         for (m, _) in rule.media_ids.iter().enumerate().filter(|(_, id)| !is_id(id)) {
-            errors.at(&format!("{at}/mediaIds/{m}"), "must be an id of Meta's: digits");
+            errors.at(&format!("{at}/instagramMediaIds/{m}"), "must be an id of Meta's: digits");
         }
         if let Some(text) = &rule.public_reply {
             check_text(text, &format!("{at}/publicReply"), errors);
@@ -311,7 +312,8 @@ fn check_variables(variables: &BTreeMap<String, String>, at: &str, errors: &mut 
     for (name, value) in variables {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(word) {
-            errors.at(at, format!("the name {name:?} must be 1 to {NAME_MAX} letters, digits and _"));
+            let what = format!("the name must be 1 to {NAME_MAX} letters, digits and _");
+            errors.at(&format!("{at}/{}", pointer_token(name)), what);
         } else if value.len() > VALUE_MAX || value.contains('\0') {
             let what = format!("must be at most {VALUE_MAX} bytes, without U+0000");
             errors.at(&format!("{at}/{name}"), what);

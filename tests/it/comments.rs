@@ -90,8 +90,10 @@ async fn a_comment_has_one_private_reply_that_opens_a_conversation(backend: Back
     assert!(asked.contains("[to their comment: What is the PRICE?] It is 20 EUR."), "{asked}");
     relay.settled().await?;
     assert_eq!(private_replies(&relay), [Some("It is 20 EUR.".to_owned())]);
-    let of_post =
-        relay.rest.get(&format!("comments?mediaId={}", one["mediaId"].as_str().unwrap_or_default())).await?;
+    let of_post = relay
+        .rest
+        .get(&format!("comments?instagramMediaId={}", one["instagramMediaId"].as_str().unwrap_or_default()))
+        .await?;
     assert_eq!(of_post.json["items"].as_array().map(Vec::len), Some(1), "{}", of_post.text);
     // With the customer, their comments are erased.
     let erased = relay.rest.request("DELETE", &agent_path(&format!("users/{USER}")), None, &[]).await?;
@@ -154,7 +156,7 @@ async fn a_comment_is_not_taken_for_a_message_of_its_author(backend: Backend) ->
     relay.replies(USER, 2).await?;
     let one = until(&relay, "1", "the comment", |_| true).await?;
     assert_eq!(
-        (&one["text"], &one["state"], &one["mediaId"]),
+        (&one["text"], &one["state"], &one["instagramMediaId"]),
         (&json!("a comment"), &json!("received"), &json!("2"))
     );
     relay.end().await
@@ -236,7 +238,7 @@ async fn nobody_is_answered_whom_a_person_answers_or_while_the_bot_is_paused(bac
 async fn rules_for_comments_are_checked(backend: Backend) -> Result<()> {
     let relay = Relay::connected(backend, |_| {}).await?;
     let odd = json!({"commentRules": [
-        {"keywords": ["?"], "mediaIds": ["x"], "reply": {"action": "hand_over"}},
+        {"keywords": ["?"], "instagramMediaIds": ["x"], "reply": {"action": "hand_over"}},
         {"reply": {"action": "send"}, "publicReply": " "},
     ]});
     let body = Some(odd.to_string().into_bytes());
@@ -245,8 +247,8 @@ async fn rules_for_comments_are_checked(backend: Backend) -> Result<()> {
     let mut faults: Vec<&str> = errors.iter().filter_map(|one| one["pointer"].as_str()).collect();
     faults.sort_unstable();
     let wanted = [
+        "/commentRules/0/instagramMediaIds/0",
         "/commentRules/0/keywords/0",
-        "/commentRules/0/mediaIds/0",
         "/commentRules/0/reply/action",
         "/commentRules/1/publicReply",
         "/commentRules/1/reply",

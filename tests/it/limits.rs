@@ -86,7 +86,8 @@ async fn bodies_too_long_or_too_slow_are_rejected(backend: Backend) -> Result<()
         settings.api.webhook_timeout = Duration::from_secs(1);
     })
     .await?;
-    let long = format!("{{\"to\":\"1\",\"message\":\"{}\"}}", "x".repeat(10_000_000)).into_bytes();
+    let long =
+        format!("{{\"instagramUserId\":\"1\",\"message\":\"{}\"}}", "x".repeat(10_000_000)).into_bytes();
     for (path, key) in [("send", None), ("settings", Some("long")), ("dead-letters/replay", Some("long"))] {
         let method = if path == "settings" { "PATCH" } else { "POST" };
         let headers: Vec<(&str, &str)> = key.map(|key| ("idempotency-key", key)).into_iter().collect();

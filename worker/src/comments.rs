@@ -301,7 +301,7 @@ impl Work<'_> {
             values.insert("name".to_owned(), username.clone());
         }
         let template = Template::stored(serde_json::from_str(&template.message).unwrap_or_default());
-        Ok(template.fill(&values).map_err(|err| format!("the template {id}: {err:?}")))
+        Ok(template.fill(&values).map_err(|err| format!("the template {id}: {err}")))
     }
 
     /// Asks the agent, once: within its budgets and its fair share, like any question.

@@ -139,6 +139,10 @@ async fn pass(
             Err(problem) => problem.into_response(),
         };
     }
+    // Handlers of writes read no query string, but for those that say so.
+    if let Err(problem) = guard.checks.query(request.uri().query().unwrap_or_default()) {
+        return problem.into_response();
+    }
     // Only those who may call have their bodies read, once and within their limits.
     let (parts, body) = request.into_parts();
     let api = &guard.state.options.api;

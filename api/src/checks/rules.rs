@@ -4,13 +4,12 @@
 use crate::access::Tenant;
 use crate::connect::session;
 use crate::problem::{Problem, ValidationErrors};
-use crate::services::send::{add_faults, message_of};
+use crate::services::send::message_of;
 use crate::services::{
-    broadcasts, comments, failures, inbox_profile, keys, takeover, targets, templates, triage,
+    broadcasts, comments, failures, inbox_profile, keys, reactions, takeover, targets, templates, triage,
 };
 use crate::settings;
 use crate::state::ApiState;
-use dmrelay_domain::outgoing::Template;
 use dmrelay_domain::text::is_printable;
 use dmrelay_instagram::links;
 use serde_json::Value;
@@ -21,38 +20,58 @@ pub(crate) const CHECKED_AS: &str = "x-checked-as";
 /// The rule for settings, which name templates.
 const SETTINGS: &str = "settings";
 
-/// Checks a value at `pointer` of the body, which has no fault that the schema shows: members with such faults are left out.
-type Rule = fn(&ApiState, &Value, &str, &mut ValidationErrors);
+/// Checks a value at a place of the body. False if it cannot be read: then it is asked again without the members that have faults.
+type Rule = fn(&ApiState, &Value, &str, &mut ValidationErrors) -> bool;
 
 /// Checks a text, of which it says what is wrong.
 type TextRule = fn(&ApiState, &str) -> Result<(), String>;
 
-const RULES: [(&str, Rule); 9] = [
-    ("transfer-by-link", |state, value, at, errors| {
-        errors.check(at, session::checked_transfer(state, *value == true));
+const RULES: [(&str, Rule); 11] = [
+    ("message", |_, value, at, errors| {
+        message_of(value, at, errors);
+        true
     }),
-    ("message", |_, value, at, errors| drop(message_of(value, at, errors))),
     ("template", |_, value, at, errors| {
-        if let Err(err) = Template::parse(value) {
-            add_faults(at, err, errors);
-        }
+        templates::message_of(value, at, errors);
+        true
     }),
     ("inbox-profile", |_, value, _, errors| inbox_profile::check_json(value, errors)),
+    ("audience", |_, value, at, errors| broadcasts::check_json(value, at, errors)),
     ("tags", |_, value, _, errors| {
-        let tags: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        triage::checked_tags(tags.into_iter(), errors);
+        for (n, tag) in value.as_array().into_iter().flatten().enumerate() {
+            errors.check(&format!("/tags/{n}"), tag.as_str().map_or(Ok(()), triage::checked_tag));
+        }
+        true
     }),
-    ("takeover", |_, value, _, errors| takeover::check_json(value, errors)),
-    ("replay", |_, value, _, errors| failures::check_json(value, errors)),
+    ("takeover", |_, value, _, errors| {
+        takeover::check_json(value, errors);
+        true
+    }),
+    ("replay", |_, value, _, errors| {
+        failures::check_json(value, errors);
+        true
+    }),
+    ("connect-session", |_, value, _, errors| {
+        session::check_json(value, errors);
+        true
+    }),
     ("ttl", |state, value, at, errors| {
         errors.check(at, keys::checked_ttl(state, value.as_u64()));
+        true
     }),
     ("per-minute", |state, value, at, errors| {
         errors.check(at, broadcasts::checked_pace(state, value.as_u64()));
+        true
+    }),
+    ("transfer-by-link", |state, value, at, errors| {
+        errors.check(at, session::checked_transfer(state, *value == true));
+        true
     }),
 ];
 
-const TEXT_RULES: [(&str, TextRule); 15] = [
+const TEXT_RULES: [(&str, TextRule); 17] = [
+    ("reaction", |_, text| reactions::checked(text)),
+    ("cursor", |_, text| failures::checked_cursor(text)),
     ("return-url", |state, text| session::checked_return_url(state, text)),
     ("ref", |_, text| match links::direct_message("a", Some(text)) {
         Ok(_) => Ok(()),
@@ -74,7 +93,8 @@ const TEXT_RULES: [(&str, TextRule); 15] = [
 ];
 
 /// Where the rules hold: a schema, one of its properties or the whole, and the rule's name.
-pub(crate) const PLACES: [(&str, Option<&str>, &str); 38] = [
+pub(crate) const PLACES: [(&str, Option<&str>, &str); 42] = [
+    ("Audience", None, "audience"),
     ("ChangeChat", Some("assignee"), "assignee"),
     ("ChangeChat", Some("snoozedUntil"), "future"),
     ("ChangeChat", Some("tags"), "tags"),
@@ -98,6 +118,7 @@ pub(crate) const PLACES: [(&str, Option<&str>, &str); 38] = [
     ("CreateTarget", Some("email"), "mailbox"),
     ("CreateTarget", Some("name"), "target-name"),
     ("CreateTarget", Some("url"), "webhook"),
+    ("NewConnectSession", None, "connect-session"),
     ("NewConnectSession", Some("returnUrl"), "return-url"),
     ("NewConnectSession", Some("transfer"), "transfer-by-link"),
     ("PauseCalls", Some("reason"), "one-line"),
@@ -106,7 +127,9 @@ pub(crate) const PLACES: [(&str, Option<&str>, &str); 38] = [
     ("PutMetaApp", Some("appSecret"), "secret"),
     ("PutMetaApp", Some("webhookVerificationToken"), "secret"),
     ("PutProviderKey", Some("key"), "secret"),
+    ("Reaction", Some("reaction"), "reaction"),
     ("ReplaySome", None, "replay"),
+    ("ReplaySome", Some("cursor"), "cursor"),
     ("SaveTemplate", Some("message"), "template"),
     ("SaveTemplate", Some("name"), "title"),
     ("Send", Some("message"), "message"),
@@ -120,11 +143,11 @@ fn checked_line(text: &str) -> Result<(), String> {
     if text.chars().all(is_printable) {
         Ok(())
     } else {
-        Err("must have no line breaks, and nothing else that controls a terminal".to_owned())
+        Err("must not contain line breaks or control characters".to_owned())
     }
 }
 
-/// Adds what the rule of this name finds wrong with a value.
+/// Adds what the rule of this name finds wrong with a value. False if the rule cannot read it.
 ///
 /// # Errors
 /// If the database cannot be read.
@@ -133,18 +156,18 @@ pub(super) async fn apply(
     (name, value): (&str, &Value),
     pointer: &str,
     errors: &mut ValidationErrors,
-) -> Result<(), Problem> {
+) -> Result<bool, Problem> {
+    if name == SETTINGS {
+        return settings::check_json(state, &tenant.subaccount, (value, pointer), errors).await;
+    }
     if let Some((_, rule)) = RULES.iter().find(|(known, _)| *known == name) {
-        rule(state, value, pointer, errors);
+        return Ok(rule(state, value, pointer, errors));
     }
     let text = TEXT_RULES.iter().find(|(known, _)| *known == name).zip(value.as_str());
     if let Some(((_, rule), text)) = text {
         errors.check(pointer, rule(state, text));
     }
-    if name == SETTINGS {
-        settings::check_json(state, &tenant.subaccount, (value, pointer), errors).await?;
-    }
-    Ok(())
+    Ok(true)
 }
 
 /// Whether the rule of this name finds everything that is wrong with an object, so that the schema need not be looked at.

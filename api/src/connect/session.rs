@@ -4,7 +4,7 @@ use super::apps::{self, LoginApp};
 use super::graph::graph_problem;
 use super::{Applicant, check_agent, connect};
 use crate::access::{Credential, Scope};
-use crate::problem::Problem;
+use crate::problem::{Problem, ValidationErrors};
 use crate::routes::pauses;
 use crate::state::ApiState;
 use axum::http::StatusCode;
@@ -20,6 +20,7 @@ use dmrelay_store::{Claimed, Connection, NewConnectSession, SessionEnd};
 use dmrelay_vault::Place;
 use dmrelay_views::ConnectionSettings;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::time::Duration;
 use url::Url;
 use uuid::Uuid;
@@ -38,6 +39,13 @@ pub(crate) fn checked_return_url(state: &ApiState, text: &str) -> Result<(), Str
         Ok(())
     } else {
         Err("is not one that the operator allows (CONNECT_RETURN_URLS)".to_owned())
+    }
+}
+
+/// Checks a new session as JSON.
+pub(crate) fn check_json(value: &Value, errors: &mut ValidationErrors) {
+    if value["pageChoice"] == PageChoice::Frontend.as_str() && value["returnUrl"].is_null() {
+        errors.at("/pageChoice", "frontend needs a returnUrl");
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn show_one(
     Path(id): Path<Uuid>,
     Params(returned): Params<Returned>,
 ) -> Response {
-    let returned = Returned { account: Some(id), ..returned };
+    let returned = Returned { account: Some(id), page: 0, ..returned };
     page(&state, &visitor, &returned).await.map_or_else(|problem| trouble(&problem), html)
 }
 
@@ -156,7 +156,7 @@ pub(super) async fn qr(
     let drawing = async {
         visitor.require(Permission::Read)?;
         let connection = find(&state, &visitor, id).await?;
-        picture(&connection, &query)
+        picture(&connection, &query, false)
     };
     match drawing.await {
         Ok(drawn) => drawn,

@@ -260,18 +260,14 @@ pub(super) async fn message(
     finding.await.unwrap_or_else(|problem: Problem| trouble(&problem))
 }
 
-/// How many messages a page shows to reach back to this one, with some that came before it.
-async fn reaching(state: &ApiState, chat: ChatId, message: Option<Uuid>) -> Result<u64, Problem> {
-    let Some(message) = message else { return Ok(PAGE) };
-    let newer = state.store.messages_down_to(chat, MessageId(message)).await?;
-    if newer == 0 {
-        return Err(Problem::not_found("this conversation has no such message"));
+/// How many messages a page shows to reach back to this one, with some that came before it; and whether it is too far back.
+async fn reaching(state: &ApiState, chat: ChatId, message: Option<Uuid>) -> Result<(u64, bool), Problem> {
+    let Some(message) = message else { return Ok((PAGE, false)) };
+    match state.store.messages_from(chat, MessageId(message), REACH_MAX + 1).await? {
+        0 => Err(Problem::not_found("this conversation has no such message")),
+        newer if newer > REACH_MAX => Ok((PAGE, true)),
+        newer => Ok((PAGE.max(newer + PAGE / 2), false)),
     }
-    if newer > REACH_MAX {
-        let what = format!("{newer} messages were written since; a page reaches back {REACH_MAX} of them");
-        return Err(Problem::not_found(&what));
-    }
-    Ok(PAGE.max(newer + PAGE / 2))
 }
 
 /// An open conversation. Whoever opens it has read it.
@@ -282,7 +278,7 @@ async fn open(
     (place, message): (&Place, Option<Uuid>),
 ) -> Result<Selected, Problem> {
     let row = find(state, connections, id).await?;
-    let most = reaching(state, row.id, message).await?;
+    let (most, is_too_far) = reaching(state, row.id, message).await?;
     let conversation = Conversation::load((state, &visitor.subaccount), &row, (None, most)).await?;
     let reader = (&visitor.actor, visitor.may(Permission::Send));
     services::read::read(state, &row, reader, None).await?;
@@ -297,6 +293,7 @@ async fn open(
         chat: &chat,
         entries: &entries,
         older: conversation.older(place),
+        is_too_far,
         is_thinking: conversation.is_thinking,
         back: place.address(None),
         panel,

@@ -131,7 +131,7 @@ fn wanted(fields: &Fields, before: &ConnectionSettings) -> Value {
             let known = before.comment_rules.as_ref().and_then(|rules| rules.get(n));
             let mut one = json!({
                 "keywords": list(format!("{place}.keywords")),
-                "mediaIds": list(format!("{place}.posts")),
+                "instagramMediaIds": list(format!("{place}.posts")),
                 "reply": rule(&place, known.map(|rule| &rule.reply)),
                 "hide": is_on(format!("{place}.hide")),
             });
@@ -175,7 +175,7 @@ mod tests {
         let wanted = wanted(&fields, &ConnectionSettings::default());
         assert_eq!(wanted["storyMention"], json!({ "action": "send", "text": "Thank you!" }));
         assert_eq!(wanted["taps"], json!({ "HOURS": { "action": "hand_over" } }));
-        let rule = json!([{ "keywords": ["price", "how, much"], "mediaIds": [], "hide": false, "publicReply": "You have a message.",
+        let rule = json!([{ "keywords": ["price", "how, much"], "instagramMediaIds": [], "hide": false, "publicReply": "You have a message.",
             "reply": { "action": "send", "text": "65" } }]);
         assert_eq!(wanted["commentRules"], rule);
     }

@@ -1,6 +1,7 @@
 //! Activities on their way to the streams, with what they speak of as it is now.
 
 use dmrelay_domain::ids::{ChatId, ConnectionId, MessageId};
+use dmrelay_domain::states::DeadLetterKind;
 use dmrelay_store::entity::{activity, chat, message};
 use dmrelay_store::{Connection, Result, Store};
 use serde_json::Value;
@@ -33,9 +34,15 @@ impl Entry {
         self.row.subject.as_deref()?.parse().ok()
     }
 
+    /// The id of the message that failed, if it is about such a failure.
+    pub(super) fn failed_message(&self) -> Option<Uuid> {
+        let is_of_message = self.details["kind"] == DeadLetterKind::Message.as_str();
+        self.details["reference"].as_str().filter(|_| is_of_message)?.parse().ok()
+    }
+
     /// The message it is about, as it is now; `None` if it is about none, or was erased.
     pub(super) async fn message(&self, store: &Store) -> Result<Option<&message::Model>> {
-        let Some(id) = self.subject() else { return Ok(None) };
+        let Some(id) = self.failed_message().or_else(|| self.subject()) else { return Ok(None) };
         let read = || async { store.message(MessageId(id)).await };
         Ok(self.message.get_or_try_init(read).await?.as_ref())
     }

@@ -301,7 +301,9 @@ impl LiveEvent {
             LiveEventKind::ChatMode if !in_chat => entry.connection(store).await?,
             _ => None,
         };
-        let message = if include.contains(&Include::Message) && kind.is_of_message() {
+        let failed = entry.failed_message().filter(|_| is_letter);
+        let is_of_message = kind.is_of_message() || failed.is_some();
+        let message = if include.contains(&Include::Message) && is_of_message {
             shown(entry.message(store).await?, entry.chat(store).await?)
         } else {
             None
@@ -316,9 +318,7 @@ impl LiveEvent {
             LiveEventKind::MessageSent => Some("sent".to_owned()),
             LiveEventKind::MessageQueued => Some("queued".to_owned()),
             LiveEventKind::MessageFailed | LiveEventKind::MessageHeldBack => detail("status"),
-            kind if kind.is_of_message() => {
-                entry.message(store).await?.map(|message| message.status.to_string())
-            }
+            _ if is_of_message => entry.message(store).await?.map(|message| message.status.to_string()),
             _ => None,
         };
         let has_class = matches!(kind, LiveEventKind::MessageFailed | LiveEventKind::TurnEnded) || is_letter;
@@ -328,7 +328,7 @@ impl LiveEvent {
             at: time(row.at),
             connection_id: row.connection_id.map(|id| id.0),
             chat_id: entry.chat_id().map(|id| id.0),
-            message_id: subject(kind.is_of_message()),
+            message_id: failed.or_else(|| subject(kind.is_of_message())),
             turn_id: subject(matches!(kind, LiveEventKind::TurnStarted | LiveEventKind::TurnEnded)),
             dead_letter_id: subject(is_letter),
             comment_id: subject(kind == LiveEventKind::CommentUpdated),

@@ -307,7 +307,35 @@ impl Extras {
         }
     }
 
-    /// The schemas of the members, by name; none of them is always there.
+    /// The members that are always there.
+    fn required(self) -> &'static [&'static str] {
+        match self {
+            Self::Errors => &["errors"],
+            Self::Connections => &["connections"],
+            Self::Agent => &["agentId"],
+            Self::Pause => &["pause"],
+            _ => &[],
+        }
+    }
+
+    /// What is told of a problem with these members.
+    fn about(self) -> &'static str {
+        match self {
+            Self::None => "A problem without further members.",
+            Self::Errors => "A request that is not valid, with every fault.",
+            Self::Permission => "The caller lacks a permission, or may not do this.",
+            Self::ConnectionStatus => "The account cannot do this in its state.",
+            Self::Connections => "The agent has several accounts, of which one must be named.",
+            Self::Window => "Meta lets nobody write to the customer now.",
+            Self::Agent => "Another agent stands in the way.",
+            Self::Account => "The account is not the one that was meant.",
+            Self::Graph => "Meta refused, or could not be reached.",
+            Self::Missing => "The person did not grant what is needed at Meta.",
+            Self::Pause => "The calls are paused on purpose.",
+        }
+    }
+
+    /// The schemas of the members, by name.
     pub(crate) fn members(self) -> Vec<(&'static str, Value)> {
         let text = |what: &str| json!({ "type": "string", "description": what });
         let words = |words: ObjectBuilder, what: &str| {
@@ -409,11 +437,12 @@ fn schema(codes: &[&str], extras: Extras) -> Value {
     for (name, member) in extras.members() {
         properties[name] = member;
     }
+    let required = [&["type", "code", "title", "status", "docUrl", "traceId"], extras.required()].concat();
     json!({
         "type": "object",
-        "description": if extras == Extras::None { "A problem without further members." } else { "A problem with further members." },
+        "description": extras.about(),
         "properties": properties,
-        "required": ["type", "code", "title", "status", "docUrl"],
+        "required": required,
     })
 }
 

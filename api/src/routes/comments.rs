@@ -24,7 +24,7 @@ pub(super) struct Query {
     connection_id: Option<Uuid>,
     /// Only comments on this post, by Meta's id.
     #[param(min_length = 1, max_length = 64)]
-    media_id: Option<String>,
+    instagram_media_id: Option<String>,
     /// Only comments of this kind.
     #[param(schema_with = enums::comment_kind)]
     kind: Option<String>,
@@ -65,7 +65,7 @@ pub(super) async fn list(
     });
     errors.end()?;
     let connections = listed(&state, &scope, query.connection_id).await?;
-    let filter = CommentFilter { connections, media: query.media_id, state: wanted, kind, user };
+    let filter = CommentFilter { connections, media: query.instagram_media_id, state: wanted, kind, user };
     let page = state.store.comments(&filter, (before, limit, skip)).await?;
     Ok(Json(List::of(page, (limit, skip), CommentView::of, paging::write_id)))
 }

@@ -9,7 +9,7 @@ use crate::state::ApiState;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use dmrelay_domain::ids::{InstagramAccountId, InstagramUserId, PageId};
+use dmrelay_domain::ids::{InstagramAccountId, PageId};
 use dmrelay_domain::secret::Secret;
 use dmrelay_domain::states::LoginKind;
 use dmrelay_store::Connection;
@@ -134,10 +134,6 @@ fn check(request: &Connect) -> Result<Checked, Problem> {
         None => Ok(LoginKind::Instagram),
     };
     let login = errors.check("/loginKind", login);
-    let is_id = |id: &String| InstagramUserId::parse(id).is_ok();
-    if !request.meta_user_id.as_ref().is_none_or(is_id) {
-        errors.at("/metaUserId", "must be 1 to 32 digits");
-    }
     errors.end()?;
     let checked = account.zip(page).zip(login);
     let ((account, page), login) = checked.ok_or_else(|| Problem::invalid("", "is not valid"))?;

@@ -151,9 +151,6 @@ fn check(request: NewConnectSession) -> Result<NewSession, Problem> {
     let choice = request.page_choice.as_deref().unwrap_or(PageChoice::Hosted.as_str());
     let choice = PageChoice::parse(choice).ok_or("must be hosted or frontend");
     let page_choice = errors.check("/pageChoice", choice).unwrap_or(PageChoice::Hosted);
-    if page_choice == PageChoice::Frontend && return_url.is_none() {
-        errors.at("/pageChoice", "frontend needs a returnUrl");
-    }
     errors.end()?;
     let wishes = Wishes {
         settings: request.settings,

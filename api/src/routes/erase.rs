@@ -37,7 +37,6 @@ pub(super) struct ErasedView {
 /// chats at the agent's provider; what names them in processed events and in activities, within minutes. Activities stay without naming them. Late deliveries of what they wrote before are dropped; if
 /// they write again, a new conversation begins. Repeating the call is harmless.
 #[utoipa::path(delete, path = "/users/{instagramUserId}", tag = "Privacy", operation_id = "eraseUser",
-    params(("instagramUserId" = String, Path, description = "The customer's Instagram user id")),
     responses((status = 200, description = "What was erased", body = ErasedView)))]
 pub(super) async fn erase_user(
     State(state): State<ApiState>,

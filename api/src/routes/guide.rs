@@ -59,7 +59,7 @@ fn body(base: &str, tenant: &str, account: &str) -> Markup {
             "Writing to a customer",
             "The answer is 202: the message is stored and goes out in its turn. With the same Idempotency-Key it goes once, however often you call. The agent falls silent in this chat.",
             format!(
-                "curl -sS '{account}/send' -H \"Authorization: Bearer $KEY\" \\\n  -H 'Content-Type: application/json' -H 'Idempotency-Key: 7f3a' \\\n  -d '{{\"to\": \"CUSTOMER_ID\", \"message\": \"Your parcel is on its way.\"}}'"
+                "curl -sS '{account}/send' -H \"Authorization: Bearer $KEY\" \\\n  -H 'Content-Type: application/json' -H 'Idempotency-Key: 7f3a' \\\n  -d '{{\"instagramUserId\": \"CUSTOMER_ID\", \"message\": \"Your parcel is on its way.\"}}'"
             ),
         ),
         (

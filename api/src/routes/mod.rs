@@ -54,6 +54,7 @@ use crate::front;
 use crate::openapi;
 use crate::problem::Problem;
 use crate::state::ApiState;
+use axum::Extension;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -225,6 +226,7 @@ pub(crate) fn router(state: &ApiState) -> Router {
         let guard = Guard { state: state.clone(), permission, keeps_answers, is_list, is_upload, checks };
         method.layer(middleware::from_fn_with_state(guard, access::guard))
     };
+    let picture = checks.get("getQrCode").cloned().unwrap_or_default();
     let (rest, _) = calls(guarded).split_for_parts();
     let rest = rest
         // Added before the other layers, so that it also wraps them: browsers send preflight requests
@@ -234,7 +236,7 @@ pub(crate) fn router(state: &ApiState) -> Router {
         .route(session::CALLBACK, get(oauth::callback))
         .route(oauth::CHOICE, post(oauth::choose))
         .route("/media/{mediaId}", get(media::linked))
-        .route("/qr-code/{connectionId}", get(qr_code::public))
+        .route("/qr-code/{connectionId}", get(qr_code::public).layer(Extension(picture)))
         .route("/data-deletion/{code}", get(privacy::deletion_status))
         .fallback(|| async { Problem::not_found("no route has this path") })
         .layer(DefaultBodyLimit::max(state.options.api.api_max_bytes))

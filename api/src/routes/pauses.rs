@@ -35,7 +35,7 @@ pub(super) struct PauseCalls {
     #[schema(min_items = 1, max_items = 3)]
     calls: Option<Vec<CallName>>,
     /// Only those of this connected account; by default of all accounts of the subaccount.
-    #[schema(example = "17841400000000001")]
+    #[schema(pattern = "^[0-9]{1,32}$", example = "17841400000000001")]
     instagram_account_id: Option<String>,
     /// For how long; without it until they are resumed.
     #[schema(minimum = 1, maximum = 43_200)]

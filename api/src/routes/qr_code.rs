@@ -35,7 +35,7 @@ pub(super) async fn qr_code(
     Params(picture): Params<Picture>,
 ) -> Result<Response, Problem> {
     let connection = select(&state, &scope, query.connection_id).await?;
-    qr::picture(&connection, &picture)
+    qr::picture(&connection, &picture, false)
 }
 
 /// `GET /qr-code/{connectionId}`: the same for everybody. What a code says is public, and ids cannot be guessed.
@@ -47,5 +47,5 @@ pub(super) async fn public(
     let connection = state.store.connection_by_id(id).await?;
     let connection =
         connection.ok_or_else(|| Problem::not_found("there is no connection with that connectionId"))?;
-    qr::picture(&connection, &picture)
+    qr::picture(&connection, &picture, true)
 }

@@ -2,7 +2,7 @@
 //! agent's, and the agent falls silent in that chat.
 
 use super::select;
-use crate::access::Scope;
+use crate::access::{Credential, Scope};
 use crate::extract::Body;
 use crate::idempotency;
 use crate::problem::{Problem, ValidationErrors};
@@ -49,7 +49,7 @@ pub(super) struct Send {
     reply_to: Option<Uuid>,
     /// The connection; required if the agent has several.
     connection_id: Option<Uuid>,
-    /// The person who wrote it, by name, where one key serves several: shown with the message and in the activity log.
+    /// The person who wrote it, by name, where one key serves several: shown with the message and in the activity log. Not with the token of a session, which is one person's.
     #[schema(min_length = 1, max_length = 100, example = "Anna Berg")]
     sent_by: Option<String>,
 }
@@ -92,9 +92,13 @@ pub(super) async fn send(
     State(state): State<ApiState>,
     scope: Scope,
     Extension(trace): Extension<TraceId>,
+    Extension(credential): Extension<Credential>,
     headers: HeaderMap,
     Body(request): Body<Send>,
 ) -> Result<Response, Problem> {
+    if request.sent_by.is_some() && matches!(credential, Credential::Session(_)) {
+        return Err(Problem::invalid("/sentBy", "is for API keys: a session names its own person"));
+    }
     let wanted = check(&request, &headers)?;
     // Checked before anything that may have changed since: a repeated call gets the first call's response.
     for connection in candidates(&state, &scope, request.connection_id).await? {

@@ -125,8 +125,8 @@ pub(super) async fn create(
     let new = NewSession {
         id: SessionId::new(),
         subaccount: tenant.subaccount,
-        subject: request.subject,
-        name: request.name,
+        subject: request.subject.trim().to_owned(),
+        name: request.name.trim().to_owned(),
         role,
         hash,
         key_hash,

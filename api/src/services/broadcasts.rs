@@ -32,6 +32,12 @@ pub(crate) struct Wanted {
     pub(crate) per_minute: Option<u32>,
 }
 
+/// Checks an audience as JSON. False if it cannot be read.
+pub(crate) fn check_json(value: &Value, pointer: &str, errors: &mut ValidationErrors) -> bool {
+    let read = serde_json::from_value::<AudienceView>(value.clone());
+    read.map(|audience| checked_audience(&audience, pointer, errors)).is_ok()
+}
+
 /// How many messages a minute a broadcast sends.
 pub(crate) fn checked_pace(state: &ApiState, per_minute: Option<u64>) -> Result<u32, String> {
     let limits = &state.options.limits;
@@ -54,7 +60,7 @@ pub(crate) async fn create(
     check_connected(connection)?;
     let mut errors = ValidationErrors::default();
     let name = errors.check("/name", templates::checked_name(&wanted.name)).unwrap_or_default();
-    let audience = checked_audience(&wanted.audience, &mut errors);
+    let audience = checked_audience(&wanted.audience, "/audience", &mut errors);
     let starts_at = wanted.starts_at.as_deref();
     let starts_at = starts_at.and_then(|text| errors.check("/startsAt", dmrelay_views::parse_time(text)));
     let per_minute = errors.check("/perMinute", checked_pace(state, wanted.per_minute.map(u64::from)));
@@ -92,7 +98,7 @@ pub(crate) async fn reach(
     audience: &AudienceView,
 ) -> Result<Reach, Problem> {
     let mut errors = ValidationErrors::default();
-    let audience = checked_audience(audience, &mut errors);
+    let audience = checked_audience(audience, "/audience", &mut errors);
     errors.end()?;
     Ok(state.store.reach(connection.id, &audience).await?)
 }
@@ -135,10 +141,10 @@ pub(crate) fn missing() -> Problem {
     Problem::not_found("there is no broadcast with that broadcastId")
 }
 
-fn checked_audience(audience: &AudienceView, errors: &mut ValidationErrors) -> Audience {
+fn checked_audience(audience: &AudienceView, at: &str, errors: &mut ValidationErrors) -> Audience {
     let mut time = |name: &str, text: &Option<String>| {
         let text = text.as_deref()?;
-        errors.check(&format!("/audience/{name}"), dmrelay_views::parse_time(text))
+        errors.check(&format!("{at}/{name}"), dmrelay_views::parse_time(text))
     };
     let active_since = time("activeSince", &audience.active_since);
     let active_before = time("activeBefore", &audience.active_before);
@@ -146,7 +152,7 @@ fn checked_audience(audience: &AudienceView, errors: &mut ValidationErrors) -> A
     for (n, language) in audience.languages.iter().enumerate() {
         match super::triage::checked_language(language) {
             Ok(language) => languages.push(language),
-            Err(what) => errors.at(&format!("/audience/languages/{n}"), what),
+            Err(what) => errors.at(&format!("{at}/languages/{n}"), what),
         }
     }
     Audience {

@@ -1,7 +1,7 @@
 //! What failed for good: replaying it, or leaving it.
 
 use crate::problem::{Problem, ValidationErrors};
-use crate::routes::ids;
+use crate::routes::{ids, paging};
 use crate::state::ApiState;
 use axum::http::StatusCode;
 use dmrelay_domain::actor::Actor;
@@ -17,6 +17,14 @@ pub(crate) fn check_json(value: &Value, errors: &mut ValidationErrors) {
         && ["class", "kind", "createdBefore", "limit", "cursor"].iter().any(|name| is_given(name))
     {
         errors.at("/ids", "cannot be combined with class, kind, createdBefore, limit or cursor");
+    }
+}
+
+/// Checks where a replay goes on.
+pub(crate) fn checked_cursor(text: &str) -> Result<(), String> {
+    match paging::id_of::<DeadLetterId>(text) {
+        Some(_) => Ok(()),
+        None => Err("must be a nextCursor of this call".to_owned()),
     }
 }
 

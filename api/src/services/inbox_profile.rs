@@ -179,13 +179,12 @@ pub(crate) async fn view(
     Ok(ProfileView { wanted, at_meta, drift })
 }
 
-/// Checks a profile as JSON.
-pub(crate) fn check_json(value: &Value, errors: &mut ValidationErrors) {
+/// Checks a profile as JSON. False if it cannot be read.
+pub(crate) fn check_json(value: &Value, errors: &mut ValidationErrors) -> bool {
     let list = |name: &str| value.get(name).cloned().unwrap_or_else(|| json!([]));
     let whole = json!({ "iceBreakers": list("iceBreakers"), "persistentMenu": list("persistentMenu") });
-    if let Ok(profile) = serde_json::from_value(whole) {
-        check(&profile, errors);
-    }
+    let read = serde_json::from_value(whole);
+    read.map(|profile| check(&profile, errors)).is_ok()
 }
 
 fn check(profile: &Profile, errors: &mut ValidationErrors) {

@@ -99,7 +99,9 @@ pub(crate) fn checked_ttl(state: &ApiState, seconds: Option<u64>) -> Result<Dura
     let most = limits.session_time_max;
     match seconds.map(Duration::from_secs) {
         None => Ok(limits.session_time.min(most)),
-        Some(time) if time.is_zero() || time > most => Err(format!("must be 1 to {}", most.as_secs())),
+        Some(time) if time.is_zero() || time > most => {
+            Err(format!("must be 1 to {} seconds (SESSION_TIME_MAX)", most.as_secs()))
+        }
         Some(time) => Ok(time),
     }
 }

@@ -1,7 +1,7 @@
 //! QR codes of an account's links, as pictures.
 
 use crate::problem::Problem;
-use axum::http::{HeaderName, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use dmrelay_instagram::links::{self, InvalidCode};
 use dmrelay_store::Connection;
@@ -10,7 +10,12 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 /// The code of a link never changes; the link does, if the account is renamed.
-const CACHE: &str = "public, max-age=3600";
+const CACHE: &str = "max-age=3600";
+
+/// The size of a picture unless another is asked for, and the largest, in pixels.
+const SIZE: u32 = 256;
+const SIZE_MAX: u32 = 2_048;
+const SIZE_MIN: u32 = 64;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -43,7 +48,7 @@ pub(crate) struct Picture {
     format: Format,
     /// The side of the picture in pixels. A code that does not fit needs more.
     #[serde(default = "usual_size")]
-    #[param(minimum = 64, maximum = 4096, default = 256, required = false)]
+    #[param(minimum = 64, maximum = 2048, default = 256, required = false)]
     size: u32,
     /// The `ref` of the ig.me link, which tells where customers come from.
     #[serde(rename = "ref")]
@@ -52,19 +57,20 @@ pub(crate) struct Picture {
 }
 
 const fn usual_size() -> u32 {
-    256
+    SIZE
 }
 
-/// The sides that pictures may have, in pixels.
-const SIZES: std::ops::RangeInclusive<u32> = 64..=4_096;
-
-/// The picture, for pages of every origin.
+/// The picture; `is_public` is whether it is for pages of every origin, and for shared caches.
 ///
 /// # Errors
 /// 404 if the account has no links; 422 if there is no such picture.
-pub(crate) fn picture(connection: &Connection, wanted: &Picture) -> Result<Response, Problem> {
-    if !SIZES.contains(&wanted.size) {
-        return Err(Problem::parameter("size", format!("must be {} to {}", SIZES.start(), SIZES.end())));
+pub(crate) fn picture(
+    connection: &Connection,
+    wanted: &Picture,
+    is_public: bool,
+) -> Result<Response, Problem> {
+    if !(SIZE_MIN..=SIZE_MAX).contains(&wanted.size) {
+        return Err(Problem::parameter("size", format!("must be {SIZE_MIN} to {SIZE_MAX}")));
     }
     let links = EntryPoints::of(connection, wanted.reference.as_deref(), "")?;
     let links = links.ok_or_else(|| Problem::not_found("the account has no handle, or is disconnected"))?;
@@ -76,12 +82,15 @@ pub(crate) fn picture(connection: &Connection, wanted: &Picture) -> Result<Respo
         Format::Svg => ("image/svg+xml", links::qr_svg(&link, wanted.size)?.into_bytes()),
         Format::Png => ("image/png", links::qr_png(&link, wanted.size)?),
     };
-    let headers = [
-        (header::CONTENT_TYPE, kind),
-        (header::CACHE_CONTROL, CACHE),
-        (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
-    ];
-    Ok((headers, bytes).into_response())
+    let for_whom = if is_public { "public" } else { "private" };
+    let headers =
+        [(header::CONTENT_TYPE, kind.to_owned()), (header::CACHE_CONTROL, format!("{for_whom}, {CACHE}"))];
+    let mut response = (headers, bytes).into_response();
+    if is_public {
+        let everybody = HeaderValue::from_static("cross-origin");
+        response.headers_mut().insert(HeaderName::from_static("cross-origin-resource-policy"), everybody);
+    }
+    Ok(response)
 }
 
 /// Codes are drawn of links that were built from the request's `ref`, in a size of the request.

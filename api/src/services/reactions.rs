@@ -26,8 +26,8 @@ pub(crate) async fn react(
     actor: &Actor,
 ) -> Result<message::Model, Problem> {
     check_connected(connection)?;
-    if reaction.as_deref().is_some_and(|reaction| !is_reaction(reaction)) {
-        return Err(Problem::invalid("/reaction", "must be one emoji, or a word of Meta's such as love"));
+    if let Some(reaction) = reaction.as_deref() {
+        checked(reaction).map_err(|what| Problem::invalid("/reaction", what))?;
     }
     let known = row.mid.as_deref().filter(|_| row.kind != "unsent");
     let mid =
@@ -41,6 +41,15 @@ pub(crate) async fn react(
     let react = React { message: row.id, reaction, actor: actor.clone() };
     state.store.react(chat.id, react).await?;
     state.store.message(row.id).await?.ok_or_else(|| Problem::not_found("the message is gone"))
+}
+
+/// Checks a reaction.
+pub(crate) fn checked(reaction: &str) -> Result<(), String> {
+    if is_reaction(reaction) {
+        Ok(())
+    } else {
+        Err("must be one emoji, or a word of Meta's such as love".to_owned())
+    }
 }
 
 /// Whether Meta may take it: an emoji, or a word.

@@ -1,6 +1,6 @@
 //! Saved messages with variables.
 
-use super::send::faults;
+use super::send::{add_faults, faults};
 use crate::problem::{Problem, ValidationErrors};
 use crate::state::ApiState;
 use axum::http::StatusCode;
@@ -99,9 +99,17 @@ pub(crate) fn checked_name(name: &str) -> Result<&str, String> {
     Ok(name)
 }
 
+/// The message at `pointer` of a body, with variables in its texts.
+pub(crate) fn message_of(value: &Value, pointer: &str, errors: &mut ValidationErrors) -> Option<Template> {
+    Template::parse(value).map_err(|err| add_faults(pointer, err, errors)).ok()
+}
+
 /// A message with variables in its texts.
 pub(crate) fn checked_message(message: &Value) -> Result<Template, Problem> {
-    Template::parse(message).map_err(|err| faults("/message", err))
+    let mut errors = ValidationErrors::default();
+    let template = message_of(message, "/message", &mut errors);
+    errors.end()?;
+    template.ok_or_else(|| Problem::invalid("/message", "is not valid"))
 }
 
 fn checked(Wanted { name, message }: Wanted<'_>) -> Result<NewTemplate, Problem> {

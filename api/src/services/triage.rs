@@ -123,12 +123,19 @@ pub(crate) fn checked_tags<'a>(
     let mut checked = BTreeSet::new();
     for (n, tag) in tags.enumerate().take(TAGS_MAX) {
         let tag = tag.trim();
-        if !is_tag(tag) {
-            errors.at(&format!("/tags/{n}"), format!("must be 1 to {TAG_BYTES_MAX} bytes of printable text"));
-        }
+        errors.check(&format!("/tags/{n}"), checked_tag(tag));
         checked.insert(tag.to_owned());
     }
     checked
+}
+
+/// Checks a tag.
+pub(crate) fn checked_tag(tag: &str) -> Result<(), String> {
+    if is_tag(tag.trim()) {
+        Ok(())
+    } else {
+        Err(format!("must be 1 to {TAG_BYTES_MAX} bytes of printable text"))
+    }
 }
 
 /// Whether the text is a tag.

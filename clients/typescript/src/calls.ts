@@ -17,6 +17,14 @@ type At<Base extends string, Path extends string> = paths[Extract<`${Base}${Path
 type VerbOf<Item> = { [V in Verb]: Item extends Record<V, object> ? V : never }[Verb];
 type Operation<Item, Method extends string> = Item extends Record<Lowercase<Method>, infer Found> ? Found : never;
 
+/** Whether a call answers with JSON, or with nothing: pictures, files and streams have functions of their own. */
+type IsPlain<Op> = Op extends { responses: infer Responses }
+  ? [JsonOf<Responses, 200> | JsonOf<Responses, 201> | JsonOf<Responses, 202>] extends [never]
+    ? Responses extends { 204: unknown } ? true : false
+    : Op extends { requestBody: { content: { "multipart/form-data": unknown } } } ? false : true
+  : false;
+type PlainVerbOf<Item> = { [V in VerbOf<Item>]: Item extends Record<V, infer Op> ? (IsPlain<Op> extends true ? V : never) : never }[VerbOf<Item>];
+
 type QueryIn<Op> = Op extends { parameters: { query?: infer Query } } ? NonNullable<Query> : never;
 type BodyIn<Op> = Op extends { requestBody?: infer Request }
   ? NonNullable<Request> extends { content: { "application/json": infer Body } } ? Body : never
@@ -31,25 +39,26 @@ type Json<Op> = Op extends { responses: infer Responses }
 /** What a path names in braces. */
 type Names<Path extends string> = Path extends `${string}{${infer Name}}${infer Rest}` ? Name | Names<Rest> : never;
 
-interface Options<Op> {
-  query?: QueryIn<Op>;
-  body?: BodyIn<Op>;
+interface Options {
   /** Sent as `Idempotency-Key`: with it a write may be repeated. */
   key?: string;
   signal?: AbortSignal;
 }
 
-/** What a call is given: `path` where the path names something. */
-export type Given<Path extends string, Op> = [Names<Path>] extends [never]
-  ? [options?: Options<Op>]
-  : [options: Options<Op> & { path: Record<Names<Path>, string> }];
+type OfPath<Path extends string> = [Names<Path>] extends [never] ? unknown : { path: Record<Names<Path>, string> };
+type OfQuery<Op> = Op extends { parameters: { query: infer Query } } ? { query: Query } : { query?: QueryIn<Op> };
+type OfBody<Op> = Op extends { requestBody: { content: { "application/json": infer Body } } } ? { body: Body } : { body?: BodyIn<Op> };
+type AllOf<Path extends string, Op> = OfPath<Path> & OfQuery<Op> & OfBody<Op> & Options;
+
+/** What a call is given: `path` where the path names something, `body` and `query` where the document demands them. */
+export type Given<Path extends string, Op> = object extends AllOf<Path, Op> ? [options?: AllOf<Path, Op>] : [options: AllOf<Path, Op>];
 
 /** What a call returns: nothing where the response has no JSON. */
 export type Returned<Op> = [Json<Op>] extends [never] ? void : Json<Op>;
 
-export type AgentMethod<Path extends string> = Uppercase<VerbOf<At<Agent, Path>>>;
+export type AgentMethod<Path extends string> = Uppercase<PlainVerbOf<At<Agent, Path>>>;
 export type AgentOperation<Path extends string, Method extends string> = Operation<At<Agent, Path>, Method>;
-export type SubaccountMethod<Path extends string> = Uppercase<VerbOf<At<Tenant, Path>>>;
+export type SubaccountMethod<Path extends string> = Uppercase<PlainVerbOf<At<Tenant, Path>>>;
 export type SubaccountOperation<Path extends string, Method extends string> = Operation<At<Tenant, Path>, Method>;
 
 /** The query of a list, e.g. `Query<"/chats">`. */

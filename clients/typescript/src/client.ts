@@ -34,7 +34,7 @@ export class Client {
   call<P extends AgentPath, M extends AgentMethod<P>>(
     method: M, path: P, ...[options]: Given<P, AgentOperation<P, M>>
   ): Promise<Returned<AgentOperation<P, M>>> {
-    return this.#request(method, path, options);
+    return this.#request(method, path, options as AnyOptions | undefined);
   }
 
   // region: connections

@@ -3,6 +3,6 @@
 export { Client, newKey, type ClientOptions } from "./client.ts";
 export { follow, type FollowOptions, type StreamState } from "./events.ts";
 export { Subaccount, type SubaccountOptions } from "./subaccount.ts";
-export { ProblemError, type ProblemDocument } from "./problem.ts";
+export { ProblemError, type ForeignProblem, type Problem, type ProblemDocument } from "./problem.ts";
 export type { TokenSource, TransportOptions } from "./transport.ts";
 export type * from "./types.ts";

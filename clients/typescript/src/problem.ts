@@ -1,23 +1,20 @@
 // Errors of the API: problem documents (RFC 9457).
 
-/** An error response of the API. */
-export interface ProblemDocument {
-  /** `urn:dmrelay:problem:` and a stable word; texts may change. */
+import type { components } from "./api.ts";
+
+/** An error response of the API: told apart by `code`, by which it has further members. */
+export type Problem = components["schemas"]["Problem"];
+
+/** What a proxy answered. */
+export interface ForeignProblem {
   type: string;
-  /** The stable word; missing in what a proxy answered. */
-  code?: string;
   title: string;
   status: number;
   detail?: string;
-  /** The validation errors: a JSON pointer into the body, or the name of a parameter. */
-  errors?: { pointer?: string; parameter?: string; detail: string }[];
-  /** The id of the call in the logs of the API. */
-  traceId?: string;
-  /** Where the kind of problem is explained, relative to the API. */
-  docUrl?: string;
-  /** Some problems have more members, e.g. `graphCode`. */
-  [more: string]: unknown;
+  code?: undefined;
 }
+
+export type ProblemDocument = Problem | ForeignProblem;
 
 const TYPES = "urn:dmrelay:problem:";
 
@@ -43,7 +40,8 @@ export class ProblemError extends Error {
 
   /** What is wrong with a field of the body (`/accessToken`) or with a parameter (`limit`). */
   at(place: string): string | undefined {
-    return this.problem.errors?.find((error) => (error.pointer ?? error.parameter) === place)?.detail;
+    if (this.problem.code !== "invalid-request") return undefined;
+    return this.problem.errors.find((error) => (error.pointer ?? error.parameter) === place)?.detail;
   }
 }
 // endregion

@@ -1,6 +1,6 @@
 // The calls of a subaccount: all of its agents together, templates, sessions, keys.
 
-import { callOf, type Given, type Returned, type SubaccountMethod, type SubaccountOperation, type SubaccountPath } from "./calls.ts";
+import { callOf, type AnyOptions, type Given, type Returned, type SubaccountMethod, type SubaccountOperation, type SubaccountPath } from "./calls.ts";
 import { request, type TokenSource, type TransportOptions } from "./transport.ts";
 import type { Chat, Page, SubaccountAnswer, SubaccountBody, SubaccountMade, SubaccountQuery, Template } from "./types.ts";
 
@@ -24,7 +24,7 @@ export class Subaccount {
     method: M, path: P, ...[options]: Given<P, SubaccountOperation<P, M>>
   ): Promise<Returned<SubaccountOperation<P, M>>> {
     // The types are those of the OpenAPI document, which is generated from the server's handlers.
-    return (await request(this.#options, callOf(this.#base, method, path, options))) as Returned<SubaccountOperation<P, M>>;
+    return (await request(this.#options, callOf(this.#base, method, path, options as AnyOptions | undefined))) as Returned<SubaccountOperation<P, M>>;
   }
 
   // region: subaccount

@@ -20,8 +20,8 @@ export function useChats(query: Omit<Query<"/chats">, "cursor" | "skip"> = {}): 
     const { chat } = event;
     // Whether a chat is in a folder, or is found, only the server knows.
     if (chat == null || !isWhole(query)) return true;
-    if (query.connectionId == null || query.connectionId === chat.connectionId) chats.change((items) => withChat(items, chat));
-    return false;
+    if (query.connectionId != null && query.connectionId !== chat.connectionId) return false;
+    return !chats.change((items, hasMore) => withChat(items, chat, hasMore));
   });
   return chats;
 }

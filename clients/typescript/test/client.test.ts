@@ -41,7 +41,7 @@ function json(status: number, body: unknown, headers: Record<string, string> = {
 }
 
 function problem(status: number, word: string, more: object = {}, headers: Record<string, string> = {}): () => Response {
-  return json(status, { type: `urn:dmrelay:problem:${word}`, title: word, status, ...more }, headers);
+  return json(status, { type: `urn:dmrelay:problem:${word}`, code: word, title: word, status, ...more }, headers);
 }
 
 const noNetwork = (): never => {
@@ -77,13 +77,26 @@ test("paths are filled in, of the agent and of its subaccount", async () => {
   assert.equal(seen[3]?.headers.get("Idempotency-Key"), "k");
 });
 
+test("only what can be called is typed as a call", () => {
+  const { client } = clientOf();
+  const wrong = (): unknown[] => [
+    // @ts-expect-error A picture, a stream and a form are no calls with JSON.
+    client.call("GET", "/qr-code"), client.call("GET", "/events"), client.call("POST", "/media"),
+    // @ts-expect-error The body is demanded.
+    client.call("POST", "/send"),
+    // @ts-expect-error The path names a chat.
+    client.call("POST", "/chats/{chatId}/read"),
+  ];
+  assert.equal(typeof wrong, "function");
+});
+
 test("a problem document is thrown with its type and its fields", async () => {
-  const errors = [{ pointer: "/to", detail: "must be digits" }, { parameter: "limit", detail: "must be 1 to 200" }];
+  const errors = [{ pointer: "/instagramUserId", detail: "must be digits" }, { parameter: "limit", detail: "must be 1 to 200" }];
   const { client } = clientOf(problem(422, "invalid-request", { errors }));
   await assert.rejects(client.send(message, "key"), (error) => {
     assert.ok(error instanceof ProblemError);
     assert.equal(error.word, "invalid-request");
-    assert.equal(error.at("/to"), "must be digits");
+    assert.equal(error.at("/instagramUserId"), "must be digits");
     assert.equal(error.at("limit"), "must be 1 to 200");
     assert.equal(error.at("/message"), undefined);
     return true;

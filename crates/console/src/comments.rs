@@ -78,7 +78,7 @@ pub fn card(person: &Person, comment: &CommentView) -> Markup {
             @if let Some(state) = &comment.public_reply { p class="quiet" { (text::public_reply(state)) } }
             div class="acts" {
                 @if let Some(chat) = comment.chat_id { a class="button small" href={ (BASE) "/inbox?chat=" (chat) } { (text::CONVERSATION) } }
-                @if let Some(post) = &comment.media_id { a href={ (BASE) "/comments?post=" (post) } { (text::SAME_POST) } }
+                @if let Some(post) = &comment.instagram_media_id { a href={ (BASE) "/comments?post=" (post) } { (text::SAME_POST) } }
                 @if may && can(comment.public_reply.as_deref()) {
                     details {
                         summary { (text::REPLY) }

@@ -22,6 +22,8 @@ pub struct Thread<'a> {
     pub older: Option<String>,
     /// Whether the bot is asked now.
     pub is_thinking: bool,
+    /// Whether the message that was asked for is too far back to be shown.
+    pub is_too_far: bool,
     /// Where the list of conversations is, for narrow windows.
     pub back: String,
     /// The saved messages of the subaccount.
@@ -62,6 +64,7 @@ fn thread(thread: &Thread<'_>) -> Markup {
             (head(person, chat, &thread.back))
             div class="scroll" id="scroll" tabindex="0" aria-label=(text::MESSAGES) {
                 (link_to_older(thread.older.as_deref()))
+                @if thread.is_too_far { p class="line" role="status" { (text::TOO_FAR) } }
                 ol id="messages" aria-live="polite" { (rest(person, entries)) }
                 (thinking(chat.chat_id, thread.is_thinking))
             }

@@ -17,7 +17,12 @@ const NO_PERSONS: [&str; 10] =
 
 /// Whether a person can be called that, who is not to be taken for the agent or for dmrelay.
 pub fn is_name_of_person(name: &str) -> bool {
-    is_name(name) && !NO_PERSONS.contains(&name.trim().to_lowercase().as_str())
+    let word = name.trim().to_lowercase();
+    // Activities name keys, and subjects of tokens without a name, by these words.
+    let is_of_credential = ["key", "jwt", "bootstrap"]
+        .iter()
+        .any(|kind| word.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')));
+    is_name(name) && !is_of_credential && !NO_PERSONS.contains(&word.as_str())
 }
 
 /// What the token of a session begins with.

@@ -71,7 +71,7 @@ fn address(base: &str, username: &str) -> Result<Url, InvalidLink> {
 pub fn qr_svg(link: &str, size: u32) -> Result<String, InvalidCode> {
     let code = QrCode::new(link).map_err(|_| InvalidCode::TooLong)?;
     let drawn = code.render::<svg::Color>().quiet_zone(true).module_dimensions(1, 1).build();
-    // Drawn with a side of one for each module; of that the view box tells, the rest is the reader's.
+    // The view box is in modules; `width` and `height` scale it.
     let across = code.width() + 2 * QUIET_ZONE;
     let sides = format!("width=\"{across}\" height=\"{across}\"");
     Ok(drawn.replacen(&sides, &format!("width=\"{size}\" height=\"{size}\""), 1))
@@ -92,19 +92,18 @@ pub fn qr_png(link: &str, size: u32) -> Result<Vec<u8>, InvalidCode> {
     }
     let border = (side - module * width) / 2;
     let modules = code.to_colors();
-    let of_pixel = |pixel: usize| pixel.checked_sub(border).map(|at| at / module).filter(|at| *at < width);
-    let is_dark = |x: usize, y: usize| {
-        let place = of_pixel(x).zip(of_pixel(y));
-        place.is_some_and(|(x, y)| modules[y * width + x] == Color::Dark)
-    };
-    // One bit a pixel, lines filled up to whole bytes (W3C, "Portable Network Graphics", 7.2).
-    let bytes = side.div_ceil(8);
-    let mut pixels = Vec::with_capacity(side * bytes);
-    for y in 0..side {
-        let line = (0..bytes)
-            .map(|byte| (0..8).fold(0_u8, |bits, bit| bits << 1 | u8::from(!is_dark(byte * 8 + bit, y))));
-        pixels.extend(line);
+    // One bit a pixel, lines filled up to whole bytes (W3C, "Portable Network Graphics", 7.2). Light is 1.
+    let light = vec![u8::MAX; side.div_ceil(8)];
+    let mut pixels = light.repeat(border);
+    for row in modules.chunks(width) {
+        let mut line = light.clone();
+        let dark = row.iter().enumerate().filter(|(_, color)| **color == Color::Dark);
+        for pixel in dark.flat_map(|(x, _)| border + x * module..border + (x + 1) * module) {
+            line[pixel / 8] &= !(0x80 >> (pixel % 8));
+        }
+        pixels.extend(line.repeat(module));
     }
+    pixels.extend(light.repeat(side - border - width * module));
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, size, size);
     encoder.set_color(png::ColorType::Grayscale);

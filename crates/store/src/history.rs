@@ -139,14 +139,15 @@ impl Store {
         Ok(message.one(&self.reader()).await?)
     }
 
-    /// How many messages of a chat a page must have to reach back to this one; 0 if it is of another.
-    pub async fn messages_down_to(&self, chat: ChatId, id: MessageId) -> Result<u64> {
+    /// Counts the messages of a chat from this one to the newest, up to `most`; 0 if it belongs to another chat.
+    pub async fn messages_from(&self, chat: ChatId, id: MessageId, most: u64) -> Result<u64> {
         let of_chat = Entity::find().filter(Column::ChatId.eq(chat)).filter(Column::Kind.ne("stub"));
         let is_there = of_chat.clone().filter(Column::Id.eq(id)).count(&self.reader()).await? > 0;
         if !is_there {
             return Ok(0);
         }
-        Ok(of_chat.filter(Column::Id.gte(id)).count(&self.reader()).await?)
+        let newer = of_chat.filter(Column::Id.gte(id)).select_only().column(Column::Id).limit(most);
+        Ok(newer.into_tuple::<MessageId>().all(&self.reader()).await?.len() as u64)
     }
 
     /// A message by its id.

@@ -24,9 +24,9 @@ pub struct CommentView {
     #[schema(example = "17870913679156914")]
     pub instagram_comment_id: String,
     /// Meta's id of the post.
-    pub media_id: Option<String>,
+    pub instagram_media_id: Option<String>,
     /// Meta's id of the comment that it answers.
-    pub parent_id: Option<String>,
+    pub instagram_parent_id: Option<String>,
     /// Whether it was written during a live broadcast.
     pub is_live: bool,
     /// Who wrote it; null if Meta does not tell.
@@ -42,7 +42,7 @@ pub struct CommentView {
     /// a human has the chat with whoever wrote it; `disconnected`; `no_answer`, the agent says nothing.
     #[schema(schema_with = enums::comment_reason_or_null)]
     pub reason: Option<String>,
-    /// What Meta said of a private reply that failed.
+    /// What went wrong with the private reply, in the words of Meta, of the agent or of dmrelay.
     pub error: Option<String>,
     /// The private reply: Graph's `message` object.
     #[schema(schema_with = enums::graph_message_or_null)]
@@ -79,8 +79,8 @@ impl CommentView {
             connection_id: row.connection_id.0,
             kind: row.kind.to_string(),
             instagram_comment_id: row.comment_id.clone(),
-            media_id: row.media_id.clone(),
-            parent_id: row.parent_id.clone(),
+            instagram_media_id: row.media_id.clone(),
+            instagram_parent_id: row.parent_id.clone(),
             is_live: row.is_live,
             instagram_user_id: row.instagram_user_id.clone(),
             username: row.username.clone(),

@@ -69,7 +69,7 @@ pub struct EntryPoints {
     /// Opens the account's profile.
     #[schema(example = "https://www.instagram.com/acme/")]
     pub profile: String,
-    /// Their QR codes as pictures, for `<img>`: whoever has the address sees them, without a key. `&format=png` and `&size=512` may be added.
+    /// Their QR codes as pictures, for `<img>`. They need no key. `&format=png` and `&size=512` may be added.
     pub qr_codes: QrCodes,
 }
 

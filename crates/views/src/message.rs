@@ -171,7 +171,7 @@ impl MessageView {
     }
 }
 
-/// Metadata in the words of the API. What is marked for later, until the message itself comes, is nobody's business.
+/// Metadata in the words of the API. `readAt` is internal: it waits for the message itself.
 fn metadata(mut metadata: Value) -> Value {
     let Some(members) = metadata.as_object_mut() else { return metadata };
     members.remove("readAt");
@@ -185,7 +185,9 @@ fn metadata(mut metadata: Value) -> Value {
     };
     rename("template", &[("id", "templateId")]);
     rename("broadcast", &[("id", "broadcastId")]);
-    rename("comment", &[("commentId", "instagramCommentId"), ("id", "commentId")]);
+    let of_comment =
+        [("commentId", "instagramCommentId"), ("id", "commentId"), ("mediaId", "instagramMediaId")];
+    rename("comment", &of_comment);
     rename("referral", &[("ad_id", "adId"), ("product_id", "productId")]);
     if members.is_empty() { Value::Null } else { metadata }
 }

@@ -102,6 +102,7 @@ pub struct CommentRuleView {
     /// Only comments on these posts, by Meta's ids; on any if there are none. At most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 50, example = json!(["17841405309211844"]))]
+    #[serde(rename = "instagramMediaIds")]
     pub media_ids: Vec<String>,
     /// The private reply.
     pub reply: RuleView,

@@ -21,6 +21,9 @@ pub(crate) fn send_template(name: &str) -> String {
 }
 
 pub(crate) const MESSAGES: &str = "Messages";
+/// Instead of a message that a link names.
+pub(crate) const TOO_FAR: &str =
+    "The message you are looking for is much further up: thousands were written since.";
 pub(crate) const OLDER: &str = "Show earlier messages";
 /// New messages below what is seen: before, for one, and for several of them.
 pub(crate) const NEW_MESSAGES: &str = "New messages";

@@ -304,7 +304,8 @@ impl Conversation {
             self.dead_letter((DeadLetterKind::Message, first), class, error, self.chat.turn.attempts + 1);
             self.fall_back(None);
         }
-        self.drop_unanswered(&MessageError { class: Some(class), ..MessageError::default() });
+        let message = Some(error.to_owned());
+        self.drop_unanswered(&MessageError { class: Some(class), message, ..MessageError::default() });
         self.chat.turn.clear();
         Reply::Dead(class)
     }

@@ -27,10 +27,13 @@ impl Conversation {
     pub(super) fn private_reply(&mut self, reply: PrivateReply) -> Reply {
         let PrivateReply { mid, mut body, author, at } = reply;
         let is_this = |message: &Message| message.mid.as_deref() == Some(mid.as_str());
-        if let Some(known) = self.live().find(|message| is_this(message)) {
+        if let Some(known) = self.live_mut().find(|message| is_this(message)) {
             // An echo knows the message, and not yet its comment.
             body.metadata = merged(known.body.metadata.as_deref(), body.metadata.as_deref());
-            if known.author == author && known.body.metadata == body.metadata {
+            if known.author == author {
+                if known.body.metadata != body.metadata {
+                    known.body.metadata = body.metadata;
+                }
                 return Reply::Done;
             }
         }

@@ -299,13 +299,18 @@ impl Check {
         let given: Vec<&str> = given.into_iter().filter(|name| fields.contains_key(*name)).collect();
         match given[..] {
             [] => self.at("", "text, attachment or attachments is required"),
-            ["text"] => self.plain_text(&fields["text"]),
-            ["attachment"] => self.attachment("/attachment", &fields["attachment"]),
-            [first] => self.images(&fields[first]),
             [first, second, ..] => self.at(format!("/{second}"), format!("cannot be combined with {first}")),
+            [_] => {}
+        }
+        for name in &given {
+            match *name {
+                "text" => self.plain_text(&fields["text"]),
+                "attachment" => self.attachment("/attachment", &fields["attachment"]),
+                other => self.images(&fields[other]),
+            }
         }
         if let Some(replies) = fields.get("quick_replies") {
-            if given != ["text"] {
+            if !given.contains(&"text") {
                 self.at("/quick_replies", "need a text");
             }
             self.quick_replies(replies);

@@ -18,11 +18,13 @@ const ADDRESSES: [&str; 2] = ["url", "image_url"];
 pub struct Template(Value);
 
 /// Why a template could not be filled in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotFilled {
     /// These variables have no value.
+    #[error("no value for {}", .0.join(", "))]
     Missing(Vec<String>),
     /// With these values it is no message that Meta takes.
+    #[error(transparent)]
     Invalid(InvalidMessage),
 }
 

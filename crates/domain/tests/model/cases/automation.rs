@@ -189,7 +189,7 @@ fn a_read_that_overtakes_a_message_of_the_app_counts() {
 }
 
 #[test]
-fn a_private_reply_whose_echo_came_first_still_tells_its_comment() {
+fn a_private_reply_whose_echo_came_first_keeps_its_comment() {
     let mut case = Case::new();
     let said = |metadata: Option<&str>| {
         let text = Some("It is 20 EUR.".to_owned());
