@@ -135,10 +135,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
         parts.extensions.get::<Checks>().map_or(Ok(()), |checks| checks.query(query))?;
         let fields = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
         serde_path_to_error::deserialize(fields).map(Self).map_err(|err| {
-            let what = err.inner().to_string();
-            let pointer = pointer(err.path(), &what);
+            // Calls of the API were checked before, in the words of the API.
+            let pointer = pointer(err.path(), &err.inner().to_string());
             let name = pointer.trim_start_matches('/');
-            Problem::parameter(if name.is_empty() { "query" } else { name }, what)
+            Problem::parameter(if name.is_empty() { "query" } else { name }, "is not valid")
         })
     }
 }

@@ -144,6 +144,23 @@ impl Problem {
         if detail.is_empty() { (*title).to_owned() } else { format!("{title}: {detail}") }
     }
 
+    /// The same at a form, whose fields have these names.
+    pub(crate) fn told_of(&self, field: impl Fn(&str) -> Option<&'static str>) -> String {
+        let Parts { errors, .. } = &*self.0;
+        let told = errors.iter().map(|fault| {
+            match fault.pointer.as_deref().or(fault.parameter.as_deref()).and_then(&field) {
+                Some(name) => format!("{name}: {}", fault.detail),
+                None => fault.detail.clone(),
+            }
+        });
+        let told = told.collect::<Vec<_>>().join("; ");
+        let mut letters = told.chars();
+        match letters.next() {
+            Some(first) => first.to_uppercase().chain(letters).collect::<String>() + ".",
+            None => self.told(),
+        }
+    }
+
     fn of_errors(errors: Vec<ValidationError>) -> Self {
         let describe = |fault: &ValidationError| {
             let place = fault.pointer.as_deref().or(fault.parameter.as_deref()).unwrap_or_default();

@@ -83,6 +83,8 @@ await seen("Anna here.");
 await page.locator("#messages .bubble.colleague.is-sent").waitFor();
 assert.match(await page.locator("#messages .bubble.colleague .by").first().innerText(), /Anna Berg/);
 assert.equal(await page.locator("#messages .bubble.colleague").count(), 1);
+assert.equal(await page.locator("#hint .silences").isVisible(), false);
+await check("a conversation of a colleague");
 await page.getByRole("button", { name: "Give back to the bot" }).click();
 await page.locator("#head .pill.bot").waitFor();
 await page.locator("#messages .line", { hasText: "The bot answers again" }).waitFor();
@@ -278,6 +280,20 @@ const overflow = await page.evaluate(() => document.documentElement.scrollWidth 
 const wide = await page.evaluate(() => [...document.querySelectorAll("body *")].filter((it) => it.getBoundingClientRect().right > innerWidth).map((it) => it.outerHTML.slice(0, 80)));
 assert.ok(overflow <= 0, `the page is ${overflow} pixels too wide: ${wide.join(" ")}`);
 await picture("console-mobile");
+// What stands over the conversation goes first, by its button or by Esc.
+for (const close of [() => page.locator(".panel .close").click(), () => page.keyboard.press("Escape")]) {
+  await page.getByLabel("About the customer").click();
+  await page.locator(".panel").waitFor();
+  await close();
+  await page.locator(".panel").waitFor({ state: "hidden" });
+  assert.equal(await page.locator("#thread").isVisible(), true);
+}
+const conversation = page.url();
+for (const name of ["overview", "keys", "accounts", "failed"]) {
+  await page.goto(`${url}/console/${name}`);
+  await check(`${name} on a phone`);
+}
+await page.goto(conversation);
 await page.getByLabel("Back to the list").click();
 await page.locator(".row").first().waitFor();
 assert.equal(await page.locator(".conversation").isVisible(), false);

@@ -216,7 +216,7 @@ async fn what_failed_is_replayed_and_discarded(backend: Backend) -> Result<()> {
     assert!(status == 200 && told.contains("3 would be replayed"), "{status} {told}");
     // Nothing is selected.
     let (status, told, _) = fragment("/console/failed/many", &[("deed", "discard")]).await?;
-    assert!(status == 422 && told.contains("select some"), "{status} {told}");
+    assert!(status == 422 && told.contains("Select some"), "{status} {told}");
     assert_eq!(relay.rest.get("dead-letters").await?.json["total"], 3);
     let (status, told, _) = fragment(&format!("/console/failed/{}/discard", letters[2]), &[]).await?;
     assert!(status == 200 && told.contains("Discarded by Anna Berg"), "{status} {told}");
@@ -332,7 +332,7 @@ async fn accounts_are_watched_paused_and_disconnected(backend: Backend) -> Resul
     assert_eq!(act("check", &[]).await?.0, 303);
     assert_eq!(act("explode", &[]).await?.0, 404);
     let (status, page, _) = act("disconnect", &[("handle", "somebody")]).await?;
-    assert!(status == 422 && page.contains("type acme"), "{status} {page}");
+    assert!(status == 422 && page.contains("Type acme"), "{status} {page}");
     assert_eq!(relay.rest.get("status").await?.json["status"], "connected");
     // Who may not, does not; nor does another subaccount.
     let mut operator = Person::at(&relay)?;

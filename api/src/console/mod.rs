@@ -53,6 +53,7 @@ const LONG_FORM_BYTES_MAX: usize = 256 * 1024;
 pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
     Router::new()
         .route("/console", get(|| async { Redirect::to("/console/inbox") }))
+        .route("/console/", get(|| async { Redirect::to("/console/inbox") }))
         .route("/console/sign-in", get(sign_in::show).post(sign_in::enter))
         .route("/console/enter", get(sign_in::follow_link))
         .route("/console/oidc", get(oidc::begin))
@@ -108,13 +109,22 @@ pub(crate) fn router(state: &ApiState) -> Router<ApiState> {
         .route("/console/demo/say", post(acts::say))
         .route("/console/demo/pass", post(acts::let_pass))
         .route("/console/demo/trouble", post(acts::make_trouble))
-        .route("/console/{*nowhere}", any(|| async { Problem::not_found("the console has no such page") }))
+        .route("/console/{*nowhere}", any(nowhere))
         .layer(middleware::from_fn(private))
         .route("/console/assets/{digest}/{name}", get(asset))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(CatchPanicLayer::custom(front::panicked))
         .layer(middleware::from_fn_with_state(state.clone(), front::bounded))
         .layer(middleware::from_fn_with_state(state.clone(), front::limited))
+}
+
+fn no_such_page() -> Problem {
+    Problem::not_found("the console has no such page")
+}
+
+/// Whoever is signed in keeps the way to the other pages.
+async fn nowhere(_: Result<visitor::Visitor, visitor::Stranger>) -> Problem {
+    no_such_page()
 }
 
 /// Pages are for one person, and for nobody's frame. What went wrong is a page too, unless a script asked.
@@ -124,6 +134,15 @@ async fn private(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(seat.clone());
     let mut response = next.run(request).await;
     let told = response.extensions().get::<Problem>().map(Problem::told);
+    // What the framework says of an address that cannot be read is not for people.
+    let is_unread = response.status() == StatusCode::BAD_REQUEST
+        && response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if is_unread {
+        response = trouble(&no_such_page());
+    }
     let words = response.extensions_mut().remove().map(|Told(words)| words).or(told).filter(|_| wants_page);
     if let Some(words) = words {
         // Nobody makes a document of it any more.
@@ -178,9 +197,10 @@ struct Seat(Arc<OnceLock<Person>>);
 
 /// What went wrong, as a fragment; [`private`] makes a page of it where one is wanted.
 fn trouble(problem: &Problem) -> Response {
-    let words = maud::html! { p class="problem" role="alert" { (problem.told()) } };
+    let told = problem.told_of(dmrelay_console::words::field);
+    let words = maud::html! { p class="problem" role="alert" { (told) } };
     let mut response = (problem.status(), Html(words.into_string())).into_response();
-    response.extensions_mut().insert(Told(problem.told()));
+    response.extensions_mut().insert(Told(told));
     response
 }
 

@@ -3,7 +3,7 @@
 // @ts-check
 import { apply, fetchFragments } from "./fragments.js";
 import { say, sure } from "./notices.js";
-import { fill } from "./words.js";
+import { fill, near } from "./words.js";
 
 /** Instagram's limit, in bytes of UTF-8. */
 const MOST = 1000;
@@ -33,7 +33,7 @@ if (form && text) {
   };
   replying?.querySelector("button")?.addEventListener("click", replyToNone);
   document.addEventListener("click", (event) => {
-    const wanted = event.target instanceof Element ? event.target.closest("[data-reply]") : null;
+    const wanted = near(event, "[data-reply]");
     const stripe = replying?.querySelector("span");
     if (!(wanted instanceof HTMLElement) || !replying || !stripe) return;
     replies = wanted.dataset.reply ?? "";

@@ -1,7 +1,7 @@
 // Keeps the page live: fragments come over Server-Sent Events, and as answers to forms.
 // @ts-check
 import { say, signedIn, sure, token } from "./notices.js";
-import { fill, page } from "./words.js";
+import { fill, near, page } from "./words.js";
 
 const body = document.body;
 
@@ -457,7 +457,7 @@ document.addEventListener("change", (event) => {
 /** @type {WeakMap<HTMLFormElement, number>} */
 const previews = new WeakMap();
 document.addEventListener("input", (event) => {
-  const form = event.target instanceof Element ? event.target.closest("form") : null;
+  const form = /** @type {HTMLFormElement | null} */ (near(event, "form"));
   const address = form?.dataset.preview;
   if (!form || !address) return;
   clearTimeout(previews.get(form));
@@ -488,7 +488,7 @@ const mark = (name, value) => {
   history.replaceState(history.state, "", url);
 };
 document.addEventListener("close", (event) => {
-  if (event.target instanceof Element && event.target.closest("#dialogs")) mark("show");
+  if (near(event, "#dialogs")) mark("show");
 }, true);
 
 /**
@@ -508,7 +508,7 @@ const once = async (link, follow) => {
 };
 
 document.addEventListener("click", async (event) => {
-  const link = event.target instanceof Element ? event.target.closest("[data-get]") : null;
+  const link = near(event, "[data-get]");
   if (link instanceof HTMLElement && link.dataset.get) {
     event.preventDefault();
     const address = link.dataset.get;
@@ -529,21 +529,22 @@ document.addEventListener("click", async (event) => {
     });
   }
   // Until the next conversation is there, bare shapes stand for it.
-  if (event.target instanceof Element && event.target.closest("a.row") && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+  if (near(event, "a.row") && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
     document.getElementById("thread")?.setAttribute("aria-busy", "true");
   }
-  const show = event.target instanceof Element ? event.target.closest("a[data-show]") : null;
+  const show = near(event, "a[data-show]");
   if (show instanceof HTMLAnchorElement) {
     event.preventDefault();
     await once(show, () => open(show.href));
   }
   if (event.target === newer()) toEnd();
-  if (event.target instanceof Element && event.target.closest("[data-panel]")) {
+  if (near(event, "[data-panel]")) {
     const isShown = document.getElementById("inbox")?.toggleAttribute("data-show-panel");
     mark("panel", isShown ? "1" : undefined);
   }
-  if (event.target instanceof Element && event.target.closest("[data-phone]")) {
+  if (near(event, "[data-phone]")) {
     document.getElementById("inbox")?.toggleAttribute("data-show-phone");
+    if (phone) phone.scrollTop = phone.scrollHeight;
   }
 });
 

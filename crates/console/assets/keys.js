@@ -1,7 +1,7 @@
 // The keyboard: j and k move through the list, Enter opens, r writes, t takes over or gives back, / searches,
 // Esc goes back, Ctrl-K leads anywhere.
 // @ts-check
-import { fill, page } from "./words.js";
+import { fill, near, page } from "./words.js";
 
 /** @param {number} by */
 const move = (by) => {
@@ -11,8 +11,11 @@ const move = (by) => {
   rows[Math.min(rows.length - 1, Math.max(0, (focused >= 0 ? focused : at) + by))]?.focus();
 };
 
-/** @param {string} selector */
-const press = (selector) => /** @type {HTMLElement | null} */ (document.querySelector(selector))?.click();
+/** Presses the first of these that is there. @param {string[]} selectors */
+const press = (...selectors) => {
+  const found = selectors.map((selector) => document.querySelector(selector)).find((one) => one);
+  /** @type {HTMLElement | undefined} */ (found)?.click();
+};
 
 /** @param {string} id */
 const focus = (id) => document.getElementById(id)?.focus();
@@ -24,7 +27,7 @@ const keys = {
   r: () => focus("text"),
   t: () => press("#head .take"),
   "/": () => focus("q"),
-  Escape: () => press("#head .back"),
+  Escape: () => press("[data-show-panel] .panel [data-panel]", "#replying:not([hidden]) button", "#head .back"),
 };
 
 /** Pages, folders and the conversations of the list, by their names; what is typed can be searched for. */
@@ -79,13 +82,11 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     return palette();
   }
-  const target = event.target;
-  const isTyping = target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement ||
-    target instanceof HTMLSelectElement;
-  if (isTyping && event.key === "Escape") return void target.blur();
+  const typing = /** @type {HTMLElement | null} */ (near(event, "input, textarea, select"));
+  if (typing && event.key === "Escape") return typing.blur();
   // A dialog has its own keys.
   if (document.querySelector("dialog[open]")) return;
-  if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
   const menu = document.querySelector("details.menu[open]");
   if (event.key === "Escape" && menu) return menu.removeAttribute("open");
   if (event.key === "Escape" && document.querySelector(":popover-open")) return;

@@ -41,7 +41,10 @@ pub fn accounts(
     let is_one = matches!(here, Here::One(_));
     html! {
         main id="main" class="sheet" {
-            h1 { (words::ACCOUNTS) }
+            h1 { @match (here, accounts) {
+                (Here::One(_), [one]) => { "@" (handle_of(&one.connection)) },
+                _ => (words::ACCOUNTS),
+            } }
             @if let Here::One(_) = here { p { a href={ (BASE) "/accounts" } { (text::ALL_ACCOUNTS) } } }
             @if let Some((status, error)) = outcome {
                 p class=[(status != "connected").then_some("problem")] role="status" {
@@ -84,6 +87,7 @@ pub fn card(person: &Person, account: &Account, is_open: bool) -> Markup {
                 span class={ "pill status " (connection.status) } { (text::connection(&connection.status)) }
                 @if connection.bot_paused { span class="pill paused" { (text::BOT_PAUSED) } }
             }
+            @if connection.status == "reauth_required" { p { (text::LOGIN_ENDED) } }
             @if let Some(reason) = &connection.status_reason { p class="quiet" { (reason) } }
             div class="body" {
             div {
@@ -99,7 +103,8 @@ pub fn card(person: &Person, account: &Account, is_open: bool) -> Markup {
                 }
             }
             @if person.may(Permission::Connect) && connection.status != "connected" { (log_in_again(person, connection)) }
-            @if is_live { (checks(&account.health)) }
+            // Without a valid login they are those of before.
+            @if is_live && connection.status != "reauth_required" { (checks(&account.health)) }
             }
             @if is_live {
                 div {

@@ -160,7 +160,7 @@ pub fn list(place: &Place, chats: &[ChatView], next: Option<&str>, selected: Opt
             (more(place, chats, next, selected))
             @if chats.is_empty() {
                 div class="empty" {
-                    p { (empty) }
+                    p { @if place.q.is_empty() { (empty) } @else { (text::nothing_found(&place.q)) } }
                     @if place.folder != "all" || !place.q.is_empty() {
                         p { a href={ (BASE) "/inbox" } { (text::SEE_ALL) } }
                     } @else {
@@ -243,8 +243,10 @@ pub(crate) fn moment(at: &str) -> Markup {
 
 fn preview(message: &MessageView) -> Markup {
     let author = match message.author.as_str() {
-        "agent" | "rule" | "broadcast" => text::BY_BOT,
-        "human" | "native" => text::BY_US,
+        "agent" | "rule" => text::BY_BOT,
+        "broadcast" => text::BY_BROADCAST,
+        "human" => text::BY_US,
+        "native" | "automation" => text::BY_APP,
         _ => "",
     };
     html! {

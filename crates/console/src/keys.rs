@@ -45,7 +45,7 @@ pub fn keys(person: &Person, keys: &[ApiKeyView]) -> Markup {
 /// The keys, as a fragment.
 pub fn list(person: &Person, keys: &[ApiKeyView]) -> Markup {
     html! {
-        div class="wide" id="keys" {
+        div class="wide" id="keys" tabindex="0" role="region" aria-label=(words::KEYS) {
             table {
                 thead {
                     tr {

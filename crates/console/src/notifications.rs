@@ -55,7 +55,7 @@ pub fn told(page: &Notifications<'_>) -> Markup {
     html! {
         div id="targets" {
             h2 { (text::TARGETS) }
-            div class="wide" {
+            div class="wide" tabindex="0" role="region" aria-label=(text::TARGETS) {
                 table {
                     thead { tr { th { (text::WHERE) } th { (text::OF_WHAT) } th { (text::STATE) } th { span class="skip" { (text::ACTS) } } } }
                     tbody {
@@ -65,7 +65,7 @@ pub fn told(page: &Notifications<'_>) -> Markup {
                 }
             }
             h2 { (text::LATELY) }
-            div class="wide" {
+            div class="wide" tabindex="0" role="region" aria-label=(text::LATELY) {
                 table {
                     thead { tr { th { (text::WHEN) } th { (text::WHOM) } th { (text::WHAT) } th { (text::OUTCOME) } } }
                     tbody {

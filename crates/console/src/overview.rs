@@ -159,7 +159,7 @@ fn accounts(overview: &OverviewView) -> Markup {
     html! {
         section {
             h2 { (words::ACCOUNTS) }
-            div class="wide" {
+            div class="wide" tabindex="0" role="region" aria-label=(words::ACCOUNTS) {
                 table {
                     thead { tr { @for column in text::ACCOUNT_COLUMNS { th { (column) } } } }
                     tbody {

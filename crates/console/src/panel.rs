@@ -2,7 +2,7 @@
 
 use crate::inbox::{avatar, moment, name_of};
 use crate::page::{curl, fill, of_agent};
-use crate::words::panel as text;
+use crate::words::{self, panel as text};
 use crate::{BASE, Person};
 use dmrelay_domain::permission::Permission;
 use dmrelay_views::{ChatView, NoteView};
@@ -28,6 +28,7 @@ pub fn panel(all: &Panel<'_>) -> Markup {
     let may_change = person.may(Permission::TakeOver);
     html! {
         aside class="panel" id="panel" data-chat=(chat.chat_id) aria-label=(text::CUSTOMER) {
+            button class="quiet close" type="button" data-panel aria-label=(words::CLOSE) { "✕" }
             (avatar(name_of(chat), chat))
             h2 { (name_of(chat)) }
             dl {

@@ -30,7 +30,7 @@ pub fn trace(trace: &Trace<'_>) -> Markup {
         dialog id="trace" class="trace" aria-labelledby="trace-title" data-into="dialogs" {
             form method="dialog" { button class="quiet" aria-label=(words::CLOSE) { "✕" } }
             h2 id="trace-title" { (text::TITLE) }
-            (drawing(&steps))
+            div class="drawn" tabindex="0" { (drawing(&steps)) }
             ol {
                 @for step in &steps {
                     li class=(step.class) {

@@ -36,6 +36,8 @@ pub(crate) const DISCONNECT: &str = "Disconnect";
 pub(crate) const DISCONNECT_CONFIRM: &str =
     "Type {} to confirm. The history is kept; messages are no longer answered.";
 
+pub(crate) const LOGIN_ENDED: &str =
+    "Instagram no longer accepts the login: nothing is answered until the owner logs in again.";
 pub(crate) const ALL_ACCOUNTS: &str = "All accounts";
 pub(crate) const THIS_ACCOUNT: &str = "This account and its settings";
 pub(crate) const SETTINGS: &str = "Settings";
@@ -98,6 +100,10 @@ pub(crate) fn connect_outcome(status: &str, error: Option<&str>) -> String {
         }
         (_, Some("account-in-use")) => {
             "Nothing was connected: another subaccount has this account.".to_owned()
+        }
+        (_, Some("wrong-account")) => {
+            "Nothing was connected: that was another account. Choose the one that you want to log in again."
+                .to_owned()
         }
         (_, Some(error)) => format!("Nothing was connected: {}.", error.replace('-', " ")),
         _ => "Nothing was connected.".to_owned(),

@@ -27,7 +27,9 @@ pub(crate) const TAKEN_OVER: &str = "Taken over";
 pub(crate) const NAMELESS: &str = "Instagram user";
 /// Before the last message of a conversation.
 pub(crate) const BY_BOT: &str = "Bot: ";
-pub(crate) const BY_US: &str = "You: ";
+pub(crate) const BY_US: &str = "Team: ";
+pub(crate) const BY_BROADCAST: &str = "Broadcast: ";
+pub(crate) const BY_APP: &str = "In the app: ";
 
 /// Why a chat waits for a human.
 pub(crate) fn needs_human(reason: &str) -> &'static str {
@@ -42,4 +44,9 @@ pub(crate) fn needs_human(reason: &str) -> &'static str {
 
 pub(crate) fn unread(count: u64) -> String {
     format!("{count} unread")
+}
+
+/// A search without a result.
+pub(crate) fn nothing_found(q: &str) -> String {
+    format!("Nothing was found for “{q}”.")
 }

@@ -116,3 +116,19 @@ fn sentence_case(word: &str) -> String {
 
 #[cfg(test)]
 mod tests;
+
+/// What a field is called that a fault is about, by its place in what was sent.
+pub fn field(place: &str) -> Option<&'static str> {
+    let name = place.split('/').nth(1)?;
+    Some(match name {
+        "debounceMs" => accounts::DEBOUNCE,
+        "takeoverHours" => accounts::TAKEOVER,
+        "writingMsPerCharacter" => accounts::WRITING,
+        "fallbackText" => accounts::FALLBACK_TEXT,
+        "unreadableText" => accounts::UNREADABLE_TEXT,
+        "automaticTexts" => accounts::AUTOMATIC_TEXTS,
+        "agentVariables" => accounts::AGENT_VARIABLES,
+        "agent" | "toAgentId" => accounts::NEW_AGENT,
+        _ => return None,
+    })
+}
