@@ -19,6 +19,7 @@ on_both_backends!(
     events_written_out_of_order_are_delivered,
     events_carry_states,
     a_given_up_question_is_announced,
+    a_question_that_cannot_be_asked_names_its_message,
 );
 
 const USER: &str = "200000000000001";
@@ -238,5 +239,34 @@ async fn a_given_up_question_is_announced(backend: Backend) -> Result<()> {
     let closed = stream.next("dead_letter.closed").await?;
     assert_eq!((&closed["deadLetterId"], &closed["outcome"]), (&json!(letter), &json!("replayed")));
     assert_eq!(stream.next("turn.ended").await?["outcome"], json!("answered"));
+    relay.end().await
+}
+
+/// No chat of the agent can be opened: no turn begins, and the events of the failure carry the message.
+async fn a_question_that_cannot_be_asked_names_its_message(backend: Backend) -> Result<()> {
+    let relay = Relay::connected(backend, |_| {}).await?;
+    let everything = format!("{}?include=message,chat", agent_path("events"));
+    let mut stream = Stream::open(&relay.rest, &everything, None).await?;
+    relay.simulator.add_fault(Fault::retell(Operation::CreateChat, FaultMode::Before).status(422));
+    relay.simulator.say(ACCOUNT, USER, "hello");
+    let received = stream.next("message.received").await?;
+    let opened = stream.next("dead_letter.opened").await?;
+    let class = opened["failureClass"].as_str().context("no class")?.to_owned();
+    assert_eq!(opened["messageId"], received["messageId"], "{opened}");
+    let error = &opened["message"]["error"];
+    assert!(error["class"] == class && error["message"].is_string(), "{opened}");
+    // The time line of the conversation tells it, too.
+    let chat = opened["chatId"].as_str().context("chat")?;
+    let detail = relay.rest.get(&format!("chats/{chat}")).await?;
+    let timeline = detail.json["timeline"].as_array().context("no timeline")?;
+    let told = timeline.iter().find(|entry| entry["event"] == "not_asked").context("nothing tells it")?;
+    assert_eq!(told["detail"], json!(class), "{told}");
+    let letter = opened["deadLetterId"].as_str().context("letter")?;
+    relay.simulator.clear_faults(None);
+    let replayed = relay.rest.post(&format!("dead-letters/{letter}/replay"), json!({})).await?;
+    assert_eq!(replayed.status, 200, "{}", replayed.text);
+    let closed = stream.next("dead_letter.closed").await?;
+    assert_eq!((&closed["messageId"], &closed["outcome"]), (&received["messageId"], &json!("replayed")));
+    assert!(closed["message"]["messageId"] == received["messageId"], "{closed}");
     relay.end().await
 }

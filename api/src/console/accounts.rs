@@ -15,7 +15,7 @@ use crate::settings::{self, ChangeSettings};
 use crate::state::ApiState;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use dmrelay_console::{Account, Here, Login, Markup, Printed, Tab};
+use dmrelay_console::{Account, Here, Login, Markup, Printed, Tab, words};
 use dmrelay_domain::ids::{AgentId, ConnectionId, InstagramAccountId};
 use dmrelay_domain::permission::Permission;
 use dmrelay_domain::states::{LoginKind, PageChoice};
@@ -218,7 +218,12 @@ pub(super) async fn act(Path((id, deed)): Path<(Uuid, String)>, call: Call<Field
             _ => return Err(Problem::not_found("there is nothing of this name to do")),
         }
         let fresh = find(state, visitor, id).await?;
-        Ok(dmrelay_console::card(&visitor.person(), &account(state, &fresh).await?, false))
+        Ok(dmrelay_console::card(
+            &visitor.person(),
+            &account(state, &fresh).await?,
+            false,
+            words::done(&deed),
+        ))
     };
     call.answer(Box::pin(acting).await, ACCOUNTS)
 }

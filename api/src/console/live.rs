@@ -139,7 +139,7 @@ impl Shown {
                     // What it was then: by now somebody else may answer.
                     (LiveEventKind::ChatMode, _) => @if let Some(ActivityKind::BotPaused | ActivityKind::BotResumed) = event.activity {
                         @let is_bots = event.activity == Some(ActivityKind::BotResumed);
-                        (changed(event.id, event.at.as_deref().unwrap_or_default(), is_bots, &event.actor))
+                        (changed(event.id, event.at.as_deref().unwrap_or_default(), is_bots, (&event.actor, event.reason())))
                     },
                     (LiveEventKind::ChatUpdated, Some(chat)) => (fetch(&format!("/console/inbox?part=panel&chat={chat}"))),
                     (LiveEventKind::DeadLetterOpened | LiveEventKind::DeadLetterClosed, _) => {

@@ -194,6 +194,7 @@ struct ModeChange {
     at: String,
     is_bots: bool,
     by: String,
+    reason: Option<String>,
 }
 
 impl Conversation {
@@ -209,6 +210,9 @@ impl Conversation {
             at: time(mode.at).unwrap_or_default(),
             is_bots: mode.kind.known() == Some(ActivityKind::BotResumed),
             by: mode.actor.clone(),
+            reason: serde_json::from_str::<Value>(&mode.details)
+                .ok()
+                .and_then(|details| details["reason"].as_str().map(str::to_owned)),
         });
         let modes = modes.collect();
         let letters = if before.is_none() { letters(state, subaccount, row).await? } else { Vec::new() };
@@ -227,8 +231,9 @@ impl Conversation {
     fn entries(&self) -> Vec<Entry<'_>> {
         let messages = self.messages.iter().map(|one| (one.created_at.as_str(), Entry::Message(one)));
         let modes = self.modes.iter().map(|one| {
-            let ModeChange { id, at, is_bots, by } = one;
-            (at.as_str(), Entry::Changed { id: *id, at: at.clone(), is_bots: *is_bots, by: by.clone() })
+            let ModeChange { id, at, is_bots, by, reason } = one;
+            let (at_text, by, reason) = (at.clone(), by.clone(), reason.clone());
+            (at.as_str(), Entry::Changed { id: *id, at: at_text, is_bots: *is_bots, by, reason })
         });
         let letters = self.letters.iter().map(|one| (one.created_at.as_str(), Entry::Failed(one)));
         let mut all: Vec<_> = messages.rev().chain(letters).chain(modes).collect();

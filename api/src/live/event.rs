@@ -348,6 +348,11 @@ impl LiveEvent {
         }))
     }
 
+    /// Why, as the activity has it.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.details["reason"].as_str()
+    }
+
     /// The event's name.
     pub(crate) fn name(&self) -> &'static str {
         self.kind.as_str()

@@ -71,13 +71,13 @@ pub fn cards(person: &Person, accounts: &[Account], here: Here) -> Markup {
     };
     html! {
         ul class="cards" id="accounts" data-tail="accounts" data-q=(sieve) {
-            @for account in accounts { (card(person, account, matches!(here, Here::One(_)))) }
+            @for account in accounts { (card(person, account, matches!(here, Here::One(_)), None)) }
         }
     }
 }
 
-/// An account, as a fragment. `is_open` is whether its settings are shown at once.
-pub fn card(person: &Person, account: &Account, is_open: bool) -> Markup {
+/// An account, as a fragment. `is_open` is whether its settings are shown at once, `done` what was just done.
+pub fn card(person: &Person, account: &Account, is_open: bool, done: Option<&str>) -> Markup {
     let connection = &account.connection;
     let is_live = connection.status != "disconnected";
     html! {
@@ -87,6 +87,7 @@ pub fn card(person: &Person, account: &Account, is_open: bool) -> Markup {
                 span class={ "pill status " (connection.status) } { (text::connection(&connection.status)) }
                 @if connection.bot_paused { span class="pill paused" { (text::BOT_PAUSED) } }
             }
+            @if let Some(done) = done { p class="done" role="status" { (done) } }
             @if connection.status == "reauth_required" { p { (text::LOGIN_ENDED) } }
             @if let Some(reason) = &connection.status_reason { p class="quiet" { (reason) } }
             div class="body" {

@@ -48,6 +48,8 @@ pub enum Entry<'a> {
         is_bots: bool,
         /// Who changed it.
         by: String,
+        /// Why, as the activity has it.
+        reason: Option<String>,
     },
 }
 
@@ -95,7 +97,7 @@ fn rest(person: &Person, entries: &[Entry<'_>]) -> Markup {
             @match entry {
                 Entry::Message(message) => (bubble(message)),
                 Entry::Failed(letter) => (failed::letter(person, letter, None)),
-                Entry::Changed { id, at, is_bots, by } => (changed(*id, at, *is_bots, by)),
+                Entry::Changed { id, at, is_bots, by, reason } => (changed(*id, at, *is_bots, (by, reason.as_deref()))),
             }
         }
     }
@@ -328,11 +330,12 @@ fn trouble(message: &MessageView) -> Markup {
 }
 
 /// A line that says who answers from here on, as a fragment.
-pub fn changed(id: Uuid, at: &str, is_bots: bool, by: &str) -> Markup {
+pub fn changed(id: Uuid, at: &str, is_bots: bool, (by, reason): (&str, Option<&str>)) -> Markup {
     html! {
         li class="line" id={ "e-" (id) } data-into="messages" data-at=(at) {
             @if is_bots { (text::BOT_ANSWERS_AGAIN) } @else { (text::BOT_IS_SILENT) }
             " · " (text::actor(by)) " · " (moment(at))
+            @if let Some(reason) = reason.filter(|_| !is_bots).and_then(text::silent_because) { br; (reason) }
         }
     }
 }

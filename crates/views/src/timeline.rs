@@ -129,7 +129,10 @@ fn of_message(row: &message::Model) -> Vec<Moment> {
         let stored_at = row.created_at.max(row.received_at);
         let received =
             Moment::of_message(row, row.received_at, TimelineEvent::WebhookReceived).with(lateness(row));
+        // A message that failed before it was part of a question has nothing else that tells.
+        let failed = || row.error_class.as_ref().filter(|_| row.turn_id.is_none()).map(ToString::to_string);
         let not_asked = reason_of(row)
+            .or_else(failed)
             .map(|reason| Moment::of_message(row, stored_at, TimelineEvent::NotAsked).with(Some(reason)));
         let stored = Moment::of_message(row, stored_at, TimelineEvent::Stored);
         return [received, stored].into_iter().chain(not_asked).collect();

@@ -124,3 +124,12 @@ pub(crate) fn check_state(state: &str) -> &'static str {
         _ => "not known",
     }
 }
+
+/// What was just done with an account, where the card does not show it.
+pub fn done(deed: &str) -> Option<&'static str> {
+    match deed {
+        "settings" => Some("Saved."),
+        "check" => Some("Checked."),
+        _ => None,
+    }
+}

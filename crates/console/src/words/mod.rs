@@ -26,6 +26,7 @@ pub(crate) mod templates;
 pub(crate) mod thread;
 pub(crate) mod trace;
 
+pub use accounts::done;
 pub use activity::{ACTIVITY_GROUPS, EVENTS};
 pub use inbox::FOLDERS;
 pub use phone::DEMO_COMMENT;

@@ -166,3 +166,13 @@ pub(crate) fn not_answered(failure: &str) -> String {
 pub(crate) fn not_answered_because(reason: &str) -> String {
     format!("Not answered: {reason}")
 }
+
+/// Why the bot is silent, if the line does not say it already.
+pub(crate) fn silent_because(reason: &str) -> Option<&str> {
+    match reason {
+        "api" | "send" | "person" | "echo" => None,
+        "runaway" => Some("There were too many turns within an hour."),
+        "handover" => Some("A human is wanted."),
+        other => Some(other),
+    }
+}
