@@ -4,6 +4,7 @@
 use crate::checks::{CHECKED_AS, ONE_OF_REQUIRED, PLACES};
 use crate::idempotency::KEY_MAX;
 use crate::problem;
+use dmrelay_domain::notification::IncidentKind;
 use dmrelay_domain::permission::Permission;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -418,6 +419,8 @@ fn add_written(document: &mut Value) {
         for text in texts {
             all.extend(serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default());
         }
+        let kinds: Vec<&str> = IncidentKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        all["IncidentWebhook"]["properties"]["data"]["properties"]["kind"]["enum"] = json!(kinds);
     }
 }
 

@@ -17,7 +17,7 @@ pub enum InvalidLink {
     #[error("the username must be 1 to 30 letters, digits, '.' or '_'")]
     Username,
     /// The ref contains characters ig.me does not accept, or is too long.
-    #[error("ref must be at most 2083 letters, digits, '_', '=' or '-'")]
+    #[error("must be at most 2083 letters, digits, '_', '=' or '-'")]
     Reference,
 }
 
