@@ -23,7 +23,7 @@ use uuid::Uuid;
 /// Chats on a page of the list, and messages on a page of a conversation.
 const PAGE: u64 = 50;
 
-/// The most messages that a page shows to reach back to one of them.
+/// The largest number of messages that a page shows to reach back to one of them.
 const REACH_MAX: u64 = 2_000;
 
 /// Failures in a conversation.
