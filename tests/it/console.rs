@@ -231,7 +231,7 @@ async fn what_failed_is_replayed_and_discarded(backend: Backend) -> Result<()> {
     let selected = [("deed", "discard"), ("letter", letters[0].as_str()), ("letter", letters[1].as_str())];
     let (status, told, _) = fragment("/console/failed/many", &selected).await?;
     assert!(status == 200 && told.contains("1 discarded.") && told.contains("1 skipped."), "{status} {told}");
-    // What was done is still listed, with who did it.
+    // The closed items are still listed, each with the person who closed it.
     let (_, page, _) = person.get("/console/failed?state=discarded").await?;
     assert!(page.contains(&letters[1]) && page.contains("Discarded by Anna Berg"), "{page}");
     // A later step counts on from the one before.

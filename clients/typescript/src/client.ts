@@ -1,8 +1,8 @@
 // The calls of one agent's Instagram API, with the types of the OpenAPI document.
 
-import { callOf, type AgentMethod, type AgentOperation, type AgentPath, type AnyOptions, type Given, type Returned } from "./calls.ts";
-import { Subaccount, type SubaccountOptions } from "./subaccount.ts";
-import { request, type TokenSource } from "./transport.ts";
+import type { AgentMethod, AgentOperation, AgentPath, AnyOptions, Given, Returned } from "./calls.ts";
+import { Caller, type SubaccountOptions } from "./caller.ts";
+import { Subaccount } from "./subaccount.ts";
 import type {
   Activity, Answer, Body, Change, Chat, ChatDetail, ChatNote, Connection, ConnectSession, DeadLetter, Made, Message, Page, Query,
 } from "./types.ts";
@@ -16,25 +16,20 @@ export function newKey(): string {
   return crypto.randomUUID();
 }
 
-export class Client {
+export class Client extends Caller {
   /** The calls of the agent's subaccount. */
   readonly subaccount: Subaccount;
-  readonly #options: ClientOptions;
-  readonly #base: string;
 
   constructor(options: ClientOptions) {
-    this.#options = options;
+    super(options, `/chat-agents/${encodeURIComponent(options.agentId)}/instagram`);
     this.subaccount = new Subaccount(options);
-    const host = options.baseUrl.replace(/\/+$/, "");
-    const [subaccount, agent] = [options.subaccountId, options.agentId].map(encodeURIComponent);
-    this.#base = `${host}/api/database/${subaccount}/chat-agents/${agent}/instagram`;
   }
 
   /** Any call, by the method and path of the OpenAPI document. */
   call<P extends AgentPath, M extends AgentMethod<P>>(
     method: M, path: P, ...[options]: Given<P, AgentOperation<P, M>>
   ): Promise<Returned<AgentOperation<P, M>>> {
-    return this.#request(method, path, options as AnyOptions | undefined);
+    return this.request(method, path, options as AnyOptions | undefined);
   }
 
   // region: connections
@@ -140,7 +135,7 @@ export class Client {
   // region: media
   /** A file for messages: its `attachmentId` goes into any number of them. */
   upload(file: Blob, query: { connectionId?: string } = {}): Promise<Made<"/media">> {
-    return this.#request("POST", "/media", { file, query });
+    return this.request("POST", "/media", { file, query });
   }
 
   /** Where a file of a customer can be shown without a token, for a while: for `<img>`, `<video>` and `<audio>`. */
@@ -166,18 +161,4 @@ export class Client {
     return this.call("POST", "/dead-letters/{deadLetterId}/discard", { path: { deadLetterId } });
   }
   // endregion
-
-  /** The URL of the live events; see events.ts. With `?include=message,chat` they carry both. */
-  get eventsUrl(): string {
-    return `${this.#base}/events`;
-  }
-
-  get token(): TokenSource {
-    return this.#options.token;
-  }
-
-  async #request<T>(method: string, path: string, options: AnyOptions | undefined): Promise<T> {
-    // The types are those of the OpenAPI document, which is generated from the server's handlers.
-    return (await request(this.#options, callOf(this.#base, method, path, options))) as T;
-  }
 }

@@ -2,7 +2,8 @@
 
 export { Client, newKey, type ClientOptions } from "./client.ts";
 export { follow, type FollowOptions, type StreamState } from "./events.ts";
-export { Subaccount, type SubaccountOptions } from "./subaccount.ts";
+export type { SubaccountOptions } from "./caller.ts";
+export { Subaccount } from "./subaccount.ts";
 export { ProblemError, type ForeignProblem, type Problem, type ProblemDocument } from "./problem.ts";
 export type { TokenSource, TransportOptions } from "./transport.ts";
 export type * from "./types.ts";

@@ -1,30 +1,15 @@
 // The calls of a subaccount: all of its agents together, templates, sessions, keys.
 
-import { callOf, type AnyOptions, type Given, type Returned, type SubaccountMethod, type SubaccountOperation, type SubaccountPath } from "./calls.ts";
-import { request, type TokenSource, type TransportOptions } from "./transport.ts";
+import type { AnyOptions, Given, Returned, SubaccountMethod, SubaccountOperation, SubaccountPath } from "./calls.ts";
+import { Caller } from "./caller.ts";
 import type { Chat, Page, SubaccountAnswer, SubaccountBody, SubaccountMade, SubaccountQuery, Template } from "./types.ts";
 
-export interface SubaccountOptions extends TransportOptions {
-  /** The API's base URL, e.g. `https://relay.example.com`. */
-  baseUrl: string;
-  subaccountId: string;
-}
-
-export class Subaccount {
-  readonly #options: SubaccountOptions;
-  readonly #base: string;
-
-  constructor(options: SubaccountOptions) {
-    this.#options = options;
-    this.#base = `${options.baseUrl.replace(/\/+$/, "")}/api/database/${encodeURIComponent(options.subaccountId)}`;
-  }
-
+export class Subaccount extends Caller {
   /** Any call, by the method and path of the OpenAPI document. */
-  async call<P extends SubaccountPath, M extends SubaccountMethod<P>>(
+  call<P extends SubaccountPath, M extends SubaccountMethod<P>>(
     method: M, path: P, ...[options]: Given<P, SubaccountOperation<P, M>>
   ): Promise<Returned<SubaccountOperation<P, M>>> {
-    // The types are those of the OpenAPI document, which is generated from the server's handlers.
-    return (await request(this.#options, callOf(this.#base, method, path, options as AnyOptions | undefined))) as Returned<SubaccountOperation<P, M>>;
+    return this.request(method, path, options as AnyOptions | undefined);
   }
 
   // region: subaccount
@@ -51,18 +36,9 @@ export class Subaccount {
     return this.call("PUT", "/templates/{templateId}", { path: { templateId }, body });
   }
 
-  /** A token for one person, whom your backend knows. Only for backends: it takes an API key. */
+  /** A token for one person your backend has signed in. Only for backends: it takes an API key. */
   createSession(body: SubaccountBody<"/sessions">): Promise<SubaccountMade<"/sessions">> {
     return this.call("POST", "/sessions", { body });
   }
   // endregion
-
-  /** The URL of the live events of all agents; see events.ts. */
-  get eventsUrl(): string {
-    return `${this.#base}/events`;
-  }
-
-  get token(): TokenSource {
-    return this.#options.token;
-  }
 }

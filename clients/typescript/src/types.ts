@@ -9,7 +9,7 @@ export type Connection = Schemas["Connection"];
 export type ConnectSession = Schemas["ConnectSession"];
 export type Chat = Schemas["Chat"];
 export type Message = Schemas["Message"];
-/** What is attached to a message, as Meta describes it. */
+/** An attachment of a message, as Meta describes it. */
 export type Attachment = Schemas["Attachment"];
 export type ChatDetail = Omit<Schemas["ChatDetail"], "messages"> & { messages: Page<Message> };
 export type ChatNote = Schemas["ChatNote"];

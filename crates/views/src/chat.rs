@@ -2,7 +2,7 @@
 
 use super::MessageView;
 use super::enums;
-use super::format::{always, parsed, time};
+use super::format::{always, parsed, time, word_of};
 use dmrelay_domain::clock::Millis;
 use dmrelay_domain::states::{ChatMode, ConnectionStatus, Direction};
 use dmrelay_domain::window::{self, HUMAN_AGENT, STANDARD, Window};
@@ -262,8 +262,7 @@ impl From<dmrelay_store::ChatCounts> for ChatCounts {
     }
 }
 
-/// Why a chat is in its mode, in one word: a message in the Instagram app is kept with its id.
+/// Why a chat is in its mode, in one word.
 pub fn mode_reason(chat: &chat::Model) -> Option<String> {
-    let reason = chat.mode_reason.as_deref()?;
-    Some(reason.split(':').next().unwrap_or(reason).to_owned())
+    chat.mode_reason.as_deref().map(|reason| word_of(reason).to_owned())
 }

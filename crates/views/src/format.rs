@@ -26,6 +26,11 @@ pub fn parse_time(text: &str) -> Result<Millis, &'static str> {
     millis.ok_or("must be a time like 2026-11-22T17:30:00Z (RFC 3339)")
 }
 
+/// The word of a reason: one that a message in the Instagram app gave is stored with the id of that message.
+pub(crate) fn word_of(reason: &str) -> &str {
+    reason.split(':').next().unwrap_or(reason)
+}
+
 /// Details of an activity, in which times are texts as everywhere.
 pub fn timed(mut details: Value) -> Value {
     for (name, value) in details.as_object_mut().into_iter().flatten() {

@@ -1,7 +1,7 @@
 //! Messages and turns.
 
 use super::enums;
-use super::format::{always, parsed, time};
+use super::format::{always, parsed, time, word_of};
 use dmrelay_store::Listed;
 use dmrelay_store::entity::{message, turn};
 use serde::Serialize;
@@ -195,8 +195,7 @@ fn metadata(mut metadata: Value) -> Value {
 /// Why a message is not answered, or was suppressed, in one word.
 pub(crate) fn reason_of(row: &message::Model) -> Option<String> {
     let code = row.error_code.as_deref().filter(|_| row.error_class.is_none())?;
-    // A takeover by a message in the Instagram app names that message.
-    Some(code.split(':').next().unwrap_or(code).to_owned())
+    Some(word_of(code).to_owned())
 }
 
 impl TurnView {
